@@ -1,0 +1,46 @@
+# Everything runs in a virtual environment of the project's own, made on first use and remade when the pins change.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-training check docs bench clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astronaut.png
+	$(BIN)/onepass demo
+
+test: $(VENV)/.installed-test  ## Run the tests (without those of training)
+	$(BIN)/python -m pytest --ignore tests/training
+
+test-training: $(VENV)/.installed-test $(VENV)/.installed-training  ## Run the tests of training, which need PyTorch
+	$(BIN)/python -m pytest tests/training
+
+check: $(VENV)/.installed-check  ## Lint, types, import layers, examples in the docs, coverage
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
+	$(BIN)/python -m coverage report --fail-under 95
+
+docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory; prints tables
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove the virtual environment and everything built
+	rm -rf $(VENV) demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "onepass needs Python 3.10 or later; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --constraint constraints.txt --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,79 @@
+"""onepass: every output of a network, by name, from one pass.
+
+import onepass
+
+with onepass.load("elg.onnx") as session:
+    outputs = session(eye=eyes)
+outputs["landmarks"]
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from onepass._errors import (
+    BackendError,
+    DeviceError,
+    InputError,
+    MediaError,
+    MissingExtraError,
+    ModelError,
+    ModelFormatError,
+    ModelNotFoundError,
+    OnepassError,
+    OutputNameError,
+    SessionClosedError,
+    UnsupportedModelError,
+)
+
+if TYPE_CHECKING:
+    from onepass.graph import OnnxGraph as OnnxGraph
+    from onepass.outputs import Outputs as Outputs
+    from onepass.runtime import Session as Session
+    from onepass.runtime import load as load
+    from onepass.tensors import Signature as Signature
+    from onepass.tensors import TensorSpec as TensorSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "DeviceError",
+    "InputError",
+    "MediaError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelFormatError",
+    "ModelNotFoundError",
+    "OnepassError",
+    "OnnxGraph",
+    "OutputNameError",
+    "Outputs",
+    "Session",
+    "SessionClosedError",
+    "Signature",
+    "TensorSpec",
+    "UnsupportedModelError",
+    "load",
+]
+
+# ONNX, ONNX Runtime and NumPy take ten times as long to import as the rest; a name brings its module when first used.
+_LAZY = {
+    "OnnxGraph": "onepass.graph",
+    "Outputs": "onepass.outputs",
+    "Session": "onepass.runtime",
+    "Signature": "onepass.tensors",
+    "TensorSpec": "onepass.tensors",
+    "load": "onepass.runtime",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'onepass' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

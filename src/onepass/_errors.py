@@ -1,0 +1,68 @@
+"""Every error onepass raises on purpose, in one tree.
+
+    OnepassError
+    ├── ModelError              a model file cannot be used
+    │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
+    │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
+    │   └── UnsupportedModelError sound, but beyond onepass or a backend
+    ├── InputError              an array given to a call is wrong         (also ValueError)
+    ├── OutputNameError         the model has no output of that name      (also KeyError)
+    ├── BackendError            a backend failed while it worked          (also RuntimeError)
+    │   └── DeviceError           the provider or device asked for is not here
+    ├── SessionClosedError      the session was used after close()        (also RuntimeError)
+    ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
+    └── MissingExtraError       an optional dependency is not installed   (also ImportError)
+
+A message says which tensor or file, what came, what was expected and what to do. What a foreign library raised is
+always kept as ``__cause__``.
+"""
+
+
+class OnepassError(Exception):
+    """Base of every error that onepass raises on purpose."""
+
+
+class ModelError(OnepassError):
+    """A model file cannot be used."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    """There is no model at the given path."""
+
+
+class ModelFormatError(ModelError, ValueError):
+    """The file is truncated, corrupt, or of a format that onepass does not read here."""
+
+
+class UnsupportedModelError(ModelError):
+    """The model is sound but needs something that onepass or the chosen backend does not have."""
+
+
+class InputError(OnepassError, ValueError):
+    """An array given to a call has the wrong name, dtype, rank or size."""
+
+
+class OutputNameError(OnepassError, KeyError):
+    """The model has no output, or no tensor, of the given name."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+
+
+class BackendError(OnepassError, RuntimeError):
+    """The backend failed while it prepared or ran the model."""
+
+
+class DeviceError(BackendError):
+    """The execution provider or device that was asked for is not available."""
+
+
+class SessionClosedError(OnepassError, RuntimeError):
+    """The session was used after it had been closed."""
+
+
+class MediaError(OnepassError, OSError):
+    """A picture, video or camera cannot be read or written."""
+
+
+class MissingExtraError(OnepassError, ImportError):
+    """An optional dependency is not installed; the message has the command that installs it."""

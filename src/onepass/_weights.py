@@ -1,0 +1,137 @@
+"""Where the weights of an ONNX model lie: inside the file, or beside it as external data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import onnx
+from onnx.external_data_helper import uses_external_data
+
+from onepass._errors import ModelFormatError
+
+# Weights begin at a page boundary, so that a runtime can map the file instead of reading it.
+_ALIGNMENT_BYTES = 4096
+# Smaller tensors (shapes, axes) stay in the model file, where shape inference can read them.
+_SMALL_BYTES = 1024
+_CHUNK_BYTES = 16 << 20
+
+
+class _Place(NamedTuple):
+    """Where an external weight lies: a file beside the model, and the bytes in it (None: to the file's end)."""
+
+    location: str
+    offset: int
+    length: int | None
+
+
+def _place(tensor: onnx.TensorProto) -> _Place:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    length = entries.get("length")
+    return _Place(entries.get("location", ""), int(entries.get("offset", 0)), None if length is None else int(length))
+
+
+def initializer_names(graph: onnx.GraphProto) -> set[str]:
+    """Names of the graph's own weights."""
+    return {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor stored in the model: weights and constants, those of inner graphs and functions included."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        yield from _node_tensors(node)
+
+
+def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _graph_tensors(graph)
+
+
+def files(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the files that hold the model's external weights, each once."""
+    return tuple({_place(t).location: None for t in tensors(model) if uses_external_data(t)})
+
+
+def check_files(model: onnx.ModelProto, folder: Path) -> None:
+    """Check that each external weight lies inside `folder`, in a file long enough to hold it.
+
+    Raises:
+        ModelFormatError: A file is missing, too short, or outside the folder (which could read any file).
+    """
+    root = folder.resolve()
+    for tensor in tensors(model):
+        if not uses_external_data(tensor):
+            continue
+        place = _place(tensor)
+        file = (root / place.location).resolve()
+        if not file.is_relative_to(root):
+            raise ModelFormatError(
+                f"weight {tensor.name!r} points to {place.location!r}, outside the model's folder {root}; refused"
+            )
+        if not file.is_file():
+            raise ModelFormatError(
+                f"weight {tensor.name!r} lies in the file {place.location!r}, which is not in {root}; "
+                "put it beside the model"
+            )
+        end = place.offset + (place.length or 0)
+        if file.stat().st_size < end:
+            raise ModelFormatError(
+                f"weight {tensor.name!r} ends at byte {end} of {file}, which has only {file.stat().st_size} bytes; "
+                "the file is truncated: copy it again"
+            )
+
+
+def move_to_file(model: onnx.ModelProto, file: Path, *, location: str, folder: Path | None) -> None:
+    """Write the weights of `model` into `file`, one at a time, and make them point there.
+
+    Args:
+        model: Changed in place.
+        file: Written from its beginning.
+        location: The name that `file` will have beside the model.
+        folder: Where weights that are external already lie.
+    """
+    with file.open("wb") as out:
+        for tensor in tensors(model):
+            external = uses_external_data(tensor)
+            if not external and len(tensor.raw_data) < _SMALL_BYTES:
+                continue
+            out.seek(-out.tell() % _ALIGNMENT_BYTES, 1)
+            offset = out.tell()
+            if external:
+                _copy_range(tensor, folder, out)
+            else:
+                out.write(tensor.raw_data)
+                tensor.ClearField("raw_data")
+            del tensor.external_data[:]
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in (("location", location), ("offset", offset), ("length", out.tell() - offset)):
+                tensor.external_data.add(key=key, value=str(value))
+
+
+def _copy_range(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> None:
+    place = _place(tensor)
+    if folder is None:
+        raise ModelFormatError(f"weight {tensor.name!r} lies in {place.location!r}, but the model has no folder")
+    with (folder / place.location).open("rb") as source:
+        size = source.seek(0, 2)
+        source.seek(place.offset)
+        left = size - place.offset if place.length is None else place.length
+        while left > 0:
+            chunk = source.read(min(left, _CHUNK_BYTES))
+            if not chunk:
+                raise ModelFormatError(f"weight {tensor.name!r}: the file {place.location!r} is truncated")
+            out.write(chunk)
+            left -= len(chunk)

@@ -1,0 +1,41 @@
+"""Files that onepass writes: put in place whole or not at all, and known by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, which takes its place when the block ends well.
+
+    Until then whatever stood at `target` stays as it was; if the block raises (or is interrupted), the temporary
+    file is removed. The temporary name keeps the suffix, since writers choose their format by it.
+
+    Example::
+
+        with replacing("model.onnx") as temporary:
+            temporary.write_bytes(data)
+    """
+    path = Path(target)
+    temporary = path.with_name(f".{path.stem}.{os.urandom(6).hex()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits, reading it in pieces."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

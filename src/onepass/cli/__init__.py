@@ -1,0 +1,84 @@
+"""The command line: one thin module a command, imported when the command is used."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from onepass import OnepassError, __version__
+
+# Name, module, first line of the help: written here so that `onepass --help` imports no command.
+_COMMANDS = {
+    "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
+    "run": ("onepass.cli.run", "Run a model once and show or save every output."),
+    "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(_COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        if not any(parameter.name == "debug" for parameter in command.params):
+            command.params.append(_debug_option())
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+def _debug_option() -> click.Option:
+    """The flag of every command; `main` acts on it, since that is where errors end."""
+    return click.Option(["--debug"], is_flag=True, expose_value=False, help="On an error, show the traceback too.")
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="onepass", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Every output of a network, by name, from one pass."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 when all went well, 2 on an error, 130 when interrupted.
+
+    Args:
+        arguments: Words after the program's name; those of this process by default.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        cli.main(arguments, prog_name="onepass", standalone_mode=False)
+        status = 0
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("onepass: interrupted", err=True)
+        status = 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, had enough
+        sys.stderr.close()
+        status = 0
+    except (OnepassError, OSError) as error:
+        _explain(str(error), debug=debug)
+        status = 2
+    except Exception as error:
+        _explain(f"{type(error).__name__}: {error}. This is a fault in onepass; --debug shows where", debug=debug)
+        status = 2
+    sys.exit(status)
+
+
+def _explain(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"onepass: {message}", err=True)

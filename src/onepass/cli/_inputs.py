@@ -1,0 +1,92 @@
+"""Inputs of a model from files named on the command line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.media.pictures import read_picture
+from onepass.media.tensors import tensor_from_picture
+from onepass.outputs import Array
+from onepass.tensors import Signature, TensorSpec, no_such_name
+
+
+def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tuple[float, float]) -> dict[str, Array]:
+    """Read what ``[NAME=]FILE`` words name; several pictures for one input become one batch.
+
+    Raises:
+        InputError: A file cannot be read, or it is not clear which input it is for.
+        MediaError: A picture cannot be read.
+    """
+    specs = {spec.name: spec for spec in signature.inputs}
+    feeds: dict[str, Array] = {}
+    pictures: dict[str, list[Array]] = defaultdict(list)
+    for word in words:
+        name, file = _split(word, specs)
+        suffix = file.suffix.lower()
+        if suffix == ".npz" and name is None:
+            feeds.update(_read_npz(file))
+            continue
+        name = _only_input(file, specs) if name is None else name
+        if suffix in (".npy", ".npz"):
+            feeds[name] = _read_array(file, name)
+        else:
+            picture = read_picture(file)
+            pictures[name].append(tensor_from_picture(picture, specs[name], value_range=value_range))
+    for name, batch in pictures.items():
+        feeds[name] = batch[0] if len(batch) == 1 else _stack(batch, name)
+    return feeds
+
+
+def _split(word: str, specs: dict[str, TensorSpec]) -> tuple[str | None, Path]:
+    """Tell ``NAME=FILE`` from a file whose own name has an equals sign."""
+    name, equals, file = word.partition("=")
+    if not equals or (name not in specs and Path(word).exists()):
+        return None, Path(word)
+    if name not in specs:
+        raise InputError(no_such_name("input", name, tuple(specs)))
+    return name, Path(file)
+
+
+def _only_input(file: Path, specs: dict[str, TensorSpec]) -> str:
+    if len(specs) != 1:
+        raise InputError(f"{file}: the model has the inputs {', '.join(specs)}; say which: -i NAME={file}")
+    return next(iter(specs))
+
+
+def _read_array(file: Path, name: str) -> Array:
+    if file.suffix.lower() == ".npy":
+        with _explained(file):
+            return np.asarray(np.load(file, allow_pickle=False))
+    arrays = _read_npz(file)
+    if name not in arrays:
+        raise InputError(f"{file} has no array {name!r}; it has {', '.join(arrays) or 'none'}")
+    return arrays[name]
+
+
+def _read_npz(file: Path) -> dict[str, Array]:
+    with _explained(file), np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"no file {file}") from None
+    except (ValueError, EOFError, OSError, AttributeError, BadZipFile) as error:
+        raise InputError(f"{file} is no NumPy file of numbers: {error}") from error
+
+
+def _stack(batch: list[Array], name: str) -> Array:
+    shapes = {array.shape for array in batch}
+    if len(shapes) > 1:
+        raise InputError(f"the pictures for input {name!r} differ in size, and the model does not fix one")
+    return np.concatenate(batch)

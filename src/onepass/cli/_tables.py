@@ -1,0 +1,73 @@
+"""Tables and numbers as the commands print them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from onepass.tensors import TensorSpec, shape_text
+
+if TYPE_CHECKING:
+    from onepass.outputs import Array, Outputs
+
+
+def console() -> Console:
+    """Return a console on standard output that does not colour numbers by guessing."""
+    return Console(highlight=False)
+
+
+def spec_table(title: str, specs: tuple[TensorSpec, ...]) -> Table:
+    """Return a table of names, dtypes and shapes."""
+    table = _table(title, "name", "dtype", "shape")
+    for spec in specs:
+        table.add_row(spec.name, str(spec.dtype), _literal(shape_text(spec.shape)))
+    return table
+
+
+def outputs_table(outputs: Outputs) -> Table:
+    """Return a table of every output: name, dtype, shape, range of values."""
+    table = _table("outputs", "name", "dtype", "shape", "range")
+    for name, array in outputs.items():
+        table.add_row(name, str(array.dtype), _literal(shape_text(array.shape)), value_range(array))
+    return table
+
+
+def value_range(array: Array) -> str:
+    """Return the least and the greatest value, and how many are not finite."""
+    if array.size == 0:
+        return "empty"
+    if array.dtype.kind == "b":
+        return f"{int(array.sum())} of {array.size} true"
+    if array.dtype.kind == "c":
+        return f"magnitude {np.abs(array).min():.4g} … {np.abs(array).max():.4g}"
+    if array.dtype.kind in "iu":
+        return f"{array.min()} … {array.max()}"
+    wide = array.astype(np.float64)
+    finite = wide[np.isfinite(wide)]
+    odd = f" ({wide.size - finite.size} not finite)" if finite.size < wide.size else ""
+    return f"{finite.min():.4g} … {finite.max():.4g}{odd}" if finite.size else f"none finite of {wide.size}"
+
+
+def bytes_text(count: int) -> str:
+    """Return a size in bytes as people read it."""
+    size = float(count)
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        # The name is what a user copies: it must not be cut, nor broken over lines where there is room.
+        table.add_column(column, header_style="dim", overflow="fold")
+    return table
+
+
+def _literal(text: str) -> str:
+    return text.replace("[", r"\[")

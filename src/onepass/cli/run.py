@@ -1,0 +1,104 @@
+"""``onepass run``."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from onepass._errors import InputError
+from onepass.cli._inputs import read_inputs
+from onepass.cli._tables import console, outputs_table
+from onepass.outputs import Outputs
+from onepass.runtime import load
+from onepass.sampling import random_inputs
+from onepass.writers import write_outputs
+
+
+def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, int]:
+    sizes = {}
+    for word in words:
+        name, _, size = word.rpartition("=")
+        if not name or not size.isdigit():
+            raise click.BadParameter(f"{word!r}: expected NAME=SIZE, such as N=8")
+        sizes[name] = int(size)
+    return sizes
+
+
+@click.command("run")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
+    help="A .npz with all inputs, a .npy, or a picture; repeat it for more inputs, or for a batch of pictures.",
+)  # fmt: skip
+@click.option("--random", "randomly", is_flag=True, help="Fill every input that is not given with random numbers.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=_sizes,
+    help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
+)  # fmt: skip
+@click.option(
+    "--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True, metavar="BLACK WHITE",
+    help="What black and white become when a picture feeds a floating-point input.",
+)  # fmt: skip
+@click.option("--output", "wanted", multiple=True, metavar="NAME", help="Compute this output only; repeat for more.")
+@click.option(
+    "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
+    help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
+)  # fmt: skip
+@click.option("--provider", "providers", multiple=True, default=("cpu",), show_default=True,
+              help="ONNX Runtime execution provider.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; chosen by the model's size where not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(
+    model: Path,
+    inputs: tuple[str, ...],
+    randomly: bool,
+    seed: int,
+    sizes: dict[str, int],
+    value_range: tuple[float, float],
+    wanted: tuple[str, ...],
+    save: Path | None,
+    providers: tuple[str, ...],
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    r"""Run MODEL once and show every output: name, dtype, shape, range.
+
+    \b
+    onepass run elg.onnx --random
+    onepass run elg.onnx -i eye.npy -o outputs.npz
+    onepass run detector.onnx -i image=street.jpg --output boxes --output scores
+    """
+    with load(model, providers=providers, threads=threads) as session:
+        signature = session.signature
+        feeds = read_inputs(inputs, signature, value_range=value_range)
+        if randomly:
+            feeds = {**random_inputs(signature, sizes=sizes, seed=seed), **feeds}
+        elif not inputs and signature.inputs:
+            names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
+            raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
+        begin = time.perf_counter()
+        outputs = session(feeds, outputs=wanted or None)
+        seconds = time.perf_counter() - begin
+        report = session.report()
+    if save is not None:
+        write_outputs(outputs, save)
+    _print(outputs, seconds, report, save, as_json)
+
+
+def _print(outputs: Outputs, seconds: float, report: dict[str, Any], save: Path | None, as_json: bool) -> None:
+    if as_json:
+        tensors = {name: {"dtype": a.dtype.name, "shape": list(a.shape)} for name, a in outputs.items()}
+        saved = None if save is None else str(save)
+        click.echo(json.dumps({"outputs": tensors, "seconds": seconds, "saved": saved, **report}, indent=2))
+        return
+    out = console()
+    out.print(outputs_table(outputs))
+    where = f"{report['backend']} {report.get('version', '')} on {report['device']}"
+    out.print(f"\none pass, the first: {seconds * 1e3:.2f} ms, {where}")
+    if save is not None:
+        out.print(f"written to {save}", markup=False, soft_wrap=True)

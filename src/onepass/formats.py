@@ -1,0 +1,145 @@
+"""What a model file is, by its content: file endings lie, and a wrong guess ends in an error nobody understands."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO
+
+from onepass._errors import ModelFormatError, ModelNotFoundError
+
+
+class Format(Enum):
+    """The formats that onepass can tell apart; the value is the name used in messages."""
+
+    ONNX = "an ONNX model"
+    ORT = "an ONNX Runtime (.ort) model"
+    ENGINE = "a TensorRT engine"
+    SAVED_MODEL = "a TensorFlow SavedModel"
+    FROZEN_GRAPH = "a frozen TensorFlow graph"
+    KERAS = "a Keras model"
+    HDF5 = "an HDF5 file (older Keras models are)"
+    TFLITE = "a TFLite model"
+    TORCH = "a PyTorch file"
+    PICKLE = "a Python pickle (older PyTorch files are)"
+
+
+# Format, position of the mark in the file, the mark.
+_MARKS: tuple[tuple[Format, int, bytes], ...] = (
+    (Format.ENGINE, 0, b"ptrt"),
+    (Format.ORT, 4, b"ORTM"),
+    (Format.TFLITE, 4, b"TFL3"),
+    (Format.HDF5, 0, b"\x89HDF\r\n\x1a\n"),
+    (Format.PICKLE, 0, b"\x80\x02"),
+    (Format.PICKLE, 0, b"\x80\x03"),
+    (Format.PICKLE, 0, b"\x80\x04"),
+    (Format.PICKLE, 0, b"\x80\x05"),
+)
+
+# Field numbers of onnx.ModelProto. The graph is field 7; every model has it.
+_MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
+_GRAPH_FIELD = 7
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """Return what the file (or folder) at `path` is, judged by its content.
+
+    Only a few bytes are read, whatever the size of the file.
+
+    Raises:
+        ModelNotFoundError: There is nothing at `path`.
+        ModelFormatError: The file is empty, truncated, or none of the known formats.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / "saved_model.pb").is_file():
+            return Format.SAVED_MODEL
+        raise ModelFormatError(f"{path} is a folder without a saved_model.pb; expected a model file or a SavedModel")
+    if not path.exists():
+        raise ModelNotFoundError(f"no model file at {path}")
+    with path.open("rb") as file:
+        head = file.read(16)
+        if not head:
+            raise ModelFormatError(f"{path} is empty; expected a model file")
+        for kind, start, mark in _MARKS:
+            if head[start : start + len(mark)] == mark:
+                return kind
+        if head.startswith(b"version https://"):
+            raise ModelFormatError(f"{path} is a Git LFS pointer, not the model itself; fetch it with: git lfs pull")
+        if head.startswith(b"PK\x03\x04"):
+            return _format_of_zip(path, file)
+        return _format_of_protobuf(path, file)
+
+
+def _format_of_zip(path: Path, file: BinaryIO) -> Format:
+    try:
+        names = zipfile.ZipFile(file).namelist()
+    except zipfile.BadZipFile as error:
+        raise ModelFormatError(f"{path} begins as a zip archive but is truncated or corrupt ({error})") from error
+    if "config.json" in names and any(name.endswith(".weights.h5") for name in names):
+        return Format.KERAS
+    if any(name.endswith((".pkl", "/byteorder", "/archive_format")) or name == "archive_format" for name in names):
+        return Format.TORCH
+    raise ModelFormatError(f"{path} is a zip archive, but neither a Keras nor a PyTorch model")
+
+
+def _format_of_protobuf(path: Path, file: BinaryIO) -> Format:
+    """Walk the outermost fields of a protobuf message, skipping over what they hold."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    fields: list[int] = []
+    try:
+        while file.tell() < size:
+            key = _read_varint(file)
+            number, wire = key >> 3, key & 7
+            if not fields and (number, wire) == (1, 2):
+                return _frozen_graph_or_unknown(path, file, size)
+            if number not in _MODEL_FIELDS or wire not in (0, 2):
+                raise _unknown(path)
+            fields.append(number)
+            length = _read_varint(file)
+            if wire == 2:
+                file.seek(length, os.SEEK_CUR)
+    except EOFError:
+        raise _unknown(path) from None
+    if file.tell() > size:
+        if _GRAPH_FIELD in fields:
+            raise ModelFormatError(
+                f"{path} is a truncated ONNX model: {size} bytes are there, at least {file.tell()} were written. "
+                "Copy or export it again"
+            )
+        raise _unknown(path)
+    if _GRAPH_FIELD in fields:
+        return Format.ONNX
+    if set(fields) == {1, 2}:
+        return Format.SAVED_MODEL
+    raise _unknown(path)
+
+
+def _frozen_graph_or_unknown(path: Path, file: BinaryIO, size: int) -> Format:
+    """A GraphDef begins with a node; a node begins with its name, which is its field 1 and a string."""
+    length = _read_varint(file)
+    if file.tell() + length <= size and file.read(1) == b"\x0a":
+        return Format.FROZEN_GRAPH
+    raise _unknown(path)
+
+
+def _unknown(path: Path) -> ModelFormatError:
+    return ModelFormatError(
+        f"{path} is no model that onepass knows (it is not ONNX, nor a TensorRT engine); is it damaged?"
+    )
+
+
+def _read_varint(file: BinaryIO) -> int:
+    value = shift = 0
+    while shift < 64:
+        byte = file.read(1)
+        if not byte:
+            raise EOFError
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+        shift += 7
+    raise EOFError

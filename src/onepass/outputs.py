@@ -1,0 +1,105 @@
+"""What a call gives back: every output, by name, in the model's own order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias, overload
+
+import numpy.typing as npt
+
+from onepass._errors import OutputNameError
+from onepass.tensors import no_such_name, shape_text
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+class Outputs(Mapping[str, Array]):
+    """Read-only mapping from output name to array, in the model's own order.
+
+    The mapping cannot be changed; the arrays are the caller's own and never change afterwards.
+
+    Example::
+
+        outputs = session(eye=eyes)
+        outputs["landmarks"]                              # by name
+        outputs.landmarks                                 # the same, where the name is a Python identifier
+        heatmaps, radius = outputs["heatmaps", "radius"]  # several at once
+        draw(**outputs)                                   # as keywords
+        first, second = outputs.split()                   # one Outputs an item of the batch
+
+    A name that is also a method of a mapping (``items``, ``values``, ``split`` …) is reached by ``outputs["items"]``.
+    """
+
+    __slots__ = ("_arrays",)
+    _arrays: dict[str, Array]
+
+    def __init__(self, arrays: Mapping[str, Array] | Iterable[tuple[str, Array]]) -> None:
+        object.__setattr__(self, "_arrays", dict(arrays))
+
+    @overload
+    def __getitem__(self, name: str) -> Array: ...
+    @overload
+    def __getitem__(self, name: tuple[str, ...]) -> tuple[Array, ...]: ...
+    def __getitem__(self, name: str | tuple[str, ...]) -> Array | tuple[Array, ...]:
+        if isinstance(name, tuple):
+            return tuple(self[each] for each in name)
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise OutputNameError(no_such_name("output", name, tuple(self._arrays))) from None
+
+    def __getattr__(self, name: str) -> Array:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise AttributeError(no_such_name("output", name, tuple(self._arrays)), name=name, obj=self) from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Outputs are read-only; cannot set {name!r}. Take a dict of your own: outputs.as_dict()")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Outputs are read-only; cannot delete {name!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self._arrays if name.isidentifier())]
+
+    def __repr__(self) -> str:
+        parts = (f"{name}={array.dtype}{shape_text(array.shape)}" for name, array in self._arrays.items())
+        return f"Outputs({', '.join(parts)})"
+
+    def __reduce__(self) -> tuple[type[Outputs], tuple[dict[str, Array]]]:
+        return (Outputs, (self._arrays,))
+
+    # Comparing arrays has no single truth value; two results are the same only if they are one object.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def as_dict(self) -> dict[str, Array]:
+        """Return a new dict of the same arrays, in the same order, which the caller may change."""
+        return dict(self._arrays)
+
+    def split(self) -> list[Outputs]:
+        """Return one `Outputs` for each item of the batch, without the batch dimension.
+
+        The arrays of the parts are views: ``split()[i][name]`` is ``outputs[name][i]``.
+
+        Raises:
+            ValueError: The outputs do not share one leading dimension, so there is no batch to split.
+        """
+        # A scalar output has no leading dimension; -1 stands for that.
+        sizes = {array.shape[0] if array.ndim else -1 for array in self._arrays.values()}
+        batch = sizes.pop() if len(sizes) == 1 else -1
+        if batch < 0:
+            found = ", ".join(f"{name} {shape_text(array.shape)}" for name, array in self._arrays.items())
+            raise ValueError(
+                f"cannot split along the batch: the outputs share no leading dimension ({found or 'there are none'}). "
+                "Ask the call for those that have one: outputs=[...]"
+            )
+        # array[i] of a vector would be a NumPy scalar; the ellipsis keeps it an array of rank 0.
+        return [Outputs({name: array[i, ...] for name, array in self._arrays.items()}) for i in range(batch)]

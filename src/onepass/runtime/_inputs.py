@@ -1,0 +1,134 @@
+"""Check what a caller hands to a session, so that a backend need not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.outputs import Array
+from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
+
+
+class InputChecker:
+    """Checks the inputs of one model; what can be worked out beforehand is worked out once.
+
+    A dynamic dimension that several inputs name alike must have one size in all of them.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self._specs = {spec.name: spec for spec in signature.inputs}
+        self._names = tuple(self._specs)
+        self._plans = [(spec.name, spec, *_plan(spec)) for spec in signature.inputs]
+        dims = [dim for spec in signature.inputs for dim in dict.fromkeys(spec.shape or ()) if isinstance(dim, str)]
+        self._shared = {dim for dim in dims if dims.count(dim) > 1}
+
+    def __call__(self, given: Mapping[str, Any]) -> dict[str, Array]:
+        """Return one C-contiguous array an input, in the model's order.
+
+        Raises:
+            InputError: An input is missing or unknown, or has the wrong dtype, rank or size.
+        """
+        if given.keys() != self._specs.keys():
+            self._complain_of_names(given)
+        feeds = {}
+        for name, spec, rank, fixed, leads_dynamic in self._plans:
+            array = given[name]
+            if type(array) is not np.ndarray:
+                array = _as_array(array, spec)
+            shape = array.shape
+            if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
+                raise InputError(_complaint(spec, array))
+            for axis, size in fixed:
+                if shape[axis] != size:
+                    raise InputError(_complaint(spec, array))
+            if leads_dynamic and shape[0] == 0:
+                raise InputError(_complaint(spec, array))
+            # ascontiguousarray would turn a scalar into a vector, but a scalar is always contiguous.
+            feeds[name] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
+        if self._shared:
+            self._check_shared(feeds)
+        return feeds
+
+    def _complain_of_names(self, given: Mapping[str, Any]) -> None:
+        unknown = [name for name in given if name not in self._specs]
+        if unknown:
+            raise InputError(no_such_name("input", unknown[0], self._names))
+        missing = [f"{name!r} ({spec})" for name, spec in self._specs.items() if name not in given]
+        raise InputError(
+            f"missing input{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+            f"got {', '.join(map(repr, given)) or 'none'}. Give every input in one call"
+        )
+
+    def _check_shared(self, feeds: Mapping[str, Array]) -> None:
+        seen: dict[str, tuple[int, str]] = {}
+        for name, spec in self._specs.items():
+            for axis, dim in enumerate(spec.shape or ()):
+                if dim not in self._shared:
+                    continue
+                size = feeds[name].shape[axis]
+                first_size, first_name = seen.setdefault(str(dim), (size, name))
+                if size != first_size:
+                    raise InputError(
+                        f"inputs {first_name!r} and {name!r} share the dimension {dim}, but it is {first_size} in "
+                        f"{shape_text(feeds[first_name].shape)} and {size} in {shape_text(feeds[name].shape)}; "
+                        "give both the same size"
+                    )
+
+
+def _plan(spec: TensorSpec) -> tuple[int | None, tuple[tuple[int, int], ...], bool]:
+    """Return the rank, the (axis, size) of each fixed dimension, and whether the leading one is dynamic."""
+    if spec.shape is None:
+        return None, (), False
+    fixed = tuple((axis, dim) for axis, dim in enumerate(spec.shape) if isinstance(dim, int))
+    return len(spec.shape), fixed, bool(spec.shape) and not isinstance(spec.shape[0], int)
+
+
+def _as_array(value: Any, spec: TensorSpec) -> Array:
+    """Make an array of what is none: a list or number takes the input's dtype, anything else keeps its own."""
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # whatever a foreign __array__ or a ragged list raises
+        raise InputError(
+            f"input {spec.name!r}: got {type(value).__name__}, which does not become an array ({error}); "
+            f"expected {spec}"
+        ) from error
+    plain = isinstance(value, (list, tuple, int, float, complex))
+    if plain and array.dtype != spec.dtype and np.can_cast(array.dtype, spec.dtype, "same_kind"):
+        return array.astype(spec.dtype)
+    return array
+
+
+def _complaint(spec: TensorSpec, array: Array) -> str:
+    came = f"input {spec.name!r}: got {array.dtype} {shape_text(array.shape)}, expected {spec}"
+    if array.dtype != spec.dtype:
+        if array.dtype.kind in "OSU":
+            return f"{came}. Arrays of numbers only"
+        return f"{came}. The dtype is another; nothing is converted unasked: array.astype({spec.dtype.name!r})"
+    shape = spec.shape or ()
+    if array.ndim != len(shape):
+        return f"{came}. {_rank_hint(array, len(shape))}"
+    for axis, dim in enumerate(shape):
+        if isinstance(dim, int) and array.shape[axis] != dim:
+            layout = _layout_hint(array.shape, shape)
+            return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {dim}{layout}"
+    return f"{came}. The batch is empty, so there is nothing to compute; leave the call out"
+
+
+def _rank_hint(array: Array, rank: int) -> str:
+    if array.ndim == rank - 1:
+        return "One dimension is missing; a batch of one is array[None]"
+    return f"The rank is {array.ndim} and must be {rank}"
+
+
+def _layout_hint(came: tuple[int, ...], expected: tuple[Any, ...]) -> str:
+    """Pictures that are channels-last where channels-first is expected, or the other way round, are the usual slip."""
+    swaps: tuple[tuple[tuple[int, ...], str], ...] = (((0, 3, 1, 2), "(0, 3, 1, 2)"), ((0, 2, 3, 1), "(0, 2, 3, 1)"))
+    if len(came) == 4:
+        for axes, text in swaps:
+            moved = [came[axis] for axis in axes]
+            if all(not isinstance(dim, int) or dim == size for dim, size in zip(expected, moved, strict=True)):
+                return f"; the channels are in another place: array.transpose{text}"
+    return ""

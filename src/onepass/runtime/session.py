@@ -1,0 +1,219 @@
+"""A session: one model, ready to run. It checks what comes in, calls the backend, and names what goes out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError, SessionClosedError
+from onepass.outputs import Array, Outputs
+from onepass.runtime._inputs import InputChecker
+from onepass.runtime.backend import Backend
+from onepass.tensors import Signature, TensorSpec, shape_text
+
+
+class Session:
+    """A model that is ready to run; made by `onepass.load`.
+
+    Any number of threads may call one session at once.
+
+    Example::
+
+        with onepass.load("elg.onnx") as session:
+            outputs = session(eye=eyes)          # by keyword
+            outputs = session({"eye": eyes})     # by mapping: names that are no identifiers, or `out`, `outputs`
+            outputs = session(eyes)              # the only input needs no name
+    """
+
+    def __init__(self, backend: Backend, *, name: str = "model") -> None:
+        """Put a session in front of a backend, which it owns from here on.
+
+        Args:
+            backend: What computes.
+            name: What to call the model in messages; `onepass.load` gives the path.
+        """
+        self.name = name
+        self.signature: Signature = backend.signature
+        self._backend: Backend | None = backend
+        self._check = InputChecker(self.signature)
+        self._output_names = self.signature.output_names
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else ", ".join(self._output_names)
+        return f"<onepass.Session {self.name}: {state}>"
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        outputs: Iterable[str] | None = None,
+        out: Mapping[str, Array] | None = None,
+        **named: Any,
+    ) -> Outputs:
+        """Run the model once.
+
+        Args:
+            inputs: A mapping from input name to array, or the array itself where the model has a single input.
+            outputs: Names of the outputs to compute; nothing is computed for the others. All by default.
+            out: Arrays to fill, by output name; the result holds these in place of new ones. They need the exact
+                dtype and shape of the output.
+            named: Inputs by keyword.
+
+        Returns:
+            The outputs in the model's own order. The arrays are the caller's own: no later call changes them.
+
+        Raises:
+            InputError: An array has the wrong name, dtype, rank or size; the message says which and what to do.
+            OutputNameError: The model has no output of a name in `outputs` or `out`.
+            BackendError: The computation failed.
+            SessionClosedError: The session is closed.
+        """
+        backend = self._open_backend()
+        feeds = self._check(self._by_name(inputs, named))
+        names = self._output_names if outputs is None else self._wanted(outputs)
+        if out is not None:
+            self._check_out(out, names)
+        return _run(backend, feeds, names, out)
+
+    def submit(
+        self,
+        inputs: Mapping[str, Any] | Any = None,
+        /,
+        *,
+        outputs: Iterable[str] | None = None,
+        **named: Any,
+    ) -> Future[Outputs]:
+        """Run the model in the background; takes what a call takes, but for `out`.
+
+        The inputs are checked and copied before this returns, so the caller may reuse its arrays at once.
+
+        Returns:
+            A future of the outputs. `close` waits for all of them.
+
+        Raises:
+            InputError, OutputNameError, SessionClosedError: At once, as a call would.
+        """
+        self._open_backend()
+        feeds = {name: array.copy() for name, array in self._check(self._by_name(inputs, named)).items()}
+        names = self._output_names if outputs is None else self._wanted(outputs)
+        with self._lock:
+            # Asked again under the lock, and handed to the task: a close() from now on waits for it.
+            backend = self._open_backend()
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="onepass")
+            return self._executor.submit(_run, backend, feeds, names, None)
+
+    def report(self) -> dict[str, Any]:
+        """Say what runs the model (backend, version, device, options) as plain JSON values."""
+        return dict(self._open_backend().report())
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._backend is None
+
+    def close(self) -> None:
+        """Wait for submitted calls, then free the model. Closing again does nothing."""
+        with self._lock:
+            backend, self._backend = self._backend, None
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True)
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self) -> Session:
+        self._open_backend()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_backend(self) -> Backend:
+        backend = self._backend
+        if backend is None:
+            raise SessionClosedError(f"the session of {self.name} is closed; open the model again with onepass.load")
+        return backend
+
+    def _by_name(self, inputs: Any, named: dict[str, Any]) -> Mapping[str, Any]:
+        if inputs is None:
+            return named
+        if isinstance(inputs, Mapping):
+            both = inputs.keys() & named.keys()
+            if both:
+                raise InputError(f"input {min(both)!r} is given twice, in the mapping and as a keyword")
+            return {**inputs, **named} if named else inputs
+        specs = self.signature.inputs
+        if len(specs) != 1:
+            listed = ", ".join(f"{spec.name}=..." for spec in specs)
+            raise InputError(f"the model has {len(specs)} inputs, so each needs its name: session({listed})")
+        return {specs[0].name: inputs, **named}
+
+    def _wanted(self, outputs: Iterable[str]) -> tuple[str, ...]:
+        if isinstance(outputs, str):
+            outputs = (outputs,)
+        names = self.signature.ordered_outputs(tuple(outputs))
+        if not names:
+            raise InputError(f"outputs=[] asks for nothing; the model has {', '.join(self._output_names)}")
+        return names
+
+    def _check_out(self, out: Mapping[str, Array], names: tuple[str, ...]) -> None:
+        if not isinstance(out, Mapping):
+            raise InputError(
+                f"out= takes a mapping from output name to array, got {type(out).__name__}. "
+                "An input called 'out' is fed by mapping: session({'out': array})"
+            )
+        specs = {spec.name: spec for spec in self.signature.outputs}
+        for name in self.signature.ordered_outputs(tuple(out)):
+            if name not in names:
+                raise InputError(f"out= has {name!r}, which outputs= does not ask for")
+            _check_target(specs[name], out[name])
+
+
+def _run(
+    backend: Backend, feeds: Mapping[str, Array], names: tuple[str, ...], out: Mapping[str, Array] | None
+) -> Outputs:
+    arrays = dict(zip(names, backend.run(feeds, names), strict=True))
+    if out is not None:
+        _fill(out, arrays)
+    return Outputs(arrays)
+
+
+def _check_target(spec: TensorSpec, target: Any) -> None:
+    """Find before the run what would otherwise be found after it."""
+    if not isinstance(target, np.ndarray):
+        raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
+    sizes_differ = spec.shape is not None and (
+        len(spec.shape) != target.ndim
+        or any(isinstance(dim, int) and dim != size for dim, size in zip(spec.shape, target.shape, strict=True))
+    )
+    if target.dtype != spec.dtype or sizes_differ:
+        raise InputError(
+            f"out={{{spec.name!r}: ...}}: got {target.dtype} {shape_text(target.shape)}, the output is {spec}"
+        )
+    if not target.flags.writeable:
+        raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; give one that can be written")
+
+
+def _fill(out: Mapping[str, Array], arrays: dict[str, Array]) -> None:
+    """Put results into the caller's arrays; all are compared first, so that none is filled if one does not fit."""
+    for name, target in out.items():
+        if arrays[name].shape != target.shape:
+            raise InputError(
+                f"out={{{name!r}: ...}}: got {shape_text(target.shape)}, "
+                f"but this call's output has {shape_text(arrays[name].shape)}"
+            )
+    for name, target in out.items():
+        np.copyto(target, arrays[name])
+        arrays[name] = target

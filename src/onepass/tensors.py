@@ -1,0 +1,205 @@
+"""What a tensor is: name, dtype and shape; and what a model is seen from outside: its inputs and its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+
+from onepass._errors import OutputNameError, UnsupportedModelError
+
+Dim: TypeAlias = int | str | None
+"""A size, the name of a dynamic dimension, or None where it is dynamic and has no name."""
+
+# One row a type: ONNX's number (onnx.TensorProto.DataType), ONNX's name, NumPy's type.
+_TYPES: tuple[tuple[int, str, Any], ...] = (
+    (1, "float", np.float32),
+    (2, "uint8", np.uint8),
+    (3, "int8", np.int8),
+    (4, "uint16", np.uint16),
+    (5, "int16", np.int16),
+    (6, "int32", np.int32),
+    (7, "int64", np.int64),
+    (9, "bool", np.bool_),
+    (10, "float16", np.float16),
+    (11, "double", np.float64),
+    (12, "uint32", np.uint32),
+    (13, "uint64", np.uint64),
+    (14, "complex64", np.complex64),
+    (15, "complex128", np.complex128),
+    (16, "bfloat16", ml_dtypes.bfloat16),
+    (17, "float8e4m3fn", ml_dtypes.float8_e4m3fn),
+    (18, "float8e4m3fnuz", ml_dtypes.float8_e4m3fnuz),
+    (19, "float8e5m2", ml_dtypes.float8_e5m2),
+    (20, "float8e5m2fnuz", ml_dtypes.float8_e5m2fnuz),
+    (24, "float8e8m0", ml_dtypes.float8_e8m0fnu),
+)
+_DTYPE_BY_ONNX_NAME = {name: np.dtype(kind) for _, name, kind in _TYPES}
+_DTYPE_BY_ONNX_NUMBER = {number: np.dtype(kind) for number, _, kind in _TYPES}
+_ONNX_NUMBER_BY_DTYPE = {np.dtype(kind): number for number, _, kind in _TYPES}
+DTYPES: Mapping[str, np.dtype[Any]] = {np.dtype(kind).name: np.dtype(kind) for _, _, kind in _TYPES}
+"""Every dtype that a tensor may have, by NumPy's name (bfloat16 and the float8 types come from ml_dtypes)."""
+
+
+def dtype_from_onnx(element_type: int | str, *, tensor: str) -> np.dtype[Any]:
+    """Return the NumPy dtype of an ONNX element type.
+
+    Args:
+        element_type: ONNX's number (``1``) or name (``"float"``) of the type.
+        tensor: Name of the tensor, for the error.
+
+    Raises:
+        UnsupportedModelError: Strings and types below eight bits have no array form here.
+    """
+    table: Mapping[Any, np.dtype[Any]] = _DTYPE_BY_ONNX_NUMBER if isinstance(element_type, int) else _DTYPE_BY_ONNX_NAME
+    if element_type in table:
+        return table[element_type]
+    if element_type in (8, "string"):
+        raise UnsupportedModelError(
+            f"tensor {tensor!r} holds strings, which have no fixed size and no place in a GPU's memory; onepass moves "
+            f"numbers only. Take the string tensor out of the model: OnnxGraph.load(...).select([the other outputs])"
+        )
+    raise UnsupportedModelError(
+        f"tensor {tensor!r} has the ONNX element type {element_type!r}, which NumPy cannot hold; expected one of "
+        f"{', '.join(DTYPES)}. Cast it inside the model (for example to int8 or float16)"
+    )
+
+
+def onnx_from_dtype(dtype: np.dtype[Any]) -> int:
+    """Return ONNX's number (``onnx.TensorProto.DataType``) of a dtype of `DTYPES`."""
+    return _ONNX_NUMBER_BY_DTYPE[dtype]
+
+
+def shape_text(shape: tuple[Dim, ...] | None) -> str:
+    """Write a shape as people read it: ``[N, 1, 36, 60]``, ``?`` for a nameless dynamic size, ``[...]`` if unknown."""
+    if shape is None:
+        return "[...]"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, dtype and shape of one input or output.
+
+    Attributes:
+        name: The tensor's name in the model.
+        dtype: NumPy dtype, one of `DTYPES`.
+        shape: One entry a dimension: its size, the name of a dynamic dimension (``"N"``), or None where it is
+            dynamic and nameless. None in place of the tuple where the model does not say even the rank.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[Dim, ...] | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+        if self.dtype not in _ONNX_NUMBER_BY_DTYPE:
+            raise ValueError(f"tensor {self.name!r}: dtype {self.dtype} is none of {', '.join(DTYPES)}")
+        if self.shape is not None:
+            object.__setattr__(self, "shape", tuple(self.shape))
+            for dim in self.shape:
+                if isinstance(dim, int) and dim < 0:
+                    raise ValueError(f"tensor {self.name!r}: a size cannot be negative, got {shape_text(self.shape)}")
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {shape_text(self.shape)}"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every size is known."""
+        return self.shape is not None and all(isinstance(dim, int) for dim in self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain JSON values; `from_json` reads it back."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype.name,
+            "shape": None if self.shape is None else list(self.shape),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
+        """Read what `to_json` wrote."""
+        shape = data["shape"]
+        return cls(data["name"], DTYPES[data["dtype"]], None if shape is None else tuple(shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """All inputs and all outputs of a model, each in the model's own order.
+
+    Attributes:
+        inputs: What a call must be given.
+        outputs: What a call gives back.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    _output_index: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "outputs", tuple(self.outputs))
+        object.__setattr__(self, "_output_index", {spec.name: index for index, spec in enumerate(self.outputs)})
+        for kind, specs in (("input", self.inputs), ("output", self.outputs)):
+            names = [spec.name for spec in specs]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind} names must be unique; given more than once: {', '.join(twice)}")
+
+    def __str__(self) -> str:
+        def lines(specs: tuple[TensorSpec, ...]) -> Iterator[str]:
+            return (f"  {spec.name}: {spec}" for spec in specs)
+
+        return "\n".join(["inputs:", *lines(self.inputs), "outputs:", *lines(self.outputs)])
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in the model's order."""
+        return tuple(spec.name for spec in self.inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in the model's order."""
+        return tuple(spec.name for spec in self.outputs)
+
+    def ordered_outputs(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+        """Return the given output names in the model's order, each once.
+
+        Raises:
+            OutputNameError: One of them is no output of the model; the message lists those that are.
+        """
+        wanted = set()
+        for name in names:
+            if name not in self._output_index:
+                raise OutputNameError(no_such_name("output", name, self.output_names))
+            wanted.add(name)
+        return tuple(sorted(wanted, key=self._output_index.__getitem__))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the signature as plain JSON values; `from_json` reads it back."""
+        return {
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+        """Read what `to_json` wrote."""
+        return cls(
+            tuple(TensorSpec.from_json(spec) for spec in data["inputs"]),
+            tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
+        )
+
+
+def no_such_name(kind: str, name: object, known: tuple[str, ...]) -> str:
+    """Say that a name is not there, what is there, and which of those was probably meant."""
+    near = get_close_matches(str(name), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
+    return f"the model has no {kind} {name!r}.{hint} Its {kind}s are: {listed or 'none'}"

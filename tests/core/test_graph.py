@@ -1,0 +1,397 @@
+"""OnnxGraph: load, look, select, rename, expose, clean, save."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onepass import ModelFormatError, ModelNotFoundError, OnnxGraph, OutputNameError, UnsupportedModelError, load
+from tests.checker import assert_same
+from tests.zoo import BY_NAME, ZOO, Animal, model, string_model
+
+animals = pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
+THREE = BY_NAME["three heads"]
+
+
+def _with_weights(size: int = 600, seed: int = 0) -> OnnxGraph:
+    """Return a model with two weights that are worth a file of their own."""
+    rng = np.random.default_rng(seed)
+    shape = f"float[N, {size}]"
+    graph = model(f"({shape} x) => ({shape} y, {shape} z) {{ y = Add (x, x) \n z = Mul (x, x) }}")
+    for node, name in zip(graph.proto.graph.node, "ab", strict=True):
+        node.input[1] = name
+        weight = rng.standard_normal(size).astype(np.float32)
+        graph.proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    graph.check()
+    return graph
+
+
+@pytest.fixture
+def external(tmp_path: Path) -> Path:
+    """Return the path of a model whose weights lie in a file beside it."""
+    folder = tmp_path / "with weights"
+    folder.mkdir()
+    onnx.save_model(
+        _with_weights().proto, folder / "model.onnx", save_as_external_data=True, location="w.data", size_threshold=0
+    )
+    return folder / "model.onnx"
+
+
+@animals
+def test_signature_agrees_with_onnxruntime(animal: Animal) -> None:
+    """Read off the graph, names and order of inputs and outputs are those that the runtime has."""
+    import onnxruntime
+
+    raw = onnxruntime.InferenceSession(animal.graph.to_bytes(), providers=["CPUExecutionProvider"])
+    assert list(animal.graph.signature.input_names) == [node.name for node in raw.get_inputs()]
+    assert list(animal.graph.signature.output_names) == [node.name for node in raw.get_outputs()]
+
+
+@animals
+def test_signature_is_the_same_from_file_and_from_graph(animal: Animal, tmp_path: Path) -> None:
+    """Dtypes and shapes, dynamic names and unknown ranks are the same however the model was opened."""
+    animal.graph.save(tmp_path / "model.onnx")
+    graph = OnnxGraph.load(tmp_path / "model.onnx")
+    assert graph.signature == animal.graph.signature
+    with load(tmp_path / "model.onnx") as session:
+        assert session.signature.inputs == graph.signature.inputs
+
+
+def test_initializers_are_not_inputs() -> None:
+    """Old models list their weights among the inputs; those are no inputs of a call."""
+    graph = _with_weights()
+    graph.proto.graph.input.append(onnx.helper.make_tensor_value_info("a", 1, [600]))
+    assert graph.signature.input_names == ("x",)
+
+
+def test_minus_one_is_dynamic() -> None:
+    """A size of -1, which some exporters write, is a nameless dynamic dimension."""
+    graph = model("(float[N] x) => (float[N] y) { y = Abs (x) }")
+    graph.proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert graph.signature.inputs[0].shape == (None,)
+
+
+def test_strings_and_sequences_are_refused() -> None:
+    """Edges that are no dense numeric tensors are refused by name, and can be selected away."""
+    with pytest.raises(UnsupportedModelError, match=r"tensor 's' holds strings"):
+        _ = string_model().signature
+    assert string_model().select(["y"]).signature.output_names == ("y",)
+    with pytest.raises(UnsupportedModelError, match="strings"):
+        load(string_model())
+    with pytest.raises(UnsupportedModelError, match="strings"):
+        load(string_model().to_bytes())
+    sequence = model("(float[N] x) => (seq(float[N]) s) { s = SequenceConstruct (x) }")
+    with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a sequence"):
+        load(sequence)
+    with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a seq"):
+        load(sequence.to_bytes())
+
+
+def test_facts() -> None:
+    """Opset, number of parameters, metadata."""
+    graph = _with_weights()
+    onnx.helper.set_model_props(graph.proto, {"author": "me"})
+    assert (graph.opset, graph.parameter_count, graph.metadata) == (17, 1200, {"author": "me"})
+    assert repr(graph) == "OnnxGraph(2 nodes -> y, z)"
+
+
+# ---- select ------------------------------------------------------------------------------------------------------
+
+
+@animals
+def test_select_each_output(animal: Animal) -> None:
+    """Each output alone computes what it did, from no more inputs than it needs, and the source stays as it was."""
+    before = animal.graph.to_bytes()
+    for name in animal.reference(animal.cases[0]):
+        part = animal.graph.select([name])
+        if animal.strict:
+            part.check()
+        assert part.signature.output_names == (name,)
+        with load(part) as session:
+            for case in animal.cases:
+                feeds = {key: case[key] for key in part.signature.input_names}
+                assert_same(session(feeds), {name: animal.reference(case)[name]})
+    assert animal.graph.to_bytes() == before
+
+
+@given(st.permutations(["zebra", "ant", "monkey"]), st.integers(1, 3))
+def test_select_keeps_the_asked_order(order: list[str], count: int) -> None:
+    """Selected outputs come in the order asked for."""
+    assert list(THREE.graph.select(order[:count]).signature.output_names) == order[:count]
+
+
+def test_select_drops_what_is_not_needed() -> None:
+    """Nodes, weights and inputs of the other outputs are gone."""
+    part = _with_weights().select(["z"])
+    assert [tensor.name for tensor in part.proto.graph.initializer] == ["b"]
+    assert [node.op_type for node in part.proto.graph.node] == ["Mul"]
+    part = BY_NAME["outputs that are inputs"].graph.select(["y"])
+    assert part.signature.input_names == ("x",)
+
+
+def test_select_keeps_functions_and_metadata() -> None:
+    """What belongs to the model as a whole travels along."""
+    graph = _with_weights()
+    onnx.helper.set_model_props(graph.proto, {"author": "me"})
+    part = graph.select(["y"])
+    assert part.metadata == {"author": "me"}
+    assert part.proto.ir_version == graph.proto.ir_version
+
+
+def test_select_unknown() -> None:
+    """An output that is not there is told with those that are."""
+    with pytest.raises(OutputNameError, match=r"no output 'ants'. Did you mean 'ant'"):
+        THREE.graph.select(["ants"])
+
+
+# ---- rename ------------------------------------------------------------------------------------------------------
+
+
+@animals
+def test_rename_every_output(animal: Animal) -> None:
+    """All outputs under new names compute what they did; inputs keep their names, even if they are outputs."""
+    names = {name: f"new_{i}" for i, name in enumerate(animal.graph.signature.output_names)}
+    renamed = animal.graph.rename_outputs(names)
+    if animal.strict:
+        renamed.check()
+    assert renamed.signature.input_names == animal.graph.signature.input_names
+    with load(renamed) as session:
+        for case in animal.cases:
+            assert_same(session(case), {names[name]: array for name, array in animal.reference(case).items()})
+
+
+def test_rename_may_swap() -> None:
+    """Two outputs may take each other's names."""
+    case = THREE.cases[1]
+    expected = dict(THREE.reference(case))
+    with load(THREE.graph.rename_outputs({"zebra": "monkey", "monkey": "zebra"})) as session:
+        outputs = session(case)
+    np.testing.assert_array_equal(outputs["zebra"], expected["monkey"])
+    np.testing.assert_array_equal(outputs["monkey"], expected["zebra"])
+
+
+@pytest.mark.parametrize("names", [{"zebra": "ant"}, {"zebra": "x"}, {"zebra": "n", "ant": "n"}])
+def test_rename_to_a_taken_name(names: dict[str, str]) -> None:
+    """A new name that another tensor has is refused."""
+    with pytest.raises(ValueError, match="another tensor has that name"):
+        THREE.graph.rename_outputs(names)
+
+
+def test_rename_unknown() -> None:
+    """An output that is not there cannot be renamed."""
+    with pytest.raises(OutputNameError, match="no output 'x'"):
+        THREE.graph.rename_outputs({"x": "y"})
+
+
+# ---- expose ------------------------------------------------------------------------------------------------------
+
+
+def test_expose_inner_tensors() -> None:
+    """Inner tensors, and inputs, become outputs after those there are."""
+    graph = model("(float[N] x) => (float[N] y) { h = Neg (x) \n g = Cast <to = 7> (h) \n y = Abs (h) }")
+    exposed = graph.expose(["g", "h", "y", "x"])
+    exposed.check()
+    assert exposed.signature.output_names == ("y", "g", "h", "x")
+    x = np.array([1, -2], np.float32)
+    with load(exposed) as session:
+        assert_same(session(x), {"y": np.abs(x), "g": -x.astype(np.int64), "h": -x, "x": x})
+
+
+def test_expose_everything() -> None:
+    """Every tensor that the model lists can be exposed."""
+    graph = BY_NAME["a branch that reads the outer graph"].graph
+    exposed = graph.expose(graph.tensor_names)
+    exposed.check()
+    assert set(exposed.signature.output_names) == {"y", "z", "h", "flag", "x"}
+
+
+def test_expose_unknown() -> None:
+    """A tensor that the graph does not compute is refused."""
+    with pytest.raises(OutputNameError, match=r"no tensor 'hidden'. Its tensors are: x, ant"):
+        THREE.graph.expose(["hidden"])
+
+
+def test_expose_without_a_type() -> None:
+    """A tensor after an operator that ONNX does not know has no type to declare."""
+    graph = OnnxGraph(onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 17, "mine" : 1]> g (float[N] x) => (float[N] y)'
+        " { h = mine.Op (x) \n y = mine.Op (h) }"
+    ))  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match="'h' cannot become an output"):
+        graph.expose(["h"])
+
+
+# ---- clean -------------------------------------------------------------------------------------------------------
+
+
+@animals
+def test_clean_keeps_meaning(animal: Animal) -> None:
+    """A cleaned model has the same signature and computes the same."""
+    cleaned = animal.graph.clean()
+    assert cleaned.signature.output_names == animal.graph.signature.output_names
+    with load(cleaned) as session:
+        for case in animal.cases:
+            assert_same(session(case), animal.reference(case))
+
+
+def test_clean_folds() -> None:
+    """Constants are folded and identities go, in standard operators only."""
+    graph = model("""(float[N] x) => (float[N] y) {
+        one = Constant <value_float = 1.0> ()
+        two = Add (one, one)
+        same = Identity (x)
+        y = Mul (same, two)
+    }""")
+    cleaned = graph.clean()
+    cleaned.check()
+    assert [node.op_type for node in cleaned.proto.graph.node] == ["Mul"]
+    assert [entry.domain for entry in cleaned.proto.opset_import] == [""]
+
+
+def test_clean_with_external_weights(external: Path) -> None:
+    """External weights that cleaning does not change stay where they are."""
+    cleaned = OnnxGraph.load(external).clean()
+    assert cleaned.weight_files == ("w.data",)
+    x = np.ones((1, 600), np.float32)
+    with load(cleaned) as ours, load(_with_weights()) as reference:
+        assert_same(ours(x), reference(x))
+
+
+def test_clean_unknown_operator() -> None:
+    """A model that ONNX Runtime does not know cannot be cleaned, and the message says why."""
+    graph = OnnxGraph(onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["mine" : 1]> g (float[N] x) => (float[N] y) { y = mine.Op (x) }'
+    ))  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match="cannot optimise the model"):
+        graph.clean()
+
+
+# ---- load, save, external weights --------------------------------------------------------------------------------
+
+
+def test_external_weights_are_not_read(external: Path) -> None:
+    """Loading leaves external weights in their file, and the model runs from there."""
+    graph = OnnxGraph.load(external)
+    assert graph.weight_files == ("w.data",)
+    assert graph.proto.ByteSize() < 1000
+    graph.check()
+    x = np.ones((2, 600), np.float32)
+    with load(_with_weights()) as reference:
+        expected = reference(x)
+    for source in (graph, graph.select(["y", "z"]), external):
+        with load(source) as session:
+            assert_same(session(x), expected)
+            assert_same(session(x, outputs=["z"]), {"z": expected["z"]})
+
+
+def test_save_elsewhere_takes_the_weights_along(external: Path, tmp_path: Path) -> None:
+    """Saved into another folder, the model is complete there, with one file of weights."""
+    target = tmp_path / "other"
+    target.mkdir()
+    OnnxGraph.load(external).save(target / "copy.onnx")
+    assert sorted(file.name for file in target.iterdir()) == ["copy.onnx", "copy.onnx.data"]
+    (external.parent / "w.data").unlink()
+    x = np.ones((2, 600), np.float32)
+    with load(target / "copy.onnx") as session, load(_with_weights()) as reference:
+        assert_same(session(x), reference(x))
+
+
+def test_save_in_place_leaves_the_weights(external: Path) -> None:
+    """Saved into the same folder, the weights stay where they are."""
+    OnnxGraph.load(external).select(["y"]).save(external.with_name("part.onnx"))
+    assert sorted(file.name for file in external.parent.iterdir()) == ["model.onnx", "part.onnx", "w.data"]
+    with load(external.with_name("part.onnx")) as session:
+        assert session.signature.output_names == ("y",)
+
+
+def test_missing_truncated_and_escaping_weights(external: Path) -> None:
+    """Weights that are not there, not whole, or outside the folder are refused when the model is loaded."""
+    data = external.with_name("w.data")
+    data.write_bytes(data.read_bytes()[:3000])
+    with pytest.raises(ModelFormatError, match=r"weight 'b' ends at byte .* truncated"):
+        OnnxGraph.load(external)
+    data.unlink()
+    with pytest.raises(ModelFormatError, match=r"weight 'a' lies in the file 'w.data', which is not in"):
+        OnnxGraph.load(external)
+    graph = _with_weights()
+    tensor = graph.proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../secret")
+    external.write_bytes(graph.to_bytes())
+    with pytest.raises(ModelFormatError, match="outside the model's folder"):
+        OnnxGraph.load(external)
+
+
+def test_models_over_two_gigabytes(tmp_path: Path) -> None:
+    """A model with 2.4 GB of weights is loaded, looked at, taken apart and run; only what is touched is read."""
+    rows, columns = 600_000, 1000
+    with (tmp_path / "big.data").open("wb") as file:
+        file.truncate(rows * columns * 4)  # a hole, which takes no place on the disk
+        file.seek(7 * columns * 4)
+        file.write(np.arange(columns, dtype=np.float32).tobytes())
+    graph = model(
+        f"(int64[N] i) => (float[N, {columns}] row, int64[N] next)"
+        f" <float[1, {columns}] table = {{{', '.join(['0'] * columns)}}}>"
+        " { row = Gather (table, i) \n next = Neg (i) }"
+    )
+    weight = graph.proto.graph.initializer[0]
+    weight.dims[:] = [rows, columns]
+    weight.ClearField("raw_data")
+    weight.ClearField("float_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="big.data")
+    (tmp_path / "big.onnx").write_bytes(graph.to_bytes())
+    loaded = OnnxGraph.load(tmp_path / "big.onnx")
+    assert loaded.parameter_count == rows * columns
+    assert loaded.select(["next"]).parameter_count == 0
+    with load(tmp_path / "big.onnx", threads=1) as session:
+        outputs = session(np.array([7, 0]))
+        np.testing.assert_array_equal(outputs["row"][0], np.arange(columns))
+        assert not outputs["row"][1].any()
+
+
+@pytest.mark.parametrize("data", [b"\x08\x09garbage", b"", bytes(100), b"\x3a\x02\x0a\x00"])
+def test_bytes_that_are_no_model(data: bytes) -> None:
+    """Bytes that are no model are told so."""
+    with pytest.raises(ModelFormatError, match="not a sound ONNX model"):
+        OnnxGraph.from_bytes(data)
+
+
+def test_load_errors(tmp_path: Path) -> None:
+    """A file that is missing, of another format, or damaged inside has a message of its own."""
+    with pytest.raises(ModelNotFoundError):
+        OnnxGraph.load(tmp_path / "nothing.onnx")
+    (tmp_path / "model.onnx").write_bytes(b"ptrt" + bytes(60))
+    with pytest.raises(ModelFormatError, match="is a TensorRT engine, not an ONNX model"):
+        OnnxGraph.load(tmp_path / "model.onnx")
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
+    with pytest.raises(ModelFormatError, match="not a sound ONNX model"):
+        OnnxGraph.load(tmp_path / "model.onnx")
+
+
+def test_check_finds_a_broken_graph() -> None:
+    """A graph that reads a tensor nobody computes breaks the specification."""
+    graph = model("(float[N] x) => (float[N] y) { y = Abs (x) }")
+    graph.proto.graph.node[0].input[0] = "nobody"
+    with pytest.raises(ModelFormatError, match="breaks the ONNX specification"):
+        graph.check()
+
+
+def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A model over protobuf's limit has no bytes, but is saved with its weights beside it, and runs."""
+    graph: Any = _with_weights()
+    monkeypatch.setattr("onepass.graph._PROTOBUF_LIMIT_BYTES", 1000)
+    monkeypatch.setattr("onepass.runtime._onnxruntime._SERIALISED_LIMIT_BYTES", 1000)
+    with pytest.raises(UnsupportedModelError, match="2 GB"):
+        graph.to_bytes()
+    graph.save(tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx.data").stat().st_size >= 4800
+    assert (tmp_path / "model.onnx").stat().st_size < 1000
+    x = np.ones((2, 600), np.float32)
+    with load(tmp_path / "model.onnx") as from_file, load(graph) as from_memory:
+        assert_same(from_file(x), from_memory(x))

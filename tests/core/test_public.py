@@ -1,0 +1,66 @@
+"""The one door: what `import onepass` shows, and what it does not load."""
+
+import subprocess
+import sys
+
+import pytest
+
+import onepass
+
+_HEAVY = {"numpy", "onnx", "onnxruntime", "cv2", "torch", "rich"}
+
+
+def _modules_after(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_all_is_what_is_visible() -> None:
+    """`__all__` lists every public name, sorted, and nothing else is public."""
+    assert list(onepass.__all__) == sorted(onepass.__all__)
+    for name in onepass.__all__:
+        assert getattr(onepass, name) is not None
+    modules = {"annotations", "cli", "formats", "gaze", "graph", "media", "outputs", "runtime", "tensors", "artifacts"}
+    hidden = {"Any", "TYPE_CHECKING", "import_module", "sampling", "writers"}
+    visible = {name for name in dir(onepass) if not name.startswith("_")}
+    assert visible - modules - hidden == set(onepass.__all__)
+
+
+def test_unknown_name() -> None:
+    """A name that does not exist is an AttributeError, as for any module."""
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = onepass.lod
+
+
+def test_import_loads_nothing_heavy() -> None:
+    """`import onepass` leaves the libraries that take long to import alone."""
+    assert not _HEAVY & _modules_after("import onepass")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`onepass --help` answers without importing any command."""
+    code = "from onepass.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert not _HEAVY & _modules_after(code)
+
+
+def test_heavy_import_would_be_seen() -> None:
+    """The tests above can fail: using a name does load the libraries behind it."""
+    assert {"numpy", "onnxruntime"} <= _modules_after("import onepass; onepass.load")
+
+
+@pytest.mark.parametrize("name", ["ModelError", "InputError", "OutputNameError", "BackendError", "MediaError"])
+def test_errors_share_a_base(name: str) -> None:
+    """One `except` catches all that onepass raises on purpose."""
+    assert issubclass(getattr(onepass, name), onepass.OnepassError)
+
+
+def test_error_tree_in_docstring_is_complete() -> None:
+    """The tree drawn in the docstring names every error, and each under its base."""
+    from onepass import _errors
+
+    drawn = _errors.__doc__ or ""
+    for name, value in vars(_errors).items():
+        if isinstance(value, type) and issubclass(value, Exception):
+            assert name in drawn
+            assert getattr(onepass, name) is value

@@ -1,0 +1,111 @@
+"""TensorSpec and Signature: names, dtypes, shapes."""
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onepass import OutputNameError, Signature, TensorSpec, UnsupportedModelError
+from onepass.tensors import DTYPES, dtype_from_onnx, no_such_name, onnx_from_dtype, shape_text
+
+dims = st.one_of(st.integers(0, 10), st.sampled_from(["N", "batch", "H"]), st.none())
+shapes = st.one_of(st.none(), st.lists(dims, max_size=5).map(tuple))
+specs = st.builds(TensorSpec, st.text(min_size=1, max_size=8), st.sampled_from(list(DTYPES.values())), shapes)
+
+
+@given(specs)
+def test_spec_survives_json(spec: TensorSpec) -> None:
+    """A spec written as JSON and read back is the same spec."""
+    import json
+
+    assert TensorSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@given(st.lists(specs, max_size=4, unique_by=lambda s: s.name), st.lists(specs, max_size=4, unique_by=lambda s: s.name))
+def test_signature_survives_json(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
+    """A signature written as JSON and read back is the same, order included."""
+    signature = Signature(tuple(inputs), tuple(outputs))
+    assert Signature.from_json(signature.to_json()) == signature
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
+def test_dtype_and_onnx_number_are_inverse(dtype: np.dtype[Any]) -> None:
+    """Every dtype has an ONNX number that leads back to it."""
+    assert dtype_from_onnx(onnx_from_dtype(dtype), tensor="x") == dtype
+
+
+@pytest.mark.parametrize("scalar", [np.float32, np.bool_, np.complex64, ml_dtypes.bfloat16, ml_dtypes.float8_e5m2])
+def test_dtypes_cover_numpy_and_ml_dtypes(scalar: Any) -> None:
+    """NumPy's dtypes, bfloat16 and float8 are all there."""
+    assert np.dtype(scalar).name in DTYPES
+
+
+@pytest.mark.parametrize("kind", [8, "string"])
+def test_strings_are_refused_with_advice(kind: int | str) -> None:
+    """Strings have no array form; the message says what to do."""
+    with pytest.raises(UnsupportedModelError, match=r"tensor 'label' holds strings.*select"):
+        dtype_from_onnx(kind, tensor="label")
+
+
+def test_four_bit_types_are_refused() -> None:
+    """A type below eight bits is named in the error."""
+    with pytest.raises(UnsupportedModelError, match=r"'w' has the ONNX element type 22"):
+        dtype_from_onnx(22, tensor="w")
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [((), "[]"), (("N", 1, 36, 60), "[N, 1, 36, 60]"), ((None, 2), "[?, 2]"), (None, "[...]")],
+)
+def test_shape_text(shape: Any, text: str) -> None:
+    """Shapes are written as people read them."""
+    assert shape_text(shape) == text
+
+
+def test_spec_refuses_nonsense() -> None:
+    """A negative size and a dtype without an ONNX type are refused when the spec is made."""
+    with pytest.raises(ValueError, match="negative"):
+        TensorSpec("x", np.dtype(np.float32), (-1, 2))
+    with pytest.raises(ValueError, match="dtype"):
+        TensorSpec("x", np.dtype("datetime64[s]"), ())
+
+
+def test_spec_is_static() -> None:
+    """A spec is static when every size is a number."""
+    assert TensorSpec("x", np.dtype(np.float32), (1, 2)).is_static
+    assert not TensorSpec("x", np.dtype(np.float32), (1, "N")).is_static
+    assert not TensorSpec("x", np.dtype(np.float32), None).is_static
+
+
+def test_names_must_be_unique() -> None:
+    """Two outputs of one name could not be told apart."""
+    spec = TensorSpec("y", np.dtype(np.float32), ())
+    with pytest.raises(ValueError, match=r"output names must be unique.*y"):
+        Signature((), (spec, spec))
+
+
+def test_ordered_outputs() -> None:
+    """Names come back in the model's order, each once; an unknown one is an error that lists those there are."""
+    signature = Signature((), tuple(TensorSpec(name, np.dtype(np.float32), ()) for name in "cab"))
+    assert signature.ordered_outputs(["b", "c", "b"]) == ("c", "b")
+    with pytest.raises(OutputNameError, match=r"no output 'd'. Its outputs are: c, a, b"):
+        signature.ordered_outputs(["d"])
+
+
+def test_no_such_name_is_brief() -> None:
+    """Of very many names some are listed, with their number, and the likeliest is suggested."""
+    text = no_such_name("output", "out_7", tuple(f"out{i}" for i in range(500)))
+    assert "Did you mean 'out7'?" in text or "Did you mean" in text
+    assert "(500 in all)" in text
+    assert len(text) < 400
+
+
+def test_signature_reads_well() -> None:
+    """Printed, a signature shows a tensor a line."""
+    signature = Signature(
+        (TensorSpec("eye", np.dtype(np.float32), ("N", 1)),), (TensorSpec("id", np.dtype(np.int64), ()),)
+    )
+    assert str(signature) == "inputs:\n  eye: float32 [N, 1]\noutputs:\n  id: int64 []"

@@ -1,0 +1,99 @@
+"""Outputs in files: what is written can be read back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from onepass import InputError, Outputs
+from onepass.outputs import Array
+from onepass.writers import write_outputs
+
+numbers = st.sampled_from([np.float32, np.float64, np.int64, np.uint8, np.bool_, np.float16])
+arrays = numbers.flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)))
+named = st.dictionaries(st.sampled_from(["file", "a/b:0", "größe", "y", "Y", ".."]), arrays, min_size=1)
+
+
+@given(named)
+def test_npz_and_folder_hold_the_same(values: dict[str, Array]) -> None:
+    """Every name, dtype, shape and value survives in a .npz and in a folder."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        write_outputs(Outputs(values), Path(scratch, "out.npz"))
+        write_outputs(Outputs(values), Path(scratch, "out"))
+        index = json.loads(Path(scratch, "out", "outputs.json").read_text())
+        assert list(index) == list(values)
+        with np.load(Path(scratch, "out.npz"), allow_pickle=False) as saved:
+            assert list(saved) == list(values)
+            for name, array in values.items():
+                single = np.load(Path(scratch, "out", index[name]["file"]), allow_pickle=False)
+                for read in (saved[name], single):
+                    assert read.dtype == array.dtype
+                    np.testing.assert_array_equal(read, array)
+
+
+@given(named)
+def test_json_is_strict(values: dict[str, Array]) -> None:
+    """The JSON is valid for any reader, and its lists have the array's values and shape."""
+    import tempfile
+
+    def refuse(token: str) -> Any:
+        raise AssertionError(token)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = write_outputs(Outputs(values), Path(scratch, "out.json"))
+        read = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert list(read) == list(values)
+    for name, array in values.items():
+        assert read[name]["shape"] == list(array.shape)
+        back = np.array(read[name]["data"]).astype(array.dtype).reshape(array.shape)
+        np.testing.assert_array_equal(back, array)
+
+
+def test_types_that_files_do_not_know(tmp_path: Path) -> None:
+    """bfloat16 and float8 are stored as float32 with the same values, and the index keeps their names."""
+    values = np.array([0.5, -3, 448], np.float32)
+    outputs = Outputs({"b": values.astype(ml_dtypes.bfloat16), "f": values.astype(ml_dtypes.float8_e4m3fn)})
+    write_outputs(outputs, tmp_path / "o")
+    write_outputs(outputs, tmp_path / "o.npz")
+    index = json.loads((tmp_path / "o" / "outputs.json").read_text())
+    assert [entry["dtype"] for entry in index.values()] == ["bfloat16", "float8_e4m3fn"]
+    with np.load(tmp_path / "o.npz") as saved:
+        np.testing.assert_array_equal(saved["b"], values)
+        np.testing.assert_array_equal(saved["f"], values)
+
+
+def test_complex_in_json(tmp_path: Path) -> None:
+    """A complex number is a pair."""
+    path = write_outputs(Outputs({"c": np.array([1 + 2j], np.complex64)}), tmp_path / "o.json")
+    assert json.loads(path.read_text())["c"]["data"] == [[1.0, 2.0]]
+
+
+def test_other_endings(tmp_path: Path) -> None:
+    """An ending that means nothing here is refused, and nothing is written."""
+    with pytest.raises(InputError, match=r"ending is '.mat', expected .npz, .json or none"):
+        write_outputs(Outputs({"y": np.zeros(1)}), tmp_path / "out.mat")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk fills in the middle, what stood there before still does."""
+    path = tmp_path / "out.npz"
+    write_outputs(Outputs({"y": np.zeros(1)}), path)
+    before = path.read_bytes()
+
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_outputs(Outputs({"y": np.ones(9)}), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

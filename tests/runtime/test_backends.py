@@ -1,0 +1,83 @@
+"""Every backend passes the same checker on the whole zoo, and the checker can fail."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onepass import OnnxGraph, Session, load
+from onepass.runtime.fake import FakeBackend
+from tests.checker import check
+from tests.zoo import BY_NAME, ZOO, Animal, Arrays
+
+animals = pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
+
+
+@animals
+def test_onnxruntime_passes_the_checker(animal: Animal) -> None:
+    """ONNX Runtime keeps every promise on every model."""
+    check(load, animal)
+
+
+@animals
+def test_onnxruntime_passes_the_checker_from_a_file(animal: Animal, tmp_path: Any) -> None:
+    """A model loaded from a file behaves like one in memory, whatever the file is called."""
+
+    def open_file(graph: OnnxGraph) -> Session:
+        graph.save(tmp_path / "weights.bin")
+        return load(tmp_path / "weights.bin")
+
+    check(open_file, animal)
+
+
+@animals
+def test_fake_passes_the_checker(animal: Animal) -> None:
+    """The fake backend, given the function of a model, keeps the same promises."""
+    check(lambda graph: Session(FakeBackend(graph.signature, animal.reference)), animal)
+
+
+def _wrong(change: Callable[[dict[str, Any]], Any]) -> Callable[[OnnxGraph], Session]:
+    animal = BY_NAME["three heads"]
+
+    class Wrong(FakeBackend):
+        def run(self, feeds: Arrays, names: Any) -> list[Any]:
+            results = dict(zip(names, super().run(feeds, names), strict=True))
+            change(results)
+            return list(results.values())
+
+    return lambda graph: Session(Wrong(graph.signature, animal.reference))
+
+
+def _swap(results: dict[str, Any]) -> None:
+    if len(results) == 3:
+        results["zebra"], results["monkey"] = results["monkey"], results["zebra"]
+
+
+def _wrong_dtype(results: dict[str, Any]) -> None:
+    results.update({name: array.astype(np.float64) for name, array in results.items()})
+
+
+def _wrong_shape(results: dict[str, Any]) -> None:
+    results.update({name: array[None] for name, array in results.items()})
+
+
+def _reuse() -> Callable[[dict[str, Any]], None]:
+    memory: dict[Any, Any] = {}
+
+    def change(results: dict[str, Any]) -> None:
+        for name, array in results.items():
+            slot = memory.setdefault((name, array.shape), array)
+            slot[...] = array
+            results[name] = slot
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change", [_swap, _wrong_dtype, _wrong_shape, _reuse()], ids=["swapped", "dtype", "shape", "overwritten later"]
+)
+def test_checker_finds_a_broken_backend(change: Any) -> None:
+    """A backend that breaks a promise does not pass, so the checker is worth something."""
+    with pytest.raises(AssertionError):
+        check(_wrong(change), BY_NAME["three heads"])

@@ -1,0 +1,269 @@
+"""What is ONNX Runtime's own: files, providers, threads, parts of a graph, errors."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import onepass
+from onepass import (
+    BackendError,
+    DeviceError,
+    ModelFormatError,
+    ModelNotFoundError,
+    OnnxGraph,
+    UnsupportedModelError,
+    load,
+)
+from onepass.runtime import Backend
+from onepass.runtime._onnxruntime import OnnxRuntimeBackend
+from onepass.runtime.fake import FakeBackend
+from tests.zoo import BY_NAME, model
+
+THREE = BY_NAME["three heads"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with the three-headed model."""
+    THREE.graph.save(tmp_path / "three.onnx")
+    return tmp_path / "three.onnx"
+
+
+def _backend(source: Any, **options: Any) -> OnnxRuntimeBackend:
+    return OnnxRuntimeBackend(source, **{"providers": ["cpu"], "threads": None, "session_options": None} | options)
+
+
+def test_both_are_backends() -> None:
+    """The backends have all that the protocol asks for."""
+    assert isinstance(_backend(THREE.graph), Backend)
+    assert isinstance(FakeBackend(THREE.graph.signature), Backend)
+
+
+@pytest.mark.parametrize("kind", [str, Path, Path.read_bytes, OnnxGraph.load], ids=["str", "path", "bytes", "graph"])
+def test_sources(path: Path, kind: Any) -> None:
+    """A path, a string, bytes or a graph: the same model."""
+    with load(kind(path)) as session:
+        assert session.signature.output_names == ("zebra", "ant", "monkey")
+        assert session(THREE.cases[0]).ant.shape == (1,)
+
+
+def test_ort_format(path: Path) -> None:
+    """ONNX Runtime's own format runs too; a part of the outputs is fetched, though all are computed."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path.with_suffix(".ort"))
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with load(path.with_suffix(".ort")) as session:
+        assert list(session(THREE.cases[0], outputs=["ant"])) == ["ant"]
+
+
+def test_report(path: Path) -> None:
+    """The report names the backend, its version, device and threads."""
+    with load(path, threads=2) as session:
+        assert session.report() == {
+            "backend": "onnxruntime",
+            "version": onnxruntime.__version__,
+            "device": "cpu",
+            "providers": ["CPUExecutionProvider"],
+            "threads": 2,
+        }
+
+
+def test_nothing_is_printed(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime's own log stays silent, on errors too: what went wrong is in the exception."""
+    with load(path) as session:
+        session(THREE.cases[0])
+    with pytest.raises(BackendError):
+        _failing()(x=np.zeros((3, 1), np.float32))
+    assert capfd.readouterr() == ("", "")
+
+
+def _failing() -> onepass.Session:
+    """Return a session of a model that fails for three rows: it reshapes to two."""
+    return load(
+        model("(float[N, K] x) => (float[2, M] y) { s = Constant <value_ints = [2, -1]> () \n y = Reshape (x, s) }")
+    )
+
+
+def test_failure_names_inputs_and_reason() -> None:
+    """When the computation fails the message has the inputs' shapes and ONNX Runtime's reason, as its cause too."""
+    with _failing() as session, pytest.raises(BackendError, match=r"x float32\[3, 1\].*Reshape") as caught:
+        session(x=np.zeros((3, 1), np.float32))
+    assert caught.value.__cause__ is not None
+
+
+# ---- only what is asked for --------------------------------------------------------------------------------------
+
+
+def test_parts_are_prepared_once(path: Path) -> None:
+    """The first call for a subset prepares the part of the graph it needs; later calls use it again."""
+    backend = _backend(str(path))
+    feeds = dict(THREE.cases[0])
+    for _ in range(3):
+        backend.run(feeds, ("ant",))
+        backend.run(feeds, ("zebra", "monkey"))
+    assert set(backend._subsets) == {("ant",), ("zebra", "monkey")}
+    assert all(part is not backend._session for part in backend._subsets.values())
+
+
+def test_the_other_outputs_are_not_computed() -> None:
+    """An output that fails when computed does no harm to a call that does not ask for it."""
+    graph = model("""(float[N, K] x) => (float[2, M] bad, float[N, K] good) {
+        s = Constant <value_ints = [2, -1]> ()
+        bad = Reshape (x, s)
+        good = Neg (x)
+    }""")
+    x = np.ones((3, 1), np.float32)
+    with load(graph) as session:
+        with pytest.raises(BackendError):
+            session(x)
+        np.testing.assert_array_equal(session(x, outputs=["good"]).good, -x)
+
+
+def test_no_part_where_all_is_needed() -> None:
+    """If every node is needed anyway, the whole graph's session serves the subset."""
+    graph = model("(float[N] x) => (float[N] a, float[N] b) { a = Neg (x) \n b = Abs (a) }")
+    backend = _backend(graph)
+    backend.run({"x": np.ones(2, np.float32)}, ("b",))
+    assert backend._subsets[("b",)] is backend._session
+
+
+def test_parts_are_prepared_once_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that ask for the same new subset at once share one preparation."""
+    backend = _backend(THREE.graph)
+    made: list[Any] = []
+    part = backend._part
+
+    def note(names: tuple[str, ...]) -> Any:
+        made.append(names)
+        return part(names)
+
+    monkeypatch.setattr(backend, "_part", note)
+    threads = [threading.Thread(target=backend.run, args=(dict(THREE.cases[0]), ("ant",))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [("ant",)]
+
+
+# ---- threads and providers ---------------------------------------------------------------------------------------
+
+
+def test_default_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread for a small model; for a large one, in memory, in a file or beside it, all that may be used."""
+    monkeypatch.setattr("onepass.runtime._onnxruntime._usable_cores", lambda: 7)
+    assert _backend(str(path)).report()["threads"] == 1
+    assert _backend(path.read_bytes()).report()["threads"] == 1
+    monkeypatch.setattr("onepass.runtime._onnxruntime._ONE_THREAD_BELOW_BYTES", 2000)
+    with path.with_name("three.onnx.data").open("wb") as file:
+        file.truncate(10_000)
+    assert _backend(str(path)).report()["threads"] == 7
+    weights = model("(float[N, 1000] x) => (float[N, 1000] y) <float[1000] w = {" + ", ".join(["1"] * 1000) + "}>"
+                    " { y = Mul (x, w) }")  # fmt: skip
+    assert _backend(weights).report()["threads"] == 7
+    assert _backend(weights.to_bytes()).report()["threads"] == 7
+
+
+def test_usable_cores() -> None:
+    """The process may use at least the core it runs on."""
+    from onepass.runtime._onnxruntime import _usable_cores
+
+    assert _usable_cores() >= 1
+
+
+def test_own_session_options(path: Path) -> None:
+    """Options of one's own are used as they are, and exclude threads=."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 3
+    with load(path, session_options=options) as session:
+        assert session.report()["threads"] == 3
+    with pytest.raises(ValueError, match=r"threads= or session_options="):
+        load(path, session_options=options, threads=1)
+
+
+@pytest.mark.parametrize("providers", [["cpu"], ["CPUExecutionProvider"], ["CPU"], [("cpu", {})]])
+def test_provider_names(path: Path, providers: Any) -> None:
+    """A provider goes by ONNX Runtime's name or by its short one, with or without options."""
+    with load(path, providers=providers) as session:
+        assert session.report()["providers"] == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("providers", [["nonsense"], ["cpu", "NonsenseExecutionProvider"], [("nonsense", {})]])
+def test_missing_provider_is_an_error(path: Path, providers: Any) -> None:
+    """A provider that is not there is never left out silently."""
+    with pytest.raises(DeviceError, match=r"provider '[Nn]onsense.*' is not available.*has .*cpu"):
+        load(path, providers=providers)
+
+
+def test_provider_that_does_not_start_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime falls back when a provider's driver is missing; onepass does not."""
+    available = [*onnxruntime.get_available_providers(), "CUDAExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+
+    class FellBack:
+        def __init__(self, *arguments: Any, **options: Any) -> None: ...
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FellBack)
+    with pytest.raises(DeviceError, match=r"could not start CUDAExecutionProvider.*CPUExecutionProvider instead"):
+        load(path, providers=["cuda"])
+
+
+def test_providers_as_text(path: Path) -> None:
+    """A single name in place of a list would be taken letter by letter."""
+    with pytest.raises(TypeError, match=r"providers=\['cpu'\]"):
+        load(path, providers="cpu")
+
+
+# ---- files that do not load --------------------------------------------------------------------------------------
+
+
+def test_files_that_do_not_load(tmp_path: Path) -> None:
+    """Missing, damaged and foreign files each have their own message."""
+    file = tmp_path / "model.onnx"
+    with pytest.raises(ModelNotFoundError, match=r"model\.onnx"):
+        load(file)
+    file.write_bytes(b"ptrt" + bytes(60))
+    with pytest.raises(ModelFormatError, match="TensorRT engine"):
+        load(file)
+    file.write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
+    with pytest.raises(ModelFormatError, match="is a TFLite model"):
+        load(file)
+    file.write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
+    with pytest.raises(ModelFormatError, match=r"cannot read .*model\.onnx"):
+        load(file)
+
+
+def test_unknown_operator() -> None:
+    """An operator that ONNX Runtime does not know is named."""
+    graph = OnnxGraph(onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 17]> g (float[N] x) => (float[N] y) { y = Frobnicate (x) }'
+    ))  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match="Frobnicate"):
+        load(graph)
+
+
+def test_every_error_of_onnxruntime_is_mapped() -> None:
+    """Each kind of error that ONNX Runtime can raise while it prepares a model becomes one of ours."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert len(kinds) >= 10
+    for kind in kinds:
+
+        def raise_it(*arguments: Any, kind: type[Exception] = kind, **options: Any) -> None:
+            raise kind("ha")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(onnxruntime, "InferenceSession", raise_it)
+            with pytest.raises((ModelFormatError, UnsupportedModelError, BackendError), match="ha") as caught:
+                load(THREE.graph)
+        assert isinstance(caught.value.__cause__, kind)

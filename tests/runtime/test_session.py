@@ -1,0 +1,390 @@
+"""Session: what it accepts, what it refuses and with which words, and its life."""
+
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from onepass import (
+    BackendError,
+    InputError,
+    OnepassError,
+    OutputNameError,
+    Outputs,
+    Session,
+    SessionClosedError,
+    Signature,
+    TensorSpec,
+)
+from onepass.outputs import Array
+from onepass.runtime.fake import FakeBackend
+
+F32 = np.dtype(np.float32)
+EYE = Signature(
+    inputs=(TensorSpec("eye", F32, ("N", 1, 36, 60)),),
+    outputs=(TensorSpec("heatmaps", F32, ("N", 18, 36, 60)), TensorSpec("radius", F32, ("N", 1))),
+)
+PAIR = Signature(
+    inputs=(TensorSpec("a", F32, ("N", 2)), TensorSpec("b", np.dtype(np.int64), ("N", "K"))),
+    outputs=(TensorSpec("y", F32, ("N", 2)),),
+)
+FREE = Signature(
+    (TensorSpec("x", F32, ("A", None, 2)), TensorSpec("s", F32, ()), TensorSpec("any", F32, None)),
+    (TensorSpec("y", F32, ("A",)),),
+)
+
+
+def _eye(batch: int = 2) -> Array:
+    return np.zeros((batch, 1, 36, 60), np.float32)
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    """A backend that notes its calls."""
+    return FakeBackend(EYE)
+
+
+@pytest.fixture
+def session(backend: FakeBackend) -> Session:
+    """A session of the eye network, without the network."""
+    return Session(backend)
+
+
+# ---- ways to call ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda s, x: s(eye=x), lambda s, x: s({"eye": x}), lambda s, x: s(x), lambda s, x: s.submit(x).result(10)],
+    ids=["keyword", "mapping", "position", "submit"],
+)
+def test_ways_to_call(session: Session, call: Any) -> None:
+    """By keyword, by mapping, by position with one input, or in the background: the result is the same."""
+    outputs = call(session, _eye())
+    assert isinstance(outputs, Outputs)
+    assert outputs.heatmaps.shape == (2, 18, 36, 60)
+    assert list(outputs) == ["heatmaps", "radius"]
+
+
+def test_mapping_and_keywords_together() -> None:
+    """Some inputs by mapping, some by keyword; not the same one twice."""
+    with Session(FakeBackend(PAIR)) as session:
+        a, b = np.zeros((3, 2), np.float32), np.zeros((3, 4), np.int64)
+        assert session({"a": a}, b=b).y.shape == (3, 2)
+        with pytest.raises(InputError, match="input 'a' is given twice"):
+            session({"a": a}, a=a, b=b)
+
+
+def test_position_needs_a_single_input() -> None:
+    """With two inputs, an array without a name could be either."""
+    with Session(FakeBackend(PAIR)) as session, pytest.raises(InputError, match=r"2 inputs.*session\(a=..., b=...\)"):
+        session(np.zeros((3, 2), np.float32))
+
+
+def test_inputs_called_like_arguments() -> None:
+    """Inputs may be called self, inputs, out or outputs; the last two go by mapping."""
+    names = ("self", "inputs", "out", "outputs")
+    signature = Signature(tuple(TensorSpec(n, F32, ()) for n in names), (TensorSpec("y", F32, ()),))
+    one = np.array(1, np.float32)
+    with Session(FakeBackend(signature)) as session:
+        assert session({"out": one, "outputs": one}, self=one, inputs=one).y.shape == ()
+        with pytest.raises(InputError, match=r"out= takes a mapping.*session\(\{'out': array\}\)"):
+            session({"outputs": one, "out": one}, self=one, inputs=one, out=one)  # type: ignore[arg-type]
+
+
+def test_outputs_asks_for_some(session: Session, backend: FakeBackend) -> None:
+    """Only the outputs asked for reach the backend, in the model's order."""
+    assert list(session(_eye(), outputs=["radius"])) == ["radius"]
+    assert list(session(_eye(), outputs="radius")) == ["radius"]
+    assert list(session(_eye(), outputs=("radius", "heatmaps", "radius"))) == ["heatmaps", "radius"]
+    assert [names for _, names in backend.calls] == [("radius",), ("radius",), ("heatmaps", "radius")]
+
+
+def test_outputs_unknown_or_none(session: Session) -> None:
+    """A wrong name is told with those there are; asking for nothing is a mistake."""
+    with pytest.raises(OutputNameError, match=r"no output 'radios'. Did you mean 'radius'"):
+        session(_eye(), outputs=["radios"])
+    with pytest.raises(InputError, match="asks for nothing"):
+        session(_eye(), outputs=[])
+
+
+# ---- inputs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("feed", "message"),
+    [
+        ({}, r"missing input 'eye' \(float32 \[N, 1, 36, 60\]\); got none"),
+        ({"ey": _eye()}, r"no input 'ey'. Did you mean 'eye'\?"),
+        ({"eye": _eye(), "more": 1}, r"no input 'more'"),
+        ({"eye": _eye().astype(np.float64)}, r"got float64 .*expected float32 .*astype\('float32'\)"),
+        ({"eye": _eye()[0]}, r"got float32 \[1, 36, 60\].*array\[None\]"),
+        ({"eye": np.zeros((36, 60), np.float32)}, r"The rank is 2 and must be 4"),
+        ({"eye": np.zeros((2, 1, 36, 61), np.float32)}, r"Dimension 3 is 61 and must be 60"),
+        ({"eye": np.zeros((2, 36, 60, 1), np.float32)}, r"array.transpose\(0, 3, 1, 2\)"),
+        ({"eye": _eye(0)}, r"The batch is empty"),
+        ({"eye": np.full((2, 1, 36, 60), "x")}, r"got <U1 .*numbers only"),
+        ({"eye": [[1, 2], [3]]}, r"got list, which does not become an array"),
+        ({"eye": None}, r"got object"),
+    ],
+    ids=["missing", "misspelt", "too many", "dtype", "no batch", "rank", "size", "layout", "empty", "text", "ragged",
+         "none"],
+)  # fmt: skip
+def test_wrong_inputs(session: Session, backend: FakeBackend, feed: dict[str, Any], message: str) -> None:
+    """Each wrong input is refused before the backend sees it, with what came, what was expected and what to do."""
+    with pytest.raises(InputError, match=message):
+        session(feed)
+    with pytest.raises(InputError, match=message):
+        session.submit(feed)
+    assert backend.calls == []
+
+
+def test_shared_dimension() -> None:
+    """Inputs that share a named dimension must agree on its size."""
+    with Session(FakeBackend(PAIR)) as session, pytest.raises(InputError, match=r"share the dimension N.*is 3 .*and 4"):
+        session(a=np.zeros((3, 2), np.float32), b=np.zeros((4, 1), np.int64))
+
+
+def test_all_missing_inputs_are_named() -> None:
+    """Every missing input is in the message, not only the first."""
+    with Session(FakeBackend(PAIR)) as session, pytest.raises(InputError, match=r"missing inputs 'a' .* 'b' "):
+        session()
+
+
+def test_lists_and_numbers_take_the_dtype_of_the_input() -> None:
+    """What has no dtype of its own takes the input's, unless numbers would be cut."""
+    backend = FakeBackend(PAIR, lambda feeds: {"y": feeds["a"]})
+    with Session(backend) as session:
+        np.testing.assert_array_equal(session(a=[[1, 2.5]], b=[[7]]).y, np.array([[1, 2.5]], np.float32))
+        with pytest.raises(InputError, match=r"'b': got float64.*expected int64"):
+            session(a=[[1, 2]], b=[[7.5]])
+
+
+def test_foreign_arrays() -> None:
+    """Whatever NumPy can read as an array is one, with its own dtype."""
+
+    class Foreign:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+            return np.ones((1, 1, 36, 60), np.float32)
+
+    class Broken:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+            raise TypeError("can't convert cuda:0 tensor to numpy")
+
+    backend = FakeBackend(EYE)
+    with Session(backend) as session:
+        assert session(Foreign()).radius.shape == (1, 1)
+        with pytest.raises(InputError, match=r"'eye': got Broken.*cuda:0"):
+            session(Broken())
+
+
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(0, 3), st.just(2))),
+    st.sampled_from(["C", "F", "reversed", "strided"]),
+    hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=3)),
+)
+def test_any_memory_layout(x: Array, layout: str, anything: Array) -> None:
+    """Fortran order, negative and wide strides arrive at the backend as contiguous arrays of the same values."""
+    seen: dict[str, Array] = {}
+
+    def compute(feeds: Any) -> dict[str, Array]:
+        seen.update(feeds)
+        return {"y": np.zeros(len(feeds["x"]), np.float32)}
+
+    given_x = {
+        "C": x,
+        "F": np.asfortranarray(x),
+        "reversed": np.ascontiguousarray(x[::-1])[::-1],
+        "strided": np.repeat(x, 2, axis=0)[::2],
+    }[layout]
+    with Session(FakeBackend(FREE, compute)) as session:
+        session(x=given_x, s=np.float32(2), any=anything)
+    assert all(array.flags.c_contiguous for array in seen.values())
+    np.testing.assert_array_equal(seen["x"], x)
+    np.testing.assert_array_equal(seen["any"], anything)
+    assert seen["s"].shape == ()
+
+
+shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+
+
+@given(shapes, st.sampled_from([np.float32, np.float16, np.int64]))
+def test_only_fitting_arrays_pass(shape: tuple[int, ...], dtype: Any) -> None:
+    """An array passes exactly if dtype, rank and fixed sizes are right and the batch is not empty."""
+    spec = TensorSpec("x", F32, ("N", 2, None))
+    backend = FakeBackend(Signature((spec,), (TensorSpec("y", F32, ("N",)),)))
+    fits = dtype is np.float32 and len(shape) == 3 and shape[1] == 2 and shape[0] > 0
+    with Session(backend) as session:
+        if fits:
+            assert session(np.zeros(shape, dtype)).y.shape == shape[:1]
+        else:
+            with pytest.raises(InputError, match="input 'x': got"):
+                session(np.zeros(shape, dtype))
+    assert len(backend.calls) == fits
+
+
+# ---- out ---------------------------------------------------------------------------------------------------------
+
+
+def test_out_is_filled_and_returned() -> None:
+    """The given array holds the result, whatever its memory layout, and is what the mapping returns."""
+    backend = FakeBackend(PAIR, lambda feeds: {"y": feeds["a"] + 1})
+    a, b = np.arange(6, dtype=np.float32).reshape(3, 2), np.zeros((3, 1), np.int64)
+    with Session(backend) as session:
+        for target in (
+            np.zeros((3, 2), np.float32),
+            np.zeros((2, 3), np.float32).T,
+            np.zeros((3, 4), np.float32)[:, ::2],
+        ):
+            outputs = session(a=a, b=b, out={"y": target})
+            assert outputs.y is target
+            np.testing.assert_array_equal(target, a + 1)
+        session(a=a, b=b, out={"y": a})
+        np.testing.assert_array_equal(a.ravel(), np.arange(6) + 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (np.zeros((2, 1)), r"got float64 \[2, 1\], the output is float32 \[N, 1\]"),
+        (np.zeros((2, 2), np.float32), r"got float32 \[2, 2\], the output is"),
+        (np.zeros(2, np.float32), r"got float32 \[2\]"),
+        (np.zeros((3, 1), np.float32), r"got \[3, 1\], but this call's output has \[2, 1\]"),
+        ([0.0, 0.0], r"expected a NumPy array, got list"),
+        (np.broadcast_to(np.float32(0), (2, 1)), r"read-only"),
+    ],
+    ids=["dtype", "size", "rank", "batch", "list", "read-only"],
+)
+def test_out_that_does_not_fit(session: Session, target: Any, message: str) -> None:
+    """An array of another dtype, rank, size or kind is refused, and no array is filled."""
+    heatmaps = np.full((2, 18, 36, 60), 7, np.float32)
+    with pytest.raises(InputError, match=message):
+        session(_eye(), out={"heatmaps": heatmaps, "radius": target})
+    assert (heatmaps == 7).all()
+
+
+def test_out_names(session: Session) -> None:
+    """out= can only name outputs, and only those that are computed."""
+    with pytest.raises(OutputNameError, match="no output 'y'"):
+        session(_eye(), out={"y": np.zeros(1)})
+    with pytest.raises(InputError, match="'radius', which outputs= does not ask for"):
+        session(_eye(), outputs=["heatmaps"], out={"radius": np.zeros((2, 1), np.float32)})
+
+
+# ---- life --------------------------------------------------------------------------------------------------------
+
+
+def test_close(session: Session, backend: FakeBackend) -> None:
+    """Closing closes the backend once; every use after it is an error that says so."""
+    assert not session.closed
+    assert "heatmaps, radius" in repr(session)
+    with session:
+        session(_eye())
+    session.close()
+    assert backend.closed
+    assert session.closed
+    assert "closed" in repr(session)
+    for use in (lambda: session(_eye()), lambda: session.submit(_eye()), session.report, session.__enter__):
+        with pytest.raises(SessionClosedError, match="is closed; open the model again"):
+            use()
+    assert session.signature is EYE
+
+
+def test_close_waits_for_submitted_calls() -> None:
+    """Calls that were submitted before close() finish, and all their results are there."""
+    started = threading.Event()
+
+    def slow(feeds: Any) -> dict[str, Array]:
+        started.set()
+        time.sleep(0.02)
+        return {"y": feeds["a"]}
+
+    backend = FakeBackend(PAIR, slow)
+    session = Session(backend)
+    feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+    futures = [session.submit(feeds) for _ in range(10)]
+    started.wait(10)
+    session.close()
+    assert backend.closed
+    assert all(isinstance(future, Future) for future in futures)
+    assert all(future.done() for future in futures)
+    assert len([future.result() for future in futures]) == 10
+
+
+def test_submit_takes_its_inputs_at_once() -> None:
+    """The caller may reuse its array as soon as submit() is back."""
+    release = threading.Event()
+
+    def wait(feeds: Any) -> dict[str, Array]:
+        release.wait(10)
+        return {"y": feeds["a"]}
+
+    with Session(FakeBackend(PAIR, wait)) as session:
+        a = np.zeros((1, 2), np.float32)
+        future = session.submit(a=a, b=np.zeros((1, 1), np.int64))
+        a[:] = 9
+        release.set()
+        np.testing.assert_array_equal(future.result(10).y, np.zeros((1, 2)))
+
+
+def test_many_threads() -> None:
+    """Calls from many threads at once each get the answer to their own question."""
+    backend = FakeBackend(PAIR, lambda feeds: {"y": feeds["a"] * 2})
+    wrong: list[int] = []
+    with Session(backend) as session:
+
+        def work(number: int) -> None:
+            for _ in range(50):
+                a = np.full((1, 2), number, np.float32)
+                if not (session(a=a, b=np.zeros((1, 1), np.int64)).y == 2 * number).all():
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert len(backend.calls) == 800
+
+
+# ---- the fake ----------------------------------------------------------------------------------------------------
+
+
+def test_fake_reports_and_resolves_sizes() -> None:
+    """Dynamic sizes come from the inputs, or are given; one that is neither is asked for."""
+    signature = Signature((TensorSpec("x", F32, ("N",)),), (TensorSpec("y", F32, ("N", "K")),))
+    with Session(FakeBackend(signature, sizes={"K": 4})) as session:
+        assert session(np.zeros(3, np.float32)).y.shape == (3, 4)
+        assert session.report() == {"backend": "fake", "device": "none", "calls": 1}
+    with Session(FakeBackend(signature)) as session, pytest.raises(BackendError, match="give the size of K"):
+        session(np.zeros(3, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ({}, "returned no 'y'"),
+        ({"y": np.zeros((1, 2))}, "returned 'y' as float64"),
+        ({"y": np.zeros((1, 3), np.float32)}, r"\[1, 3\]; the signature says float32 \[N, 2\]"),
+        (ZeroDivisionError("ha"), "raised ZeroDivisionError"),
+    ],
+)
+def test_fake_finds_a_wrong_function(result: Any, message: str) -> None:
+    """The function behind the fake is held to the signature."""
+
+    def compute(feeds: Any) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    with Session(FakeBackend(PAIR, compute)) as session, pytest.raises(BackendError, match=message) as caught:
+        session(a=np.zeros((1, 2), np.float32), b=np.zeros((1, 1), np.int64))
+    assert isinstance(caught.value, OnepassError)
+    assert isinstance(caught.value.__cause__, type(result) if isinstance(result, Exception) else type(None))
