@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from onepass.outputs import Array, Outputs
 from onepass.tensors import TensorSpec, shape_text
-
-if TYPE_CHECKING:
-    from onepass.outputs import Array, Outputs
 
 
 def console() -> Console:
@@ -19,20 +16,29 @@ def console() -> Console:
     return Console(highlight=False)
 
 
+def table(title: str, *columns: str) -> Table:
+    """Return an empty table without lines, so that its columns can be copied."""
+    empty = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        # A name is what a user copies: it must not be cut.
+        empty.add_column(column, header_style="dim", overflow="fold")
+    return empty
+
+
 def spec_table(title: str, specs: tuple[TensorSpec, ...]) -> Table:
     """Return a table of names, dtypes and shapes."""
-    table = _table(title, "name", "dtype", "shape")
+    rows = table(title, "name", "dtype", "shape")
     for spec in specs:
-        table.add_row(spec.name, str(spec.dtype), _literal(shape_text(spec.shape)))
-    return table
+        rows.add_row(escape(spec.name), str(spec.dtype), escape(shape_text(spec.shape)))
+    return rows
 
 
 def outputs_table(outputs: Outputs) -> Table:
     """Return a table of every output: name, dtype, shape, range of values."""
-    table = _table("outputs", "name", "dtype", "shape", "range")
+    rows = table("outputs", "name", "dtype", "shape", "range")
     for name, array in outputs.items():
-        table.add_row(name, str(array.dtype), _literal(shape_text(array.shape)), value_range(array))
-    return table
+        rows.add_row(escape(name), str(array.dtype), escape(shape_text(array.shape)), value_range(array))
+    return rows
 
 
 def value_range(array: Array) -> str:
@@ -59,15 +65,3 @@ def bytes_text(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.2f} GB"
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        # The name is what a user copies: it must not be cut, nor broken over lines where there is room.
-        table.add_column(column, header_style="dim", overflow="fold")
-    return table
-
-
-def _literal(text: str) -> str:
-    return text.replace("[", r"\[")

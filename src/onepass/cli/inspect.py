@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from onepass.artifacts import sha256_of
 from onepass.cli._tables import bytes_text, console, spec_table
@@ -50,11 +51,11 @@ def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
 
 def _print(facts: dict[str, Any], signature: Signature) -> None:
     out = console()
-    out.print(f"[bold]{facts['file']}[/bold]: ONNX, opset {facts['opset']}, {bytes_text(facts['size_bytes'])}")
-    made = f", made by {facts['producer']}" if facts["producer"] else ""
+    out.print(f"[bold]{escape(facts['file'])}[/bold]: ONNX, opset {facts['opset']}, {bytes_text(facts['size_bytes'])}")
+    made = f", made by {escape(facts['producer'])}" if facts["producer"] else ""
     out.print(f"{facts['nodes']} nodes, {facts['parameters']:,} parameters{made}")
     for name in facts["weight_files"]:
-        out.print(f"weights in {name}")
+        out.print(f"weights in {escape(name)}")
     out.print()
     out.print(spec_table("inputs", signature.inputs))
     out.print()

@@ -58,6 +58,8 @@ class OnnxRuntimeBackend:
         self.signature = _signature(self._session, model)
         self._names = self.signature.output_names
         self._exotic = _exotic(self.signature)
+        # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
+        self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
         self._subsets: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
         self._lock = threading.Lock()
 
@@ -73,6 +75,8 @@ class OnnxRuntimeBackend:
             results: list[Array] = session.run(names, feeds)
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
             raise BackendError(f"ONNX Runtime failed on {_shapes(feeds)}: {error}") from error
+        if self._passed_through:
+            return [a.copy() if name in self._passed_through else a for name, a in zip(names, results, strict=True)]
         return results
 
     def report(self) -> Mapping[str, Any]:

@@ -1,0 +1,30 @@
+"""Eyelids, irises and gaze of the faces in a picture, with an ELG network; see `GazeEstimator`.
+
+Importing this loads NumPy and no more. OpenCV is imported by what needs it, and comes with ``onepass[gaze]``.
+"""
+
+from onepass.gaze.draw import draw_faces
+from onepass.gaze.estimator import Analysis, GazeEstimator
+from onepass.gaze.eyes import EyeCrops
+from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace
+from onepass.gaze.model import PACKAGED_MODELS, open_model
+from onepass.gaze.panel import draw_analysis, draw_panel
+from onepass.gaze.result import Box, Eye, Face, Gaze
+
+__all__ = [
+    "PACKAGED_MODELS",
+    "Analysis",
+    "Box",
+    "CascadeFinder",
+    "Eye",
+    "EyeCrops",
+    "Face",
+    "FaceFinder",
+    "FoundFace",
+    "Gaze",
+    "GazeEstimator",
+    "draw_analysis",
+    "draw_faces",
+    "draw_panel",
+    "open_model",
+]

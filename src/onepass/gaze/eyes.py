@@ -1,0 +1,140 @@
+"""Eye crops: cut every eye out of a picture the way the network was trained to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError
+from onepass._optional import optional
+from onepass.gaze import geometry
+from onepass.gaze.faces import Grey
+from onepass.gaze.geometry import FloatArray
+from onepass.gaze.result import Side
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""A picture: uint8 RGB [H, W, 3], or grey [H, W]."""
+
+_PURPOSE = "Cutting eyes out of pictures"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class EyeCrops:
+    """The crops of N eyes, level and with the nasal corner on the left.
+
+    Attributes:
+        images: uint8 [N, H, W], grey.
+        transforms: float64 [N, 2, 3], picture pixels to crop pixels.
+        sides: The subject's side of each eye.
+    """
+
+    images: Grey
+    transforms: FloatArray
+    sides: tuple[Side, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.sides)
+        if self.images.dtype != np.uint8 or self.images.ndim != 3 or len(self.images) != count:
+            raise InputError(
+                f"crops of {count} eyes must be uint8 [{count}, H, W], "
+                f"got {self.images.dtype} {list(self.images.shape)}"
+            )
+        if self.transforms.shape != (count, 2, 3):
+            raise InputError(f"transforms must be [{count}, 2, 3], got {list(self.transforms.shape)}")
+
+    def __repr__(self) -> str:
+        return f"EyeCrops(images=uint8{list(self.images.shape)}, sides={self.sides})"
+
+    def __len__(self) -> int:
+        return len(self.sides)
+
+    def batch(self) -> npt.NDArray[np.float32]:
+        """Return what the network takes: float32 [N, 1, H, W] in -1 to 1, each crop with its histogram equalised."""
+        cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
+        equalised = np.empty(self.images.shape, np.float32)
+        for index, image in enumerate(self.images):
+            equalised[index] = cv2.equalizeHist(image)
+        scaled: npt.NDArray[np.float32] = equalised / np.float32(127.5) - np.float32(1)
+        return scaled[:, None]
+
+
+def check_picture(picture: object) -> Picture:
+    """Return the picture if it is one.
+
+    Raises:
+        InputError: It is not a uint8 array [H, W, 3] or [H, W], or it is empty.
+    """
+    expected = "a picture must be a uint8 array, RGB [H, W, 3] or grey [H, W]"
+    if not isinstance(picture, np.ndarray):
+        raise InputError(f"{expected}; got {type(picture).__name__}. Read a file with onepass.media.read_picture")
+    came = f"{picture.dtype} {list(picture.shape)}"
+    if picture.dtype != np.uint8:
+        raise InputError(f"{expected}; got {came}. Scale the values to 0 to 255 and convert them to uint8")
+    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):
+        raise InputError(f"{expected}; got {came}")
+    if picture.size == 0:
+        raise InputError(f"{expected} with at least one pixel; got {came}")
+    return picture
+
+
+def grey_from_picture(picture: Picture) -> Grey:
+    """Return uint8 [H, W] of a picture: itself if grey, else the luma of its RGB (ITU-R BT.601)."""
+    if picture.ndim == 2:
+        return np.ascontiguousarray(picture)
+    cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
+    grey: Grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    return grey
+
+
+def cut_eyes(grey: Grey, corners: FloatArray, sides: Sequence[Side], size_px: tuple[int, int]) -> EyeCrops:
+    """Cut N eyes out of a picture.
+
+    Args:
+        grey: uint8 [H, W].
+        corners: float64 [N, 2, 2] in picture pixels: for each eye its nasal and its temporal corner.
+        sides: The subject's side of each eye; right eyes are mirrored.
+        size_px: Width and height of a crop.
+    """
+    cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
+    width, height = size_px
+    images = np.empty((len(sides), height, width), np.uint8)
+    transforms = np.empty((len(sides), 2, 3))
+    for index, (side, (nasal, temporal)) in enumerate(zip(sides, corners, strict=True)):
+        transforms[index] = geometry.eye_transform(nasal, temporal, size_px, mirror=side == "right")
+        images[index] = _cut(cv2, grey, transforms[index], size_px)
+    return EyeCrops(images, transforms, tuple(sides))
+
+
+def _cut(cv2: Any, grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> Grey:
+    """Warp one crop out of a picture; beyond its edges the outermost pixels repeat."""
+    part, transform = _around(grey, transform, size_px)
+    # Bilinear sampling alone skips pixels when it shrinks by more than two: take the mean over whole pixels first.
+    shrink = int(1 / geometry.scale_of(transform))
+    if shrink >= 2:
+        size = [max(1, round(side / shrink)) for side in part.shape[::-1]]
+        scale = np.array([part.shape[1] / size[0], part.shape[0] / size[1]])
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+        transform = geometry.compose(transform, np.column_stack([np.diag(scale), np.zeros(2)]))
+    matrix = geometry.centred_at_zero(transform)
+    crop: Grey = cv2.warpAffine(part, matrix, size_px, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return crop
+
+
+def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tuple[Grey, FloatArray]:
+    """Return the part of a picture that a crop looks at, and the transform from there.
+
+    The cost of a crop then depends on the eye, not on the picture; it also keeps clear of OpenCV's limit of 32767
+    pixels a side.
+    """
+    width, height = size_px
+    outline = geometry.apply(geometry.invert(transform), [(0, 0), (width, 0), (width, height), (0, height)])
+    margin = 2 + 2 / geometry.scale_of(transform)
+    limit = np.array(grey.shape[::-1])
+    low = np.clip(np.floor(outline.min(axis=0) - margin), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(outline.max(axis=0) + margin), low + 1, limit).astype(int)
+    shift = np.column_stack([np.eye(2), low])
+    return grey[low[1] : high[1], low[0] : high[0]], geometry.compose(transform, shift)

@@ -1,0 +1,213 @@
+"""Geometry of eyes in pictures: crops and their way back, gaze angles, polygons. NumPy only.
+
+Two conventions hold everywhere in `onepass.gaze`:
+
+Points
+    Pixels, x to the right and y down, with pixel centres at x.5: the top left pixel covers the square from (0, 0) to
+    (1, 1) and its centre is (0.5, 0.5). A picture of W by H pixels therefore spans exactly [0, W] by [0, H].
+Directions
+    Unit vectors in the camera's frame: x to the picture's right, y down, z from the eye towards the camera.
+    ``pitch > 0`` looks up, ``yaw > 0`` looks to the picture's right (the subject's left); both are 0 into the camera.
+    GazeML (Park et al., ETRA 2018) has the same pitch and counts yaw the other way round.
+
+An affine transform is a [2, 3] matrix ``[A | t]`` that takes a point p to ``A p + t``.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+CROP_SCALE = 1.5
+"""Width of an eye crop in corner distances (GazeML's)."""
+
+
+def eye_transform(
+    nasal: npt.ArrayLike,
+    temporal: npt.ArrayLike,
+    size_px: tuple[int, int],
+    *,
+    mirror: bool,
+    scale: float = CROP_SCALE,
+) -> FloatArray:
+    """Return the transform from a picture to the crop of one eye.
+
+    The crop is centred between the corners, `scale` corner distances wide, turned so that the corners lie level, and
+    always has the nasal corner on its left. In a picture that is not itself mirrored the subject's left eye lies that
+    way already; the right eye has to be mirrored.
+
+    Args:
+        nasal: Corner on the side of the nose, [2] in picture pixels.
+        temporal: Corner on the side of the temple, [2] in picture pixels.
+        size_px: Width and height of the crop.
+        mirror: Whether to mirror, that is whether this is the subject's right eye.
+        scale: Width of the crop in corner distances.
+
+    Returns:
+        float64 [2, 3], picture pixels to crop pixels.
+
+    Raises:
+        InputError: The corners coincide or are not finite, so they name no direction.
+    """
+    first, second = np.asarray(nasal, np.float64), np.asarray(temporal, np.float64)
+    distance = float(np.linalg.norm(second - first))
+    if not np.isfinite(distance) or distance == 0:
+        raise InputError(f"an eye needs two different finite corners, got {first.tolist()} and {second.tolist()}")
+    width, height = size_px
+    along = (second - first) / distance
+    # Down in the crop: a quarter turn from `along`, the other way round where the crop is mirrored.
+    down = np.array([-along[1], along[0]]) * (-1 if mirror else 1)
+    linear = np.stack([along, down]) * (width / (scale * distance))
+    offset = np.array([width, height]) / 2 - linear @ (first + second) / 2
+    return np.column_stack([linear, offset])
+
+
+def apply(transform: FloatArray, points: npt.ArrayLike) -> FloatArray:
+    """Move points [..., 2] by a transform [2, 3]; returns float64 [..., 2]."""
+    moved: FloatArray = np.asarray(points, np.float64) @ transform[:, :2].T + transform[:, 2]
+    return moved
+
+
+def compose(outer: FloatArray, inner: FloatArray) -> FloatArray:
+    """Return the transform [2, 3] that does `inner` first and `outer` after it."""
+    return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
+
+
+def invert(transform: FloatArray) -> FloatArray:
+    """Return the transform [2, 3] that undoes `transform`.
+
+    Raises:
+        InputError: The transform flattens the plane, so there is no way back.
+    """
+    linear = transform[:, :2]
+    if abs(np.linalg.det(linear)) < np.finfo(np.float64).tiny:
+        raise InputError(f"this transform cannot be undone, its scale is zero: {transform.tolist()}")
+    back = np.linalg.inv(linear)
+    return np.column_stack([back, -back @ transform[:, 2]])
+
+
+def centred_at_zero(transform: FloatArray) -> FloatArray:
+    """Return the same transform between pixels whose centres lie at x.0, as OpenCV's `warpAffine` counts them."""
+    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]])
+    return compose(invert(half), compose(transform, half))
+
+
+def scale_of(transform: FloatArray) -> float:
+    """Return by how much a transform [2, 3] enlarges lengths (for one that keeps shapes, as `eye_transform` does)."""
+    return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+
+
+def gaze_angles(
+    iris_centre: npt.ArrayLike, eyeball_centre: npt.ArrayLike, eyeball_radius_px: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Return pitch and yaw of an eye from where its iris lies on its eyeball, in radians.
+
+    GazeML's closed form: the eyeball is a sphere seen from far away, and the iris centre lies on its surface. GazeML
+    clamps the two angles one by one; here a point beyond the rim is drawn back to the rim along its radius, which
+    keeps its direction and makes the result independent of how the picture is turned.
+
+    The points may be in any frame of pixels; the angles belong to that frame. In a mirrored crop yaw has the wrong
+    sign and the crop's roll is still in the angles, so take the points back to the picture first.
+
+    Args:
+        iris_centre: [..., 2] in pixels.
+        eyeball_centre: [..., 2] in pixels.
+        eyeball_radius_px: [...], more than zero.
+
+    Returns:
+        ``(pitch_rad, yaw_rad)``, float64 [...]; pitch in [-pi/2, pi/2], yaw in [-pi/2, pi/2].
+    """
+    radius = np.asarray(eyeball_radius_px, np.float64)[..., None]
+    offset = (np.asarray(iris_centre, np.float64) - np.asarray(eyeball_centre, np.float64)) / radius
+    offset = offset / np.maximum(np.linalg.norm(offset, axis=-1, keepdims=True), 1.0)
+    depth = np.sqrt(np.maximum(1.0 - np.sum(offset**2, axis=-1), 0.0))
+    return angles_from_vector(np.concatenate([offset, depth[..., None]], axis=-1))
+
+
+def vector_from_angles(pitch_rad: npt.ArrayLike, yaw_rad: npt.ArrayLike) -> FloatArray:
+    """Return the unit vector [..., 3] (x right, y down, z towards the camera) of pitch and yaw [...]."""
+    pitch, yaw = np.asarray(pitch_rad, np.float64), np.asarray(yaw_rad, np.float64)
+    return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)], axis=-1)
+
+
+def angles_from_vector(vector: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return ``(pitch_rad, yaw_rad)``, each [...], of directions [..., 3] of any length but zero."""
+    direction = np.asarray(vector, np.float64)
+    x, y, z = direction[..., 0], direction[..., 1], direction[..., 2]
+    # arctan2 rather than arcsin: exact at the poles, and it needs no unit length.
+    pitch: FloatArray = np.arctan2(-y, np.hypot(x, z))
+    yaw: FloatArray = np.arctan2(x, z)
+    return pitch, yaw
+
+
+def mean_direction(vectors: npt.ArrayLike, weights: npt.ArrayLike) -> FloatArray:
+    """Return the weighted mean [3] of unit vectors [N, 3], as a unit vector.
+
+    Raises:
+        InputError: The weighted vectors cancel, or no weight is more than zero, so no direction is left.
+    """
+    total = np.asarray(weights, np.float64) @ np.asarray(vectors, np.float64)
+    length = float(np.linalg.norm(total))
+    if length == 0:
+        raise InputError("the mean of these directions has no length: they cancel or have no weight")
+    mean: FloatArray = total / length
+    return mean
+
+
+def polygon_area(points: npt.ArrayLike) -> float:
+    """Return the area of a polygon [N, 2] in square pixels, never negative.
+
+    Parts that turn the other way count against the rest, so a polygon that crosses itself has a small area.
+    """
+    x, y = np.asarray(points, np.float64).T
+    return float(abs(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)) / 2)
+
+
+def smooth_curve(points: npt.ArrayLike, *, closed: bool, steps: int = 8) -> FloatArray:
+    """Return a smooth curve through points [N, 2].
+
+    A centripetal Catmull-Rom spline: it goes through every point and, unlike the uniform one, makes no loops where
+    points crowd (Yuksel et al., "Parameterization and applications of Catmull-Rom curves", 2011).
+
+    Args:
+        points: At least two points.
+        closed: Whether the curve goes on from the last point to the first.
+        steps: Pieces from one point to the next.
+
+    Returns:
+        float64 [N * steps, 2] if closed (the first point is not repeated), else [(N - 1) * steps + 1, 2].
+    """
+    given = np.asarray(points, np.float64)
+    if closed:
+        around = np.concatenate([given[-1:], given, given[:2]])
+        return _spline(around, steps)
+    # Beyond an open end the curve goes straight on.
+    around = np.concatenate([2 * given[:1] - given[1:2], given, 2 * given[-1:] - given[-2:-1]])
+    return np.concatenate([_spline(around, steps), given[-1:]])
+
+
+def _spline(points: FloatArray, steps: int) -> FloatArray:
+    """Return the pieces of the spline between points[1] and points[-2], by Barry and Goldman's pyramid."""
+    p0, p1, p2, p3 = (points[i : len(points) - 3 + i, None, :] for i in range(4))
+
+    def interval(a: FloatArray, b: FloatArray) -> FloatArray:
+        # The square root makes it centripetal; points that coincide still need an interval to divide by.
+        return np.asarray(np.maximum(np.sqrt(np.linalg.norm(b - a, axis=-1, keepdims=True)), 1e-6))
+
+    t1 = interval(p0, p1)
+    t2 = t1 + interval(p1, p2)
+    t3 = t2 + interval(p2, p3)
+    t = t1 + (t2 - t1) * (np.arange(steps) / steps)[None, :, None]
+    a1 = (t1 - t) / t1 * p0 + t / t1 * p1
+    a2 = (t2 - t) / (t2 - t1) * p1 + (t - t1) / (t2 - t1) * p2
+    a3 = (t3 - t) / (t3 - t2) * p2 + (t - t2) / (t3 - t2) * p3
+    b1 = (t2 - t) / t2 * a1 + t / t2 * a2
+    b2 = (t3 - t) / (t3 - t1) * a2 + (t - t1) / (t3 - t1) * a3
+    curve: FloatArray = (t2 - t) / (t2 - t1) * b1 + (t - t1) / (t2 - t1) * b2
+    return curve.reshape(-1, 2)

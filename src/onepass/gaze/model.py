@@ -1,0 +1,157 @@
+"""The ELG network: its packaged weights, what a model must look like to stand in for it, and what its outputs say.
+
+ELG ("eye landmarks and gaze": Park, Zhang, Bulling and Hilliges, "Learning to find eye region landmarks for remote gaze
+estimation in unconstrained settings", ETRA 2018) takes one eye crop and gives, in one pass,
+
+- ``heatmaps`` float32 [N, 18, h, w], one map a landmark,
+- ``landmarks`` float32 [N, 18, 2] in crop pixels: 0 to 7 eyelid, 8 to 15 iris edge, 16 iris centre, 17 eyeball centre,
+- ``radius`` float32 [N, 1], the eyeball's radius in crop pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import ModelNotFoundError, UnsupportedModelError
+from onepass.gaze import geometry
+from onepass.gaze.eyes import EyeCrops
+from onepass.gaze.result import Eye, Gaze
+from onepass.runtime import Session, load
+from onepass.tensors import Signature
+
+PACKAGED_MODELS: Mapping[str, str] = {"default": "elg_120x72.onnx", "small": "elg_60x36.onnx"}
+"""Names of the weights that onepass brings along, and their files (width x height of a crop in the name)."""
+
+INPUT = "eye"
+_OUTPUT_SHAPES: Mapping[str, tuple[int | None, ...]] = {
+    "heatmaps": (None, 18, None, None),
+    "landmarks": (None, 18, 2),
+    "radius": (None, 1),
+}
+_EYELID, _IRIS, _IRIS_CENTRE, _EYEBALL_CENTRE = slice(0, 8), slice(8, 16), 16, 17
+_MIN_RADIUS_PX = 1.0
+
+
+def open_model(model: str | os.PathLike[str] = "default") -> Session:
+    """Open packaged weights by name, or a model file by path, on the backend that its ending calls for.
+
+    Args:
+        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), or the path of an ``.onnx`` or ``.engine``.
+
+    Raises:
+        ModelNotFoundError: It is neither a packaged name nor a file.
+    """
+    if isinstance(model, str) and model in PACKAGED_MODELS:
+        with as_file(files("onepass.gaze") / "data" / PACKAGED_MODELS[model]) as path:
+            return load(path)
+    if not Path(model).exists():
+        raise ModelNotFoundError(
+            f"there is no model file {os.fspath(model)!r}, and onepass brings none of that name; "
+            f"give a path or one of {', '.join(map(repr, PACKAGED_MODELS))}"
+        )
+    return load(model)
+
+
+def crop_size_px(signature: Signature) -> tuple[int, int]:
+    """Check that a model is an ELG network and return the width and height of its crops.
+
+    Raises:
+        UnsupportedModelError: It has other inputs or outputs; the message lists what it has and what is expected.
+    """
+    faults = [*_input_faults(signature), *_output_faults(signature)]
+    if faults:
+        raise UnsupportedModelError(
+            f"this is no ELG eye network: {'; '.join(faults)}. Expected an input {INPUT!r} float32 [N, 1, H, W] and "
+            "outputs 'heatmaps' [N, 18, h, w], 'landmarks' [N, 18, 2] and 'radius' [N, 1]. "
+            f"The model has\n{signature}"
+        )
+    shape = signature.inputs[0].shape or ()
+    return int(shape[3] or 0), int(shape[2] or 0)
+
+
+def _input_faults(signature: Signature) -> list[str]:
+    """Say in which ways a model's inputs are not those of an ELG network."""
+    if signature.input_names != (INPUT,):
+        return [f"its inputs are {list(signature.input_names)}"]
+    spec = signature.inputs[0]
+    shape = spec.shape
+    if shape is None or len(shape) != 4 or shape[1] != 1 or not all(isinstance(side, int) for side in shape[2:]):
+        return [f"input {INPUT!r} is {spec}"]
+    return [] if spec.dtype == np.float32 else [f"input {INPUT!r} is {spec}"]
+
+
+def _output_faults(signature: Signature) -> list[str]:
+    """Say in which ways a model's outputs are not those of an ELG network; further outputs are welcome."""
+    specs = {spec.name: spec for spec in signature.outputs}
+    faults = []
+    for name, expected in _OUTPUT_SHAPES.items():
+        if name not in specs:
+            faults.append(f"it has no output {name!r}")
+        elif not _fits(specs[name].shape, expected):
+            faults.append(f"output {name!r} is {specs[name]}")
+    return faults
+
+
+def _fits(shape: tuple[int | str | None, ...] | None, expected: tuple[int | None, ...]) -> bool:
+    """Whether a declared shape can hold the expected one; what is dynamic fits anything."""
+    if shape is None:
+        return True
+    pairs = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(not isinstance(a, int) or b is None or a == b for a, b in pairs)
+
+
+def eyes_from_outputs(outputs: Mapping[str, npt.NDArray[Any]], crops: EyeCrops) -> list[Eye]:
+    """Read every eye out of the network's outputs, in picture pixels.
+
+    The angles are taken from the points in the picture, where the mirroring and the roll of the crop are undone.
+
+    Args:
+        outputs: What the network returned for ``crops.batch()``.
+        crops: The crops it was given.
+    """
+    landmarks = outputs["landmarks"].astype(np.float64)
+    # The network can answer anything for a crop that shows no eye; a sphere has some size.
+    radii = np.maximum(outputs["radius"].astype(np.float64).reshape(-1), _MIN_RADIUS_PX)
+    confidences = confidence_from_heatmaps(outputs["heatmaps"])
+    eyes = []
+    for index, (side, transform) in enumerate(zip(crops.sides, crops.transforms, strict=True)):
+        points = geometry.apply(geometry.invert(transform), landmarks[index])
+        radius_px = float(radii[index] / geometry.scale_of(transform))
+        pitch, yaw = geometry.gaze_angles(points[_IRIS_CENTRE], points[_EYEBALL_CENTRE], radius_px)
+        eyes.append(
+            Eye(
+                side=side,
+                eyelid=points[_EYELID],
+                iris=points[_IRIS],
+                iris_centre=points[_IRIS_CENTRE],
+                eyeball_centre=points[_EYEBALL_CENTRE],
+                eyeball_radius_px=radius_px,
+                gaze=Gaze(float(pitch), float(yaw)),
+                confidence=float(confidences[index]),
+            )
+        )
+    return eyes
+
+
+def confidence_from_heatmaps(heatmaps: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return one number in 0 to 1 an eye: the mean peak of the maps of the 17 visible points.
+
+    The network is trained towards bumps that peak at 1, and answers with lower ones where it hesitates. The eyeball
+    centre is left out, since it is never to be seen.
+
+    Args:
+        heatmaps: float [N, 18, h, w].
+
+    Returns:
+        float64 [N].
+    """
+    peaks = heatmaps[:, :_EYEBALL_CENTRE].astype(np.float64).max(axis=(2, 3))
+    confidence: npt.NDArray[np.float64] = np.clip(peaks, 0, 1).mean(axis=1)
+    return confidence

@@ -1,0 +1,246 @@
+"""What a picture of faces gives: `Face`, its `Eye`s and their `Gaze`. NumPy only.
+
+All points are in the pixels of the picture that came in, pixel centres at x.5; directions are in the camera's frame.
+`onepass.gaze.geometry` has both conventions in full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.gaze import geometry
+from onepass.gaze.geometry import FloatArray
+
+Side: TypeAlias = Literal["left", "right"]
+"""Which eye, as the subject would say it. The subject's right eye is on the left of a picture that is not mirrored."""
+
+_POINTS = {"eyelid": (8, 2), "iris": (8, 2), "iris_centre": (2,), "eyeball_centre": (2,)}
+
+
+def _finite(name: str, value: object, shape: tuple[int, ...]) -> FloatArray:
+    """Return a read-only float64 copy of a value, or say how it differs from what is expected."""
+    array = np.array(value, np.float64)
+    if array.shape != shape:
+        raise InputError(f"{name} must have shape {list(shape)}, got {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} must be finite, got {array.tolist()}")
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Direction in which an eye, or a pair of eyes, looks.
+
+    Attributes:
+        pitch_rad: Up (more than 0) or down, radians in [-pi/2, pi/2].
+        yaw_rad: To the picture's right (more than 0) or left, radians in [-pi, pi]. GazeML counts yaw the other way.
+    """
+
+    pitch_rad: float
+    yaw_rad: float
+
+    def __post_init__(self) -> None:
+        # Negated, so that NaN is refused as well.
+        if not (abs(self.pitch_rad) <= np.pi / 2 and abs(self.yaw_rad) <= np.pi):
+            raise InputError(
+                "a gaze needs pitch in [-pi/2, pi/2] and yaw in [-pi, pi] radians, "
+                f"got pitch {self.pitch_rad} and yaw {self.yaw_rad}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Gaze(pitch_deg={self.pitch_deg:.1f}, yaw_deg={self.yaw_deg:.1f})"
+
+    @property
+    def pitch_deg(self) -> float:
+        """Pitch in degrees."""
+        return float(np.degrees(self.pitch_rad))
+
+    @property
+    def yaw_deg(self) -> float:
+        """Yaw in degrees."""
+        return float(np.degrees(self.yaw_rad))
+
+    @property
+    def vector(self) -> FloatArray:
+        """Unit vector, float64 [3]: x to the picture's right, y down, z towards the camera."""
+        return geometry.vector_from_angles(self.pitch_rad, self.yaw_rad)
+
+    @classmethod
+    def from_vector(cls, vector: FloatArray) -> Gaze:
+        """Return the gaze along a direction [3] of any length but zero."""
+        pitch, yaw = geometry.angles_from_vector(vector)
+        return cls(float(pitch), float(yaw))
+
+    def degrees_to(self, other: Gaze) -> float:
+        """Return the angle between two directions in degrees, 0 to 180."""
+        a, b = self.vector, other.vector
+        # Exact for small angles too, where the arccos of a dot product loses half its digits.
+        return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Eye:
+    """One eye in picture pixels. The arrays are read-only copies.
+
+    Attributes:
+        side: The subject's "left" or "right" eye.
+        eyelid: float64 [8, 2], the lid margin: nasal corner, three points over the upper lid, temporal corner (index
+            4), three back along the lower lid.
+        iris: float64 [8, 2], the iris edge, nasal point first, turning the same way; parts under a lid included.
+        iris_centre: float64 [2], where the line of sight leaves the eyeball.
+        eyeball_centre: float64 [2].
+        eyeball_radius_px: Radius of the eyeball.
+        gaze: Direction of this eye's optical axis. A person's line of sight differs from it by a few degrees (the
+            eye's angle kappa, about 5 degrees outwards), which cancels in `Face.gaze`.
+        confidence: 0 to 1, how sharply the network saw the visible points. Its scale is the network's own: open eyes in
+            photographs get 0.55 to 0.75 from the default network and 0.45 to 0.6 from the small one; what is no eye
+            mostly stays below 0.45.
+    """
+
+    side: Side
+    eyelid: FloatArray
+    iris: FloatArray
+    iris_centre: FloatArray
+    eyeball_centre: FloatArray
+    eyeball_radius_px: float
+    gaze: Gaze
+    confidence: float
+
+    def __post_init__(self) -> None:
+        if self.side not in ("left", "right"):
+            raise InputError(f"side must be 'left' or 'right' (the subject's), got {self.side!r}")
+        for name, shape in _POINTS.items():
+            object.__setattr__(self, name, _finite(name, getattr(self, name), shape))
+        if not 0 < self.eyeball_radius_px < np.inf:
+            raise InputError(f"eyeball_radius_px must be a finite number above 0, got {self.eyeball_radius_px}")
+        if not 0 <= self.confidence <= 1:
+            raise InputError(f"confidence must lie in 0 to 1, got {self.confidence}")
+
+    def __repr__(self) -> str:
+        x, y = self.iris_centre
+        return (
+            f"Eye({self.side}, iris_centre=({x:.1f}, {y:.1f}), corner_distance_px={self.corner_distance_px:.1f}, "
+            f"openness={self.openness:.2f}, {self.gaze!r}, confidence={self.confidence:.2f})"
+        )
+
+    @property
+    def nasal_corner(self) -> FloatArray:
+        """Corner on the side of the nose, float64 [2]."""
+        corner: FloatArray = self.eyelid[0]
+        return corner
+
+    @property
+    def temporal_corner(self) -> FloatArray:
+        """Corner on the side of the temple, float64 [2]."""
+        corner: FloatArray = self.eyelid[4]
+        return corner
+
+    @property
+    def corner_distance_px(self) -> float:
+        """Distance between the corners, the measure of an eye's size."""
+        return float(np.linalg.norm(self.temporal_corner - self.nasal_corner))
+
+    @property
+    def aperture_px(self) -> float:
+        """Mean gap between the lids: the area that the lid margin encloses, divided by the corner distance."""
+        distance = self.corner_distance_px
+        return geometry.polygon_area(self.eyelid) / distance if distance else 0.0
+
+    @property
+    def openness(self) -> float:
+        """Aperture as a share of the corner distance: near 0 when shut, about 0.2 to 0.35 when open.
+
+        It does not depend on how large the eye is in the picture or how the head is tilted, only on the lids and,
+        since the corners come closer together, on how far the head is turned away.
+        """
+        distance = self.corner_distance_px
+        return self.aperture_px / distance if distance else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Upright rectangle in picture pixels.
+
+    Attributes:
+        left_px: Left edge.
+        top_px: Top edge.
+        width_px: Width, more than 0.
+        height_px: Height, more than 0.
+    """
+
+    left_px: float
+    top_px: float
+    width_px: float
+    height_px: float
+
+    def __post_init__(self) -> None:
+        numbers = np.array([self.left_px, self.top_px, self.width_px, self.height_px], np.float64)
+        if not (np.isfinite(numbers).all() and self.width_px > 0 and self.height_px > 0):
+            raise InputError(f"a box needs finite edges and a width and height above 0, got {numbers.tolist()}")
+
+    def __repr__(self) -> str:
+        return (
+            f"Box(left_px={self.left_px:.1f}, top_px={self.top_px:.1f}, "
+            f"width_px={self.width_px:.1f}, height_px={self.height_px:.1f})"
+        )
+
+    @property
+    def right_px(self) -> float:
+        """Right edge."""
+        return self.left_px + self.width_px
+
+    @property
+    def bottom_px(self) -> float:
+        """Bottom edge."""
+        return self.top_px + self.height_px
+
+    @property
+    def centre(self) -> FloatArray:
+        """Middle of the box, float64 [2]."""
+        return np.array([self.left_px + self.width_px / 2, self.top_px + self.height_px / 2])
+
+    @property
+    def area_px(self) -> float:
+        """Area in square pixels."""
+        return self.width_px * self.height_px
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face and the eyes in it.
+
+    Attributes:
+        box: Where the face finder saw the face.
+        eyes: Its eyes, the subject's right one first (from left to right in the picture), each side at most once.
+    """
+
+    box: Box
+    eyes: tuple[Eye, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "eyes", tuple(self.eyes))
+        sides = [eye.side for eye in self.eyes]
+        if sides not in (["right", "left"], ["right"], ["left"]):
+            raise InputError(f"a face has a right eye, a left eye, or both in this order; got {sides}")
+
+    @property
+    def left(self) -> Eye | None:
+        """The subject's left eye."""
+        return next((eye for eye in self.eyes if eye.side == "left"), None)
+
+    @property
+    def right(self) -> Eye | None:
+        """The subject's right eye."""
+        return next((eye for eye in self.eyes if eye.side == "right"), None)
+
+    @property
+    def gaze(self) -> Gaze:
+        """Common direction of the eyes, each counted by its confidence: steadier than one eye alone."""
+        # Eyes that the network is not sure of at all still look somewhere: all weights zero would leave no direction.
+        weights = [max(eye.confidence, 1e-6) for eye in self.eyes]
+        return Gaze.from_vector(geometry.mean_direction([eye.gaze.vector for eye in self.eyes], weights))

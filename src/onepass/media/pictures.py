@@ -1,0 +1,106 @@
+"""Read and write picture files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError, MediaError
+from onepass._optional import optional
+from onepass.artifacts import replacing
+
+PICTURE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Endings that `write_picture` knows; `read_picture` goes by what is in the file."""
+
+
+def read_picture(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """Read a picture file.
+
+    What it is, is decided by its content: JPEG, PNG, WebP, BMP, TIFF and whatever else this OpenCV reads. The result
+    stands upright (EXIF orientation is applied), grey is spread over three channels, 16 bits are scaled to 8, and
+    transparency is dropped.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 RGB [H, W, 3].
+
+    Raises:
+        MediaError: There is no file, or it holds no picture that can be read.
+        MissingExtraError: OpenCV is not installed.
+    """
+    cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
+    data = _read_bytes(Path(path))
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise MediaError(f"{path} cannot be decoded as a picture: {error}") from error
+    if picture is None:
+        raise MediaError(
+            f"{path} holds no picture that OpenCV can read: {len(data)} bytes that begin with {data[:8]!r}. "
+            "It may be damaged or of another format; save it as JPEG or PNG"
+        )
+    rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) -> None:
+    """Write a picture file, in the format that its ending names.
+
+    The file is complete or not there: it is written beside the target and then takes its place.
+
+    Args:
+        path: Where to; one of `PICTURE_SUFFIXES` at the end.
+        picture: uint8, RGB [H, W, 3] or grey [H, W].
+
+    Raises:
+        InputError: The array is no picture.
+        MediaError: The ending is unknown, or the file cannot be written.
+        MissingExtraError: OpenCV is not installed.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in PICTURE_SUFFIXES:
+        raise MediaError(
+            f"cannot tell a picture format from the name {str(target)!r}; use one of {', '.join(PICTURE_SUFFIXES)}"
+        )
+    _check(picture)
+    cv2 = optional("cv2", extra="gaze", purpose="Writing pictures")
+    bgr = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    try:
+        done, data = cv2.imencode(target.suffix.lower(), bgr)
+    except cv2.error as error:
+        raise MediaError(f"{target} cannot be encoded, a picture of {list(picture.shape)}: {error}") from error
+    if not done:
+        raise MediaError(f"{target} cannot be encoded, a picture of {list(picture.shape)}; try PNG")
+    try:
+        with replacing(target) as temporary:
+            temporary.write_bytes(data.tobytes())
+    except OSError as error:
+        raise MediaError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return what is in a file, or say what is there instead."""
+    if not path.exists():
+        raise MediaError(f"there is no file {str(path)!r} (in {Path.cwd()}); check the path")
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder; give the path of one picture in it")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise MediaError(f"{path} is empty (0 bytes); the picture was probably not copied or downloaded to its end")
+    return data
+
+
+def _check(picture: npt.NDArray[np.uint8]) -> None:
+    """Refuse what is no picture."""
+    shape = list(picture.shape)
+    fits = picture.ndim == 2 or (picture.ndim == 3 and shape[2] == 3)
+    if picture.dtype != np.uint8 or not fits or picture.size == 0:
+        raise InputError(f"a picture must be uint8, RGB [H, W, 3] or grey [H, W]; got {picture.dtype} {shape}")

@@ -1,0 +1,258 @@
+"""The command line, as a person meets it: output, exit codes, messages."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onepass
+from onepass.cli import main
+from tests.zoo import BY_NAME, model
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A file with the three-headed model."""
+    BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
+    return tmp_path / "three.onnx"
+
+
+class Shell:
+    """Runs the command in this process and keeps what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> str:
+        """Return standard output of a command that must succeed."""
+        status, out, err = self.run(*words)
+        assert (status, err) == (0, "")
+        return out
+
+    def fails(self, *words: object, status: int = 2) -> str:
+        """Return the message of a command that must fail."""
+        code, out, err = self.run(*words)
+        assert (code, out) == (status, "")
+        return err
+
+    def run(self, *words: object) -> tuple[int, str, str]:
+        """Return exit status, standard output and standard error."""
+        with pytest.raises(SystemExit) as caught:
+            main([str(word) for word in words])
+        out, err = self._capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    """The command line."""
+    return Shell(capsys)
+
+
+# ---- the command as a whole --------------------------------------------------------------------------------------
+
+
+def test_version(shell: Shell) -> None:
+    """--version prints the package's version."""
+    assert shell("--version") == f"onepass {onepass.__version__}\n"
+
+
+def test_help_lists_every_command(shell: Shell) -> None:
+    """--help lists the commands in the order of use, each with what it does."""
+    text = shell("--help")
+    places = [text.index(f"\n  {name} ") for name in ("inspect", "run", "demo")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", ["inspect", "run", "demo"])
+def test_help_of_each_command_begins_like_the_list(shell: Shell, name: str) -> None:
+    """Each command has help of its own, with --debug and an explanation."""
+    text = shell(name, "--help")
+    assert f"Usage: onepass {name} " in text
+    assert "--debug" in text
+    assert len(text.splitlines()) > 6
+
+
+def test_as_a_program(three: Path) -> None:
+    """Installed script and `python -m onepass` are the same program."""
+    script = Path(sys.executable).with_name("onepass")
+    first = subprocess.run([script, "inspect", three], capture_output=True, text=True, check=True)
+    second = subprocess.run(
+        [sys.executable, "-m", "onepass", "inspect", three], capture_output=True, check=True, text=True
+    )
+    assert first.stdout == second.stdout
+    assert "zebra" in first.stdout
+
+
+@pytest.mark.parametrize("words", [["frobnicate"], ["run"], ["inspect", "--nonsense"]])
+def test_wrong_usage(shell: Shell, words: list[str]) -> None:
+    """Wrong words give click's usage message and status 2."""
+    assert "Usage: onepass" in shell.fails(*words)
+
+
+def test_errors_are_one_message(shell: Shell, tmp_path: Path) -> None:
+    """An error is one readable line; --debug adds the traceback."""
+    text = shell.fails("inspect", tmp_path / "nothing.onnx")
+    assert text == f"onepass: no model file at {tmp_path / 'nothing.onnx'}\n"
+    text = shell.fails("inspect", tmp_path / "nothing.onnx", "--debug")
+    assert "Traceback" in text
+    assert text.endswith(f"onepass: no model file at {tmp_path / 'nothing.onnx'}\n")
+
+
+def test_faults_of_our_own_are_named_as_such(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw still ends in one line, which says that it is ours."""
+
+    def broken(*arguments: Any) -> None:
+        raise ZeroDivisionError("ha")
+
+    monkeypatch.setattr("onepass.cli.inspect._facts", broken)
+    assert "ZeroDivisionError: ha. This is a fault in onepass" in shell.fails("inspect", three)
+
+
+def test_interrupt(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with status 130 and no traceback."""
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("onepass.cli.inspect._facts", interrupted)
+    assert shell.fails("inspect", three, status=130).strip() == "onepass: interrupted"
+
+
+# ---- inspect -----------------------------------------------------------------------------------------------------
+
+
+def test_inspect(shell: Shell, three: Path) -> None:
+    """Inputs and outputs are listed in the model's order with dtypes and shapes, as they are written."""
+    text = shell("inspect", three)
+    assert "ONNX, opset 17" in text
+    assert [line.split()[0] for line in text.splitlines() if "float32" in line] == ["x", "zebra", "ant", "monkey"]
+    assert "[N, 4]" in text
+
+
+def test_inspect_json(shell: Shell, three: Path) -> None:
+    """--json has the same facts for programs."""
+    facts = json.loads(shell("inspect", three, "--json"))
+    assert facts["opset"] == 17
+    assert [spec["name"] for spec in facts["outputs"]] == ["zebra", "ant", "monkey"]
+    assert facts["inputs"] == [{"name": "x", "dtype": "float32", "shape": ["N", 4]}]
+    assert facts["size_bytes"] == three.stat().st_size
+
+
+def test_inspect_shows_metadata_as_it_is(shell: Shell, tmp_path: Path) -> None:
+    """Metadata that looks like markup is printed, not obeyed."""
+    import onnx
+
+    graph = model("(float[N] x) => (float[N] y) { y = Neg (x) }")
+    onnx.helper.set_model_props(graph.proto, {"note": "[bold]loud[/bold]"})
+    graph.save(tmp_path / "m.onnx")
+    assert "note: [bold]loud[/bold]" in shell("inspect", tmp_path / "m.onnx")
+
+
+def test_inspect_of_something_else(shell: Shell, tmp_path: Path) -> None:
+    """A file that is no ONNX model is called what it is."""
+    (tmp_path / "m.onnx").write_bytes(b"ptrt" + bytes(60))
+    assert "is a TensorRT engine" in shell.fails("inspect", tmp_path / "m.onnx")
+
+
+# ---- run ---------------------------------------------------------------------------------------------------------
+
+
+def test_run_random(shell: Shell, three: Path) -> None:
+    """Random inputs need nothing but the model; every output is listed with shape and range."""
+    text = shell("run", three, "--random", "--size", "N=3")
+    rows = {line.split()[0]: line for line in text.splitlines() if "float32" in line}
+    assert list(rows) == ["zebra", "ant", "monkey"]
+    assert "[3, 4]" in rows["zebra"]
+    assert "…" in rows["zebra"]
+    assert "ms, onnxruntime" in text
+
+
+def test_run_saves_what_the_model_computes(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """From .npy to .npz, the values are those of the call in Python."""
+    x = BY_NAME["three heads"].cases[1]["x"]
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    expected = BY_NAME["three heads"].reference({"x": x})
+    for words in (["-i", tmp_path / "x.npy"], ["-i", f"x={tmp_path / 'x.npy'}"], ["-i", tmp_path / "x.npz"],
+                  ["-i", f"x={tmp_path / 'x.npz'}"]):  # fmt: skip
+        shell("run", three, *words, "-o", tmp_path / "out.npz")
+        with np.load(tmp_path / "out.npz") as saved:
+            assert list(saved) == ["zebra", "ant", "monkey"]
+            for name in saved:
+                np.testing.assert_allclose(saved[name], expected[name], rtol=1e-6)
+
+
+def test_run_some_outputs_as_json(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """--output computes only those named; --json tells what was done."""
+    facts = json.loads(shell("run", three, "--random", "--output", "ant", "--json", "-o", tmp_path / "out.json"))
+    assert facts["outputs"] == {"ant": {"dtype": "float32", "shape": [1]}}
+    assert facts["backend"] == "onnxruntime"
+    assert json.loads((tmp_path / "out.json").read_text())["ant"]["shape"] == [1]
+
+
+def test_run_pictures(shell: Shell, tmp_path: Path) -> None:
+    """Pictures feed an input: resized, in its layout, scaled as asked; several are a batch."""
+    cv2 = pytest.importorskip("cv2")
+    graph = model("(float[N, 3, 4, 6] picture) => (float[N, 3, 4, 6] same, float least) {"
+                  " same = Identity (picture) \n least = ReduceMin <keepdims = 0> (picture) }")  # fmt: skip
+    graph.save(tmp_path / "m.onnx")
+    red = np.zeros((8, 12, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV's order is blue, green, red
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    shell("run", tmp_path / "m.onnx", "-i", tmp_path / "red.png", "-i", tmp_path / "red.png", "--range", -1, 1,
+          "-o", tmp_path / "out.npz")  # fmt: skip
+    with np.load(tmp_path / "out.npz") as saved:
+        assert saved["same"].shape == (2, 3, 4, 6)
+        np.testing.assert_array_equal(saved["same"][:, :, 0, 0], [[1, -1, -1]] * 2)
+
+
+def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """What is missing or wrong on the command line is said with what to do."""
+    (tmp_path / "bad.npy").write_bytes(b"no")
+    np.save(tmp_path / "x64.npy", np.zeros((1, 4)))
+    np.savez(tmp_path / "y.npz", y=np.zeros(4))
+    for words, message in [
+        ([], r"needs x (float32 [N, 4]); give it with -i NAME=FILE, or use --random"),
+        (["-i", tmp_path / "none.npy"], "no file"),
+        (["-i", tmp_path / "none.png"], "none.png"),
+        (["-i", tmp_path / "bad.npy"], "no NumPy file of numbers"),
+        (["-i", tmp_path / "x64.npy"], "got float64 [1, 4], expected float32 [N, 4]"),
+        (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'; it has y"),
+        (["-i", tmp_path / "y.npz"], "no input 'y'"),
+        (["-i", f"q={tmp_path / 'y.npz'}"], "no input 'q'. Its inputs are: x"),
+        (["--random", "--size", "M=3"], "no dynamic dimension 'M'. Its dynamic dimensions are: N"),
+        (["--random", "--output", "ants"], "Did you mean 'ant'?"),
+        (["--random", "-o", tmp_path / "out.txt"], "expected .npz, .json or none"),
+        (["--random", "--provider", "nonsense"], "provider 'nonsense' is not available"),
+    ]:
+        text = shell.fails("run", three, *words)
+        assert message in text
+        assert text.startswith("onepass: ")
+        assert text.count("\n") == 1
+    assert "expected NAME=SIZE" in shell.fails("run", three, "--random", "--size", "N:3")
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_run_needs_names_for_two_inputs(shell: Shell, tmp_path: Path) -> None:
+    """A file for one of two inputs must say which."""
+    BY_NAME["two inputs, one batch"].graph.save(tmp_path / "m.onnx")
+    np.save(tmp_path / "a.npy", np.zeros((2, 2), np.float32))
+    assert "the inputs a, b; say which: -i NAME=" in shell.fails("run", tmp_path / "m.onnx", "-i", tmp_path / "a.npy")
+    assert "[1, 5]" in shell("run", tmp_path / "m.onnx", "--random")
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "unknown rank"])
+def test_run_and_inspect_every_model(shell: Shell, name: str, tmp_path: Path) -> None:
+    """Whatever its edges, a model can be looked at, run and saved."""
+    BY_NAME[name].graph.save(tmp_path / "m.onnx")
+    shell("inspect", tmp_path / "m.onnx")
+    text = shell("run", tmp_path / "m.onnx", "--random", "-o", tmp_path / "out")
+    index = json.loads((tmp_path / "out" / "outputs.json").read_text())
+    assert list(index) == list(BY_NAME[name].graph.signature.output_names)
+    assert all((tmp_path / "out" / entry["file"]).is_file() for entry in index.values())
+    assert "one pass" in text

@@ -1,0 +1,182 @@
+"""Reading and writing picture files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onepass import InputError, MediaError, MissingExtraError
+from onepass.media import PICTURE_SUFFIXES, read_picture, write_picture
+
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+
+# A smooth picture that is no square: red grows to the right, green downwards, blue is constant.
+Y, X = np.mgrid[:24, :40]
+PICTURE = np.stack([X * 6, Y * 10, np.full_like(X, 60)], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [*PICTURE_SUFFIXES, ".PNG"])
+def test_what_was_written_is_read(suffix: str, tmp_path: Path) -> None:
+    """A picture survives every format, red stays red, and no other file is left behind."""
+    path = tmp_path / f"a picture{suffix}"
+    write_picture(path, PICTURE)
+    read = read_picture(path)
+    assert read.dtype == np.uint8
+    assert np.abs(read.astype(int) - PICTURE).mean() < 4
+    if suffix in (".png", ".bmp", ".tif", ".tiff"):
+        np.testing.assert_array_equal(read, PICTURE)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_grey_becomes_three_channels(tmp_path: Path) -> None:
+    """A grey picture is written as it is and read as RGB with equal channels."""
+    write_picture(tmp_path / "grey.png", PICTURE[:, :, 0])
+    read = read_picture(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read, np.repeat(PICTURE[:, :, :1], 3, axis=2))
+
+
+def test_paths_may_be_text_and_unicode(tmp_path: Path) -> None:
+    """A path given as str with letters beyond ASCII works both ways."""
+    path = str(tmp_path / "Gesicht äöü 目.png")
+    write_picture(path, PICTURE)
+    np.testing.assert_array_equal(read_picture(path), PICTURE)
+
+
+def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
+    """16-bit values come down to 8 by their upper half, not by wrapping or clipping."""
+    deep = (PICTURE[:, :, 0].astype(np.uint16) << 8) + 77
+    for name in ("deep.png", "deep.tiff"):
+        cv2.imwrite(str(tmp_path / name), deep)
+        np.testing.assert_array_equal(read_picture(tmp_path / name)[:, :, 1], PICTURE[:, :, 0])
+
+
+def test_transparency_is_dropped(tmp_path: Path) -> None:
+    """A fourth channel does not change the other three."""
+    rgba = np.dstack([PICTURE[:, :, ::-1], X.astype(np.uint8)])
+    cv2.imwrite(str(tmp_path / "clear.png"), rgba)
+    np.testing.assert_array_equal(read_picture(tmp_path / "clear.png"), PICTURE)
+
+
+def jpeg_with_orientation(orientation: int) -> bytes:
+    """Return PICTURE as a JPEG whose EXIF header says how to turn it."""
+    _, encoded = cv2.imencode(".jpg", PICTURE[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    data = bytes(encoded)
+    # TIFF header, one entry: tag 0x0112 (orientation), SHORT, count 1, value; no further directory.
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + orientation.to_bytes(2, "big") + b"\x00\x00"
+    body = b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
+    return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [(1, PICTURE), (3, PICTURE[::-1, ::-1]), (6, np.rot90(PICTURE, -1)), (8, np.rot90(PICTURE))],
+    ids=["as-is", "upside-down", "quarter-right", "quarter-left"],
+)
+def test_pictures_stand_upright(orientation: int, upright: np.ndarray[Any, Any], tmp_path: Path) -> None:
+    """What a camera noted about how it was held is applied."""
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(jpeg_with_orientation(orientation))
+    read = read_picture(path)
+    assert read.shape == upright.shape
+    assert np.abs(read.astype(int) - upright).mean() < 4
+
+
+def test_the_content_decides_not_the_ending(tmp_path: Path) -> None:
+    """A PNG under a wrong name is read as a PNG."""
+    write_picture(tmp_path / "a.png", PICTURE)
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.jpg"), PICTURE)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Missing, empty, foreign and cut-off files and folders each get an error that says which and why."""
+    write_picture(tmp_path / "whole.png", PICTURE)
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "page.png").write_text("<html>404</html>")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:80])
+    for name, message in {
+        "missing.png": r"there is no file .*missing\.png.*check the path",
+        "empty.png": r"empty\.png is empty \(0 bytes\)",
+        "page.png": r"page\.png holds no picture.*<html>40",
+        "cut.png": r"cut\.png holds no picture.*PNG",
+        ".": r"is a folder",
+    }.items():
+        with pytest.raises(MediaError, match=message) as caught:
+            read_picture(tmp_path / name)
+        assert isinstance(caught.value, OSError)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the file system keeps its reason and is the cause."""
+    write_picture(tmp_path / "a.png", PICTURE)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(MediaError, match=r"a\.png cannot be read: Permission denied") as caught:
+        read_picture(tmp_path / "a.png")
+    assert isinstance(caught.value.__cause__, PermissionError)
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.txt", "picture.jpg.bak"])
+def test_unknown_endings_are_refused(name: str, tmp_path: Path) -> None:
+    """The error lists the endings that are known, and nothing is written."""
+    with pytest.raises(MediaError, match=r"\.jpg, \.jpeg, \.png"):
+        write_picture(tmp_path / name, PICTURE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Writing into a missing folder says so and keeps the system's reason."""
+    with pytest.raises(MediaError, match=r"nowhere.*cannot be written: No such file"):
+        write_picture(tmp_path / "nowhere" / "a.png", PICTURE)
+
+
+def test_what_a_format_cannot_hold_is_named(tmp_path: Path) -> None:
+    """A picture too large for its format is refused, and a file that was there stays."""
+    path = tmp_path / "long.webp"
+    path.write_bytes(b"as it was")
+    with pytest.raises(MediaError, match=r"long\.webp cannot be encoded"):
+        write_picture(path, np.zeros((1, 20000, 3), np.uint8))
+    assert path.read_bytes() == b"as it was"
+
+
+def test_an_error_of_opencv_is_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What OpenCV raises, as for a header that claims a trillion pixels, becomes an error that names the file."""
+    write_picture(tmp_path / "a.png", PICTURE)
+
+    def refuse(*arguments: Any) -> None:
+        raise cv2.error("pixels <= CV_IO_MAX_IMAGE_PIXELS")
+
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    monkeypatch.setattr(cv2, "imencode", refuse)
+    with pytest.raises(MediaError, match=r"a\.png cannot be decoded.*MAX_IMAGE_PIXELS") as caught:
+        read_picture(tmp_path / "a.png")
+    assert isinstance(caught.value.__cause__, cv2.error)
+    with pytest.raises(MediaError, match=r"b\.png cannot be encoded.*MAX_IMAGE_PIXELS"):
+        write_picture(tmp_path / "b.png", PICTURE)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)],
+    ids=["float", "four-channels", "empty", "flat"],
+)
+def test_only_pictures_are_written(picture: Any, tmp_path: Path) -> None:
+    """An array that is no picture is refused with what came and what is expected."""
+    with pytest.raises(InputError, match=r"RGB \[H, W, 3\] or grey \[H, W\]; got"):
+        write_picture(tmp_path / "a.png", picture)
+
+
+def test_a_missing_opencv_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without OpenCV the error names the extra."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(MissingExtraError, match=r"Reading pictures.*onepass\[gaze\]"):
+        read_picture(tmp_path / "a.png")
+    with pytest.raises(MissingExtraError, match=r"Writing pictures.*onepass\[gaze\]"):
+        write_picture(tmp_path / "a.png", PICTURE)
