@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astronaut.png
+demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astronaut-gaze.png
 	$(BIN)/onepass demo
 
 test: $(VENV)/.installed-test  ## Run the tests (without those of training)

@@ -213,6 +213,20 @@ def _branch() -> Animal:
     )  # fmt: skip
 
 
+def _loop() -> Animal:
+    graph = model("""
+        (int64 n, bool go, float[2] x) => (float[2] y, float[2] v) {
+            v = Neg (x)
+            y = Loop (n, go, x) <body = step (int64 i, bool on, float[2] v) => (bool goes_on, float[2] next) {
+                goes_on = Identity (on)
+                inner = Add (v, v)
+                next = Identity (inner)
+            }>
+        }""")
+    case = {"n": np.array(2), "go": np.array(True), "x": np.array([1, -2], np.float32)}
+    return Animal("a loop that shadows an output", graph, (case,), lambda f: {"y": 4 * f["x"], "v": -f["x"]})
+
+
 def _no_input() -> Animal:
     graph = model("() => (float[2] y) { y = Constant <value_floats = [1.0, 2.0]> () }")
     return Animal("no input at all", graph, ({},), lambda _: {"y": np.array([1, 2], np.float32)})
@@ -222,7 +236,7 @@ ZOO: tuple[Animal, ...] = (
     _heads(), _many(), _used_twice(), _pass_through(), _constant(), _scalars(), _zero_size(), _zero_size_input(),
     *(_cast_out(*row) for row in _CASTS), *(_cast_in(name, dtype, opset) for name, _, dtype, opset in _CASTS),
     *(_dynamic(rank) for rank in range(4)), _unknown_rank(), _nonzero(), _static(), _two_inputs(), _odd_names(),
-    _branch(), _no_input(),
+    _branch(), _loop(), _no_input(),
 )  # fmt: skip
 
 BY_NAME: Mapping[str, Animal] = {animal.name: animal for animal in ZOO}

@@ -5,7 +5,7 @@
     │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
     │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
     │   └── UnsupportedModelError sound, but beyond onepass or a backend
-    ├── InputError              an array given to a call is wrong         (also ValueError)
+    ├── InputError              what a call was given is wrong            (also ValueError)
     ├── OutputNameError         the model has no output of that name      (also KeyError)
     ├── BackendError            a backend failed while it worked          (also RuntimeError)
     │   └── DeviceError           the provider or device asked for is not here
@@ -39,7 +39,7 @@ class UnsupportedModelError(ModelError):
 
 
 class InputError(OnepassError, ValueError):
-    """An array given to a call has the wrong name, dtype, rank or size."""
+    """What a call was given is wrong: an array's name, dtype, rank or size, or another argument."""
 
 
 class OutputNameError(OnepassError, KeyError):

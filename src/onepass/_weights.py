@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -28,8 +29,11 @@ class _Place(NamedTuple):
 
 def _place(tensor: onnx.TensorProto) -> _Place:
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    length = entries.get("length")
-    return _Place(entries.get("location", ""), int(entries.get("offset", 0)), None if length is None else int(length))
+    location, offset, length = entries.get("location", ""), entries.get("offset", "0"), entries.get("length")
+    numbers = [number for number in (offset, length) if number is not None]
+    if not location or "\0" in location or not all(number.isdecimal() for number in numbers):
+        raise ModelFormatError(f"weight {tensor.name!r} has no sound place in a file: {entries}")
+    return _Place(location, int(offset), None if length is None else int(length))
 
 
 def initializer_names(graph: onnx.GraphProto) -> set[str]:
@@ -65,33 +69,48 @@ def files(model: onnx.ModelProto) -> tuple[str, ...]:
     return tuple({_place(t).location: None for t in tensors(model) if uses_external_data(t)})
 
 
-def check_files(model: onnx.ModelProto, folder: Path) -> None:
-    """Check that each external weight lies inside `folder`, in a file long enough to hold it.
+def external_bytes(model: onnx.ModelProto, folder: Path | None) -> int:
+    """Size of the files that hold the model's external weights."""
+    return 0 if folder is None else sum((folder / name).stat().st_size for name in files(model))
+
+
+def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
+    """Return the folder where the external weights of the model at `path` lie, all of them, in full.
+
+    That is the folder of the path or, where the path is a link, that of the file it leads to. A weight's file may be a
+    link too, as in caches that keep every file once under the name of its content; then the weights are made to point
+    to the files themselves, in their folder, since ONNX Runtime follows no link out of a folder.
 
     Raises:
-        ModelFormatError: A file is missing, too short, or outside the folder (which could read any file).
+        ModelFormatError: A file is missing or too short, or its name leads out of the folder (it could be any file).
     """
-    root = folder.resolve()
-    for tensor in tensors(model):
-        if not uses_external_data(tensor):
-            continue
-        place = _place(tensor)
-        file = (root / place.location).resolve()
-        if not file.is_relative_to(root):
-            raise ModelFormatError(
-                f"weight {tensor.name!r} points to {place.location!r}, outside the model's folder {root}; refused"
-            )
+    places = {tensor.name: _place(tensor) for tensor in tensors(model) if uses_external_data(tensor)}
+    for name, place in places.items():
+        if Path(place.location).is_absolute() or ".." in Path(place.location).parts:
+            raise ModelFormatError(f"weight {name!r} points to {place.location!r}, outside the model's folder; refused")
+    near, real = path.parent.resolve(), path.resolve().parent
+    folder = near if all((near / place.location).is_file() for place in places.values()) else real
+    for name, place in places.items():
+        file = folder / place.location
         if not file.is_file():
             raise ModelFormatError(
-                f"weight {tensor.name!r} lies in the file {place.location!r}, which is not in {root}; "
-                "put it beside the model"
+                f"weight {name!r} lies in the file {place.location!r}, which is not in {near}; put it beside the model"
             )
         end = place.offset + (place.length or 0)
         if file.stat().st_size < end:
             raise ModelFormatError(
-                f"weight {tensor.name!r} ends at byte {end} of {file}, which has only {file.stat().st_size} bytes; "
+                f"weight {name!r} ends at byte {end} of {file}, which has only {file.stat().st_size} bytes; "
                 "the file is truncated: copy it again"
             )
+    real_files = {place.location: (folder / place.location).resolve() for place in places.values()}
+    if all(file.is_relative_to(folder) for file in real_files.values()):
+        return folder
+    common = Path(os.path.commonpath([file.parent for file in real_files.values()]))
+    for tensor in tensors(model):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = real_files[entry.value].relative_to(common).as_posix()
+    return common
 
 
 def move_to_file(model: onnx.ModelProto, file: Path, *, location: str, folder: Path | None) -> None:

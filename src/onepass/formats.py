@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from enum import Enum
@@ -43,16 +44,18 @@ _MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 _GRAPH_FIELD = 7
 
 
-def format_of(path: str | os.PathLike[str]) -> Format:
-    """Return what the file (or folder) at `path` is, judged by its content.
+def format_of(model: str | os.PathLike[str] | bytes) -> Format:
+    """Return what a file, a folder, or the bytes of a file are, judged by their content.
 
     Only a few bytes are read, whatever the size of the file.
 
     Raises:
-        ModelNotFoundError: There is nothing at `path`.
+        ModelNotFoundError: There is nothing at the path.
         ModelFormatError: The file is empty, truncated, or none of the known formats.
     """
-    path = Path(path)
+    if isinstance(model, bytes):
+        return _format_of_file("the bytes given", io.BytesIO(model))
+    path = Path(model)
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return Format.SAVED_MODEL
@@ -60,32 +63,36 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     if not path.exists():
         raise ModelNotFoundError(f"no model file at {path}")
     with path.open("rb") as file:
-        head = file.read(16)
-        if not head:
-            raise ModelFormatError(f"{path} is empty; expected a model file")
-        for kind, start, mark in _MARKS:
-            if head[start : start + len(mark)] == mark:
-                return kind
-        if head.startswith(b"version https://"):
-            raise ModelFormatError(f"{path} is a Git LFS pointer, not the model itself; fetch it with: git lfs pull")
-        if head.startswith(b"PK\x03\x04"):
-            return _format_of_zip(path, file)
-        return _format_of_protobuf(path, file)
+        return _format_of_file(str(path), file)
 
 
-def _format_of_zip(path: Path, file: BinaryIO) -> Format:
+def _format_of_file(name: str, file: BinaryIO) -> Format:
+    head = file.read(16)
+    if not head:
+        raise ModelFormatError(f"{name} is empty; expected a model file")
+    for kind, start, mark in _MARKS:
+        if head[start : start + len(mark)] == mark:
+            return kind
+    if head.startswith(b"version https://"):
+        raise ModelFormatError(f"{name} is a Git LFS pointer, not the model itself; fetch it with: git lfs pull")
+    if head.startswith(b"PK\x03\x04"):
+        return _format_of_zip(name, file)
+    return _format_of_protobuf(name, file)
+
+
+def _format_of_zip(name: str, file: BinaryIO) -> Format:
     try:
-        names = zipfile.ZipFile(file).namelist()
+        members = zipfile.ZipFile(file).namelist()
     except zipfile.BadZipFile as error:
-        raise ModelFormatError(f"{path} begins as a zip archive but is truncated or corrupt ({error})") from error
-    if "config.json" in names and any(name.endswith(".weights.h5") for name in names):
+        raise ModelFormatError(f"{name} begins as a zip archive but is truncated or corrupt ({error})") from error
+    if "config.json" in members and any(member.endswith(".weights.h5") for member in members):
         return Format.KERAS
-    if any(name.endswith((".pkl", "/byteorder", "/archive_format")) or name == "archive_format" for name in names):
+    if any(member.endswith((".pkl", "/byteorder", "archive_format")) for member in members):
         return Format.TORCH
-    raise ModelFormatError(f"{path} is a zip archive, but neither a Keras nor a PyTorch model")
+    raise ModelFormatError(f"{name} is a zip archive, but neither a Keras nor a PyTorch model")
 
 
-def _format_of_protobuf(path: Path, file: BinaryIO) -> Format:
+def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     """Walk the outermost fields of a protobuf message, skipping over what they hold."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -95,40 +102,40 @@ def _format_of_protobuf(path: Path, file: BinaryIO) -> Format:
             key = _read_varint(file)
             number, wire = key >> 3, key & 7
             if not fields and (number, wire) == (1, 2):
-                return _frozen_graph_or_unknown(path, file, size)
+                return _frozen_graph_or_unknown(name, file, size)
             if number not in _MODEL_FIELDS or wire not in (0, 2):
-                raise _unknown(path)
+                raise _unknown(name)
             fields.append(number)
             length = _read_varint(file)
             if wire == 2:
                 file.seek(length, os.SEEK_CUR)
     except EOFError:
-        raise _unknown(path) from None
+        raise _unknown(name) from None
     if file.tell() > size:
         if _GRAPH_FIELD in fields:
             raise ModelFormatError(
-                f"{path} is a truncated ONNX model: {size} bytes are there, at least {file.tell()} were written. "
+                f"{name} is a truncated ONNX model: {size} bytes are there, at least {file.tell()} were written. "
                 "Copy or export it again"
             )
-        raise _unknown(path)
+        raise _unknown(name)
     if _GRAPH_FIELD in fields:
         return Format.ONNX
     if set(fields) == {1, 2}:
         return Format.SAVED_MODEL
-    raise _unknown(path)
+    raise _unknown(name)
 
 
-def _frozen_graph_or_unknown(path: Path, file: BinaryIO, size: int) -> Format:
+def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
     """A GraphDef begins with a node; a node begins with its name, which is its field 1 and a string."""
     length = _read_varint(file)
     if file.tell() + length <= size and file.read(1) == b"\x0a":
         return Format.FROZEN_GRAPH
-    raise _unknown(path)
+    raise _unknown(name)
 
 
-def _unknown(path: Path) -> ModelFormatError:
+def _unknown(name: str) -> ModelFormatError:
     return ModelFormatError(
-        f"{path} is no model that onepass knows (it is not ONNX, nor a TensorRT engine); is it damaged?"
+        f"{name} is no model that onepass knows (it is not ONNX, nor a TensorRT engine); is it damaged?"
     )
 
 

@@ -17,11 +17,11 @@ from google.protobuf.message import DecodeError
 from onnx import shape_inference
 
 from onepass import _weights
-from onepass._errors import ModelFormatError, OutputNameError, UnsupportedModelError
+from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass._optimize import optimized_bytes
 from onepass.artifacts import replacing
 from onepass.formats import Format, format_of
-from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, no_such_name
+from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, name_tuple, no_such_name
 
 _PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
 
@@ -59,8 +59,7 @@ class OnnxGraph:
         graph = cls.from_bytes(path.read_bytes(), name=str(path))
         if not graph.weight_files:
             return graph
-        _weights.check_files(graph.proto, path.parent)
-        return cls(graph.proto, folder=path.parent)
+        return cls(graph.proto, folder=_weights.settle_folder(graph.proto, path))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
@@ -95,8 +94,8 @@ class OnnxGraph:
         graph = self.proto.graph
         weights = _weights.initializer_names(graph)
         return Signature(
-            tuple(_spec(value) for value in graph.input if value.name not in weights),
-            tuple(_spec(value) for value in graph.output),
+            tuple(spec_of(value) for value in graph.input if value.name not in weights),
+            tuple(spec_of(value) for value in graph.output),
         )
 
     @property
@@ -108,6 +107,17 @@ class OnnxGraph:
     def metadata(self) -> dict[str, str]:
         """The model's own notes (``metadata_props``)."""
         return {entry.key: entry.value for entry in self.proto.metadata_props}
+
+    @property
+    def names_of_unknown_rank(self) -> frozenset[str]:
+        """Names of the inputs and outputs that the model gives no rank."""
+        edges = (*self.proto.graph.input, *self.proto.graph.output)
+        return frozenset(value.name for value in edges if not value.type.tensor_type.HasField("shape"))
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the model with all its weights, those in files beside it included."""
+        return int(self.proto.ByteSize()) + _weights.external_bytes(self.proto, self.folder)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -146,30 +156,34 @@ class OnnxGraph:
 
     # ---- change ------------------------------------------------------------------------------------------------
 
-    def select(self, outputs: Sequence[str]) -> OnnxGraph:
+    def select(self, outputs: str | Iterable[str]) -> OnnxGraph:
         """Keep only the given outputs, in the given order, and what is needed to compute them.
 
         Inputs and weights that nothing needs any more are dropped too.
 
         Raises:
             OutputNameError: One of them is no output. `expose` makes inner tensors outputs.
+            InputError: None is given; a model needs an output.
         """
         by_name = {value.name: value for value in self.proto.graph.output}
-        for name in outputs:
+        names = tuple(dict.fromkeys(name_tuple(outputs)))
+        for name in names:
             if name not in by_name:
                 raise OutputNameError(no_such_name("output", name, tuple(by_name)))
-        return self._with_outputs([by_name[name] for name in dict.fromkeys(outputs)])
+        if not names:
+            raise InputError(f"select() was given no output; the model has {', '.join(by_name)}")
+        return self._with_outputs([by_name[name] for name in names])
 
-    def expose(self, tensors: Iterable[str]) -> OnnxGraph:
+    def expose(self, tensors: str | Iterable[str]) -> OnnxGraph:
         """Add inner tensors of the main graph as outputs, after those there are.
 
         Raises:
             OutputNameError: The main graph computes no tensor of that name.
-            UnsupportedModelError: The dtype of a tensor cannot be inferred.
+            UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is no dense tensor of numbers.
         """
         proto = self._copy()
         there = {value.name for value in proto.graph.output}
-        wanted = [name for name in dict.fromkeys(tensors) if name not in there]
+        wanted = [name for name in dict.fromkeys(name_tuple(tensors)) if name not in there]
         known = self.tensor_names
         for name in wanted:
             if name not in known:
@@ -182,6 +196,7 @@ class OnnxGraph:
                     f"tensor {name!r} cannot become an output: ONNX cannot infer its dtype, "
                     "because an operator before it is not a standard one"
                 )
+            spec_of(types[name])
             proto.graph.output.append(types[name])
         return OnnxGraph(proto, folder=self.folder)
 
@@ -190,22 +205,23 @@ class OnnxGraph:
 
         Raises:
             OutputNameError: The model has no output of an old name.
-            ValueError: A new name is that of another tensor.
+            InputError: A new name is empty, or that of another tensor.
         """
         names = {old: new for old, new in names.items() if old != new}
         outputs = [value.name for value in self.proto.graph.output]
         for old in names:
             if old not in outputs:
                 raise OutputNameError(no_such_name("output", old, tuple(outputs)))
-        taken = _all_tensor_names(self.proto.graph) - set(names)
-        for old, new in names.items():
-            if new in taken or list(names.values()).count(new) > 1:
-                raise ValueError(f"cannot rename output {old!r} to {new!r}: another tensor has that name")
         proto = self._copy()
-        fixed = {value.name for value in proto.graph.input} | _weights.initializer_names(proto.graph)
+        # What an inner graph reads may also be a name of its own there, so these keep their names, and so do inputs
+        # and weights; the output becomes a copy of them.
+        fixed = _edge_names(proto.graph) | _inner_names(proto.graph)
+        taken = (fixed | {name for node in proto.graph.node for name in node.output}) - (set(names) - fixed)
+        for old, new in names.items():
+            if not new or new in taken or list(names.values()).count(new) > 1:
+                raise InputError(f"cannot rename output {old!r} to {new!r}: the name is empty or another tensor has it")
         _rename(proto.graph, {old: new for old, new in names.items() if old not in fixed})
         for value in proto.graph.output:
-            # An input or a weight that is also an output keeps its name, and the output becomes a copy of it.
             if value.name in fixed and value.name in names:
                 proto.graph.node.append(onnx.helper.make_node("Identity", [value.name], [names[value.name]]))
                 value.name = names[value.name]
@@ -251,12 +267,15 @@ class OnnxGraph:
         proto = self.proto
         stays = self.folder is not None and self.folder.resolve() == path.parent.resolve()
         moves = bool(self.weight_files) and not stays
-        if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
-            proto = self._copy()
-            data = path.with_name(path.name + ".data")
-            with replacing(data) as temporary:
-                _weights.move_to_file(proto, temporary, location=data.name, folder=self.folder)
-        with replacing(path) as temporary:
+        if proto.ByteSize() <= _PROTOBUF_LIMIT_BYTES and not moves:
+            with replacing(path) as temporary:
+                temporary.write_bytes(proto.SerializeToString())
+            return
+        proto = self._copy()
+        data = path.with_name(path.name + ".data")
+        # Both are written before either takes its place, so that a full disk leaves the former model whole.
+        with replacing(path) as temporary, replacing(data) as temporary_data:
+            _weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
             temporary.write_bytes(proto.SerializeToString())
 
     def _copy(self) -> onnx.ModelProto:
@@ -286,11 +305,15 @@ class OnnxGraph:
         return OnnxGraph(proto, folder=self.folder)
 
 
-def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
+def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
+    """Return name, dtype and shape of an input or output.
+
+    Raises:
+        UnsupportedModelError: It is a string, a sequence, an optional or a sparse tensor.
+    """
+    if value.type.WhichOneof("value") != "tensor_type":
         raise UnsupportedModelError(
-            f"tensor {value.name!r} is a {kind.removesuffix('_type') if kind else 'value without a type'}; onepass "
+            f"tensor {value.name!r} is a {kind_of(value)}; onepass "
             "moves dense tensors only. Take it out of the model: OnnxGraph.load(...).select([the other outputs])"
         )
     tensor = value.type.tensor_type
@@ -298,6 +321,14 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     if not tensor.HasField("shape"):
         return TensorSpec(value.name, dtype, None)
     return TensorSpec(value.name, dtype, tuple(_dim(dim) for dim in tensor.shape.dim))
+
+
+def kind_of(value: onnx.ValueInfoProto) -> str:
+    """Say what an input or output is, in ONNX's words: ``float``, ``string``, ``sequence`` …."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return kind.removesuffix("_type") if kind else "value without a type"
+    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
@@ -321,10 +352,17 @@ def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from _all_nodes(inner)
 
 
-def _all_tensor_names(graph: onnx.GraphProto) -> set[str]:
-    names = {value.name for value in graph.input} | _weights.initializer_names(graph)
-    for node in _all_nodes(graph):
-        names.update(node.input, node.output)
+def _edge_names(graph: onnx.GraphProto) -> set[str]:
+    return {value.name for value in graph.input} | _weights.initializer_names(graph)
+
+
+def _inner_names(graph: onnx.GraphProto) -> set[str]:
+    """Every name that occurs in a graph inside a node of this one: read from outside, or defined there."""
+    names: set[str] = set()
+    for node in graph.node:
+        for inner in _subgraphs(node):
+            names |= _edge_names(inner) | _inner_names(inner) | {value.name for value in inner.output}
+            names.update(name for each in inner.node for name in (*each.input, *each.output))
     return names
 
 
@@ -337,8 +375,8 @@ def _needed(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> tuple[li
             kept.append(node)
             needed.update(node.input)
             for inner in _subgraphs(node):
-                # A body reads tensors of the outer graph by name; its own tensors in this set do no harm,
-                # since ONNX names are unique across a graph and its bodies.
+                # A body reads tensors of the outer graph by name. Its own names are in this set too, and keep
+                # what the outer graph may have under the same name: more than is needed, never less.
                 needed.update(value.name for value in inner.output)
                 needed.update(name for each in _all_nodes(inner) for name in each.input)
     kept.reverse()
@@ -346,11 +384,10 @@ def _needed(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> tuple[li
 
 
 def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename tensors of the main graph; inner graphs must not mention them."""
     for value in (*graph.output, *graph.value_info):
         value.name = names.get(value.name, value.name)
     for node in graph.node:
         for fields in (node.input, node.output):
             for index, name in enumerate(fields):
                 fields[index] = names.get(name, name)
-        for inner in _subgraphs(node):
-            _rename(inner, names)

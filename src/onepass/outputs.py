@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, overload
 
 import numpy.typing as npt
 
-from onepass._errors import OutputNameError
+from onepass._errors import InputError, OutputNameError
 from onepass.tensors import no_such_name, shape_text
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -30,7 +30,7 @@ class Outputs(Mapping[str, Array]):
     A name that is also a method of a mapping (``items``, ``values``, ``split`` …) is reached by ``outputs["items"]``.
     """
 
-    __slots__ = ("_arrays",)
+    __slots__ = ("__weakref__", "_arrays")
     _arrays: dict[str, Array]
 
     def __init__(self, arrays: Mapping[str, Array] | Iterable[tuple[str, Array]]) -> None:
@@ -48,7 +48,12 @@ class Outputs(Mapping[str, Array]):
         except KeyError:
             raise OutputNameError(no_such_name("output", name, tuple(self._arrays))) from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
     def __getattr__(self, name: str) -> Array:
+        if name == "_arrays":  # not set yet: what is being copied or unpickled has none
+            raise AttributeError(name)
         try:
             return self._arrays[name]
         except KeyError:
@@ -90,14 +95,14 @@ class Outputs(Mapping[str, Array]):
         The arrays of the parts are views: ``split()[i][name]`` is ``outputs[name][i]``.
 
         Raises:
-            ValueError: The outputs do not share one leading dimension, so there is no batch to split.
+            InputError: The outputs do not share one leading dimension, so there is no batch to split.
         """
         # A scalar output has no leading dimension; -1 stands for that.
         sizes = {array.shape[0] if array.ndim else -1 for array in self._arrays.values()}
         batch = sizes.pop() if len(sizes) == 1 else -1
         if batch < 0:
             found = ", ".join(f"{name} {shape_text(array.shape)}" for name, array in self._arrays.items())
-            raise ValueError(
+            raise InputError(
                 f"cannot split along the batch: the outputs share no leading dimension ({found or 'there are none'}). "
                 "Ask the call for those that have one: outputs=[...]"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import ml_dtypes
 import numpy as np
 
-from onepass._errors import OutputNameError, UnsupportedModelError
+from onepass._errors import InputError, OutputNameError, UnsupportedModelError
 
 Dim: TypeAlias = int | str | None
 """A size, the name of a dynamic dimension, or None where it is dynamic and has no name."""
@@ -99,12 +99,9 @@ class TensorSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
         if self.dtype not in _ONNX_NUMBER_BY_DTYPE:
-            raise ValueError(f"tensor {self.name!r}: dtype {self.dtype} is none of {', '.join(DTYPES)}")
+            raise InputError(f"tensor {self.name!r}: dtype {self.dtype} is none of {', '.join(DTYPES)}")
         if self.shape is not None:
-            object.__setattr__(self, "shape", tuple(self.shape))
-            for dim in self.shape:
-                if isinstance(dim, int) and dim < 0:
-                    raise ValueError(f"tensor {self.name!r}: a size cannot be negative, got {shape_text(self.shape)}")
+            object.__setattr__(self, "shape", tuple(_checked_dim(dim, self.name, self.shape) for dim in self.shape))
 
     def __str__(self) -> str:
         return f"{self.dtype} {shape_text(self.shape)}"
@@ -129,6 +126,14 @@ class TensorSpec:
         return cls(data["name"], DTYPES[data["dtype"]], None if shape is None else tuple(shape))
 
 
+def _checked_dim(dim: object, tensor: str, shape: object) -> Dim:
+    if dim is None or (isinstance(dim, str) and dim and not isinstance(shape, str)):
+        return dim
+    if isinstance(dim, (int, np.integer)) and not isinstance(dim, bool) and dim >= 0:
+        return int(dim)
+    raise InputError(f"tensor {tensor!r}: {shape!r} is no shape; each size is a number from 0 up, a name, or None")
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """All inputs and all outputs of a model, each in the model's own order.
@@ -150,7 +155,7 @@ class Signature:
             names = [spec.name for spec in specs]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{kind} names must be unique; given more than once: {', '.join(twice)}")
+                raise InputError(f"{kind} names must be unique; given more than once: {', '.join(twice)}")
 
     def __str__(self) -> str:
         def lines(specs: tuple[TensorSpec, ...]) -> Iterator[str]:
@@ -168,14 +173,14 @@ class Signature:
         """Names of the outputs, in the model's order."""
         return tuple(spec.name for spec in self.outputs)
 
-    def ordered_outputs(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-        """Return the given output names in the model's order, each once.
+    def ordered_outputs(self, names: str | Iterable[str]) -> tuple[str, ...]:
+        """Return the given output names (or the one given) in the model's order, each once.
 
         Raises:
             OutputNameError: One of them is no output of the model; the message lists those that are.
         """
         wanted = set()
-        for name in names:
+        for name in name_tuple(names):
             if name not in self._output_index:
                 raise OutputNameError(no_such_name("output", name, self.output_names))
             wanted.add(name)
@@ -195,6 +200,11 @@ class Signature:
             tuple(TensorSpec.from_json(spec) for spec in data["inputs"]),
             tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
         )
+
+
+def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a single name is not taken letter by letter."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def no_such_name(kind: str, name: object, known: tuple[str, ...]) -> str:

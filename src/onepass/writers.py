@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,15 +17,19 @@ from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.outputs import Array, Outputs
 
+_INDEX = "outputs.json"
+_MAX_STEM = 180
+
 
 def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
-    """Write every output to `path`, in the form that its ending asks for.
+    """Write every output to `path`, in the form that its ending asks for; folders on the way are made.
 
     * ``.npz``: one array a name, as ``numpy.load`` reads it.
     * ``.json``: ``{"name": {"dtype": …, "shape": […], "data": nested lists}}``; NaN and infinities are the strings
       ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, complex numbers pairs.
     * no ending: a folder with one ``.npy`` a name, and ``outputs.json``, which lists file, dtype and shape in the
-      model's order. Characters that a file name cannot have are percent-encoded.
+      model's order. Characters that a file name cannot have are percent-encoded. What an earlier list names, and
+      this one does not, is removed.
 
     NumPy's files do not know bfloat16 and float8; those are stored as float32, which holds every one of their values.
 
@@ -34,14 +39,26 @@ def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: The ending is another.
     """
-    path = Path(path)
-    if path.suffix == ".npz":
-        _write_npz(outputs, path)
-    elif path.suffix == ".json":
-        _write_text(path, json.dumps({name: _json_form(array) for name, array in outputs.items()}))
-    elif path.suffix == "" or path.is_dir():
+    path = check_path(path)
+    ending = path.suffix.lower()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() or not ending:
         _write_folder(outputs, path)
+    elif ending == ".npz":
+        _write_npz(outputs, path)
     else:
+        _write_text(path, json.dumps({name: _json_form(array) for name, array in outputs.items()}))
+    return path
+
+
+def check_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path if `write_outputs` can tell from it what to write; worth asking before a long computation.
+
+    Raises:
+        InputError: The ending is none of those it writes.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ("", ".npz", ".json") and not path.is_dir():
         raise InputError(f"cannot write outputs to {path}: the ending is {path.suffix!r}, expected .npz, .json or none")
     return path
 
@@ -56,13 +73,32 @@ def _write_npz(outputs: Outputs, path: Path) -> None:
 
 def _write_folder(outputs: Outputs, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    former = _files_listed(folder / _INDEX)
     index = {}
     for name, array in outputs.items():
-        file = quote(name, safe=" ") + ".npy"
+        file = _file_name(name)
         with replacing(folder / file) as temporary:
             np.save(temporary, _storable(array), allow_pickle=False)
         index[name] = {"file": file, "dtype": array.dtype.name, "shape": list(array.shape)}
-    _write_text(folder / "outputs.json", json.dumps(index, indent=2))
+    _write_text(folder / _INDEX, json.dumps(index, indent=2))
+    for stale in former - {_file_name(name) for name in outputs}:
+        (folder / stale).unlink(missing_ok=True)
+
+
+def _file_name(name: str) -> str:
+    stem = quote(name, safe=" ")
+    if len(stem) > _MAX_STEM:  # file systems end at 255 bytes
+        stem = f"{stem[:_MAX_STEM]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"{stem}.npy"
+
+
+def _files_listed(index: Path) -> set[str]:
+    """Return the files that an earlier call wrote into the folder."""
+    try:
+        files = {str(entry["file"]) for entry in json.loads(index.read_text(encoding="utf-8")).values()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return set()  # there is none, or it is somebody else's
+    return {file for file in files if file.endswith(".npy") and Path(file).name == file}
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 import onepass
 from onepass.cli import main
-from tests.zoo import BY_NAME, model
+from onepass.media import read_picture, write_picture
+from tests.zoo import BY_NAME, model, string_model
 
 
 @pytest.fixture
@@ -88,6 +89,30 @@ def test_as_a_program(three: Path) -> None:
     assert "zebra" in first.stdout
 
 
+@pytest.mark.parametrize("words", [["inspect"], ["run", "--random"]])
+def test_a_reader_that_has_enough(three: Path, words: list[str]) -> None:
+    """Piped into `true` or `head`, a command ends quietly."""
+    script = Path(sys.executable).with_name("onepass")
+    command = f"'{script}' {words[0]} '{three}' {' '.join(words[1:])} | true; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    assert result.stdout.strip() in ("0", "141")
+
+
+def test_an_output_that_is_not_utf8(three: Path) -> None:
+    """A terminal without the letters gets a question mark, not an error."""
+    script = Path(sys.executable).with_name("onepass")
+    result = subprocess.run(
+        [script, "run", three, "--random"], capture_output=True, check=True, env={"PYTHONIOENCODING": "ascii"}
+    )
+    assert b"zebra" in result.stdout
+
+
+def test_debug_before_the_command(shell: Shell, tmp_path: Path) -> None:
+    """--debug works before the command and after it."""
+    assert "Traceback" in shell.fails("--debug", "inspect", tmp_path / "nothing.onnx")
+
+
 @pytest.mark.parametrize("words", [["frobnicate"], ["run"], ["inspect", "--nonsense"]])
 def test_wrong_usage(shell: Shell, words: list[str]) -> None:
     """Wrong words give click's usage message and status 2."""
@@ -153,6 +178,28 @@ def test_inspect_shows_metadata_as_it_is(shell: Shell, tmp_path: Path) -> None:
     assert "note: [bold]loud[/bold]" in shell("inspect", tmp_path / "m.onnx")
 
 
+def test_inspect_shows_what_cannot_be_moved(shell: Shell, tmp_path: Path) -> None:
+    """Strings and sequences are listed as such: who looks at a model wants to see all of it."""
+    string_model().save(tmp_path / "m.onnx")
+    text = shell("inspect", tmp_path / "m.onnx")
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "string (not supported)" in rows["t"]
+    assert "float32" in rows["y"]
+
+
+def test_inspect_ort(shell: Shell, three: Path) -> None:
+    """ONNX Runtime's own format is shown as far as it tells."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(three.with_suffix(".ort"))
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(str(three), options, providers=["CPUExecutionProvider"])
+    text = shell("inspect", three.with_suffix(".ort"))
+    assert "ORT" in text
+    assert "zebra" in text
+
+
 def test_inspect_of_something_else(shell: Shell, tmp_path: Path) -> None:
     """A file that is no ONNX model is called what it is."""
     (tmp_path / "m.onnx").write_bytes(b"ptrt" + bytes(60))
@@ -216,7 +263,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.npy").write_bytes(b"no")
     np.save(tmp_path / "x64.npy", np.zeros((1, 4)))
     np.savez(tmp_path / "y.npz", y=np.zeros(4))
-    for words, message in [
+    cases: list[tuple[list[object], str]] = [
         ([], r"needs x (float32 [N, 4]); give it with -i NAME=FILE, or use --random"),
         (["-i", tmp_path / "none.npy"], "no file"),
         (["-i", tmp_path / "none.png"], "none.png"),
@@ -229,12 +276,16 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         (["--random", "--output", "ants"], "Did you mean 'ant'?"),
         (["--random", "-o", tmp_path / "out.txt"], "expected .npz, .json or none"),
         (["--random", "--provider", "nonsense"], "provider 'nonsense' is not available"),
-    ]:
+    ]
+    for words, message in cases:
         text = shell.fails("run", three, *words)
         assert message in text
         assert text.startswith("onepass: ")
         assert text.count("\n") == 1
     assert "expected NAME=SIZE" in shell.fails("run", three, "--random", "--size", "N:3")
+    assert "expected NAME=SIZE" in shell.fails("run", three, "--random", "--size", "N=²")
+    assert "give --random too" in shell.fails("run", three, "-i", tmp_path / "x64.npy", "--size", "N=3")
+    assert "not in the range" in shell.fails("run", three, "--random", "--seed", -1)
     assert not (tmp_path / "out.txt").exists()
 
 
@@ -256,3 +307,42 @@ def test_run_and_inspect_every_model(shell: Shell, name: str, tmp_path: Path) ->
     assert list(index) == list(BY_NAME[name].graph.signature.output_names)
     assert all((tmp_path / "out" / entry["file"]).is_file() for entry in index.values())
     assert "one pass" in text
+
+
+# ---- demo --------------------------------------------------------------------------------------------------------
+
+
+def test_demo(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo prints every output and what it says of each eye, and writes a picture that is not the one it read."""
+    monkeypatch.chdir(tmp_path)
+    text = shell("demo")
+    for name in ("heatmaps", "landmarks", "radius", "right eye", "left eye", "gaze", "iris", "eyelid", "one pass"):
+        assert name in text
+    assert text.endswith("written to demo/astronaut-gaze.png\n")
+    annotated = read_picture(tmp_path / "demo" / "astronaut-gaze.png")
+    assert annotated.shape[0] >= 512
+    assert annotated.shape[1] > 512
+
+
+def test_demo_keeps_the_picture(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of one's own is read, never written."""
+    from skimage.data import astronaut
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    write_picture(tmp_path / "demo" / "face.png", astronaut())  # type: ignore[no-untyped-call]
+    before = (tmp_path / "demo" / "face.png").read_bytes()
+    shell("demo", "--picture", "demo/face.png", "--model", "small")
+    assert "is the picture itself" in shell.fails(
+        "demo", "--picture", "demo/face.png", "-o", tmp_path / "demo/face.png"
+    )
+    assert (tmp_path / "demo" / "face.png").read_bytes() == before
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == ["face-gaze.png", "face.png"]
+
+
+def test_demo_without_a_face(shell: Shell, tmp_path: Path, three: Path) -> None:
+    """A picture without a face, a file that is no picture, and a model that is no ELG are told as such."""
+    write_picture(tmp_path / "grey.png", np.full((64, 64, 3), 128, np.uint8))
+    assert "no face found in" in shell.fails("demo", "--picture", tmp_path / "grey.png", "-o", tmp_path / "o.png")
+    assert "three.onnx" in shell.fails("demo", "--picture", three)
+    assert "this is no ELG eye network" in shell.fails("demo", "--model", three)

@@ -38,6 +38,13 @@ def test_replacing_keeps_the_old_file_on_an_error(tmp_path: Path, error: type[Ba
     assert target.read_text() == "old"
 
 
+def test_replacing_names_the_target(tmp_path: Path) -> None:
+    """An error of the system names the file that the caller knows, not the temporary one."""
+    target = tmp_path / "missing" / "a.txt"
+    with pytest.raises(FileNotFoundError, match=r"missing/a\.txt"), replacing(target) as temporary:
+        temporary.write_text("x")
+
+
 @given(st.binary(max_size=3 << 20))
 def test_sha256(data: bytes) -> None:
     """The digest is that of the content, over more than one piece too."""

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass import ModelFormatError, ModelNotFoundError, OnnxGraph, OutputNameError, UnsupportedModelError, load
+from onepass import (
+    InputError,
+    ModelFormatError,
+    ModelNotFoundError,
+    OnnxGraph,
+    OutputNameError,
+    UnsupportedModelError,
+    load,
+)
 from tests.checker import assert_same
 from tests.zoo import BY_NAME, ZOO, Animal, model, string_model
 
@@ -57,8 +65,9 @@ def test_signature_is_the_same_from_file_and_from_graph(animal: Animal, tmp_path
     animal.graph.save(tmp_path / "model.onnx")
     graph = OnnxGraph.load(tmp_path / "model.onnx")
     assert graph.signature == animal.graph.signature
-    with load(tmp_path / "model.onnx") as session:
-        assert session.signature.inputs == graph.signature.inputs
+    with load(tmp_path / "model.onnx") as from_file, load(graph) as from_graph, load(graph.to_bytes()) as from_bytes:
+        assert from_file.signature.inputs == graph.signature.inputs
+        assert from_file.signature == from_graph.signature == from_bytes.signature
 
 
 def test_initializers_are_not_inputs() -> None:
@@ -85,7 +94,7 @@ def test_strings_and_sequences_are_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="strings"):
         load(string_model().to_bytes())
     sequence = model("(float[N] x) => (seq(float[N]) s) { s = SequenceConstruct (x) }")
-    with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a sequence"):
+    with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a seq"):
         load(sequence)
     with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a seq"):
         load(sequence.to_bytes())
@@ -174,11 +183,24 @@ def test_rename_may_swap() -> None:
     np.testing.assert_array_equal(outputs["monkey"], expected["zebra"])
 
 
-@pytest.mark.parametrize("names", [{"zebra": "ant"}, {"zebra": "x"}, {"zebra": "n", "ant": "n"}])
+@pytest.mark.parametrize("names", [{"zebra": "ant"}, {"zebra": "x"}, {"zebra": "n", "ant": "n"}, {"zebra": ""}])
 def test_rename_to_a_taken_name(names: dict[str, str]) -> None:
-    """A new name that another tensor has is refused."""
-    with pytest.raises(ValueError, match="another tensor has that name"):
+    """A new name that another tensor has, and an empty one, are refused."""
+    with pytest.raises(InputError, match="is empty or another tensor has it"):
         THREE.graph.rename_outputs(names)
+
+
+def test_rename_leaves_inner_graphs_alone() -> None:
+    """A name that an inner graph reads from outside, or defines anew, means there what it meant."""
+    animal = BY_NAME["a loop that shadows an output"]
+    renamed = animal.graph.rename_outputs({"v": "w", "y": "z"})
+    renamed.check()
+    assert "u" not in renamed.signature.output_names
+    with load(renamed) as session:
+        for case in animal.cases:
+            assert_same(session(case), dict(zip(("z", "w"), animal.reference(case).values(), strict=True)))
+    with pytest.raises(InputError, match="another tensor has it"):
+        animal.graph.rename_outputs({"v": "inner"})
 
 
 def test_rename_unknown() -> None:
@@ -207,6 +229,24 @@ def test_expose_everything() -> None:
     exposed = graph.expose(graph.tensor_names)
     exposed.check()
     assert set(exposed.signature.output_names) == {"y", "z", "h", "flag", "x"}
+
+
+def test_one_name_is_one_name() -> None:
+    """A single name, or a generator of names, will do where names are taken; none at all will not."""
+    graph = model("(float[N] x) => (float[N] y) { hidden = Neg (x) \n y = Abs (hidden) }")
+    assert graph.expose("hidden").signature.output_names == ("y", "hidden")
+    assert THREE.graph.select("ant").signature.output_names == ("ant",)
+    assert THREE.graph.select(name for name in ("ant", "zebra")).signature.output_names == ("ant", "zebra")
+    with pytest.raises(InputError, match="given no output; the model has zebra, ant, monkey"):
+        THREE.graph.select([])
+
+
+def test_expose_what_cannot_be_moved() -> None:
+    """A sequence does not become an output."""
+    graph = model("(float[N] x) => (float[N] y) { s = SequenceConstruct (x) \n i = Constant <value_int = 0> ()"
+                  " \n y = SequenceAt (s, i) }")  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match="'s' is a sequence"):
+        graph.expose(["s"])
 
 
 def test_expose_unknown() -> None:
@@ -327,6 +367,82 @@ def test_missing_truncated_and_escaping_weights(external: Path) -> None:
         OnnxGraph.load(external)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("offset", "abc"), ("offset", "-5"), ("location", "a\0b"), ("location", "")]
+)
+def test_nonsense_places_of_weights(external: Path, key: str, value: str) -> None:
+    """A place that is none is refused as part of a damaged model."""
+    graph = _with_weights()
+    tensor = graph.proto.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for name, text in {"location": "w.data", "offset": "0", "length": "8", key: value}.items():
+        tensor.external_data.add(key=name, value=text)
+    external.write_bytes(graph.to_bytes())
+    with pytest.raises(ModelFormatError, match="weight 'a' has no sound place"):
+        OnnxGraph.load(external)
+
+
+def test_weights_behind_links(external: Path, tmp_path: Path) -> None:
+    """Models whose files are links into a store, under names of their content, load like others."""
+    store, shown = tmp_path / "blobs", tmp_path / "snapshot"
+    store.mkdir()
+    shown.mkdir()
+    for name, blob in (("model.onnx", "6d6f"), ("w.data", "7764")):
+        external.with_name(name).rename(store / blob)
+        (shown / name).symlink_to(Path("..", "blobs", blob))
+    x = np.ones((2, 600), np.float32)
+    with load(_with_weights()) as reference, load(shown / "model.onnx") as session:
+        expected = reference(x)
+        assert_same(session(x), expected)
+        assert_same(session(x, outputs=["z"]), {"z": expected["z"]})
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    OnnxGraph.load(shown / "model.onnx").save(copy / "model.onnx")
+    with load(copy / "model.onnx") as session:
+        assert_same(session(x), expected)
+
+
+def test_link_to_a_model(external: Path, tmp_path: Path) -> None:
+    """A link to a model finds the weights beside the model itself."""
+    (tmp_path / "link.onnx").symlink_to(external)
+    graph = OnnxGraph.load(tmp_path / "link.onnx")
+    with load(graph) as session:
+        assert session(np.ones((2, 600), np.float32)).y.shape == (2, 600)
+
+
+def test_weights_are_found_from_another_working_directory(external: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph loaded by a relative path still finds its weights after the working directory has changed."""
+    monkeypatch.chdir(external.parent)
+    graph = OnnxGraph.load("model.onnx")
+    monkeypatch.chdir("/")
+    with load(graph) as session:
+        assert session(np.ones((2, 600), np.float32)).y.shape == (2, 600)
+
+
+def test_a_failed_save_keeps_the_former_model(external: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk is full when the second of two files is written, the former model and its weights still stand."""
+    target = tmp_path / "target"
+    target.mkdir()
+    OnnxGraph.load(external).save(target / "model.onnx")
+    before = {file.name: file.read_bytes() for file in target.iterdir()}
+    other = tmp_path / "other"
+    other.mkdir()
+    onnx.save_model(
+        _with_weights(seed=1).proto, other / "m.onnx", save_as_external_data=True, location="w.data", size_threshold=0
+    )
+    graph = OnnxGraph.load(other / "m.onnx")
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            graph.save(target / "model.onnx")
+    assert {file.name: file.read_bytes() for file in target.iterdir()} == before
+
+
 def test_models_over_two_gigabytes(tmp_path: Path) -> None:
     """A model with 2.4 GB of weights is loaded, looked at, taken apart and run; only what is touched is read."""
     rows, columns = 600_000, 1000
@@ -386,7 +502,7 @@ def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     """A model over protobuf's limit has no bytes, but is saved with its weights beside it, and runs."""
     graph: Any = _with_weights()
     monkeypatch.setattr("onepass.graph._PROTOBUF_LIMIT_BYTES", 1000)
-    monkeypatch.setattr("onepass.runtime._onnxruntime._SERIALISED_LIMIT_BYTES", 1000)
+    monkeypatch.setattr("onepass.runtime._onnxruntime.LARGE_BYTES", 1000)
     with pytest.raises(UnsupportedModelError, match="2 GB"):
         graph.to_bytes()
     graph.save(tmp_path / "model.onnx")

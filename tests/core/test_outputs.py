@@ -98,6 +98,7 @@ def test_unknown_names() -> None:
         _ = outputs.radios
     assert outputs.get("radios") is None
     assert "radios" not in outputs
+    assert not outputs.__contains__(())
 
 
 def test_read_only() -> None:
@@ -130,6 +131,12 @@ def test_copies_and_pickles(again: Any) -> None:
     outputs = again(_outputs())
     assert list(outputs) == ["heatmaps", "radius"]
     np.testing.assert_array_equal(outputs.radius, np.ones((2, 1), np.float16))
+
+
+def test_a_bare_object_does_not_recurse() -> None:
+    """What copy and pickle make before they fill it has no outputs, and says so."""
+    with pytest.raises(AttributeError):
+        _ = Outputs.__new__(Outputs).radius
 
 
 def test_equality_is_identity() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass import OutputNameError, Signature, TensorSpec, UnsupportedModelError
+from onepass import InputError, OutputNameError, Signature, TensorSpec, UnsupportedModelError
 from onepass.tensors import DTYPES, dtype_from_onnx, no_such_name, onnx_from_dtype, shape_text
 
 dims = st.one_of(st.integers(0, 10), st.sampled_from(["N", "batch", "H"]), st.none())
@@ -66,11 +66,21 @@ def test_shape_text(shape: Any, text: str) -> None:
 
 
 def test_spec_refuses_nonsense() -> None:
-    """A negative size and a dtype without an ONNX type are refused when the spec is made."""
-    with pytest.raises(ValueError, match="negative"):
-        TensorSpec("x", np.dtype(np.float32), (-1, 2))
-    with pytest.raises(ValueError, match="dtype"):
+    """What is no size, and a dtype without an ONNX type, are refused when the spec is made."""
+    nonsense: tuple[Any, ...] = ((-1, 2), (1.5,), (True,), ("",), "NCHW", ([],))
+    for shape in nonsense:
+        with pytest.raises(InputError, match=r"'x': .* is no shape"):
+            TensorSpec("x", np.dtype(np.float32), shape)
+    with pytest.raises(InputError, match="dtype"):
         TensorSpec("x", np.dtype("datetime64[s]"), ())
+
+
+def test_spec_takes_numpy_integers() -> None:
+    """A size that comes from NumPy is a fixed size like any other."""
+    size: Any = np.int64(3)
+    spec = TensorSpec("x", np.dtype(np.float32), (size, "N"))
+    assert spec.shape == (3, "N")
+    assert type(spec.shape[0]) is int
 
 
 def test_spec_is_static() -> None:

@@ -76,6 +76,31 @@ def test_complex_in_json(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["c"]["data"] == [[1.0, 2.0]]
 
 
+def test_folders_are_made_and_tidied(tmp_path: Path) -> None:
+    """Folders on the way are made; what an earlier call wrote and this one does not is gone, other files stay."""
+    folder = tmp_path / "a" / "b"
+    write_outputs(Outputs({"y": np.zeros(1), "z": np.zeros(1)}), folder)
+    (folder / "mine.npy").touch()
+    write_outputs(Outputs({"z": np.ones(2)}), folder)
+    assert sorted(file.name for file in folder.iterdir()) == ["mine.npy", "outputs.json", "z.npy"]
+    (folder / "outputs.json").write_text('{"evil": {"file": "../../kept.npy"}}')
+    (tmp_path / "kept.npy").touch()
+    write_outputs(Outputs({"z": np.ones(2)}), folder)
+    assert (tmp_path / "kept.npy").exists()
+    write_outputs(Outputs({"z": np.ones(2)}), tmp_path / "c" / "out.NPZ")
+    with np.load(tmp_path / "c" / "out.NPZ") as saved:
+        assert list(saved) == ["z"]
+
+
+def test_long_names(tmp_path: Path) -> None:
+    """Names longer than a file's name may be still get a file each, and the index knows which."""
+    names = ["x" * 300 + end for end in "ab"]
+    write_outputs(Outputs({name: np.full(1, i) for i, name in enumerate(names)}), tmp_path / "out")
+    index = json.loads((tmp_path / "out" / "outputs.json").read_text())
+    for i, name in enumerate(names):
+        assert np.load(tmp_path / "out" / index[name]["file"]).tolist() == [i]
+
+
 def test_other_endings(tmp_path: Path) -> None:
     """An ending that means nothing here is refused, and nothing is written."""
     with pytest.raises(InputError, match=r"ending is '.mat', expected .npz, .json or none"):

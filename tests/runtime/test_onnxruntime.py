@@ -13,6 +13,7 @@ import onepass
 from onepass import (
     BackendError,
     DeviceError,
+    InputError,
     ModelFormatError,
     ModelNotFoundError,
     OnnxGraph,
@@ -20,7 +21,8 @@ from onepass import (
     load,
 )
 from onepass.runtime import Backend
-from onepass.runtime._onnxruntime import OnnxRuntimeBackend
+from onepass.runtime._onnxruntime import _PREPARE_ERRORS, OnnxRuntimeBackend
+from onepass.runtime._source import ModelSource
 from onepass.runtime.fake import FakeBackend
 from tests.zoo import BY_NAME, model
 
@@ -35,7 +37,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def _backend(source: Any, **options: Any) -> OnnxRuntimeBackend:
-    return OnnxRuntimeBackend(source, **{"providers": ["cpu"], "threads": None, "session_options": None} | options)
+    options = {"providers": ["cpu"], "threads": None, "session_options": None} | options
+    return OnnxRuntimeBackend(ModelSource(source), **options)
 
 
 def test_both_are_backends() -> None:
@@ -107,8 +110,8 @@ def test_parts_are_prepared_once(path: Path) -> None:
     for _ in range(3):
         backend.run(feeds, ("ant",))
         backend.run(feeds, ("zebra", "monkey"))
-    assert set(backend._subsets) == {("ant",), ("zebra", "monkey")}
-    assert all(part is not backend._session for part in backend._subsets.values())
+    assert set(backend._parts) == {("ant",), ("zebra", "monkey")}
+    assert all(part.result() is not backend._session for part in backend._parts.values())
 
 
 def test_the_other_outputs_are_not_computed() -> None:
@@ -130,20 +133,20 @@ def test_no_part_where_all_is_needed() -> None:
     graph = model("(float[N] x) => (float[N] a, float[N] b) { a = Neg (x) \n b = Abs (a) }")
     backend = _backend(graph)
     backend.run({"x": np.ones(2, np.float32)}, ("b",))
-    assert backend._subsets[("b",)] is backend._session
+    assert backend._parts["b",].result() is backend._session
 
 
 def test_parts_are_prepared_once_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads that ask for the same new subset at once share one preparation."""
     backend = _backend(THREE.graph)
     made: list[Any] = []
-    part = backend._part
+    part = backend._prepare_part
 
     def note(names: tuple[str, ...]) -> Any:
         made.append(names)
         return part(names)
 
-    monkeypatch.setattr(backend, "_part", note)
+    monkeypatch.setattr(backend, "_prepare_part", note)
     threads = [threading.Thread(target=backend.run, args=(dict(THREE.cases[0]), ("ant",))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -160,14 +163,17 @@ def test_default_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onepass.runtime._onnxruntime._usable_cores", lambda: 7)
     assert _backend(str(path)).report()["threads"] == 1
     assert _backend(path.read_bytes()).report()["threads"] == 1
-    monkeypatch.setattr("onepass.runtime._onnxruntime._ONE_THREAD_BELOW_BYTES", 2000)
-    with path.with_name("three.onnx.data").open("wb") as file:
-        file.truncate(10_000)
-    assert _backend(str(path)).report()["threads"] == 7
+    monkeypatch.setattr("onepass.runtime._source.LARGE_BYTES", 2000)
+    assert _backend(str(path)).report()["threads"] == 1
     weights = model("(float[N, 1000] x) => (float[N, 1000] y) <float[1000] w = {" + ", ".join(["1"] * 1000) + "}>"
                     " { y = Mul (x, w) }")  # fmt: skip
     assert _backend(weights).report()["threads"] == 7
     assert _backend(weights.to_bytes()).report()["threads"] == 7
+    weight = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights.proto.graph.initializer[0]), "w")
+    weights.proto.graph.initializer[0].CopyFrom(weight)  # as raw bytes, which can lie in a file
+    onnx.save_model(weights.proto, path, save_as_external_data=True, location="any name.bin", size_threshold=0)
+    assert path.stat().st_size < 2000
+    assert _backend(str(path)).report()["threads"] == 7
 
 
 def test_usable_cores() -> None:
@@ -183,8 +189,15 @@ def test_own_session_options(path: Path) -> None:
     options.intra_op_num_threads = 3
     with load(path, session_options=options) as session:
         assert session.report()["threads"] == 3
-    with pytest.raises(ValueError, match=r"threads= or session_options="):
+    with pytest.raises(InputError, match=r"threads= or session_options="):
         load(path, session_options=options, threads=1)
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, 100_000])
+def test_nonsense_threads(path: Path, threads: Any) -> None:
+    """A number of threads that is none is refused; ONNX Runtime would hang on some."""
+    with pytest.raises(InputError, match=r"threads= takes a whole number from 1 to 1024"):
+        load(path, threads=threads)
 
 
 @pytest.mark.parametrize("providers", [["cpu"], ["CPUExecutionProvider"], ["CPU"], [("cpu", {})]])
@@ -218,9 +231,11 @@ def test_provider_that_does_not_start_is_an_error(path: Path, monkeypatch: pytes
 
 
 def test_providers_as_text(path: Path) -> None:
-    """A single name in place of a list would be taken letter by letter."""
-    with pytest.raises(TypeError, match=r"providers=\['cpu'\]"):
-        load(path, providers="cpu")
+    """A single name in place of a list would be taken letter by letter; an empty list would mean anything."""
+    wrong: tuple[Any, ...] = ("cpu", [], None)
+    for providers in wrong:
+        with pytest.raises(InputError, match=r'providers=\["cpu"\]'):
+            load(path, providers=providers)
 
 
 # ---- files that do not load --------------------------------------------------------------------------------------
@@ -238,8 +253,56 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="is a TFLite model"):
         load(file)
     file.write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
-    with pytest.raises(ModelFormatError, match=r"cannot read .*model\.onnx"):
+    with pytest.raises(ModelFormatError, match=r"model\.onnx is not a sound ONNX model"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "the bytes given is empty"), (b"ptrt" + bytes(60), "the bytes given is a TensorRT engine")],
+)
+def test_bytes_that_do_not_load(data: bytes, message: str) -> None:
+    """Bytes are looked at like files."""
+    with pytest.raises(ModelFormatError, match=message):
+        load(data)
+
+
+@pytest.mark.parametrize("thing", [None, 5, THREE.graph.proto])
+def test_things_that_are_no_model(thing: Any) -> None:
+    """What is no model at all is named, with what a model can be."""
+    with pytest.raises(InputError, match=r"a model is a path, the bytes of a file, or an OnnxGraph; got "):
+        load(thing)
+
+
+def test_the_file_may_change_or_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session stays the model that was loaded: a part of another file is never mixed in, and says so."""
+    x = THREE.cases[0]
+    monkeypatch.chdir(path.parent)
+    with load(path.name) as session, load(path.name) as prepared:
+        expected = session(x)
+        prepared(x, outputs=["ant"])
+        monkeypatch.chdir("/")
+        np.testing.assert_array_equal(session(x, outputs=["zebra"]).zebra, expected.zebra)
+        model("(float[N, 4] x) => (float[N, 4] zebra, float[N, 4] ant) { zebra = Abs (x) \n ant = Exp (x) }").save(path)
+        with pytest.raises(ModelFormatError, match=r"three\.onnx has changed since it was loaded"):
+            session(x, outputs=["ant"])
+        path.unlink()
+        with pytest.raises(ModelFormatError, match="has changed since"):
+            session(x, outputs=["ant"])
+        np.testing.assert_array_equal(session(x).ant, expected.ant)
+        np.testing.assert_array_equal(prepared(x, outputs=["ant"]).ant, expected.ant)
+
+
+def test_few_parts_are_kept() -> None:
+    """However many subsets are asked for, only the last few stay prepared, and all are right."""
+    animal = BY_NAME["32 outputs"]
+    backend = _backend(animal.graph)
+    case = dict(animal.cases[0])
+    for turn in range(2):
+        for i in range(turn, 24):
+            (array,) = backend.run(case, (f"out{i}",))
+            np.testing.assert_array_equal(array, case["x"] + np.float32(i))
+    assert len(backend._parts) == 8
 
 
 def test_unknown_operator() -> None:
@@ -258,12 +321,13 @@ def test_every_error_of_onnxruntime_is_mapped() -> None:
     kinds = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert len(kinds) >= 10
     for kind in kinds:
+        assert kind.__name__ in _PREPARE_ERRORS, f"say in _PREPARE_ERRORS what {kind.__name__} means"
 
         def raise_it(*arguments: Any, kind: type[Exception] = kind, **options: Any) -> None:
             raise kind("ha")
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(onnxruntime, "InferenceSession", raise_it)
-            with pytest.raises((ModelFormatError, UnsupportedModelError, BackendError), match="ha") as caught:
+            with pytest.raises(_PREPARE_ERRORS[kind.__name__], match="ha") as caught:
                 load(THREE.graph)
         assert isinstance(caught.value.__cause__, kind)

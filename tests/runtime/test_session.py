@@ -146,8 +146,16 @@ def test_wrong_inputs(session: Session, backend: FakeBackend, feed: dict[str, An
 
 
 def test_shared_dimension() -> None:
-    """Inputs that share a named dimension must agree on its size."""
-    with Session(FakeBackend(PAIR)) as session, pytest.raises(InputError, match=r"share the dimension N.*is 3 .*and 4"):
+    """A dimension that is named twice, in two inputs or in one, has one size."""
+    square = Signature((TensorSpec("x", F32, ("N", "N")),), (TensorSpec("y", F32, ("N",)),))
+    with Session(FakeBackend(square)) as session:
+        session(np.zeros((2, 2), np.float32))
+        with pytest.raises(InputError, match=r"the dimension N is 2 in input 'x' \[2, 3\] and 3 in input 'x'"):
+            session(np.zeros((2, 3), np.float32))
+    with (
+        Session(FakeBackend(PAIR)) as session,
+        pytest.raises(InputError, match=r"the dimension N is 3 in input 'a' \[3, 2\] and 4 in input 'b'"),
+    ):
         session(a=np.zeros((3, 2), np.float32), b=np.zeros((4, 1), np.int64))
 
 
@@ -158,12 +166,67 @@ def test_all_missing_inputs_are_named() -> None:
 
 
 def test_lists_and_numbers_take_the_dtype_of_the_input() -> None:
-    """What has no dtype of its own takes the input's, unless numbers would be cut."""
+    """What has no dtype of its own takes the input's."""
     backend = FakeBackend(PAIR, lambda feeds: {"y": feeds["a"]})
     with Session(backend) as session:
         np.testing.assert_array_equal(session(a=[[1, 2.5]], b=[[7]]).y, np.array([[1, 2.5]], np.float32))
-        with pytest.raises(InputError, match=r"'b': got float64.*expected int64"):
-            session(a=[[1, 2]], b=[[7.5]])
+
+
+def _identity(dtype: Any) -> Session:
+    spec = TensorSpec("x", np.dtype(dtype), ("N",))
+    signature = Signature((spec,), (TensorSpec("y", spec.dtype, ("N",)),))
+    return Session(FakeBackend(signature, lambda feeds: {"y": feeds["x"]}))
+
+
+@given(
+    st.sampled_from([np.int8, np.uint8, np.int64, np.uint64, np.bool_, np.float16, np.float32]),
+    st.lists(st.one_of(st.integers(-(2**70), 2**70), st.integers(-3, 300), st.floats(), st.booleans()), min_size=1),
+)
+def test_numbers_arrive_or_are_refused(dtype: Any, numbers: list[Any]) -> None:
+    """A list arrives with its values, as near as the dtype comes; numbers the dtype cannot hold are refused."""
+    with _identity(dtype) as session:
+        try:
+            y = session(numbers).y
+        except InputError:
+            return
+    assert y.dtype == dtype
+    if np.dtype(dtype).kind == "f":
+        np.testing.assert_allclose(y.astype(float), np.array(numbers, float), rtol=1e-3, atol=1e-7)
+    else:
+        assert [int(value) for value in y] == [int(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "numbers"),
+    [(np.int8, [300]), (np.int64, [2**63]), (np.uint8, [-1]), (np.int64, [7.5]), (np.float16, [1e300]), (np.bool_, [2]),
+     (np.float32, [1j])],
+)  # fmt: skip
+def test_numbers_that_do_not_fit(dtype: Any, numbers: list[Any]) -> None:
+    """Numbers are never wrapped, cut or made infinite."""
+    with _identity(dtype) as session, pytest.raises(InputError, match="cannot hold all of the numbers"):
+        session(numbers)
+
+
+@pytest.mark.parametrize(("dtype", "number"), [(np.uint8, 1), (np.bool_, True), (np.uint64, 2**63), (np.int64, 2.0)])
+def test_numbers_that_fit(dtype: Any, number: Any) -> None:
+    """Numbers that the dtype holds are welcome, whatever NumPy would make of them by itself."""
+    with _identity(dtype) as session:
+        assert session([number]).y.tolist() == [dtype(number)]
+
+
+def test_numpy_scalars_keep_their_dtype() -> None:
+    """A NumPy scalar has a dtype, which is not changed unasked."""
+    spec = TensorSpec("x", F32, ())
+    with Session(FakeBackend(Signature((spec,), (TensorSpec("y", F32, ()),)))) as session:
+        session(np.float32(1.1))
+        with pytest.raises(InputError, match="got float64"):
+            session(np.float64(1.1))
+
+
+def test_masked_arrays_are_refused() -> None:
+    """Computing on the values under a mask would be wrong, and nobody would see it."""
+    with _identity(np.float32) as session, pytest.raises(InputError, match=r"mask would be lost; give array.filled"):
+        session(np.ma.masked_array([1, 2, 3], [False, True, False], dtype=np.float32))
 
 
 def test_foreign_arrays() -> None:
@@ -269,6 +332,19 @@ def test_out_that_does_not_fit(session: Session, target: Any, message: str) -> N
     assert (heatmaps == 7).all()
 
 
+def test_out_must_not_overlap() -> None:
+    """Two outputs cannot fill the same memory; parts of one array that lie apart are fine."""
+    signature = Signature((TensorSpec("x", F32, ("N",)),), tuple(TensorSpec(n, F32, ("N",)) for n in "yz"))
+    backend = FakeBackend(signature, lambda feeds: {"y": feeds["x"], "z": -feeds["x"]})
+    x, buffer = np.array([1, 2], np.float32), np.zeros(4, np.float32)
+    with Session(backend) as session:
+        for targets in ({"y": buffer[:2], "z": buffer[:2]}, {"y": buffer[:2], "z": buffer[1:3]}):
+            with pytest.raises(InputError, match="gives 'y' and 'z' the same memory"):
+                session(x, out=targets)
+        session(x, out={"y": buffer[::2], "z": buffer[1::2]})
+        assert buffer.tolist() == [1, -1, 2, -2]
+
+
 def test_out_names(session: Session) -> None:
     """out= can only name outputs, and only those that are computed."""
     with pytest.raises(OutputNameError, match="no output 'y'"):
@@ -315,6 +391,90 @@ def test_close_waits_for_submitted_calls() -> None:
     assert all(isinstance(future, Future) for future in futures)
     assert all(future.done() for future in futures)
     assert len([future.result() for future in futures]) == 10
+
+
+class Strict(FakeBackend):
+    """A backend that is freed for good by close(), as one on a GPU is."""
+
+    def run(self, feeds: Any, names: Any) -> Any:
+        """Notice a close() before or during the call."""
+        assert not self.closed, "run after close"
+        time.sleep(0.001)
+        assert not self.closed, "closed during run"
+        return super().run(feeds, names)
+
+
+class Slow:
+    """An input that takes its time to become an array."""
+
+    def __init__(self, started: threading.Event) -> None:
+        self._started = started
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        self._started.set()
+        time.sleep(0.05)
+        return np.zeros((1, 2), np.float32)
+
+
+def test_close_waits_for_calls_under_way() -> None:
+    """However calls and close() meet, the backend is closed after the last call, and no call follows."""
+    b = np.zeros((1, 1), np.int64)
+    for _ in range(10):
+        backend = Strict(PAIR)
+        session = Session(backend)
+        started = threading.Event()
+        errors: list[Any] = []
+
+        def work(session: Session = session, started: threading.Event = started, errors: list[Any] = errors) -> None:
+            try:
+                session(a=Slow(started), b=b)
+            except SessionClosedError:
+                pass
+            except Exception as error:  # noqa: BLE001 - asserted below
+                errors.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        closers = [threading.Thread(target=session.close) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        started.wait(10)
+        for thread in closers:
+            thread.start()
+        session.close()
+        assert backend.closed
+        for thread in (*threads, *closers):
+            thread.join()
+        assert errors == []
+
+
+def test_close_from_a_callback() -> None:
+    """A future's callback may close the session; the calls still queued end first."""
+    backend = Strict(PAIR)
+    session = Session(backend)
+    feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+    futures = [session.submit(feeds) for _ in range(20)]
+    futures[0].add_done_callback(lambda _: session.close())
+    assert all(future.result(10).y.shape == (1, 2) for future in futures)
+    session.close()
+    assert backend.closed
+
+
+def test_cancelled_futures_do_not_hold_up_close() -> None:
+    """A submitted call that is cancelled before it began is no call under way."""
+    release = threading.Event()
+
+    def wait(feeds: Any) -> dict[str, Array]:
+        release.wait(10)
+        return {"y": feeds["a"]}
+
+    session = Session(FakeBackend(PAIR, wait))
+    feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+    futures = [session.submit(feeds) for _ in range(20)]
+    cancelled = [future.cancel() for future in futures]
+    release.set()
+    session.close()
+    assert any(cancelled)
+    assert all(future.done() for future in futures)
 
 
 def test_submit_takes_its_inputs_at_once() -> None:
@@ -371,6 +531,7 @@ def test_fake_reports_and_resolves_sizes() -> None:
     ("result", "message"),
     [
         ({}, "returned no 'y'"),
+        (None, "returned NoneType, not a mapping"),
         ({"y": np.zeros((1, 2))}, "returned 'y' as float64"),
         ({"y": np.zeros((1, 3), np.float32)}, r"\[1, 3\]; the signature says float32 \[N, 2\]"),
         (ZeroDivisionError("ha"), "raised ZeroDivisionError"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -44,6 +46,7 @@ def _debug_option() -> click.Option:
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, expose_value=False, help="On an error, show the traceback too.")
 @click.version_option(__version__, prog_name="onepass", message="%(prog)s %(version)s")
 def cli() -> None:
     """Every output of a network, by name, from one pass."""
@@ -55,7 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Words after the program's name; those of this process by default.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        arguments = sys.argv[1:]
+        _be_a_good_program()
     debug = "--debug" in arguments
     try:
         cli.main(arguments, prog_name="onepass", standalone_mode=False)
@@ -66,9 +71,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("onepass: interrupted", err=True)
         status = 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, had enough
-        sys.stderr.close()
-        status = 0
+    except MemoryError as error:
+        _explain(f"not enough memory: {error}", debug=debug)
+        status = 2
     except (OnepassError, OSError) as error:
         _explain(str(error), debug=debug)
         status = 2
@@ -76,6 +81,15 @@ def main(arguments: list[str] | None = None) -> None:
         _explain(f"{type(error).__name__}: {error}. This is a fault in onepass; --debug shows where", debug=debug)
         status = 2
     sys.exit(status)
+
+
+def _be_a_good_program() -> None:
+    """End quietly when the reader of our output (`head`, say) has enough, and print what the terminal cannot show."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _explain(message: str, *, debug: bool) -> None:

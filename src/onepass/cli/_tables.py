@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from onepass.outputs import Array, Outputs
-from onepass.tensors import TensorSpec, shape_text
+from onepass.tensors import shape_text
 
 
 def console() -> Console:
-    """Return a console on standard output that does not colour numbers by guessing."""
-    return Console(highlight=False)
+    """Return a console on standard output; in a file or a pipe its lines are as long as they need to be."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
 
 
 def table(title: str, *columns: str) -> Table:
     """Return an empty table without lines, so that its columns can be copied."""
     empty = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        # A name is what a user copies: it must not be cut.
+        # A name is what a user copies: it may take several lines, but no letter of it is lost.
         empty.add_column(column, header_style="dim", overflow="fold")
     return empty
-
-
-def spec_table(title: str, specs: tuple[TensorSpec, ...]) -> Table:
-    """Return a table of names, dtypes and shapes."""
-    rows = table(title, "name", "dtype", "shape")
-    for spec in specs:
-        rows.add_row(escape(spec.name), str(spec.dtype), escape(shape_text(spec.shape)))
-    return rows
 
 
 def outputs_table(outputs: Outputs) -> Table:

@@ -28,7 +28,7 @@ from onepass.media import read_picture, write_picture
 )  # fmt: skip
 @click.option(
     "-o", "--save", type=click.Path(path_type=Path), metavar="FILE",
-    help="Where to write the annotated picture.  [default: demo/<name of the picture>.png]",
+    help="Where to write the annotated picture.  [default: demo/<name of the picture>-gaze.png]",
 )  # fmt: skip
 def command(source: Path | None, model: str, save: Path | None) -> None:
     """Find faces, eyelids, irises and gaze in a picture, and draw them.
@@ -36,18 +36,19 @@ def command(source: Path | None, model: str, save: Path | None) -> None:
     Runs the bundled ELG network on both eyes in one pass, prints every output of that pass and what it says about each
     eye, and writes an annotated picture.
     """
-    picture = _astronaut() if source is None else read_picture(source)
     name = "astronaut" if source is None else source.stem
+    save = Path("demo", f"{name}-gaze.png") if save is None else save
+    if source is not None and save.resolve() == source.resolve():
+        raise InputError(f"{save} is the picture itself; write the annotated one elsewhere with -o FILE")
+    picture = _astronaut() if source is None else read_picture(source)
     with GazeEstimator.from_default(model) as estimator:
         estimator(picture)  # the first call also sets memory aside; what users wait for is the next
         analysis = estimator.analyse(picture)
         report = estimator.session.report()
     if analysis.outputs is None:
         raise InputError(f"no face found in {source or name}; faces are found from the front, 40 pixels wide or more")
-    save = Path("demo", f"{name}.png") if save is None else save
     save.parent.mkdir(parents=True, exist_ok=True)
     write_picture(save, draw_analysis(picture, analysis))
-    height, width = picture.shape[:2]
     out = console()
     height, width = picture.shape[:2]
     out.print(f"{name}: {width} x {height} pixels, {len(analysis.faces)} face(s)", markup=False)
@@ -72,7 +73,7 @@ def _times(analysis: Analysis, report: Mapping[str, object]) -> str:
     around = ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in stages.items() if name != "network")
     return (
         f"one pass over {len(analysis.crops.sides)} eyes: {analysis.pass_seconds * 1e3:.2f} ms, "
-        f"{report['backend']} {report['version']} on {report['device']}\n"
+        f"{report['backend']} {report.get('version', '')} on {report['device']}\n"
         f"{analysis.passes} passes; around them: {around}"
     )
 

@@ -15,14 +15,14 @@ from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
 from onepass.runtime import load
 from onepass.sampling import random_inputs
-from onepass.writers import write_outputs
+from onepass.writers import check_path, write_outputs
 
 
 def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, int]:
     sizes = {}
     for word in words:
         name, _, size = word.rpartition("=")
-        if not name or not size.isdigit():
+        if not name or not (size.isascii() and size.isdigit()):
             raise click.BadParameter(f"{word!r}: expected NAME=SIZE, such as N=8")
         sizes[name] = int(size)
     return sizes
@@ -35,7 +35,7 @@ def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
     help="A .npz with all inputs, a .npy, or a picture; repeat it for more inputs, or for a batch of pictures.",
 )  # fmt: skip
 @click.option("--random", "randomly", is_flag=True, help="Fill every input that is not given with random numbers.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the random numbers.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
 @click.option(
     "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=_sizes,
     help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
@@ -73,6 +73,10 @@ def command(
     onepass run elg.onnx -i eye.npy -o outputs.npz
     onepass run detector.onnx -i image=street.jpg --output boxes --output scores
     """
+    if sizes and not randomly:
+        raise click.UsageError("--size is for random inputs; give --random too")
+    if save is not None:
+        check_path(save)
     with load(model, providers=providers, threads=threads) as session:
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range)

@@ -109,7 +109,9 @@ class GazeEstimator:
 
         Raises:
             ModelNotFoundError: There is no such model.
+            ModelFormatError: The file is damaged, or of a format that does not run here.
             UnsupportedModelError: The model is no ELG network.
+            InputError: `passes` is below 1.
             MissingExtraError: The default finder needs ``onepass[gaze]``.
         """
         finder = CascadeFinder() if finder is None else finder

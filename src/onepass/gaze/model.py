@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +39,17 @@ _MIN_RADIUS_PX = 1.0
 
 
 def open_model(model: str | os.PathLike[str] = "default") -> Session:
-    """Open packaged weights by name, or a model file by path, on the backend that its ending calls for.
+    """Open packaged weights by name, or a model file by path.
 
     Args:
-        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), or the path of an ``.onnx`` or ``.engine``.
+        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), or a path that `onepass.load` takes.
 
     Raises:
         ModelNotFoundError: It is neither a packaged name nor a file.
+        ModelFormatError: The file is damaged, or of a format that does not run here.
     """
     if isinstance(model, str) and model in PACKAGED_MODELS:
-        with as_file(files("onepass.gaze") / "data" / PACKAGED_MODELS[model]) as path:
-            return load(path)
+        return load(Path(__file__).parent / "data" / PACKAGED_MODELS[model])
     if not Path(model).exists():
         raise ModelNotFoundError(
             f"there is no model file {os.fspath(model)!r}, and onepass brings none of that name; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ class InputChecker:
         self._specs = {spec.name: spec for spec in signature.inputs}
         self._names = tuple(self._specs)
         self._plans = [(spec.name, spec, *_plan(spec)) for spec in signature.inputs]
-        dims = [dim for spec in signature.inputs for dim in dict.fromkeys(spec.shape or ()) if isinstance(dim, str)]
+        dims = [dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
         self._shared = {dim for dim in dims if dims.count(dim) > 1}
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, Array]:
@@ -72,9 +73,9 @@ class InputChecker:
                 first_size, first_name = seen.setdefault(str(dim), (size, name))
                 if size != first_size:
                     raise InputError(
-                        f"inputs {first_name!r} and {name!r} share the dimension {dim}, but it is {first_size} in "
-                        f"{shape_text(feeds[first_name].shape)} and {size} in {shape_text(feeds[name].shape)}; "
-                        "give both the same size"
+                        f"the dimension {dim} is {first_size} in input {first_name!r} "
+                        f"{shape_text(feeds[first_name].shape)} and {size} in input {name!r} "
+                        f"{shape_text(feeds[name].shape)}; it has one size in a call"
                     )
 
 
@@ -87,18 +88,37 @@ def _plan(spec: TensorSpec) -> tuple[int | None, tuple[tuple[int, int], ...], bo
 
 
 def _as_array(value: Any, spec: TensorSpec) -> Array:
-    """Make an array of what is none: a list or number takes the input's dtype, anything else keeps its own."""
+    """Make an array of what is none: lists and Python's numbers take the input's dtype, all else keeps its own."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(f"input {spec.name!r}: got a masked array, whose mask would be lost; give array.filled(...)")
     try:
         array = np.asarray(value)
-    except Exception as error:  # whatever a foreign __array__ or a ragged list raises
+    except Exception as error:
         raise InputError(
             f"input {spec.name!r}: got {type(value).__name__}, which does not become an array ({error}); "
             f"expected {spec}"
         ) from error
-    plain = isinstance(value, (list, tuple, int, float, complex))
-    if plain and array.dtype != spec.dtype and np.can_cast(array.dtype, spec.dtype, "same_kind"):
-        return array.astype(spec.dtype)
-    return array
+    plain = isinstance(value, (list, tuple, int, float, complex)) and not isinstance(value, np.generic)
+    return _with_dtype(array, spec) if plain and array.dtype.kind in "biufc" else array
+
+
+def _with_dtype(array: Array, spec: TensorSpec) -> Array:
+    """Give numbers that have no dtype of their own the input's, if it can hold them."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        cast = array.astype(spec.dtype)
+        whole = spec.dtype.kind in "biu"
+        fits = np.array_equal(cast, array) if whole else np.array_equal(_finite(cast), _finite(array))
+    if not fits or (array.dtype.kind == "c" and spec.dtype.kind != "c"):
+        raise InputError(f"input {spec.name!r}: {spec.dtype} cannot hold all of the numbers given; expected {spec}")
+    return cast
+
+
+def _finite(array: Array) -> Array:
+    # NumPy has no isfinite for float8.
+    wide = array if array.dtype.kind == "c" else array.astype(np.float64)
+    finite: Array = np.isfinite(wide)
+    return finite
 
 
 def _complaint(spec: TensorSpec, array: Array) -> str:

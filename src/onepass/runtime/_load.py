@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from onepass._errors import ModelFormatError
-from onepass.formats import Format, format_of
-from onepass.graph import OnnxGraph
 from onepass.runtime._onnxruntime import OnnxRuntimeBackend
+from onepass.runtime._source import Model, ModelSource
 from onepass.runtime.session import Session
 
 
 def load(
-    model: str | os.PathLike[str] | bytes | OnnxGraph,
+    model: Model,
     *,
     providers: Sequence[str | tuple[str, dict[str, Any]]] = ("cpu",),
     threads: int | None = None,
@@ -30,29 +26,18 @@ def load(
         providers: ONNX Runtime execution providers in order of preference, by ONNX Runtime's name
             (``"CUDAExecutionProvider"``) or in short (``"cuda"``), each alone or as ``(name, options)``. All must be
             there: none is left out silently.
-        threads: CPU threads for one call. By default one for small models, where more only cost time, and otherwise
+        threads: CPU threads for one call. By default one for models under 32 MB, where more cost time, and otherwise
             as many as the process may use.
-        session_options: An ``onnxruntime.SessionOptions`` of your own, used as it is; excludes `threads`.
+        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads`. It
+            serves again when a call asks for some outputs only, and must not be changed meanwhile.
 
     Raises:
         ModelNotFoundError: There is nothing at the path.
         ModelFormatError: The file is damaged, or of a format that does not run here; the message says what it is.
         UnsupportedModelError: The model has strings or sequences at its edge, or operators ONNX Runtime lacks.
         DeviceError: A provider is not available.
+        InputError: An argument is none of what is described above.
     """
-    if isinstance(model, (str, os.PathLike)):
-        _refuse_other_formats(Path(model))
-    backend = OnnxRuntimeBackend(model, providers=providers, threads=threads, session_options=session_options)
-    name = os.fspath(model) if isinstance(model, (str, os.PathLike)) else "the model"
-    return Session(backend, name=str(name))
-
-
-def _refuse_other_formats(path: Path) -> None:
-    kind = format_of(path)
-    if kind is Format.ENGINE:
-        raise ModelFormatError(
-            f"{path} is {kind.value}; this version of onepass runs ONNX models only. "
-            "Load the ONNX file that the engine was built from"
-        )
-    if kind not in (Format.ONNX, Format.ORT):
-        raise ModelFormatError(f"{path} is {kind.value}; onepass.load runs ONNX models. Export it to ONNX first")
+    source = ModelSource(model)
+    backend = OnnxRuntimeBackend(source, providers=providers, threads=threads, session_options=session_options)
+    return Session(backend, name=source.name)

@@ -3,71 +3,96 @@
 from __future__ import annotations
 
 import ctypes
-import glob
 import os
 import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
 
-from onepass._errors import BackendError, DeviceError, ModelFormatError, UnsupportedModelError
-from onepass.formats import Format, format_of
+from onepass._errors import (
+    BackendError,
+    DeviceError,
+    InputError,
+    ModelFormatError,
+    OnepassError,
+    UnsupportedModelError,
+)
+from onepass.formats import Format
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
+from onepass.runtime._source import LARGE_BYTES, ModelSource
 from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, onnx_from_dtype
 
 Provider: TypeAlias = str | tuple[str, dict[str, Any]]
-Model: TypeAlias = str | os.PathLike[str] | bytes | OnnxGraph
 
 # ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
 _BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
 _REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtypes) registered
-# Below this size of the model file one thread is fastest: a second spends longer waiting than computing.
-_ONE_THREAD_BELOW_BYTES = 32 << 20
-_SERIALISED_LIMIT_BYTES = (2 << 30) - 1
 _QUIET = 4  # log nothing below "fatal": what goes wrong is in the exception
+_MAX_THREADS = 1024
+_MAX_PARTS = 8
+
+# What each kind of error means that ONNX Runtime can raise while it prepares a model.
+_PREPARE_ERRORS: dict[str, type[OnepassError]] = {
+    "InvalidProtobuf": ModelFormatError,
+    "NoSuchFile": ModelFormatError,
+    "NoModel": ModelFormatError,
+    "InvalidGraph": UnsupportedModelError,
+    "InvalidArgument": UnsupportedModelError,
+    "NotImplemented": UnsupportedModelError,
+    "ModelRequiresCompilation": UnsupportedModelError,
+    "Fail": UnsupportedModelError,
+    "EPFail": DeviceError,
+    "DeviceReset": DeviceError,
+    "EngineError": BackendError,
+    "ModelLoaded": BackendError,
+    "ModelLoadCanceled": BackendError,
+    "RuntimeException": BackendError,
+    "NotFound": BackendError,
+    "RuntimeError": BackendError,
+}
 
 
 class OnnxRuntimeBackend:
     """Runs an ONNX model with ONNX Runtime.
 
     Outputs that a call does not ask for are not computed either: the first call for a subset prepares a session of
-    the part of the graph that it needs, which later calls use again.
+    the part of the graph that it needs, which later calls use again. The parts used last are kept, eight at most.
     """
 
     def __init__(
         self,
-        model: Model,
+        source: ModelSource,
         *,
         providers: Sequence[Provider],
         threads: int | None,
         session_options: onnxruntime.SessionOptions | None,
     ) -> None:
         """Prepare the model; see `onepass.load` for the arguments and errors."""
-        if session_options is not None and threads is not None:
-            raise ValueError("give threads= or session_options=, not both: set intra_op_num_threads in the options")
-        self._model = model
+        self._source = source
         self._providers = _checked_providers(providers)
-        self._threads = _default_threads(model) if threads is None else threads
         self._own_options = session_options
-        self._session = self._prepare(model)
-        self.signature = _signature(self._session, model)
+        self._threads = _checked_threads(threads, session_options, source)
+        self._session = self._prepare(source.model)
+        self.signature = _signature(self._session, source)
         self._names = self.signature.output_names
         self._exotic = _exotic(self.signature)
         # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
         self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
-        self._subsets: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+        self._parts: OrderedDict[tuple[str, ...], Future[onnxruntime.InferenceSession]] = OrderedDict()
         self._lock = threading.Lock()
 
     def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
         """Compute the outputs called `names`; see `Backend.run`."""
         session = self._session
         if len(names) != len(self._names):
-            session = self._session_of(tuple(names))
+            session = self._part(tuple(names))
             feeds = {node.name: feeds[node.name] for node in session.get_inputs()}
         try:
             if self._exotic:
@@ -85,19 +110,24 @@ class OnnxRuntimeBackend:
         return {
             "backend": "onnxruntime",
             "version": onnxruntime.__version__,
-            "device": "cpu" if providers == ["CPUExecutionProvider"] else providers[0],
+            "device": _short_name(providers[0]),
             "providers": providers,
             "threads": self._session.get_session_options().intra_op_num_threads,
         }
 
     def close(self) -> None:
-        """Do nothing: ONNX Runtime frees its memory when the last call under way lets go of the session."""
+        """Let go of all sessions, which frees their memory."""
+        self._parts.clear()
+        del self._session
 
-    def _prepare(self, model: Model) -> onnxruntime.InferenceSession:
-        options = self._own_options or _options(self._threads)
-        if not isinstance(model, OnnxGraph):
-            return self._open(model if isinstance(model, bytes) else os.fspath(model), options)
-        if model.proto.ByteSize() > _SERIALISED_LIMIT_BYTES:
+    def _prepare(self, model: Path | bytes | OnnxGraph) -> onnxruntime.InferenceSession:
+        options = _options(self._threads) if self._own_options is None else self._own_options
+        if isinstance(model, Path):
+            return self._open(str(model), options)
+        if isinstance(model, bytes):
+            return self._open(model, options)
+        if model.proto.ByteSize() >= LARGE_BYTES:
+            # A session keeps the bytes it was made from as long as it lives, but a file only while it reads.
             with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
                 path = Path(scratch, "model.onnx")
                 model.save(path)
@@ -107,16 +137,12 @@ class OnnxRuntimeBackend:
         return self._open(model.to_bytes(), options)
 
     def _open(self, model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-        what = "the model" if isinstance(model, bytes) else model
         try:
             session = onnxruntime.InferenceSession(model, options, providers=self._providers)
         except Exception as error:  # as above
-            kind = type(error).__name__
-            if kind in ("InvalidProtobuf", "NoSuchFile", "ModelLoadCanceled"):
-                raise ModelFormatError(f"ONNX Runtime cannot read {what}: {error}") from error
-            if kind in ("InvalidGraph", "NotImplemented", "Fail", "NoModel"):
-                raise UnsupportedModelError(f"ONNX Runtime cannot prepare {what}: {error}") from error
-            raise BackendError(f"ONNX Runtime cannot prepare {what}: {error}") from error
+            kind = _PREPARE_ERRORS.get(type(error).__name__, BackendError)
+            verb = "read" if issubclass(kind, ModelFormatError) else "prepare"
+            raise kind(f"ONNX Runtime cannot {verb} {self._source.name}: {error}") from error
         wanted = [entry if isinstance(entry, str) else entry[0] for entry in self._providers]
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:
@@ -126,17 +152,28 @@ class OnnxRuntimeBackend:
             )
         return session
 
-    def _session_of(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        with self._lock:
-            if names not in self._subsets:
-                self._subsets[names] = self._part(names)
-            return self._subsets[names]
-
     def _part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
+        """Return the session of the part of the graph that `names` need; the first to ask prepares it."""
+        with self._lock:
+            mine = names not in self._parts
+            part = self._parts.setdefault(names, Future())
+            self._parts.move_to_end(names)
+            if len(self._parts) > _MAX_PARTS:
+                self._parts.popitem(last=False)
+        if mine:
+            try:
+                part.set_result(self._prepare_part(names))
+            except BaseException as error:
+                with self._lock:
+                    self._parts.pop(names, None)
+                part.set_exception(error)
+        return part.result()
+
+    def _prepare_part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         """Prepare the part of the graph that `names` need, unless that is all of it."""
-        if _is_ort_format(self._model):  # already optimised for good; it cannot be taken apart
+        if self._source.format is Format.ORT:  # already optimised for good; it cannot be taken apart
             return self._session
-        graph = _graph(self._model)
+        graph = self._source.graph()
         part = graph.select(names)
         if len(part.proto.graph.node) == len(graph.proto.graph.node):
             return self._session
@@ -151,10 +188,10 @@ class OnnxRuntimeBackend:
 
 
 def _checked_providers(providers: Sequence[Provider]) -> list[Provider]:
-    if isinstance(providers, str):
-        raise TypeError(f"providers= takes a list, got {providers!r}; write providers=[{providers!r}]")
+    if isinstance(providers, str) or not providers:
+        raise InputError(f'providers= takes a list with at least one name, got {providers!r}; write providers=["cpu"]')
     available = onnxruntime.get_available_providers()
-    by_short_name = {name.removesuffix("ExecutionProvider").lower(): name for name in available}
+    by_short_name = {_short_name(name): name for name in available}
     checked: list[Provider] = []
     for entry in providers:
         name, options = (entry, None) if isinstance(entry, str) else entry
@@ -169,6 +206,20 @@ def _checked_providers(providers: Sequence[Provider]) -> list[Provider]:
     return checked
 
 
+def _short_name(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider").lower()
+
+
+def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None, source: ModelSource) -> int:
+    if threads is None:
+        return _usable_cores() if source.is_large() else 1
+    if options is not None:
+        raise InputError("give threads= or session_options=, not both: set intra_op_num_threads in the options")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
+        raise InputError(f"threads= takes a whole number from 1 to {_MAX_THREADS}, got {threads!r}")
+    return threads
+
+
 def _options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
@@ -178,49 +229,26 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def _default_threads(model: Model) -> int:
-    if isinstance(model, OnnxGraph):
-        size = 4 * model.parameter_count
-    elif isinstance(model, bytes):
-        size = len(model)
-    else:
-        path = Path(model)
-        # External weights lie in a file beside the model, mostly called model.onnx.data or model.onnx_data.
-        size = sum(file.stat().st_size for file in path.parent.glob(f"{glob.escape(path.name)}*") if file.is_file())
-    return 1 if size < _ONE_THREAD_BELOW_BYTES else _usable_cores()
-
-
 def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _signature(session: onnxruntime.InferenceSession, model: Model) -> Signature:
-    if isinstance(model, OnnxGraph):
-        return model.signature
+def _signature(session: onnxruntime.InferenceSession, source: ModelSource) -> Signature:
     nodes = (*session.get_inputs(), *session.get_outputs())
-    if any(not node.shape for node in nodes) and not _is_ort_format(model):
+    if any(not node.shape for node in nodes) and source.format is Format.ONNX:
         # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
-        return _graph(model).signature
+        unknown = source.graph().names_of_unknown_rank
+    else:
+        unknown = frozenset()
     return Signature(
-        tuple(_spec(node) for node in session.get_inputs()), tuple(_spec(node) for node in session.get_outputs())
+        tuple(_spec(node, unknown) for node in session.get_inputs()),
+        tuple(_spec(node, unknown) for node in session.get_outputs()),
     )
 
 
-def _graph(model: Model) -> OnnxGraph:
-    if isinstance(model, OnnxGraph):
-        return model
-    return OnnxGraph.from_bytes(model) if isinstance(model, bytes) else OnnxGraph.load(model)
-
-
-def _is_ort_format(model: Model) -> bool:
-    if isinstance(model, OnnxGraph):
-        return False
-    return model[4:8] == b"ORTM" if isinstance(model, bytes) else format_of(model) is Format.ORT
-
-
-def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
+def _spec(node: onnxruntime.NodeArg, unknown_rank: frozenset[str]) -> TensorSpec:
     kind = str(node.type)
     if not kind.startswith("tensor("):
         raise UnsupportedModelError(
@@ -228,7 +256,7 @@ def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
             "OnnxGraph.load(...).select([the other outputs])"
         )
     dtype = dtype_from_onnx(kind.removeprefix("tensor(").removesuffix(")"), tensor=node.name)
-    return TensorSpec(node.name, dtype, tuple(node.shape))
+    return TensorSpec(node.name, dtype, None if node.name in unknown_rank else tuple(node.shape))
 
 
 def _exotic(signature: Signature) -> bool:

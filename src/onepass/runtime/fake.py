@@ -5,9 +5,10 @@ Example::
     from onepass import Session, Signature, TensorSpec
     from onepass.runtime.fake import FakeBackend
 
+    float32 = np.dtype("float32")
     signature = Signature(
-        inputs=(TensorSpec("eye", "float32", ("N", 1, 36, 60)),),
-        outputs=(TensorSpec("landmarks", "float32", ("N", 18, 2)), TensorSpec("radius", "float32", ("N", 1))),
+        inputs=(TensorSpec("eye", float32, ("N", 1, 36, 60)),),
+        outputs=(TensorSpec("landmarks", float32, ("N", 18, 2)), TensorSpec("radius", float32, ("N", 1))),
     )
     session = Session(FakeBackend(signature))
     session(eye=eyes).radius              # zeros of shape [len(eyes), 1]
@@ -65,6 +66,8 @@ class FakeBackend:
             results = self._compute(feeds)
         except Exception as error:
             raise BackendError(f"the function behind the fake backend raised {error!r}") from error
+        if not isinstance(results, Mapping):
+            raise BackendError(f"the function behind the fake backend returned {type(results).__name__}, not a mapping")
         specs = {spec.name: spec for spec in self.signature.outputs}
         # Copied, since a function may well return the same array twice, or one of its inputs.
         return [np.array(_checked(specs[name], results)) for name in names]

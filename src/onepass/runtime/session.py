@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import combinations
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from onepass._errors import InputError, SessionClosedError
 from onepass.outputs import Array, Outputs
+from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
 from onepass.runtime.backend import Backend
 from onepass.tensors import Signature, TensorSpec, shape_text
@@ -40,11 +42,13 @@ class Session:
         """
         self.name = name
         self.signature: Signature = backend.signature
-        self._backend: Backend | None = backend
+        self._backend = backend
         self._check = InputChecker(self.signature)
         self._output_names = self.signature.output_names
+        self._gate = Gate(backend.close)
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
+        self._worker = threading.local()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else ", ".join(self._output_names)
@@ -63,7 +67,8 @@ class Session:
 
         Args:
             inputs: A mapping from input name to array, or the array itself where the model has a single input.
-            outputs: Names of the outputs to compute; nothing is computed for the others. All by default.
+            outputs: Names of the outputs to compute; nothing is computed for the others, though every input is still
+                to be given. All by default.
             out: Arrays to fill, by output name; the result holds these in place of new ones. They need the exact
                 dtype and shape of the output.
             named: Inputs by keyword.
@@ -75,14 +80,18 @@ class Session:
             InputError: An array has the wrong name, dtype, rank or size; the message says which and what to do.
             OutputNameError: The model has no output of a name in `outputs` or `out`.
             BackendError: The computation failed.
+            ModelFormatError: The first call for these `outputs` has to read the model file, and that has changed.
             SessionClosedError: The session is closed.
         """
-        backend = self._open_backend()
-        feeds = self._check(self._by_name(inputs, named))
-        names = self._output_names if outputs is None else self._wanted(outputs)
-        if out is not None:
-            self._check_out(out, names)
-        return _run(backend, feeds, names, out)
+        self._enter()
+        try:
+            feeds = self._check(self._by_name(inputs, named))
+            names = self._output_names if outputs is None else self._wanted(outputs)
+            if out is not None:
+                self._check_out(out, names)
+            return self._run(feeds, names, out)
+        finally:
+            self._gate.leave()
 
     def submit(
         self,
@@ -102,37 +111,44 @@ class Session:
         Raises:
             InputError, OutputNameError, SessionClosedError: At once, as a call would.
         """
-        self._open_backend()
-        feeds = {name: array.copy() for name, array in self._check(self._by_name(inputs, named)).items()}
-        names = self._output_names if outputs is None else self._wanted(outputs)
-        with self._lock:
-            # Asked again under the lock, and handed to the task: a close() from now on waits for it.
-            backend = self._open_backend()
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="onepass")
-            return self._executor.submit(_run, backend, feeds, names, None)
+        self._enter()
+        try:
+            feeds = {name: array.copy() for name, array in self._check(self._by_name(inputs, named)).items()}
+            names = self._output_names if outputs is None else self._wanted(outputs)
+            future = self._background().submit(self._run, feeds, names, None)
+        except BaseException:
+            self._gate.leave()
+            raise
+        # The call ends with the future, also when that is cancelled before it began.
+        future.add_done_callback(lambda _: self._gate.leave())
+        return future
 
     def report(self) -> dict[str, Any]:
         """Say what runs the model (backend, version, device, options) as plain JSON values."""
-        return dict(self._open_backend().report())
+        self._enter()
+        try:
+            return dict(self._backend.report())
+        finally:
+            self._gate.leave()
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._backend is None
+        return self._gate.closed
 
     def close(self) -> None:
-        """Wait for submitted calls, then free the model. Closing again does nothing."""
-        with self._lock:
-            backend, self._backend = self._backend, None
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True)
-        if backend is not None:
-            backend.close()
+        """Wait for calls under way, those submitted included, then free the model. Closing again does nothing.
+
+        Called by a future's callback, it does not wait; the last call that ends frees the model.
+        """
+        in_background = getattr(self._worker, "here", False)
+        self._gate.close(wait=not in_background)
+        if self._executor is not None:
+            self._executor.shutdown(wait=not in_background)
 
     def __enter__(self) -> Session:
-        self._open_backend()
+        self._enter()
+        self._gate.leave()
         return self
 
     def __exit__(
@@ -140,11 +156,26 @@ class Session:
     ) -> None:
         self.close()
 
-    def _open_backend(self) -> Backend:
-        backend = self._backend
-        if backend is None:
+    def _enter(self) -> None:
+        if not self._gate.enter():
             raise SessionClosedError(f"the session of {self.name} is closed; open the model again with onepass.load")
-        return backend
+
+    def _background(self) -> ThreadPoolExecutor:
+        def mark() -> None:
+            self._worker.here = True
+
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(
+                    min(4, os.cpu_count() or 1), thread_name_prefix="onepass", initializer=mark
+                )
+            return self._executor
+
+    def _run(self, feeds: Mapping[str, Array], names: tuple[str, ...], out: Mapping[str, Array] | None) -> Outputs:
+        arrays = dict(zip(names, self._backend.run(feeds, names), strict=True))
+        if out is not None:
+            _fill(out, arrays)
+        return Outputs(arrays)
 
     def _by_name(self, inputs: Any, named: dict[str, Any]) -> Mapping[str, Any]:
         if inputs is None:
@@ -161,9 +192,7 @@ class Session:
         return {specs[0].name: inputs, **named}
 
     def _wanted(self, outputs: Iterable[str]) -> tuple[str, ...]:
-        if isinstance(outputs, str):
-            outputs = (outputs,)
-        names = self.signature.ordered_outputs(tuple(outputs))
+        names = self.signature.ordered_outputs(outputs)
         if not names:
             raise InputError(f"outputs=[] asks for nothing; the model has {', '.join(self._output_names)}")
         return names
@@ -175,19 +204,13 @@ class Session:
                 "An input called 'out' is fed by mapping: session({'out': array})"
             )
         specs = {spec.name: spec for spec in self.signature.outputs}
-        for name in self.signature.ordered_outputs(tuple(out)):
+        for name in self.signature.ordered_outputs(out):
             if name not in names:
                 raise InputError(f"out= has {name!r}, which outputs= does not ask for")
             _check_target(specs[name], out[name])
-
-
-def _run(
-    backend: Backend, feeds: Mapping[str, Array], names: tuple[str, ...], out: Mapping[str, Array] | None
-) -> Outputs:
-    arrays = dict(zip(names, backend.run(feeds, names), strict=True))
-    if out is not None:
-        _fill(out, arrays)
-    return Outputs(arrays)
+        for (name, first), (other, second) in combinations(out.items(), 2):
+            if np.shares_memory(first, second):
+                raise InputError(f"out= gives {name!r} and {other!r} the same memory; each needs an array of its own")
 
 
 def _check_target(spec: TensorSpec, target: Any) -> None:
