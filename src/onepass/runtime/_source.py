@@ -42,7 +42,7 @@ class ModelSource:
         elif isinstance(model, (str, os.PathLike)):
             # Absolute, since the working directory may be another when the file is read again.
             self.name, self.model = os.fspath(model), Path(model).absolute()
-            self.format = _runnable(self.name, format_of(self.model))
+            self.format = _runnable(self.name, format_of(model))
             self._stamp = _stamp(self.model)
         else:
             raise InputError(
