@@ -75,6 +75,7 @@ def test_help_of_each_command_begins_like_the_list(shell: Shell, name: str) -> N
     text = shell(name, "--help")
     assert f"Usage: onepass {name} " in text
     assert "--debug" in text
+    assert "\\b" not in text
     assert len(text.splitlines()) > 6
 
 

@@ -35,7 +35,14 @@ def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
     help="A .npz with all inputs, a .npy, or a picture; repeat it for more inputs, or for a batch of pictures.",
 )  # fmt: skip
 @click.option("--random", "randomly", is_flag=True, help="Fill every input that is not given with random numbers.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers.",
+)
 @click.option(
     "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=_sizes,
     help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
@@ -49,9 +56,14 @@ def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
 )  # fmt: skip
-@click.option("--provider", "providers", multiple=True, default=("cpu",), show_default=True,
+@click.option("--provider", "providers", metavar="NAME", multiple=True, default=("cpu",), show_default=True,
               help="ONNX Runtime execution provider.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; chosen by the model's size where not given.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    help="CPU threads; chosen by the model's size where not given.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
     model: Path,
@@ -66,13 +78,13 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    r"""Run MODEL once and show every output: name, dtype, shape, range.
+    """Run MODEL once and show every output: name, dtype, shape, range.
 
     \b
     onepass run elg.onnx --random
     onepass run elg.onnx -i eye.npy -o outputs.npz
     onepass run detector.onnx -i image=street.jpg --output boxes --output scores
-    """
+    """  # noqa: D301 - click takes the backspace as "keep these lines"
     if sizes and not randomly:
         raise click.UsageError("--size is for random inputs; give --random too")
     if save is not None:

@@ -211,10 +211,12 @@ def _short_name(provider: str) -> str:
 
 
 def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None, source: ModelSource) -> int:
+    if options is not None:
+        if threads is not None:
+            raise InputError("give threads= or session_options=, not both: set intra_op_num_threads in the options")
+        return int(options.intra_op_num_threads)
     if threads is None:
         return _usable_cores() if source.is_large() else 1
-    if options is not None:
-        raise InputError("give threads= or session_options=, not both: set intra_op_num_threads in the options")
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
         raise InputError(f"threads= takes a whole number from 1 to {_MAX_THREADS}, got {threads!r}")
     return threads
