@@ -1,0 +1,208 @@
+"""Measuring: known errors come out as they went in, and missing files are told."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch")
+
+from training import evaluate  # noqa: E402
+from training.evaluate import DEFAULT_MODEL, Model, main  # noqa: E402
+from training.network import Elg, NetworkConfig  # noqa: E402
+from training.real_eyes import (  # noqa: E402
+    CropError,
+    LabelledEyes,
+    distances_to_curve,
+    ellipse_from_iris,
+    measure_eyes,
+    overlap,
+    read_eyes,
+)
+from training.renderer import Difficulty, EyeBatch, RenderOptions, make_renderer, render  # noqa: E402
+from training.synthetic import angle_between_deg, gaze_from_landmarks, measure_synthetic  # noqa: E402
+from training.train import predictor_from_network  # noqa: E402
+
+Array = NDArray[np.float64]
+
+
+def _eyes(count: int = 3) -> LabelledEyes:
+    """Rendered eyes as labelled canvases: the corners 100 px apart at (70, 80) and (170, 80)."""
+    generator = torch.Generator().manual_seed(1)
+    difficulty, options = Difficulty(0.5, 0.0, 0.0), RenderOptions(equalised=False, closed_share=0.0, supersampling=1)
+    batch = render(count, 160, 240, generator=generator, difficulty=difficulty, options=options)
+    # a canvas is 1.5 times a crop: shrink the crop's 160 px between the corners to 100 px
+    scale = 100 / 160
+    points = (batch.landmarks.numpy() - [120, 80]) * scale + [120, 80]
+    iris = points[:, [8, 10, 12, 14]]
+    iris = np.concatenate([points[:, 8:16].mean(1, keepdims=True), iris], 1)
+    canvas = np.zeros((count, 160, 240), np.uint8)
+    small = torch.nn.functional.interpolate(batch.image[:, None], (100, 150), mode="area")[:, 0]
+    canvas[:, 30:130, 45:195] = small.numpy().astype(np.uint8)
+    lid = np.repeat(points[:, :8], 2, 1)
+    return LabelledEyes(canvas, lid, iris, iris, np.array([True] * (count - 1) + [False]))
+
+
+@pytest.fixture
+def eyes_file(tmp_path: Path) -> Path:
+    """A labelled file of three eyes."""
+    eyes = _eyes()
+    path = tmp_path / "eyes.npz"
+    np.savez(path, eye=eyes.eye, lid=eyes.lid, iris_mesh=eyes.iris_mesh, iris_ref=eyes.iris_ref, is_ref=eyes.is_ref)
+    return path
+
+
+def _oracle(eyes: LabelledEyes, offset: Array) -> Array:
+    """What a perfect network but for ``offset`` (canvas pixels) finds, one after the other, in a 150 px crop."""
+    angles = np.pi + np.arange(8) * np.pi / 4
+    found = np.zeros((len(eyes.eye), 18, 2))
+    found[:, :8] = eyes.lid[:, ::2]
+    for row, iris in zip(found, eyes.iris_mesh, strict=True):
+        half = (iris[3] - iris[1]) / 2, (iris[4] - iris[2]) / 2
+        row[8:16] = iris[0] + np.cos(angles)[:, None] * half[0] + np.sin(angles)[:, None] * half[1]
+    placed: Array = found + offset - np.array([45, 35])
+    return placed
+
+
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (3.0, -4.0)], ids=["right", "shifted"])
+def test_known_errors_come_out(offset: tuple[float, float]) -> None:
+    """A network that is off by a known distance gets that distance as its iris error."""
+    eyes = _eyes()
+    answers = iter(_oracle(eyes, np.array(offset)))
+    row = measure_eyes(lambda _: next(answers), (90, 150), eyes)
+    assert row["all_iris"] == pytest.approx(np.hypot(*offset), abs=0.05)
+    assert row["ref_iris_median"] == pytest.approx(np.hypot(*offset), abs=0.05)
+    if offset == (0.0, 0.0):
+        assert row["all_lid"] == pytest.approx(0, abs=0.01)
+        assert row["all_iou"] == pytest.approx(100, abs=0.1)
+
+
+def test_every_keyword_changes_the_crop() -> None:
+    """Shrinking the pictures and moving the crops both change what the network sees, the same way every time."""
+    eyes = _eyes(1)
+    eyes = LabelledEyes(eyes.eye, eyes.lid, eyes.iris_mesh, eyes.iris_ref, np.array([True]))
+    seen: list[NDArray[np.float32]] = []
+
+    def find(eye: NDArray[np.float32]) -> Array:
+        seen.append(eye)
+        return np.zeros((18, 2)) + 10
+
+    for _ in range(2):
+        measure_eyes(find, (36, 60), eyes)
+        measure_eyes(find, (36, 60), eyes, corner_distance_px=24)
+        measure_eyes(find, (36, 60), eyes, crop_error=CropError(0.07, 0.1))
+    assert seen[0].shape == (1, 1, 36, 60)
+    assert not np.array_equal(seen[0], seen[1])
+    assert not np.array_equal(seen[0], seen[2])
+    assert all(np.array_equal(first, second) for first, second in zip(seen[:3], seen[3:], strict=True))
+
+
+def test_geometry() -> None:
+    """Distances to a square, overlap of two squares, and the ellipse through four points are what they should be."""
+    square = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0]])
+    found = distances_to_curve(np.array([[5.0, 5.0], [5.0, -2.0], [13.0, 14.0]]), square)
+    assert np.allclose(found, [5, 2, 5])
+    assert overlap(square + 40, square + 40) == 1.0
+    assert overlap(square + 40, square + np.array([45, 40])) == pytest.approx(1 / 3, abs=0.05)
+    iris = np.array([[0.0, 0.0], [-4.0, 0.0], [0.0, -3.0], [4.0, 0.0], [0.0, 3.0]])
+    ellipse = ellipse_from_iris(iris)
+    assert np.allclose((ellipse[:, 0] / 4) ** 2 + (ellipse[:, 1] / 3) ** 2, 1)
+
+
+def test_command_line_prints_json_and_a_row(eyes_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bundled weights are measured on a file of eyes, as JSON and as a row of a table."""
+    assert main([str(DEFAULT_MODEL), str(eyes_file), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert set(row) == {
+        f"{tag}_{name}" for tag in ("ref", "all") for name in ("iris", "edge", "lid", "iou", "iris_median", "iris_p90")
+    }
+    assert row["all_iris"] < 5
+    assert main([str(DEFAULT_MODEL), str(eyes_file), "--px", "24", "--jitter", "0.05", "0.05"]) == 0
+    assert "| elg_120x72 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("missing", ["model", "eyes"])
+def test_missing_files_are_told(missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing file ends with exit code 2 and a message that names it and the variable."""
+    model = tmp_path / "no.onnx" if missing == "model" else DEFAULT_MODEL
+    assert main([str(model), str(tmp_path / "no.npz")]) == 2
+    error = capsys.readouterr().err
+    assert ("no.onnx" if missing == "model" else "no.npz") in error
+    assert "ONEPASS_DEV_EYES" in error
+
+
+def test_eyes_come_from_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The variable says where the labelled eyes are."""
+    monkeypatch.setenv("ONEPASS_DEV_EYES", str(tmp_path / "mine.npz"))
+    assert evaluate.default_eyes() == tmp_path / "mine.npz"
+
+
+def test_synthetic_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """The small bundled weights are measured on a few rendered eyes: the gaze is found, not guessed."""
+    small = DEFAULT_MODEL.with_name("elg_60x36.onnx")
+    assert main([str(small), "--synthetic", "--count", "64", "--json"]) == 0
+    errors = json.loads(capsys.readouterr().out)
+    assert errors["eyes"] > 50
+    assert errors["gaze_median_deg"] < 12
+    assert errors["gain_yaw"] > 0.7
+    assert main([str(small), "--synthetic", "--count", "8"]) == 0
+    assert "| elg_60x36 |" in capsys.readouterr().out
+
+
+def test_a_perfect_network_has_no_synthetic_error() -> None:
+    """A predictor that knows the labels gets errors of zero and a gain of one."""
+    renderer = make_renderer(36, 60)
+    rendered = []
+
+    def remembering(batch: int, generator: Any, difficulty: Any = None) -> EyeBatch:
+        difficulty = Difficulty() if difficulty is None else difficulty
+        rendered.append(renderer(batch, generator, difficulty))
+        return rendered[-1]
+
+    errors = measure_synthetic(
+        lambda _: (rendered[-1].landmarks.numpy(), rendered[-1].radius.numpy()), remembering, eyes=16, batch=8
+    )
+    assert errors.gaze_median_deg < 0.1
+    assert errors.iris_px == 0
+    assert errors.gain_yaw == pytest.approx(1, abs=1e-3)
+
+
+def test_gaze_from_landmarks_and_angles() -> None:
+    """A front point to the right and above the centre looks right and up; angles between gazes are in degrees."""
+    landmarks = np.zeros((1, 18, 2), np.float32)
+    landmarks[0, 16] = [5.0, -5.0]
+    gaze = gaze_from_landmarks(landmarks, np.array([10.0], np.float32))
+    assert gaze[0, 0] == pytest.approx(np.arcsin(0.5), abs=1e-5)
+    assert gaze[0, 1] > 0
+    level = np.zeros((1, 2), np.float32)
+    assert angle_between_deg(level, np.array([[0.0, np.pi / 6]], np.float32))[0] == pytest.approx(30, abs=1e-3)
+
+
+def test_a_model_without_radius_cannot_give_gaze(tmp_path: Path) -> None:
+    """Asking a model without a radius for the gaze says what is missing."""
+    torch_model = Elg(NetworkConfig(height=36, width=60, widths=(8, 8), pools=(2,), modules=1)).eval()
+    predictor = predictor_from_network(torch_model)
+    landmarks, radius = predictor(np.zeros((2, 1, 36, 60), np.float32))
+    assert (landmarks.shape, radius.shape) == ((2, 18, 2), (2,))
+    model = Model(DEFAULT_MODEL)
+    model._radius = None
+    with pytest.raises(ValueError, match="radius"):
+        _ = model.predict
+
+
+@pytest.mark.skipif(
+    not os.environ.get("ONEPASS_DEV_EYES") and not evaluate._DEFAULT_EYES.is_file(),
+    reason="the labelled eyes are not here",
+)
+def test_bundled_weights_on_real_eyes() -> None:
+    """The bundled weights keep their errors on real eyes."""
+    model = Model(DEFAULT_MODEL)
+    row = measure_eyes(model.find_landmarks, model.size, read_eyes(evaluate.default_eyes()))
+    assert row["ref_iris"] < 2.0
+    assert row["all_iris"] < 3.2

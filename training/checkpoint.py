@@ -1,0 +1,70 @@
+"""Checkpoints: weights with the facts of the training that made them, loadable without running code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.network import Elg, NetworkConfig
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A trained network.
+
+    Attributes:
+        config: size of the network.
+        state: parameters and buffers, float32 on the CPU.
+        training: plain facts: images, seed, seconds, device, versions.
+        validation: errors on held-out rendered eyes.
+    """
+
+    config: NetworkConfig
+    state: dict[str, Tensor]
+    training: dict[str, Any]
+    validation: dict[str, Any]
+
+    def network(self) -> Elg:
+        """The network with these weights, in evaluation mode on the CPU."""
+        network = Elg(self.config)
+        network.load_state_dict(self.state)
+        return network.eval()
+
+    def save(self, path: Path) -> None:
+        """Write to a temporary name beside ``path``, then rename."""
+        content = {
+            "format": FORMAT,
+            "config": dataclasses.asdict(self.config),
+            "state": {name: tensor.detach().cpu() for name, tensor in self.state.items()},
+            "training": self.training,
+            "validation": self.validation,
+        }
+        temporary = path.with_suffix(path.suffix + ".part")
+        torch.save(content, temporary)
+        temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: the file has another format.
+    """
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content.get("format") != FORMAT:
+        raise ValueError(f"{path}: checkpoint format {content.get('format')!r}, expected {FORMAT}")
+    return Checkpoint(NetworkConfig(**content["config"]), content["state"], content["training"], content["validation"])
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON to a temporary name beside ``path``, then rename."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,230 @@
+"""Write a trained network as ONNX: ``python -m training.export CHECKPOINT -o model.onnx``.
+
+The graph has one input, ``eye``, and the outputs ``heatmaps``, ``landmarks`` and ``radius``, all with the batch
+dimension ``N``. Batch normalisation is folded into the convolutions, and the result is compared with PyTorch before the
+file is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from training.checkpoint import Checkpoint, load_checkpoint
+from training.network import Elg, fold_normalisation
+from training.renderer import Difficulty, render
+
+OPSET = 17
+INPUT_NAME = "eye"
+OUTPUT_NAMES = ("heatmaps", "landmarks", "radius")
+LANDMARK_TOLERANCE_PX = 0.05
+SIZE_LIMIT_BYTES = 3_000_000
+_PARITY_EYES = 8
+
+
+class ExportError(RuntimeError):
+    """The exported graph is not what was trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """What was written and how far it is from PyTorch.
+
+    Attributes:
+        path: the file.
+        size_bytes: its size.
+        parameters: trained numbers in it.
+        landmark_difference_px: largest difference to PyTorch over rendered eyes.
+        radius_difference_px: likewise.
+        nodes: operations in the graph.
+    """
+
+    path: Path
+    size_bytes: int
+    parameters: int
+    landmark_difference_px: float
+    radius_difference_px: float
+    nodes: int
+
+
+def export_checkpoint(checkpoint: Checkpoint, path: Path) -> ExportReport:
+    """Export, check and write a network.
+
+    Args:
+        checkpoint: the trained network.
+        path: the ONNX file; written under another name, then renamed.
+
+    Raises:
+        ExportError: the graph disagrees with PyTorch, or the file is too large.
+    """
+    network = checkpoint.network()
+    model = onnx_from_network(network)
+    for key, value in metadata_from_checkpoint(checkpoint).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    if len(content) > SIZE_LIMIT_BYTES:
+        raise ExportError(f"{path}: {len(content)} bytes, expected at most {SIZE_LIMIT_BYTES}; narrow the network")
+    landmark_px, radius_px = _differences(content, checkpoint.network())
+    if landmark_px > LANDMARK_TOLERANCE_PX:
+        raise ExportError(
+            f"{path}: landmarks {landmark_px:.3f} px from PyTorch, at most {LANDMARK_TOLERANCE_PX} allowed"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    parameters = sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
+    return ExportReport(path, len(content), parameters, landmark_px, radius_px, len(model.graph.node))
+
+
+def onnx_from_network(network: Elg) -> onnx.ModelProto:
+    """The network as a checked graph without normalisations and without identities; ``network`` is folded in place."""
+    config = network.config
+    example = torch.zeros(2, 1, config.height, config.width)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The exporter that traces is deprecated but gives the cleaner graph: no functions, no value copies.
+        warnings.simplefilter("ignore")
+        file = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            fold_normalisation(network),
+            (example,),
+            str(file),
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_axes={name: {0: "N"} for name in (INPUT_NAME, *OUTPUT_NAMES)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        model = onnx.load(str(file))
+    _drop_identities(model)
+    _state_shapes(model, network)
+    _name_nodes(model)
+    model.producer_name = "onepass training"
+    return model
+
+
+def _drop_identities(model: onnx.ModelProto) -> None:
+    """Connect what follows an Identity to what precedes it; the exporter leaves some for shared constants."""
+    renamed = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Identity"}
+    kept = [node for node in model.graph.node if node.op_type != "Identity"]
+    for node in kept:
+        for index, given in enumerate(node.input):
+            name = given
+            while name in renamed:
+                name = renamed[name]
+            node.input[index] = name
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def _state_shapes(model: onnx.ModelProto, network: Elg) -> None:
+    """Give every output its full shape; tracing loses the sizes behind a Reshape."""
+    config = network.config
+    stride_shape = (config.height // 2, config.width // 2)
+    sizes: dict[str, tuple[int, ...]] = {"heatmaps": (18, *stride_shape), "landmarks": (18, 2), "radius": (1,)}
+    for output in model.graph.output:
+        info = onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, ["N", *sizes[output.name]])
+        output.CopyFrom(info)
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Short names in the order of computation, such as ``Conv_12``, in place of the traced module paths."""
+    counts: dict[str, int] = {}
+    for node in model.graph.node:
+        counts[node.op_type] = counts.get(node.op_type, -1) + 1
+        node.name = f"{node.op_type}_{counts[node.op_type]}"
+
+
+def metadata_from_checkpoint(checkpoint: Checkpoint) -> dict[str, str]:
+    """Facts for ``metadata_props``: conventions, size, training, and how to make the file again."""
+    config, training = checkpoint.config, checkpoint.training
+    return {
+        "task": "eye-region landmarks (ELG, Park et al. 2018)",
+        "input": f"eye: float32 [N, 1, {config.height}, {config.width}], grey, histogram-equalised, x / 127.5 - 1, "
+        "levelled, nasal corner left, 1.5 eye-corner distances wide",
+        "landmarks": "input pixels, pixel centres at x.5; 0-7 eyelids (nasal corner, upper lid, temporal corner, "
+        "lower lid), 8-15 iris edge (nasal first, over the top), 16 eyeball centre + radius * gaze, 17 eyeball centre",
+        "radius": "eyeball radius, input pixels",
+        "licence": "Apache-2.0",
+        "trained_on": "rendered eyes only (training/renderer)",
+        "config": json.dumps(dataclasses.asdict(config)),
+        "training": json.dumps(training),
+        "held_out_rendered": json.dumps(checkpoint.validation),
+        "made_by": _commands(config.height, config.width, training),
+    }
+
+
+def _commands(height: int, width: int, training: dict[str, Any]) -> str:
+    """The commands that make such weights again."""
+    device = "cpu" if training.get("device") == "cpu" else "cuda --compile"
+    first = training.get("continued_from")
+    runs = [first, training] if first else [training]
+    lines = []
+    for number, run in enumerate(runs):
+        line = (
+            f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "
+            f"--device {device} --learning-rate {run['learning_rate']} --minutes {run['seconds'] / 60:.1f} "
+            f"--out runs/{number}"
+        )
+        lines.append(line + (f" --init runs/{number - 1}/checkpoint.pt" if number else ""))
+    lines.append(f"python -m training.export runs/{len(runs) - 1}/checkpoint.pt -o elg_{width}x{height}.onnx")
+    return "; ".join(lines)
+
+
+def _differences(content: bytes, network: Elg) -> tuple[float, float]:
+    """Largest differences of landmarks and radius between ONNX Runtime and PyTorch, pixels, over rendered eyes."""
+    config = network.config
+    batch = render(
+        _PARITY_EYES,
+        config.height,
+        config.width,
+        generator=torch.Generator().manual_seed(0),
+        difficulty=Difficulty(1, 1, 0),
+    )
+    eyes = (batch.image * (2 / 255) - 1)[:, None]
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    largest = np.zeros(2)
+    for count in (1, _PARITY_EYES):  # the batch dimension must be free
+        with torch.no_grad():
+            _, landmarks, radius = network(eyes[:count])
+        found = dict(
+            zip(OUTPUT_NAMES, session.run(list(OUTPUT_NAMES), {INPUT_NAME: eyes[:count].numpy()}), strict=True)
+        )
+        differences = [
+            np.abs(np.asarray(found["landmarks"]) - landmarks.numpy()).max(),
+            np.abs(np.asarray(found["radius"]) - radius.numpy()).max(),
+        ]
+        largest = np.maximum(largest, differences)
+    return float(largest[0]), float(largest[1])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.export", description="Write a trained network as ONNX.")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of training.train")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file")
+    given = parser.parse_args(arguments)
+    report = export_checkpoint(load_checkpoint(given.checkpoint), given.output)
+    print(
+        f"{report.path}: {report.size_bytes} bytes, {report.parameters} parameters, {report.nodes} nodes; "
+        f"largest difference to PyTorch {report.landmark_difference_px:.5f} px (landmarks), "
+        f"{report.radius_difference_px:.5f} px (radius)"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
