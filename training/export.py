@@ -168,16 +168,16 @@ def metadata_from_checkpoint(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _commands(height: int, width: int, training: dict[str, Any]) -> str:
-    """The commands that make such weights again."""
-    device = "cpu" if training.get("device") == "cpu" else "cuda --compile"
-    first = training.get("continued_from")
-    runs = [first, training] if first else [training]
+    """The commands of the run that made the weights, and of those it continued, first to last."""
+    runs = [training]
+    while "continued_from" in runs[0]:
+        runs.insert(0, runs[0]["continued_from"])
     lines = []
     for number, run in enumerate(runs):
         line = (
             f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "
-            f"--device {device} --learning-rate {run['learning_rate']} --minutes {run['seconds'] / 60:.1f} "
-            f"--out runs/{number}"
+            f"--device {'cpu' if run['device'] == 'cpu' else 'cuda --compile'} --jitter {run.get('jitter', 1.0)} "
+            f"--learning-rate {run['learning_rate']} --minutes {run['seconds'] / 60:.1f} --out runs/{number}"
         )
         lines.append(line + (f" --init runs/{number - 1}/checkpoint.pt" if number else ""))
     lines.append(f"python -m training.export runs/{len(runs) - 1}/checkpoint.pt -o elg_{width}x{height}.onnx")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,6 @@ FOUND = FoundFace(Box(177, 66, 95, 95), RIGHT[:2], LEFT[:2])
 @pytest.fixture(scope="module", params=sorted(PACKAGED_MODELS))
 def estimator(request: pytest.FixtureRequest) -> Iterator[GazeEstimator]:
     """An estimator with the packaged weights and the default finder."""
-    file = files("onepass.gaze") / "data" / PACKAGED_MODELS[request.param]
-    if not file.is_file():
-        pytest.skip(f"the weights {PACKAGED_MODELS[request.param]} are not in this checkout")
     with GazeEstimator.from_default(request.param) as opened:
         yield opened
 
