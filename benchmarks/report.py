@@ -18,14 +18,20 @@ _FOLDER = Path(__file__).parent / "results"
 
 
 def write_results(name: str, rows: Sequence[Row]) -> None:
-    """Print `rows` and write them to ``results/<name>.json``."""
+    """Print `rows` as a table, and write them to ``results/<name>.json`` and, for the documentation, ``.md``."""
     columns = list(rows[0])
-    print(f"\n## {name}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for row in rows:
-        print(f"| {' | '.join(str(row[column]) for column in columns)} |")
+    lines = [columns, ["---"] * len(columns), *([str(row[column]) for column in columns] for row in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    where = _where()
+    print(f"\n## {name}\n\n{table}")
+    _write(f"{name}.json", json.dumps({"where": where, "rows": rows}, indent=2))
+    _write(f"{name}.md", f"{table}\n\nMeasured {where.pop('date')}: {', '.join(f'{k} {v}' for k, v in where.items())}.")
+
+
+def _write(name: str, text: str) -> None:
     _FOLDER.mkdir(exist_ok=True)
-    with replacing(_FOLDER / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps({"where": _where(), "rows": rows}, indent=2) + "\n")
+    with replacing(_FOLDER / name) as temporary:
+        temporary.write_text(text + "\n")
 
 
 def _where() -> dict[str, Any]:
@@ -34,7 +40,7 @@ def _where() -> dict[str, Any]:
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "system": platform.platform(aliased=True, terse=True),
+        "system": platform.system(),
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
     }

@@ -176,6 +176,17 @@ def test_default_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _backend(str(path)).report()["threads"] == 7
 
 
+def test_only_threads_that_were_asked_for_spin(path: Path) -> None:
+    """Waiting threads take no core from others, unless the caller asked for threads."""
+
+    def spinning(**options: Any) -> str:
+        configured = _backend(str(path), **options)._session.get_session_options()
+        return str(configured.get_session_config_entry("session.intra_op.allow_spinning"))
+
+    assert spinning() == "0"
+    assert spinning(threads=2) == "1"
+
+
 def test_usable_cores() -> None:
     """The process may use at least the core it runs on."""
     from onepass.runtime._onnxruntime import _usable_cores

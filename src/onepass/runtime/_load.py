@@ -26,8 +26,8 @@ def load(
         providers: ONNX Runtime execution providers in order of preference, by ONNX Runtime's name
             (``"CUDAExecutionProvider"``) or in short (``"cuda"``), each alone or as ``(name, options)``. All must be
             there: none is left out silently.
-        threads: CPU threads for one call. By default one for models under 32 MB, where more cost time, and otherwise
-            as many as the process may use.
+        threads: CPU threads for one call; they spin while they wait for work, as ONNX Runtime has it. By default one
+            for models under 32 MB and otherwise as many as the process may use, which sleep while they wait.
         session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads`. It
             serves again when a call asks for some outputs only, and must not be changed meanwhile.
 

@@ -79,6 +79,7 @@ class OnnxRuntimeBackend:
         self._providers = _checked_providers(providers)
         self._own_options = session_options
         self._threads = _checked_threads(threads, session_options, source)
+        self._spinning = threads is not None
         self._session = self._prepare(source.model)
         self.signature = _signature(self._session, source)
         self._names = self.signature.output_names
@@ -121,7 +122,7 @@ class OnnxRuntimeBackend:
         del self._session
 
     def _prepare(self, model: Path | bytes | OnnxGraph) -> onnxruntime.InferenceSession:
-        options = _options(self._threads) if self._own_options is None else self._own_options
+        options = self._own_options or _options(self._threads, spinning=self._spinning)
         if isinstance(model, Path):
             return self._open(str(model), options)
         if isinstance(model, bytes):
@@ -222,12 +223,13 @@ def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None
     return threads
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def _options(threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
-    # A thread that spins while it waits takes the core from whoever else would use it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that spin while they wait are quicker, and take their cores from whoever else would use them: right for
+    # one who asks for threads, not for one who did not.
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     return options
 
 
