@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from onepass.artifacts import replacing
 from training.network import Elg, NetworkConfig
 
 FORMAT = 1
@@ -46,9 +47,8 @@ class Checkpoint:
             "training": self.training,
             "validation": self.validation,
         }
-        temporary = path.with_suffix(path.suffix + ".part")
-        torch.save(content, temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -65,6 +65,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON to a temporary name beside ``path``, then rename."""
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

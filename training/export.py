@@ -22,6 +22,7 @@ import onnx
 import onnxruntime as ort
 import torch
 
+from onepass.artifacts import replacing
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.network import Elg, fold_normalisation
 from training.renderer import Difficulty, render
@@ -83,9 +84,8 @@ def export_checkpoint(checkpoint: Checkpoint, path: Path) -> ExportReport:
             f"{path}: landmarks {landmark_px:.3f} px from PyTorch, at most {LANDMARK_TOLERANCE_PX} allowed"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     parameters = sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
     return ExportReport(path, len(content), parameters, landmark_px, radius_px, len(model.graph.node))
 
