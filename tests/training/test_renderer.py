@@ -140,9 +140,18 @@ def test_degradation_changes_pictures_and_not_labels() -> None:
 @settings(max_examples=40)
 @given(picture=hnp.arrays(np.uint8, (9, 14)))
 def test_equalisation_is_opencvs(picture: NDArray[np.uint8]) -> None:
-    """Equalisation agrees with OpenCV on any picture, also those of one level."""
+    """Equalisation agrees with OpenCV on any picture, also those of one level.
+
+    A level that comes out exactly between two whole numbers may go either way: the last bit of a product decides.
+    """
     found = equalise(torch.from_numpy(picture)[None])[0].numpy()
-    assert np.array_equal(found, cv2.equalizeHist(picture))
+    expected = cv2.equalizeHist(picture).astype(np.float32)
+    counts = np.bincount(picture.ravel(), minlength=256)
+    first = counts[picture.min()]
+    exact = (counts.cumsum()[picture] - first) * 255 / max(picture.size - first, 1)
+    halfway = np.abs(exact % 1 - 0.5) < 1e-4
+    assert np.array_equal(found[~halfway], expected[~halfway])
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_equalisation_of_rendered_pictures() -> None:

@@ -175,7 +175,7 @@ def _cosine_transform(device: torch.device) -> Tensor:
 
 
 def equalise(picture: Tensor) -> Tensor:
-    """Histogram equalisation, equal to ``cv2.equalizeHist`` for every picture of a batch.
+    """Histogram equalisation, that of ``cv2.equalizeHist``, for every picture of a batch.
 
     Args:
         picture: whole numbers 0..255 in any dtype, ``[N, h, w]``.
