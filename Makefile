@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-training check docs bench clean
+.PHONY: help demo test check check-training docs bench clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astronaut-gaze.png
 	$(BIN)/onepass demo
@@ -16,10 +16,7 @@ demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astron
 test: $(VENV)/.installed-test  ## Run the tests (without those of training)
 	$(BIN)/python -m pytest --ignore tests/training
 
-test-training: $(VENV)/.installed-test $(VENV)/.installed-training  ## Run the tests of training, which need PyTorch
-	$(BIN)/python -m pytest tests/training
-
-check: $(VENV)/.installed-check  ## Lint, types, import layers, examples in the docs, coverage
+check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -27,6 +24,10 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, examples in the 
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
 	$(BIN)/python -m coverage report --fail-under 95
+
+check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch
+	$(BIN)/mypy training $(wildcard tests/training/*.py)
+	$(BIN)/python -m pytest tests/training
 
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
