@@ -304,6 +304,18 @@ def test_the_file_may_change_or_go(path: Path, monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(prepared(x, outputs=["ant"]).ant, expected.ant)
 
 
+def test_the_weights_may_change(tmp_path: Path) -> None:
+    """Weights beside the model belong to it: where they have changed, a part of it is not prepared."""
+    graph = model("(float[N] x) => (float[N] y, float[N] z) <float[1] w = {2.0}> { y = Mul (x, w) \n z = Neg (x) }")
+    weight = onnx.numpy_helper.from_array(np.array([2], np.float32), "w")
+    graph.proto.graph.initializer[0].CopyFrom(weight)
+    onnx.save_model(graph.proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
+    with load(tmp_path / "m.onnx") as session:
+        (tmp_path / "w.data").write_bytes(np.array([3, 3], np.float32).tobytes())
+        with pytest.raises(ModelFormatError, match="has changed since it was loaded"):
+            session(np.ones(1, np.float32), outputs=["y"])
+
+
 def test_few_parts_are_kept() -> None:
     """However many subsets are asked for, only the last few stay prepared, and all are right."""
     animal = BY_NAME["32 outputs"]

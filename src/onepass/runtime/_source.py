@@ -43,7 +43,8 @@ class ModelSource:
             # Absolute, since the working directory may be another when the file is read again.
             self.name, self.model = os.fspath(model), Path(model).absolute()
             self.format = _runnable(self.name, format_of(model))
-            self._stamp = _stamp(self.model)
+            self._files = _files_of(self.model, self.format)
+            self._stamps = [_stamp(file) for file in self._files]
         else:
             raise InputError(
                 f"a model is a path, the bytes of a file, or an OnnxGraph; got {type(model).__name__}. "
@@ -54,13 +55,13 @@ class ModelSource:
         """Return the model as a graph; a file is read again.
 
         Raises:
-            ModelFormatError: The file has changed since it was opened, or is gone.
+            ModelFormatError: The file, or one with its weights, has changed since it was opened, or is gone.
         """
         if isinstance(self.model, OnnxGraph):
             return self.model
         if isinstance(self.model, bytes):
             return OnnxGraph.from_bytes(self.model, name=self.name)
-        if not self.model.exists() or _stamp(self.model) != self._stamp:
+        if [_stamp(file) for file in self._files] != self._stamps:
             raise ModelFormatError(
                 f"{self.name} has changed since it was loaded, so a part of it cannot be prepared; load it again"
             )
@@ -69,15 +70,24 @@ class ModelSource:
     def is_large(self) -> bool:
         """Whether the model, external weights included, is of `LARGE_BYTES` or more."""
         if isinstance(self.model, OnnxGraph):
-            size = self.model.size_bytes
-        else:
-            size = self.model.stat().st_size if isinstance(self.model, Path) else len(self.model)
-            if size < LARGE_BYTES and self.format is Format.ONNX:
-                size = self.graph().size_bytes
-        return size >= LARGE_BYTES
+            return self.model.size_bytes >= LARGE_BYTES
+        if isinstance(self.model, bytes):
+            return len(self.model) >= LARGE_BYTES
+        return sum(file.stat().st_size for file in self._files) >= LARGE_BYTES
+
+
+def _files_of(path: Path, kind: Format) -> list[Path]:
+    """Return the model's file and those with its weights; a file that is large by itself is not read for them."""
+    if kind is not Format.ONNX or path.stat().st_size >= LARGE_BYTES:
+        return [path]
+    graph = OnnxGraph.load(path)
+    return [path] if graph.folder is None else [path, *(graph.folder / name for name in graph.weight_files)]
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what tells one state of a file from another; nothing where it is gone."""
+    if not path.exists():
+        return ()
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
 
