@@ -18,4 +18,4 @@ autodoc_typehints = "signature"
 autodoc_type_aliases = {"Array": "numpy.ndarray"}
 napoleon_use_rtype = False
 default_role = "code"
-nitpicky = False
+smartquotes = False  # two hyphens are an option, not a dash
