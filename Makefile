@@ -32,7 +32,7 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory; prints tables
+bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove the virtual environment and everything built

@@ -16,6 +16,7 @@ def main() -> None:
     for name in chosen:
         if name not in NAMES:
             parser.error(f"no measurement {name!r}; there are {', '.join(NAMES)}")
+    for name in chosen:
         rows = import_module(f"benchmarks.{name}").measure()
         write_results(name, rows)
 

@@ -29,7 +29,7 @@ def peak():
 def measure() -> list[Row]:
     """Return one row for each way of loading a model: from one file, and with its weights beside it."""
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         model = _model()
         single, external = Path(scratch, "single.onnx"), Path(scratch, "external.onnx")
         onnx.save_model(model, single)

@@ -45,19 +45,28 @@ class Model:
 
     Args:
         path: the file; its first input is ``[N, 1, H, W]`` or ``[N, H, W, 1]``, and one output's name holds "landmark".
+
+    Raises:
+        ValueError: it is no such model.
     """
 
     def __init__(self, path: Path) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = 4
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+            raise ValueError(f"{path} is no model that ONNX Runtime reads: {error}") from error
         self._inputs = self._session.get_inputs()
         shape = self._inputs[0].shape
         self._channels_first = shape[1] == 1
         height, width = shape[2:] if self._channels_first else shape[1:3]
         self.size = int(height), int(width)
         names = [output.name for output in self._session.get_outputs()]
-        self._landmarks = next(name for name in names if "landmark" in name.lower())
+        self._landmarks = next((name for name in names if "landmark" in name.lower()), "")
+        if not self._landmarks:
+            raise ValueError(f"{path} has no output with 'landmark' in its name, only {', '.join(names)}")
         self._radius = next((name for name in names if "radius" in name.lower()), None)
 
     def _run(self, names: list[str], eyes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -132,10 +141,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not path.is_file():
             print(f"training.evaluate: no file {path}; give it as an argument or set {EYES_VARIABLE}", file=sys.stderr)
             return EXIT_NO_FILE
-    model = Model(given.model)
-    if given.synthetic:
-        print(_synthetic_report(model, given.model.stem, as_json=given.json, eyes=given.count))
-        return 0
+    if given.count < 1:
+        parser.error(f"--count takes a number above 0, got {given.count}")
+    try:
+        model = Model(given.model)
+        if given.synthetic:
+            print(_synthetic_report(model, given.model.stem, as_json=given.json, eyes=given.count))
+            return 0
+    except ValueError as error:
+        print(f"training.evaluate: {error}", file=sys.stderr)
+        return EXIT_NO_FILE
     row = measure_eyes(
         model.find_landmarks,
         model.size,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.losses import network_input
 from training.renderer import Difficulty, EyeBatch, Renderer
 
 HELD_OUT_SEED = 1_000_003
@@ -73,7 +74,7 @@ def measure_synthetic(
     Args:
         predict: the network.
         renderer: renders the network's input size.
-        eyes: how many to render.
+        eyes: how many to render, in whole batches: what is left over is not.
         batch: how many at a time; part of what the seed stands for.
         device: where to render.
     """
@@ -81,7 +82,7 @@ def measure_synthetic(
     landmarks, radius, truth = [], [], []
     for _ in range(max(1, eyes // batch)):
         rendered = renderer(batch, generator, Difficulty())
-        found_landmarks, found_radius = predict((rendered.image * (2 / 255) - 1)[:, None].cpu().numpy())
+        found_landmarks, found_radius = predict(network_input(rendered.image).cpu().numpy())
         landmarks.append(found_landmarks)
         radius.append(found_radius)
         truth.append(rendered)

@@ -44,7 +44,7 @@ class TrainOptions:
         seed: of weights and pictures.
         device: ``cpu`` or ``cuda``.
         compiled: use ``torch.compile`` for the renderer, where it helps most by far.
-        init: checkpoint to continue from, at full difficulty.
+        init: checkpoint to continue from, at full difficulty; its network takes the place of ``network``.
         learning_rate: peak of the schedule.
         averaging: decay of the running average of the weights, which is what is kept.
         jitter: share of the crop's error to end with: less fits well-placed crops better, and poor ones worse.
@@ -71,6 +71,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.seed == HELD_OUT_SEED:
             raise ValueError(f"seed {self.seed} is kept for measuring; take another")
+        if self.minutes <= 0 or (self.steps is not None and self.steps < 1):
+            raise ValueError(f"a run needs minutes above 0 or at least one step, got {self.minutes} and {self.steps}")
 
 
 class WeightAverage:
@@ -107,6 +109,8 @@ class Trainer:
         self.options = options
         torch.manual_seed(options.seed)
         self.device = torch.device(options.device)
+        # Read once: the run may write its own checkpoint over it.
+        self.continued = None if options.init is None else load_checkpoint(options.init)
         self.network = self._make_network().to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.schedule = Schedule(options.learning_rate, refining=options.init is not None, jitter=options.jitter)
@@ -119,9 +123,16 @@ class Trainer:
         self.renderer: Renderer = make_renderer(options.height, options.width, compiled=options.compiled)
 
     def _make_network(self) -> Elg:
-        if self.options.init is not None:
-            return load_checkpoint(self.options.init).network()
-        return Elg(self.options.network or NetworkConfig.for_size(self.options.height, self.options.width))
+        options = self.options
+        if self.continued is None:
+            return Elg(options.network or NetworkConfig.for_size(options.height, options.width))
+        config = self.continued.config
+        if (config.height, config.width) != (options.height, options.width):
+            raise ValueError(
+                f"{options.init} is a network for {config.height}x{config.width} pixels, not for "
+                f"{options.height}x{options.width}"
+            )
+        return self.continued.network()
 
     def step(self, progress: float) -> LossParts:
         """Render a batch and take one step; ``progress`` from 0 to 1 sets difficulty and learning rate."""
@@ -162,7 +173,12 @@ def predictor_from_network(network: Elg) -> Predictor:
 
 
 def train(options: TrainOptions) -> Checkpoint:
-    """Train, write ``checkpoint.pt`` and ``log.json`` into ``options.out``, and return the checkpoint."""
+    """Train, write ``checkpoint.pt`` and ``log.json`` into ``options.out``, and return the checkpoint.
+
+    Raises:
+        RuntimeError: the loss diverged.
+        ValueError: the checkpoint to continue from is for another size.
+    """
     options.out.mkdir(parents=True, exist_ok=True)
     if options.device == "cuda":
         torch.set_float32_matmul_precision("high")
@@ -218,8 +234,8 @@ def _checkpoint(trainer: Trainer, entry: dict[str, Any], errors: dict[str, Any])
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
-    if options.init is not None:
-        facts["continued_from"] = load_checkpoint(options.init).training
+    if trainer.continued is not None:
+        facts["continued_from"] = trainer.continued.training
     return Checkpoint(trainer.network.config, trainer.average.state(), facts, errors)
 
 
@@ -246,23 +262,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak (0.0015)")
     parser.add_argument("--jitter", type=float, default=1.0, help="share of the crop's error to end with, 0..1 (1)")
     given = parser.parse_args(arguments)
-    height, width = given.size
-    train(
-        TrainOptions(
-            height=height,
-            width=width,
-            out=given.out,
-            minutes=given.minutes,
-            steps=given.steps,
-            batch=given.batch,
-            seed=given.seed,
-            device=given.device,
-            compiled=given.compile,
-            init=given.init,
-            learning_rate=given.learning_rate,
-            jitter=given.jitter,
+    try:
+        height, width = given.size
+        train(
+            TrainOptions(
+                height=height,
+                width=width,
+                out=given.out,
+                minutes=given.minutes,
+                steps=given.steps,
+                batch=given.batch,
+                seed=given.seed,
+                device=given.device,
+                compiled=given.compile,
+                init=given.init,
+                learning_rate=given.learning_rate,
+                jitter=given.jitter,
+            )
         )
-    )
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"training.train: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

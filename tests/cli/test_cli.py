@@ -254,6 +254,10 @@ def test_run_pictures(shell: Shell, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "red.png"), red)
     shell("run", tmp_path / "m.onnx", "-i", tmp_path / "red.png", "-i", tmp_path / "red.png", "--range", -1, 1,
           "-o", tmp_path / "out.npz")  # fmt: skip
+    one = model("(float[H, W] picture) => (float[H, W] same) { same = Identity (picture) }")
+    one.save(tmp_path / "one.onnx")
+    text = shell.fails("run", tmp_path / "one.onnx", "-i", tmp_path / "red.png", "-i", tmp_path / "red.png")
+    assert "takes one picture, without a batch dimension; got 2" in text
     with np.load(tmp_path / "out.npz") as saved:
         assert saved["same"].shape == (2, 3, 4, 6)
         np.testing.assert_array_equal(saved["same"][:, :, 0, 0], [[1, -1, -1]] * 2)
@@ -272,6 +276,8 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         (["-i", tmp_path / "x64.npy"], "got float64 [1, 4], expected float32 [N, 4]"),
         (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'; it has y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),
+        (["-i", tmp_path / "x64.npy", "-i", tmp_path / "x64.npy"], "input 'x' is given twice"),
+        (["-i", "x="], "names no file"),
         (["-i", f"q={tmp_path / 'y.npz'}"], "no input 'q'. Its inputs are: x"),
         (["--random", "--size", "M=3"], "no dynamic dimension 'M'. Its dynamic dimensions are: N"),
         (["--random", "--output", "ants"], "Did you mean 'ant'?"),
@@ -346,4 +352,6 @@ def test_demo_without_a_face(shell: Shell, tmp_path: Path, three: Path) -> None:
     write_picture(tmp_path / "grey.png", np.full((64, 64, 3), 128, np.uint8))
     assert "no face found in" in shell.fails("demo", "--picture", tmp_path / "grey.png", "-o", tmp_path / "o.png")
     assert "three.onnx" in shell.fails("demo", "--picture", three)
+    assert "expected one of .jpg" in shell.fails("demo", "-o", tmp_path / "new" / "o.xyz")
+    assert not (tmp_path / "new").exists()
     assert "this is no ELG eye network" in shell.fails("demo", "--model", three)

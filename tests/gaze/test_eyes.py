@@ -9,7 +9,8 @@ import pytest
 
 from onepass import InputError
 from onepass.gaze import EyeCrops, geometry
-from onepass.gaze.eyes import check_picture, cut_eyes, grey_from_picture
+from onepass.gaze.eyes import cut_eyes, grey_from_picture
+from onepass.media import check_picture
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 

@@ -48,6 +48,20 @@ def test_values_and_order_of_channels() -> None:
     np.testing.assert_array_equal(grey, np.full((2, 2), 76))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_pictures(channels: int) -> None:
+    """A grey picture is one, for one channel or for three."""
+    grey = _picture()[..., 0]
+    array = tensor_from_picture(grey, TensorSpec("x", np.dtype(np.uint8), (channels, 6, 8)))
+    np.testing.assert_array_equal(array, np.stack([grey] * channels))
+
+
+def test_arrays_that_are_no_picture() -> None:
+    """What is no picture is refused as such."""
+    with pytest.raises(InputError, match="a picture must be a uint8 array"):
+        tensor_from_picture(np.zeros((2, 2, 4), np.uint8), TensorSpec("x", F32, (3, 2, 2)))
+
+
 @pytest.mark.parametrize(
     "spec",
     [

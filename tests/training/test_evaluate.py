@@ -206,3 +206,10 @@ def test_bundled_weights_on_real_eyes() -> None:
     row = measure_eyes(model.find_landmarks, model.size, read_eyes(evaluate.default_eyes()))
     assert row["ref_iris"] < 2.0
     assert row["all_iris"] < 3.2
+
+
+def test_wrong_models_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is no model ends in one message and status 2."""
+    (tmp_path / "m.onnx").write_text("no model")
+    assert main([str(tmp_path / "m.onnx"), "--synthetic"]) == 2
+    assert "is no model that ONNX Runtime reads" in capsys.readouterr().err

@@ -79,10 +79,14 @@ def test_a_large_file_is_refused(checkpoint: Checkpoint, tmp_path: Path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_disagreement_is_refused(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A graph that computes something else is not written."""
-    monkeypatch.setattr(export, "_differences", lambda *_: (1.0, 0.0))
-    with pytest.raises(ExportError, match=r"landmarks 1\.000 px from PyTorch"):
+@pytest.mark.parametrize("output", ["heatmaps", "landmarks", "radius"])
+def test_disagreement_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    """A graph that computes something else in any of its outputs is not written."""
+    differences = {"heatmaps": 0.0, "landmarks": 0.0, "radius": 0.0, output: 1.0}
+    monkeypatch.setattr(export, "_differences", lambda *_: differences)
+    with pytest.raises(ExportError, match=rf"{output} are 1\.0000 from PyTorch's"):
         export_checkpoint(checkpoint, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

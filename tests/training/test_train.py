@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -135,3 +135,40 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "log.json", [1, 2])
     assert json.loads((tmp_path / "log.json").read_text(encoding="utf-8")) == [1, 2]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"minutes": 0.0}, {"steps": 0}])
+def test_a_run_without_length_is_refused(wrong: dict[str, Any], tmp_path: Path) -> None:
+    """A run of no minutes or no steps is a mistake."""
+    with pytest.raises(ValueError, match="minutes above 0 or at least one step"):
+        TrainOptions(height=36, width=60, out=tmp_path, **wrong)
+
+
+def test_continuing_at_another_size_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """A checkpoint goes on at the size it was made for."""
+    checkpoint.save(tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="a network for 36x60 pixels, not for 72x120"):
+        train(TrainOptions(height=72, width=120, out=tmp_path, steps=1, init=tmp_path / "checkpoint.pt"))
+
+
+def test_a_run_may_write_over_what_it_continues(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    """Continued in its own folder, a run remembers one predecessor, not itself."""
+    checkpoint.save(tmp_path / "checkpoint.pt")
+    options = TrainOptions(
+        height=36, width=60, out=tmp_path, steps=2, batch=4, held_out=8, init=tmp_path / "checkpoint.pt"
+    )
+    first = train(options).training["continued_from"]
+    assert first["steps"] == checkpoint.training["steps"]
+    assert "continued_from" not in first
+
+
+def test_errors_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be trained ends in one message and status 2."""
+    from training.train import main
+
+    missing = str(tmp_path / "none.pt")
+    assert main(["--size", "36x60", "--steps", "1", "--out", str(tmp_path), "--init", missing]) == 2
+    assert main(["--size", "10x10", "--steps", "1", "--out", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err
+    assert "none.pt" in errors
+    assert "must be multiples of" in errors

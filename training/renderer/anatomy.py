@@ -1,7 +1,7 @@
 """Eyeball, gaze, head pose and lid curves, in millimetres.
 
-Sizes follow adult averages: eyeball radius 12 mm, iris radius 5.9 mm, palpebral fissure 28 mm long, upper lid margin
-3.4 mm above and lower lid margin 5.7 mm below the centre of the pupil: it rests at the edge of the iris.
+Sizes follow adult averages: eyeball radius 12 mm, iris radius 5.9 mm, palpebral fissure 27.8 mm long, upper lid margin
+3.3 mm above and lower lid margin 5.7 mm below the centre of the pupil: it rests at the edge of the iris.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def _nodes(size: int) -> int:
 
 
 def _picture_pixel_px(draws: Draws, width: int, degradation: Tensor) -> Tensor:
-    """Size of a picture pixel in crop pixels, ``[N]``, at least 1; a third stays at 1 even at full degradation."""
+    """Size of a picture pixel in crop pixels, ``[N]``, at least 1, which many keep even at full degradation."""
     sharp_corner_distance_px = width / CROP_WIDTH_IN_CORNER_DISTANCES
     low, high = math.log(17.0), math.log(110.0)
     corner_distance_px = torch.exp(draws.uniform(low, high))

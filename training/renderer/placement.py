@@ -117,7 +117,7 @@ def gaze_in_crop_rad(anatomy: Anatomy, crop: Crop) -> Tensor:
 
 
 def _along(curve_mm: Tensor, positions: tuple[float, ...]) -> Tensor:
-    """Points of a lid curve at fractions of its length, ``[N, K, 3]``."""
+    """Points of a lid curve at fractions of its width, ``[N, K, 3]``."""
     points = []
     for position in positions:
         index = min(int(position * (CURVE_POINTS - 1)), CURVE_POINTS - 2)

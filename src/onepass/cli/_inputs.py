@@ -31,22 +31,31 @@ def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tupl
         name, file = _split(word, specs)
         suffix = file.suffix.lower()
         if suffix == ".npz" and name is None:
-            feeds.update(_read_npz(file))
+            _add(feeds, _read_npz(file), file)
             continue
         name = _only_input(file, specs) if name is None else name
         if suffix in (".npy", ".npz"):
-            feeds[name] = _read_array(file, name)
+            _add(feeds, {name: _read_array(file, name)}, file)
         else:
             picture = read_picture(file)
             pictures[name].append(tensor_from_picture(picture, specs[name], value_range=value_range))
     for name, batch in pictures.items():
-        feeds[name] = batch[0] if len(batch) == 1 else _stack(batch, name)
+        _add(feeds, {name: batch[0] if len(batch) == 1 else _stack(batch, name)}, name)
     return feeds
+
+
+def _add(feeds: dict[str, Array], arrays: dict[str, Array], origin: object) -> None:
+    for name, array in arrays.items():
+        if name in feeds:
+            raise InputError(f"input {name!r} is given twice, the second time by {origin}")
+        feeds[name] = array
 
 
 def _split(word: str, specs: dict[str, TensorSpec]) -> tuple[str | None, Path]:
     """Tell ``NAME=FILE`` from a file whose own name has an equals sign."""
     name, equals, file = word.partition("=")
+    if not (file if equals else name):
+        raise InputError(f"--input {word!r} names no file; expected FILE or NAME=FILE")
     if not equals or (name not in specs and Path(word).exists()):
         return None, Path(word)
     if name not in specs:
@@ -82,10 +91,13 @@ def _explained(file: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise InputError(f"no file {file}") from None
     except (ValueError, EOFError, OSError, AttributeError, BadZipFile) as error:
-        raise InputError(f"{file} is no NumPy file of numbers: {error}") from error
+        # NumPy's own words advise to load it unsafely.
+        raise InputError(f"{file} is no NumPy file of numbers, or is damaged") from error
 
 
 def _stack(batch: list[Array], name: str) -> Array:
+    if batch[0].ndim != 4:
+        raise InputError(f"input {name!r} takes one picture, without a batch dimension; got {len(batch)}")
     shapes = {array.shape for array in batch}
     if len(shapes) > 1:
         raise InputError(f"the pictures for input {name!r} differ in size, and the model does not fix one")

@@ -12,9 +12,8 @@ from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.cli._tables import console, outputs_table
 from onepass.gaze import PACKAGED_MODELS, Analysis, Eye, Gaze, GazeEstimator, draw_analysis
-from onepass.gaze.eyes import Picture
 from onepass.gaze.geometry import FloatArray
-from onepass.media import read_picture, write_picture
+from onepass.media import PICTURE_SUFFIXES, Picture, read_picture, write_picture
 
 
 @click.command("demo")
@@ -33,20 +32,25 @@ from onepass.media import read_picture, write_picture
 def command(source: Path | None, model: str, save: Path | None) -> None:
     """Find faces, eyelids, irises and gaze in a picture, and draw them.
 
-    Runs the bundled ELG network on both eyes in one pass, prints every output of that pass and what it says about each
-    eye, and writes an annotated picture.
+    Runs the bundled ELG network on all eyes at once, twice: the second pass looks between the corners that the first
+    one found. Prints every output of that pass and what it says about each eye, and writes an annotated picture.
     """
     name = "astronaut" if source is None else source.stem
     save = Path("demo", f"{name}-gaze.png") if save is None else save
     if source is not None and save.resolve() == source.resolve():
         raise InputError(f"{save} is the picture itself; write the annotated one elsewhere with -o FILE")
+    if save.suffix.lower() not in PICTURE_SUFFIXES:
+        raise InputError(f"cannot write a picture to {save}: expected one of {', '.join(PICTURE_SUFFIXES)}")
     picture = _astronaut() if source is None else read_picture(source)
     with GazeEstimator.from_default(model) as estimator:
         estimator(picture)  # the first call also sets memory aside; what users wait for is the next
         analysis = estimator.analyse(picture)
         report = estimator.session.report()
     if analysis.outputs is None:
-        raise InputError(f"no face found in {source or name}; faces are found from the front, 40 pixels wide or more")
+        raise InputError(
+            f"no face found in {source or name}; faces are found from the front, where they are wide enough: "
+            f"{max(40, max(picture.shape) // 20)} pixels or more in this picture"
+        )
     save.parent.mkdir(parents=True, exist_ok=True)
     write_picture(save, draw_analysis(picture, analysis))
     out = console()

@@ -1,6 +1,6 @@
 """Eyelids, irises and gaze of the faces in a picture, with an ELG network; see `GazeEstimator`.
 
-Importing this loads NumPy and no more. OpenCV is imported by what needs it, and comes with ``onepass[gaze]``.
+OpenCV is imported by what needs it, not by this, and comes with ``onepass[gaze]``.
 """
 
 from onepass.gaze.draw import draw_faces

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze.eyes import Picture, check_picture
 from onepass.gaze.faces import Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Eye, Face
+from onepass.media import Picture, check_picture
 
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
@@ -156,7 +156,7 @@ def draw_faces(picture: Picture, faces: Iterable[Face]) -> Picture:
     """Draw eyelids, irises, gaze and face boxes; widths follow the size of each eye.
 
     Both arrows of a face show `Face.gaze`, the common direction of its eyes. An arrow is as long as the gaze is
-    turned away from the camera: someone who looks into the camera has no arrow, only the dot in the iris.
+    turned away from the camera's axis: someone who looks along it has no arrow, only the dot in the iris.
 
     Args:
         picture: uint8, RGB [H, W, 3] or grey [H, W]; it is not changed.

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
-from onepass.gaze.eyes import EyeCrops, Picture, check_picture, cut_eyes, grey_from_picture
+from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
 from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
+from onepass.media import Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from onepass.gaze import geometry
 from onepass.gaze.faces import Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Side
-
-Picture: TypeAlias = npt.NDArray[np.uint8]
-"""A picture: uint8 RGB [H, W, 3], or grey [H, W]."""
+from onepass.media import Picture
 
 _PURPOSE = "Cutting eyes out of pictures"
 
@@ -60,25 +58,6 @@ class EyeCrops:
             equalised[index] = cv2.equalizeHist(image)
         scaled: npt.NDArray[np.float32] = equalised / np.float32(127.5) - np.float32(1)
         return scaled[:, None]
-
-
-def check_picture(picture: object) -> Picture:
-    """Return the picture if it is one.
-
-    Raises:
-        InputError: It is not a uint8 array [H, W, 3] or [H, W], or it is empty.
-    """
-    expected = "a picture must be a uint8 array, RGB [H, W, 3] or grey [H, W]"
-    if not isinstance(picture, np.ndarray):
-        raise InputError(f"{expected}; got {type(picture).__name__}. Read a file with onepass.media.read_picture")
-    came = f"{picture.dtype} {list(picture.shape)}"
-    if picture.dtype != np.uint8:
-        raise InputError(f"{expected}; got {came}. Scale the values to 0 to 255 and convert them to uint8")
-    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):
-        raise InputError(f"{expected}; got {came}")
-    if picture.size == 0:
-        raise InputError(f"{expected} with at least one pixel; got {came}")
-    return picture
 
 
 def grey_from_picture(picture: Picture) -> Grey:

@@ -23,7 +23,7 @@ CORNER_DISTANCE = 0.45
 """Corner distance of an eye, in distances between the two eye centres (about 28 mm of 63 mm in adults)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FoundFace:
     """What a face finder says of one face, in picture pixels (pixel centres at x.5).
 
@@ -49,6 +49,10 @@ class FoundFace:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    def __repr__(self) -> str:
+        eyes = [name for name in ("right", "left") if getattr(self, name) is not None]
+        return f"FoundFace({self.box!r}, eyes={eyes})"
+
     @classmethod
     def from_eye_centres(cls, box: Box, right: npt.ArrayLike, left: npt.ArrayLike) -> FoundFace:
         """Make a found face from a finder that knows eye centres only.
@@ -59,6 +63,9 @@ class FoundFace:
             box: The face.
             right: Centre of the subject's right eye, [2].
             left: Centre of the subject's left eye, [2].
+
+        Raises:
+            InputError: The centres are one point, or not finite.
         """
         centre_r, centre_l = np.asarray(right, np.float64), np.asarray(left, np.float64)
         half = (centre_l - centre_r) * (CORNER_DISTANCE / 2)
@@ -145,7 +152,11 @@ class CascadeFinder:
         self._lock = threading.Lock()
 
     def __call__(self, grey: Grey, /) -> list[FoundFace]:
-        """Return the faces in uint8 [H, W], the largest first."""
+        """Return the faces in uint8 [H, W], the largest first.
+
+        Raises:
+            InputError: It is no such array, or an empty one.
+        """
         if grey.dtype != np.uint8 or grey.ndim != 2 or grey.size == 0:
             raise InputError(f"a finder needs a grey picture, uint8 [H, W]; got {grey.dtype} {list(grey.shape)}")
         with self._lock:

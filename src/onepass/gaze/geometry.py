@@ -7,7 +7,8 @@ Points
     (1, 1) and its centre is (0.5, 0.5). A picture of W by H pixels therefore spans exactly [0, W] by [0, H].
 Directions
     Unit vectors in the camera's frame: x to the picture's right, y down, z from the eye towards the camera.
-    ``pitch > 0`` looks up, ``yaw > 0`` looks to the picture's right (the subject's left); both are 0 into the camera.
+    ``pitch > 0`` looks up, ``yaw > 0`` looks to the picture's right (the subject's left); both are 0 along the
+    camera's axis.
     GazeML (Park et al., ETRA 2018) has the same pitch and counts yaw the other way round.
 
 An affine transform is a [2, 3] matrix ``[A | t]`` that takes a point p to ``A p + t``.

@@ -13,9 +13,10 @@ from onepass._optional import optional
 from onepass.gaze import geometry
 from onepass.gaze.draw import EYELID_COLOUR, GAZE_COLOUR, IRIS_COLOUR, Canvas, draw_eye, draw_faces, line_width_px
 from onepass.gaze.estimator import Analysis
-from onepass.gaze.eyes import EyeCrops, Picture, check_picture
+from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Eye
+from onepass.media import Picture, check_picture
 
 _GROUND = (16, 20, 30)
 _TEXT = (222, 228, 238)

@@ -92,11 +92,14 @@ class Eye:
         eyelid: float64 [8, 2], the lid margin: nasal corner, three points over the upper lid, temporal corner (index
             4), three back along the lower lid.
         iris: float64 [8, 2], the iris edge, nasal point first, turning the same way; parts under a lid included.
-        iris_centre: float64 [2], where the line of sight leaves the eyeball.
+        iris_centre: float64 [2], where the optical axis leaves the eyeball: its centre plus its radius times the
+            gaze. The ring of the iris lies deeper, so ``iris.mean(axis=0)`` is another point for an eye that looks
+            aside.
         eyeball_centre: float64 [2].
         eyeball_radius_px: Radius of the eyeball.
         gaze: Direction of this eye's optical axis. A person's line of sight differs from it by a few degrees (the
-            eye's angle kappa, about 5 degrees outwards), which cancels in `Face.gaze`.
+            eye's angle kappa, about 5 degrees outwards), which cancels in `Face.gaze` where both eyes are seen about
+            equally well.
         confidence: 0 to 1, how sharply the network saw the visible points. Its scale is the network's own: open eyes in
             photographs get 0.55 to 0.75 from the default network and 0.45 to 0.6 from the small one; what is no eye
             mostly stays below 0.45.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from onepass._errors import InputError, MediaError
 from onepass._optional import optional
 from onepass.artifacts import replacing
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+"""A picture: uint8 RGB [H, W, 3], or grey [H, W]."""
 
 PICTURE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Endings that `write_picture` knows; `read_picture` goes by what is in the file."""
@@ -67,7 +71,7 @@ def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) 
         raise MediaError(
             f"cannot tell a picture format from the name {str(target)!r}; use one of {', '.join(PICTURE_SUFFIXES)}"
         )
-    _check(picture)
+    picture = check_picture(picture)
     cv2 = optional("cv2", extra="gaze", purpose="Writing pictures")
     bgr = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     try:
@@ -98,9 +102,20 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _check(picture: npt.NDArray[np.uint8]) -> None:
-    """Refuse what is no picture."""
-    shape = list(picture.shape)
-    fits = picture.ndim == 2 or (picture.ndim == 3 and shape[2] == 3)
-    if picture.dtype != np.uint8 or not fits or picture.size == 0:
-        raise InputError(f"a picture must be uint8, RGB [H, W, 3] or grey [H, W]; got {picture.dtype} {shape}")
+def check_picture(picture: object) -> Picture:
+    """Return the picture if it is one.
+
+    Raises:
+        InputError: It is not a uint8 array [H, W, 3] or [H, W], or it is empty.
+    """
+    expected = "a picture must be a uint8 array, RGB [H, W, 3] or grey [H, W]"
+    if not isinstance(picture, np.ndarray):
+        raise InputError(f"{expected}; got {type(picture).__name__}. Read a file with onepass.media.read_picture")
+    came = f"{picture.dtype} {list(picture.shape)}"
+    if picture.dtype != np.uint8:
+        raise InputError(f"{expected}; got {came}. Scale the values to 0 to 255 and convert them to uint8")
+    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):
+        raise InputError(f"{expected}; got {came}")
+    if picture.size == 0:
+        raise InputError(f"{expected} with at least one pixel; got {came}")
+    return picture

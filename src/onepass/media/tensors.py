@@ -8,6 +8,7 @@ import numpy as np
 
 from onepass._errors import InputError
 from onepass._optional import optional
+from onepass.media.pictures import check_picture
 from onepass.outputs import Array
 from onepass.tensors import Dim, TensorSpec
 
@@ -16,7 +17,7 @@ def tensor_from_picture(picture: Array, spec: TensorSpec, *, value_range: tuple[
     """Bring a picture into the size, layout and dtype that an input has.
 
     Args:
-        picture: uint8 [H, W, 3], RGB.
+        picture: uint8, RGB [H, W, 3] or grey [H, W].
         spec: The input: rank 4, 3 or 2, with 1 or 3 channels first or last (``[N, 3, H, W]``, ``[N, H, W, 1]``,
             ``[3, H, W]``, ``[H, W]`` …). Where it fixes height and width the picture is resized to them.
         value_range: What 0 and 255 become in a floating-point input. An input of uint8 gets the picture's own values.
@@ -25,8 +26,10 @@ def tensor_from_picture(picture: Array, spec: TensorSpec, *, value_range: tuple[
         A C-contiguous array; a leading batch dimension is 1.
 
     Raises:
-        InputError: The input does not look like a picture.
+        InputError: The input does not look like a picture, or the array is none.
+        MissingExtraError: OpenCV is not installed.
     """
+    picture = check_picture(picture)
     layout = _layout(spec)
     values = _resized(picture, layout)
     if spec.dtype != np.uint8:
@@ -78,6 +81,8 @@ def _resized(picture: Array, layout: _Layout) -> Array:
     if target != (width, height):
         interpolation = cv2.INTER_AREA if target[0] < width else cv2.INTER_LINEAR
         picture = cv2.resize(picture, target, interpolation=interpolation)
-    if layout.channels == 1:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    if picture.ndim == 3 and layout.channels == 1:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], layout.channels, axis=2)
     return picture
