@@ -25,7 +25,7 @@ import torch
 from onepass.artifacts import replacing
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.losses import network_input
-from training.network import Elg, fold_normalisation
+from training.network import LANDMARK_COUNT, STRIDE, Elg, fold_normalisation
 from training.renderer import Difficulty, render
 
 OPSET = 17
@@ -136,8 +136,11 @@ def _drop_identities(model: onnx.ModelProto) -> None:
 def _state_shapes(model: onnx.ModelProto, network: Elg) -> None:
     """Give every output its full shape; tracing loses the sizes behind a Reshape."""
     config = network.config
-    stride_shape = (config.height // 2, config.width // 2)
-    sizes: dict[str, tuple[int, ...]] = {"heatmaps": (18, *stride_shape), "landmarks": (18, 2), "radius": (1,)}
+    sizes: dict[str, tuple[int, ...]] = {
+        "heatmaps": (LANDMARK_COUNT, config.height // STRIDE, config.width // STRIDE),
+        "landmarks": (LANDMARK_COUNT, 2),
+        "radius": (1,),
+    }
     for output in model.graph.output:
         info = onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, ["N", *sizes[output.name]])
         output.CopyFrom(info)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 LANDMARK_COUNT = 18
-_STRIDE = 2
+STRIDE = 2
 _RADIUS_UNITS = 64
 
 
@@ -40,7 +40,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if len(self.pools) != len(self.widths) - 1:
             raise ValueError(f"{len(self.widths)} widths need {len(self.widths) - 1} pools, got {len(self.pools)}")
-        shrink = _STRIDE
+        shrink = STRIDE
         for pool in self.pools:
             shrink *= pool
         if self.height % shrink or self.width % shrink:
@@ -156,12 +156,12 @@ class Elg(nn.Module):
         super().__init__()
         self.config = config
         n, modules = config.widths[0], range(config.modules)
-        self.stem = nn.Sequential(ConvNorm(1, n, 7, stride=_STRIDE), Bottleneck(n, 2 * n), Bottleneck(2 * n, n))
+        self.stem = nn.Sequential(ConvNorm(1, n, 7, stride=STRIDE), Bottleneck(n, 2 * n), Bottleneck(2 * n, n))
         self.hourglasses = nn.ModuleList(Hourglass(config.widths, config.pools) for _ in modules)
         self.features = nn.ModuleList(nn.Sequential(Bottleneck(n, n), ConvNorm(n, n, 1)) for _ in modules)
         self.maps = nn.ModuleList(nn.Conv2d(n, LANDMARK_COUNT, 1) for _ in modules)
         self.returned = nn.ModuleList(nn.Conv2d(LANDMARK_COUNT, n, 1) for _ in modules[1:])
-        self.soft_argmax = SoftArgmax(config.height // _STRIDE, config.width // _STRIDE, _STRIDE, config.beta)
+        self.soft_argmax = SoftArgmax(config.height // STRIDE, config.width // STRIDE, STRIDE, config.beta)
         self.radius = RadiusHead(config.height, config.width)
 
     def heatmap_stack(self, eye: Tensor) -> list[Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from onepass.gaze.geometry import gaze_angles
 from training.losses import network_input
 from training.renderer import Difficulty, EyeBatch, Renderer
 
@@ -53,10 +54,7 @@ class SyntheticErrors:
 
 def gaze_from_landmarks(landmarks: Array, radius: Array) -> Array:
     """Pitch and yaw in radians, ``[N, 2]``, from landmarks ``[N, 18, 2]`` and radius ``[N]`` in pixels."""
-    direction = (landmarks[:, 16] - landmarks[:, 17]) / radius[:, None]
-    pitch = -np.arcsin(np.clip(direction[:, 1], -1, 1))
-    yaw = np.arcsin(np.clip(direction[:, 0] / np.maximum(np.cos(pitch), 1e-6), -1, 1))
-    return np.stack([pitch, yaw], -1).astype(np.float32)
+    return np.stack(gaze_angles(landmarks[:, 16], landmarks[:, 17], radius), -1).astype(np.float32)
 
 
 def angle_between_deg(first: Array, second: Array) -> Array:

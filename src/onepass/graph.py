@@ -21,7 +21,7 @@ from onepass._errors import InputError, ModelFormatError, OutputNameError, Unsup
 from onepass._optimize import optimized_bytes
 from onepass.artifacts import replacing
 from onepass.formats import Format, format_of
-from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, name_tuple, no_such_name
+from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, name_tuple, no_dense_tensor, no_such_name
 
 _PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
 
@@ -312,10 +312,7 @@ def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
         UnsupportedModelError: It is a string, a sequence, an optional or a sparse tensor.
     """
     if value.type.WhichOneof("value") != "tensor_type":
-        raise UnsupportedModelError(
-            f"tensor {value.name!r} is a {kind_of(value)}; onepass "
-            "moves dense tensors only. Take it out of the model: OnnxGraph.load(...).select([the other outputs])"
-        )
+        raise UnsupportedModelError(no_dense_tensor(value.name, kind_of(value)))
     tensor = value.type.tensor_type
     dtype = dtype_from_onnx(tensor.elem_type, tensor=value.name)
     if not tensor.HasField("shape"):
@@ -338,17 +335,10 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
     return dim.dim_param or None
 
 
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
         yield node
-        for inner in _subgraphs(node):
+        for inner in _weights.subgraphs(node):
             yield from _all_nodes(inner)
 
 
@@ -360,7 +350,7 @@ def _inner_names(graph: onnx.GraphProto) -> set[str]:
     """Every name that occurs in a graph inside a node of this one: read from outside, or defined there."""
     names: set[str] = set()
     for node in graph.node:
-        for inner in _subgraphs(node):
+        for inner in _weights.subgraphs(node):
             names |= _edge_names(inner) | _inner_names(inner) | {value.name for value in inner.output}
             names.update(name for each in inner.node for name in (*each.input, *each.output))
     return names
@@ -374,7 +364,7 @@ def _needed(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> tuple[li
         if needed.intersection(node.output):
             kept.append(node)
             needed.update(node.input)
-            for inner in _subgraphs(node):
+            for inner in _weights.subgraphs(node):
                 # A body reads tensors of the outer graph by name. Its own names are in this set too, and keep
                 # what the outer graph may have under the same name: more than is needed, never less.
                 needed.update(value.name for value in inner.output)

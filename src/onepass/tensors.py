@@ -111,6 +111,14 @@ class TensorSpec:
         """Whether every size is known."""
         return self.shape is not None and all(isinstance(dim, int) for dim in self.shape)
 
+    def allows(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of that shape fits: the rank, and every size that is fixed."""
+        if self.shape is None:
+            return True
+        return len(self.shape) == len(shape) and all(
+            not isinstance(dim, int) or dim == size for dim, size in zip(self.shape, shape, strict=True)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON values; `from_json` reads it back."""
         return {
@@ -200,6 +208,14 @@ class Signature:
             tuple(TensorSpec.from_json(spec) for spec in data["inputs"]),
             tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
         )
+
+
+def no_dense_tensor(name: str, kind: str) -> str:
+    """Say that a value at a model's edge is no dense tensor, and what to do about it."""
+    return (
+        f"tensor {name!r} is a {kind}; onepass moves dense tensors only. Take it out of the model: "
+        "OnnxGraph.load(...).select([the other outputs])"
+    )
 
 
 def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:

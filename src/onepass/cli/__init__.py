@@ -45,8 +45,11 @@ def _debug_option() -> click.Option:
     return click.Option(["--debug"], is_flag=True, expose_value=False, help="On an error, show the traceback too.")
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--debug", is_flag=True, expose_value=False, help="On an error, show the traceback too.")
+@click.command(
+    cls=_Commands,
+    params=[_debug_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="onepass", message="%(prog)s %(version)s")
 def cli() -> None:
     """Every output of a network, by name, from one pass."""

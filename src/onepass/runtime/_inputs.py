@@ -132,7 +132,7 @@ def _complaint(spec: TensorSpec, array: Array) -> str:
         return f"{came}. {_rank_hint(array, len(shape))}"
     for axis, dim in enumerate(shape):
         if isinstance(dim, int) and array.shape[axis] != dim:
-            layout = _layout_hint(array.shape, shape)
+            layout = _layout_hint(array.shape, spec)
             return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {dim}{layout}"
     return f"{came}. The batch is empty, so there is nothing to compute; leave the call out"
 
@@ -143,12 +143,10 @@ def _rank_hint(array: Array, rank: int) -> str:
     return f"The rank is {array.ndim} and must be {rank}"
 
 
-def _layout_hint(came: tuple[int, ...], expected: tuple[Any, ...]) -> str:
+def _layout_hint(came: tuple[int, ...], spec: TensorSpec) -> str:
     """Pictures that are channels-last where channels-first is expected, or the other way round, are the usual slip."""
-    swaps: tuple[tuple[tuple[int, ...], str], ...] = (((0, 3, 1, 2), "(0, 3, 1, 2)"), ((0, 2, 3, 1), "(0, 2, 3, 1)"))
     if len(came) == 4:
-        for axes, text in swaps:
-            moved = [came[axis] for axis in axes]
-            if all(not isinstance(dim, int) or dim == size for dim, size in zip(expected, moved, strict=True)):
-                return f"; the channels are in another place: array.transpose{text}"
+        for axes in ((0, 3, 1, 2), (0, 2, 3, 1)):
+            if spec.allows(tuple(came[axis] for axis in axes)):
+                return f"; the channels are in another place: array.transpose{axes}"
     return ""

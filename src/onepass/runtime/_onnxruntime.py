@@ -27,7 +27,7 @@ from onepass.formats import Format
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
 from onepass.runtime._source import LARGE_BYTES, ModelSource
-from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, onnx_from_dtype
+from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
 
 Provider: TypeAlias = str | tuple[str, dict[str, Any]]
 
@@ -255,10 +255,7 @@ def _signature(session: onnxruntime.InferenceSession, source: ModelSource) -> Si
 def _spec(node: onnxruntime.NodeArg, unknown_rank: frozenset[str]) -> TensorSpec:
     kind = str(node.type)
     if not kind.startswith("tensor("):
-        raise UnsupportedModelError(
-            f"tensor {node.name!r} is a {kind}; onepass moves dense tensors only. Take it out of the model: "
-            "OnnxGraph.load(...).select([the other outputs])"
-        )
+        raise UnsupportedModelError(no_dense_tensor(node.name, kind))
     dtype = dtype_from_onnx(kind.removeprefix("tensor(").removesuffix(")"), tensor=node.name)
     return TensorSpec(node.name, dtype, None if node.name in unknown_rank else tuple(node.shape))
 

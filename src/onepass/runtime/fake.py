@@ -102,11 +102,7 @@ def _checked(spec: TensorSpec, results: Mapping[str, Array]) -> Array:
     if spec.name not in results:
         raise BackendError(f"the function behind the fake backend returned no {spec.name!r}, only {list(results)}")
     array = np.asarray(results[spec.name])
-    fits = spec.shape is None or (
-        len(spec.shape) == array.ndim
-        and all(not isinstance(dim, int) or dim == size for dim, size in zip(spec.shape, array.shape, strict=True))
-    )
-    if array.dtype != spec.dtype or not fits:
+    if array.dtype != spec.dtype or not spec.allows(array.shape):
         raise BackendError(
             f"the function behind the fake backend returned {spec.name!r} as {array.dtype} "
             f"{shape_text(array.shape)}; the signature says {spec}"

@@ -217,11 +217,7 @@ def _check_target(spec: TensorSpec, target: Any) -> None:
     """Find before the run what would otherwise be found after it."""
     if not isinstance(target, np.ndarray):
         raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
-    sizes_differ = spec.shape is not None and (
-        len(spec.shape) != target.ndim
-        or any(isinstance(dim, int) and dim != size for dim, size in zip(spec.shape, target.shape, strict=True))
-    )
-    if target.dtype != spec.dtype or sizes_differ:
+    if target.dtype != spec.dtype or not spec.allows(target.shape):
         raise InputError(
             f"out={{{spec.name!r}: ...}}: got {target.dtype} {shape_text(target.shape)}, the output is {spec}"
         )
