@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from onepass._errors import (
     BackendError,
+    BuildError,
     DeviceError,
+    EngineDeviceError,
+    EngineError,
+    EngineMismatchError,
+    EngineVersionError,
     InputError,
     MediaError,
     MissingExtraError,
@@ -37,7 +42,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
+    "BuildError",
     "DeviceError",
+    "EngineDeviceError",
+    "EngineError",
+    "EngineMismatchError",
+    "EngineVersionError",
     "InputError",
     "MediaError",
     "MissingExtraError",
