@@ -19,7 +19,7 @@ NAMES = ("tensorrt", "tensorrt_rtx", "tensorrt_lean", "tensorrt_dispatch")
 """TensorRT's modules in the order in which they are tried: full, for RTX cards, and the two that run engines only."""
 
 PRECISIONS = ("fp16", "bf16", "int8", "fp8")
-"""Reduced precisions that a build can ask for; in TensorRT's own spelling, in capitals, builder flags where it has them."""
+"""Reduced precisions that a build can ask for; in capitals, these are the builder flags of TensorRT that has any."""
 
 _INSTALL = {
     "tensorrt": "pip install tensorrt",
@@ -47,7 +47,7 @@ class Flavor:
         return f"{self.name} {self.version}"
 
     def has(self, *names: str) -> bool:
-        """Whether the module has an attribute, or an attribute of that: ``has("IBuilderConfig", "progress_monitor")``."""
+        """Whether the module has an attribute, or one within another: ``has("IBuilderConfig", "progress_monitor")``."""
         thing = self.module
         for name in names:
             if not hasattr(thing, name):

@@ -104,8 +104,8 @@ class Plan:
             where = "the engine" if isinstance(self.engine, bytes) else str(self.engine)
             raise EngineMismatchError(
                 f"{where} is not the engine that its sidecar describes: the SHA-256 is "
-                f"{sha256(data).hexdigest()[:12]}…, recorded is {self.engine_sha256[:12]}…. It was damaged, or replaced "
-                "by another tool: build it again, or delete the sidecar to load it as it is"
+                f"{sha256(data).hexdigest()[:12]}…, recorded is {self.engine_sha256[:12]}…. It was damaged, or "
+                "replaced by another tool: build it again, or delete the sidecar to load it as it is"
             )
         return data
 
@@ -184,8 +184,8 @@ def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
             "again, or delete the file to load the engine as it is"
         ) from error
     raise EngineMismatchError(
-        f"{sidecar} is written in format {written!r}, and this onepass reads format {_FORMAT}; update onepass, or build "
-        "the engine again"
+        f"{sidecar} is written in format {written!r}, and this onepass reads format {_FORMAT}; update onepass, or "
+        "build the engine again"
     )
 
 
