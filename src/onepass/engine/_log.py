@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from onepass.engine.flavor import Flavor
 
 LOGGER_NAME = "onepass.tensorrt"
+# Without a handler of its own, Python would print a library's warnings.
+logging.getLogger(LOGGER_NAME).addHandler(logging.NullHandler())
 _KEPT_LINES = 4000
 _LEVELS = {
     "INTERNAL_ERROR": logging.CRITICAL,
