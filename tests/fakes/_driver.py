@@ -7,26 +7,29 @@ import operator
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from tests.fakes._memory import Allocation, Memory, Span
-from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream
+from tests.fakes._queue import Capture, Context, Op, Stream
 from tests.fakes.facts import cuda_facts
 
 _T = TypeVar("_T")
-_HANDLE_CLASSES = {
-    "cudaStream_t": "CUstream", "cudaEvent_t": "CUevent", "cudaGraph_t": "CUgraph", "cudaGraphExec_t": "CUgraphExec",
-    "cudaGraphNode_t": "CUgraphNode",
-}  # fmt: skip
+NO_DRIVER = (
+    '"cuda" is an NVIDIA driver library and can only be found via system search. '
+    "Ensure the NVIDIA display driver is installed."
+)
+"""What the real binding says (as a RuntimeError) where there is no driver."""
+_POINTERS = (
+    "CUstream", "CUevent", "CUgraph", "CUgraphExec", "CUgraphNode", "CUcontext", "CUdevice", "CUdeviceptr",
+)  # fmt: skip
 
 
 class Failure(Exception):  # noqa: N818 - a status that CUDA returns, not an error of the test
     """A function's status other than success.
 
     Attributes:
-        error: Name of the member of cudaError_t.
+        error: Name of the member of CUresult.
         fault: What the caller did wrong, for `FakeCuda.faults`; None where it is no fault of its.
     """
 
@@ -37,33 +40,31 @@ class Failure(Exception):  # noqa: N818 - a status that CUDA returns, not an err
 
 
 class Handle:
-    """An opaque handle as cuda-bindings has them: no int, but ``int()`` gives the pointer."""
+    """A handle or pointer as cuda-bindings has them: ``int()`` gives the number; equal to its like, to no int."""
 
     def __init__(self, init_value: Any = 0) -> None:
-        if isinstance(init_value, Handle) and not isinstance(init_value, type(self)):
-            raise TypeError(f"cannot make a {type(self).__name__} from a {type(init_value).__name__}")
-        self._pointer = int(init_value)
+        self._number = int(init_value)
 
     def __int__(self) -> int:
-        return self._pointer
+        return self._number
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Handle) and self._pointer == other._pointer
+        return isinstance(other, Handle) and self._number == other._number
 
     def __hash__(self) -> int:
-        return hash(self._pointer)
+        return hash(self._number)
 
     def __repr__(self) -> str:
-        return f"<{_HANDLE_CLASSES[type(self).__name__]} {self._pointer:#x}>"
+        return f"<{type(self).__name__} {self._number:#x}>"
 
 
-def function(*, results: int = 0, unsafe: bool = False, driverless: bool = False) -> Callable[[Any], Any]:
-    """Make a method a function of the module: counted, locked, and with CUDA's way of returning ``(error, ...)``.
+def function(*, results: int = 0, context: bool = True, unsafe: bool = False) -> Callable[[Any], Any]:
+    """Make a method a function of the module: counted, locked, and with CUDA's way of returning ``(status, ...)``.
 
     Args:
-        results: How many values come after the error; all of them are None on failure.
+        results: How many values come after the status; all of them are None on failure.
+        context: Whether it needs a context that is current on the calling thread.
         unsafe: Whether it may not be called while a stream is being captured (unless that capture is relaxed).
-        driverless: Whether it works without a driver.
     """
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,16 +72,17 @@ def function(*, results: int = 0, unsafe: bool = False, driverless: bool = False
 
         @functools.wraps(method)
         def call(self: Driver, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+            if self.driver_missing:
+                raise RuntimeError(NO_DRIVER)
             with self.lock:
                 self.calls[name] += 1
                 try:
-                    if not driverless:
-                        self.before(name, unsafe=unsafe)
+                    self.before(name, context=context, unsafe=unsafe)
                     value = method(self, *args, **kwargs)
                 except Failure as failure:
                     return (self.failed(failure, name), *[None] * results)
                 values = () if results == 0 else (value,) if results == 1 else tuple(value)
-                return (self.enums["cudaError_t"].cudaSuccess, *values)  # type: ignore[attr-defined]
+                return (self.enums["CUresult"]["CUDA_SUCCESS"], *values)
 
         call.__dict__["is_function"] = True
         return call
@@ -99,14 +101,10 @@ class Driver:
         lock: Held by every function; also guards what the fake TensorRT does.
     """
 
-    enums: ClassVar[dict[str, type[IntEnum]]] = {}
-
     def __init__(self, *, version: str, devices: int, lazy: bool, driver_missing: bool) -> None:
         self.facts = cuda_facts(version)
-        self.enums = {name: IntEnum(name, members) for name, members in self.facts["enums"].items()}  # type: ignore[misc]
-        self.classes = {
-            name: type(name, (Handle,), {"__module__": "cuda.bindings.runtime"}) for name in _HANDLE_CLASSES
-        }
+        self.enums: dict[str, Any] = {name: IntEnum(name, members) for name, members in self.facts["enums"].items()}
+        self.classes = {name: type(name, (Handle,), {"__module__": "cuda.bindings.driver"}) for name in _POINTERS}
         self.version = version
         self.devices = devices
         self.lazy = lazy
@@ -122,15 +120,18 @@ class Driver:
         self._next = 0x1000
         self._numbers = 0
         self._forced: dict[str, list[str]] = {}
-        self._last = "cudaSuccess"
         self._sticky: str | None = None
-        self._null = [Stream(device, blocking=True) for device in range(devices)]
+        self.initialised = False
+        self.primary = [Context(device) for device in range(devices)]
+        self._null: dict[int, Stream] = {}
+        for one in self.primary:
+            one.handle = int(self.add("CUcontext", one))
 
     # What tests use.
 
     def fail_next(self, function_name: str, error: str, *, times: int = 1) -> None:
-        """Let the next call of a function return an error, given by the name of its member of cudaError_t."""
-        if error not in self.facts["enums"]["cudaError_t"] or function_name not in self.facts["functions"]:
+        """Let the next call of a function return an error, given by the name of its member of CUresult."""
+        if error not in self.facts["enums"]["CUresult"] or function_name not in self.facts["functions"]:
             raise ValueError(f"there is no {function_name} or no {error}")
         self._forced.setdefault(function_name, []).extend([error] * times)
 
@@ -157,37 +158,37 @@ class Driver:
 
     # Around every function.
 
-    def before(self, name: str, *, unsafe: bool) -> None:
+    def before(self, name: str, *, context: bool, unsafe: bool) -> None:
         """Raise the failure that a call must have whatever its arguments are."""
-        if self.driver_missing:
-            raise Failure("cudaErrorInsufficientDriver")
-        if not self.devices:
-            raise Failure("cudaErrorNoDevice")
         if self._forced.get(name):
             raise Failure(self._forced[name].pop(0))
+        if name.startswith("cuGetError") or name in ("cuInit", "cuDriverGetVersion"):
+            return
+        if not self.initialised:
+            raise Failure("CUDA_ERROR_NOT_INITIALIZED", "was called before cuInit")
         if self._sticky:
             raise Failure(self._sticky)
+        if context and self.current is None:
+            raise Failure("CUDA_ERROR_INVALID_CONTEXT", "no context is current on this thread")
         if unsafe:
             self.forbid_in_capture(name)
 
     def failed(self, failure: Failure, name: str) -> IntEnum:
-        """Note a failure; return the member of cudaError_t."""
+        """Note a failure; return the member of CUresult."""
         if failure.fault:
             self.fault(f"{name}: {failure.fault}")
-        if failure.error != "cudaErrorNotReady":
-            self._last = failure.error
-        member: IntEnum = self.enums["cudaError_t"][failure.error]
+        member: IntEnum = self.enums["CUresult"][failure.error]
         return member
 
     def forbid_in_capture(self, name: str) -> None:
         """Fail, and break the capture, if a capture under way forbids calls that might wait."""
         for capture in self.captures():
             mine = capture.thread == threading.get_ident()
-            if capture.mode == "cudaStreamCaptureModeGlobal" or (
-                capture.mode == "cudaStreamCaptureModeThreadLocal" and mine
+            if capture.mode == "CU_STREAM_CAPTURE_MODE_GLOBAL" or (
+                capture.mode == "CU_STREAM_CAPTURE_MODE_THREAD_LOCAL" and mine
             ):
                 capture.broken = f"{name} was called meanwhile"
-                raise Failure("cudaErrorStreamCaptureUnsupported", "is not allowed while a stream is being captured")
+                raise Failure("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "is not allowed during a capture")
 
     def captures(self) -> list[Capture]:
         """Return the captures under way."""
@@ -206,7 +207,7 @@ class Driver:
         pointer = self.pointer(handle)
         thing = self._objects.get(pointer)
         if not isinstance(thing, kind):
-            raise Failure("cudaErrorInvalidResourceHandle", f"{pointer:#x} is no {what}, or one that was destroyed")
+            raise Failure("CUDA_ERROR_INVALID_HANDLE", f"{pointer:#x} is no {what}, or one that was destroyed")
         return thing
 
     def remove(self, handle: Any) -> None:
@@ -224,45 +225,50 @@ class Driver:
         return operator.index(value)
 
     @property
-    def current(self) -> int:
-        """Number of the GPU that is current in this thread."""
-        return int(getattr(self._local, "device", 0))
+    def current(self) -> Context | None:
+        """The context that is current on this thread."""
+        return getattr(self._local, "context", None)
 
-    def set_current(self, device: int) -> None:
-        """Make a GPU current in this thread."""
-        self._local.device = device
+    def set_current(self, context: Context | None) -> None:
+        """Make a context current on this thread."""
+        self._local.context = context
+
+    @property
+    def here(self) -> Context:
+        """The context that is current on this thread; a function that needs one has been refused without."""
+        assert self.current is not None
+        return self.current
 
     def stream(self, handle: Any) -> Stream:
-        """Return the stream behind a handle: 0 and 1 are the legacy default stream of the current GPU."""
+        """Return the stream behind a handle: 0 and 1 are the legacy default stream of the current context."""
         pointer = self.pointer(handle)
-        if pointer == 2:  # noqa: SIM300 - cudaStreamPerThread
+        if pointer == self.facts["constants"]["CU_STREAM_PER_THREAD"]:
             raise NotImplementedError("the fake CUDA has no per-thread default stream")
-        return self._null[self.current] if pointer in (0, 1) else self.get(handle, Stream, "stream")
+        if pointer in (0, 1):
+            return self._null.setdefault(id(self.here), Stream(self.here, blocking=True))
+        return self.get(handle, Stream, "stream")
 
     def work_stream(self, handle: Any) -> Stream:
-        """Return a stream to put work on. It must belong to the current GPU: stricter than CUDA is for copies."""
+        """Return a stream to put work on. It must belong to the current context."""
         stream = self.stream(handle)
-        if stream.device != self.current:
-            raise Failure(
-                "cudaErrorInvalidResourceHandle",
-                f"the stream belongs to GPU {stream.device}, but GPU {self.current} is current",
-            )
+        if stream.context is not self.current:
+            raise Failure("CUDA_ERROR_INVALID_HANDLE", "the stream belongs to a context that is not current")
         if self.is_null(stream):
             for capture in self.captures():
-                if capture.origin.blocking and capture.origin.device == stream.device:
+                if capture.origin.blocking and capture.origin.context is stream.context:
                     capture.broken = "the default stream was used meanwhile"
-                    raise Failure("cudaErrorStreamCaptureImplicit", "uses the default stream during a capture")
+                    raise Failure("CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "uses the default stream during a capture")
         if stream.capture and stream.capture.broken:
-            raise Failure("cudaErrorStreamCaptureInvalidated")
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
         return stream
 
     def is_null(self, stream: Stream) -> bool:
         """Whether it is a default stream."""
-        return any(stream is one for one in self._null)
+        return any(stream is one for one in self._null.values())
 
     def streams(self) -> Iterator[Stream]:
         """Iterate over all streams."""
-        yield from self._null
+        yield from list(self._null.values())
         yield from [one for one in self._objects.values() if isinstance(one, Stream)]
 
     def block_of(self, address: int, count: int, what: str) -> Allocation | None:
@@ -270,11 +276,11 @@ class Driver:
         block = self.memory.around(address)
         if block and not block.holds(Span(address, count)):
             raise Failure(
-                "cudaErrorInvalidValue",
+                "CUDA_ERROR_INVALID_VALUE",
                 f"{what}: {count} bytes from {address:#x} go beyond the end of their block of {block.size} bytes",
             )
         if block is None and self.memory.was_freed(address):
-            raise Failure("cudaErrorInvalidValue", f"{what}: {address:#x} was freed")
+            raise Failure("CUDA_ERROR_INVALID_VALUE", f"{what}: {address:#x} was freed")
         return block
 
     # Work.
@@ -286,10 +292,9 @@ class Driver:
             return
         if self.is_null(stream):
             for other in self.streams():
-                if other.blocking and other is not stream and other.queue and other.device == stream.device:
+                if other.blocking and other is not stream and other.queue and other.context is stream.context:
                     self._push(stream, self.wait_op(other, other.queue[-1]))
-        elif stream.blocking and self._null[stream.device].queue:
-            null = self._null[stream.device]
+        elif stream.blocking and (null := self._null.get(id(stream.context))) and null.queue:
             self._push(stream, self.wait_op(null, null.queue[-1]))
         self._push(stream, op)
         if not self.lazy:
@@ -302,7 +307,7 @@ class Driver:
 
     def wait_op(self, stream: Stream, mark: Op) -> Op:
         """Return work that waits until other work on another stream is done."""
-        return Op("cudaGraphNodeTypeWaitEvent", lambda: self.drain(stream, until=mark))
+        return Op("CU_GRAPH_NODE_TYPE_WAIT_EVENT", lambda: self.drain(stream, until=mark))
 
     def drain(self, stream: Stream, until: Op | None = None) -> None:
         """Do the work of a stream, all of it or up to one piece."""
@@ -333,7 +338,7 @@ class Driver:
             try:
                 self.block_of(span.start, span.size, "at the time of execution")
             except Failure as failure:
-                raise Failure("cudaErrorIllegalAddress", failure.fault) from failure
+                raise Failure("CUDA_ERROR_ILLEGAL_ADDRESS", failure.fault) from failure
 
     def forbid_pending(self, block: Allocation) -> None:
         """Note a fault if queued work still needs a block that is being freed; then do that work, as CUDA does."""
@@ -342,28 +347,3 @@ class Driver:
             if any(span.overlaps(whole) for op in stream.queue for span in (*op.reads, *op.writes)):
                 self.fault(f"memory at {block.address:#x} was freed while queued work used it")
                 self.drain(stream)
-
-    @contextmanager
-    def on_device(self, device: int) -> Iterator[None]:
-        """Make a GPU current for a while."""
-        before = self.current
-        self.set_current(device)
-        try:
-            yield
-        finally:
-            self.set_current(before)
-
-
-def checked_graph(driver: Driver, handle: Any) -> Graph:
-    """Return the graph behind a handle."""
-    return driver.get(handle, Graph, "graph")
-
-
-def checked_exec(driver: Driver, handle: Any) -> GraphExec:
-    """Return the executable graph behind a handle."""
-    return driver.get(handle, GraphExec, "executable graph")
-
-
-def checked_event(driver: Driver, handle: Any) -> Event:
-    """Return the event behind a handle."""
-    return driver.get(handle, Event, "event")

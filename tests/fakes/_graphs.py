@@ -5,63 +5,61 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from tests.fakes._driver import Driver, Failure, checked_event, checked_exec, checked_graph, function
+from tests.fakes._driver import Driver, Failure, function
 from tests.fakes._memory import Span
-from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream, copy_op
+from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream
 
 # Names of functions and parameters are CUDA's own.
 # ruff: noqa: N802, N803
-
-_DISABLE_TIMING = 2
 
 
 class Graphs(Driver):
     """The functions about capture, graphs and events."""
 
     @function()
-    def cudaStreamBeginCapture(self, stream: Any, mode: Any) -> None:
-        one = self.work_stream(stream)
+    def cuStreamBeginCapture(self, hStream: Any, mode: Any) -> None:
+        one = self.work_stream(hStream)
         if self.is_null(one) or one.capture:
-            raise Failure("cudaErrorStreamCaptureUnsupported", "the default stream, or one that is being captured")
-        one.capture = Capture(one, self.enums["cudaStreamCaptureMode"](mode.value).name, threading.get_ident())
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "the default stream, or one that is being captured")
+        one.capture = Capture(one, self.enums["CUstreamCaptureMode"](mode.value).name, threading.get_ident())
         one.capture.streams.append(one)
 
     @function(results=1)
-    def cudaStreamEndCapture(self, stream: Any) -> Any:
-        one = self.stream(stream)
+    def cuStreamEndCapture(self, hStream: Any) -> Any:
+        one = self.stream(hStream)
         capture = one.capture
         if capture is None or capture.origin is not one:
-            raise Failure("cudaErrorIllegalState", "no capture began on this stream")
+            raise Failure("CUDA_ERROR_ILLEGAL_STATE", "no capture began on this stream")
         mine = capture.thread == threading.get_ident()
-        if not mine and capture.mode != "cudaStreamCaptureModeRelaxed":
-            raise Failure("cudaErrorStreamCaptureWrongThread", "another thread began this capture")
+        if not mine and capture.mode != "CU_STREAM_CAPTURE_MODE_RELAXED":
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "another thread began this capture")
         for member in capture.streams:
             member.capture = None
         if capture.broken:
-            raise Failure("cudaErrorStreamCaptureInvalidated")
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
         if capture.unjoined():
-            raise Failure("cudaErrorStreamCaptureUnjoined", "a stream was drawn into the capture and not joined again")
-        return self.add("cudaGraph_t", capture.graph)
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "a stream was drawn in and not joined again")
+        return self.add("CUgraph", capture.graph)
 
     @function(results=1)
-    def cudaStreamIsCapturing(self, stream: Any) -> Any:
-        capture = self.stream(stream).capture
-        status = "None" if capture is None else "Invalidated" if capture.broken else "Active"
-        return self.enums["cudaStreamCaptureStatus"][f"cudaStreamCaptureStatus{status}"]
+    def cuStreamIsCapturing(self, hStream: Any) -> Any:
+        capture = self.stream(hStream).capture
+        status = "NONE" if capture is None else "INVALIDATED" if capture.broken else "ACTIVE"
+        return self.enums["CUstreamCaptureStatus"][f"CU_STREAM_CAPTURE_STATUS_{status}"]
 
     @function(results=1)
-    def cudaGraphInstantiate(self, graph: Any, flags: int) -> Any:
-        one = checked_graph(self, graph)
-        return self.add("cudaGraphExec_t", GraphExec(one, [op.again() for op in one.ops]))
+    def cuGraphInstantiate(self, hGraph: Any, flags: int) -> Any:
+        one = self.get(hGraph, Graph, "graph")
+        return self.add("CUgraphExec", GraphExec([op.again() for op in one.ops]))
 
     @function()
-    def cudaGraphUpload(self, graphExec: Any, stream: Any) -> None:
-        checked_exec(self, graphExec)
-        self.work_stream(stream)
+    def cuGraphUpload(self, hGraphExec: Any, hStream: Any) -> None:
+        self.get(hGraphExec, GraphExec, "executable graph")
+        self.work_stream(hStream)
 
     @function()
-    def cudaGraphLaunch(self, graphExec: Any, stream: Any) -> None:
-        one, target = checked_exec(self, graphExec), self.work_stream(stream)
+    def cuGraphLaunch(self, hGraphExec: Any, hStream: Any) -> None:
+        one, target = self.get(hGraphExec, GraphExec, "executable graph"), self.work_stream(hStream)
         # All of it goes in before any is done, as the GPU takes a graph whole.
         lazy, self.lazy = self.lazy, True
         try:
@@ -73,63 +71,45 @@ class Graphs(Driver):
             self.drain(target)
 
     @function()
-    def cudaGraphExecDestroy(self, graphExec: Any) -> None:
-        checked_exec(self, graphExec)
-        self.remove(graphExec)
+    def cuGraphExecDestroy(self, hGraphExec: Any) -> None:
+        self.get(hGraphExec, GraphExec, "executable graph")
+        self.remove(hGraphExec)
 
     @function()
-    def cudaGraphDestroy(self, graph: Any) -> None:
-        one = checked_graph(self, graph)
+    def cuGraphDestroy(self, hGraph: Any) -> None:
+        one = self.get(hGraph, Graph, "graph")
         for pointer in one.handles:
             self.remove(pointer)
-        self.remove(graph)
+        self.remove(hGraph)
 
     @function(results=2)
-    def cudaGraphGetNodes(self, graph: Any, numNodes: int = 0) -> Any:
-        one = checked_graph(self, graph)
+    def cuGraphGetNodes(self, hGraph: Any, numNodes: int = 0) -> Any:
+        one = self.get(hGraph, Graph, "graph")
         if not numNodes:
             return [], len(one.ops)
         self._number_nodes(one)
         handles = list(one.handles)[:numNodes]
-        return [self.classes["cudaGraphNode_t"](pointer) for pointer in handles], len(handles)
+        return [self.classes["CUgraphNode"](pointer) for pointer in handles], len(handles)
 
     @function(results=1)
-    def cudaGraphNodeGetType(self, node: Any) -> Any:
-        return self.enums["cudaGraphNodeType"][self.get(node, Op, "node").node]
-
-    @function()
-    def cudaGraphExecMemcpyNodeSetParams1D(
-        self, hGraphExec: Any, node: Any, dst: Any, src: Any, count: int, kind: Any
-    ) -> None:
-        one, op = checked_exec(self, hGraphExec), self.get(node, Op, "node")
-        index = one.index_of(op)
-        if index is None or not op.node.endswith("Memcpy"):
-            raise Failure("cudaErrorInvalidValue", "the node is no copy of the graph that this one was made from")
-        new = copy_op(self.pointer(dst), self.pointer(src), count)
-        self.check_copy(new, kind, pageable=False)
-        for mine, theirs in zip((*new.reads, *new.writes), (*op.reads, *op.writes), strict=True):
-            if self._kind_at(mine) != self._kind_at(theirs):
-                raise Failure("cudaErrorInvalidValue", "a copy may not change between host and device memory")
-        one.ops[index] = new
+    def cuGraphNodeGetType(self, hNode: Any) -> Any:
+        return self.enums["CUgraphNodeType"][self.get(hNode, Op, "node").node]
 
     @function(results=1)
-    def cudaEventCreateWithFlags(self, flags: int) -> Any:
-        return self.add("cudaEvent_t", Event(self.current, timed=not flags & _DISABLE_TIMING))
-
-    @function(results=1)
-    def cudaEventCreate(self) -> Any:
-        return self.add("cudaEvent_t", Event(self.current, timed=True))
+    def cuEventCreate(self, Flags: int) -> Any:
+        timed = not Flags & self.enums["CUevent_flags"].CU_EVENT_DISABLE_TIMING
+        return self.add("CUevent", Event(self.here, timed=timed))
 
     @function()
-    def cudaEventDestroy(self, event: Any) -> None:
-        checked_event(self, event)
-        self.remove(event)
+    def cuEventDestroy(self, hEvent: Any) -> None:
+        self.get(hEvent, Event, "event")
+        self.remove(hEvent)
 
     @function()
-    def cudaEventRecord(self, event: Any, stream: Any) -> None:
-        one, target = checked_event(self, event), self.work_stream(stream)
-        if one.device != target.device:
-            raise Failure("cudaErrorInvalidResourceHandle", f"the event belongs to GPU {one.device}, not this stream's")
+    def cuEventRecord(self, hEvent: Any, hStream: Any) -> None:
+        one, target = self.get(hEvent, Event, "event"), self.work_stream(hStream)
+        if one.context is not target.context:
+            raise Failure("CUDA_ERROR_INVALID_HANDLE", "the event belongs to another context than the stream")
         if target.capture:
             one.capture = (target.capture, len(target.capture.graph.ops))
             one.stream = target
@@ -137,38 +117,38 @@ class Graphs(Driver):
         self.enqueue(target, one.record(target))
 
     @function()
-    def cudaStreamWaitEvent(self, stream: Any, event: Any, flags: int) -> None:
-        one, target = checked_event(self, event), self.work_stream(stream)
+    def cuStreamWaitEvent(self, hStream: Any, hEvent: Any, Flags: int) -> None:
+        one, target = self.get(hEvent, Event, "event"), self.work_stream(hStream)
         if one.capture:
             self._join(target, one)
         elif target.capture:
             target.capture.broken = "it waited for an event outside"
-            raise Failure("cudaErrorStreamCaptureIsolation", "a captured stream waits for work outside of its graph")
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "a captured stream waits for work outside")
         elif one.mark and one.stream is not None and not one.mark.done:
             self.enqueue(target, self.wait_op(one.stream, one.mark))
 
     @function(unsafe=True)
-    def cudaEventSynchronize(self, event: Any) -> None:
-        one = self._event_outside(event)
+    def cuEventSynchronize(self, hEvent: Any) -> None:
+        one = self._event_outside(hEvent)
         if one.mark and one.stream is not None:
             self.drain(one.stream, until=one.mark)
             self.raise_sticky()
 
     @function(unsafe=True)
-    def cudaEventQuery(self, event: Any) -> None:
-        one = self._event_outside(event)
+    def cuEventQuery(self, hEvent: Any) -> None:
+        one = self._event_outside(hEvent)
         if one.mark and one.stream is not None and not one.mark.done:
             self.step(one.stream)  # time goes by
             if not one.mark.done:
-                raise Failure("cudaErrorNotReady")
+                raise Failure("CUDA_ERROR_NOT_READY")
 
     @function(results=1)
-    def cudaEventElapsedTime(self, start: Any, end: Any) -> Any:
-        first, last = self._event_outside(start), self._event_outside(end)
+    def cuEventElapsedTime(self, hStart: Any, hEnd: Any) -> Any:
+        first, last = self._event_outside(hStart), self._event_outside(hEnd)
         if not (first.timed and last.timed and first.mark and last.mark):
-            raise Failure("cudaErrorInvalidResourceHandle", "an event without a time, or that was never recorded")
+            raise Failure("CUDA_ERROR_INVALID_HANDLE", "an event without a time, or that was never recorded")
         if first.at is None or last.at is None:
-            raise Failure("cudaErrorNotReady")
+            raise Failure("CUDA_ERROR_NOT_READY")
         return (last.at - first.at) * 1e3
 
     def raise_sticky(self) -> None:
@@ -176,18 +156,18 @@ class Graphs(Driver):
         if self._sticky:
             raise Failure(self._sticky)
 
-    def check_copy(self, op: Op, kind: Any, *, pageable: bool) -> bool:
-        """Check both ends of a copy against its direction; return whether one of them is ordinary host memory."""
+    def check_copy(self, op: Op, direction: str | None) -> bool:
+        """Check both ends of a copy, and its direction if it names one (``"HtoD"``).
+
+        Returns whether one end is ordinary host memory.
+        """
         (read,), (write,) = op.reads, op.writes
         ends = [self._kind_at(read), self._kind_at(write)]
         for span, what in ((read, "the source"), (write, "the destination")):
             self.block_of(span.start, span.size, what)
-        direction = self.enums["cudaMemcpyKind"](kind.value).name.removeprefix("cudaMemcpy")
-        actual = ["Device" if end == "device" else "Host" for end in ends]
-        if direction != "Default" and direction != "To".join(actual):
-            raise Failure("cudaErrorInvalidValue", f"a copy {'To'.join(actual)} was called {direction}")
-        if not pageable and "pageable" in ends:
-            raise Failure("cudaErrorInvalidValue", "one end of the copy is neither device nor pinned memory")
+        actual = "to".join("D" if end == "device" else "H" for end in ends)
+        if direction not in (None, actual):
+            raise Failure("CUDA_ERROR_INVALID_VALUE", f"a copy {actual} was called {direction}")
         return "pageable" in ends
 
     def _kind_at(self, span: Span) -> str:
@@ -196,12 +176,12 @@ class Graphs(Driver):
 
     def _number_nodes(self, graph: Graph) -> None:
         if not graph.handles:
-            graph.handles = {int(self.add("cudaGraphNode_t", op)): op for op in graph.ops}
+            graph.handles = {int(self.add("CUgraphNode", op)): op for op in graph.ops}
 
     def _event_outside(self, handle: Any) -> Event:
-        one = checked_event(self, handle)
+        one = self.get(handle, Event, "event")
         if one.capture:
-            raise Failure("cudaErrorCapturedEvent", "the event was recorded in a capture: it marks no point in time")
+            raise Failure("CUDA_ERROR_CAPTURED_EVENT", "the event was recorded in a capture: it marks no point in time")
         return one
 
     def _join(self, stream: Stream, event: Event) -> None:
@@ -209,7 +189,7 @@ class Graphs(Driver):
         assert event.stream is not None
         capture, count = event.capture
         if stream.capture not in (None, capture):
-            raise Failure("cudaErrorStreamCaptureMerge", "the event belongs to another capture")
+            raise Failure("CUDA_ERROR_STREAM_CAPTURE_MERGE", "the event belongs to another capture")
         if stream.capture is None:
             stream.capture = capture
             capture.streams.append(stream)

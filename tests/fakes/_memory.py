@@ -93,6 +93,4 @@ class Memory:
 
     def blocks(self, kind: str, device: int | None = None) -> list[Allocation]:
         """Return the live blocks of a kind, of one GPU or of all."""
-        return [
-            block for block in self._blocks.values() if block.kind == kind and device in (None, block.device)
-        ]
+        return [block for block in self._blocks.values() if block.kind == kind and device in (None, block.device)]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from tests.fakes._memory import Span
 
 
-@dataclass
+@dataclass(eq=False)
 class Op:
     """One piece of work on a stream, and at the same time one node of a graph.
 
     Attributes:
-        node: Which kind of graph node it makes, for example ``cudaGraphNodeTypeKernel``.
+        node: Which kind of graph node it makes, for example ``CU_GRAPH_NODE_TYPE_KERNEL``.
         run: Does it. Raises `Failure` where a GPU would report an error later.
         reads: Memory that it reads.
         writes: Memory that it writes.
@@ -50,7 +50,7 @@ class Op:
 def copy_op(dst: int, src: int, count: int) -> Op:
     """Return the copy of so many bytes."""
     return Op(
-        "cudaGraphNodeTypeMemcpy",
+        "CU_GRAPH_NODE_TYPE_MEMCPY",
         lambda: _move(dst, src, count),
         reads=(Span(src, count),),
         writes=(Span(dst, count),),
@@ -61,24 +61,39 @@ def _move(dst: int, src: int, count: int) -> None:
     ctypes.memmove(dst, src, count)
 
 
-@dataclass
-class Stream:
-    """A queue of work on one GPU.
+@dataclass(eq=False)
+class Context:
+    """A context on a GPU: the primary one, which all share who ask for it, or one that somebody made for itself.
 
     Attributes:
         device: Number of the GPU.
+        retained: How often it was asked for and not given back, if it is a primary one.
+        handle: Its handle.
+    """
+
+    device: int
+    retained: int = 0
+    handle: int = 0
+
+
+@dataclass(eq=False)
+class Stream:
+    """A queue of work in one context.
+
+    Attributes:
+        context: The context that it was made in.
         blocking: Whether it waits for the legacy default stream, and that one for it.
         queue: Work not yet done.
         capture: The capture that takes its work instead, while there is one.
     """
 
-    device: int
+    context: Context
     blocking: bool
     queue: deque[Op] = field(default_factory=deque)
     capture: Capture | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Graph:
     """Work in an order that is allowed: that in which it was captured."""
 
@@ -86,25 +101,20 @@ class Graph:
     handles: dict[int, Op] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(eq=False)
 class GraphExec:
-    """A graph ready to launch: its own copy of the work, found by the nodes of the graph that it was made from."""
+    """A graph ready to launch: its own copy of the work."""
 
-    graph: Graph
     ops: list[Op]
 
-    def index_of(self, op: Op) -> int | None:
-        """Return the place of a node of the graph, or None if it is none of its nodes."""
-        return next((index for index, one in enumerate(self.graph.ops) if one is op), None)
 
-
-@dataclass
+@dataclass(eq=False)
 class Capture:
     """What is being captured, by whom, on which streams.
 
     Attributes:
         origin: The stream on which it began.
-        mode: Name of the member of cudaStreamCaptureMode.
+        mode: Name of the member of CUstreamCaptureMode.
         thread: Who began it.
         graph: What has been captured.
         broken: Why it can no longer succeed, or None.
@@ -135,12 +145,12 @@ class Capture:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Event:
     """A point in the work of a stream.
 
     Attributes:
-        device: The GPU on which it was made.
+        context: The context that it was made in.
         timed: Whether it keeps the time.
         mark: The work that it stands for, once recorded.
         stream: The stream on which it was recorded.
@@ -148,7 +158,7 @@ class Event:
         at: When its mark was reached, in seconds.
     """
 
-    device: int
+    context: Context
     timed: bool
     mark: Op | None = None
     stream: Stream | None = None
@@ -162,5 +172,5 @@ class Event:
             self.at = time.perf_counter()
 
         self.stream, self.capture, self.at = stream, None, None
-        self.mark = Op("cudaGraphNodeTypeEventRecord", reached)
+        self.mark = Op("CU_GRAPH_NODE_TYPE_EVENT_RECORD", reached)
         return self.mark

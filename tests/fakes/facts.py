@@ -1,7 +1,7 @@
 """The names that the real packages have, read off them by importing them; everything else in this folder obeys these.
 
 ``api/8.5.3.json`` and its neighbours hold TensorRT's: name in the module -> list of attributes (a class),
-``["enum", members…]``, or the name of a type. ``api/cuda-bindings-*.json`` hold those of ``cuda.bindings.runtime``:
+``["enum", members…]``, or the name of a type. ``api/cuda-bindings-*.json`` hold those of ``cuda.bindings.driver``:
 functions with their parameters, enums with their values, classes with their attributes. ``dump_api.py`` writes both.
 """
 
@@ -32,13 +32,13 @@ def tensorrt_facts(api: str) -> dict[str, Any]:
 
 @cache
 def cuda_facts(version: str) -> dict[str, Any]:
-    """Return the names of one ``cuda.bindings.runtime``, out of `CUDA`."""
+    """Return the names of one ``cuda.bindings.driver``, out of `CUDA`."""
     facts: dict[str, Any] = json.loads((API / f"cuda-bindings-{version}.json").read_text("utf-8"))
     return facts
 
 
 def module_name(api: str) -> str:
-    """Return what the flavour is imported as: ``tensorrt``, ``tensorrt_lean``, ``tensorrt_dispatch``, ``tensorrt_rtx``."""
+    """Return what the flavour is imported as: ``tensorrt``, ``tensorrt_lean`` …"""
     flavour = api.rpartition("-")[0]
     return f"tensorrt_{flavour}" if flavour else "tensorrt"
 
