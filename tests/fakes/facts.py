@@ -38,7 +38,7 @@ def cuda_facts(version: str) -> dict[str, Any]:
 
 
 def module_name(api: str) -> str:
-    """Return what the flavour is imported as: ``tensorrt``, ``tensorrt_lean`` …"""
+    """Return what the flavour is imported as: ``tensorrt``, ``tensorrt_lean`` and so on."""
     flavour = api.rpartition("-")[0]
     return f"tensorrt_{flavour}" if flavour else "tensorrt"
 
