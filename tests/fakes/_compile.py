@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,19 @@ from tests.fakes._onnx import Network, Shape
 from tests.fakes._plan import EngineFile, TensorInfo, Triple
 from tests.fakes.facts import tensorrt_facts
 
-# What TensorRT computes in half precision when it is allowed to.
-_COMPUTE = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_KIND = {True: " in", False: " out"}
+# Loops and conditions run on the device, which a CUDA graph cannot hold.
+_NOT_CAPTURABLE = {"If", "Loop", "Scan"}
+# How inspectors write a type: up to 8 in words, later in one.
+_OLD_FORM = "Row major linear {} format"
+_NEW_FORM = {
+    "FP32": "Float", "FP16": "Half", "BF16": "BFloat16", "Int8": "Int8", "Int32": "Int32", "Int64": "Int64",
+    "Bool": "Bool", "UInt8": "UInt8", "FP8": "FP8", "Other": "Other",
+}  # fmt: skip
+_TEXT = {
+    "FLOAT": "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16", "INT8": "Int8", "INT32": "Int32", "INT64": "Int64",
+    "BOOL": "Bool", "UINT8": "UInt8", "FLOAT8E4M3FN": "FP8",
+}  # fmt: skip
 
 Profile = Mapping[str, Triple]
 
@@ -54,7 +66,13 @@ def default_profile(network: Network) -> Profile:
 
 
 def compile_engine(
-    api: str, network: Network, profiles: Sequence[Profile], *, half: bool = False, **fields: Any
+    api: str,
+    network: Network,
+    profiles: Sequence[Profile],
+    *,
+    names: Mapping[str, str] | None = None,
+    reduced: Mapping[str, str] | None = None,
+    **fields: Any,
 ) -> EngineFile:
     """Return the engine.
 
@@ -62,23 +80,45 @@ def compile_engine(
         api: Which TensorRT it is for.
         network: The model.
         profiles: As in `fake_engine`, complete.
-        half: Whether layers that gain from it compute in half precision.
+        names: What tensors are called in the engine, where that differs from what the parser calls them.
+        reduced: Layers that compute in half precision, by name: ``"FP16"`` or ``"BF16"``.
         fields: Any of `EngineFile`.
 
     Raises:
         Unsupported: A tensor at the edge cannot be one of TensorRT's.
     """
-    members = tensorrt_facts(api)["DataType"][1:]
-    inputs = [_tensor(network, name, members, is_input=True) for name in network.inputs]
-    # TensorRT promises no order of outputs; this one is the models' own only by chance.
-    outputs = [_tensor(network, name, members, is_input=False) for name in sorted(network.outputs)]
-    settled = tuple(_with_rank(network, one, profiles[0]) for one in outputs)
-    names = {one.source: one.name for one in inputs}
-    own = tuple({names[name]: triple for name, triple in profile.items()} for profile in profiles)
+    names = names or {}
+    inputs, outputs = edges(api, network)
+    # TensorRT promises no order of outputs; this one is the model's own only by chance.
+    outputs = sorted((_with_rank(network, one, profiles[0]) for one in outputs), key=lambda one: one.source)
+    tensors = tuple(
+        replace(one, name=names.get(one.source + _KIND[one.is_input], one.name)) for one in inputs + outputs
+    )
+    called = {one.source: one.name for one in tensors if one.is_input}
+    own = tuple({called[name]: triple for name, triple in profile.items()} for profile in profiles)
+    fields.setdefault("capturable", not any(node.op_type in _NOT_CAPTURABLE for node in network.proto.graph.node))
     return EngineFile(
-        built_by=api, tensors=(*inputs, *settled), profiles=own, onnx=network.data,
-        layers=tuple(_layers(network, half=half)), **fields,
+        built_by=api, tensors=tensors, profiles=own, onnx=network.data,
+        layers=tuple(_layers(network, reduced or {}, old=api.startswith("8"))), **fields,
     )  # fmt: skip
+
+
+def edges(api: str, network: Network) -> tuple[list[TensorInfo], list[TensorInfo]]:
+    """Return inputs and outputs as the parser makes them, in the model's order.
+
+    Raises:
+        Unsupported: One of them cannot be a tensor of that TensorRT.
+    """
+    members = tensorrt_facts(api)["DataType"][1:]
+    return (
+        [_tensor(network, name, members, is_input=True) for name in network.inputs],
+        [_tensor(network, name, members, is_input=False) for name in network.outputs],
+    )
+
+
+def edge_key(one: TensorInfo) -> str:
+    """Return what `compile_engine` takes as a key of `names`: an input and an output may have one source."""
+    return one.source + _KIND[one.is_input]
 
 
 def _tensor(network: Network, name: str, members: Sequence[str], *, is_input: bool) -> TensorInfo:
@@ -113,25 +153,28 @@ def _with_rank(network: Network, one: TensorInfo, profile: Profile) -> TensorInf
     return TensorInfo(one.name, one.source, one.is_input, one.dtype, (-1,) * rank, one.on_host)
 
 
-def _layers(network: Network, *, half: bool) -> list[dict[str, Any]]:
+def _layers(network: Network, reduced: Mapping[str, str], *, old: bool) -> list[dict[str, Any]]:
     """Return what an engine inspector tells of each layer; here each node is one."""
-    proto = shape_inference.infer_shapes(network.proto)
-    graph = proto.graph
+    graph = shape_inference.infer_shapes(network.proto).graph
     types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output, *graph.value_info)}
     types |= {one.name: one.data_type for one in graph.initializer}
 
-    def tensor(name: str, *, reduced: bool) -> dict[str, Any]:
-        kind = onnx.TensorProto.DataType.Name(types.get(name, 1))
-        text = {"FLOAT": "FP16" if reduced else "FP32", "FLOAT16": "FP16", "BFLOAT16": "BF16"}.get(kind, kind.title())
-        return {"Name": name, "Dimensions": [], "Format/Datatype": f"Row major linear {text} format"}
+    def tensor(name: str, lower: str | None) -> dict[str, Any]:
+        kind = _TEXT.get(onnx.TensorProto.DataType.Name(types.get(name, 1)), "Other")
+        kind = lower if lower and kind == "FP32" else kind
+        return {"Name": name, "Dimensions": [], "Format/Datatype": _OLD_FORM.format(kind) if old else _NEW_FORM[kind]}
 
-    layers = []
-    for number, node in enumerate(graph.node):
-        reduced = half and node.op_type in _COMPUTE
-        layers.append({
-            "Name": node.name or f"{node.op_type}_{number}",
+    return [
+        {
+            "Name": layer_name(node, number),
             "LayerType": node.op_type,
-            "Inputs": [tensor(name, reduced=reduced) for name in node.input if name],
-            "Outputs": [tensor(name, reduced=reduced) for name in node.output if name],
-        })  # fmt: skip
-    return layers
+            "Inputs": [tensor(name, reduced.get(layer_name(node, number))) for name in node.input if name],
+            "Outputs": [tensor(name, reduced.get(layer_name(node, number))) for name in node.output if name],
+        }
+        for number, node in enumerate(graph.node)
+    ]
+
+
+def layer_name(node: onnx.NodeProto, number: int) -> str:
+    """Return the name of the layer that a node becomes."""
+    return node.name or f"{node.op_type}_{number}"

@@ -30,9 +30,10 @@ class Refusal(Exception):  # noqa: N818 - the reason of a False
 
 @dataclass
 class _Alive:
-    """Whether a context still exists, for work that outlives it."""
+    """Whether a context still exists, and how often it was set up anew: for work that outlives either."""
 
     yes: bool = True
+    changes: int = 0
 
     def __repr__(self) -> str:
         return "an execution context"
@@ -140,6 +141,7 @@ class Context:
                 )
             if self._shapes.get(name) != sizes:
                 self._flushed = False
+                self._alive.changes += 1
             self._shapes[name] = sizes
 
         return self._try(work)
@@ -158,6 +160,8 @@ class Context:
             if one.on_host and block is not None and block.kind == "device":
                 self._trt.fault(f"the host tensor {name!r} was given device memory")
                 raise Refusal(f"IExecutionContext::setTensorAddress: tensor {name} is on the host, its address is not")
+            if self._addresses.get(name) != address:
+                self._alive.changes += 1
             self._addresses[name] = address
 
         return self._try(work)
@@ -193,6 +197,8 @@ class Context:
         elif size < self._engine._file.device_memory:
             self._log("ERROR", f"IExecutionContext::setDeviceMemory: {size} bytes are too few")
         else:
+            if self._memory != memory:
+                self._alive.changes += 1
             self._memory = memory
 
     def update_device_memory_size_for_shapes(self) -> int:
@@ -269,18 +275,23 @@ class Context:
             results = network.run(_feeds(inputs, values))
             outputs = {name: results[self._engine._tensors[name].source].shape for name in outputs}
         targets = [self._target(name, shape) for name, shape in outputs.items()]
-        self._trt.cuda.enqueue(stream, self._op(network, inputs, values, targets))
+        self._trt.cuda.enqueue(stream, self._op(network, inputs, values, targets, captured=stream.capture is not None))
         self._flushed = self._flushed or stream.capture is None
 
-    def _op(self, network: Network, inputs: list[_Placed], values: Arrays, targets: list[_Placed]) -> Op:
-        cuda, alive = self._trt.cuda, self._alive
+    def _op(
+        self, network: Network, inputs: list[_Placed], values: Arrays, targets: list[_Placed], *, captured: bool
+    ) -> Op:
+        cuda, alive, changes = self._trt.cuda, self._alive, self._alive.changes
         on_device = [one for one in inputs if not one.info.on_host]
+        scratch = (Span(self._memory, self._engine._file.device_memory),) if self._memory else ()
 
         def run() -> None:
             if not alive.yes:
                 raise Failure("CUDA_ERROR_ILLEGAL_ADDRESS", "the execution context was destroyed before its work ran")
+            if captured and alive.changes != changes:
+                cuda.fault("a graph was launched whose execution context had been set up anew since it was captured")
             for one in (*on_device, *targets):
-                if one.span.size and cuda.memory.around(one.address) is None:
+                if one.span.size and not one.info.on_host and cuda.memory.around(one.address) is None:
                     raise Failure("CUDA_ERROR_ILLEGAL_ADDRESS", f"tensor {one.info.name!r} lies in no GPU's memory")
             try:
                 results = network.run(_feeds(inputs, values))
@@ -293,7 +304,7 @@ class Context:
             "CU_GRAPH_NODE_TYPE_KERNEL",
             run,
             reads=tuple(one.span for one in on_device if one.span.size),
-            writes=tuple(one.span for one in targets if one.span.size),
+            writes=(*(one.span for one in targets if one.span.size), *scratch),
             uses=(alive,),
         )
 
@@ -388,6 +399,7 @@ class Context:
 
     def _choose(self, profile: int) -> None:
         self._profile, self._flushed = profile, False
+        self._alive.changes += 1
         self._shapes = {one.name: one.shape for one in self._ios(is_input=True) if -1 not in one.shape}
 
     def _ios(self, *, is_input: bool) -> list[TensorInfo]:

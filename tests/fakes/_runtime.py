@@ -87,7 +87,8 @@ class Runtime:
             return str(wording.host_code)
         if self._trt.unsupported_gpu():
             return str(wording.unsupported_gpu.format(self._trt.compute))
-        if not rtx and file.compute != self._trt.compute:
+        portable = file.extra.get("hardware_compatibility_level", "NONE") != "NONE"
+        if not rtx and not portable and file.compute != self._trt.compute:
             return str(wording.device.format(self._trt.compute, file.compute))
         return None
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.fakes._build import BUILD
 from tests.fakes._classes import Unimplemented, make_class, make_enum
 from tests.fakes._compile import fake_engine
 from tests.fakes._core import CORE, dtype_of, log
@@ -195,7 +196,7 @@ def make_tensorrt(api: str, cuda: FakeCuda | None = None) -> Any:
         cuda: The GPUs that it runs on; by default one of its own.
     """
     trt = FakeTensorrt(api, cuda or FakeCuda())
-    behaviours = CORE | RUNTIME
+    behaviours = CORE | RUNTIME | BUILD
     for name, fact in tensorrt_facts(api).items():
         if isinstance(fact, list) and fact[:1] == ["enum"]:
             setattr(trt, name, make_enum(name, fact[1:], trt.__name__))
