@@ -188,9 +188,12 @@ class Context:
 
     @device_memory.setter
     def device_memory(self, memory: int) -> None:
-        self.set_device_memory(memory, self._engine._file.device_memory)
+        self._set_memory(memory, self._engine._file.device_memory)
 
     def set_device_memory(self, memory: int, size: int) -> None:
+        self._set_memory(memory, size)
+
+    def _set_memory(self, memory: int, size: int) -> None:
         block = self._trt.cuda.memory.around(memory)
         if block is None or not block.holds(Span(memory, size)) or memory % _ALIGNMENT:
             self._log("ERROR", "IExecutionContext::setDeviceMemory: no such memory, or it is misaligned")

@@ -81,7 +81,7 @@ class Device:
         self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
         self._context_number = int(self._context)
         self._capturing = threading.local()
-        self._to_free: deque[tuple[Callable[..., Any], int]] = deque()
+        self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
 
     def __repr__(self) -> str:
         return f"<GPU {self.index}: {self.name}, compute capability {self.compute_capability}>"
@@ -132,12 +132,12 @@ class Device:
             _checked(self._driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
 
-    def release(self, free: Callable[..., Any], address: int) -> None:
-        """Free memory; later, if this thread is recording a graph, which a free would break.
+    def release(self, free: Callable[..., Any], handle: Any) -> None:
+        """Free memory, a stream or a graph; later, if this thread is recording a graph, which a free would break.
 
         Whatever goes wrong here, at the end of a process say, there is nobody left to tell.
         """
-        self._to_free.append((free, address))
+        self._to_free.append((free, handle))
         if getattr(self._capturing, "now", False):
             return
         previous = self.enter()
@@ -187,8 +187,7 @@ class Block:
     def __init__(self, device: Device, free: Callable[..., Any], address: int, size_bytes: int) -> None:
         self.address = address
         self.size_bytes = size_bytes
-        self._finalizer = weakref.finalize(self, device.release, free, address)
-        self._finalizer.atexit = False  # a process that ends gives everything back
+        _freed_with(self, device, free, address)
 
 
 class HostBlock(Block):
@@ -213,6 +212,7 @@ class Stream:
         with device.current():
             self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self.number = int(self._handle)
+        self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
         """Queue a copy between two addresses, on the host or on the GPU."""
@@ -270,23 +270,23 @@ class Stream:
                 raise
             graph = self.device.call(driver.cuStreamEndCapture, self._handle)
         try:
-            return Graph(driver, self.device.call(driver.cuGraphInstantiate, graph, 0), self._handle)
+            return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0), self._handle)
         finally:
             self.device.call(driver.cuGraphDestroy, graph)
 
     def close(self) -> None:
         """Destroy the stream."""
-        with self.device.current():
-            self.device.call(self._driver.cuStreamDestroy, self._handle)
+        self._finalizer()
 
 
 class Graph:
     """Recorded work that one call starts again."""
 
-    def __init__(self, driver: Any, handle: Any, stream: Any) -> None:
+    def __init__(self, device: Device, driver: Any, handle: Any, stream: Any) -> None:
         self._driver = driver
         self._handle = handle
         self._stream = stream
+        self._finalizer = _freed_with(self, device, driver.cuGraphExecDestroy, handle)
 
     def launch(self) -> None:
         """Queue all of it."""
@@ -296,7 +296,14 @@ class Graph:
 
     def close(self) -> None:
         """Destroy the graph; it must not be running."""
-        _checked(self._driver, "cuGraphExecDestroy", self._driver.cuGraphExecDestroy(self._handle))
+        self._finalizer()
+
+
+def _freed_with(owner: object, device: Device, free: Callable[..., Any], handle: Any) -> Any:
+    """Free what an object stands for when the object dies; a process that ends gives everything back anyway."""
+    finalizer = weakref.finalize(owner, device.release, free, handle)
+    finalizer.atexit = False
+    return finalizer
 
 
 def _describe(driver: Any, status: Any) -> str:
