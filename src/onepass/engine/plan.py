@@ -72,6 +72,7 @@ class Plan:
         onnx_sha256: Digest of the ONNX model it was built from, external weights included.
         options: The options of the build, as plain JSON values.
         build_seconds: How long the build took.
+        layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
     """
 
     engine: bytes | Path = field(repr=False)
@@ -86,6 +87,7 @@ class Plan:
     onnx_sha256: str | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     build_seconds: float | None = None
+    layer_types: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def signature(self) -> Signature:
@@ -135,19 +137,22 @@ class Plan:
             "onnx_sha256": self.onnx_sha256,
             "options": dict(self.options),
             "build_seconds": self.build_seconds,
+            "layer_types": dict(self.layer_types),
             "engine_sha256": self.engine_sha256,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], engine: bytes | Path) -> Plan:
         """Read what `to_json` wrote."""
-        rest = ("flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options", "build_seconds")
+        rest = ("flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options")
         return cls(
             engine=engine,
             engine_sha256=data["engine_sha256"],
             inputs=tuple(Edge.from_json(edge) for edge in data["inputs"]),
             outputs=tuple(Edge.from_json(edge) for edge in data["outputs"]),
             profiles=tuple(Profile.from_json(profile) for profile in data["profiles"]),
+            build_seconds=data["build_seconds"],
+            layer_types=data["layer_types"],
             **{name: data[name] for name in rest},
         )
 
