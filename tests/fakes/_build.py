@@ -145,6 +145,12 @@ class BuilderConfig:
         return True
 
     def get_tactic_sources(self) -> int:
+        return self._tactic_sources()
+
+    def _hardware(self) -> str:
+        return getattr(getattr(self, "hardware_compatibility_level", None), "name", "NONE")
+
+    def _tactic_sources(self) -> int:
         every = sum(1 << int(one) for one in self._trt.TacticSource)
         return every if self._tactics is None else self._tactics
 
@@ -193,9 +199,9 @@ class BuilderConfig:
             "profiles": [{"shapes": dict(one._ranges), "values": dict(one._values)} for one in self._profiles],
             "tactic_sources": self._tactics,
             "timing_cache": self._cache is not None,
-            "optimization_level": self.builder_optimization_level,
+            "optimization_level": getattr(self, "builder_optimization_level", None),
             "verbosity": self.profiling_verbosity.name,  # type: ignore[attr-defined]
-            "hardware": getattr(self.hardware_compatibility_level, "name", "NONE"),
+            "hardware": self._hardware(),
             "targets": [one.name for _, one in sorted(self._targets.items())],
         }
 
@@ -242,6 +248,9 @@ class Builder:
         """Forget nothing: a fake builder keeps nothing."""
 
     def build_serialized_network(self, network: Any, config: Any) -> Any:
+        return self._built(network, config)
+
+    def _built(self, network: Any, config: Any) -> Any:
         problem = self._problem(network, config)
         if problem is None and not self._report_progress(config):
             problem = "IBuilder::buildSerializedNetwork: Error Code 10: Internal Error (Build was cancelled.)"
@@ -255,11 +264,11 @@ class Builder:
         return host_memory(self._trt, file.to_bytes())
 
     def build_engine_with_config(self, network: Any, config: Any) -> Any:
-        data = self.build_serialized_network(network, config)
+        data = self._built(network, config)
         return None if data is None else self._trt.Runtime(self._logger).deserialize_cuda_engine(data)
 
     def build_serialized_network_to_stream(self, network: Any, config: Any, stream_writer: Any) -> bool:
-        data = self.build_serialized_network(network, config)
+        data = self._built(network, config)
         return data is not None and stream_writer.write(bytes(data)) == len(data)
 
     def _problem(self, network: Any, config: Any) -> str | None:
@@ -291,7 +300,7 @@ class Builder:
         return flag is not None and bool(network._flags >> int(flag) & 1)
 
     def _compiled(self, network: Any, config: Any) -> Any:
-        profiles = [self._completed(network, one) for one in config._profiles or [self.create_optimization_profile()]]
+        profiles = [self._completed(network, one) for one in config._profiles or [make(self._trt.IOptimizationProfile)]]
         model, flags = network._model, config._flags
         reduced = {}
         for lower, name in (("FP16", "FP16"), ("BF16", "BF16")):
@@ -301,7 +310,6 @@ class Builder:
                     for layer in network._layers
                     if layer._node.op_type in _COMPUTE and getattr(layer._precision, "name", "HALF") != "FLOAT"
                 }
-        level = getattr(config.hardware_compatibility_level, "name", "NONE")
         return compile_engine(
             self._trt.engine_api, model, profiles, names=network._names(), reduced=reduced, name=network.name,
             verbosity=config.profiling_verbosity.name, compute=self._trt.compute,
@@ -309,7 +317,7 @@ class Builder:
             version_compatible="VERSION_COMPATIBLE" in flags,
             has_lean_runtime="VERSION_COMPATIBLE" in flags and "EXCLUDE_LEAN_RUNTIME" not in flags,
             refittable=bool(flags & {"REFIT", "STRIP_PLAN", "REFIT_IDENTICAL", "REFIT_INDIVIDUAL"}),
-            extra={"hardware_compatibility_level": level, "tactic_sources": config.get_tactic_sources()},
+            extra={"hardware_compatibility_level": config._hardware(), "tactic_sources": config._tactic_sources()},
         )  # fmt: skip
 
     def _completed(self, network: Any, profile: Any) -> dict[str, Triple]:

@@ -188,12 +188,12 @@ class Context:
 
     @device_memory.setter
     def device_memory(self, memory: int) -> None:
-        self._set_memory(memory, self._engine._file.device_memory)
+        self._use_memory(memory, self._engine._file.device_memory)
 
     def set_device_memory(self, memory: int, size: int) -> None:
-        self._set_memory(memory, size)
+        self._use_memory(memory, size)
 
-    def _set_memory(self, memory: int, size: int) -> None:
+    def _use_memory(self, memory: int, size: int) -> None:
         block = self._trt.cuda.memory.around(memory)
         if block is None or not block.holds(Span(memory, size)) or memory % _ALIGNMENT:
             self._log("ERROR", "IExecutionContext::setDeviceMemory: no such memory, or it is misaligned")
@@ -210,6 +210,9 @@ class Context:
     # ---- shapes ------------------------------------------------------------------------------------------------
 
     def infer_shapes(self) -> list[str]:
+        return self._missing()
+
+    def _missing(self) -> list[str]:
         return [
             name
             for name, one in self._engine._tensors.items()
@@ -237,7 +240,7 @@ class Context:
 
     def get_max_output_size(self, name: str) -> int:
         one = self._engine._tensor(name, "getMaxOutputSize")
-        if one is None or one.is_input or self.infer_shapes():
+        if one is None or one.is_input or self._missing():
             return -1
         sizes = [self._shape_of(each) for each in self._engine._tensors.values() if each.is_input]
         most = max([1, *(int(np.prod(shape, dtype=np.int64)) for shape in sizes)])
@@ -255,7 +258,7 @@ class Context:
 
     def _enqueue(self, stream: Stream) -> None:
         self._need_profile("enqueueV3")
-        missing = self.infer_shapes()
+        missing = self._missing()
         if missing:
             raise Refusal(f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error (shapes or values of input "
                           f"tensors are not specified: {', '.join(missing)})")  # fmt: skip
@@ -411,7 +414,7 @@ class Context:
     def _shape_of(self, one: TensorInfo) -> Shape:
         if one.is_input:
             return self._shapes.get(one.name, one.shape)
-        return one.shape if self.infer_shapes() else self._output_shapes(self._host_values())[one.name]
+        return one.shape if self._missing() else self._output_shapes(self._host_values())[one.name]
 
     def _output_shapes(self, values: Arrays) -> Mapping[str, Shape]:
         network: Network = self._engine._network

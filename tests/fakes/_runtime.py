@@ -181,7 +181,21 @@ class Engine:
     def num_optimization_profiles(self) -> int:
         return len(self._file.profiles)
 
+    # A version may have one name and not the other, so neither is called through the other.
+
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Any]:
+        return self._profile_shape(name, profile_index)
+
+    def get_profile_shape(self, profile_index: int, binding: str) -> list[Any]:
+        return self._profile_shape(binding, profile_index)
+
+    def get_tensor_profile_values(self, name: str, profile_index: int) -> list[list[int]]:
+        return self._profile_values(name, profile_index)
+
+    def get_profile_shape_input(self, profile_index: int, binding: str) -> list[list[int]]:
+        return self._profile_values(binding, profile_index)
+
+    def _profile_shape(self, name: str, profile_index: int) -> list[Any]:
         one = self._tensor(name, "getProfileShape")
         if one is None or not one.is_input or not 0 <= profile_index < len(self._file.profiles):
             self._complain(f"getProfileShape: {name!r} is no input, or there is no profile {profile_index}")
@@ -190,17 +204,11 @@ class Engine:
             return [dims(self._trt, one.shape)] * 3
         return [dims(self._trt, shape) for shape in self._file.profiles[profile_index][name]]
 
-    def get_profile_shape(self, profile_index: int, binding: str) -> list[Any]:
-        return self.get_tensor_profile_shape(binding, profile_index)
-
-    def get_tensor_profile_values(self, name: str, profile_index: int) -> list[list[int]]:
+    def _profile_values(self, name: str, profile_index: int) -> list[list[int]]:
         one = self._tensor(name, "getProfileTensorValues")
         if one is None or not one.on_host:
             return []
         return [list(values) for values in self._file.profiles[profile_index][name]]
-
-    def get_profile_shape_input(self, profile_index: int, binding: str) -> list[list[int]]:
-        return self.get_tensor_profile_values(binding, profile_index)
 
     # ---- the rest ----------------------------------------------------------------------------------------------
 
