@@ -168,7 +168,7 @@ def _following(builder: Flavor, *, quiet: bool) -> Iterator[Follow | None]:
 
 @contextmanager
 def _leaving(builder: Flavor) -> Iterator[None]:
-    """End the program at once on Ctrl-C where TensorRT cannot be stopped: it would be at work while Python goes down."""
+    """Put trtexec's three options together; what is missing is as the next one that is there."""
     try:
         yield
     except KeyboardInterrupt:
