@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -278,12 +277,10 @@ def _serialize(
     add_profiles(flavor, builder, network, config, named.inputs, ready.profiles)
     if flavor.has_progress_monitor:
         config.progress_monitor = make_monitor(flavor, watch)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of names that older versions have no other for
-        with timing_cache(flavor, config, options.timing_cache):
-            serialized = builder.build_serialized_network(network, config)
-            if serialized is None:
-                raise _build_error(flavor, logger.book.text(mark))
+    with timing_cache(flavor, config, options.timing_cache):
+        serialized = builder.build_serialized_network(network, config)
+        if serialized is None:
+            raise _build_error(flavor, logger.book.text(mark))
     engine = bytes(serialized)
     types = layer_types(flavor, engine, network)
     del parser  # the network uses its memory until here

@@ -15,8 +15,13 @@ from onepass.engine.flavor import Flavor
 
 _METADATA = re.compile(r"\[ONNX Layer: (.*?)\]")
 _FLOATS = ("FLOAT", "HALF", "BF16")
-# They compute nothing in floating point, or what they hold is typed by who reads it.
-_UNTYPED = ("CONSTANT", "SHAPE")
+# They compute nothing in floating point: types of constants follow their readers, those of casts and loops are given.
+_UNTYPED = frozenset(
+    {
+        "CONSTANT", "SHAPE", "IDENTITY", "CAST", "ASSERTION", "CONDITION", "CONDITIONAL_INPUT", "CONDITIONAL_OUTPUT",
+        "TRIP_LIMIT", "RECURRENCE", "ITERATOR", "LOOP_OUTPUT",
+    }
+)  # fmt: skip
 
 
 def keep_layers_float32(flavor: Flavor, network: Any, nodes: Collection[str], kept: Collection[str]) -> int:

@@ -107,7 +107,7 @@ class _Work:
             if spec.dtype == _DOUBLE:
                 exact = exact and all(_cast_to(node) == TensorProto.FLOAT for node in casts)
             if carrier not in self._native or not exact:
-                raise self._refusal("input", spec, "its only use has to be a Cast" if carrier else "")
+                raise self._refusal("input", spec, "its only use has to be a Cast" if carrier in self._native else "")
             assert carrier is not None  # noqa: S101 - None is in no set of dtypes
             value.type.tensor_type.elem_type = onnx_from_dtype(carrier)
         return Edge(spec, spec.name, carrier)
@@ -153,7 +153,9 @@ class _Work:
         node = _producer(self._graph, spec.name)
         carrier = _CARRIERS.get(spec.dtype)
         if node is None or node.op_type != "Cast" or spec.dtype in _FLOAT8:
-            raise self._refusal("output", spec, "a Cast has to make it" if carrier or spec.dtype == _DOUBLE else "")
+            raise self._refusal(
+                "output", spec, "a Cast has to make it" if carrier in self._native or spec.dtype == _DOUBLE else ""
+            )
         if spec.dtype == _DOUBLE:
             source = self._dtype_of(node.input[0])
             carrier = source if source in _WITHIN_FLOAT32 | {_INT32} else None

@@ -35,7 +35,10 @@ def layers_of_engine(flavor: Flavor, engine: Any) -> list[Layer]:
     """List the layers of a deserialised engine, as the inspector has them."""
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(flavor.member("LayerInformationFormat", "JSON"))
-    data = json.loads(text)
+    try:
+        data = json.loads(text)
+    except ValueError:  # some versions do not escape names
+        return []
     return [_layer(each) for each in data.get("Layers", ())]
 
 

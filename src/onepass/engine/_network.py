@@ -52,7 +52,7 @@ def _creation_flags(flavor: Flavor) -> int:
 
 
 def _named(kind: str, edges: tuple[Edge, ...], tensors: Sequence[Any]) -> tuple[Edge, ...]:
-    """Give inputs or outputs of the network the names in the plan; the parser keeps their order, not their names.
+    """Give the network's inputs or outputs the plan's names; the parser keeps their order, not their names.
 
     (A name of an inner graph can displace that of an input.)
     """
