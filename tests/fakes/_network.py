@@ -17,8 +17,8 @@ from tests.fakes._plan import TensorInfo
 
 # Of ONNX's own operators, those that no TensorRT's parser has.
 _UNSUPPORTED = {
-    "Unique", "Det", "StringNormalizer", "SequenceConstruct", "SequenceAt", "MatMulInteger", "ConvInteger", "QLinearConv",
-    "QLinearMatMul", "MaxUnpool", "Multinomial", "DFT", "STFT", "TfIdfVectorizer", "Col2Im", "SoftmaxCrossEntropyLoss",
+    "Unique", "Det", "StringNormalizer", "SequenceConstruct", "SequenceAt", "MatMulInteger", "ConvInteger",
+    "QLinearConv", "QLinearMatMul", "MaxUnpool", "Multinomial", "DFT", "STFT", "TfIdfVectorizer", "Col2Im", "SoftmaxCrossEntropyLoss",
 }  # fmt: skip
 
 
@@ -267,7 +267,7 @@ class Parser:
         self._errors.clear()
 
     def supports_operator(self, op_name: str) -> bool:
-        return op_name not in _UNSUPPORTED and onnx.defs.has(op_name)
+        return _is_supported(op_name)
 
     @property
     def flags(self) -> int:
@@ -288,7 +288,7 @@ class Parser:
 
     def _take(self, data: bytes, proto: onnx.ModelProto) -> bool:
         for number, node in enumerate(proto.graph.node):
-            if node.domain not in ("", "ai.onnx") or not self.supports_operator(node.op_type):
+            if node.domain not in ("", "ai.onnx") or not _is_supported(node.op_type):
                 self._fail(
                     "UNSUPPORTED_NODE",
                     'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
@@ -309,6 +309,10 @@ class Parser:
         self._errors.append(make(self._trt.ParserError, code, text, number, node))
         self._logger.log(self._trt.ILogger.Severity.ERROR, str(self._errors[-1]))
         return False
+
+
+def _is_supported(op_type: str) -> bool:
+    return op_type not in _UNSUPPORTED and onnx.defs.has(op_type)
 
 
 NETWORK: dict[str, type] = {
