@@ -15,7 +15,9 @@ from onepass import OnepassError, __version__
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
 _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
+    "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
+    "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
 
