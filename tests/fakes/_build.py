@@ -293,7 +293,9 @@ class Builder:
                         f"input {one._name}, but profile {number} has no range for it.)"
                     )
         if "WEIGHT_STREAMING" in config._flags and not self._strongly_typed(network):
-            return "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (WEIGHT_STREAMING needs STRONGLY_TYPED)"
+            return (
+                "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (weights need strong types to stream)"
+            )
         return None
 
     def _strongly_typed(self, network: Any) -> bool:
@@ -314,7 +316,7 @@ class Builder:
                     if layer._node.op_type in _COMPUTE and getattr(layer._precision, "name", "HALF") != "FLOAT"
                 }
         return compile_engine(
-            self._trt.engine_api, model, profiles, names=network._names(), reduced=reduced, name=network.name,
+            self._trt.engine_api, model, profiles, names=network._tensor_names(), reduced=reduced, name=network.name,
             verbosity=config.profiling_verbosity.name, compute=self._trt.compute,
             streamable=max(model.proto.ByteSize(), 1024) if "WEIGHT_STREAMING" in flags else 0,
             version_compatible="VERSION_COMPATIBLE" in flags,
