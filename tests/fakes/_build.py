@@ -311,7 +311,7 @@ class Builder:
                     if layer._node.op_type in _COMPUTE and getattr(layer._precision, "name", "HALF") != "FLOAT"
                 }
         return compile_engine(
-            self._trt.engine_api, model, profiles, names=network._names(), reduced=reduced, name=network.name,
+            self._trt.engine_api, model, profiles, names=network._tensor_names(), reduced=reduced, name=network.name,
             verbosity=config.profiling_verbosity.name, compute=self._trt.compute,
             streamable=max(model.proto.ByteSize(), 1024) if "WEIGHT_STREAMING" in flags else 0,
             version_compatible="VERSION_COMPATIBLE" in flags,

@@ -172,7 +172,7 @@ class Network:
         self._outputs = [make(self._trt.ITensor, one) for one in outputs]
         self._layers = [make(self._trt.ILayer, node, n) for n, node in enumerate(model.proto.graph.node)]
 
-    def _names(self) -> dict[str, str]:
+    def _tensor_names(self) -> dict[str, str]:
         """Return what tensors are to be called in the engine."""
         return {edge_key(one._info): one._name for one in (*self._inputs, *self._outputs)}
 
