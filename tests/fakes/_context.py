@@ -272,7 +272,7 @@ class Context:
         for name in outputs:
             if not self._addresses.get(name) and self._allocators.get(name) is None:
                 raise Refusal(f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error (Address is not set for "
-                              f"output tensor {name}. Call setOutputTensorAddress or setTensorAddress before enqueue)")  # fmt: skip
+                              f"output tensor {name}. Call setTensorAddress before enqueue)")  # fmt: skip
         self._check_capture(stream, late=any(-1 in shape for shape in outputs.values()))
         if any(-1 in shape for shape in outputs.values()):
             # Sizes are known only once the data is: TensorRT waits, here, on the host.
@@ -332,7 +332,7 @@ class Context:
         address = self._addresses.get(one.name, 0)
         if needed and not address:
             raise Refusal(f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error (Address is not set for input "
-                          f"tensor {one.name}. Call setInputTensorAddress or setTensorAddress before enqueue)")  # fmt: skip
+                          f"tensor {one.name}. Call setTensorAddress before enqueue)")  # fmt: skip
         network: Network = self._engine._network
         dtype = (network.inputs if one.is_input else network.outputs)[one.source][0]
         return _Placed(one, shape, dtype, address)
