@@ -227,8 +227,8 @@ def test_bfloat16() -> None:
 
 def test_quantized_convolutions_are_left_alone() -> None:
     """Between DequantizeLinear and a convolution comes no Cast, which would part them."""
-    text = f"""(float[N, 4, 8, 8] y) {{ q = QuantizeLinear (x, s, z) \n d = DequantizeLinear (q, s, z)
-        c = Conv <pads = [1, 1, 1, 1]> (d, w) \n r = Relu (c) \n y = Conv <pads = [1, 1, 1, 1]> (r, u) }}"""
+    text = """(float[N, 4, 8, 8] y) { q = QuantizeLinear (x, s, z) \n d = DequantizeLinear (q, s, z)
+        c = Conv <pads = [1, 1, 1, 1]> (d, w) \n r = Relu (c) \n y = Conv <pads = [1, 1, 1, 1]> (r, u) }"""
     graph = model(
         f"(float[N, 3, 8, 8] x, float[4, 3, 3, 3] w, float[4, 4, 3, 3] u, float s) => {text}"
         .replace("{ q", "<int8 z = {0}> { q", 1)

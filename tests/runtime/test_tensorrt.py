@@ -449,7 +449,6 @@ def test_empty_inputs() -> None:
         many = [session.empty_inputs(x=(3, 4))["x"] for _ in range(10)]
         assert len({array.ctypes.data for array in many}) == 10
     assert inputs["x"].shape == (3, 4)
-    del inputs, many, backend
 
 
 def test_empty_inputs_are_checked() -> None:
@@ -476,9 +475,7 @@ def test_numbers_that_the_engine_cannot_hold() -> None:
         outputs = session(x=np.array([1, -(2**30)]))
         assert outputs["y"].dtype == np.int64
         np.testing.assert_array_equal(outputs["y"], [2, -(2**31)])
-        with pytest.raises(
-            InputError, match=r"input 'x': the engine holds it as int32 .* numbers from 0 to 4294967296"
-        ):
+        with pytest.raises(InputError, match=r"input 'x': the engine holds it as int32 .* from 0 to 4294967296"):
             session(x=np.array([0, 2**32]))
 
 
@@ -499,7 +496,7 @@ def test_no_driver_no_gpu_no_binding(tmp_path: Path) -> None:
             onepass.load(path)
     with installed(trt), pytest.raises(MissingExtraError, match=r"pip install 'onepass\[cuda\]'"):
         onepass.load(path)
-    with installed(cuda=FakeCuda()), pytest.raises(MissingExtraError, match="TensorRT|tensorrt"):
+    with installed(cuda=FakeCuda()), pytest.raises(MissingExtraError, match="is not installed"):
         onepass.load(path)
     with fake_gpu("10.16.1"), pytest.raises(DeviceError, match=r"device=1: this process sees 1 GPU"):
         onepass.load(path, device=1)
@@ -515,7 +512,7 @@ def test_another_version(tmp_path: Path) -> None:
             onepass.load(path)
         assert not trt.calls["Runtime.deserialize_cuda_engine"]
         sidecar_path(path).unlink()
-        with pytest.raises(EngineVersionError, match="(?s)another version of TensorRT.*Version tag does not match"):
+        with pytest.raises(EngineVersionError, match=r"(?s)another version of TensorRT.*Version tag does not match"):
             onepass.load(path)
 
 
