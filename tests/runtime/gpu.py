@@ -52,7 +52,7 @@ def options_for(animal: Animal) -> BuildOptions:
                 continue
             least, greatest = (tuple(f(sizes) for sizes in zip(*cases, strict=True)) for f in (min, max))
             shapes[spec.name] = (least, greatest, greatest)
-    return BuildOptions(shapes=shapes, values=_VALUES.get(animal.name, {}))
+    return BuildOptions(shapes=[shapes], values=_VALUES.get(animal.name, {}))
 
 
 def plan_for(animal: Animal, **options: Any) -> Plan:
