@@ -14,10 +14,6 @@ from onepass.runtime._layout import ALIGNMENT
 Shape = tuple[int, ...]
 
 
-class ProfileTakenError(BackendError):
-    """Another context holds the profile, and this TensorRT (before 8.6) lets only one have it. Never leaves onepass."""
-
-
 class Context:
     """An execution context with its profile chosen; shapes and addresses are set once for each shape of inputs.
 
@@ -35,18 +31,16 @@ class Context:
             scratch: Address of the memory that it computes in.
 
         Raises:
-            ProfileTakenError: Another context has the profile, and TensorRT does not let two have it.
-            BackendError: TensorRT makes no context.
+            BackendError: TensorRT makes no context, or does not let it have the profile.
         """
         self.profile = profile
         self._engine = engine
         mark = engine.book.mark()
         self._raw = engine.new_context(scratch)
-        # The first context of all has profile 0 from the beginning; one that could not have it has -1.
-        if self._raw.active_optimization_profile != profile:
-            taken = not self._raw.set_optimization_profile_async(profile, stream)
-            if taken or self._raw.active_optimization_profile != profile:
-                raise ProfileTakenError(f"profile {profile} is taken:\n{engine.book.text(mark)}")
+        if self._raw.active_optimization_profile != profile and not self._raw.set_optimization_profile_async(
+            profile, stream
+        ):
+            self._fail(f"does not let a context have profile {profile}", mark)
         self._allocator: Any = None
 
     def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
