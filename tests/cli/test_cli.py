@@ -203,8 +203,8 @@ def test_inspect_ort(shell: Shell, three: Path) -> None:
 
 def test_inspect_of_something_else(shell: Shell, tmp_path: Path) -> None:
     """A file that is no ONNX model is called what it is."""
-    (tmp_path / "m.onnx").write_bytes(b"ptrt" + bytes(60))
-    assert "is a TensorRT engine" in shell.fails("inspect", tmp_path / "m.onnx")
+    (tmp_path / "m.onnx").write_bytes(bytes(4) + b"TFL3" + bytes(60))
+    assert "is a TFLite model" in shell.fails("inspect", tmp_path / "m.onnx")
 
 
 # ---- run ---------------------------------------------------------------------------------------------------------

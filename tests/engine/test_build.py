@@ -75,7 +75,8 @@ def test_flavor_reports_what_it_can(api: str) -> None:
     assert report["builds"] == (api in _BUILDERS)
     assert report["strongly_typed"] == (api in ("11.4.0", "rtx-1.7.1"))
     assert report["precision_flags"] == {
-        "8.5.3": ["fp16", "int8"], "10.0.1": ["fp16", "bf16", "int8", "fp8"], "10.16.1": ["fp16", "bf16", "int8", "fp8"],
+        "8.5.3": ["fp16", "int8"], "10.0.1": ["fp16", "bf16", "int8", "fp8"],
+        "10.16.1": ["fp16", "bf16", "int8", "fp8"],
     }.get(api, [])  # fmt: skip
     assert ("int64" in report["dtypes"]) == (api != "8.5.3")
 
@@ -86,7 +87,7 @@ def test_no_tensorrt() -> None:
         assert find_flavors() == ()
         with pytest.raises(MissingExtraError, match=r"pip install tensorrt .* pip install 'onepass\[rtx\]'"):
             onepass.build(_THREE, batch=2)
-        with pytest.raises(MissingExtraError, match="'tensorrt_rtx' is not installed. Install it with"):
+        with pytest.raises(MissingExtraError, match=r"'tensorrt_rtx' is not installed. Install it with"):
             find_flavor("tensorrt_rtx")
     with pytest.raises(InputError, match="no flavour of TensorRT called 'trt'"):
         find_flavor("trt")
@@ -159,7 +160,8 @@ def test_names_never_collide() -> None:
 
 @pytest.mark.parametrize("text", [
     "(int16[N] x) => (int16[N] y) { y = Add (x, x) }", "(double[N] x) => (double[N] y) { y = Neg (x) }",
-    "(double[N] x) => (float16[N] y) { y = Cast <to = 10> (x) }", "(int64[N] x) => (double[N] y) { y = Cast <to = 11> (x) }",
+    "(double[N] x) => (float16[N] y) { y = Cast <to = 10> (x) }",
+    "(int64[N] x) => (double[N] y) { y = Cast <to = 11> (x) }",
 ])  # fmt: skip
 def test_casts_that_would_not_be_exact(text: str) -> None:
     """A model that computes in a type TensorRT lacks, or would be rounded twice, is refused."""
@@ -385,7 +387,8 @@ def test_an_ambiguous_shape() -> None:
 
 @pytest.mark.parametrize("options", [
     {"precision": "fp4"}, {"precision": ("fp16", "bf16")}, {"workspace_bytes": 0}, {"optimization_level": 6},
-    {"hardware_compatible": "all"}, {"reduced_io": True}, {"keep_float32": ["x"]}, {"outputs": []}, {"target_sm": "new"},
+    {"hardware_compatible": "all"}, {"reduced_io": True}, {"keep_float32": ["x"]}, {"outputs": []},
+    {"target_sm": "new"},
 ], ids=str)  # fmt: skip
 def test_wrong_options(options: dict[str, Any]) -> None:
     """Options are checked when they are made."""

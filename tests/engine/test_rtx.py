@@ -1,4 +1,4 @@
-"""Real TensorRT-RTX, which parses and builds without a GPU: the whole zoo, the eye networks, every option, the errors."""
+"""Real TensorRT-RTX, which parses and builds without a GPU: the zoo, the eye networks, every option, the errors."""
 
 from __future__ import annotations
 

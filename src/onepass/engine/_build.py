@@ -23,7 +23,7 @@ from onepass.engine._network import parse
 from onepass.engine._profiles import profiles_from_options
 from onepass.engine._progress import Progress, Watch, make_monitor, run_stoppable
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
-from onepass.engine.options import BuildOptions, HardwareLevel, Precision, Range, Ranges
+from onepass.engine.options import BuildOptions, HardwareLevel, Range, Ranges
 from onepass.engine.plan import Plan
 from onepass.engine.precision import float32_nodes, reduce_edges, reduce_precision
 from onepass.engine.shapes import Profile
@@ -40,7 +40,7 @@ def build(
     sizes: Ranges | None = None,
     values: Ranges | None = None,
     precision: str | Sequence[str] = "fp32",
-    keep_float32: Sequence[str] = (),
+    keep_float32: str | Sequence[str] = (),
     reduced_io: bool = False,
     tf32: bool = False,
     workspace_bytes: int | None = None,
@@ -50,7 +50,7 @@ def build(
     strip: bool = False,
     refit: bool = False,
     timing_cache: str | os.PathLike[str] | None = None,
-    tactic_sources: Sequence[str] | None = None,
+    tactic_sources: str | Sequence[str] | None = None,
     outputs: str | Sequence[str] | None = None,
     mark_all_outputs: bool = False,
     target_sm: str | Sequence[str] = (),
@@ -107,11 +107,11 @@ def build(
         KeyboardInterrupt: On Ctrl-C. Nothing is written then.
     """
     options = BuildOptions(
-        shapes=cast("Sequence[Ranges]", shapes),
+        shapes=shapes,
         batch=batch,
         sizes=sizes or {},
         values=values or {},
-        precision=cast("Sequence[Precision]", precision),
+        precision=precision,
         keep_float32=keep_float32,
         reduced_io=reduced_io,
         tf32=tf32,
@@ -123,9 +123,9 @@ def build(
         refit=refit,
         timing_cache=None if timing_cache is None else Path(timing_cache),
         tactic_sources=tactic_sources,
-        outputs=None if outputs is None else name_tuple(outputs),
+        outputs=outputs,
         mark_all_outputs=mark_all_outputs,
-        target_sm=name_tuple(target_sm),
+        target_sm=target_sm,
     )
     return build_with(model, engine, options, flavor=flavor, cache=cache, progress=progress)[0]
 
@@ -305,7 +305,8 @@ def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
         graph = graph.expose([name for name in graph.tensor_names if name not in names | weights | inputs])
     if options.outputs is not None:
         names = {value.name for value in graph.proto.graph.output}
-        graph = graph.expose([name for name in options.outputs if name not in names]).select(options.outputs)
+        wanted = name_tuple(options.outputs)
+        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
     return graph
 
 

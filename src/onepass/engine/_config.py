@@ -15,6 +15,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.options import BuildOptions
 from onepass.engine.plan import Edge
 from onepass.engine.shapes import Profile
+from onepass.tensors import name_tuple
 
 # Which TensorRT has a feature, for the message where this one has not.
 _WHO = {
@@ -45,7 +46,7 @@ def check_options(flavor: Flavor, options: BuildOptions, model: onnx.ModelProto)
         if not there or name in inert:
             raise InputError(f"{flavor} has no option {name}; {_WHO[name]} has it")
     _check_members(flavor, "target_sm", [_sm(each) for each in options.target_sm], "ComputeCapability")
-    _check_members(flavor, "tactic_sources", options.tactic_sources or (), "TacticSource")
+    _check_members(flavor, "tactic_sources", name_tuple(options.tactic_sources or ()), "TacticSource")
     quantized = any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)
     for kind in {"int8", "fp8"} & set(options.precision):
         if not quantized:
@@ -120,7 +121,7 @@ def _aim(flavor: Flavor, config: Any, options: BuildOptions) -> None:
         level = flavor.member("HardwareCompatibilityLevel", options.hardware_compatible.upper())
         config.hardware_compatibility_level = level
     if options.tactic_sources is not None:
-        members = [flavor.member("TacticSource", name) for name in options.tactic_sources]
+        members = [flavor.member("TacticSource", name) for name in name_tuple(options.tactic_sources)]
         if not config.set_tactic_sources(sum(1 << int(member) for member in members)):
             raise BuildError(f"{flavor} refused the tactic sources {', '.join(options.tactic_sources)}")
     if options.target_sm:

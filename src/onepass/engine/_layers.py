@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from onepass._errors import BuildError
+from onepass._errors import BuildError, EngineError
 from onepass.engine._log import get_logger
-from onepass.engine.flavor import Flavor
+from onepass.engine.flavor import Flavor, find_flavor
+from onepass.engine.plan import Plan
 
 # How TensorRT's inspector writes types, in the several versions of its words.
 _WORDS = (
@@ -50,6 +51,24 @@ def _layer(data: Any) -> Layer:
     )
     types = tuple(name for name, word in _WORDS if word.search(formats))
     return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types)
+
+
+def layers_of_plan(plan: Plan) -> list[Layer]:
+    """List the layers of a built engine, on a machine where it runs.
+
+    Raises:
+        MissingExtraError: The TensorRT that built it is not here.
+        EngineError: It does not run here, so that it cannot be looked into; what TensorRT says is in the message.
+        EngineMismatchError: The file is not the engine that the sidecar belongs to.
+    """
+    data, flavor = plan.engine_bytes(), find_flavor(plan.flavor)
+    logger = get_logger(flavor)
+    mark = logger.book.mark()
+    engine = flavor.module.Runtime(logger).deserialize_cuda_engine(data) if flavor.can_inspect else None
+    if engine is None:
+        log = logger.book.text(mark, at_least="ERROR") or f"  {flavor} has no inspector"
+        raise EngineError(f"the layers are known only where the engine runs, and {flavor} cannot load it here:\n{log}")
+    return layers_of_engine(flavor, engine)
 
 
 def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, int]:

@@ -21,7 +21,7 @@ def profiles_from_options(signature: Signature, options: BuildOptions) -> tuple[
     values = {name: as_range(each, name) for name, each in options.values.items()}
     return tuple(
         Profile({spec.name: _range_of(spec, shapes, options) for spec in signature.inputs}, values)
-        for shapes in options.shapes or ({},)
+        for shapes in options.profiles or ({},)
     )
 
 
@@ -39,7 +39,7 @@ def as_range(value: Range, name: str) -> ShapeRange:
 
 def _check_names(signature: Signature, options: BuildOptions) -> None:
     inputs = signature.input_names
-    for names in (*options.shapes, options.values):
+    for names in (*options.profiles, options.values):
         for name in names:
             if name not in inputs:
                 raise InputError(no_such_name("input", name, inputs))

@@ -13,7 +13,6 @@ from onepass.engine.flavor import PRECISIONS
 from onepass.engine.shapes import Numbers, ShapeRange
 from onepass.tensors import name_tuple
 
-Precision: TypeAlias = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
 HardwareLevel: TypeAlias = Literal["ampere_plus", "same_compute_capability"]
 Range: TypeAlias = "ShapeRange | int | Sequence[int] | Sequence[Sequence[int]]"
 """A range as users write it: one size or shape, or (least, best, greatest)."""
@@ -47,12 +46,12 @@ class BuildOptions:
         target_sm: Compute capabilities to build for, ``"8.9"``, where that need not be the GPU at hand.
     """
 
-    shapes: Sequence[Ranges] = ()
+    shapes: Ranges | Sequence[Ranges] = ()
     batch: Range | None = None
     sizes: Ranges = field(default_factory=dict)
     values: Ranges = field(default_factory=dict)
-    precision: Sequence[Precision] = ()
-    keep_float32: Sequence[str] = ()
+    precision: str | Sequence[str] = ()
+    keep_float32: str | Sequence[str] = ()
     reduced_io: bool = False
     tf32: bool = False
     workspace_bytes: int | None = None
@@ -62,15 +61,15 @@ class BuildOptions:
     strip: bool = False
     refit: bool = False
     timing_cache: Path | None = None
-    tactic_sources: Sequence[str] | None = None
-    outputs: Sequence[str] | None = None
+    tactic_sources: str | Sequence[str] | None = None
+    outputs: str | Sequence[str] | None = None
     mark_all_outputs: bool = False
-    target_sm: Sequence[str] = ()
+    target_sm: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "precision", _precisions(self.precision))
-        put(self, "shapes", (self.shapes,) if isinstance(self.shapes, Mapping) else tuple(self.shapes))
+        put(self, "shapes", self.profiles)
         put(self, "keep_float32", name_tuple(self.keep_float32))
         put(self, "target_sm", tuple(_compute_capability(each) for each in name_tuple(self.target_sm)))
         if self.outputs is not None:
@@ -98,6 +97,11 @@ class BuildOptions:
             raise InputError("precision fp16 and bf16 exclude each other; choose one")
         if self.outputs is not None and not self.outputs:
             raise InputError("outputs is empty; an engine needs an output. Leave it out to build all of the model's")
+
+    @property
+    def profiles(self) -> tuple[Ranges, ...]:
+        """The ranges of `shapes`, one mapping a profile."""
+        return (self.shapes,) if isinstance(self.shapes, Mapping) else tuple(self.shapes)
 
     @property
     def reduced_type(self) -> Literal["fp16", "bf16"] | None:
