@@ -6,8 +6,8 @@ import datetime as dt
 import json
 import os
 import platform
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,21 @@ Row = dict[str, Any]
 _FOLDER = Path(__file__).parent / "results"
 
 
-def write_results(name: str, rows: Sequence[Row]) -> None:
-    """Print `rows` as a table, and write them to ``results/<name>.json`` and, for the documentation, ``.md``."""
+def write_results(name: str, rows: Sequence[Row], *, where: Mapping[str, Any] | None = None) -> None:
+    """Print `rows` as a table, and write them to ``results/<name>.json`` and, for the documentation, ``.md``.
+
+    Args:
+        name: Of the files.
+        rows: All with the same columns.
+        where: What else the figures belong to: a GPU, a version.
+    """
     columns = list(rows[0])
     lines = [columns, ["---"] * len(columns), *([str(row[column]) for column in columns] for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    where = _where()
+    facts = {**_where(), **(where or {})}
     print(f"\n## {name}\n\n{table}")
-    _write(f"{name}.json", json.dumps({"where": where, "rows": rows}, indent=2))
-    _write(f"{name}.md", f"{table}\n\nMeasured {where.pop('date')}: {', '.join(f'{k} {v}' for k, v in where.items())}.")
+    _write(f"{name}.json", json.dumps({"where": facts, "rows": rows}, indent=2))
+    _write(f"{name}.md", f"{table}\n\nMeasured {facts.pop('date')}: {', '.join(f'{k} {v}' for k, v in facts.items())}.")
 
 
 def _write(name: str, text: str) -> None:
@@ -42,8 +48,15 @@ def _where() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
-        **{package: version(package) for package in packages},
+        **{package: _version(package) for package in packages},
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def _processor() -> str:
