@@ -1,11 +1,11 @@
 """Reads source code and tells which names of TensorRT and CUDA it touches that are not there.
 
 The code is walked once for each flavour, with that flavour's real names (`tests.fakes.facts`). What an expression
-is, follows from where it comes from: ``flavor.module.Runtime(logger)`` is a Runtime, what its ``deserialize_cuda_engine``
-returns is an ICudaEngine, and so on; parameters go by their names. A branch behind ``hasattr(engine, "name")``,
-``flavor.has(…)`` or a property of `Flavor` is walked only if that is true of the flavour, so that a name which a
-version lacks must be behind a question. What is asked for must at least exist in one flavour: a question with a
-misspelt name would always be answered with no.
+is, follows from where it comes from: ``flavor.module.Runtime(logger)`` is a Runtime, what
+``deserialize_cuda_engine`` returns is an ICudaEngine, and so on; parameters go by their names. A branch behind
+``hasattr(engine, "name")``, ``flavor.has(…)`` or a property of `Flavor` is walked only if that is true of the flavour,
+so that a name which a version lacks must be behind a question. What is asked for must at least exist in one flavour: a
+question with a misspelt name would always be answered with no.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from onepass.engine.flavor import Flavor
@@ -42,6 +43,13 @@ GIVES_OF = {
 _ENUM_ATTRIBUTES = {"name", "value", "__members__"}
 
 
+@cache
+def flavor_of(api: str) -> Flavor:
+    """Return a flavour as the code sees it, to ask it what it can do."""
+    trt = make_tensorrt(api)
+    return Flavor(trt.__name__, trt.__version__, trt)
+
+
 @dataclass(frozen=True)
 class Problem:
     """A name that is not there, or an object that the reader does not know."""
@@ -66,8 +74,7 @@ class Reader:
         self.file = file
         self.api = api
         self.facts = tensorrt_facts(api)
-        trt = make_tensorrt(api)
-        self.flavor = Flavor(trt.__name__, trt.__version__, trt)
+        self.flavor = flavor_of(api)
         self.uses: set[str] = set()
         self.problems: set[Problem] = set()
         self._known = KNOWN | (known or {})
@@ -82,24 +89,11 @@ class Reader:
         return all(self._statement(statement) for statement in statements)
 
     def _statement(self, node: ast.stmt) -> bool:
+        """Walk one statement; return whether what comes after it is reached."""
         if isinstance(node, ast.If):
-            answer = self._answer(node.test)
-            self._expression(node.test)
-            reached = [self._block(body) for body, wanted in ((node.body, True), (node.orelse, False))
-                       if answer in (wanted, None)]  # fmt: skip
-            return any(reached)
+            return self._if(node)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            outer = dict(self._variables), dict(self._strings)
-            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-                self._variables.pop(argument.arg, None)
-            self._block(node.body)
-            self._variables, self._strings = outer
-            return True
-        if isinstance(node, ast.ClassDef):
-            for base in node.bases:
-                self._expression(base)
-            self._block(node.body)
-            return True
+            return self._function(node)
         if isinstance(node, (ast.For, ast.AsyncFor)):
             self._bind(node.target, node.iter)
         if isinstance(node, ast.Assign):
@@ -113,6 +107,21 @@ class Reader:
         for inner in _bodies(node):
             self._block(inner)
         return not isinstance(node, (ast.Return, ast.Raise, ast.Continue, ast.Break))
+
+    def _if(self, node: ast.If) -> bool:
+        answer = self._answer(node.test)
+        self._expression(node.test)
+        bodies = ((node.body, True), (node.orelse, False))
+        reached = [self._block(body) for body, wanted in bodies if answer in (wanted, None)]  # all are walked
+        return any(reached)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        outer = dict(self._variables), dict(self._strings)
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+            self._variables.pop(argument.arg, None)
+        self._block(node.body)
+        self._variables, self._strings = outer
+        return True
 
     def _bind(self, target: ast.expr, value: ast.expr) -> None:
         """Remember what a variable is."""
@@ -136,32 +145,31 @@ class Reader:
         """Note every name that an expression touches."""
         if isinstance(node, ast.IfExp):
             answer = self._answer(node.test)
-            self._expression(node.test)
-            for branch, wanted in ((node.body, True), (node.orelse, False)):
-                if answer in (wanted, None):
-                    self._expression(branch)
-            return
-        if isinstance(node, ast.BoolOp):
-            for value in node.values:
-                self._expression(value)
-                if self._answer(value) is isinstance(node.op, ast.Or):
-                    return  # the rest is not evaluated
-            return
-        if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
-            for generator in node.generators:
-                self._bind(generator.target, generator.iter)
-        if isinstance(node, ast.Attribute):
-            self._touch(node)
-        if isinstance(node, ast.Call):
-            self._probe(node)
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                self._expression(child)
-            elif isinstance(child, ast.comprehension):
-                for part in (child.iter, *child.ifs):
-                    self._expression(part)
-            elif isinstance(child, ast.keyword):
-                self._expression(child.value)
+            parts = [node.test, *([] if answer is False else [node.body]), *([] if answer is True else [node.orelse])]
+        elif isinstance(node, ast.BoolOp):
+            parts = self._evaluated(node)
+        else:
+            if isinstance(node, ast.Attribute):
+                self._touch(node)
+            if isinstance(node, ast.Call):
+                self._probe(node)
+            self._bind_generators(node)
+            parts = list(_parts(node))
+        for part in parts:
+            self._expression(part)
+
+    def _evaluated(self, node: ast.BoolOp) -> list[ast.expr]:
+        """Return the parts of an ``and`` or ``or`` up to the one that decides it."""
+        parts = []
+        for value in node.values:
+            parts.append(value)
+            if self._answer(value) is isinstance(node.op, ast.Or):
+                break
+        return parts
+
+    def _bind_generators(self, node: ast.expr) -> None:
+        for generator in getattr(node, "generators", ()):
+            self._bind(generator.target, generator.iter)
 
     def _touch(self, node: ast.Attribute) -> None:
         kind = self._kind(node.value)
@@ -187,6 +195,7 @@ class Reader:
             kind, name = self._kind(node.args[0]), node.args[1]
             if not kind:
                 return []
+            texts = [name.value] if isinstance(name, ast.Constant) and isinstance(name.value, str) else []
             if isinstance(name, ast.Name):
                 texts = list(self._strings.get(name.id, ()))
             return [(text,) if kind == MODULE else (kind, text) for text in texts]
@@ -212,31 +221,26 @@ class Reader:
 
     def _kind(self, node: ast.expr) -> str | None:
         """Return what an expression is: `MODULE`, the name of a class (or of something in it), or None."""
+        self._bind_generators(node)
         if isinstance(node, ast.Name):
-            return self._variables.get(node.id, self._known.get(node.id)) or None
+            return self._variables.get(node.id, self._known.get(node.id))
         if isinstance(node, ast.Attribute):
-            if node.attr in self._known:
-                return self._known[node.attr]
-            kind = self._kind(node.value)
-            return node.attr if kind == MODULE else None
+            return self._known.get(node.attr) or (node.attr if self._kind(node.value) == MODULE else None)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            kind = self._kind(node.func.value)
-            if kind == MODULE:
-                return node.func.attr if isinstance(self.facts.get(node.func.attr), list) else None
-            return GIVES_OF.get((kind or "", node.func.attr)) or (GIVES.get(node.func.attr) if kind else None)
-        if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
-            for generator in node.generators:
-                self._bind(generator.target, generator.iter)
-            return self._kind(node.elt)
-        if isinstance(node, ast.DictComp):
-            for generator in node.generators:
-                self._bind(generator.target, generator.iter)
-            return self._kind(node.value)
-        if isinstance(node, ast.Subscript):
-            return self._kind(node.value)
+            return self._given(node.func)
+        if isinstance(node, (ast.List, ast.Tuple)) and node.elts:
+            return self._kind(node.elts[0])
         if isinstance(node, ast.IfExp):
             return self._kind(node.body) or self._kind(node.orelse)
-        return None
+        inner = getattr(node, "elt", None) or (node.value if isinstance(node, (ast.DictComp, ast.Subscript)) else None)
+        return self._kind(inner) if isinstance(inner, ast.expr) else None
+
+    def _given(self, function: ast.Attribute) -> str | None:
+        """Return what a call gives."""
+        kind = self._kind(function.value)
+        if kind == MODULE:
+            return function.attr if isinstance(self.facts.get(function.attr), list) else None
+        return GIVES_OF.get((kind or "", function.attr)) or (GIVES.get(function.attr) if kind else None)
 
     def _exists(self, kind: str, name: str) -> bool:
         if name.startswith("__") or (kind != MODULE and _is_enum(kind) and name in _ENUM_ATTRIBUTES):
@@ -249,6 +253,16 @@ class Reader:
 
     def _complain(self, node: ast.AST, what: str) -> None:
         self.problems.add(Problem(f"{self.file}:{getattr(node, 'lineno', 0)}", what, self.api))
+
+
+def _parts(node: ast.expr) -> Iterator[ast.expr]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            yield child
+        elif isinstance(child, ast.comprehension):
+            yield from (child.iter, *child.ifs)
+        elif isinstance(child, ast.keyword):
+            yield child.value
 
 
 def _bodies(node: ast.stmt) -> Iterator[list[ast.stmt]]:
@@ -270,21 +284,12 @@ def _path_exists(api: str, path: tuple[str, ...]) -> bool:
     return fact is not None and (len(path) == 1 or (isinstance(fact, list) and path[1] in fact))
 
 
-_DISTINCTIVE: set[str] = set()
-
-
-def _distinctive() -> set[str]:
-    """Names that only TensorRT has: nothing else in the code that is read is called so."""
-    if not _DISTINCTIVE:
-        names = {
-            name
-            for api in TENSORRT
-            for fact in tensorrt_facts(api).values()
-            if isinstance(fact, list) and fact[:1] != ["enum"]
-            for name in fact
-        }
-        _DISTINCTIVE.update(name for name in names if name.count("_") >= 2 and not name.startswith("_"))
-    return _DISTINCTIVE
+@cache
+def _distinctive() -> frozenset[str]:
+    """Names of attributes that nothing but TensorRT has: those of three words and more."""
+    facts = (fact for api in TENSORRT for fact in tensorrt_facts(api).values())
+    names = {name for fact in facts if isinstance(fact, list) and fact[:1] != ["enum"] for name in fact}
+    return frozenset(name for name in names if name.count("_") >= 2 and not name.startswith("_"))
 
 
 def cuda_problems(file: str, source: str) -> tuple[set[str], list[Problem]]:
