@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-training docs bench clean
+.PHONY: help demo test check check-bindings check-training docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -24,6 +24,11 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
 	$(BIN)/python -m coverage report --fail-under 95
+
+check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)
+	$(PIP) download --no-deps --dest build/bindings tensorrt-cu12-bindings==10.16.1.11
+	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106
+	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
 
 check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch
 	$(BIN)/mypy training $(wildcard tests/training/*.py)

@@ -71,7 +71,8 @@ class Engine:
         data = self.plan.engine_bytes() if self.plan is not None else _bytes_of(model)
         with device.current():
             self._runtime = self.flavor.module.Runtime(logger)
-            if self.plan is not None and self.plan.options.get("version_compatible"):
+            is_portable = self.plan is not None and bool(self.plan.options.get("version_compatible"))
+            if is_portable and hasattr(self._runtime, "engine_host_code_allowed"):
                 # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
                 self._runtime.engine_host_code_allowed = True
             if self.flavor.has("init_libnvinfer_plugins"):
