@@ -16,6 +16,7 @@ from onepass import OnepassError, __version__
 _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
+    "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
 
@@ -56,7 +57,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 when all went well, 2 on an error, 130 when interrupted.
+    """Run the command line and exit: 0 when all went well, 1 when a check failed, 2 on an error, 130 when interrupted.
 
     Args:
         arguments: Words after the program's name; those of this process by default.
@@ -66,8 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         _be_a_good_program()
     debug = "--debug" in arguments
     try:
-        cli.main(arguments, prog_name="onepass", standalone_mode=False)
-        status = 0
+        result = cli.main(arguments, prog_name="onepass", standalone_mode=False)
+        status = result if isinstance(result, int) else 0  # what a command gave to ctx.exit
     except click.ClickException as error:
         error.show()
         status = 2
