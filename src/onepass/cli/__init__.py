@@ -17,6 +17,7 @@ _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
+    "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
 
