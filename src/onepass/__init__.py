@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from onepass._errors import (
     BackendError,
+    BuildError,
     DeviceError,
+    EngineDeviceError,
+    EngineError,
+    EngineMismatchError,
+    EngineVersionError,
     InputError,
     MediaError,
     MissingExtraError,
@@ -26,6 +31,10 @@ from onepass._errors import (
 )
 
 if TYPE_CHECKING:
+    from onepass.engine import BuildOptions as BuildOptions
+    from onepass.engine import Plan as Plan
+    from onepass.engine import ShapeRange as ShapeRange
+    from onepass.engine import build as build
     from onepass.graph import OnnxGraph as OnnxGraph
     from onepass.outputs import Outputs as Outputs
     from onepass.runtime import Session as Session
@@ -37,7 +46,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackendError",
+    "BuildError",
+    "BuildOptions",
     "DeviceError",
+    "EngineDeviceError",
+    "EngineError",
+    "EngineMismatchError",
+    "EngineVersionError",
     "InputError",
     "MediaError",
     "MissingExtraError",
@@ -48,21 +63,28 @@ __all__ = [
     "OnnxGraph",
     "OutputNameError",
     "Outputs",
+    "Plan",
     "Session",
     "SessionClosedError",
+    "ShapeRange",
     "Signature",
     "TensorSpec",
     "UnsupportedModelError",
+    "build",
     "load",
 ]
 
 # ONNX, ONNX Runtime and NumPy take ten times as long to import as the rest; a name brings its module when first used.
 _LAZY = {
+    "BuildOptions": "onepass.engine",
     "OnnxGraph": "onepass.graph",
     "Outputs": "onepass.outputs",
+    "Plan": "onepass.engine",
     "Session": "onepass.runtime",
+    "ShapeRange": "onepass.engine",
     "Signature": "onepass.tensors",
     "TensorSpec": "onepass.tensors",
+    "build": "onepass.engine",
     "load": "onepass.runtime",
 }
 

@@ -4,11 +4,16 @@
     ├── ModelError              a model file cannot be used
     │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
     │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
-    │   └── UnsupportedModelError sound, but beyond onepass or a backend
+    │   ├── UnsupportedModelError sound, but beyond onepass or a backend
+    │   └── EngineError           a TensorRT engine cannot be used here
+    │       ├── EngineVersionError  another version or flavour of TensorRT built it
+    │       ├── EngineDeviceError   it was built for another GPU
+    │       └── EngineMismatchError it and its sidecar do not belong together, or one is damaged
     ├── InputError              what a call was given is wrong            (also ValueError)
     ├── OutputNameError         the model has no output of that name      (also KeyError)
     ├── BackendError            a backend failed while it worked          (also RuntimeError)
-    │   └── DeviceError           the provider or device asked for is not here
+    │   ├── DeviceError           the provider or device asked for is not here
+    │   └── BuildError            TensorRT could not build an engine; its log is in `log`
     ├── SessionClosedError      the session was used after close()        (also RuntimeError)
     ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
     └── MissingExtraError       an optional dependency is not installed   (also ImportError)
@@ -38,6 +43,22 @@ class UnsupportedModelError(ModelError):
     """The model is sound but needs something that onepass or the chosen backend does not have."""
 
 
+class EngineError(ModelError):
+    """A TensorRT engine cannot be used here."""
+
+
+class EngineVersionError(EngineError):
+    """The engine was built by another version or flavour of TensorRT than the one here."""
+
+
+class EngineDeviceError(EngineError):
+    """The engine was built for another GPU."""
+
+
+class EngineMismatchError(EngineError):
+    """The engine and its sidecar do not belong together, or one of them is damaged."""
+
+
 class InputError(OnepassError, ValueError):
     """What a call was given is wrong: an array's name, dtype, rank or size, or another argument."""
 
@@ -54,6 +75,18 @@ class BackendError(OnepassError, RuntimeError):
 
 class DeviceError(BackendError):
     """The execution provider or device that was asked for is not available."""
+
+
+class BuildError(BackendError):
+    """TensorRT could not build an engine.
+
+    Attributes:
+        log: What TensorRT wrote meanwhile: one message a line, its severity before it.
+    """
+
+    def __init__(self, message: str, *, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
 
 
 class SessionClosedError(OnepassError, RuntimeError):

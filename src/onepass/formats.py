@@ -30,6 +30,7 @@ class Format(Enum):
 # Format, position of the mark in the file, the mark.
 _MARKS: tuple[tuple[Format, int, bytes], ...] = (
     (Format.ENGINE, 0, b"ptrt"),
+    (Format.ENGINE, 0, b"vtrt"),  # TensorRT-RTX
     (Format.ORT, 4, b"ORTM"),
     (Format.TFLITE, 4, b"TFL3"),
     (Format.HDF5, 0, b"\x89HDF\r\n\x1a\n"),

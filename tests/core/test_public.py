@@ -21,8 +21,22 @@ def test_all_is_what_is_visible() -> None:
     assert list(onepass.__all__) == sorted(onepass.__all__)
     for name in onepass.__all__:
         assert getattr(onepass, name) is not None
-    modules = {"annotations", "cli", "formats", "gaze", "graph", "media", "outputs", "runtime", "tensors", "artifacts"}
-    modules |= {"bench", "compare"}
+    modules = {
+        "annotations",
+        "bench",
+        "cli",
+        "compare",
+        "doctor",
+        "engine",
+        "formats",
+        "gaze",
+        "graph",
+        "media",
+        "outputs",
+        "runtime",
+        "tensors",
+        "artifacts",
+    }
     hidden = {"Any", "TYPE_CHECKING", "import_module", "opening", "sampling", "writers"}
     visible = {name for name in dir(onepass) if not name.startswith("_")}
     assert visible - modules - hidden == set(onepass.__all__)

@@ -15,9 +15,11 @@ from onepass import OnepassError, __version__
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
 _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
+    "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
+    "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from onepass._errors import InputError
 from onepass.outputs import Array
+from onepass.runtime._device_arrays import DeviceArray, device_array_from, is_device_array
 from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
 
 
@@ -19,15 +20,22 @@ class InputChecker:
     A dynamic dimension that several inputs name alike must have one size in all of them.
     """
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, *, import_stream: Any = None) -> None:
+        """Prepare the checks.
+
+        Args:
+            signature: Says which inputs there are.
+            import_stream: Where the backend waits for arrays on its GPU; None where it takes none.
+        """
+        self._import_stream = import_stream
         self._specs = {spec.name: spec for spec in signature.inputs}
         self._names = tuple(self._specs)
         self._plans = [(spec.name, spec, *_plan(spec)) for spec in signature.inputs]
         dims = [dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
         self._shared = {dim for dim in dims if dims.count(dim) > 1}
 
-    def __call__(self, given: Mapping[str, Any]) -> dict[str, Array]:
-        """Return one C-contiguous array an input, in the model's order.
+    def __call__(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return one C-contiguous array an input, in the model's order; a `DeviceArray` for each that is on a GPU.
 
         Raises:
             InputError: An input is missing or unknown, or has the wrong dtype, rank or size.
@@ -38,7 +46,7 @@ class InputChecker:
         for name, spec, rank, fixed, leads_dynamic in self._plans:
             array = given[name]
             if type(array) is not np.ndarray:
-                array = _as_array(array, spec)
+                array = self._from_device(array, spec) if is_device_array(array) else _as_array(array, spec)
             shape = array.shape
             if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
                 raise InputError(_complaint(spec, array))
@@ -48,10 +56,19 @@ class InputChecker:
             if leads_dynamic and shape[0] == 0:
                 raise InputError(_complaint(spec, array))
             # ascontiguousarray would turn a scalar into a vector, but a scalar is always contiguous.
-            feeds[name] = array if array.flags.c_contiguous else np.ascontiguousarray(array)
+            dense = type(array) is DeviceArray or array.flags.c_contiguous
+            feeds[name] = array if dense else np.ascontiguousarray(array)
         if self._shared:
             self._check_shared(feeds)
         return feeds
+
+    def _from_device(self, value: Any, spec: TensorSpec) -> DeviceArray:
+        if self._import_stream is None:
+            raise InputError(
+                f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on the CPU; give it on "
+                "the host: tensor.cpu() in PyTorch, array.get() in CuPy"
+            )
+        return device_array_from(value, name=spec.name, stream=self._import_stream)
 
     def _complain_of_names(self, given: Mapping[str, Any]) -> None:
         unknown = [name for name in given if name not in self._specs]
@@ -121,7 +138,7 @@ def _finite(array: Array) -> Array:
     return finite
 
 
-def _complaint(spec: TensorSpec, array: Array) -> str:
+def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
     came = f"input {spec.name!r}: got {array.dtype} {shape_text(array.shape)}, expected {spec}"
     if array.dtype != spec.dtype:
         if array.dtype.kind in "OSU":
@@ -137,7 +154,7 @@ def _complaint(spec: TensorSpec, array: Array) -> str:
     return f"{came}. The batch is empty, so there is nothing to compute; leave the call out"
 
 
-def _rank_hint(array: Array, rank: int) -> str:
+def _rank_hint(array: Array | DeviceArray, rank: int) -> str:
     if array.ndim == rank - 1:
         return "One dimension is missing; a batch of one is array[None]"
     return f"The rank is {array.ndim} and must be {rank}"

@@ -70,9 +70,9 @@ class OnnxRuntimeBackend:
         self,
         source: ModelSource,
         *,
-        providers: Sequence[Provider],
-        threads: int | None,
-        session_options: onnxruntime.SessionOptions | None,
+        providers: Sequence[Provider] = ("cpu",),
+        threads: int | None = None,
+        session_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
         """Prepare the model; see `onepass.load` for the arguments and errors."""
         self._source = source

@@ -7,13 +7,34 @@ from pathlib import Path
 from typing import TypeAlias
 
 from onepass._errors import InputError, ModelFormatError
+from onepass.engine.plan import Plan, sidecar_path
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
 
-Model: TypeAlias = str | os.PathLike[str] | bytes | OnnxGraph
+Model: TypeAlias = str | os.PathLike[str] | bytes | OnnxGraph | Plan
 
 # A file of this size is large whatever lies beside it; a smaller one is quickly read.
 LARGE_BYTES = 32 << 20
+
+
+def engine_in(model: Model) -> tuple[str, Path | bytes | Plan] | None:
+    """Return the engine that a model is, with the name to call it by; None where it is none.
+
+    Raises:
+        ModelNotFoundError: There is nothing at the path.
+        ModelFormatError: The file is of no known format, or damaged.
+    """
+    if isinstance(model, Plan):
+        return (str(model.engine) if isinstance(model.engine, Path) else "the plan given"), model
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        data = bytes(model)
+        return ("the bytes given", data) if format_of(data) is Format.ENGINE else None
+    if isinstance(model, (str, os.PathLike)):
+        path = Path(model).absolute()
+        # A sidecar says that it is one, whatever mark a later TensorRT may put at the beginning.
+        if (path.is_file() and sidecar_path(path).is_file()) or format_of(path) is Format.ENGINE:
+            return os.fspath(model), path
+    return None
 
 
 class ModelSource:
@@ -47,7 +68,7 @@ class ModelSource:
             self._stamps = [_stamp(file) for file in self._files]
         else:
             raise InputError(
-                f"a model is a path, the bytes of a file, or an OnnxGraph; got {type(model).__name__}. "
+                f"a model is a path, the bytes of a file, an OnnxGraph or a Plan; got {type(model).__name__}. "
                 "An onnx.ModelProto becomes a graph by OnnxGraph(proto)"
             )
 
@@ -93,11 +114,6 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def _runnable(name: str, kind: Format) -> Format:
-    if kind is Format.ENGINE:
-        raise ModelFormatError(
-            f"{name} is {kind.value}; this version of onepass runs ONNX models only. "
-            "Load the ONNX file that the engine was built from"
-        )
     if kind not in (Format.ONNX, Format.ORT):
         raise ModelFormatError(f"{name} is {kind.value}; onepass.load runs ONNX models. Export it to ONNX first")
     return kind

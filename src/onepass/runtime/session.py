@@ -14,10 +14,11 @@ import numpy as np
 
 from onepass._errors import InputError, SessionClosedError
 from onepass.outputs import Array, Outputs
+from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
 from onepass.runtime.backend import Backend
-from onepass.tensors import Signature, TensorSpec, shape_text
+from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
 
 
 class Session:
@@ -43,7 +44,7 @@ class Session:
         self.name = name
         self.signature: Signature = backend.signature
         self._backend = backend
-        self._check = InputChecker(self.signature)
+        self._check = InputChecker(self.signature, import_stream=getattr(backend, "import_stream", None))
         self._output_names = self.signature.output_names
         self._gate = Gate(backend.close)
         self._lock = threading.Lock()
@@ -61,9 +62,13 @@ class Session:
         *,
         outputs: Iterable[str] | None = None,
         out: Mapping[str, Array] | None = None,
+        copy: bool = False,
         **named: Any,
     ) -> Outputs:
         """Run the model once.
+
+        Inputs may also be arrays on a GPU, of PyTorch, CuPy, JAX or Numba, if the model runs there. If one is, the
+        outputs stay there too: each is a `DeviceArray`, which those libraries take without a copy.
 
         Args:
             inputs: A mapping from input name to array, or the array itself where the model has a single input.
@@ -71,6 +76,8 @@ class Session:
                 to be given. All by default.
             out: Arrays to fill, by output name; the result holds these in place of new ones. They need the exact
                 dtype and shape of the output.
+            copy: Give back arrays in memory of their own. Otherwise an engine's results lie in page-locked memory,
+                which is lent until the last array on it is gone; that is quicker, and just as safe.
             named: Inputs by keyword.
 
         Returns:
@@ -89,7 +96,7 @@ class Session:
             names = self._output_names if outputs is None else self._wanted(outputs)
             if out is not None:
                 self._check_out(out, names)
-            return self._run(feeds, names, out)
+            return self._run(feeds, names, out, copy=copy)
         finally:
             self._gate.leave()
 
@@ -103,7 +110,8 @@ class Session:
     ) -> Future[Outputs]:
         """Run the model in the background; takes what a call takes, but for `out`.
 
-        The inputs are checked and copied before this returns, so the caller may reuse its arrays at once.
+        The inputs are checked and copied before this returns, so the caller may reuse its arrays at once; those on a
+        GPU are not copied, and must stay as they are until the result is there.
 
         Returns:
             A future of the outputs. `close` waits for all of them.
@@ -113,7 +121,8 @@ class Session:
         """
         self._enter()
         try:
-            feeds = {name: array.copy() for name, array in self._check(self._by_name(inputs, named)).items()}
+            checked = self._check(self._by_name(inputs, named))
+            feeds = {name: array if type(array) is DeviceArray else array.copy() for name, array in checked.items()}
             names = self._output_names if outputs is None else self._wanted(outputs)
             future = self._background().submit(self._run, feeds, names, None)
         except BaseException:
@@ -122,6 +131,47 @@ class Session:
         # The call ends with the future, also when that is cancelled before it began.
         future.add_done_callback(lambda _: self._gate.leave())
         return future
+
+    def empty_inputs(self, **shapes: tuple[int, ...]) -> dict[str, Array]:
+        """Return arrays for all inputs, to be filled and given to a call: what lies in them is not copied once more.
+
+        On a GPU they are page-locked memory that it fetches by itself; elsewhere they are ordinary arrays. They are
+        the caller's until the last reference to them is gone, and may be filled and given again.
+
+        Args:
+            shapes: The shape of each input whose size is not fixed, by name.
+
+        Raises:
+            InputError: A shape is missing, unknown, or not one that the input may have.
+        """
+        self._enter()
+        try:
+            known = _full_shapes(self.signature, shapes)
+            make = getattr(self._backend, "empty_inputs", None)
+            if make is None:
+                return {spec.name: np.empty(known[spec.name], spec.dtype) for spec in self.signature.inputs}
+            arrays: dict[str, Array] = make(known)
+            return arrays
+        finally:
+            self._gate.leave()
+
+    def profile(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> dict[str, float] | None:
+        """Run the model once and say what took how long, in milliseconds; None where the backend cannot tell.
+
+        Args:
+            inputs: As of a call.
+            named: As of a call.
+
+        Returns:
+            By trtexec's names: ``h2d_ms`` and ``d2h_ms`` (the copies to and from the GPU), ``gpu_compute_ms``, and
+            ``enqueue_ms`` (the host's time to queue the computation).
+        """
+        self._enter()
+        try:
+            measure = getattr(self._backend, "profile", None)
+            return None if measure is None else dict(measure(self._check(self._by_name(inputs, named))))
+        finally:
+            self._gate.leave()
 
     def report(self) -> dict[str, Any]:
         """Say what runs the model (backend, version, device, options) as plain JSON values."""
@@ -171,10 +221,20 @@ class Session:
                 )
             return self._executor
 
-    def _run(self, feeds: Mapping[str, Array], names: tuple[str, ...], out: Mapping[str, Array] | None) -> Outputs:
-        arrays = dict(zip(names, self._backend.run(feeds, names), strict=True))
+    def _run(
+        self,
+        feeds: Mapping[str, Any],
+        names: tuple[str, ...],
+        out: Mapping[str, Array] | None,
+        *,
+        copy: bool = False,
+    ) -> Outputs:
+        arrays: dict[str, Any] = dict(zip(names, self._backend.run(feeds, names), strict=True))
         if out is not None:
             _fill(out, arrays)
+        if copy:
+            # What is a view of something lies in memory that the backend lends.
+            arrays = {n: a if isinstance(a, DeviceArray) or a.flags.owndata else a.copy() for n, a in arrays.items()}
         return Outputs(arrays)
 
     def _by_name(self, inputs: Any, named: dict[str, Any]) -> Mapping[str, Any]:
@@ -211,6 +271,22 @@ class Session:
         for (name, first), (other, second) in combinations(out.items(), 2):
             if np.shares_memory(first, second):
                 raise InputError(f"out= gives {name!r} and {other!r} the same memory; each needs an array of its own")
+
+
+def _full_shapes(signature: Signature, given: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every input: those given, and those that are fixed anyway."""
+    for name in given:
+        if name not in signature.input_names:
+            raise InputError(no_such_name("input", name, signature.input_names))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for spec in signature.inputs:
+        shape: Any = given.get(spec.name, spec.shape if spec.is_static else None)
+        if shape is None:
+            raise InputError(f"input {spec.name!r} is {spec}; say its shape: empty_inputs({spec.name}=(...))")
+        if not spec.allows(tuple(shape)):
+            raise InputError(f"input {spec.name!r}: the shape {shape_text(tuple(shape))} does not fit; it is {spec}")
+        shapes[spec.name] = tuple(shape)
+    return shapes
 
 
 def _check_target(spec: TensorSpec, target: Any) -> None:

@@ -1,0 +1,86 @@
+"""Which of TensorRT's layers must stay float32, for TensorRT that chooses precisions itself (up to version 10).
+
+With the flag for float16 set, such a TensorRT may compute any layer in it, a softmax or a sum of coordinates included.
+Layers that a graph's nodes became are found by name, and told their precision; OBEY_PRECISION_CONSTRAINTS makes it a
+command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from onepass.engine.flavor import Flavor
+
+_METADATA = re.compile(r"\[ONNX Layer: (.*?)\]")
+_FLOATS = ("FLOAT", "HALF", "BF16")
+# They compute nothing in floating point: types of constants follow their readers, those of casts and loops are given.
+_UNTYPED = frozenset(
+    {
+        "CONSTANT", "SHAPE", "IDENTITY", "CAST", "ASSERTION", "CONDITION", "CONDITIONAL_INPUT", "CONDITIONAL_OUTPUT",
+        "TRIP_LIMIT", "RECURRENCE", "ITERATOR", "LOOP_OUTPUT",
+    }
+)  # fmt: skip
+
+
+def keep_layers_float32(flavor: Flavor, network: Any, nodes: Collection[str], kept: Collection[str]) -> int:
+    """Hold the layers of some nodes in float32.
+
+    Args:
+        flavor: The TensorRT whose network it is.
+        network: Its network, just parsed.
+        nodes: Names of all nodes of the graph.
+        kept: Names of the nodes to hold.
+
+    Returns:
+        The number of layers that are held.
+    """
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    owners = [_node_of(layer, nodes) for layer in layers]
+    held = {index for index, owner in enumerate(owners) if owner in kept}
+    held |= _helpers(layers, owners, held)
+    count = 0
+    for index in sorted(held):
+        outputs = [index for index, each in _outputs(layers[index]) if each.dtype.name in _FLOATS]
+        if not outputs or layers[index].type.name in _UNTYPED:
+            continue
+        layers[index].precision = flavor.member("DataType", "FLOAT")
+        for output in outputs:
+            layers[index].set_output_type(output, flavor.member("DataType", "FLOAT"))
+        count += 1
+    return count
+
+
+def _node_of(layer: Any, nodes: Collection[str]) -> str | None:
+    """Return the node that a layer was made for, by its metadata or its name, which may have a number behind."""
+    found = _METADATA.search(getattr(layer, "metadata", "") or "")
+    if found and found[1] in nodes:
+        return found[1]
+    name = layer.name
+    while name not in nodes:
+        shorter = re.sub(r"_\d+$", "", name)
+        if shorter == name:
+            return None
+        name = shorter
+    return str(name)
+
+
+def _helpers(layers: list[Any], owners: list[str | None], held: set[int]) -> set[int]:
+    """Layers that the parser put in for no node in particular, between layers that are held."""
+    made_by = {each.name: index for index, layer in enumerate(layers) for _, each in _outputs(layer)}
+    readers: dict[int, set[int]] = {}
+    for index, layer in enumerate(layers):
+        for number in range(layer.num_inputs):
+            tensor = layer.get_input(number)
+            if tensor is not None and tensor.name in made_by:
+                readers.setdefault(made_by[tensor.name], set()).add(index)
+    found: set[int] = set()
+    for index in reversed(range(len(layers))):
+        if owners[index] is None and readers.get(index) and readers[index] <= held | found:
+            found.add(index)
+    return found
+
+
+def _outputs(layer: Any) -> Iterator[tuple[int, Any]]:
+    return ((index, layer.get_output(index)) for index in range(layer.num_outputs))

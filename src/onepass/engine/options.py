@@ -1,0 +1,179 @@
+"""BuildOptions: everything that a build can be told, checked before anything is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from onepass._errors import InputError
+from onepass.engine.flavor import PRECISIONS
+from onepass.engine.shapes import Numbers, ShapeRange
+from onepass.tensors import name_tuple
+
+Precision: TypeAlias = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
+HardwareLevel: TypeAlias = Literal["ampere_plus", "same_compute_capability"]
+Range: TypeAlias = "ShapeRange | int | Sequence[int] | Sequence[Sequence[int]]"
+"""A range as users write it: one size or shape, or (least, best, greatest)."""
+Ranges: TypeAlias = Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What an engine is built for, and how.
+
+    Attributes:
+        shapes: For each profile, input name to the range of its shape. An input of fixed shape needs none.
+        batch: Range of the first dimension of every input where that is dynamic.
+        sizes: Range of a dynamic dimension by its name, wherever it occurs.
+        values: Input name to a range of its values, for an input whose values shape other tensors.
+        precision: Reduced precisions that layers may use; none is float32. ``"int8"`` and ``"fp8"`` need a model with
+            QuantizeLinear and DequantizeLinear nodes.
+        keep_float32: Names of nodes, or of tensors, that are computed in float32 all the same.
+        reduced_io: Whether float32 inputs and outputs become float16 (bfloat16) too. The signature says so then.
+        tf32: Whether float32 matrix products may round their factors to ten bits (on by default in TensorRT).
+        workspace_bytes: Scratch memory that a layer may take; None leaves it to TensorRT (all there is).
+        optimization_level: 0 (built fast) … 5 (runs fast); None is TensorRT's own, 3.
+        hardware_compatible: Whether the engine shall run on other GPUs than the one it is built on.
+        version_compatible: Whether later versions of TensorRT shall be able to run it.
+        strip: Whether to leave the weights out that the ONNX file still has; they are put back by refitting.
+        refit: Whether its weights can be replaced later.
+        timing_cache: File where measurements of kernels are kept from one build to the next.
+        tactic_sources: Names of the libraries that kernels may come from; None leaves it to TensorRT.
+        outputs: The outputs to build, in this order; inner tensors may be named. None builds those of the model.
+        mark_all_outputs: Whether every inner tensor becomes an output too.
+        target_sm: Compute capabilities to build for, ``"8.9"``, where that need not be the GPU at hand.
+    """
+
+    shapes: Sequence[Ranges] = ()
+    batch: Range | None = None
+    sizes: Ranges = field(default_factory=dict)
+    values: Ranges = field(default_factory=dict)
+    precision: Sequence[Precision] = ()
+    keep_float32: Sequence[str] = ()
+    reduced_io: bool = False
+    tf32: bool = False
+    workspace_bytes: int | None = None
+    optimization_level: int | None = None
+    hardware_compatible: HardwareLevel | None = None
+    version_compatible: bool = False
+    strip: bool = False
+    refit: bool = False
+    timing_cache: Path | None = None
+    tactic_sources: Sequence[str] | None = None
+    outputs: Sequence[str] | None = None
+    mark_all_outputs: bool = False
+    target_sm: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "precision", _precisions(self.precision))
+        put(self, "shapes", (self.shapes,) if isinstance(self.shapes, Mapping) else tuple(self.shapes))
+        put(self, "keep_float32", name_tuple(self.keep_float32))
+        put(self, "target_sm", tuple(_compute_capability(each) for each in name_tuple(self.target_sm)))
+        if self.outputs is not None:
+            put(self, "outputs", tuple(dict.fromkeys(name_tuple(self.outputs))))
+        if self.tactic_sources is not None:
+            put(self, "tactic_sources", tuple(each.upper() for each in name_tuple(self.tactic_sources)))
+        if self.timing_cache is not None:
+            put(self, "timing_cache", Path(self.timing_cache))
+        self._check()
+
+    def _check(self) -> None:
+        if self.workspace_bytes is not None and not 0 < self.workspace_bytes < 1 << 63:
+            raise InputError(f"workspace_bytes is {self.workspace_bytes}; expected a number of bytes above 0")
+        if self.optimization_level is not None and self.optimization_level not in range(6):
+            raise InputError(f"optimization_level is {self.optimization_level}; expected 0 to 5")
+        if self.hardware_compatible not in (None, *get_args(HardwareLevel)):
+            raise InputError(
+                f"hardware_compatible is {self.hardware_compatible!r}; expected {' or '.join(get_args(HardwareLevel))}"
+            )
+        if self.reduced_io and self.reduced_type is None:
+            raise InputError("reduced_io is for precision fp16 or bf16; neither is asked for")
+        if self.keep_float32 and self.reduced_type is None:
+            raise InputError("keep_float32 is for precision fp16 or bf16; neither is asked for")
+        if {"fp16", "bf16"} <= set(self.precision):
+            raise InputError("precision fp16 and bf16 exclude each other; choose one")
+        if self.outputs is not None and not self.outputs:
+            raise InputError("outputs is empty; an engine needs an output. Leave it out to build all of the model's")
+
+    @property
+    def reduced_type(self) -> Literal["fp16", "bf16"] | None:
+        """The floating-point type that layers may use in place of float32, if any."""
+        return "fp16" if "fp16" in self.precision else "bf16" if "bf16" in self.precision else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options that are not at their default, as plain JSON values."""
+        default = BuildOptions()
+        return {
+            each.name: _plain(getattr(self, each.name))
+            for each in fields(self)
+            if getattr(self, each.name) != getattr(default, each.name)
+        }
+
+
+def _precisions(value: str | Iterable[str]) -> tuple[str, ...]:
+    names = [name.lower() for name in name_tuple(value)]
+    for name in names:
+        if name not in ("fp32", *PRECISIONS):
+            raise InputError(f"precision {name!r} is none of fp32, {', '.join(PRECISIONS)}")
+    return tuple(name for name in PRECISIONS if name in names)
+
+
+def _compute_capability(text: str) -> str:
+    """Return ``"8.9"`` for ``"8.9"``, ``"89"``, ``"sm89"`` and ``"SM_89"``."""
+    found = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise InputError(f"{text!r} is no compute capability; expected one such as 8.9 or sm89")
+    return f"{found[1]}.{found[2]}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ShapeRange):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+# ---- shapes as people write them -----------------------------------------------------------------------------------
+
+_SIZES = r"\d+(?:x\d+)*"
+_RANGE = rf"{_SIZES}(?::{_SIZES}:{_SIZES})?"
+_NAMED = re.compile(rf"(?P<name>.+)=(?P<range>{_RANGE})|(?P<name2>.+?):(?P<range2>{_RANGE})")
+
+
+def parse_range(text: str) -> ShapeRange:
+    """Read ``1:8:64``, ``1x1x36x60:8x1x36x60:64x1x36x60``, or one of the three where all are the same.
+
+    Raises:
+        InputError: It is written otherwise, or the least is above the best or the greatest.
+    """
+    if not re.fullmatch(_RANGE, text):
+        raise InputError(f"{text!r} is no range of shapes; expected such as 8x1x36x60, or least:best:greatest")
+    shapes: list[Numbers] = [tuple(map(int, part.split("x"))) for part in text.split(":")]
+    return ShapeRange(*(shapes if len(shapes) == 3 else shapes * 3))
+
+
+def parse_shapes(text: str) -> dict[str, ShapeRange]:
+    """Read ``eye=1x1x36x60:8x1x36x60:64x1x36x60,scale=1:1:1``: a range for each input, as trtexec has shapes.
+
+    trtexec's own ``eye:8x1x36x60`` is read too. A name may have colons in it (``x:0``) if ``=`` follows it.
+
+    Raises:
+        InputError: It is written otherwise, or names an input twice.
+    """
+    ranges: dict[str, ShapeRange] = {}
+    for part in text.split(","):
+        found = _NAMED.fullmatch(part.strip())
+        if found is None:
+            raise InputError(f"{part!r} is no NAME=SHAPES; expected such as eye=1x1x36x60:8x1x36x60:64x1x36x60")
+        name = found["name"] or found["name2"]
+        if name in ranges:
+            raise InputError(f"shapes of {name!r} are given twice in {text!r}")
+        ranges[name] = parse_range(found["range"] or found["range2"])
+    return ranges

@@ -1,0 +1,201 @@
+"""Plan: an engine with what it does not say itself: the model's names, order and dtypes, and where it comes from.
+
+The engine stays TensorRT's own file, so that other tools read it; the rest lies beside it in ``<engine>.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import EngineMismatchError, ModelNotFoundError
+from onepass.artifacts import replacing
+from onepass.engine.shapes import Profile
+from onepass.tensors import DTYPES, Signature, TensorSpec
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One input or output of the model, and the engine's tensor that carries it.
+
+    Attributes:
+        spec: Name, dtype and shape as the model has them.
+        tensor: The tensor's name in the engine. It differs from the model's where TensorRT cannot keep that: an
+            output that is an input.
+        carrier: The dtype in the engine. It differs from the model's where TensorRT cannot hold that (int64 before
+            version 10): values go over by an ordinary cast, to the carrier on the way in, to ``spec.dtype`` on the way
+            out.
+    """
+
+    spec: TensorSpec
+    tensor: str
+    carrier: np.dtype[Any]
+
+    @property
+    def is_cast(self) -> bool:
+        """Whether values change their dtype on the way."""
+        return self.carrier != self.spec.dtype
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the edge as plain JSON values; `from_json` reads it back."""
+        return {**self.spec.to_json(), "tensor": self.tensor, "carrier": self.carrier.name}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Edge:
+        """Read what `to_json` wrote."""
+        return cls(TensorSpec.from_json(data), data["tensor"], DTYPES[data["carrier"]])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A built engine and its sidecar.
+
+    Attributes:
+        engine: The serialised engine, or the file it lies in.
+        engine_sha256: SHA-256 of the engine, 64 hexadecimal digits.
+        inputs: The model's inputs, in its order.
+        outputs: The model's outputs, in its order.
+        profiles: The ranges of shapes that it was built for; at least one, with every input in it.
+        flavor: The Python module of the TensorRT that built it (``"tensorrt"``, ``"tensorrt_rtx"`` …).
+        version: That TensorRT's version.
+        gpu: Name of the GPU it was built on; None where there was none.
+        compute_capability: Of that GPU (``"9.0"``), or of the GPU it was built for; None where any will do.
+        onnx_sha256: Digest of the ONNX model it was built from, external weights included.
+        options: The options of the build, as plain JSON values.
+        build_seconds: How long the build took.
+        layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
+    """
+
+    engine: bytes | Path = field(repr=False)
+    engine_sha256: str = field(repr=False)
+    inputs: tuple[Edge, ...]
+    outputs: tuple[Edge, ...]
+    profiles: tuple[Profile, ...]
+    flavor: str
+    version: str
+    gpu: str | None = None
+    compute_capability: str | None = None
+    onnx_sha256: str | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    build_seconds: float | None = None
+    layer_types: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def signature(self) -> Signature:
+        """The model's inputs and outputs, in its order."""
+        return Signature(tuple(edge.spec for edge in self.inputs), tuple(edge.spec for edge in self.outputs))
+
+    def engine_bytes(self) -> bytes:
+        """Return the serialised engine, read from its file if need be, and checked against its digest.
+
+        Raises:
+            ModelNotFoundError: The file is gone.
+            EngineMismatchError: It is not the engine that the sidecar belongs to.
+        """
+        data = self.engine if isinstance(self.engine, bytes) else _read(self.engine)
+        if sha256(data).hexdigest() != self.engine_sha256:
+            where = "the engine" if isinstance(self.engine, bytes) else str(self.engine)
+            raise EngineMismatchError(
+                f"{where} is not the engine that its sidecar describes: the SHA-256 is "
+                f"{sha256(data).hexdigest()[:12]}…, recorded is {self.engine_sha256[:12]}…. It was damaged, or "
+                "replaced by another tool: build it again, or delete the sidecar to load it as it is"
+            )
+        return data
+
+    def save(self, path: str | os.PathLike[str]) -> Plan:
+        """Write the engine to `path` and the sidecar to ``<path>.json``, each whole or not at all.
+
+        Returns:
+            The plan with `path` for its engine.
+        """
+        path = Path(path)
+        with replacing(path) as engine, replacing(sidecar_path(path)) as sidecar:
+            engine.write_bytes(self.engine_bytes())
+            sidecar.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return Plan(**{**self.__dict__, "engine": path.absolute()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the engine as plain JSON values."""
+        return {
+            "onepass_engine": _FORMAT,
+            "inputs": [edge.to_json() for edge in self.inputs],
+            "outputs": [edge.to_json() for edge in self.outputs],
+            "profiles": [profile.to_json() for profile in self.profiles],
+            "flavor": self.flavor,
+            "version": self.version,
+            "gpu": self.gpu,
+            "compute_capability": self.compute_capability,
+            "onnx_sha256": self.onnx_sha256,
+            "options": dict(self.options),
+            "build_seconds": self.build_seconds,
+            "layer_types": dict(self.layer_types),
+            "engine_sha256": self.engine_sha256,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], engine: bytes | Path) -> Plan:
+        """Read what `to_json` wrote."""
+        rest = ("flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options")
+        return cls(
+            engine=engine,
+            engine_sha256=data["engine_sha256"],
+            inputs=tuple(Edge.from_json(edge) for edge in data["inputs"]),
+            outputs=tuple(Edge.from_json(edge) for edge in data["outputs"]),
+            profiles=tuple(Profile.from_json(profile) for profile in data["profiles"]),
+            build_seconds=data["build_seconds"],
+            layer_types=data["layer_types"],
+            **{name: data[name] for name in rest},
+        )
+
+
+def sidecar_path(engine: str | os.PathLike[str]) -> Path:
+    """Return where the sidecar of an engine lies: ``elg.engine`` has ``elg.engine.json``."""
+    path = Path(engine)
+    return path.with_name(path.name + ".json")
+
+
+def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
+    """Return the plan of an engine file by its sidecar; None if it has none (other tools write none).
+
+    The engine itself is not read: `Plan.engine_bytes` reads and checks it.
+
+    Raises:
+        ModelNotFoundError: There is no engine at the path.
+        EngineMismatchError: The sidecar is damaged, or written by a later version of onepass.
+    """
+    path = Path(engine).absolute()
+    if not path.is_file():
+        raise ModelNotFoundError(f"no engine file at {path}")
+    sidecar = sidecar_path(path)
+    if not sidecar.is_file():
+        return None
+    try:
+        data = json.loads(sidecar.read_text(encoding="utf-8"))
+        written = data["onepass_engine"]
+        if written == _FORMAT:
+            return Plan.from_json(data, path)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EngineMismatchError(
+            f"{sidecar} is no sidecar of an engine, or damaged ({type(error).__name__}: {error}); build the engine "
+            "again, or delete the file to load the engine as it is"
+        ) from error
+    raise EngineMismatchError(
+        f"{sidecar} is written in format {written!r}, and this onepass reads format {_FORMAT}; update onepass, or "
+        "build the engine again"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelNotFoundError(f"no engine file at {path}") from None

@@ -1,0 +1,168 @@
+"""One execution context of an engine, set up for one shape of inputs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from onepass._errors import BackendError, InputError, OnepassError
+from onepass.outputs import Array
+from onepass.runtime._cuda import Block, Device
+from onepass.runtime._engine import Engine
+from onepass.runtime._layout import ALIGNMENT
+
+Shape = tuple[int, ...]
+
+
+class ProfileTakenError(BackendError):
+    """Another context holds the profile, and this TensorRT (before 8.6) lets only one have it. Never leaves onepass."""
+
+
+class Context:
+    """An execution context with its profile chosen; shapes and addresses are set once for each shape of inputs.
+
+    Attributes:
+        profile: The number of its profile.
+    """
+
+    def __init__(self, engine: Engine, profile: int, *, stream: int, scratch: int) -> None:
+        """Make a context; the GPU must be current.
+
+        Args:
+            engine: What it is a context of.
+            profile: The number of its profile.
+            stream: The stream that it runs on.
+            scratch: Address of the memory that it computes in.
+
+        Raises:
+            ProfileTakenError: Another context has the profile, and TensorRT does not let two have it.
+            BackendError: TensorRT makes no context.
+        """
+        self.profile = profile
+        self._engine = engine
+        mark = engine.book.mark()
+        self._raw = engine.new_context(scratch)
+        # The first context of all has profile 0 from the beginning; one that could not have it has -1.
+        if self._raw.active_optimization_profile != profile:
+            taken = not self._raw.set_optimization_profile_async(profile, stream)
+            if taken or self._raw.active_optimization_profile != profile:
+                raise ProfileTakenError(f"profile {profile} is taken:\n{engine.book.text(mark)}")
+        self._allocator: Any = None
+
+    def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
+        """Set the shapes of the inputs, and the values of those that lie on the host; return the outputs' shapes.
+
+        Args:
+            shapes: By the engine's tensor.
+            values: Arrays on the host, which must live as long as the context uses these shapes.
+
+        Returns:
+            The shape of each output by the engine's tensor; None where it depends on the data.
+
+        Raises:
+            InputError: TensorRT refuses the shapes; its log is in the message.
+        """
+        mark = self._engine.book.mark()
+        for tensor, shape in shapes.items():
+            if not self._raw.set_input_shape(tensor, shape):
+                self._refuse(f"does not take {tensor!r} with the shape {list(shape)}", mark)
+        for tensor, array in values.items():
+            if not self._raw.set_tensor_address(tensor, array.ctypes.data):
+                self._refuse(f"does not take the values of {tensor!r}", mark)
+        missing = self._raw.infer_shapes()
+        if missing:
+            self._refuse(f"cannot tell the shapes of the outputs; it misses {', '.join(missing)}", mark)
+        found: dict[str, Shape | None] = {}
+        for edge in self._engine.outputs:
+            shape = tuple(int(size) for size in self._raw.get_tensor_shape(edge.tensor))
+            found[edge.tensor] = None if any(size < 0 for size in shape) else shape
+        return found
+
+    def bind(self, addresses: Mapping[str, int], data_dependent: Sequence[str]) -> None:
+        """Say once where tensors lie.
+
+        Args:
+            addresses: By the engine's tensor.
+            data_dependent: Outputs whose size is known only after the pass.
+        """
+        mark = self._engine.book.mark()
+        for tensor, address in addresses.items():
+            if not self._raw.set_tensor_address(tensor, address):
+                self._fail(f"does not take an address for {tensor!r}", mark)
+        if data_dependent and self._allocator is None:
+            self._allocator = _make_allocator(self._engine.flavor.module, self._engine.device)
+        for tensor in data_dependent:
+            if not self._raw.set_output_allocator(tensor, self._allocator):
+                self._fail(f"does not take an allocator for {tensor!r}", mark)
+
+    def enqueue(self, stream: int) -> None:
+        """Queue one pass."""
+        mark = self._engine.book.mark()
+        if not self._raw.execute_async_v3(stream):
+            if self._allocator is not None and self._allocator.failure is not None:
+                raise self._allocator.take_failure()
+            self._fail("does not run the pass", mark)
+
+    def allocated(self, tensor: str) -> tuple[int, Shape]:
+        """Return where an output of data-dependent size lies, and its shape; the pass must be over."""
+        if self._allocator.failure is not None:
+            raise self._allocator.take_failure()
+        shape = self._allocator.shapes.get(tensor)
+        if shape is None or any(size < 0 for size in shape):
+            shape = tuple(int(size) for size in self._raw.get_tensor_shape(tensor))
+        if any(size < 0 for size in shape):
+            raise BackendError(
+                f"{self._engine.name}: TensorRT computed {tensor!r} and does not tell its shape, only {list(shape)}"
+            )
+        return self._allocator.address(tensor), shape
+
+    def is_recordable(self, stream: int) -> bool:
+        """Whether TensorRT says that a pass can be recorded; most flavours do not say, and it is tried."""
+        ask = getattr(self._raw, "is_stream_capturable", None)
+        return ask is None or bool(ask(stream))
+
+    def _refuse(self, what: str, mark: int) -> None:
+        raise InputError(f"TensorRT {what} ({self._engine.name}):\n{self._engine.book.text(mark)}")
+
+    def _fail(self, what: str, mark: int) -> None:
+        raise BackendError(f"TensorRT {what} ({self._engine.name}):\n{self._engine.book.text(mark)}")
+
+
+def _make_allocator(module: Any, device: Device) -> Any:
+    """Return an ``IOutputAllocator`` whose blocks grow and stay: after a few passes nothing is allocated any more."""
+
+    class OutputAllocator(module.IOutputAllocator):  # type: ignore[misc] # the base is known at run time only
+        def __init__(self) -> None:
+            module.IOutputAllocator.__init__(self)  # pybind11 wants its own base called, not super()
+            self.blocks: dict[str, Block] = {}
+            self.shapes: dict[str, Shape] = {}
+            self.failure: OnepassError | None = None
+
+        def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:  # noqa: ARG002
+            # TensorRT calls this from C++, where an exception would be lost; 0 tells it that there is no memory.
+            block = self.blocks.get(tensor_name)
+            if block is None or block.size_bytes < size:
+                try:
+                    self.blocks[tensor_name] = block = device.device_block(max(size, ALIGNMENT))
+                except OnepassError as error:
+                    self.failure = error
+                    return 0
+            return block.address
+
+        def reallocate_output_async(
+            self, tensor_name: str, memory: int, size: int, alignment: int, stream: int  # noqa: ARG002
+        ) -> int:  # fmt: skip
+            return self.reallocate_output(tensor_name, memory, size, alignment)
+
+        def notify_shape(self, tensor_name: str, shape: Any) -> None:
+            self.shapes[tensor_name] = tuple(int(size) for size in shape)
+
+        def address(self, tensor: str) -> int:
+            block = self.blocks.get(tensor)
+            return 0 if block is None else block.address
+
+        def take_failure(self) -> OnepassError:
+            failure, self.failure = self.failure, None
+            return failure if failure is not None else BackendError("the output allocator failed")
+
+    return OutputAllocator()

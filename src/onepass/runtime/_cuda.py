@@ -1,0 +1,321 @@
+"""As much of CUDA as one pass needs. The only module that touches CUDA, through NVIDIA's own binding of its driver API.
+
+The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
+thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from onepass._errors import BackendError, DeviceError
+from onepass._optional import optional
+
+_NO_RUN = "An engine needs one; the ONNX file it was built from runs without: onepass.load('model.onnx')"
+
+
+def _load_driver() -> Any:
+    return optional("cuda.bindings.driver", extra="cuda", purpose="Running a TensorRT engine")
+
+
+def device_count() -> int:
+    """Return how many GPUs the driver shows to this process.
+
+    Raises:
+        DeviceError: There is no driver, or it finds no GPU; the message says which.
+        MissingExtraError: The Python binding is not installed.
+    """
+    driver = _load_driver()
+    try:
+        (status,) = driver.cuInit(0)
+    except RuntimeError as error:  # what the binding raises where there is no libcuda
+        raise DeviceError(f"no NVIDIA driver on this machine ({error}). {_NO_RUN}") from error
+    if status == driver.CUresult.CUDA_ERROR_NO_DEVICE:
+        raise DeviceError(f"the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it). {_NO_RUN}")
+    if status:
+        raise DeviceError(f"the NVIDIA driver does not start: {_describe(driver, status)}. {_NO_RUN}")
+    return int(_checked(driver, "cuDeviceGetCount", driver.cuDeviceGetCount()))
+
+
+class Device:
+    """One GPU and its primary context, which is kept for the life of the process, as CUDA's own runtime keeps it.
+
+    Attributes:
+        index: Its number, from 0, among those that ``CUDA_VISIBLE_DEVICES`` leaves.
+        name: Its name, such as ``"NVIDIA H100 80GB HBM3"``.
+        compute_capability: Such as ``"9.0"``.
+        driver_version: The CUDA version that the driver supports, such as ``"13.0"``.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        """Open a GPU.
+
+        Raises:
+            DeviceError: There is no driver, no GPU, or none of that number.
+            MissingExtraError: The Python binding of CUDA is not installed.
+        """
+        count = device_count()
+        if not 0 <= index < count:
+            raise DeviceError(f"device={index}: this process sees {count} GPU(s), numbered from 0 to {count - 1}")
+        self.index = index
+        self._driver = driver = _load_driver()
+        self._handle = self.call(driver.cuDeviceGet, index)
+        self.name = self.call(driver.cuDeviceGetName, 256, self._handle).split(b"\0")[0].decode()
+        attribute = driver.CUdevice_attribute
+        major, minor = (
+            self.call(driver.cuDeviceGetAttribute, each, self._handle)
+            for each in (
+                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            )
+        )
+        self.compute_capability = f"{major}.{minor}"
+        version = self.call(driver.cuDriverGetVersion)
+        self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
+        self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
+        self._context_number = int(self._context)
+        self._capturing = threading.local()
+        self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<GPU {self.index}: {self.name}, compute capability {self.compute_capability}>"
+
+    # ---- the context of the calling thread ---------------------------------------------------------------------
+
+    def enter(self) -> Any:
+        """Make this GPU the calling thread's; what `leave` takes comes back."""
+        _, current = self._driver.cuCtxGetCurrent()
+        if int(current) == self._context_number:
+            return None
+        self.call(self._driver.cuCtxSetCurrent, self._context)
+        return current
+
+    def leave(self, previous: Any) -> None:
+        """Give the thread back the context it had; a thread that had none keeps this one, which costs nothing."""
+        if previous is not None and int(previous):
+            self.call(self._driver.cuCtxSetCurrent, previous)
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Make this GPU the calling thread's while a block runs."""
+        previous = self.enter()
+        try:
+            yield
+        finally:
+            self.leave(previous)
+
+    # ---- memory ------------------------------------------------------------------------------------------------
+
+    def device_block(self, size_bytes: int) -> Block:
+        """Allocate memory on the GPU; at least one byte, so that its address is never null."""
+        with self.current():
+            address = int(self.call(self._driver.cuMemAlloc, max(size_bytes, 1), wanted=size_bytes))
+        return Block(self, self._driver.cuMemFree, address, size_bytes)
+
+    def host_block(self, size_bytes: int) -> HostBlock:
+        """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
+        flags = self._driver.CU_MEMHOSTALLOC_PORTABLE
+        with self.current():
+            address = int(self.call(self._driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))
+        return HostBlock(self, self._driver.cuMemFreeHost, address, size_bytes)
+
+    def memory_bytes(self) -> tuple[int, int]:
+        """Return how many bytes of the GPU's memory are free, and how many there are."""
+        with self.current():
+            status, free, total = self._driver.cuMemGetInfo()
+            _checked(self._driver, "cuMemGetInfo", (status, None))
+        return int(free), int(total)
+
+    def release(self, free: Callable[..., Any], handle: Any) -> None:
+        """Free memory, a stream or a graph; later, if this thread is recording a graph, which a free would break.
+
+        Whatever goes wrong here, at the end of a process say, there is nobody left to tell.
+        """
+        self._to_free.append((free, handle))
+        if getattr(self._capturing, "now", False):
+            return
+        previous = self.enter()
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                function, each = self._to_free.popleft()
+                function(each)
+        self.leave(previous)
+
+    # ---- calls -------------------------------------------------------------------------------------------------
+
+    def stream(self) -> Stream:
+        """Make a stream that does not wait for the default one."""
+        return Stream(self, self._driver)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Mark that this thread is recording a graph."""
+        self._capturing.now = True
+        try:
+            yield
+        finally:
+            self._capturing.now = False
+
+    def call(self, function: Callable[..., Any], *arguments: Any, wanted: int | None = None) -> Any:
+        """Call a function of the driver and return what it gives.
+
+        Args:
+            function: The function.
+            arguments: Its arguments.
+            wanted: How many bytes it allocates, for the message where there are none left.
+
+        Raises:
+            BackendError: It failed; the message has its name and CUDA's word for the reason.
+        """
+        return _checked(self._driver, function.__name__, function(*arguments), wanted=wanted)
+
+
+class Block:
+    """Memory on the GPU, freed when nobody refers to it any more.
+
+    Attributes:
+        address: Where it begins; a multiple of 256.
+        size_bytes: How long it is.
+    """
+
+    def __init__(self, device: Device, free: Callable[..., Any], address: int, size_bytes: int) -> None:
+        self.address = address
+        self.size_bytes = size_bytes
+        _freed_with(self, device, free, address)
+
+
+class HostBlock(Block):
+    """Page-locked memory of the host. NumPy makes an array of it that keeps it alive: ``np.asarray(block)``."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"shape": (self.size_bytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
+
+
+class Stream:
+    """A queue of work for one GPU. Its methods need the GPU to be current on the calling thread.
+
+    Attributes:
+        device: The GPU.
+        number: The handle as a number, as TensorRT takes it.
+    """
+
+    def __init__(self, device: Device, driver: Any) -> None:
+        self.device = device
+        self._driver = driver
+        with device.current():
+            self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+        self.number = int(self._handle)
+        self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
+
+    def copy(self, target: int, source: int, size_bytes: int) -> None:
+        """Queue a copy between two addresses, on the host or on the GPU."""
+        if size_bytes:
+            self.device.call(self._driver.cuMemcpyAsync, target, source, size_bytes, self._handle)
+
+    def synchronize(self) -> None:
+        """Wait until everything queued is done; other Python threads run meanwhile."""
+        (status,) = self._driver.cuStreamSynchronize(self._handle)
+        if status:
+            raise BackendError(f"the GPU failed while it computed: {_describe(self._driver, status)}")
+
+    def wait_for(self, other: int) -> None:
+        """Let what is queued from here on wait for what is in another stream, given by its number, by now."""
+        driver = self._driver
+        event = self.device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+        try:
+            self.device.call(driver.cuEventRecord, event, driver.CUstream(other))
+            self.device.call(driver.cuStreamWaitEvent, self._handle, event, 0)
+        finally:
+            self.device.call(driver.cuEventDestroy, event)
+
+    def mark(self) -> Any:
+        """Queue an event that notes the time; see `milliseconds`."""
+        event = self.device.call(self._driver.cuEventCreate, self._driver.CUevent_flags.CU_EVENT_DEFAULT)
+        self.device.call(self._driver.cuEventRecord, event, self._handle)
+        return event
+
+    def milliseconds(self, *marks: Any) -> list[float]:
+        """Return the times between marks that have passed, and let go of them."""
+        elapsed = self._driver.cuEventElapsedTime
+        times = [float(self.device.call(elapsed, first, second)) for first, second in itertools.pairwise(marks)]
+        for mark in marks:
+            self.device.call(self._driver.cuEventDestroy, mark)
+        return times
+
+    def record(self, work: Callable[[], None]) -> Graph:
+        """Record what a function queues on this stream, instead of doing it.
+
+        Raises:
+            BackendError: Something in it cannot be recorded. The stream is as before.
+            Exception: What the function raised.
+        """
+        driver = self._driver
+        # Thread-local: other threads may allocate meanwhile, and work of this one that cannot be recorded is refused.
+        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        with self.device.recording():
+            self.device.call(driver.cuStreamBeginCapture, self._handle, mode)
+            try:
+                work()
+            except BaseException:
+                status, graph = driver.cuStreamEndCapture(self._handle)
+                if not status and int(graph):
+                    self.device.call(driver.cuGraphDestroy, graph)
+                raise
+            graph = self.device.call(driver.cuStreamEndCapture, self._handle)
+        try:
+            return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0), self._handle)
+        finally:
+            self.device.call(driver.cuGraphDestroy, graph)
+
+    def close(self) -> None:
+        """Destroy the stream."""
+        self._finalizer()
+
+
+class Graph:
+    """Recorded work that one call starts again."""
+
+    def __init__(self, device: Device, driver: Any, handle: Any, stream: Any) -> None:
+        self._driver = driver
+        self._handle = handle
+        self._stream = stream
+        self._finalizer = _freed_with(self, device, driver.cuGraphExecDestroy, handle)
+
+    def launch(self) -> None:
+        """Queue all of it."""
+        (status,) = self._driver.cuGraphLaunch(self._handle, self._stream)
+        if status:
+            raise BackendError(f"the GPU does not start the recorded pass: {_describe(self._driver, status)}")
+
+    def close(self) -> None:
+        """Destroy the graph; it must not be running."""
+        self._finalizer()
+
+
+def _freed_with(owner: object, device: Device, free: Callable[..., Any], handle: Any) -> Any:
+    """Free what an object stands for when the object dies; a process that ends gives everything back anyway."""
+    finalizer = weakref.finalize(owner, device.release, free, handle)
+    finalizer.atexit = False
+    return finalizer
+
+
+def _describe(driver: Any, status: Any) -> str:
+    _, name = driver.cuGetErrorName(status)
+    _, text = driver.cuGetErrorString(status)
+    return f"{(name or b'').decode()} ({(text or b'').decode()})"
+
+
+def _checked(driver: Any, name: str, result: tuple[Any, ...], *, wanted: int | None = None) -> Any:
+    status, *values = result
+    if status == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY and wanted is not None:
+        raise BackendError(f"not enough memory: {name} could not have {wanted:,} bytes")
+    if status:
+        raise BackendError(f"{name} failed: {_describe(driver, status)}")
+    return values[0] if values else None

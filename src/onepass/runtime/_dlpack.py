@@ -1,0 +1,149 @@
+"""DLPack, the way in which array libraries hand each other memory, as far as arrays on a GPU need it.
+
+The structures are those of ``dlpack.h``, in the form that all libraries read (before its version 1.0).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+CUDA = 2
+CUDA_MANAGED = 13
+_FRESH, _USED = b"dltensor", b"used_dltensor"
+
+# kDLInt, kDLUInt, kDLFloat, kDLBfloat, kDLComplex, kDLBool of dlpack.h, by NumPy's kind and the bits of an element.
+_CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
+_BFLOAT = 4
+_BFLOAT16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class _Managed(ctypes.Structure):
+    _fields_ = (("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p))
+
+
+_Deleter: Any = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype, _new_capsule.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+_pointer_in = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer_in.restype, _pointer_in.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)
+_is_named = ctypes.pythonapi.PyCapsule_IsValid
+_is_named.restype, _is_named.argtypes = ctypes.c_int, (ctypes.c_void_p, ctypes.c_char_p)
+_rename = ctypes.pythonapi.PyCapsule_SetName
+_rename.restype, _rename.argtypes = ctypes.c_int, (ctypes.c_void_p, ctypes.c_char_p)
+
+
+class Lent(NamedTuple):
+    """What a capsule says of an array.
+
+    Attributes:
+        address: Of its first element.
+        device: Number of the GPU.
+        dtype: NumPy dtype.
+        shape: Its shape.
+        strides: In elements; None where the array is C-contiguous.
+        owner: Keeps the memory alive; the lender is told when it dies.
+    """
+
+    address: int
+    device: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    owner: object
+
+
+class _Owner:
+    """Stands for memory that another library lends."""
+
+
+def borrow(capsule: Any) -> Lent:
+    """Take what a capsule of ``__dlpack__`` holds; the capsule is used up.
+
+    Raises:
+        ValueError: It is none, is used already, or its elements have a type that NumPy does not know.
+    """
+    number = id(capsule)
+    if not _is_named(number, _FRESH):
+        raise ValueError("this is no fresh DLPack capsule")
+    address = _pointer_in(number, _FRESH)
+    managed = _Managed.from_address(address)
+    tensor = managed.tensor
+    dtype = _dtype(tensor)
+    shape = tuple(tensor.shape[: tensor.ndim])
+    strides = tuple(tensor.strides[: tensor.ndim]) if tensor.strides else None
+    _rename(number, _USED)
+    owner = _Owner()
+    if managed.deleter:
+        # The C function of the lender, which frees or lets go; it may need the lock of Python, so that is held.
+        weakref.finalize(owner, _Deleter(managed.deleter), address).atexit = False
+    return Lent((tensor.data or 0) + tensor.byte_offset, tensor.device_id, dtype, shape, strides, owner)
+
+
+# What is lent out and not yet given back, by the address of its structure: the structure, its shape, its owner.
+_OUT: dict[int, tuple[Any, ...]] = {}
+
+
+def lend(address: int, *, device: int, dtype: np.dtype[Any], shape: tuple[int, ...], owner: object) -> Any:
+    """Return a capsule of a C-contiguous array on a GPU; `owner` lives until whoever takes it gives it back.
+
+    Raises:
+        BufferError: DLPack has no number for the dtype.
+    """
+    code = _BFLOAT if dtype == ml_dtypes.bfloat16 else _CODES.get(dtype.kind)
+    if code is None or (code != _BFLOAT and dtype.isbuiltin != 1):
+        raise BufferError(f"DLPack has no type for {dtype}")
+    sizes = (ctypes.c_int64 * len(shape))(*shape)
+    managed = _Managed()
+    tensor = managed.tensor
+    tensor.data, tensor.device_type, tensor.device_id = address, CUDA, device
+    tensor.ndim, tensor.shape = len(shape), ctypes.cast(sizes, ctypes.POINTER(ctypes.c_int64))
+    tensor.code, tensor.bits, tensor.lanes = code, dtype.itemsize * 8, 1
+    managed.deleter = ctypes.cast(_C_GIVE_BACK, ctypes.c_void_p).value
+    place = ctypes.addressof(managed)
+    _OUT[place] = (managed, sizes, owner)
+    return _new_capsule(place, _FRESH, ctypes.cast(_C_DROP, ctypes.c_void_p))
+
+
+def _give_back(managed: int) -> None:
+    _OUT.pop(managed, None)
+
+
+def _drop(capsule: int) -> None:
+    """A capsule dies; if nobody took what is in it, nobody will give it back."""
+    if _is_named(capsule, _FRESH):
+        _OUT.pop(_pointer_in(capsule, _FRESH), None)
+
+
+# As C sees them; they are called for as long as the process lives.
+_C_GIVE_BACK, _C_DROP = _Deleter(_give_back), _Deleter(_drop)
+
+
+def _dtype(tensor: Any) -> np.dtype[Any]:
+    if tensor.lanes == 1:
+        if (tensor.code, tensor.bits) == (_BFLOAT, 16):
+            return _BFLOAT16
+        for kind, code in _CODES.items():
+            if tensor.code == code:
+                dtype: np.dtype[Any] = np.dtype(f"{kind}{tensor.bits // 8}")
+                return dtype
+    raise ValueError(f"DLPack's type {tensor.code} of {tensor.bits} bits and {tensor.lanes} lanes has no NumPy form")
