@@ -19,6 +19,7 @@ _COMMANDS = {
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
+    "doctor": ("onepass.cli.doctor", "Say what this machine can do, and what mends the rest."),
     "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
