@@ -1,5 +1,8 @@
 """Builder, configuration, profiles and timing cache of the fake TensorRT."""
 
+# Names of attributes are TensorRT's own.
+# ruff: noqa: N815
+
 from __future__ import annotations
 
 import operator
@@ -231,7 +234,7 @@ class Builder:
 
     def create_network(self, flags: int = 0) -> Any:
         explicit = getattr(self._trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
-        if self._trt.api == "8.5.3" and not operator.index(flags) >> int(explicit) & 1:
+        if self._trt.api == "8.5.3" and not operator.index(flags) >> int(explicit or 0) & 1:
             raise NotImplementedError("the fake TensorRT 8.5 has no networks with an implicit batch")
         return make(self._trt.INetworkDefinition, self, operator.index(flags))
 
@@ -290,7 +293,9 @@ class Builder:
                         f"input {one._name}, but profile {number} has no range for it.)"
                     )
         if "WEIGHT_STREAMING" in config._flags and not self._strongly_typed(network):
-            return "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (kWEIGHT_STREAMING needs kSTRONGLY_TYPED)"
+            return (
+                "IBuilder::buildSerializedNetwork: Error Code 4: API Usage Error (weights need strong types to stream)"
+            )
         return None
 
     def _strongly_typed(self, network: Any) -> bool:
@@ -302,7 +307,7 @@ class Builder:
     def _compiled(self, network: Any, config: Any) -> Any:
         profiles = [self._completed(network, one) for one in config._profiles or [make(self._trt.IOptimizationProfile)]]
         model, flags = network._model, config._flags
-        reduced = {}
+        reduced: dict[str, str] = {}
         for lower, name in (("FP16", "FP16"), ("BF16", "BF16")):
             if lower in flags and not self._strongly_typed(network):
                 reduced |= {
@@ -311,7 +316,7 @@ class Builder:
                     if layer._node.op_type in _COMPUTE and getattr(layer._precision, "name", "HALF") != "FLOAT"
                 }
         return compile_engine(
-            self._trt.engine_api, model, profiles, names=network._names(), reduced=reduced, name=network.name,
+            self._trt.engine_api, model, profiles, names=network._tensor_names(), reduced=reduced, name=network.name,
             verbosity=config.profiling_verbosity.name, compute=self._trt.compute,
             streamable=max(model.proto.ByteSize(), 1024) if "WEIGHT_STREAMING" in flags else 0,
             version_compatible="VERSION_COMPATIBLE" in flags,

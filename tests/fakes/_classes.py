@@ -47,8 +47,10 @@ class _UnimplementedAttribute:
         raise NotImplementedError(f"the fake TensorRT has {self._name}, but cannot set it")
 
 
-class FakeEnum(Enum):
-    """An enumeration as pybind11 makes them: no int, but ``int()`` and indexing work."""
+class _EnumMember:
+    """A member of an enumeration as pybind11 makes them: no int, but ``int()`` and indexing work."""
+
+    value: Any
 
     def __int__(self) -> int:
         return int(self.value)
@@ -94,7 +96,9 @@ class _Interface:
 
 def make_enum(name: str, members: list[str], module: str) -> Any:
     """Return an enumeration; the numbers are those of the order, since the facts have none."""
-    return FakeEnum(name, {member: number for number, member in enumerate(members)}, module=module)  # type: ignore[arg-type]
+    made: Any = Enum(name, {member: number for number, member in enumerate(members)}, type=_EnumMember)  # type: ignore[misc]
+    made.__module__ = module
+    return made
 
 
 def make_class(name: str, trt: Any, behaviours: dict[str, type], bases: tuple[type, ...]) -> type:
@@ -143,7 +147,7 @@ def _counted(value: Any, qualified: str, trt: Any) -> Any:
 
 def make(kind: type, *args: Any) -> Any:
     """Make an object of a class that users cannot make themselves: ``_start`` takes the place of ``__init__``."""
-    made = kind.__new__(kind)
+    made: Any = kind.__new__(kind)  # type: ignore[call-overload]
     made.__dict__["_ready"] = True
-    made._start(*args)  # type: ignore[attr-defined]
+    made._start(*args)
     return made

@@ -116,6 +116,18 @@ def edges(api: str, network: Network) -> tuple[list[TensorInfo], list[TensorInfo
     )
 
 
+def inner_tensors(api: str, network: Network) -> list[TensorInfo]:
+    """Return what the nodes compute, as far as their types are known; FLOAT where they are not."""
+    members = tensorrt_facts(api)["DataType"][1:]
+    graph = shape_inference.infer_shapes(network.proto).graph
+    known = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output, *graph.input)}
+    found = []
+    for name in (name for node in graph.node for name in node.output if name):
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(known.get(name) or onnx.TensorProto.FLOAT)
+        found.append(TensorInfo(name, name, False, member_of(dtype, members) or "FLOAT", ()))
+    return found
+
+
 def edge_key(one: TensorInfo) -> str:
     """Return what `compile_engine` takes as a key of `names`: an input and an output may have one source."""
     return one.source + _KIND[one.is_input]

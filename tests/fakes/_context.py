@@ -6,10 +6,8 @@ time of execution. A captured graph therefore computes with whatever lies there 
 
 from __future__ import annotations
 
-import ctypes
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,52 +16,11 @@ from tests.fakes._core import dims, dtype_of, log, shape_argument
 from tests.fakes._driver import Failure
 from tests.fakes._memory import Span
 from tests.fakes._onnx import Arrays, Network, Shape
+from tests.fakes._places import Alive, Placed, Refusal, feeds_of
 from tests.fakes._plan import TensorInfo
 from tests.fakes._queue import Op, Stream
 
 _ALIGNMENT = 256
-
-
-class Refusal(Exception):  # noqa: N818 - the reason of a False
-    """Why a call returns False, in the words of the log."""
-
-
-@dataclass
-class _Alive:
-    """Whether a context still exists, and how often it was set up anew: for work that outlives either."""
-
-    yes: bool = True
-    changes: int = 0
-
-    def __repr__(self) -> str:
-        return "an execution context"
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A tensor at an address."""
-
-    info: TensorInfo
-    shape: Shape
-    dtype: np.dtype[Any]
-    address: int
-
-    @property
-    def span(self) -> Span:
-        return Span(self.address, int(np.prod(self.shape, dtype=np.int64)) * dtype_of(self.info.dtype).itemsize)
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """Return what lies there, in the type that the model has."""
-        array = np.empty(self.shape, dtype_of(self.info.dtype))
-        if array.nbytes:
-            ctypes.memmove(array.ctypes.data, self.address, array.nbytes)
-        return array.astype(self.dtype)
-
-    def write(self, value: np.ndarray[Any, Any]) -> None:
-        """Put a value there, in the type that the engine has."""
-        array = np.ascontiguousarray(value, dtype_of(self.info.dtype))
-        if array.nbytes:
-            ctypes.memmove(self.address, array.ctypes.data, array.nbytes)
 
 
 class Context:
@@ -78,7 +35,7 @@ class Context:
 
     def _start(self, engine: Any, user_managed: bool) -> None:
         self._engine = engine  # TensorRT keeps it alive, too
-        self._alive = _Alive()
+        self._alive = Alive()
         self._memory = 0 if user_managed else None
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, Any] = {}
@@ -272,20 +229,20 @@ class Context:
         for name in outputs:
             if not self._addresses.get(name) and self._allocators.get(name) is None:
                 raise Refusal(f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error (Address is not set for "
-                              f"output tensor {name}. Call setOutputTensorAddress or setTensorAddress before enqueue)")  # fmt: skip
+                              f"output tensor {name}. Call setTensorAddress before enqueue)")  # fmt: skip
         self._check_capture(stream, late=any(-1 in shape for shape in outputs.values()))
         if any(-1 in shape for shape in outputs.values()):
             # Sizes are known only once the data is: TensorRT waits, here, on the host.
             self._trt.cuda.drain(stream)
             self._trt.cuda.raise_sticky()
-            results = network.run(_feeds(inputs, values))
+            results = network.run(feeds_of(inputs, values))
             outputs = {name: results[self._engine._tensors[name].source].shape for name in outputs}
         targets = [self._target(name, shape) for name, shape in outputs.items()]
         self._trt.cuda.enqueue(stream, self._op(network, inputs, values, targets, captured=stream.capture is not None))
         self._flushed = self._flushed or stream.capture is None
 
     def _op(
-        self, network: Network, inputs: list[_Placed], values: Arrays, targets: list[_Placed], *, captured: bool
+        self, network: Network, inputs: list[Placed], values: Arrays, targets: list[Placed], *, captured: bool
     ) -> Op:
         cuda, alive, changes = self._trt.cuda, self._alive, self._alive.changes
         on_device = [one for one in inputs if not one.info.on_host]
@@ -300,7 +257,7 @@ class Context:
                 if one.span.size and not one.info.on_host and cuda.memory.around(one.address) is None:
                     raise Failure("CUDA_ERROR_ILLEGAL_ADDRESS", f"tensor {one.info.name!r} lies in no GPU's memory")
             try:
-                results = network.run(_feeds(inputs, values))
+                results = network.run(feeds_of(inputs, values))
             except Exception as error:
                 raise Failure("CUDA_ERROR_LAUNCH_FAILED", f"the fake engine failed: {error}") from error
             for target in targets:
@@ -314,7 +271,7 @@ class Context:
             uses=(alive,),
         )
 
-    def _target(self, name: str, shape: Shape) -> _Placed:
+    def _target(self, name: str, shape: Shape) -> Placed:
         """Return where an output goes, having asked its allocator if it has one."""
         placed = self._place(self._engine._tensors[name], shape, needed=False)
         allocator = self._allocators.get(name)
@@ -328,14 +285,14 @@ class Context:
         allocator.notify_shape(name, dims(self._trt, shape))
         return self._place(self._engine._tensors[name], shape)
 
-    def _place(self, one: TensorInfo, shape: Shape, *, needed: bool = True) -> _Placed:
+    def _place(self, one: TensorInfo, shape: Shape, *, needed: bool = True) -> Placed:
         address = self._addresses.get(one.name, 0)
         if needed and not address:
             raise Refusal(f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error (Address is not set for input "
-                          f"tensor {one.name}. Call setInputTensorAddress or setTensorAddress before enqueue)")  # fmt: skip
+                          f"tensor {one.name}. Call setTensorAddress before enqueue)")  # fmt: skip
         network: Network = self._engine._network
         dtype = (network.inputs if one.is_input else network.outputs)[one.source][0]
-        return _Placed(one, shape, dtype, address)
+        return Placed(one, shape, dtype, address)
 
     def _check_capture(self, stream: Stream, *, late: bool) -> None:
         """Refuse, and break the capture, where a graph cannot hold what is about to be queued."""
@@ -426,8 +383,3 @@ class Context:
         """Return the values of the host inputs; they are read now, not when the work runs."""
         hosts = [one for one in self._ios(is_input=True) if one.on_host]
         return {one.source: self._place(one, self._shape_of(one)).read() for one in hosts}
-
-
-def _feeds(inputs: list[_Placed], values: Arrays) -> Arrays:
-    """Return the inputs by the model's names: the host's as they were, the others as they are now."""
-    return {one.info.source: values[one.info.source] if one.info.on_host else one.read() for one in inputs}

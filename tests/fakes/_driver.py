@@ -58,6 +58,16 @@ class Handle:
         return f"<{type(self).__name__} {self._number:#x}>"
 
 
+@functools.cache
+def _types(version: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return enums and handles of a cuda-bindings; making the enums anew takes as long as a small test."""
+    enums: dict[str, Any] = {name: IntEnum(name, members) for name, members in cuda_facts(version)["enums"].items()}
+    classes: dict[str, Any] = {
+        name: type(name, (Handle,), {"__module__": "cuda.bindings.driver"}) for name in _POINTERS
+    }
+    return enums, classes
+
+
 def function(*, results: int = 0, context: bool = True, unsafe: bool = False) -> Callable[[Any], Any]:
     """Make a method a function of the module: counted, locked, and with CUDA's way of returning ``(status, ...)``.
 
@@ -103,8 +113,7 @@ class Driver:
 
     def __init__(self, *, version: str, devices: int, lazy: bool, driver_missing: bool) -> None:
         self.facts = cuda_facts(version)
-        self.enums: dict[str, Any] = {name: IntEnum(name, members) for name, members in self.facts["enums"].items()}
-        self.classes = {name: type(name, (Handle,), {"__module__": "cuda.bindings.driver"}) for name in _POINTERS}
+        self.enums, self.classes = _types(version)
         self.version = version
         self.devices = devices
         self.lazy = lazy

@@ -10,15 +10,26 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from tests.fakes._classes import make
-from tests.fakes._compile import Unsupported, edge_key, edges, layer_name
+from tests.fakes._compile import Unsupported, edge_key, edges, inner_tensors, layer_name
 from tests.fakes._core import dims
 from tests.fakes._onnx import Network as Model
 from tests.fakes._plan import TensorInfo
 
 # Of ONNX's own operators, those that no TensorRT's parser has.
 _UNSUPPORTED = {
-    "Unique", "Det", "StringNormalizer", "SequenceConstruct", "SequenceAt", "MatMulInteger", "ConvInteger", "QLinearConv",
-    "QLinearMatMul", "MaxUnpool", "Multinomial", "DFT", "STFT", "TfIdfVectorizer", "Col2Im", "SoftmaxCrossEntropyLoss",
+    "Unique", "Det", "StringNormalizer", "SequenceConstruct", "SequenceAt", "MatMulInteger", "ConvInteger",
+    "QLinearConv", "QLinearMatMul", "MaxUnpool", "Multinomial", "DFT", "STFT", "TfIdfVectorizer", "Col2Im",
+}  # fmt: skip
+# What the parser makes of an operator, where that is not a layer of the same name.
+_LAYERS = {
+    "Conv": "CONVOLUTION", "ConvTranspose": "DECONVOLUTION", "Gemm": "MATRIX_MULTIPLY", "MatMul": "MATRIX_MULTIPLY",
+    "Relu": "ACTIVATION", "Sigmoid": "ACTIVATION", "Tanh": "ACTIVATION", "Add": "ELEMENTWISE", "Sub": "ELEMENTWISE",
+    "Mul": "ELEMENTWISE", "Div": "ELEMENTWISE", "Softmax": "SOFTMAX", "ReduceSum": "REDUCE", "ReduceMean": "REDUCE",
+    "ReduceMax": "REDUCE", "Concat": "CONCATENATION", "Reshape": "SHUFFLE", "Transpose": "SHUFFLE",
+    "Flatten": "SHUFFLE", "MaxPool": "POOLING", "AveragePool": "POOLING", "GlobalAveragePool": "REDUCE",
+    "Constant": "CONSTANT", "Shape": "SHAPE", "Identity": "IDENTITY", "Cast": "CAST", "Resize": "RESIZE",
+    "Slice": "SLICE", "Gather": "GATHER", "TopK": "TOPK", "NonZero": "NON_ZERO", "QuantizeLinear": "QUANTIZE",
+    "DequantizeLinear": "DEQUANTIZE", "BatchNormalization": "SCALE", "Abs": "UNARY", "Neg": "UNARY", "Exp": "UNARY",
 }  # fmt: skip
 
 
@@ -71,8 +82,9 @@ class Layer:
     _trt: Any
     metadata = ""
 
-    def _start(self, node: onnx.NodeProto, number: int) -> None:
+    def _start(self, node: onnx.NodeProto, number: int, tensors: dict[str, Any]) -> None:
         self._node = node
+        self._tensors = tensors
         self._name = layer_name(node, number)
         self._precision: Any = None
         self._types: dict[int, Any] = {}
@@ -84,6 +96,18 @@ class Layer:
     @name.setter
     def name(self, name: str) -> None:
         self._name = name
+
+    @property
+    def type(self) -> Any:
+        # TensorRT before 8.6 casts by an identity layer; what is not listed counts as a plugin.
+        kind = _LAYERS.get(self._node.op_type, "PLUGIN")
+        return self._trt.LayerType[kind if hasattr(self._trt.LayerType, kind) else "IDENTITY"]
+
+    def get_input(self, index: int) -> Any:
+        return self._tensors.get(self._node.input[index])
+
+    def get_output(self, index: int) -> Any:
+        return self._tensors[self._node.output[index]]
 
     @property
     def num_inputs(self) -> int:
@@ -170,9 +194,12 @@ class Network:
         self._model = model
         self._inputs = [make(self._trt.ITensor, one) for one in inputs]
         self._outputs = [make(self._trt.ITensor, one) for one in outputs]
-        self._layers = [make(self._trt.ILayer, node, n) for n, node in enumerate(model.proto.graph.node)]
+        tensors = {one._info.source: one for one in (*self._inputs, *self._outputs)}
+        for info in inner_tensors(self._trt.engine_api, model):
+            tensors.setdefault(info.name, make(self._trt.ITensor, info))
+        self._layers = [make(self._trt.ILayer, node, n, tensors) for n, node in enumerate(model.proto.graph.node)]
 
-    def _names(self) -> dict[str, str]:
+    def _tensor_names(self) -> dict[str, str]:
         """Return what tensors are to be called in the engine."""
         return {edge_key(one._info): one._name for one in (*self._inputs, *self._outputs)}
 
@@ -267,7 +294,7 @@ class Parser:
         self._errors.clear()
 
     def supports_operator(self, op_name: str) -> bool:
-        return op_name not in _UNSUPPORTED and onnx.defs.has(op_name)
+        return _is_supported(op_name)
 
     @property
     def flags(self) -> int:
@@ -288,7 +315,7 @@ class Parser:
 
     def _take(self, data: bytes, proto: onnx.ModelProto) -> bool:
         for number, node in enumerate(proto.graph.node):
-            if node.domain not in ("", "ai.onnx") or not self.supports_operator(node.op_type):
+            if node.domain not in ("", "ai.onnx") or not _is_supported(node.op_type):
                 self._fail(
                     "UNSUPPORTED_NODE",
                     'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
@@ -309,6 +336,10 @@ class Parser:
         self._errors.append(make(self._trt.ParserError, code, text, number, node))
         self._logger.log(self._trt.ILogger.Severity.ERROR, str(self._errors[-1]))
         return False
+
+
+def _is_supported(op_type: str) -> bool:
+    return op_type not in _UNSUPPORTED and onnx.defs.has(op_type)
 
 
 NETWORK: dict[str, type] = {

@@ -84,8 +84,27 @@ class Network:
 
     def _opened(self) -> Session:
         if self._session is None:
-            self._session = load(OnnxGraph.from_bytes(self.data))
+            self._session = load(OnnxGraph(_with_own_types(self.proto)))
         return self._session
+
+
+def _with_own_types(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model whose outputs are declared as what they are.
+
+    TensorRT goes by what a model says of its outputs (int32, where before version 10 it has no int64) and casts;
+    ONNX Runtime refuses such a model.
+    """
+    free = onnx.ModelProto()
+    free.CopyFrom(proto)
+    for value in free.graph.output:
+        value.type.tensor_type.ClearField("elem_type")
+    try:
+        found = {v.name: v.type.tensor_type.elem_type for v in shape_inference.infer_shapes(free).graph.output}
+    except shape_inference.InferenceError:
+        return proto
+    for value, declared in zip(free.graph.output, proto.graph.output, strict=True):
+        value.type.tensor_type.elem_type = found.get(value.name) or declared.type.tensor_type.elem_type
+    return free
 
 
 def _edge(value: onnx.ValueInfoProto) -> tuple[np.dtype[Any], Shape | None]:

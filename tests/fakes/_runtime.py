@@ -1,5 +1,8 @@
 """Runtime, engine and inspector of the fake TensorRT. Like the real ones they log what is wrong, and return None."""
 
+# Names of attributes are TensorRT's own.
+# ruff: noqa: N815
+
 from __future__ import annotations
 
 import json
@@ -69,7 +72,7 @@ class Runtime:
                 return _read_all(source, named=name)
         return bytes(memoryview(source))
 
-    def _objection(self, data: bytes) -> str | None:
+    def _objection(self, data: bytes) -> str | None:  # noqa: PLR0911 - one line a reason
         """Return the line of the log that says why a file is refused, or None."""
         wording, rtx = self._trt.wording, self._trt.api.startswith("rtx")
         head = read_head(data)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,10 @@ class Wording:
     version: str
     truncated: str
     failed: str
-    device: str = "6: The engine plan file is generated on an incompatible device, expecting compute {} got compute {}, please rebuild."
+    device: str = (
+        "6: The engine plan file is generated on an incompatible device, expecting compute {} got compute {}, please "
+        "rebuild."
+    )
     host_code: str = (
         "IRuntime::deserializeCudaEngine: Error Code 3: API Usage Error (The engine contains host code, such as a "
         "lean runtime; set engine_host_code_allowed to allow it)"
@@ -113,22 +117,27 @@ class FakeTensorrt(ModuleType):
 
     @property
     def api(self) -> str:
+        """Which TensorRT it is, out of `facts.TENSORRT`."""
         return self.__fake__.api
 
     @property
     def cuda(self) -> FakeCuda:
+        """The GPUs that it runs on."""
         return self.__fake__.cuda
 
     @property
     def calls(self) -> Counter[str]:
+        """How often each method and property was used."""
         return self.__fake__.calls
 
     @property
     def builds(self) -> list[dict[str, Any]]:
+        """For each build that succeeded, what it was asked for."""
         return self.__fake__.builds
 
     @property
     def live(self) -> dict[str, int]:
+        """How many runtimes, engines and contexts there are."""
         gc.collect()
         return dict(Counter(type(one).__name__ for one in self.__fake__.alive))
 
@@ -141,6 +150,7 @@ class FakeTensorrt(ModuleType):
 
     @property
     def wording(self) -> Wording:
+        """What it writes to the log when it refuses an engine."""
         return _OLD if self.api == "8.5.3" else _NEW
 
     @property
@@ -159,13 +169,16 @@ class FakeTensorrt(ModuleType):
         return listed is not None and "SM" + self.compute.replace(".", "") not in listed.__members__
 
     def count(self, qualified: str) -> None:
+        """Count a use of a method or property."""
         with self.cuda.lock:
             self.calls[qualified] += 1
 
     def fault(self, text: str) -> None:
+        """Note a misuse that TensorRT would let pass."""
         self.cuda.fault(text)
 
     def track(self, thing: Any) -> None:
+        """Keep an eye on an object, for `live`."""
         self.__fake__.alive.add(thing)
 
     def need_gpu(self, logger: Any) -> None:
@@ -214,7 +227,7 @@ def make_tensorrt(api: str, cuda: FakeCuda | None = None) -> Any:
     for name, fact in tensorrt_facts(api).items():
         if isinstance(fact, str) and not name.startswith("__"):
             setattr(trt, name, _plain(trt, name, severity))
-    trt.__version__ = {"8.5.3": "8.5.3.1"}.get(api, version(api))
+    setattr(trt, "__version__", {"8.5.3": "8.5.3.1"}.get(api, version(api)))  # noqa: B010 - mypy knows no such name
     return trt
 
 
@@ -245,7 +258,7 @@ def _volume(shape: Any) -> int:
     return int(np.prod(tuple(shape), dtype=np.int64))
 
 
-def _plugins(trt: Any) -> FunctionType:
+def _plugins(trt: Any) -> Callable[[Any, str], bool]:
     def init_libnvinfer_plugins(logger: Any, namespace: str) -> bool:
         trt.count("init_libnvinfer_plugins")
         return True

@@ -243,7 +243,7 @@ def test_provider_that_does_not_start_is_an_error(path: Path, monkeypatch: pytes
 
 def test_providers_as_text(path: Path) -> None:
     """A single name in place of a list would be taken letter by letter; an empty list would mean anything."""
-    wrong: tuple[Any, ...] = ("cpu", [], None)
+    wrong: tuple[Any, ...] = ("cpu", [])
     for providers in wrong:
         with pytest.raises(InputError, match=r'providers=\["cpu"\]'):
             load(path, providers=providers)
@@ -257,9 +257,6 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     with pytest.raises(ModelNotFoundError, match=r"model\.onnx"):
         load(file)
-    file.write_bytes(b"ptrt" + bytes(60))
-    with pytest.raises(ModelFormatError, match="TensorRT engine"):
-        load(file)
     file.write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
     with pytest.raises(ModelFormatError, match="is a TFLite model"):
         load(file)
@@ -268,20 +265,16 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
         load(file)
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [(b"", "the bytes given is empty"), (b"ptrt" + bytes(60), "the bytes given is a TensorRT engine")],
-)
-def test_bytes_that_do_not_load(data: bytes, message: str) -> None:
+def test_bytes_that_do_not_load() -> None:
     """Bytes are looked at like files."""
-    with pytest.raises(ModelFormatError, match=message):
-        load(data)
+    with pytest.raises(ModelFormatError, match="the bytes given is empty"):
+        load(b"")
 
 
 @pytest.mark.parametrize("thing", [None, 5, THREE.graph.proto])
 def test_things_that_are_no_model(thing: Any) -> None:
     """What is no model at all is named, with what a model can be."""
-    with pytest.raises(InputError, match=r"a model is a path, the bytes of a file, or an OnnxGraph; got "):
+    with pytest.raises(InputError, match=r"a model is a path, the bytes of a file, an OnnxGraph or a Plan; got "):
         load(thing)
 
 

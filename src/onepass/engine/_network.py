@@ -58,8 +58,8 @@ def _named(kind: str, edges: tuple[Edge, ...], tensors: Sequence[Any]) -> tuple[
     """
     if len(edges) != len(tensors):
         raise BuildError(
-            f"TensorRT's parser made {len(tensors)} {kind}s ({', '.join(each.name for each in tensors)}) of the model's "
-            f"{len(edges)} ({', '.join(edge.tensor for edge in edges)})"
+            f"TensorRT's parser made {len(tensors)} {kind}s ({', '.join(each.name for each in tensors)}) of the "
+            f"model's {len(edges)} ({', '.join(edge.tensor for edge in edges)})"
         )
     by_name = {tensor.name: tensor for tensor in tensors}
     ordered = list(tensors)

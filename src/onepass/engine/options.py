@@ -144,7 +144,7 @@ def _plain(value: Any) -> Any:
 
 _SIZES = r"\d+(?:x\d+)*"
 _RANGE = rf"{_SIZES}(?::{_SIZES}:{_SIZES})?"
-_NAMED = re.compile(rf"(?P<name>.+)=(?P<range>{_RANGE})|(?P<name2>.+?):(?P<range2>{_RANGE})")
+_NAMED = re.compile(rf"(?P<name>.+)=(?P<range>{_RANGE})|(?P<name2>[^=]+?):(?P<range2>{_RANGE})")
 
 
 def parse_range(text: str) -> ShapeRange:

@@ -5,6 +5,7 @@ The engine stays TensorRT's own file, so that other tools read it; the rest lies
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -118,9 +119,16 @@ class Plan:
             The plan with `path` for its engine.
         """
         path = Path(path)
-        with replacing(path) as engine, replacing(sidecar_path(path)) as sidecar:
-            engine.write_bytes(self.engine_bytes())
-            sidecar.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        data = self.engine_bytes()
+        try:
+            with replacing(path) as engine, replacing(sidecar_path(path)) as sidecar:
+                engine.write_bytes(data)
+                sidecar.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            room = f"{error.strerror}; the engine takes {len(data)} bytes"
+            raise OSError(f"{room}: {path}") from error
         return Plan(**{**self.__dict__, "engine": path.absolute()})
 
     def to_json(self) -> dict[str, Any]:

@@ -90,9 +90,10 @@ def device_array_from(value: Any, *, name: str, stream: Any) -> DeviceArray:
     Raises:
         InputError: It is not C-contiguous, or its library does not hand it out.
     """
+    dense = True
     if isinstance(value, DeviceArray):
-        return value
-    if hasattr(value, "__dlpack__"):
+        found = value
+    elif hasattr(value, "__dlpack__"):
         try:
             # Its library lets our stream wait for whatever is still writing to the array.
             lent = _dlpack.borrow(value.__dlpack__(stream=stream.number))

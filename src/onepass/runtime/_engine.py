@@ -71,6 +71,9 @@ class Engine:
         data = self.plan.engine_bytes() if self.plan is not None else _bytes_of(model)
         with device.current():
             self._runtime = self.flavor.module.Runtime(logger)
+            if self.plan is not None and self.plan.options.get("version_compatible"):
+                # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
+                self._runtime.engine_host_code_allowed = True
             if self.flavor.has("init_libnvinfer_plugins"):
                 self.flavor.module.init_libnvinfer_plugins(logger, "")
             self.raw = self._deserialized(data)

@@ -1,0 +1,246 @@
+"""Real TensorRT-RTX, which parses and builds without a GPU: the whole zoo, the eye networks, every option, the errors."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onepass
+from onepass import BuildError, BuildOptions, InputError, OnnxGraph, Plan, ShapeRange, UnsupportedModelError
+from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
+from onepass.engine._edges import prepare
+from onepass.engine._gpu import current_gpu
+from onepass.engine._log import get_logger
+from onepass.engine._network import parse
+from onepass.engine._profiles import profiles_from_options
+from onepass.formats import Format, format_of
+from onepass.gaze import PACKAGED_MODELS
+from tests.zoo import BY_NAME, ZOO, Animal, model
+
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'onepass[rtx]'")
+
+_DATA = Path(onepass.__file__).parent / "gaze" / "data"
+# What it cannot do, and what the user is told.
+_CANNOT = {
+    "output uint64": (UnsupportedModelError, r"output 'y' is uint64, which tensorrt_rtx .* cannot hold"),
+    "input uint64": (UnsupportedModelError, r"input 'x' is uint64, which tensorrt_rtx .* cannot hold"),
+    "output float8e4m3fn": (UnsupportedModelError, r"output 'y' is float8_e4m3fn, .* Cast it in the model"),
+    "output float8e5m2": (UnsupportedModelError, r"output 'y' is float8_e5m2, .* Cast it in the model"),
+    "data-dependent shape": (BuildError, r"node NonZero_where \(NonZero\): "),
+}
+
+
+@pytest.fixture(scope="module")
+def rtx() -> Flavor:
+    """TensorRT-RTX."""
+    return find_flavor("tensorrt_rtx")
+
+
+@pytest.fixture(scope="module")
+def elg() -> OnnxGraph:
+    """The small eye network: input eye [N, 1, 36, 60]."""
+    return OnnxGraph.load(_DATA / PACKAGED_MODELS["small"])
+
+
+def options_for(animal: Animal) -> BuildOptions:
+    """Return options with a range for every input that holds all cases of the animal of one rank."""
+    shapes = {}
+    for spec in animal.graph.signature.inputs:
+        cases = [np.shape(case[spec.name]) for case in animal.cases]
+        cases = [case for case in cases if len(case) == len(cases[0])]
+        low, high = (tuple(map(pick, zip(*cases, strict=True))) for pick in (min, max))
+        shapes[spec.name] = ShapeRange(low, low, high)
+    return BuildOptions(shapes=[shapes], values={"n": (0, 2, 4)} if "loop" in animal.name else {})
+
+
+@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
+def test_zoo(rtx: Flavor, animal: Animal, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every model builds with its names, order and dtypes, or is refused in a sentence; nothing is printed."""
+    if animal.name in _CANNOT:
+        kind, message = _CANNOT[animal.name]
+        with pytest.raises(kind, match=message):
+            plan_from_graph(animal.graph, options_for(animal), flavor=rtx)
+    else:
+        plan = plan_from_graph(animal.graph, options_for(animal), flavor=rtx)
+        assert plan.signature.output_names == animal.graph.signature.output_names
+        assert [s.dtype for s in plan.signature.outputs] == [s.dtype for s in animal.graph.signature.outputs]
+        assert [s.dtype for s in plan.signature.inputs] == [s.dtype for s in animal.graph.signature.inputs]
+        assert format_of(bytes(plan.engine_bytes())) is Format.ENGINE
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("animal", [a for a in ZOO if a.name not in _CANNOT], ids=lambda animal: animal.name)
+def test_names_in_the_engine(rtx: Flavor, animal: Animal) -> None:
+    """The network's tensors have the names that the plan says, each once, and the dtypes."""
+    profiles = profiles_from_options(animal.graph.signature, options_for(animal))
+    prepared = prepare(animal.graph, rtx, profiles[0])
+    builder = rtx.module.Builder(get_logger(rtx))
+    network, parser, named = parse(rtx, builder, prepared)
+    tensors = [network.get_input(i) for i in range(network.num_inputs)]
+    tensors += [network.get_output(i) for i in range(network.num_outputs)]
+    names = [edge.tensor for edge in (*named.inputs, *named.outputs)]
+    assert [tensor.name for tensor in tensors] == names
+    assert len(set(names)) == len(names)
+    del parser
+
+
+def test_a_loop_does_not_rename_an_input(rtx: Flavor) -> None:
+    """The parser gives an input the name that it has inside a loop; in the engine it has its own again."""
+    plan = plan_from_graph(BY_NAME["a loop that shadows an output"].graph, BuildOptions(), flavor=rtx)
+    assert [edge.tensor for edge in plan.inputs] == ["n", "go", "x"]
+
+
+@pytest.mark.parametrize("options", [
+    {"batch": 2}, {"batch": (1, 8, 64)}, {"batch": 2, "precision": "fp16"}, {"batch": (1, 8, 64), "precision": "fp16"},
+    {"batch": 2, "precision": "bf16"}, {"batch": 2, "precision": "fp16", "reduced_io": True},
+    {"shapes": [{"eye": (1, 1, 1)}, {"eye": (2, 8, 16)}]}, {"sizes": {"N": (1, 2, 4)}},
+    {"batch": 2, "workspace_bytes": 64 << 20}, {"batch": 2, "optimization_level": 0}, {"batch": 2, "tf32": True},
+ {"batch": 2, "target_sm": ["8.9", "sm120"]},
+    {"batch": 2, "tactic_sources": ["edge_mask_convolutions"]}, {"batch": 2, "outputs": ["radius", "heatmaps"]},
+], ids=str)  # fmt: skip
+def test_eye_network(rtx: Flavor, elg: OnnxGraph, options: dict[str, object]) -> None:
+    """The network builds with each option, and the plan says what came of it."""
+    chosen = BuildOptions(**options)  # type: ignore[arg-type]
+    plan = plan_from_graph(elg, chosen, flavor=rtx)
+    assert plan.signature.output_names == (chosen.outputs or ("heatmaps", "landmarks", "radius"))
+    assert len(plan.profiles) == max(len(chosen.shapes), 1)
+    kind = chosen.reduced_type
+    assert kind is None or plan.layer_types[kind] > plan.layer_types["fp32"]
+    assert plan.layer_types.keys() == {"fp32", kind} - {None}
+    wanted = np.dtype(np.float16 if chosen.reduced_io else np.float32)
+    assert {spec.dtype for spec in (*plan.signature.inputs, *plan.signature.outputs)} == {wanted}
+    assert plan.compute_capability == (",".join(chosen.target_sm) or None)
+
+
+@pytest.mark.parametrize("option", ["strip", "refit"])
+def test_weights_left_out(rtx: Flavor, option: str) -> None:
+    """Weights can be left out, or replaceable (of networks with convolutions only where there is a GPU)."""
+    options = BuildOptions(batch=2, **{option: True})  # type: ignore[arg-type]
+    assert plan_from_graph(BY_NAME["two inputs, one batch"].graph, options, flavor=rtx).options[option] is True
+
+
+def test_default_eye_network(rtx: Flavor) -> None:
+    """The default network builds in float16 and keeps its tails in float32."""
+    graph = OnnxGraph.load(_DATA / PACKAGED_MODELS["default"])
+    plan = plan_from_graph(graph, BuildOptions(batch=2, precision="fp16"), flavor=rtx)
+    assert plan.layer_types["fp16"] > 100
+    assert plan.layer_types["fp32"] > 10
+
+
+def test_all_tensors_as_outputs(rtx: Flavor) -> None:
+    """Inner tensors become outputs, behind the model's own."""
+    graph = model("(float[N] x) => (float[N] y) { h = Abs (x) \n y = Neg (h) }")
+    plan = plan_from_graph(graph, BuildOptions(batch=2, mark_all_outputs=True), flavor=rtx)
+    assert plan.signature.output_names == ("y", "h")
+    plan = plan_from_graph(graph, BuildOptions(batch=2, outputs=["h"]), flavor=rtx)
+    assert plan.signature.output_names == ("h",)
+
+
+def test_external_weights(rtx: Flavor, tmp_path: Path) -> None:
+    """Weights that lie beside the model are found, in float32 and when they are reduced."""
+    import onnx
+
+    weights = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    graph = model("(float[N, 64] x, float[64, 64] w) => (float[N, 64] y) { h = MatMul (x, w) \n y = MatMul (h, w) }")
+    graph.proto.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    del graph.proto.graph.input[1]
+    onnx.save(graph.proto, str(tmp_path / "m.onnx"), save_as_external_data=True, size_threshold=0, location="w.bin")
+    for precision in ("fp32", "fp16"):
+        plan = onepass.build(tmp_path / "m.onnx", batch=2, precision=precision, flavor="tensorrt_rtx")
+        assert plan.signature.output_names == ("y",)
+
+
+# ---- errors ------------------------------------------------------------------------------------------------------
+
+
+def test_every_problem_of_the_parser_is_told(rtx: Flavor) -> None:
+    """Operators that the parser lacks are all named, not the first alone; its log is in the exception."""
+    graph = model("(float[N, 4] x) => (int64[2, K] a, float[N, 4] b) { a = NonZero (x) \n b = Bernoulli (x) }")
+    with pytest.raises(BuildError) as caught:
+        plan_from_graph(graph, BuildOptions(batch=2), flavor=rtx)
+    assert "NonZero" in str(caught.value)
+    assert "Bernoulli" in str(caught.value)
+    assert "(opset 17)" in str(caught.value)
+    assert "[ERROR]" in caught.value.log
+
+
+@pytest.mark.skipif(current_gpu() is not None, reason="needs a machine without a GPU, where such a build fails")
+def test_a_failed_build_has_the_log(rtx: Flavor, elg: OnnxGraph) -> None:
+    """What TensorRT says when a build fails is in the message, and all of its log in the exception."""
+    with pytest.raises(BuildError, match=r"could not build the engine. It says:\n\[ERROR\] IBuilder") as caught:
+        plan_from_graph(elg, BuildOptions(batch=2, refit=True), flavor=rtx)
+    assert "[ERROR] IBuilder::buildSerializedNetwork" in caught.value.log
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"timing_cache": Path("x")}, r"has no option timing_cache; TensorRT \(not TensorRT-RTX"),
+    ({"hardware_compatible": "ampere_plus"}, "has no option hardware_compatible; TensorRT 8.6"),
+    ({"version_compatible": True}, "has no option version_compatible; TensorRT 8.6"),
+    ({"tactic_sources": ["CUBLAS"]}, "has no CUBLAS; it has EDGE_MASK_CONVOLUTIONS"),
+    ({"target_sm": "9.0"}, "has no SM90; it has SM75"),
+    ({"precision": "int8"}, "no QuantizeLinear and DequantizeLinear nodes"),
+    ({"precision": "fp16", "keep_float32": ["radios"]}, "no node or tensor 'radios'. Did you mean 'radius'"),
+    ({"shapes": {"eyes": 2}}, "no input 'eyes'. Did you mean 'eye'"),
+])  # fmt: skip
+def test_refused_options(elg: OnnxGraph, options: dict[str, object], message: str) -> None:
+    """An option that this TensorRT, or this model, does not have is an error that says who has it."""
+    with pytest.raises((InputError, UnsupportedModelError), match=message):
+        onepass.build(elg, **{"batch": 2, "flavor": "tensorrt_rtx", **options})  # type: ignore[arg-type]
+
+
+def test_nothing_to_reduce(rtx: Flavor) -> None:
+    """Reduced precision that would change nothing is an error, not a float32 engine without a word."""
+    with pytest.raises(UnsupportedModelError, match="nothing in the model can compute in it"):
+        plan_from_graph(BY_NAME["three heads"].graph, BuildOptions(batch=2, precision="fp16"), flavor=rtx)
+
+
+# ---- progress ----------------------------------------------------------------------------------------------------
+
+
+def test_progress(rtx: Flavor, elg: OnnxGraph) -> None:
+    """A build tells how far it is, from another thread, and never goes back much or beyond the end."""
+    steps: list[Step] = []
+    threads = set()
+
+    def follow(step: Step) -> None:
+        steps.append(step)
+        threads.add(threading.current_thread())
+
+    plan_from_graph(elg, BuildOptions(batch=2), flavor=rtx, progress=follow)
+    assert len(steps) > 10
+    assert all(0 <= step.fraction <= 1 for step in steps)
+    assert any(len(step.phases) > 1 for step in steps)
+    assert threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, elg: OnnxGraph, error: type[BaseException]) -> None:
+    """What the progress raises ends the build and comes out of it; no file is there, and the next build works."""
+
+    def stop(step: Step) -> None:
+        raise error
+
+    with pytest.raises(error):
+        onepass.build(elg, tmp_path / "elg.engine", batch=2, flavor="tensorrt_rtx", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    assert isinstance(onepass.build(elg, batch=2, flavor="tensorrt_rtx"), Plan)
+
+
+def test_ctrl_c(rtx: Flavor, elg: OnnxGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt of the waiting thread stops the build itself before it comes out."""
+    join = threading.Thread.join
+    started = threading.Event()
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        if timeout == 0.1 and thread.name == "onepass-build":
+            started.wait(10)
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plan_from_graph(elg, BuildOptions(batch=2), flavor=rtx, progress=lambda step: started.set())
+    assert not [thread for thread in threading.enumerate() if thread.name == "onepass-build"]

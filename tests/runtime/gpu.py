@@ -1,0 +1,65 @@
+"""Engines and GPUs for tests of the TensorRT backend: stand-ins on any machine, the real ones where there is a GPU."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from onepass.engine import BuildOptions, Plan, plan_from_graph
+from onepass.graph import OnnxGraph
+from tests.fakes.cuda import FakeCuda
+from tests.fakes.install import installed
+from tests.fakes.tensorrt import make_tensorrt
+from tests.zoo import Animal
+
+BUILDERS = ("8.5.3", "10.0.1", "10.16.1", "11.4.0", "rtx-1.7.1")
+"""Stand-ins that build and run."""
+
+# What a model of the zoo needs to be told of values that shape other tensors.
+_VALUES: Mapping[str, Mapping[str, Any]] = {"a loop that shadows an output": {"n": (1, 2, 8)}}
+
+
+@contextmanager
+def fake_gpu(api: str, *, results_gone: bool = False, **options: Any) -> Iterator[tuple[FakeCuda, Any]]:
+    """Install a stand-in for one TensorRT and for CUDA; at the end nothing may be left over, and no rule broken.
+
+    Args:
+        api: Which TensorRT.
+        results_gone: Whether the block has let go of all results too, so that no memory may be left.
+        options: Of `FakeCuda`. Work is lazy unless they say otherwise: what is not waited for is not there.
+    """
+    capability = (8, 9) if api.startswith("rtx") else (9, 0)  # TensorRT-RTX does not run on data centre GPUs
+    cuda = FakeCuda(**{"lazy": True, "capability": capability, **options})
+    trt = make_tensorrt(api, cuda)
+    with installed(trt, cuda=cuda):
+        yield cuda, trt
+        gc.collect()
+    assert not cuda.faults, cuda.faults
+    left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
+    assert not left, f"left over: {left}"
+    assert not trt.live, f"left over: {trt.live}"
+
+
+def options_for(animal: Animal) -> BuildOptions:
+    """Return options whose one profile holds all cases of a model of the zoo."""
+    shapes = {}
+    for spec in animal.graph.signature.inputs:
+        if not spec.is_static:
+            cases = [case[spec.name].shape for case in animal.cases]
+            if len(set(map(len, cases))) > 1:  # no engine takes inputs of several ranks
+                continue
+            least, greatest = (tuple(f(sizes) for sizes in zip(*cases, strict=True)) for f in (min, max))
+            shapes[spec.name] = (least, greatest, greatest)
+    return BuildOptions(shapes=shapes, values=_VALUES.get(animal.name, {}))
+
+
+def plan_for(animal: Animal, **options: Any) -> Plan:
+    """Build an engine of a model of the zoo with the TensorRT that is there."""
+    return plan_from_graph(animal.graph, options_for(animal), **options)
+
+
+def plan_of(graph: OnnxGraph, **options: Any) -> Plan:
+    """Build an engine of a graph with the TensorRT that is there."""
+    return plan_from_graph(graph, BuildOptions(**options))

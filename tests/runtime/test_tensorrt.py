@@ -1,0 +1,647 @@
+"""The TensorRT backend on stand-ins of TensorRT and CUDA that note every call and every broken rule."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onepass
+from onepass import (
+    BackendError,
+    DeviceError,
+    EngineDeviceError,
+    EngineMismatchError,
+    EngineVersionError,
+    InputError,
+    MissingExtraError,
+    ModelFormatError,
+    UnsupportedModelError,
+)
+from onepass.engine import Plan, sidecar_path
+from onepass.runtime._device_arrays import DeviceArray
+from tests.checker import assert_same, check
+from tests.fakes.cuda import FakeCuda
+from tests.fakes.install import installed
+from tests.fakes.tensorrt import fake_engine, make_tensorrt
+from tests.runtime.gpu import BUILDERS, fake_gpu, plan_for, plan_of
+from tests.zoo import BY_NAME, ZOO, Animal, model
+
+THREE = BY_NAME["three heads"]
+
+
+def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
+
+
+def _three(**options: Any) -> Plan:
+    return plan_of(THREE.graph, batch=(1, 4, 64), **options)
+
+
+# ---- every backend keeps the same promises -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
+@pytest.mark.parametrize("api", ["8.5.3", "10.16.1", "rtx-1.7.1"])
+def test_checker(api: str, animal: Animal) -> None:
+    """Oldest, newest of the old kind, and RTX: every promise on every model that has a place in an engine."""
+    with fake_gpu(api, results_gone=True):
+        try:
+            plan = plan_for(animal)
+        except onepass.OnepassError as error:
+            pytest.skip(f"not for this TensorRT: {error}")
+        check(lambda _: onepass.load(plan), animal)
+
+
+@pytest.mark.parametrize("name", ["three heads", "outputs that are inputs", "data-dependent shape", "output int64"])
+@pytest.mark.parametrize("api", ["10.0.1", "11.4.0"])
+def test_checker_on_other_versions(api: str, name: str) -> None:
+    """The versions in between, on the models that tell them apart."""
+    with fake_gpu(api):
+        plan = plan_for(BY_NAME[name])
+        check(lambda _: onepass.load(plan), BY_NAME[name])
+
+
+@pytest.mark.parametrize("api", ["lean-11.4.0", "dispatch-11.4.0"])
+def test_runtimes_that_only_run(api: str) -> None:
+    """The lean and the dispatch runtime have fewer names, and run engines that are version-compatible."""
+    with fake_gpu(api):
+        engine = fake_engine(api, THREE.graph.to_bytes(), [{"x": ((1, 4), (4, 4), (64, 4))}])
+        with onepass.load(engine) as session:
+            outputs = session(_x(3))
+            assert dict(session.report())["backend"] == f"tensorrt_{api.split('-', maxsplit=1)[0]}"
+        expected = THREE.reference({"x": _x(3)})
+        assert_same(onepass.Outputs({name: outputs[name] for name in expected}), expected)
+
+
+def test_engine_file_with_and_without_sidecar(tmp_path: Path) -> None:
+    """With its sidecar an engine has the model's names and order; without, the engine's own, and still runs."""
+    with fake_gpu("10.16.1"):
+        path = tmp_path / "three.engine"
+        _three().save(path)
+        with onepass.load(path) as session:
+            assert session.name == str(path)
+            assert list(session(x=_x(2))) == ["zebra", "ant", "monkey"]
+            assert session.signature.inputs[0].shape == ("N", 4)
+        sidecar_path(path).unlink()
+        with onepass.load(path) as session:
+            assert session.signature.inputs[0].shape == (None, 4)
+            outputs = session(x=_x(2))
+        for name, expected in THREE.reference({"x": _x(2)}).items():
+            np.testing.assert_allclose(outputs[name], expected, rtol=1e-5)
+
+
+# ---- what a call costs -------------------------------------------------------------------------------------------
+
+
+def _calls_of(cuda: FakeCuda, trt: Any, call: Any) -> tuple[Counter[str], Counter[str]]:
+    before = Counter(cuda.calls), Counter(trt.calls)
+    call()
+    return Counter(cuda.calls) - before[0], Counter(trt.calls) - before[1]
+
+
+@pytest.mark.parametrize("api", BUILDERS)
+@pytest.mark.parametrize("outputs", [1, 8, 32])
+def test_a_recorded_pass_is_a_launch_and_a_wait(api: str, outputs: int) -> None:
+    """Whatever the number of outputs, a call asks CUDA for two things and TensorRT for none."""
+    edges = ", ".join(f"float[N] y{i}" for i in range(outputs))
+    nodes = "\n".join(f"y{i} = Neg (x)" for i in range(outputs))
+    with (
+        fake_gpu(api) as (cuda, trt),
+        onepass.load(plan_of(model(f"(float[N] x) => ({edges}) {{ {nodes} }}"), batch=(1, 2, 8))) as session,
+    ):
+        x = np.arange(3, dtype=np.float32)
+        for _ in range(4):  # the first queues its work, then each of two slots in turn is recorded
+            result = session(x=x)
+        cuda_calls, trt_calls = _calls_of(cuda, trt, lambda: session(x=x))
+        cuda_calls.pop("cuCtxGetCurrent")  # asks this thread, not the GPU
+        assert cuda_calls == {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
+        assert not trt_calls
+        np.testing.assert_array_equal(result["y0"], -x)
+
+
+def test_a_subset_copies_less() -> None:
+    """Outputs that are not asked for are not copied from the GPU; neighbours come in one copy."""
+    with fake_gpu("10.16.1") as (cuda, trt), onepass.load(_three()) as session:
+        session(x=_x(2))
+        for wanted, copies in ((["ant"], 1), (["zebra", "monkey"], 2), (["zebra", "ant"], 1), (None, 1)):
+            # The second call for each choice records it: one copy in, the others out.
+            cuda_calls, _ = _calls_of(cuda, trt, lambda wanted=wanted: session(x=_x(2), outputs=wanted))
+            assert cuda_calls["cuMemcpyAsync"] == 1 + copies, wanted
+            expected = THREE.reference({"x": _x(2)})
+            assert_same(
+                session(x=_x(2), outputs=wanted), {n: a for n, a in expected.items() if wanted is None or n in wanted}
+            )
+
+
+def test_nothing_is_allocated_once_it_runs() -> None:
+    """After the first calls, a thousand more allocate nothing, on the GPU or page-locked."""
+    with fake_gpu("10.16.1", lazy=False) as (cuda, trt), onepass.load(_three()) as session:
+        for _ in range(4):
+            outputs = session(x=_x(2))
+
+        def many() -> None:
+            for _ in range(1000):
+                session(x=_x(2))
+
+        cuda_calls, trt_calls = _calls_of(cuda, trt, many)
+        assert set(cuda_calls) == {"cuCtxGetCurrent", "cuGraphLaunch", "cuStreamSynchronize"}
+        assert not trt_calls
+        assert len(outputs) == 3
+
+
+# ---- results are the caller's ------------------------------------------------------------------------------------
+
+
+def test_hoarded_results_stay_and_page_locked_memory_is_bounded() -> None:
+    """Results are lent in page-locked memory as long as there is some, and copied after that; none ever changes."""
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
+        kept = [(session(x=_x(3, seed)), seed) for seed in range(100)]
+        lent = sum(not outputs["ant"].flags.owndata for outputs, _ in kept)
+        assert lent == 4
+        assert cuda.live["pinned memory"] == 1 + 4 + 1  # inputs, lent slots, and the one that results are copied from
+        for outputs, seed in kept:
+            assert_same(outputs, THREE.reference({"x": _x(3, seed)}))
+        del kept, outputs
+        before = cuda.calls["cuMemHostAlloc"]
+        assert not session(x=_x(3))["ant"].flags.owndata
+        assert cuda.calls["cuMemHostAlloc"] == before
+
+
+def test_one_view_keeps_a_slot() -> None:
+    """A slot comes back when the last array on it dies, be it a view of a view of one output."""
+    with fake_gpu("10.16.1") as (_, _), onepass.load(_three()) as session:
+        row = session(x=_x(3))["zebra"][1].reshape(2, 2)
+        value = row.copy()
+        for seed in range(1, 20):
+            session(x=_x(3, seed))
+        np.testing.assert_array_equal(row, value)
+
+
+def test_results_outlive_the_session() -> None:
+    """Closing frees the GPU at once; what results lie on is freed when they are."""
+    with fake_gpu("10.16.1") as (cuda, trt):
+        session = onepass.load(_three())
+        outputs = session(x=_x(2))
+        session.close()
+        gc.collect()
+        assert {kind: count for kind, count in cuda.live.items() if count} == {"pinned memory": 1}
+        assert not trt.live
+        assert_same(outputs, THREE.reference({"x": _x(2)}))
+
+
+def test_copy_gives_memory_of_its_own() -> None:
+    """With copy=True nothing that comes back is lent."""
+    with fake_gpu("10.16.1"), onepass.load(_three()) as session:
+        outputs = session(x=_x(2), copy=True)
+        assert all(array.flags.owndata for array in outputs.values())
+        assert_same(outputs, THREE.reference({"x": _x(2)}))
+
+
+# ---- shapes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", ["8.5.3", "10.16.1"])
+def test_shapes_back_and_forth(api: str) -> None:
+    """Shapes in any order, more of them than are kept ready; where a profile has one context, it goes around."""
+    with fake_gpu(api) as (_, trt), onepass.load(_three()) as session:
+        sizes = np.random.default_rng(0).integers(1, 13, 80)
+        for seed, rows in enumerate(sizes):
+            assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
+        assert trt.live["IExecutionContext"] == (1 if api == "8.5.3" else 8)
+        assert len(session.report()["passes"]) == 8
+
+
+def test_the_nearest_profile_is_chosen() -> None:
+    """Of several profiles that hold a shape, that with the nearest best shape runs it."""
+    with (
+        fake_gpu("10.16.1"),
+        onepass.load(plan_of(THREE.graph, shapes=[{"x": (1, 1, 8)}, {"x": (1, 32, 64)}])) as session,
+    ):
+        for rows in (1, 30):
+            assert_same(session(x=_x(rows)), THREE.reference({"x": _x(rows)}))
+        assert [each["profile"] for each in session.report()["passes"]] == [0, 1]
+
+
+@pytest.mark.parametrize("api", ["8.5.3", "10.16.1"])
+def test_a_shape_outside_the_profiles(api: str) -> None:
+    """A shape that the engine was not built for is refused with what came and what it was built for."""
+    with fake_gpu(api), onepass.load(_three()) as session:
+        with pytest.raises(InputError, match=r"x \[65, 4\], but the engine was built for x \[1…64, 4\]"):
+            session(x=_x(65))
+        assert_same(session(x=_x(64)), THREE.reference({"x": _x(64)}))
+
+
+def test_data_dependent_outputs() -> None:
+    """Outputs whose size the data decide come with their true shapes; their memory grows and stays."""
+    animal = BY_NAME["data-dependent shape"]
+    with fake_gpu("10.16.1") as (cuda, trt), onepass.load(plan_for(animal)) as session:
+        rng = np.random.default_rng(0)
+        for _ in range(30):
+            case = {"x": rng.standard_normal((4, 3)).astype(np.float32)}
+            assert_same(session(case), animal.reference(case))
+        cuda_calls, _ = _calls_of(cuda, trt, lambda: session(case))
+        assert cuda_calls["cuMemAlloc"] == 0
+        (report,) = session.report()["passes"]
+        assert report["eager_because"] == "the size of where depends on the data"
+
+
+def test_what_cannot_be_recorded_is_queued_anew() -> None:
+    """An engine that CUDA cannot record runs all the same, and the report says why."""
+    engine = fake_engine("10.16.1", THREE.graph.to_bytes(), capturable=False)
+    with fake_gpu("10.16.1"), onepass.load(engine) as session:
+        for seed in range(4):
+            outputs = session(x=_x(3, seed))
+            np.testing.assert_allclose(outputs["zebra"], -_x(3, seed))
+        (report,) = session.report()["passes"]
+        assert not report["recorded"]
+        assert "cannot be recorded" in report["eager_because"]
+
+
+# ---- threads -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", ["8.5.3", "10.16.1"])
+def test_many_threads(api: str) -> None:
+    """Sixteen threads get their own results; contexts are as many as may be, one where a profile has only one."""
+    with fake_gpu(api) as (_, trt), onepass.load(_three(), contexts=3) as session:
+        failures: list[BaseException] = []
+        barrier = threading.Barrier(16)
+
+        def work(number: int) -> None:
+            try:
+                barrier.wait()
+                for turn in range(20):
+                    rows = 1 + (number + turn) % 3
+                    seed = number * 100 + turn
+                    assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
+            except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+        contexts = session.report()["contexts"]
+        assert contexts["at_most"] == (1 if api == "8.5.3" else 3)
+        assert 1 <= contexts["now"] <= contexts["at_most"]
+        assert trt.live["ICudaEngine"] == 1
+
+
+def test_no_memory_for_another_context() -> None:
+    """Where a second lane finds no memory, callers share the first."""
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
+        session(x=_x(2))
+        backend: Any = session._backend
+        lane = backend._lanes.take()
+        cuda.fail_next("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
+        done = threading.Thread(target=lambda: session(x=_x(2)))
+        done.start()
+        done.join(0.2)
+        assert done.is_alive()  # waits for the lane that is taken
+        backend._lanes.give(lane)
+        done.join(10)
+        assert not done.is_alive()
+        assert session.report()["contexts"] == {"now": 1, "at_most": 1}
+
+
+def test_the_callers_context_stays() -> None:
+    """A thread that has a CUDA context of its own has it after the call too."""
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
+        theirs = cuda.make_context()
+        assert_same(session(x=_x(2)), THREE.reference({"x": _x(2)}))
+        _, current = cuda.cuCtxGetCurrent()
+        assert int(current) == int(theirs)
+
+
+# ---- arrays on the GPU -------------------------------------------------------------------------------------------
+
+
+class _Foreign:
+    """An array of another library in the GPU's memory, by the CUDA array interface."""
+
+    def __init__(self, cuda: FakeCuda, array: np.ndarray[Any, Any], stream: int | None = None) -> None:
+        _, pointer = cuda.cuMemAlloc(max(array.nbytes, 1))
+        self.pointer = int(pointer)
+        ctypes.memmove(self.pointer, array.ctypes.data, array.nbytes)
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (self.pointer, False),
+            "version": 3,
+            "stream": stream,
+        }
+
+
+def _host(array: Any) -> np.ndarray[Any, Any]:
+    """Look at the memory of a fake GPU."""
+    assert isinstance(array, DeviceArray)
+    copy = np.empty(array.shape, array.dtype)
+    ctypes.memmove(copy.ctypes.data, array.address, array.nbytes)
+    return copy
+
+
+@pytest.mark.parametrize("api", ["8.5.3", "10.16.1"])
+def test_arrays_on_the_gpu(api: str) -> None:
+    """Inputs on the GPU give outputs on the GPU: nothing crosses over, and results stay as results do."""
+    with fake_gpu(api) as (cuda, trt), onepass.load(_three()) as session:
+        kept = []
+        for seed in range(10):
+            given = _Foreign(cuda, _x(3, seed), stream=1 if seed % 2 else None)
+            kept.append(session(x=given))
+            cuda.cuMemFree(given.pointer)
+        for seed, outputs in enumerate(kept):
+            assert list(outputs) == ["zebra", "ant", "monkey"]
+            for name, expected in THREE.reference({"x": _x(3, seed)}).items():
+                np.testing.assert_allclose(_host(outputs[name]), expected, rtol=1e-5)
+        again = session(x=outputs["monkey"], outputs=["monkey"])  # straight on
+        np.testing.assert_array_equal(_host(again["monkey"]), _host(outputs["monkey"]))
+        assert repr(again["monkey"]) == "DeviceArray(float32[3, 4] on GPU 0)"
+        cuda.cuMemAlloc(1)  # a foreign block that is left over is not ours
+        del kept, outputs, again
+        gc.collect()
+        cuda_calls, _ = _calls_of(cuda, trt, lambda: session(x=_x(2)))
+        assert cuda_calls["cuGraphLaunch"] <= 1
+        for block in [b for b in cuda.memory.blocks("device") if b.size == 1]:
+            cuda.cuMemFree(block.address)
+
+
+def test_inputs_on_both_sides() -> None:
+    """Some inputs on the GPU and some on the host go into one pass."""
+    animal = BY_NAME["two inputs, one batch"]
+    (case,) = animal.cases
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(plan_for(animal)) as session:
+        for _ in range(3):
+            given = _Foreign(cuda, case["a"])
+            outputs = session(a=given, b=case["b"])
+            for name, expected in animal.reference(case).items():
+                np.testing.assert_allclose(_host(outputs[name]), expected)
+            cuda.cuMemFree(given.pointer)
+
+
+def test_data_dependent_outputs_stay_on_the_gpu() -> None:
+    """An output of unknown size stays on the GPU too, in a block of its own."""
+    animal = BY_NAME["data-dependent shape"]
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(plan_for(animal)) as session:
+        for case in animal.cases:
+            given = _Foreign(cuda, case["x"])
+            outputs = session(x=given)
+            for name, expected in animal.reference(case).items():
+                np.testing.assert_array_equal(_host(outputs[name]), expected)
+            cuda.cuMemFree(given.pointer)
+
+
+def test_arrays_on_the_gpu_that_do_not_fit() -> None:
+    """What is not dense, lies elsewhere, or has another dtype in the engine is refused by name."""
+    with fake_gpu("8.5.3", devices=2) as (cuda, _):
+        with onepass.load(_three()) as session:
+            given = _Foreign(cuda, _x(3))
+            given.__cuda_array_interface__["strides"] = (32, 4)
+            with pytest.raises(InputError, match="input 'x': the array on the GPU is not C-contiguous"):
+                session(x=given)
+            elsewhere = DeviceArray(given.pointer, shape=(3, 4), dtype=np.dtype("f4"), device=1, owner=given)
+            with pytest.raises(InputError, match="lies on GPU 1, and the model is on GPU 0"):
+                session(x=elsewhere)
+            wrong = DeviceArray(given.pointer, shape=(3, 4), dtype=np.dtype("f8"), device=0, owner=given)
+            with pytest.raises(InputError, match=r"got float64 \[3, 4\], expected float32"):
+                session(x=wrong)
+            cuda.cuMemFree(given.pointer)
+        with onepass.load(plan_for(BY_NAME["output int64"])) as session:
+            given = _Foreign(cuda, np.zeros((2, 3), np.float32))
+            with pytest.raises(InputError, match="output 'y': the engine gives it as int32"):
+                session(x=given)
+            assert list(session(x=given, outputs=["x2"])) == ["x2"]
+            cuda.cuMemFree(given.pointer)
+
+
+def test_onnxruntime_refuses_arrays_on_a_gpu() -> None:
+    """A model on the CPU says what to do with an array on a GPU."""
+    with onepass.load(THREE.graph) as session, pytest.raises(InputError, match=r"and this model runs on the CPU"):
+        session(x=DeviceArray(0, shape=(3, 4), dtype=np.dtype("f4"), device=0, owner=None))
+
+
+# ---- inputs that need no copy ------------------------------------------------------------------------------------
+
+
+def test_empty_inputs() -> None:
+    """Arrays that the session hands out lie where the GPU fetches them; all else about them is as ever."""
+    with fake_gpu("10.16.1") as (cuda, trt), onepass.load(_three()) as session:
+        inputs = session.empty_inputs(x=(3, 4))
+        backend: Any = session._backend
+        for seed in range(4):
+            inputs["x"][...] = _x(3, seed)
+            assert_same(session(inputs), THREE.reference({"x": _x(3, seed)}))
+            assert backend._source_of(inputs) is not None
+        assert backend._source_of({"x": inputs["x"][:2]}) is None
+        assert_same(session(x=inputs["x"][:2]), THREE.reference({"x": _x(3, 3)[:2]}))
+        cuda_calls, _ = _calls_of(cuda, trt, lambda: session(inputs))
+        assert cuda_calls["cuGraphLaunch"] == 1
+        many = [session.empty_inputs(x=(3, 4))["x"] for _ in range(10)]
+        assert len({array.ctypes.data for array in many}) == 10
+    assert inputs["x"].shape == (3, 4)
+
+
+def test_empty_inputs_are_checked() -> None:
+    """A shape that is missing, unknown or impossible is refused."""
+    with onepass.load(THREE.graph) as session:
+        assert session.empty_inputs(x=(2, 4))["x"].shape == (2, 4)
+        for shapes, message in (
+            ({}, "say its shape"),
+            ({"y": (1,)}, "no input 'y'"),
+            ({"x": (2, 5)}, r"\[2, 5\] does not fit"),
+        ):
+            with pytest.raises(InputError, match=message):
+                session.empty_inputs(**shapes)
+
+
+# ---- dtypes that the engine holds otherwise ----------------------------------------------------------------------
+
+
+def test_numbers_that_the_engine_cannot_hold() -> None:
+    """An int64 that TensorRT 8.5 would cut off is refused; those that fit go through."""
+    graph = model("(int64[N] x) => (int64[N] y) { y = Add (x, x) }")
+    with fake_gpu("8.5.3"), onepass.load(plan_of(graph, batch=(1, 2, 4))) as session:
+        assert session.signature.inputs[0].dtype == np.int64
+        outputs = session(x=np.array([1, -(2**30)]))
+        assert outputs["y"].dtype == np.int64
+        np.testing.assert_array_equal(outputs["y"], [2, -(2**31)])
+        with pytest.raises(InputError, match=r"input 'x': the engine holds it as int32 .* from 0 to 4294967296"):
+            session(x=np.array([0, 2**32]))
+
+
+# ---- what goes wrong ---------------------------------------------------------------------------------------------
+
+
+def test_no_driver_no_gpu_no_binding(tmp_path: Path) -> None:
+    """Each thing that a machine may lack is one sentence."""
+    path = tmp_path / "three.engine"
+    with fake_gpu("10.16.1"):
+        _three().save(path)
+    trt = make_tensorrt("10.16.1")
+    for cuda, message in (
+        (FakeCuda(driver_missing=True), "no NVIDIA driver on this machine"),
+        (FakeCuda(devices=0), "the NVIDIA driver finds no GPU"),
+    ):
+        with installed(trt, cuda=cuda), pytest.raises(DeviceError, match=message):
+            onepass.load(path)
+    with installed(trt), pytest.raises(MissingExtraError, match=r"pip install 'onepass\[cuda\]'"):
+        onepass.load(path)
+    with installed(cuda=FakeCuda()), pytest.raises(MissingExtraError, match="is not installed"):
+        onepass.load(path)
+    with fake_gpu("10.16.1"), pytest.raises(DeviceError, match=r"device=1: this process sees 1 GPU"):
+        onepass.load(path, device=1)
+
+
+def test_another_version(tmp_path: Path) -> None:
+    """By the sidecar, another version is refused before the engine is read; without one, by what TensorRT logs."""
+    path = tmp_path / "three.engine"
+    with fake_gpu("10.0.1"):
+        _three().save(path)
+    with fake_gpu("10.16.1") as (_, trt):
+        with pytest.raises(EngineVersionError, match=r"was built by tensorrt 10\.0\.1.*here is tensorrt 10\.16\.1"):
+            onepass.load(path)
+        assert not trt.calls["Runtime.deserialize_cuda_engine"]
+        sidecar_path(path).unlink()
+        with pytest.raises(EngineVersionError, match=r"(?s)another version of TensorRT.*Version tag does not match"):
+            onepass.load(path)
+
+
+def test_another_gpu(tmp_path: Path) -> None:
+    """An engine for another GPU is refused, by the sidecar or by TensorRT."""
+    path = tmp_path / "three.engine"
+    with fake_gpu("10.16.1", capability=(8, 6)):
+        # The builder asks the machine's own driver for its GPU, not the stand-in.
+        replace(_three(), gpu="Other GPU", compute_capability="8.6").save(path)
+    with fake_gpu("10.16.1") as (_, trt):
+        with pytest.raises(EngineDeviceError, match=r"compute capability 8\.6 .* has 9\.0; build it again"):
+            onepass.load(path)
+        assert not trt.calls["Runtime.deserialize_cuda_engine"]
+        sidecar_path(path).unlink()
+        with pytest.raises(EngineDeviceError, match="built for another GPU"):
+            onepass.load(path)
+
+
+def test_rtx_on_a_data_centre_gpu() -> None:
+    """TensorRT-RTX does not run on Hopper; that is said before anything is read."""
+    with fake_gpu("rtx-1.7.1"):
+        plan = _three()
+    with (
+        fake_gpu("rtx-1.7.1", capability=(9, 0)) as (_, trt),
+        pytest.raises(DeviceError, match=r"tensorrt_rtx 1\.7\.1 runs on GPUs of compute capability .* has 9\.0"),
+    ):
+        onepass.load(plan)
+    assert not trt.calls["Runtime.deserialize_cuda_engine"]
+
+
+@pytest.mark.parametrize("api", ["8.5.3", "10.16.1"])
+def test_damaged_engines(api: str, tmp_path: Path) -> None:
+    """A truncated engine is called damaged; one that is not its sidecar's is not given to TensorRT at all."""
+    path = tmp_path / "three.engine"
+    with fake_gpu(api) as (_, trt):
+        data = _three().save(path).engine_bytes()
+        path.write_bytes(data[:-100])
+        before = trt.calls["Runtime.deserialize_cuda_engine"]
+        with pytest.raises(EngineMismatchError, match="is not the engine that its sidecar describes"):
+            onepass.load(path)
+        assert trt.calls["Runtime.deserialize_cuda_engine"] == before
+        sidecar_path(path).unlink()
+        with pytest.raises(ModelFormatError, match=r"(?s)three\.engine: it is damaged, truncated.*TensorRT says"):
+            onepass.load(path)
+
+
+def test_a_sidecar_of_another_engine(tmp_path: Path) -> None:
+    """A sidecar whose tensors are not the engine's is found out."""
+    with fake_gpu("10.16.1"):
+        other = plan_for(BY_NAME["two inputs, one batch"])
+        plan = _three()
+        mixed = replace(plan, engine=other.engine, engine_sha256=other.engine_sha256)
+        with pytest.raises(EngineMismatchError, match="has the inputs a, b, its sidecar speaks of x"):
+            onepass.load(mixed)
+
+
+def test_a_failing_pass_leaves_the_session_usable() -> None:
+    """An error in one call is an exception with TensorRT's or CUDA's own word; the next call works."""
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
+        for _ in range(4):
+            outputs = session(x=_x(2))
+        cuda.fail_next("cuGraphLaunch", "CUDA_ERROR_LAUNCH_FAILED")
+        with pytest.raises(BackendError, match="CUDA_ERROR_LAUNCH_FAILED"):
+            session(x=_x(2))
+        assert_same(session(x=_x(2)), THREE.reference({"x": _x(2)}))
+        cuda.fail_next("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
+        with pytest.raises(BackendError, match=r"not enough memory: cuMemAlloc could not have \d+ bytes"):
+            session(x=_x(7))
+        assert_same(session(x=_x(7)), THREE.reference({"x": _x(7)}))
+        assert len(outputs) == 3
+
+
+def test_options_are_for_one_kind_of_model() -> None:
+    """What is for engines is refused for ONNX models, and the other way round."""
+    with pytest.raises(InputError, match="device= is not for an ONNX model"):
+        onepass.load(THREE.graph, device=0)
+    with fake_gpu("10.16.1"):
+        plan = _three()
+        with pytest.raises(InputError, match="providers= is not for an engine"):
+            onepass.load(plan, providers=["cpu"])
+        with pytest.raises(InputError, match="contexts="):
+            onepass.load(plan, contexts=0)
+
+
+def test_weight_streaming() -> None:
+    """Weights may stay on the host where the engine was built for that; then passes are not recorded."""
+    engine = fake_engine("10.16.1", THREE.graph.to_bytes(), streamable=1 << 20)
+    with fake_gpu("10.16.1"), onepass.load(engine, weight_streaming_bytes=1 << 16) as session:
+        for seed in range(3):
+            np.testing.assert_allclose(session(x=_x(2, seed))["zebra"], -_x(2, seed))
+        assert session.report()["passes"][0]["eager_because"] == "the weights are streamed"
+    with fake_gpu("10.16.1"), pytest.raises(BackendError, match="must be built with weight streaming"):
+        onepass.load(fake_engine("10.16.1", THREE.graph.to_bytes()), weight_streaming_bytes=1 << 16)
+    with fake_gpu("8.5.3"), pytest.raises(UnsupportedModelError, match="has no weight streaming"):
+        onepass.load(fake_engine("8.5.3", THREE.graph.to_bytes()), weight_streaming_bytes=1 << 16)
+
+
+# ---- what it says of itself --------------------------------------------------------------------------------------
+
+
+def test_report() -> None:
+    """The report names TensorRT, the GPU, the profiles and each shape that is ready; it is plain JSON."""
+    with fake_gpu("10.16.1"), onepass.load(_three()) as session:
+        for _ in range(3):
+            outputs = session(x=_x(2))
+        report = session.report()
+        assert (report["backend"], report["version"], report["device"]) == ("tensorrt", "10.16.1", "Fake GPU")
+        assert report["passes"] == [{"profile": 0, "shapes": {"x": [2, 4]}, "recorded": True, "eager_because": None}]
+        assert report["profiles"][0]["shapes"] == {"x": [[1, 4], [4, 4], [64, 4]]}
+        assert len(outputs) == 3
+
+
+def test_profile() -> None:
+    """The parts of a pass are timed by trtexec's names; ONNX Runtime has none."""
+    with fake_gpu("10.16.1"), onepass.load(_three()) as session:
+        for _ in range(3):
+            times = session.profile(x=_x(2))
+            assert times is not None
+            assert set(times) == {"h2d_ms", "gpu_compute_ms", "d2h_ms", "enqueue_ms"}
+        assert_same(session(x=_x(2)), THREE.reference({"x": _x(2)}))
+    with onepass.load(THREE.graph) as session:
+        assert session.profile(x=_x(2)) is None
+
+
+def test_loading_that_fails_leaves_nothing() -> None:
+    """Whatever call of CUDA fails while an engine is opened, nothing is left allocated."""
+    with fake_gpu("10.16.1") as (cuda, _):
+        plan = _three()
+        for function in ("cuStreamCreate", "cuMemAlloc"):
+            cuda.fail_next(function, "CUDA_ERROR_OUT_OF_MEMORY")
+            with pytest.raises(BackendError):
+                onepass.load(plan)
