@@ -1,7 +1,7 @@
 """``python -m benchmarks.tensorrt ENGINE``: what every output of an engine costs, on the GPU of this machine.
 
-NumPy in, every output as NumPy out, by onepass, by Polygraphy's TrtRunner, by a loop with a buffer for each output; and,
-for comparison, the GPU's work alone (one graph of the computation, without copies). Each has an engine of its own, and
+NumPy in, every output as NumPy out, by onepass, by Polygraphy's TrtRunner, by a loop with a buffer for each output;
+and, for comparison, the GPU's work alone (one graph of the computation, without copies). Each has an engine of its own, and
 they take turns. TACTIC_SOURCES names libraries that kernels may come from, where TensorRT lacks one (cuDNN, say).
 """
 

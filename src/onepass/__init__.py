@@ -29,6 +29,7 @@ from onepass._errors import (
     SessionClosedError,
     UnsupportedModelError,
 )
+from onepass._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from onepass.engine import BuildOptions as BuildOptions
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from onepass.runtime import load as load
     from onepass.tensors import Signature as Signature
     from onepass.tensors import TensorSpec as TensorSpec
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BackendError",

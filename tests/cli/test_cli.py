@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import onepass
-from onepass.cli import main
 from onepass.media import read_picture, write_picture
+from tests.cli.shell import Shell
 from tests.zoo import BY_NAME, model, string_model
 
 
@@ -20,38 +20,6 @@ def three(tmp_path: Path) -> Path:
     """A file with the three-headed model."""
     BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
     return tmp_path / "three.onnx"
-
-
-class Shell:
-    """Runs the command in this process and keeps what it printed."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *words: object) -> str:
-        """Return standard output of a command that must succeed."""
-        status, out, err = self.run(*words)
-        assert (status, err) == (0, "")
-        return out
-
-    def fails(self, *words: object, status: int = 2) -> str:
-        """Return the message of a command that must fail."""
-        code, out, err = self.run(*words)
-        assert (code, out) == (status, "")
-        return err
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        """Return exit status, standard output and standard error."""
-        with pytest.raises(SystemExit) as caught:
-            main([str(word) for word in words])
-        out, err = self._capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
-    """The command line."""
-    return Shell(capsys)
 
 
 # ---- the command as a whole --------------------------------------------------------------------------------------
@@ -65,11 +33,11 @@ def test_version(shell: Shell) -> None:
 def test_help_lists_every_command(shell: Shell) -> None:
     """--help lists the commands in the order of use, each with what it does."""
     text = shell("--help")
-    places = [text.index(f"\n  {name} ") for name in ("inspect", "run", "demo")]
+    places = [text.index(f"\n  {name} ") for name in ("inspect", "run", "compare", "bench", "doctor", "demo")]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("name", ["inspect", "run", "demo"])
+@pytest.mark.parametrize("name", ["inspect", "run", "compare", "bench", "doctor", "demo"])
 def test_help_of_each_command_begins_like_the_list(shell: Shell, name: str) -> None:
     """Each command has help of its own, with --debug and an explanation."""
     text = shell(name, "--help")

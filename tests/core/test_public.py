@@ -23,7 +23,10 @@ def test_all_is_what_is_visible() -> None:
         assert getattr(onepass, name) is not None
     modules = {
         "annotations",
+        "bench",
         "cli",
+        "compare",
+        "doctor",
         "engine",
         "formats",
         "gaze",
@@ -34,7 +37,7 @@ def test_all_is_what_is_visible() -> None:
         "tensors",
         "artifacts",
     }
-    hidden = {"Any", "TYPE_CHECKING", "import_module", "sampling", "writers"}
+    hidden = {"Any", "TYPE_CHECKING", "import_module", "opening", "sampling", "writers"}
     visible = {name for name in dir(onepass) if not name.startswith("_")}
     assert visible - modules - hidden == set(onepass.__all__)
 

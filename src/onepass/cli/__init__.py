@@ -17,6 +17,9 @@ _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
+    "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
+    "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
+    "doctor": ("onepass.cli.doctor", "Say what this machine can do, and what mends the rest."),
     "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
@@ -58,7 +61,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 when all went well, 2 on an error, 130 when interrupted.
+    """Run the command line and exit: 0 when all went well, 1 when a check failed, 2 on an error, 130 when interrupted.
 
     Args:
         arguments: Words after the program's name; those of this process by default.
@@ -68,8 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
         _be_a_good_program()
     debug = "--debug" in arguments
     try:
-        cli.main(arguments, prog_name="onepass", standalone_mode=False)
-        status = 0
+        result = cli.main(arguments, prog_name="onepass", standalone_mode=False)
+        status = result if isinstance(result, int) else 0  # what a command gave to ctx.exit
     except click.ClickException as error:
         error.show()
         status = 2

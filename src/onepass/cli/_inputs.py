@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
+import click
 import numpy as np
 
 from onepass._errors import InputError
@@ -15,6 +16,17 @@ from onepass.media.pictures import read_picture
 from onepass.media.tensors import tensor_from_picture
 from onepass.outputs import Array
 from onepass.tensors import Signature, TensorSpec, no_such_name
+
+
+def sizes_option(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, int]:
+    """Read ``NAME=SIZE`` words."""
+    sizes = {}
+    for word in words:
+        name, _, size = word.rpartition("=")
+        if not name or not (size.isascii() and size.isdigit()):
+            raise click.BadParameter(f"{word!r}: expected NAME=SIZE, such as N=8")
+        sizes[name] = int(size)
+    return sizes
 
 
 def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tuple[float, float]) -> dict[str, Array]:

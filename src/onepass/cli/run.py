@@ -10,22 +10,12 @@ from typing import Any
 import click
 
 from onepass._errors import InputError
-from onepass.cli._inputs import read_inputs
+from onepass.cli._inputs import read_inputs, sizes_option
 from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
 from onepass.runtime import load
 from onepass.sampling import random_inputs
 from onepass.writers import check_path, write_outputs
-
-
-def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, int]:
-    sizes = {}
-    for word in words:
-        name, _, size = word.rpartition("=")
-        if not name or not (size.isascii() and size.isdigit()):
-            raise click.BadParameter(f"{word!r}: expected NAME=SIZE, such as N=8")
-        sizes[name] = int(size)
-    return sizes
 
 
 @click.command("run")
@@ -44,7 +34,7 @@ def _sizes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
     help="Seed of the random numbers.",
 )
 @click.option(
-    "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=_sizes,
+    "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
     help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
 )  # fmt: skip
 @click.option(

@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from onepass import __version__
 from onepass._errors import EngineMismatchError
+from onepass._version import __version__
 from onepass.engine._gpu import current_gpu
 from onepass.engine.flavor import Flavor
 from onepass.engine.options import BuildOptions

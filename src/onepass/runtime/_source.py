@@ -32,7 +32,7 @@ def engine_in(model: Model) -> tuple[str, Path | bytes | Plan] | None:
     if isinstance(model, (str, os.PathLike)):
         path = Path(model).absolute()
         # A sidecar says that it is one, whatever mark a later TensorRT may put at the beginning.
-        if (path.is_file() and sidecar_path(path).is_file()) or format_of(path) is Format.ENGINE:
+        if (path.is_file() and sidecar_path(path).is_file()) or format_of(model) is Format.ENGINE:
             return os.fspath(model), path
     return None
 

@@ -1,0 +1,33 @@
+"""Write docs/help.md, the help of every command: python docs/write_help.py. A test checks that it is up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from onepass.cli import cli
+
+_TARGET = Path(__file__).with_name("help.md")
+_WIDTH = 100
+
+
+def help_page() -> str:
+    """Return the page: the program, then each command, and the commands of that, in their own order."""
+    parts = ["# Help of every command", *_sections(cli, "onepass", None)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
+    context = click.Context(command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=_WIDTH)
+    parts = [f"## {name}", f"```text\n{command.get_help(context).rstrip()}\n```"]
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            child = command.get_command(context, each)
+            if child is not None:
+                parts += _sections(child, f"{name} {each}", context)
+    return parts
+
+
+if __name__ == "__main__":
+    _TARGET.write_text(help_page(), encoding="utf-8")

@@ -1,0 +1,270 @@
+"""Measure models side by side."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass._version import __version__
+from onepass.bench._inputs import batch_inputs, batch_of
+from onepass.bench._measure import Patience, Timing, time_callers, time_calls
+from onepass.bench._opening import Opening, measure_opening
+from onepass.bench._statistics import Latency, Ratio, doubts, milliseconds, ratio_of
+from onepass.opening import ModelChoice, runnable
+from onepass.outputs import Array
+from onepass.runtime import Session
+
+_PROFILED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model at one batch size, called by so many threads.
+
+    Attributes:
+        model: Its label.
+        batch: Items in one call.
+        callers: Threads that call at once.
+        latency: Seconds of a call.
+        throughput: Items a second, over all callers.
+        ratio: Time over that of the first model at the same batch and callers; None for the first itself.
+        device: Milliseconds that parts of the call take, where the backend knows them: ``gpu_compute_ms``, ``h2d_ms``,
+            ``d2h_ms`` and ``enqueue_ms``, medians; these are trtexec's GPU compute time, H2D and D2H latency and
+            enqueue time.
+        doubts: Reasons not to believe the figures; empty is good.
+    """
+
+    model: str
+    batch: int
+    callers: int
+    latency: Latency
+    throughput: float
+    ratio: Ratio | None
+    device: Mapping[str, float] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        ratio = None if self.ratio is None else {"value": self.ratio.value, "low": self.ratio.low,
+                                                 "high": self.ratio.high}  # fmt: skip
+        return {
+            "model": self.model, "batch": self.batch, "callers": self.callers, **milliseconds(self.latency),
+            "throughput_per_second": self.throughput, "ratio": ratio, "device": dict(self.device),
+            "doubts": list(self.doubts),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """What `bench` measured.
+
+    Attributes:
+        rows: One for each model, batch and number of callers.
+        openings: What opening each model takes, by label; without those that are no file.
+        reports: What runs each model, by label: the sessions' own reports.
+        machine: Processor, cores, system and versions.
+        doubts: Reasons not to believe any of it: the machine was busy.
+    """
+
+    rows: tuple[Row, ...]
+    openings: Mapping[str, Opening]
+    reports: Mapping[str, Mapping[str, Any]]
+    machine: Mapping[str, Any]
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Labels of the models, in the order they were given."""
+        return tuple(self.reports)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "machine": dict(self.machine),
+            "models": [
+                {"model": name, **report, **(self.openings[name].to_json() if name in self.openings else {})}
+                for name, report in self.reports.items()
+            ],
+            "rows": [row.to_json() for row in self.rows],
+            "doubts": list(self.doubts),
+        }
+
+
+def bench(
+    models: Iterable[Any],
+    *,
+    batches: Iterable[int] = (1,),
+    threads: Iterable[int | None] = (None,),
+    callers: Iterable[int] = (1,),
+    sizes: Mapping[str, int] | None = None,
+    inputs: Mapping[str, Array] | None = None,
+    seconds: float = 5.0,
+    spread: float = 0.01,
+    warm_up_seconds: float = 0.5,
+    processes: int = 3,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Benchmark:
+    """Measure models side by side: all take turns, so that what else the machine does falls on all alike.
+
+    Args:
+        models: Paths, bytes, graphs, sessions or `ModelChoice`; the first is what the others are compared with.
+        batches: Sizes of the first dimension of every input, where that is dynamic.
+        threads: CPU threads of one call, for models given as something to open; each number is a model of its own in
+            the result. None leaves it to onepass.
+        callers: Numbers of threads that call at once.
+        sizes: Sizes of other dynamic dimensions, by name.
+        inputs: What to call with, in place of random inputs; `batches` is what these are.
+        seconds: The most to measure one batch size and number of callers, over all models.
+        spread: Stop earlier when the 95 % interval of every median is within this share of it.
+        warm_up_seconds: Calls made before any is measured.
+        processes: Fresh processes in which each model is opened, to measure cold start and memory; 0 for none.
+        seed: Of random inputs and resampling.
+        progress: Called with a line of text before each part.
+
+    Raises:
+        InputError: There is no model, two have the same label, or a batch does not fit.
+        ModelError, BackendError: A model does not open or run.
+    """
+    choices = _contenders(models, tuple(threads))
+    batches, callers = _positive("batches", batches), _positive("callers", callers)
+    patience = Patience(seconds, spread, warm_up_seconds)
+    tell = progress or (lambda _: None)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    with ExitStack() as stack:
+        choices = [_resolved(choice, stack) for choice in choices]
+        openings = _openings(choices, (*batches, 1)[0], dict(sizes or {}), processes, tell)
+        sessions = {str(choice): stack.enter_context(choice.opened()) for choice in choices}
+        rows: list[Row] = []
+        for batch in batches if inputs is None else (batch_of(inputs),):
+            feeds = {
+                name: batch_inputs(session.signature, batch, sizes=sizes, seed=seed) if inputs is None else inputs
+                for name, session in sessions.items()
+            }
+            for count in callers:
+                tell(f"batch {batch}, {count} caller(s)")
+                rows.extend(_rows(sessions, feeds, batch, count, patience, seed))
+        reports = {name: session.report() for name, session in sessions.items()}
+    return Benchmark(tuple(rows), openings, reports, machine(), tuple(_busy(load)))
+
+
+def _contenders(models: Iterable[Any], threads: tuple[int | None, ...]) -> list[ModelChoice]:
+    chosen = []
+    for model in models:
+        choice = model if isinstance(model, ModelChoice) else ModelChoice(model)
+        for count in threads:
+            if count is None or isinstance(choice.model, Session):
+                chosen.append(choice)
+            else:
+                label = f"{choice}{',' if choice.provider else '@'}threads={count}"
+                chosen.append(replace(choice, threads=count, label=label))
+    if not chosen:
+        raise InputError("there is no model to measure; give one at least")
+    labels = [str(choice) for choice in chosen]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"{twice} is to be measured twice; give ModelChoice(model, label=...) for each to tell them apart"
+        )
+    return chosen
+
+
+def _positive(name: str, values: Iterable[int]) -> tuple[int, ...]:
+    checked = tuple(dict.fromkeys(values))
+    if not checked or any(value < 1 for value in checked):
+        raise InputError(f"{name} are whole numbers from 1 up, got {list(checked)}")
+    return checked
+
+
+def _resolved(choice: ModelChoice, stack: ExitStack) -> ModelChoice:
+    """Convert a model once, for the processes that open it and for this one."""
+    if isinstance(choice.model, Session):
+        return choice
+    return replace(choice, model=stack.enter_context(runnable(choice.model)), label=str(choice))
+
+
+def _openings(
+    choices: Sequence[ModelChoice], batch: int, sizes: dict[str, int], processes: int, tell: Callable[[str], None]
+) -> dict[str, Opening]:
+    found = {}
+    for choice in choices:
+        if processes > 0 and isinstance(choice.model, (str, Path)):
+            tell(f"{choice}: cold start")
+            found[str(choice)] = measure_opening(
+                choice.model, provider=choice.provider, threads=choice.threads, batch=batch, sizes=sizes,
+                processes=processes,
+            )  # fmt: skip
+    return found
+
+
+def _rows(
+    sessions: Mapping[str, Session],
+    feeds: Mapping[str, Mapping[str, Array]],
+    batch: int,
+    callers: int,
+    patience: Patience,
+    seed: int,
+) -> list[Row]:
+    calls = [partial(session, feeds[name]) for name, session in sessions.items()]
+    if callers == 1:
+        timings = time_calls(calls, patience, seed=seed)
+    else:
+        timings = time_callers(calls, callers, patience, seed=seed)
+    rows: list[Row] = []
+    for (name, session), timing in zip(sessions.items(), timings, strict=True):
+        ratio = None if not rows else ratio_of(timing.rounds, timings[0].rounds, seed=seed)
+        device = _device_times(session, feeds[name]) if callers == 1 else {}
+        rows.append(Row(name, batch, callers, Latency.of(timing.seconds), _throughput(timing, batch), ratio, device,
+                        tuple(doubts(timing.seconds))))  # fmt: skip
+    return rows
+
+
+def _throughput(timing: Timing, batch: int) -> float:
+    return batch / float(timing.rounds.mean())
+
+
+def _device_times(session: Session, feeds: Mapping[str, Array]) -> dict[str, float]:
+    """Return medians of what the backend itself measures of a call, nothing where it does not."""
+    profile = getattr(session, "profile", None)
+    first = None if profile is None else profile(feeds)
+    if profile is None or not first:
+        return {}
+    found = [first, *(profile(feeds) for _ in range(_PROFILED - 1))]
+    return {key: float(np.median([each[key] for each in found])) for key in first}
+
+
+def _busy(load: float) -> list[str]:
+    cores = os.cpu_count() or 1
+    if load > 0.5 * cores:
+        return [f"the machine was busy with something else: load average {load:.1f} on {cores} cores before it began"]
+    return []
+
+
+def machine() -> dict[str, Any]:
+    """Say where this is measured: a figure without its machine says nothing."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "onepass": __version__,
+        "numpy": np.__version__,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,153 @@
+"""What it takes to open a model: a fresh process for each, which says how long it took and what memory it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from onepass._errors import BackendError
+
+_TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a fresh process needs to have a model's first outputs; medians over several processes.
+
+    Attributes:
+        cold_seconds: From the start of the process to the first outputs.
+        import_seconds: Of that, starting Python and importing onepass with what the backend needs.
+        load_seconds: Of that, `onepass.load`.
+        first_call_seconds: Of that, the first call.
+        host_bytes: Greatest memory of the process, less what it had before the model was loaded.
+        device_bytes: Memory in use on all GPUs after the first call, less that before; None where there is no
+            ``nvidia-smi`` to ask. What other processes take or give meanwhile is in it.
+    """
+
+    cold_seconds: float
+    import_seconds: float
+    load_seconds: float
+    first_call_seconds: float
+    host_bytes: int | None
+    device_bytes: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "cold_start_ms": self.cold_seconds * 1e3,
+            "import_ms": self.import_seconds * 1e3,
+            "load_ms": self.load_seconds * 1e3,
+            "first_call_ms": self.first_call_seconds * 1e3,
+            "host_memory_bytes": self.host_bytes,
+            "device_memory_bytes": self.device_bytes,
+        }
+
+
+def measure_opening(
+    model: str | Path, *, provider: str | None, threads: int | None, batch: int, sizes: dict[str, int], processes: int
+) -> Opening:
+    """Open a model in fresh processes, one after another.
+
+    Raises:
+        BackendError: A process failed; the message is its own.
+    """
+    job = {"model": str(Path(model).absolute()), "provider": provider, "threads": threads, "batch": batch,
+           "sizes": sizes}  # fmt: skip
+    found = [_run(job) for _ in range(processes)]
+
+    def middle(key: str) -> float:
+        return float(median(each[key] for each in found))
+
+    memory = [each["host_bytes"] for each in found if each["host_bytes"] is not None]
+    device = [each["device_bytes"] for each in found if each["device_bytes"] is not None]
+    return Opening(
+        middle("cold_seconds"),
+        middle("import_seconds"),
+        middle("load_seconds"),
+        middle("first_call_seconds"),
+        int(median(memory)) if memory else None,
+        int(median(device)) if device else None,
+    )
+
+
+def _run(job: dict[str, Any]) -> dict[str, Any]:
+    before = device_bytes_in_use()
+    begin = time.time()
+    done = subprocess.run(  # noqa: S603 - this Python, this package
+        [sys.executable, "-m", "onepass.bench._opening", json.dumps({**job, "begin": begin})],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT_SECONDS,
+    )
+    if done.returncode:
+        raise BackendError(f"{job['model']} did not open in a process of its own: {done.stderr.strip()[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    after = found.pop("device_bytes")
+    found["device_bytes"] = None if before is None or after is None else max(0, after - before)
+    return found
+
+
+def device_bytes_in_use() -> int | None:
+    """Return the memory in use on all NVIDIA GPUs together, None where nothing can tell."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    done = subprocess.run(  # noqa: S603 - NVIDIA's own tool
+        [program, "--query-gpu=memory.used", "--format=csv,noheader,nounits"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    try:
+        return sum(int(line) << 20 for line in done.stdout.split()) if done.returncode == 0 else None
+    except ValueError:  # "[N/A]", where memory is shared with the host
+        return None
+
+
+def _child(job: dict[str, Any]) -> dict[str, Any]:
+    """Open the model, call it once, and say what that took."""
+    from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - importing is what is measured
+    from onepass.opening import ModelChoice  # noqa: PLC0415
+
+    imported, ready = time.perf_counter(), time.time()
+    memory = _peak_bytes()
+    with ModelChoice(job["model"], job["provider"], job["threads"]).opened() as session:
+        loaded = time.perf_counter()
+        feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"])
+        fed = time.perf_counter()
+        session(feeds)
+        called, now = time.perf_counter(), time.time()
+        after = _peak_bytes()
+        return {
+            "cold_seconds": now - job["begin"],
+            "import_seconds": ready - job["begin"],
+            "load_seconds": loaded - imported,
+            "first_call_seconds": called - fed,
+            "host_bytes": None if memory is None or after is None else after - memory,
+            "device_bytes": device_bytes_in_use(),
+        }
+
+
+def _peak_bytes() -> int | None:
+    """Return the greatest memory this process had so far, None on systems that do not tell (Windows)."""
+    try:
+        import resource  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    print(json.dumps(_child(json.loads(sys.argv[1]))))  # noqa: T201 - how it answers its parent

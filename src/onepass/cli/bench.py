@@ -1,0 +1,163 @@
+"""``onepass bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onepass._errors import InputError
+from onepass.artifacts import replacing
+from onepass.bench import Benchmark, Row, bench
+from onepass.bench._report import benchmark_drawing, benchmark_page
+from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._tables import bytes_text, console, table
+from onepass.opening import ModelChoice
+
+
+def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> tuple[int, ...] | None:
+    """Read ``1,8,64``."""
+    if word is None:
+        return None
+    words = [each.strip() for each in word.split(",")]
+    if not all(each.isascii() and each.isdigit() and int(each) for each in words):
+        raise click.BadParameter(f"{word!r}: expected whole numbers from 1 up, such as 1,8,64")
+    return tuple(int(each) for each in words)
+
+
+@click.command("bench")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--batch", "batches", metavar="SIZES", callback=_numbers,
+              help="Batch sizes, such as 1,8,64, for models whose batch is dynamic.  [default: 1]")  # fmt: skip
+@click.option("--threads", metavar="COUNTS", callback=_numbers,
+              help="CPU threads of one call, such as 1,2,4, for ONNX models; each is a model of its own.")  # fmt: skip
+@click.option("--callers", metavar="COUNTS", callback=_numbers, default="1", show_default=True,
+              help="Threads that call at once, such as 1,4.")  # fmt: skip
+@click.option("-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
+              help="A .npz with all inputs, a .npy, or a picture, in place of random numbers.")  # fmt: skip
+@click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
+              metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
+@click.option("--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
+              help="Size of another dynamic dimension of random inputs; 1 where not given.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="NUMBER", default=5.0,
+              show_default=True, help="The most to measure one batch size, over all models.")  # fmt: skip
+@click.option("--spread", type=click.FloatRange(min=0), metavar="SHARE", default=0.01, show_default=True,
+              help="Stop earlier once every median is known to this share of it.")  # fmt: skip
+@click.option("--cold", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
+              help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
+@click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw latency against batch: a .svg, or a .html with all figures.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(
+    models: tuple[str, ...],
+    batches: tuple[int, ...] | None,
+    threads: tuple[int, ...] | None,
+    callers: tuple[int, ...],
+    inputs: tuple[str, ...],
+    value_range: tuple[float, float],
+    sizes: dict[str, int],
+    seconds: float,
+    spread: float,
+    cold: int,
+    chart: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how fast each MODEL is here: latency, throughput, cold start, memory.
+
+    Models are ONNX files or engines; other formats are converted first. All take turns, so that what else the machine
+    does falls on all alike, and each is compared with the first as a ratio with its 95 % interval. MODEL@cuda and
+    MODEL@threads=4 say how to open an ONNX model. What cannot be trusted is said below the table.
+
+    \b
+    onepass bench elg.onnx elg.engine --batch 1,8,64 --chart bench.html
+    onepass bench elg.onnx elg.onnx@threads=2 --callers 1,4
+    """  # noqa: D301 - click takes the backspace as "keep these lines"
+    if chart is not None and chart.suffix.lower() not in (".svg", ".html"):
+        raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg or .html")
+    choices = [ModelChoice.parse(word) for word in models]
+    feeds = None
+    if inputs:
+        if batches or sizes:
+            raise click.UsageError("--batch and --size are for random inputs; -i has sizes of its own")
+        with choices[0].opened() as session:
+            feeds = read_inputs(inputs, session.signature, value_range=value_range)
+    quiet = as_json or not sys.stderr.isatty()
+    result = bench(
+        choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, inputs=feeds,
+        seconds=seconds, spread=spread, processes=cold,
+        progress=None if quiet else lambda line: click.echo(f"{line} …", err=True),
+    )  # fmt: skip
+    if chart is not None:
+        chart.parent.mkdir(parents=True, exist_ok=True)
+        text = benchmark_page(result) if chart.suffix.lower() == ".html" else benchmark_drawing(result)
+        with replacing(chart) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        _print(console(), result, chart)
+
+
+def _print(out: Console, result: Benchmark, chart: Path | None) -> None:
+    where = result.machine
+    out.print(f"{where['processor']}, {where['cores']} cores, {where['system']}\n", markup=False)
+    for name, report in result.reports.items():
+        threads = f", {report['threads']} thread(s)" if "threads" in report else ""
+        ran = f"{report['backend']} {report.get('version', '')} on {report['device']}{threads}"
+        out.print(f"[bold]{escape(name)}[/bold]: {escape(ran)}", soft_wrap=True)
+    out.print()
+    out.print(_rows_table(result.rows))
+    if any(row.device for row in result.rows):
+        out.print()
+        out.print(_device_table(result.rows))
+    if result.openings:
+        out.print()
+        out.print(_openings_table(result))
+    remarks = [*result.doubts, *(f"{_place(row)}: {doubt}" for row in result.rows for doubt in row.doubts)]
+    if remarks:
+        out.print("\n[bold]not to be trusted[/bold]")
+        for remark in remarks:
+            out.print(remark, markup=False)
+    if chart is not None:
+        out.print(f"\nwritten to {chart}", markup=False, soft_wrap=True)
+
+
+def _place(row: Row) -> str:
+    return f"{row.model}, batch {row.batch}" + (f", {row.callers} callers" if row.callers > 1 else "")
+
+
+def _rows_table(rows: Sequence[Row]) -> Table:
+    shown = table("milliseconds a call", "model", "batch", "callers", "median", "p90", "p99", "min", "items/s",
+                  "time over the first")  # fmt: skip
+    for row in rows:
+        each = row.latency
+        times = (f"{value * 1e3:.4g}" for value in (each.median, each.p90, each.p99, each.minimum))
+        shown.add_row(escape(row.model), str(row.batch), str(row.callers), *times, f"{row.throughput:,.0f}",
+                      "1" if row.ratio is None else escape(str(row.ratio)))  # fmt: skip
+    return shown
+
+
+def _device_table(rows: Sequence[Row]) -> Table:
+    shown = table("milliseconds on the device, by trtexec's names", "model", "batch", "GPU compute time",
+                  "enqueue time", "H2D latency", "D2H latency")  # fmt: skip
+    for row in rows:
+        if row.device:
+            parts = (row.device.get(key) for key in ("gpu_compute_ms", "enqueue_ms", "h2d_ms", "d2h_ms"))
+            shown.add_row(escape(row.model), str(row.batch), *("–" if ms is None else f"{ms:.4g}" for ms in parts))
+    return shown
+
+
+def _openings_table(result: Benchmark) -> Table:
+    shown = table("milliseconds to the first outputs, in a process of its own", "model", "cold start", "import", "load",
+                  "first call", "host memory", "device memory")  # fmt: skip
+    for name, each in result.openings.items():
+        times = (each.cold_seconds, each.import_seconds, each.load_seconds, each.first_call_seconds)
+        sizes = ("–" if size is None else bytes_text(size) for size in (each.host_bytes, each.device_bytes))
+        shown.add_row(escape(name), *(f"{value * 1e3:.1f}" for value in times), *sizes)
+    return shown

@@ -1,0 +1,251 @@
+"""``onepass compare``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from onepass._errors import InputError
+from onepass.artifacts import replacing
+from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._tables import console, table
+from onepass.compare import (
+    Bisection,
+    Case,
+    Comparison,
+    OutputDifference,
+    bisect,
+    compare,
+    edge_cases,
+    folder_cases,
+    random_cases,
+)
+from onepass.compare._report import comparison_page
+from onepass.opening import ModelChoice
+from onepass.tensors import Signature, shape_text
+
+
+def _per_output(_ctx: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, float] | None:
+    """Read ``1e-2`` (for every output) and ``heatmaps=1e-2`` words."""
+    values = {}
+    for word in words:
+        name, _, number = word.rpartition("=")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{word!r}: expected a number, or OUTPUT=NUMBER such as heatmaps=1e-2") from None
+        if not values[name] >= 0:
+            raise click.BadParameter(f"{word!r}: {parameter.name} is a number from 0 up")
+    return values or None
+
+
+def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        first, _, second = word.partition("=")
+        if not (first and second):
+            raise click.BadParameter(f"{word!r}: expected NAME_IN_FIRST=NAME_IN_SECOND")
+        pairs[first] = second
+    return pairs
+
+
+@click.command("compare")
+@click.argument("first", metavar="FIRST")
+@click.argument("second", metavar="SECOND")
+@click.option(
+    "-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
+    help="A .npz with all inputs, a .npy, or a picture; all of them together are one case.",
+)  # fmt: skip
+@click.option("--inputs", "folder", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="One case for each .npz in a folder.")  # fmt: skip
+@click.option("--random", type=click.IntRange(min=0), metavar="COUNT",
+              help="Cases of random numbers.  [default: 4, if no other input is given]")  # fmt: skip
+@click.option("--edges", is_flag=True, help="Edge cases too: zeros, ones, tiny and large numbers, batches of 1 and 3.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="NUMBER", default=0, show_default=True,
+              help="Seed of the random numbers.")  # fmt: skip
+@click.option("--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
+              help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.")  # fmt: skip
+@click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
+              metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
+@click.option("--atol", multiple=True, metavar="[OUTPUT=]NUMBER", callback=_per_output,
+              help="Absolute tolerance, for all outputs or for one.  [default: 1e-4, coarser for float16]")  # fmt: skip
+@click.option("--rtol", multiple=True, metavar="[OUTPUT=]NUMBER", callback=_per_output,
+              help="Tolerance relative to FIRST, likewise.  [default: 1e-3, coarser for float16]")  # fmt: skip
+@click.option("--agreement", multiple=True, metavar="[OUTPUT=]SHARE", callback=_per_output,
+              help="Share of elements that must be within tolerance, likewise.  [default: 1]")  # fmt: skip
+@click.option("--output", "wanted", multiple=True, metavar="NAME", help="Compare this output only; repeat for more.")
+@click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
+              help="An input or output that is called otherwise in SECOND.")  # fmt: skip
+@click.option("--bisect", "look_inside", is_flag=True,
+              help="If they differ: find the first inner tensor that does, and what to keep of FIRST.")  # fmt: skip
+@click.option("--threshold", type=click.FloatRange(min=0), metavar="NUMBER",
+              help="Relative error at which an inner tensor differs.  [default: 1e-4, for float16 1e-2]")  # fmt: skip
+@click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write a report with a histogram for each output.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(
+    first: str,
+    second: str,
+    inputs: tuple[str, ...],
+    folder: Path | None,
+    random: int | None,
+    edges: bool,
+    seed: int,
+    sizes: dict[str, int],
+    value_range: tuple[float, float],
+    wanted: tuple[str, ...],
+    names: dict[str, str],
+    look_inside: bool,
+    threshold: float | None,
+    report: Path | None,
+    as_json: bool,
+    **tolerances: dict[str, float] | None,
+) -> None:
+    """Run FIRST and SECOND on the same inputs and compare every output.
+
+    Models are ONNX files or engines; SavedModels and other formats are converted first. MODEL@cuda runs an ONNX model
+    on another provider of ONNX Runtime. FIRST is taken to be right. The exit status is 1 if an output is not within
+    its tolerance, or only one of the models has it.
+
+    \b
+    onepass compare elg.onnx elg.engine --random 8 --atol heatmaps=1e-2
+    onepass compare model.onnx model-fp16.onnx -i street.jpg --bisect --html report.html
+    """  # noqa: D301 - click takes the backspace as "keep these lines"
+    if threshold is not None and not look_inside:
+        raise click.UsageError("--threshold is for --bisect; give that too")
+    choices = ModelChoice.parse(first), ModelChoice.parse(second)
+    options: dict[str, Any] = {**tolerances, "outputs": wanted or None, "names": names}
+    with choices[0].opened() as session:
+        cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, value_range))
+        if not look_inside:
+            comparison, found = compare(ModelChoice(session, label=first), choices[1], cases=cases, **options), None
+    if look_inside:
+        found = bisect(*choices, cases=cases, threshold=threshold, **options)
+        comparison = found.comparison
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(report) as temporary:
+            temporary.write_text(comparison_page(comparison, found), encoding="utf-8")
+    if as_json:
+        facts = comparison.to_json() | ({} if found is None else {"bisection": found.to_json()})
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _print(console(), comparison, found, report)
+    click.get_current_context().exit(0 if comparison.passed else 1)
+
+
+def _cases(
+    signature: Signature,
+    inputs: tuple[str, ...],
+    folder: Path | None,
+    random: int | None,
+    edges: bool,
+    seed: int,
+    sizes: dict[str, int],
+    value_range: tuple[float, float],
+) -> Iterator[Case]:
+    if random is None:
+        random = 0 if inputs or folder or edges else 4
+    if sizes and not (random or edges):
+        raise InputError("--size is for random inputs; give --random COUNT or --edges too")
+    given: Iterable[Case] = ()
+    if inputs:
+        feeds = read_inputs(inputs, signature, value_range=value_range)
+        given = [Case(", ".join(Path(word.rpartition("=")[2]).name for word in inputs), feeds)]
+    yield from chain(
+        given,
+        folder_cases(folder) if folder else (),
+        edge_cases(signature, sizes=sizes, seed=seed) if edges else (),
+        random_cases(signature, random, seed=seed, sizes=sizes),
+    )
+
+
+def _print(out: Console, comparison: Comparison, found: Bisection | None, report: Path | None) -> None:
+    ran = [f"{each['backend']} {each.get('version', '')} on {each['device']}" for each in comparison.reports]
+    for word, name, where in zip(("first ", "second"), comparison.models, ran, strict=True):
+        out.print(f"{word} [bold]{escape(name)}[/bold], {escape(where)}", soft_wrap=True)
+    out.print(f"{len(comparison.cases)} case(s)\n")
+    out.print(_table(comparison))
+    for each in comparison.outputs:
+        for line in _remarks(each):
+            out.print(f"{each.name}: {line}", markup=False)
+    for note in comparison.notes:
+        out.print(note, markup=False)
+    for model, names in zip(comparison.models, comparison.only, strict=True):
+        if names:
+            out.print(f"only in {model}: {', '.join(names)}", markup=False)
+    if found is not None:
+        _print_bisection(out, found)
+    verdict = "within tolerance" if comparison.passed else f"broken: {', '.join(comparison.broken)}"
+    out.print(f"\n{verdict}", markup=False)
+    if report is not None:
+        out.print(f"written to {report}", markup=False, soft_wrap=True)
+
+
+def _table(comparison: Comparison) -> Table:
+    rows = table("", "output", "dtype", "shape", "max abs", "mean abs", "max rel", "cosine", "within", "")
+    for each in comparison.outputs:
+        rows.add_row(
+            escape(each.name),
+            escape(each.dtypes[0]),
+            escape(shape_text(each.shapes[0])),
+            f"{each.max_abs:.3g}",
+            f"{each.mean_abs:.3g}",
+            f"{each.max_rel:.3g}",
+            "–" if each.cosine is None else f"{each.cosine:.6f}",
+            _share(each),
+            "[green]ok[/green]" if each.passed else "[bold red]BROKEN[/bold red]",
+        )
+    return rows
+
+
+def _share(output: OutputDifference) -> str:
+    """Say the share within tolerance so that one element among millions is not rounded away."""
+    return "99.99…%" if 0.9999 <= output.agreement < 1 else f"{output.agreement:.2%}"
+
+
+def _remarks(output: OutputDifference) -> Iterator[str]:
+    if output.complaint:
+        yield output.complaint
+    if any(output.nans) or any(output.infs):
+        (a, b), (c, d) = output.nans, output.infs
+        yield f"NaN {a} in the first, {b} in the second; infinite {c} and {d}"
+    if not output.passed and output.worst is not None:
+        allowed = f"{output.tolerance.atol:.3g} + {output.tolerance.rtol:.3g} × |first|"
+        yield f"{output.beyond:,} of {output.count:,} elements beyond {allowed}; worst {output.worst}"
+
+
+def _print_bisection(out: Console, found: Bisection) -> None:
+    out.print("\n[bold]inside[/bold]")
+    if found.first is not None:
+        step = found.first
+        out.print(
+            f"first to differ by more than {found.threshold:.3g} of its norm: {step.tensor} ({step.operators[0]}), "
+            f"by {step.error:.3g}; {len(found.steps)} tensors looked at",
+            markup=False,
+        )
+    elif found.steps:
+        out.print(f"none of {len(found.steps)} inner tensors differs by more than {found.threshold:.3g} of its norm")
+    if found.suspects:
+        rows = table("", "what nodes add themselves", "operator", "own error", "carried")
+        for step in found.suspects[:10]:
+            own = 0.0 if step.own is None else step.own
+            rows.add_row(escape(step.tensor), step.operators[0], f"{own:.3g}", f"{step.error:.3g}")
+        out.print(rows)
+        for step in found.suspects[:10]:
+            for difference in step.differences:
+                out.print(f"{step.tensor}: {difference}", markup=False)
+    if found.healed is not None:
+        out.print(f"with {len(found.keep)} node(s) taken from the first graph, every output is within tolerance; keep:")
+        for step in found.keep:
+            out.print(f"  {step.tensor}", markup=False)
+    for note in found.notes:
+        out.print(note, markup=False)

@@ -1,0 +1,39 @@
+"""``onepass doctor``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.markup import escape
+
+from onepass.cli._tables import console, table
+from onepass.doctor import diagnose, gather
+
+_STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table, with all that was looked at.")
+def command(as_json: bool) -> None:
+    """Look at Python, packages, driver, GPUs and every TensorRT, and say what to mend.
+
+    Each line is ok, a warning (something does not work that may not be needed) or an error (something that is installed
+    does not work), with the command that mends it on this system. The exit status is 1 if there is an error. Imports
+    every TensorRT that is installed; runs nothing on a GPU.
+    """
+    facts = gather()
+    findings = diagnose(facts)
+    if as_json:
+        click.echo(json.dumps({"findings": [each.to_json() for each in findings], "facts": facts.to_json()}, indent=2))
+    else:
+        out = console()
+        rows = table("", "", "what", "found")
+        for each in findings:
+            style = _STYLES[each.level]
+            mend = "".join(f"\n[bold]→[/bold] {escape(line)}" for line in each.mend)
+            rows.add_row(f"[{style}]{each.level}[/{style}]", escape(each.subject), escape(each.message) + mend)
+        out.print(rows)
+        errors, warnings = (sum(each.level == level for each in findings) for level in ("error", "warning"))
+        out.print(f"\n{errors} error(s), {warnings} warning(s)", markup=False)
+    click.get_current_context().exit(int(any(each.level == "error" for each in findings)))

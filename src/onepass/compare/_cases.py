@@ -1,0 +1,83 @@
+"""Inputs to compare two models on: random ones, edge cases, and those that lie in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.outputs import Array
+from onepass.sampling import random_inputs
+from onepass.tensors import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One set of inputs.
+
+    Attributes:
+        name: What to call it in a report: ``random 3``, ``zeros``, the name of a file.
+        feeds: One array for each input of the first model, by name.
+    """
+
+    name: str
+    feeds: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        return f"Case({self.name}: {', '.join(f'{name}={a.dtype}{list(a.shape)}' for name, a in self.feeds.items())})"
+
+
+def random_cases(
+    signature: Signature, count: int, *, seed: int = 0, sizes: Mapping[str, int] | None = None
+) -> Iterator[Case]:
+    """Yield `count` cases of normal numbers, small whole numbers or truth values; see `sampling.random_inputs`."""
+    for index in range(count):
+        yield Case(f"random {index}", random_inputs(signature, sizes=sizes, seed=seed + index))
+
+
+def edge_cases(signature: Signature, *, sizes: Mapping[str, int] | None = None, seed: int = 0) -> Iterator[Case]:
+    """Yield cases at which reduced precision and rewritten graphs break first.
+
+    All zeros, all ones, all minus ones, random numbers a ten-thousandth and ten times as large; whole numbers and
+    truth values are 0 or 1 throughout. And, where dynamic dimensions have names and no size is given, one case with
+    these at 1 and one at 3.
+    """
+    drawn = random_inputs(signature, sizes=sizes, seed=seed)
+    for name, factor, offset in (("zeros", 0, 0), ("ones", 0, 1), ("minus ones", 0, -1), ("tiny", 1e-4, 0),
+                                 ("large", 10, 0)):  # fmt: skip
+        yield Case(name, {key: _scaled(array, factor, offset) for key, array in drawn.items()})
+    names = sorted({dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)})
+    free = [name for name in names if name not in (sizes or {})]
+    for size in (1, 3) if free else ():
+        feeds = random_inputs(signature, sizes={**dict.fromkeys(free, size), **(sizes or {})}, seed=seed + size)
+        yield Case(f"{', '.join(free)} = {size}", feeds)
+
+
+def folder_cases(folder: str | os.PathLike[str]) -> Iterator[Case]:
+    """Yield one case for each ``.npz`` in a folder, in the order of their names.
+
+    Raises:
+        InputError: There is none, or one is no NumPy file of numbers.
+    """
+    files = sorted(Path(folder).glob("*.npz"))
+    if not files:
+        raise InputError(f"no .npz in {folder}; expected one for each case, with an array for each input")
+    for file in files:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                feeds = dict(arrays)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{file} is no NumPy file of numbers, or is damaged") from error
+        yield Case(file.name, feeds)
+
+
+def _scaled(array: Array, factor: float, offset: int) -> Array:
+    if array.dtype.kind in "fcV":
+        wide = array if array.dtype.kind == "c" else array.astype(np.float64)
+        scaled: Array = (wide * factor + offset).astype(array.dtype)
+        return scaled
+    return np.full_like(array, int(offset > 0))

@@ -1,0 +1,293 @@
+"""What lies between two arrays of the same output, gathered over any number of cases in constant memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onepass.compare._tolerance import Tolerance
+from onepass.outputs import Array
+from onepass.tensors import shape_text
+
+_FIRST_DECADE, _LAST_DECADE = -12, 9
+_FINE, _COARSE = 40, 4  # bins a decade: for percentiles, and to draw
+_DECADES = _LAST_DECADE - _FIRST_DECADE
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The element that is furthest beyond its tolerance, or nearest to it if none is beyond.
+
+    Attributes:
+        case: Name of the case.
+        index: Place in the output.
+        values: What the first and the second model say there.
+    """
+
+    case: str
+    index: tuple[int, ...]
+    values: tuple[complex, complex]
+
+    def __str__(self) -> str:
+        first, second = (_plain(value) for value in self.values)
+        return f"{first} against {second} at {list(self.index)} of {self.case}"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many elements have which absolute error; bins are evenly spaced in the logarithm.
+
+    Attributes:
+        edges: Bounds of the bins, ascending, one more than there are bins. Errors below the first bound that are not
+            zero count in the first bin, those above the last in the last.
+        within: Elements in each bin that are within tolerance.
+        beyond: Elements in each bin that are not.
+        identical: Elements without any error.
+    """
+
+    edges: tuple[float, ...]
+    within: tuple[int, ...]
+    beyond: tuple[int, ...]
+    identical: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """One output in two models, over all cases. Errors are absolute unless they say otherwise.
+
+    Attributes:
+        name: Name of the output in the first model.
+        other: Its name in the second.
+        dtypes: dtype in either model.
+        shapes: Shape in either model, in the first case, or in the first case where the two differ.
+        tolerance: What was allowed.
+        count: Elements compared.
+        beyond: Elements beyond tolerance; a NaN or infinity that only one model has is always one.
+        max_abs: Greatest error; infinite where one model has a NaN or infinity and the other has not.
+        mean_abs: Mean error of the elements that are finite in both.
+        max_rel: Greatest error relative to the element of the first model, where that is not zero.
+        mean_rel: Mean of the same.
+        rms_rel: Norm of all errors over the norm of the first model's output: 0 where they are the same, about 1
+            where they have nothing in common. Infinite if a NaN or infinity is only in one.
+        cosine: Of the two outputs seen as vectors; None where one is all zeros, or nothing is finite.
+        percentiles: Error that 50, 90, 99 and 99.9 % of the elements do not exceed, to within 6 % above.
+        nans: NaNs in either model.
+        infs: Infinities in either model.
+        worst: The worst element, None if there are no elements.
+        histogram: Of the errors.
+        complaint: Why the two cannot be compared element by element, empty if they can.
+    """
+
+    name: str
+    other: str
+    dtypes: tuple[str, str]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    tolerance: Tolerance
+    count: int
+    beyond: int
+    max_abs: float
+    mean_abs: float
+    max_rel: float
+    mean_rel: float
+    rms_rel: float
+    cosine: float | None
+    percentiles: dict[float, float] = field(repr=False)
+    nans: tuple[int, int]
+    infs: tuple[int, int]
+    worst: Worst | None = field(repr=False)
+    histogram: Histogram = field(repr=False)
+    complaint: str = ""
+
+    @property
+    def agreement(self) -> float:
+        """Share of elements within tolerance, 0 to 1."""
+        return 1 - self.beyond / self.count if self.count else 1.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two agree as far as the tolerance asks."""
+        return not self.complaint and self.agreement >= self.tolerance.agreement
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values; what is not finite becomes the text NumPy has for it."""
+        return {
+            "name": self.name,
+            "other_name": self.other,
+            "passed": self.passed,
+            "complaint": self.complaint,
+            "dtypes": list(self.dtypes),
+            "shapes": [list(shape) for shape in self.shapes],
+            "atol": self.tolerance.atol,
+            "rtol": self.tolerance.rtol,
+            "agreement_asked": self.tolerance.agreement,
+            "agreement": self.agreement,
+            "count": self.count,
+            "beyond_tolerance": self.beyond,
+            "max_abs": json_number(self.max_abs),
+            "mean_abs": json_number(self.mean_abs),
+            "max_rel": json_number(self.max_rel),
+            "mean_rel": json_number(self.mean_rel),
+            "rms_rel": json_number(self.rms_rel),
+            "cosine": self.cosine,
+            "percentiles_abs": {f"{share:g}": json_number(value) for share, value in self.percentiles.items()},
+            "nans": list(self.nans),
+            "infs": list(self.infs),
+            "worst": None if self.worst is None else {
+                "case": self.worst.case, "index": list(self.worst.index),
+                "values": [_plain(value) for value in self.worst.values],
+            },
+        }  # fmt: skip
+
+
+class Meter:
+    """Takes the arrays of one output, case by case, and says what lies between them."""
+
+    def __init__(self, name: str, other: str, dtypes: tuple[np.dtype[Any], np.dtype[Any]], tolerance: Tolerance):
+        self._name, self._other, self._dtypes, self._tolerance = name, other, dtypes, tolerance
+        self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+        self._complaint = ""
+        first, second = (dtype.kind in "iub" for dtype in dtypes)
+        if first != second:
+            self._complaint = f"{dtypes[0]} against {dtypes[1]}: one holds whole numbers, the other does not"
+        self._count = self._beyond = self._finite = self._nonzero = self._identical = 0
+        self._max_abs = self._max_rel = self._sum_abs = self._sum_rel = 0.0
+        self._squares = np.zeros(3)  # of the first, of the second, of their difference
+        self._dot = 0.0
+        self._odd = np.zeros((2, 2), np.int64)  # NaN, infinite; in the first, in the second
+        self._bins = np.zeros((2, _DECADES * _FINE), np.int64)
+        self._worst: Worst | None = None
+        self._worst_excess = -math.inf
+
+    def add(self, case: str, first: Array, second: Array) -> None:
+        """Take the output of either model for one case."""
+        if first.shape != second.shape:
+            if not self._complaint:
+                self._shapes = (first.shape, second.shape)
+                self._complaint = f"shape {shape_text(first.shape)} against {shape_text(second.shape)} for {case}"
+            return
+        if self._shapes is None:
+            self._shapes = (first.shape, second.shape)
+        self._count += first.size
+        if first.size:
+            with np.errstate(all="ignore"):  # overflow of what is beyond all bounds anyway
+                self._measure(case, first.shape, first.reshape(-1), second.reshape(-1))
+
+    def _measure(self, case: str, shape: tuple[int, ...], first: Array, second: Array) -> None:
+        a, b = _wide(first), _wide(second)
+        finite = np.isfinite(a) & np.isfinite(b)
+        error = np.abs(a - b)
+        same = (first == second) | (np.isnan(a) & np.isnan(b))
+        error[~finite] = math.inf
+        error[same] = 0
+        if first.dtype.kind in "iu" and second.dtype.kind in "iu":
+            error[~same] = np.maximum(error[~same], 1)  # large whole numbers are no longer exact in float64
+        excess = error - self._tolerance.rtol * np.where(finite, np.abs(a), 0)
+        beyond = ~(excess <= self._tolerance.atol)
+        self._identical += int(np.count_nonzero(error == 0))
+        self._beyond += int(np.count_nonzero(beyond))
+        self._max_abs = max(self._max_abs, float(error.max()))
+        self._count_odd(a, b)
+        self._sum_up(a[finite], b[finite], error[finite])
+        self._count_bins(error, beyond)
+        self._find_worst(case, shape, a, b, excess)
+
+    def _count_odd(self, a: Array, b: Array) -> None:
+        for which, array in enumerate((a, b)):
+            self._odd[:, which] += (np.count_nonzero(np.isnan(array)), np.count_nonzero(np.isinf(array)))
+
+    def _sum_up(self, a: Array, b: Array, error: Array) -> None:
+        self._finite += a.size
+        self._sum_abs += float(error.sum())
+        self._squares += [float(np.vdot(each, each).real) for each in (a, b, error)]
+        self._dot += float(np.vdot(a, b).real)
+        size = np.abs(a)
+        relative = error[size > 0] / size[size > 0]
+        self._nonzero += relative.size
+        if relative.size:
+            self._max_rel = max(self._max_rel, float(relative.max()))
+            self._sum_rel += float(relative.sum())
+
+    def _count_bins(self, error: Array, beyond: Array) -> None:
+        for row, chosen in enumerate((~beyond, beyond)):
+            place = (np.log10(error[chosen & (error > 0)]) - _FIRST_DECADE) * _FINE
+            clipped = np.clip(place, 0, _DECADES * _FINE - 1).astype(np.int64)
+            self._bins[row] += np.bincount(clipped, minlength=_DECADES * _FINE)
+
+    def _find_worst(self, case: str, shape: tuple[int, ...], a: Array, b: Array, excess: Array) -> None:
+        place = int(excess.argmax())
+        if float(excess[place]) > self._worst_excess:
+            self._worst_excess = float(excess[place])
+            index = tuple(int(each) for each in np.unravel_index(place, shape))
+            self._worst = Worst(case, index, (complex(a[place]), complex(b[place])))
+
+    def result(self) -> OutputDifference:
+        """Return the difference over all cases so far."""
+        unlike = bool(self._complaint) or math.isinf(self._max_abs)
+        norms = np.sqrt(self._squares)
+        return OutputDifference(
+            name=self._name,
+            other=self._other,
+            dtypes=(self._dtypes[0].name, self._dtypes[1].name),
+            shapes=self._shapes or ((), ()),
+            tolerance=self._tolerance,
+            count=self._count,
+            beyond=self._beyond,
+            max_abs=self._max_abs,
+            mean_abs=self._sum_abs / max(self._finite, 1),
+            max_rel=self._max_rel,
+            mean_rel=self._sum_rel / max(self._nonzero, 1),
+            rms_rel=math.inf if unlike else _ratio(float(norms[2]), float(norms[0])),
+            cosine=self._dot / float(norms[0] * norms[1]) if norms[0] > 0 and norms[1] > 0 else None,
+            percentiles=self._percentiles(),
+            nans=(int(self._odd[0, 0]), int(self._odd[0, 1])),
+            infs=(int(self._odd[1, 0]), int(self._odd[1, 1])),
+            worst=self._worst,
+            histogram=self._histogram(),
+            complaint=self._complaint,
+        )
+
+    def _percentiles(self) -> dict[float, float]:
+        counts = np.concatenate([[self._identical], self._bins.sum(axis=0)])
+        uppers = np.concatenate([[0.0], _edges(_FINE)[1:]])
+        reached = np.cumsum(counts)
+        found = {}
+        for share in (50, 90, 99, 99.9):
+            place = int(np.searchsorted(reached, math.ceil(share / 100 * self._count)))
+            # The last bin has no upper bound, and no bin reaches beyond the greatest error.
+            last = place >= len(counts) - 1
+            found[float(share)] = self._max_abs if last else min(float(uppers[place]), self._max_abs)
+        return found
+
+    def _histogram(self) -> Histogram:
+        coarse = self._bins.reshape(2, _DECADES * _COARSE, _FINE // _COARSE).sum(axis=2)
+        within, beyond = (tuple(int(n) for n in row) for row in coarse)
+        return Histogram(tuple(float(edge) for edge in _edges(_COARSE)), within, beyond, self._identical)
+
+
+def _edges(bins: int) -> Array:
+    edges: Array = 10.0 ** (np.arange(_DECADES * bins + 1) / bins + _FIRST_DECADE)
+    return edges
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _ratio(part: float, whole: float) -> float:
+    if whole > 0:
+        return part / whole
+    return 0.0 if part == 0 else math.inf
+
+
+def _plain(value: complex) -> str:
+    return f"{value.real:.6g}" if value.imag == 0 or math.isnan(value.imag) else f"{value:.6g}"
+
+
+def json_number(value: float) -> float | str:
+    """Return a number as JSON can hold it: ``"Infinity"`` and ``"NaN"`` are texts, as in the files of outputs."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

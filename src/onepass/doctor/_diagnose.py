@@ -1,0 +1,270 @@
+"""Judge the facts: pure functions, each of which looks at one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from onepass.doctor._facts import Facts, FlavorFacts
+from onepass.doctor._support import least_driver, newest_cuda, refusal
+
+Level: TypeAlias = Literal["ok", "warning", "error"]
+
+_NVIDIA_INDEX = "--extra-index-url https://pypi.nvidia.com"
+_EXTRAS = {"gaze": ("opencv-python-headless", "opencv-python"), "cuda": ("cuda-bindings",)}
+# Groups of distributions that install the same files over each other.
+_RIVALS = (
+    ("ONNX Runtime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")),
+    ("OpenCV", ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")),
+    ("TensorRT", ("tensorrt-cu11", "tensorrt-cu12", "tensorrt-cu13")),
+    ("TensorRT-RTX", ("tensorrt-rtx-cu12", "tensorrt-rtx-cu13")),
+)
+_INSTALL_DRIVER = {
+    "ubuntu": "sudo ubuntu-drivers install",
+    "debian": "sudo apt install nvidia-driver  # from the non-free components",
+    "fedora": "sudo dnf install akmod-nvidia  # from RPM Fusion",
+    "rhel": "sudo dnf install akmod-nvidia  # from RPM Fusion",
+    "arch": "sudo pacman -S nvidia-open",
+}
+_DISTRIBUTIONS = {
+    "tensorrt": "tensorrt", "tensorrt_lean": "tensorrt-lean", "tensorrt_dispatch": "tensorrt-dispatch",
+    "tensorrt_rtx": "tensorrt-rtx",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: ``"ok"``, ``"warning"`` (something does not work that may not be needed) or ``"error"`` (something that
+            is installed does not work).
+        subject: What was looked at.
+        message: What was found.
+        mend: Commands, or steps, that mend it on this system.
+    """
+
+    level: Level
+    subject: str
+    message: str
+    mend: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {"level": self.level, "subject": self.subject, "message": self.message, "mend": list(self.mend)}
+
+
+def diagnose(facts: Facts) -> tuple[Finding, ...]:
+    """Return what there is to say about a machine, in the order in which to mend it."""
+    return (
+        *_python(facts),
+        *_rivals(facts),
+        *_onnxruntime(facts),
+        *_extras(facts),
+        *_driver(facts),
+        *_gpus(facts),
+        *_tensorrt(facts),
+        *_runs_engines(facts),
+        *_frameworks(facts),
+    )
+
+
+def _python(facts: Facts) -> Iterator[Finding]:
+    version = ".".join(map(str, facts.python))
+    if facts.python < (3, 10):
+        yield Finding("error", "Python", f"{version}; onepass needs 3.10 or later", ("python3.11 -m venv .venv",))
+    elif not facts.in_environment and facts.system == "Linux":
+        yield Finding("warning", "Python", f"{version}, the system's own, which packages of pip's may break",
+                      ("python3 -m venv .venv && . .venv/bin/activate",))  # fmt: skip
+    else:
+        yield Finding("ok", "Python", f"{version} on {facts.system} {facts.machine}")
+
+
+def _rivals(facts: Facts) -> Iterator[Finding]:
+    for subject, names in _RIVALS:
+        found = [name for name in names if name in facts.packages]
+        if len(found) > 1:
+            listed = " and ".join(f"{name} {facts.packages[name]}" for name in found)
+            yield Finding("error", subject, f"{listed} install the same files over each other; keep one",
+                          (f"pip uninstall -y {' '.join(found)}", f"pip install {found[-1]}"))  # fmt: skip
+
+
+def _onnxruntime(facts: Facts) -> Iterator[Finding]:
+    if not facts.providers:
+        yield Finding("error", "ONNX Runtime", f"does not import: {facts.onnxruntime_problem or 'not installed'}",
+                      ("pip install --force-reinstall onnxruntime",))  # fmt: skip
+        return
+    short = ", ".join(name.removesuffix("ExecutionProvider").lower() for name in facts.providers)
+    version = facts.packages.get("onnxruntime") or facts.packages.get("onnxruntime-gpu", "")
+    yield Finding("ok", "ONNX Runtime", f"{version} with {short}".strip())
+    if "CUDAExecutionProvider" in facts.providers and facts.gpus and not facts.libraries.get("cudnn", False):
+        yield Finding("error", "cuDNN", "not found; ONNX Runtime's CUDA provider needs it",
+                      (f"pip install nvidia-cudnn-cu{_cuda_major(facts) or 12}",))  # fmt: skip
+
+
+def _extras(facts: Facts) -> Iterator[Finding]:
+    if not any(name in facts.packages for name in _EXTRAS["gaze"]):
+        yield Finding("warning", "pictures", "OpenCV is not installed; gaze, and pictures as inputs, need it",
+                      ("pip install 'onepass[gaze]'",))  # fmt: skip
+    else:
+        name = next(name for name in _EXTRAS["gaze"] if name in facts.packages)
+        yield Finding("ok", "pictures", f"{name} {facts.packages[name]}")
+
+
+def _driver(facts: Facts) -> Iterator[Finding]:
+    driver = facts.driver
+    if driver is not None and not driver.problem and driver.cuda is not None:
+        version = driver.version or "of unknown version"
+        yield Finding("ok", "NVIDIA driver", f"{version}, runs CUDA up to {driver.cuda[0]}.{driver.cuda[1]}")
+    elif driver is not None:
+        reason = driver.problem or "its library libcuda is not found"
+        yield Finding("error", "NVIDIA driver", f"installed, but does not work: {reason}", _repair_driver(facts))
+    elif facts.nvidia_devices or facts.is_jetson:
+        where = ", ".join(facts.nvidia_devices) or "this Jetson"
+        yield Finding("error", "NVIDIA driver", f"a GPU ({where}) but no driver", _install_driver(facts))
+    else:
+        yield Finding("warning", "NVIDIA driver", "no NVIDIA GPU: ONNX models run on the CPU, engines do not run")
+
+
+def _install_driver(facts: Facts) -> tuple[str, ...]:
+    if facts.is_wsl:
+        return ("install NVIDIA's driver in Windows, not in WSL: https://www.nvidia.com/drivers",)
+    if facts.is_jetson:
+        return ("sudo apt install nvidia-jetpack",)
+    for word in facts.distribution.split():
+        if word in _INSTALL_DRIVER:
+            return (_INSTALL_DRIVER[word], "sudo reboot")
+    return ("https://www.nvidia.com/drivers",)
+
+
+def _repair_driver(facts: Facts) -> tuple[str, ...]:
+    problem = facts.driver.problem.lower() if facts.driver else ""
+    if "mismatch" in problem:  # the kernel still runs the module of before an update
+        return ("sudo reboot",)
+    if facts.is_wsl:
+        return ("wsl --update  # in Windows", *_install_driver(facts))
+    return ("sudo modprobe nvidia", *_install_driver(facts))
+
+
+def _gpus(facts: Facts) -> Iterator[Finding]:
+    for gpu in facts.gpus:
+        memory = "" if gpu.memory_bytes is None else f", {gpu.memory_bytes / 2**30:.0f} GiB"
+        yield Finding("ok", f"GPU {gpu.index}", f"{gpu.name}, compute capability {gpu.capability_text}{memory}")
+    if facts.driver is not None and not facts.driver.problem and not facts.gpus:
+        yield Finding("warning", "GPU", "the driver shows none; in a container, start it with --gpus all")
+    if facts.visible is not None and facts.gpus:
+        shown = f"CUDA_VISIBLE_DEVICES is {facts.visible!r}"
+        hidden = facts.visible.strip() in ("", "-1")
+        text = f"{shown}: {'all' if hidden else 'others'} are hidden"
+        yield Finding("warning" if hidden else "ok", "GPU", text,
+                      ("unset CUDA_VISIBLE_DEVICES",) if hidden else ())  # fmt: skip
+
+
+def _tensorrt(facts: Facts) -> Iterator[Finding]:
+    for name, reason in facts.broken_flavors.items():
+        yield Finding("error", name, f"installed, but does not import: {reason}", _mend_import(facts, name, reason))
+    for flavor in facts.flavors:
+        yield from _flavor(facts, flavor)
+    by_version = {flavor.version for flavor in facts.flavors if flavor.name != "tensorrt_rtx"}
+    if len(by_version) > 1:
+        listed = ", ".join(str(flavor) for flavor in facts.flavors if flavor.name != "tensorrt_rtx")
+        yield Finding("warning", "TensorRT", f"several versions, {listed}: an engine runs in that which built it")
+    if not facts.flavors and not facts.broken_flavors:
+        level: Level = "warning"
+        yield Finding(
+            level, "TensorRT", "none is installed; engines are neither built nor run", _install_tensorrt(facts)
+        )
+
+
+def _flavor(facts: Facts, flavor: FlavorFacts) -> Iterator[Finding]:
+    cuda = _wheel_cuda(facts, flavor)
+    newest = facts.driver.cuda if facts.driver is not None else None
+    known = newest[0] if newest is not None else newest_cuda(facts.driver.version if facts.driver else None)
+    if cuda is not None and known is not None and cuda > known:
+        have = facts.driver.version if facts.driver is not None and facts.driver.version else f"for CUDA {known}"
+        older = f"pip install {_DISTRIBUTIONS[flavor.name]}-cu{known} {_NVIDIA_INDEX}"
+        yield Finding("error", str(flavor), f"made for CUDA {cuda}, which needs driver {least_driver(cuda)} or later; "
+                      f"the driver here is {have}", (*_install_driver(facts), f"or: {older}"))  # fmt: skip
+        return
+    refusals = {gpu: reason for gpu in facts.gpus if (reason := refusal(flavor, gpu))}
+    for gpu, reason in refusals.items():
+        others = any(not refusal(other, gpu) for other in facts.flavors if other.name != "tensorrt_dispatch")
+        level: Level = "warning" if others else "error"
+        mend = () if others else _install_tensorrt(facts, without=flavor.name)
+        yield Finding(level, str(flavor), f"does not run on GPU {gpu.index} ({gpu.name}): {reason}", mend)
+    if not refusals or len(refusals) < len(facts.gpus):
+        yield Finding("ok", str(flavor), _abilities(facts, flavor))
+
+
+def _abilities(facts: Facts, flavor: FlavorFacts) -> str:
+    half = {"flag": "float16 by a flag", "graph": "float16 written into the graph", "": ""}[flavor.half]
+    able = f"builds engines ({half})" if flavor.builds else "runs engines, and builds none"
+    if not flavor.builds:
+        return able
+    return f"{able}, runs them" if facts.gpus else f"{able}; nothing here runs them"
+
+
+def _mend_import(facts: Facts, name: str, reason: str) -> tuple[str, ...]:
+    major = _cuda_major(facts) or 12
+    if "cudnn" in reason.lower():
+        return (f"pip install nvidia-cudnn-cu{major}", "sudo apt install libcudnn8  # for TensorRT 8 of apt")
+    if "libcuda" in reason.lower():
+        return _install_driver(facts)
+    return (f"pip install --force-reinstall {_DISTRIBUTIONS[name]}-cu{major} {_NVIDIA_INDEX}",)
+
+
+def _install_tensorrt(facts: Facts, *, without: str = "") -> tuple[str, ...]:
+    """Say what to install, so that a GPU that is here is supported."""
+    if facts.is_jetson:
+        return ("sudo apt install nvidia-jetpack",)
+    major = _cuda_major(facts) or 13
+    full = f"pip install tensorrt-cu{major} {_NVIDIA_INDEX}"
+    rtx = "pip install 'onepass[rtx]'"
+    wanted = FlavorFacts("tensorrt_rtx", "1.4", builds=True, half="graph")
+    runs_rtx = all(not refusal(wanted, gpu) for gpu in facts.gpus)
+    choices = [full]
+    if without != "tensorrt_rtx" and runs_rtx:
+        choices.append(f"or, for RTX cards{'' if facts.gpus else ', and to build without a GPU'}: {rtx}")
+    return tuple(choices)
+
+
+def _wheel_cuda(facts: Facts, flavor: FlavorFacts) -> int | None:
+    """Return the CUDA that a TensorRT was made for, told by the name of its package; None for one of apt's."""
+    start = f"{_DISTRIBUTIONS[flavor.name]}-cu"
+    found = [name.removeprefix(start)[:2] for name in facts.packages if name.startswith(start)]
+    return next((int(digits) for digits in found if digits.isdigit()), None)
+
+
+def _cuda_major(facts: Facts) -> int | None:
+    if facts.driver is None:
+        return None
+    return facts.driver.cuda[0] if facts.driver.cuda is not None else newest_cuda(facts.driver.version)
+
+
+def _runs_engines(facts: Facts) -> Iterator[Finding]:
+    """Whether CUDA's Python binding is here, which running an engine needs beside TensorRT."""
+    if not facts.flavors or not facts.gpus:
+        return
+    version = facts.packages.get("cuda-bindings")
+    if version is None:
+        yield Finding("error", "CUDA from Python", "cuda-bindings is not installed; running engines needs it",
+                      ("pip install 'onepass[cuda]'",))  # fmt: skip
+        return
+    driver = facts.driver.cuda if facts.driver is not None else None
+    major = version.split(".")[0]
+    if driver is not None and major.isdigit() and int(major) > driver[0]:
+        yield Finding("warning", "CUDA from Python", f"cuda-bindings {version} is beyond the driver's CUDA {driver[0]}",
+                      (f"pip install 'cuda-bindings=={driver[0]}.*'",))  # fmt: skip
+    else:
+        yield Finding("ok", "CUDA from Python", f"cuda-bindings {version}")
+
+
+def _frameworks(facts: Facts) -> Iterator[Finding]:
+    """Say which frameworks' models can be converted here; none is needed to run one."""
+    for subject, names in (("TensorFlow", ("tensorflow", "tensorflow-cpu")), ("PyTorch", ("torch",))):
+        name = next((name for name in names if name in facts.packages), None)
+        if name is None:
+            yield Finding("ok", subject, "not installed; only converting its models needs it")
+        else:
+            yield Finding("ok", subject, f"{name} {facts.packages[name]}")

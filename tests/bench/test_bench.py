@@ -1,0 +1,183 @@
+"""Models measured side by side: who was called, how often, in which order; never how fast."""
+
+import json
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onepass import BackendError, InputError, Session, load
+from onepass.bench import bench
+from onepass.bench._inputs import batch_inputs, batch_of
+from onepass.bench._measure import Patience, time_callers, time_calls
+from onepass.bench._report import benchmark_drawing, benchmark_page
+from onepass.opening import ModelChoice
+from onepass.runtime.fake import FakeBackend
+from tests.zoo import BY_NAME, model
+
+_QUICK: dict[str, Any] = {"seconds": 0.2, "warm_up_seconds": 0.0, "processes": 0}
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A file with the three-headed model."""
+    BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
+    return tmp_path / "three.onnx"
+
+
+def test_calls_take_turns() -> None:
+    """In every round each call has one turn, in changing order."""
+    made: list[str] = []
+    calls = [lambda name=name: made.append(name) for name in "abc"]
+    timings = time_calls(calls, Patience(seconds=0.2, spread=0, warm_up_seconds=0))
+    warm_up, measured = made[:9], made[9:]
+    assert warm_up == [*"aaabbbccc"]
+    assert len(timings[0].seconds) == len(timings[2].seconds) == len(measured) // 3
+    rounds = ["".join(measured[i : i + 3]) for i in range(0, len(measured), 3)]
+    assert all(set(each) == set("abc") for each in rounds)
+    assert len(set(rounds[:200])) == 6
+
+
+def test_measuring_stops_when_enough_is_known() -> None:
+    """Steady calls are measured a hundred times or so, not until the time is up."""
+    begin = time.perf_counter()
+    timings = time_calls([lambda: time.sleep(1e-3)], Patience(seconds=60, spread=0.5, warm_up_seconds=0))
+    assert 100 <= timings[0].seconds.size <= 1000
+    assert time.perf_counter() - begin < 50
+
+
+def test_callers_call_at_once() -> None:
+    """With several callers as many calls are under way together, and every model has its blocks."""
+    inside, most = [0], [0]
+
+    def call() -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(1e-3)
+        inside[0] -= 1
+
+    timings = time_callers([call, call], 4, Patience(seconds=0.4, warm_up_seconds=0))
+    assert 2 <= most[0] <= 4
+    assert [timing.rounds.size for timing in timings] == [8, 8]
+    assert all(timing.seconds.size >= 8 * 4 for timing in timings)
+
+
+def test_a_caller_that_fails() -> None:
+    """What a call raises in a thread is raised where it was asked for."""
+
+    def call() -> None:
+        if len(made) > 3:
+            raise BackendError("out of memory")
+        made.append(1)
+
+    made: list[int] = []
+    with pytest.raises(BackendError, match="out of memory"):
+        time_callers([call], 2, Patience(seconds=0.1, warm_up_seconds=0))
+
+
+def test_rows_and_ratios(three: Path) -> None:
+    """Every model has a row for each batch and number of callers; the first is what the others are over."""
+    result = bench([three, ModelChoice(three, label="again")], batches=(1, 4), callers=(1, 2), **_QUICK)
+    assert [(row.model, row.batch, row.callers) for row in result.rows] == [
+        (name, batch, callers) for batch in (1, 4) for callers in (1, 2) for name in (str(three), "again")
+    ]
+    for row in result.rows:
+        assert (row.ratio is None) == (row.model == str(three))
+        assert 0 < row.latency.minimum <= row.latency.median <= row.latency.p90 <= row.latency.p99
+        assert row.throughput > 0
+        assert row.device == {}
+    assert result.models == (str(three), "again")
+    assert json.loads(json.dumps(result.to_json()))["rows"][1]["ratio"]["value"] > 0
+
+
+def test_threads_are_models_of_their_own(three: Path) -> None:
+    """Each number of CPU threads is measured as a model, and opened with that many."""
+    result = bench([three], threads=(1, 2), **_QUICK)
+    assert result.models == (f"{three}@threads=1", f"{three}@threads=2")
+    assert [report["threads"] for report in result.reports.values()] == [1, 2]
+
+
+def test_what_opening_takes(three: Path) -> None:
+    """A fresh process opens the model: import, load and first call are parts of its cold start."""
+    result = bench([three], **{**_QUICK, "processes": 1})
+    opening = result.openings[str(three)]
+    parts = opening.import_seconds + opening.load_seconds + opening.first_call_seconds
+    assert 0 < parts <= opening.cold_seconds
+    assert opening.host_bytes is None or opening.host_bytes >= 0
+
+
+def test_a_process_that_fails(tmp_path: Path) -> None:
+    """If the model does not run in a process of its own, that process's message is shown."""
+    model("(float[N] x) => (float[N] y) { y = Abs (x) }").save(tmp_path / "m.onnx")
+    with pytest.raises(BackendError, match="did not open in a process of its own"):
+        bench([ModelChoice(tmp_path / "m.onnx", provider="nonsense")], **{**_QUICK, "processes": 1})
+
+
+class _Profiled(Session):
+    """A session whose backend measures parts of a call, as that of an engine does."""
+
+    def profile(self, *inputs: Any, **named: Any) -> dict[str, float]:
+        return {"gpu_compute_ms": 0.5, "h2d_ms": 0.1}
+
+
+def test_device_times() -> None:
+    """What the backend measures itself is shown by trtexec's names."""
+    fake = _Profiled(FakeBackend(BY_NAME["three heads"].graph.signature), name="fake")
+    result = bench([fake], batches=(2,), **_QUICK)
+    assert result.rows[0].device == {"gpu_compute_ms": 0.5, "h2d_ms": 0.1}
+    assert not fake.closed
+    assert "gpu compute ms" in benchmark_page(result)
+
+
+def test_pages_are_sound(three: Path) -> None:
+    """The drawing is XML, with a mark for each row, and neither it nor the page loads anything."""
+    for batches, callers in (((1, 2, 16), (1,)), ((1,), (1, 2))):
+        result = bench([three, ModelChoice(three, label="<b>&")], batches=batches, callers=callers, **_QUICK)
+        drawing = benchmark_drawing(result)
+        circles = ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}circle")
+        assert len(list(circles)) == len(result.rows)
+        page = benchmark_page(result)
+        assert "<b>&" not in page
+        assert "http" not in page
+
+
+def test_inputs_of_ones_own() -> None:
+    """Given inputs are what is called with, and their batch is that of the rows."""
+    animal = BY_NAME["three heads"]
+    backend = FakeBackend(animal.graph.signature)
+    result = bench([Session(backend)], inputs={"x": np.ones((7, 4), np.float32)}, **_QUICK)
+    assert [row.batch for row in result.rows] == [7]
+    assert {call[0]["x"] for call in backend.calls} == {(7, 4)}
+
+
+def test_nothing_to_measure(three: Path) -> None:
+    """No model, the same twice, and batches that are none are refused before anything is opened."""
+    with pytest.raises(InputError, match="no model to measure"):
+        bench([], **_QUICK)
+    with pytest.raises(InputError, match="measured twice"):
+        bench([three, three], **_QUICK)
+    with pytest.raises(InputError, match="batches are whole numbers from 1 up"):
+        bench([three], batches=(0,), **_QUICK)
+    fixed = model("(float[3, 2] x) => (float[3, 2] y) { y = Abs (x) }")
+    with pytest.raises(InputError, match=r"batch is fixed \(x float32 \[3, 2\]\)"):
+        bench([fixed], batches=(4,), **_QUICK)
+
+
+@pytest.mark.parametrize(
+    ("edge", "shape"),
+    [("N, 4", (5, 4)), ("?, 4", (5, 4)), ("5, 4", (5, 4)), ("N, M", (5, 1)), ("", ())],
+)
+def test_batch_inputs(edge: str, shape: tuple[int, ...]) -> None:
+    """The first dimension is the batch, whether it has a name, none, or that very size."""
+    dims = f"[{edge.replace('?', 'Q')}]" if edge else ""
+    graph = model(f"(float{dims} x) => (float{dims} y) {{ y = Abs (x) }}")
+    if "?" in edge:
+        graph.proto.graph.input[0].type.tensor_type.shape.dim[0].ClearField("dim_param")
+    feeds = batch_inputs(graph.signature, 5)
+    assert feeds["x"].shape == shape
+    assert batch_of(feeds) == (5 if shape else 1)
+    with load(graph) as session:
+        session(feeds)

@@ -1,0 +1,61 @@
+"""``onepass bench`` as a person meets it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.shell import Shell
+from tests.zoo import BY_NAME
+
+_QUICK = ("--seconds", 0.2, "--cold", 0)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """A file with the three-headed model."""
+    BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
+    return tmp_path / "three.onnx"
+
+
+def test_table(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model and batch has a row, with its ratio to the first."""
+    monkeypatch.chdir(three.parent)
+    monkeypatch.setenv("COLUMNS", "160")  # so that no name is folded
+    text = shell("bench", three.name, f"{three.name}@threads=2", "--batch", "1,4", *_QUICK)
+    table = text.partition("time over the first")[2].partition("\n\n")[0]
+    rows = [line.split() for line in table.splitlines() if line.strip()]
+    assert [row[:3] for row in rows] == [
+        [name, batch, "1"] for batch in "14" for name in ("three.onnx", "three.onnx@threads=2")
+    ]
+    assert "time over the first" in text
+    assert "2 thread(s)" in text
+
+
+def test_json_and_chart(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """--json has every figure; --chart draws."""
+    facts = json.loads(shell("bench", three, "--json", "--chart", tmp_path / "new" / "c.svg", "--seconds", 0.2))
+    assert facts["rows"][0]["median_ms"] > 0
+    assert facts["models"][0]["cold_start_ms"] > facts["models"][0]["load_ms"] > 0
+    assert facts["machine"]["cores"]
+    assert (tmp_path / "new" / "c.svg").read_text().startswith("<svg")
+    text = shell("bench", three, "--chart", tmp_path / "c.html", *_QUICK)
+    assert text.endswith(f"written to {tmp_path / 'c.html'}\n")
+
+
+def test_inputs(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """Inputs of one's own have a batch of their own."""
+    np.save(tmp_path / "x.npy", np.ones((3, 4), np.float32))
+    facts = json.loads(shell("bench", three, "-i", tmp_path / "x.npy", "--json", *_QUICK))
+    assert [row["batch"] for row in facts["rows"]] == [3]
+
+
+def test_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """What is wrong on the command line is said before anything is measured."""
+    assert "expected whole numbers from 1 up" in shell.fails("bench", three, "--batch", "1,x")
+    assert "expected .svg or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
+    assert "-i has sizes of its own" in shell.fails("bench", three, "-i", "x.npy", "--batch", "2")
+    assert "measured twice" in shell.fails("bench", three, three, *_QUICK)
+    assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)
+    assert "Missing argument" in shell.fails("bench")

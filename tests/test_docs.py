@@ -1,0 +1,49 @@
+"""The documentation agrees with the program, and its links lead somewhere."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from onepass.cli import cli
+
+_ROOT = Path(__file__).parent.parent
+_PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *(_ROOT / "docs").glob("*.md"),
+                 *(_ROOT / "examples").glob("*.md")])  # fmt: skip
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def test_help_is_up_to_date() -> None:
+    """docs/help.md is what the commands say now; `python docs/write_help.py` writes it again."""
+    made = runpy.run_path(str(_ROOT / "docs" / "write_help.py"))["help_page"]()
+    assert (_ROOT / "docs" / "help.md").read_text(encoding="utf-8") == made
+    for name in cli.commands or ("inspect", "run", "compare", "bench", "doctor", "demo"):
+        assert f"## onepass {name}\n" in made
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    """A link to a file leads to one that is there, and a link within the pages to a heading that is there."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in _LINK.findall(text):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor and target.suffix == ".md":
+            assert anchor in _anchors(target), f"{page.name}: {link}"
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    """No page is left out of the index."""
+    index = (_ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(index.partition("{toctree}")[2].partition("```")[0].split())
+    pages = {page.stem for page in (_ROOT / "docs").glob("*.md")} - {"index"}
+    assert pages <= listed

@@ -1,0 +1,89 @@
+"""The examples run as they stand."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onepass
+import onepass.gaze
+from examples import batch, build, image, live, nms
+from onepass.media import write_picture
+
+
+@pytest.fixture
+def elg(tmp_path: Path) -> Path:
+    """A copy of the smaller bundled network."""
+    source = Path(onepass.gaze.__file__).parent / "data" / onepass.gaze.PACKAGED_MODELS["small"]
+    return Path(shutil.copy(source, tmp_path / "elg.onnx"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, rng: np.random.Generator) -> list[str]:
+    """Three pictures in a folder of their own."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(3):
+        write_picture(folder / f"{index}.png", rng.integers(0, 256, (36, 60, 3), np.uint8))
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+def test_build(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no TensorRT the example says so, and what to install."""
+
+    def missing(*arguments: object, **options: object) -> None:
+        raise onepass.MissingExtraError("TensorRT is needed for engines")
+
+    monkeypatch.setattr(onepass, "build", missing, raising=False)
+    build.main(str(tmp_path / "elg.onnx"))
+    assert "not built: TensorRT is needed" in capsys.readouterr().out
+
+
+def test_build_for_real(elg: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a TensorRT that builds here, the engine has every output of the network."""
+    pytest.importorskip("tensorrt_rtx")
+    build.main(str(elg))
+    assert capsys.readouterr().out.endswith("elg.engine: heatmaps, landmarks, radius\n")
+    assert elg.with_suffix(".engine").stat().st_size > 0
+
+
+def test_image(elg: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each picture has every output, from one pass."""
+    image.main(str(elg), *pictures)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all("landmarks=float32[18, 2]" in line for line in lines)
+
+
+def test_live(elg: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every frame is shown once, in order."""
+    live.main(str(elg), "5")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert len(set(lines)) == 6
+    assert all("heatmaps" in line for line in lines[:5])
+
+
+def test_batch(elg: Path, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Three pictures in batches of two make two files."""
+    folder = Path(pictures[0]).parent
+    batch.main(str(elg), str(folder), "2")
+    assert capsys.readouterr().out.count("->") == 2
+    with np.load(folder / "outputs-1.npz") as saved:
+        assert saved["landmarks"].shape == (1, 18, 2)
+
+
+def test_nms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The output has as many rows as boxes remain, none included."""
+    nms.main(str(tmp_path / "nms.onnx"))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["2", "1", "0"]
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # the exporter that traces is deprecated
+def test_three_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A PyTorch network's heads come back under the names given at export."""
+    pytest.importorskip("torch")
+    import_module("examples.three_heads").main(str(tmp_path / "three_heads.onnx"))
+    assert "Outputs(mask=float32[2, 1, 32, 32], box=float32[2, 4], label=float32[2, 10])" in capsys.readouterr().out
