@@ -232,6 +232,16 @@ def test_parts_of_a_pass(three: Plan) -> None:
         assert all(0 <= each < 1000 for each in times.values())
 
 
+def test_branches_are_taken_by_the_data_of_the_call() -> None:
+    """A branch goes with this call's data, not with that of the call before or of a recording."""
+    animal = BY_NAME["a branch that reads the outer graph"]
+    with onepass.load(plan_from_graph(animal.graph, _options(options_for(animal)))) as session:
+        for turn in range(20):
+            case = animal.cases[(turn // 3) % 2]
+            assert_same(session(case), animal.reference(case))
+        assert session.report()["passes"][0]["eager_because"]
+
+
 def test_files_that_do_not_load(three: Plan, tmp_path: Path) -> None:
     """A truncated engine, rubbish behind the right mark, another version, another sidecar: each its own error."""
     path = tmp_path / "three.engine"
@@ -288,5 +298,5 @@ def test_an_engine_of_another_tool() -> None:
             for name in expected:
                 assert outputs[name].shape == expected[name].shape
                 np.testing.assert_allclose(
-                    outputs[name], expected[name], atol=0.05 * max(1.0, float(np.abs(expected[name]).max()))
+                    outputs[name], expected[name], atol=0.1 * max(1.0, float(np.abs(expected[name]).max()))
                 )

@@ -14,7 +14,7 @@ from onepass._errors import BuildError, InputError
 from onepass.artifacts import sha256_of
 from onepass.engine._cache import cache_key, cached
 from onepass.engine._config import add_profiles, check_options, configure, timing_cache
-from onepass.engine._constraints import keep_layers_float32
+from onepass.engine._constraints import keep_layers_float32, reduced_types_in
 from onepass.engine._edges import Prepared, prepare
 from onepass.engine._gpu import current_gpu
 from onepass.engine._layers import check_precision, layer_types
@@ -238,7 +238,11 @@ def plan_from_graph(
         options=options.to_json(),
         build_seconds=round(time.perf_counter() - begin, 3),
         layer_types=types,
+        control_flow=any(node.op_type in _CONTROL_FLOW for node in ready.prepared.graph.proto.graph.node),
     )
+
+
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
 class _Ready(NamedTuple):
@@ -270,10 +274,11 @@ def _serialize(
     mark = logger.book.mark()
     builder = _builder(flavor, logger, mark)
     network, parser, named = parse(flavor, builder, ready.prepared)
-    if ready.kept:
-        nodes = {node.name for node in ready.prepared.graph.proto.graph.node}
-        keep_layers_float32(flavor, network, nodes, ready.kept)
-    config = configure(flavor, builder, options)
+    nodes = {node.name for node in ready.prepared.graph.proto.graph.node}
+    held = reduced_types_in(network) & {*flavor.precision_flags} if options.reduced_type is None else frozenset()
+    if ready.kept or held:
+        keep_layers_float32(flavor, network, nodes, ready.kept or nodes)
+    config = configure(flavor, builder, options, held=held)
     add_profiles(flavor, builder, network, config, named.inputs, ready.profiles)
     if flavor.has_progress_monitor:
         config.progress_monitor = make_monitor(flavor, watch)

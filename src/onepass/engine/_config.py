@@ -89,8 +89,16 @@ def _sm(capability: str) -> str:
     return "SM" + capability.replace(".", "")
 
 
-def configure(flavor: Flavor, builder: Any, options: BuildOptions) -> Any:
-    """Return a builder configuration with everything set but profiles and timing cache."""
+def configure(flavor: Flavor, builder: Any, options: BuildOptions, *, held: frozenset[str] = frozenset()) -> Any:
+    """Return a builder configuration with everything set but profiles and timing cache.
+
+    Args:
+        flavor: The TensorRT.
+        builder: Its builder.
+        options: What is asked for.
+        held: Reduced types that the network has by itself. They need their flags too, and then its other layers, which
+            are told to stay float32, must.
+    """
     config = builder.create_builder_config()
     if options.workspace_bytes is not None:
         config.set_memory_pool_limit(flavor.member("MemoryPoolType", "WORKSPACE"), options.workspace_bytes)
@@ -101,10 +109,10 @@ def configure(flavor: Flavor, builder: Any, options: BuildOptions) -> Any:
         ("REFIT", options.refit),
     ):
         _set_flag(flavor, config, name, wanted=wanted)
-    for kind in options.precision:
+    for kind in (*options.precision, *held):
         if kind in flavor.precision_flags:
             _set_flag(flavor, config, kind.upper(), wanted=True)
-    if options.reduced_type in flavor.precision_flags:
+    if held or options.reduced_type in flavor.precision_flags:
         # Layers that are told to stay float32 must; without this flag it is a wish.
         _set_flag(flavor, config, "OBEY_PRECISION_CONSTRAINTS", wanted=True)
     _aim(flavor, config, options)

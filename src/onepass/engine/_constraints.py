@@ -14,7 +14,6 @@ from typing import Any
 from onepass.engine.flavor import Flavor
 
 _METADATA = re.compile(r"\[ONNX Layer: (.*?)\]")
-_FLOATS = ("FLOAT", "HALF", "BF16")
 # They compute nothing in floating point: types of constants follow their readers, those of casts and loops are given.
 _UNTYPED = frozenset(
     {
@@ -42,7 +41,7 @@ def keep_layers_float32(flavor: Flavor, network: Any, nodes: Collection[str], ke
     held |= _helpers(layers, owners, held)
     count = 0
     for index in sorted(held):
-        outputs = [index for index, each in _outputs(layers[index]) if each.dtype.name in _FLOATS]
+        outputs = [index for index, each in _outputs(layers[index]) if each.dtype.name == "FLOAT"]
         if not outputs or layers[index].type.name in _UNTYPED:
             continue
         layers[index].precision = flavor.member("DataType", "FLOAT")
@@ -50,6 +49,14 @@ def keep_layers_float32(flavor: Flavor, network: Any, nodes: Collection[str], ke
             layers[index].set_output_type(output, flavor.member("DataType", "FLOAT"))
         count += 1
     return count
+
+
+def reduced_types_in(network: Any) -> frozenset[str]:
+    """Return which of ``"fp16"`` and ``"bf16"`` a network holds tensors in by itself, by its inputs and casts."""
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    found = {tensor.dtype.name for layer in layers for _, tensor in _outputs(layer)}
+    found |= {network.get_input(index).dtype.name for index in range(network.num_inputs)}
+    return frozenset(kind for member, kind in (("HALF", "fp16"), ("BF16", "bf16")) if member in found)
 
 
 def _node_of(layer: Any, nodes: Collection[str]) -> str | None:

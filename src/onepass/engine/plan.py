@@ -74,6 +74,7 @@ class Plan:
         options: The options of the build, as plain JSON values.
         build_seconds: How long the build took.
         layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
+        control_flow: Whether it has branches or loops, whose course a recorded pass would repeat whatever the data.
     """
 
     engine: bytes | Path = field(repr=False)
@@ -89,6 +90,7 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     build_seconds: float | None = None
     layer_types: Mapping[str, int] = field(default_factory=dict)
+    control_flow: bool = False
 
     @property
     def signature(self) -> Signature:
@@ -146,13 +148,14 @@ class Plan:
             "options": dict(self.options),
             "build_seconds": self.build_seconds,
             "layer_types": dict(self.layer_types),
+            "control_flow": self.control_flow,
             "engine_sha256": self.engine_sha256,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], engine: bytes | Path) -> Plan:
         """Read what `to_json` wrote."""
-        rest = ("flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options")
+        rest = ("flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options", "control_flow")
         return cls(
             engine=engine,
             engine_sha256=data["engine_sha256"],

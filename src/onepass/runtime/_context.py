@@ -91,6 +91,8 @@ class Context:
 
     def enqueue(self, stream: int) -> None:
         """Queue one pass."""
+        if self._allocator is not None:
+            self._allocator.shapes.clear()
         mark = self._engine.book.mark()
         if not self._raw.execute_async_v3(stream):
             if self._allocator is not None and self._allocator.failure is not None:

@@ -249,7 +249,7 @@ class Stream:
             self.device.call(self._driver.cuEventDestroy, mark)
         return times
 
-    def record(self, work: Callable[[], None]) -> Graph:
+    def record(self, work: Callable[[], object]) -> Graph:
         """Record what a function queues on this stream, instead of doing it.
 
         Raises:

@@ -45,6 +45,7 @@ class Engine:
         outputs: Likewise.
         host_tensors: The engine's tensors that lie on the host: those whose values are shapes.
         profiles: What shapes it was built for.
+        control_flow: Whether it is known to have branches or loops.
         shares_profiles: Whether several contexts may have one profile, as from TensorRT 8.6 on; `Lanes` finds out.
         book: TensorRT's log.
     """
@@ -85,6 +86,7 @@ class Engine:
         )
         self.inputs, self.outputs = self._edges(tensors)
         self.profiles = self.plan.profiles if self.plan is not None else self._profiles()
+        self.control_flow = self.plan is not None and self.plan.control_flow
         self.shares_profiles = False
 
     @property

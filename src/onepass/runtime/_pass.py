@@ -138,6 +138,8 @@ class Pass:
     def _obstacle(self) -> str | None:
         if self._engine.streams_weights:
             return "the weights are streamed"
+        if self._engine.control_flow:
+            return "it has branches or loops, which TensorRT decides on the host"
         if self._late:
             return f"the size of {', '.join(sorted(self._late))} depends on the data"
         if self._out_host:
@@ -216,12 +218,14 @@ class Pass:
     # ---- the work ----------------------------------------------------------------------------------------------
 
     def _run(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
-        def whole() -> None:
+        def copy_in() -> None:
             self._stream.copy(self._in_device.address, source.address, self._in_bytes)
+
+        def compute_and_copy_out() -> None:
             self._compute()
             self._copy_out(target, names)
 
-        self._start((source.address, target.address, names), whole)
+        self._start((source.address, target.address, names), copy_in, compute_and_copy_out)
         self._stream.synchronize()
 
     def _run_copied(self, source: HostSlot, names: Sequence[str]) -> list[Array]:
@@ -242,23 +246,27 @@ class Pass:
         for offset, size in spans(self._out_places, names):
             self._stream.copy(target.address + offset, self._out_device.address + offset, size)
 
-    def _start(self, key: Any, work: Callable[[], None]) -> None:
+    def _start(self, key: Any, *steps: Callable[[], None]) -> None:
         """Do work on the stream: by its recording, by making one, or directly where that cannot be."""
         graph = self._graphs.get(key)
         if graph is None and self._is_warm and self.eager_because is None:
-            graph = self._record(key, work)
+            graph = self._record(key, steps)
         if graph is not None:
             graph.launch()
-        else:
-            work()
-            self._is_warm = True
+            return
+        for step in steps:
+            # Where data decide what is computed, TensorRT may look at them from another stream than this one, which
+            # does not wait for it: TensorRT 8.5 takes a branch by, and counts what is not zero in, the inputs before.
+            self._stream.synchronize()
+            step()
+        self._is_warm = True
 
-    def _record(self, key: Any, work: Callable[[], None]) -> Graph | None:
+    def _record(self, key: Any, steps: Sequence[Callable[[], None]]) -> Graph | None:
         if not self._attached.is_recordable(self._stream.number):
             self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
             return None
         try:
-            graph = self._stream.record(work)
+            graph = self._stream.record(lambda: [step() for step in steps])
         except BackendError as error:
             self.eager_because = f"it cannot be recorded: {error}"
             return None
