@@ -2,8 +2,7 @@
 
 NumPy in, every output as NumPy out: by onepass, by Polygraphy's TrtRunner, by a loop with a buffer for each output. For
 comparison the GPU's work alone: one graph of the computation, without copies, and with a copy in page-locked memory for
-each tensor. They take turns. TACTIC_SOURCES names libraries that kernels may come from, where TensorRT lacks one (cuDNN,
-say).
+each tensor. They take turns. TACTIC_SOURCES names libraries that kernels may come from, where TensorRT lacks one.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class _Raw:
 
     def recorded(self) -> _Call:
         """Return a call that also copies everything in and out in the same graph: all of a pass but Python."""
-        pinned = {name: self.device.host_block(block.size_bytes) for name, block in self.blocks.items()}
+        self.pinned = pinned = {name: self.device.host_block(block.size_bytes) for name, block in self.blocks.items()}
         ins = [(self.blocks[name], pinned[name]) for name in self.feeds]
         outs = [(self.blocks[name], pinned[name]) for name in self.results]
 

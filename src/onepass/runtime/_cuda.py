@@ -90,7 +90,9 @@ class Device:
 
     def enter(self) -> Any:
         """Make this GPU the calling thread's; what `leave` takes comes back."""
-        _, current = self._driver.cuCtxGetCurrent()
+        status, current = self._driver.cuCtxGetCurrent()
+        if status:
+            raise BackendError(f"CUDA has no context for this thread: {_describe(self._driver, status)}")
         if int(current) == self._context_number:
             return None
         self.call(self._driver.cuCtxSetCurrent, self._context)
