@@ -151,9 +151,9 @@ class Device:
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    def stream(self) -> Stream:
-        """Make a stream that does not wait for the default one."""
-        return Stream(self, self._driver)
+    def stream(self, *, waits_for_default: bool = False) -> Stream:
+        """Make a stream; work on it and on CUDA's default stream goes side by side unless that is asked otherwise."""
+        return Stream(self, self._driver, waits_for_default=waits_for_default)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -208,11 +208,13 @@ class Stream:
         number: The handle as a number, as TensorRT takes it.
     """
 
-    def __init__(self, device: Device, driver: Any) -> None:
+    def __init__(self, device: Device, driver: Any, *, waits_for_default: bool) -> None:
         self.device = device
         self._driver = driver
+        flags = driver.CUstream_flags
+        kind = flags.CU_STREAM_DEFAULT if waits_for_default else flags.CU_STREAM_NON_BLOCKING
         with device.current():
-            self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+            self._handle = device.call(driver.cuStreamCreate, kind)
         self.number = int(self._handle)
         self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
 

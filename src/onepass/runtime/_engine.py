@@ -5,6 +5,7 @@ Whatever TensorRT refuses by returning None or False becomes an exception with T
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from onepass.tensors import TensorSpec, shape_text
 # What TensorRT's log says when it refuses an engine, in its various versions, and what that means.
 _VERSION_WORDS = ("version tag does not match", "not compatible with this version", "library version", "stdversionread")
 _DEVICE_WORDS = ("incompatible device", "compute capability", "different device", "platform")
+# What TensorRT's parser calls the layers of an If, and TensorRT itself those of loops and conditions.
+_CONTROL_FLOW = re.compile(r"_OutputLayer\b|\[(?:Loop|Condition|Recurrence|TripLimit|Iterator)\w*\]")
 
 
 class Engine:
@@ -86,7 +89,7 @@ class Engine:
         )
         self.inputs, self.outputs = self._edges(tensors)
         self.profiles = self.plan.profiles if self.plan is not None else self._profiles()
-        self.control_flow = self.plan is not None and self.plan.control_flow
+        self.control_flow = self.plan.control_flow if self.plan is not None else self._names_control_flow()
         self.shares_profiles = False
 
     @property
@@ -116,6 +119,14 @@ class Engine:
         else:
             context.device_memory = scratch
         return context
+
+    def gives_profile(self, scratch: int) -> bool:
+        """Whether a new context has profile 0 though another has it.
+
+        It is made to see; asking for a profile that is taken ends in a crash with TensorRT 8.5.
+        """
+        context = self.new_context(scratch)
+        return int(context.active_optimization_profile) == 0
 
     def close(self) -> None:
         """Free the engine; its contexts must be gone."""
@@ -196,6 +207,14 @@ class Engine:
         dtype = dtype_from_tensorrt(self.raw.get_tensor_dtype(tensor), tensor=tensor)
         shape = tuple(None if size < 0 else int(size) for size in self.raw.get_tensor_shape(tensor))
         return Edge(TensorSpec(tensor, dtype, shape), tensor, dtype)
+
+    def _names_control_flow(self) -> bool:
+        """Whether the layers of an engine without a sidecar are called as TensorRT calls branches and loops."""
+        if not self.flavor.can_inspect:
+            return False
+        inspector = self.raw.create_engine_inspector()
+        text = inspector.get_engine_information(self.flavor.module.LayerInformationFormat.ONELINE)
+        return _CONTROL_FLOW.search(text) is not None
 
     def _profiles(self) -> tuple[Profile, ...]:
         """Read the profiles off the engine; ranges of values are left to TensorRT to check."""

@@ -20,16 +20,12 @@ _PASSES = 8
 
 
 class Lane:
-    """A stream, the memory that passes on it compute in one after the other, and the passes. One thread at a time.
-
-    Attributes:
-        stream: Where its passes run.
-    """
+    """A stream, the memory that passes on it compute in one after the other, and the passes. One thread at a time."""
 
     def __init__(self, engine: Engine) -> None:
         """Make a lane without passes; the GPU must be current."""
         self._engine = engine
-        self.stream = engine.device.stream()
+        self._stream = engine.device.stream()
         self._scratch = engine.device.device_block(engine.scratch_bytes)
         self._passes: OrderedDict[tuple[Any, ...], Pass] = OrderedDict()
         self._idle: dict[int, Context] = {}
@@ -59,21 +55,23 @@ class Lane:
         """Describe its passes, the one used last at the end."""
         return [each.report() for each in list(self._passes.values())]
 
+    def settle(self) -> None:
+        """After a failure, wait until nothing of it runs any more, so that the next call finds the lane at rest."""
+        for each in self._passes.values():
+            with suppress(OnepassError):
+                each.stream.synchronize()
+
     def close(self) -> None:
         """Let go of everything; results that are still held keep their memory."""
         while self._passes:
             self._retire(self._passes.popitem()[1])
         self._idle.clear()
-        self.stream.close()
+        self._stream.close()
 
     def probe_profiles(self) -> bool:
-        """Whether this TensorRT lets several contexts have one profile; asked before anything runs.
-
-        Each context has profile 0 from the beginning, if it can have it. To ask for one that is taken ends in a crash.
-        """
+        """Whether this TensorRT lets several contexts have one profile; asked before anything runs."""
         self._idle[0] = self._new_context(0)
-        another = self._engine.new_context(self._scratch.address)
-        return int(another.active_optimization_profile) == 0
+        return self._engine.gives_profile(self._scratch.address)
 
     def _new_pass(self, feeds: Mapping[str, Feed]) -> Pass:
         engine = self._engine
@@ -88,7 +86,7 @@ class Lane:
             raise InputError(outside_profiles(engine.name, engine.profiles, shapes, numbers))
         context = self._context(profile)
         try:
-            return Pass(engine, self.stream, context, shapes, values)
+            return Pass(engine, self._stream, context, shapes, values)
         except BaseException:
             self._idle[profile] = context
             raise
@@ -108,7 +106,7 @@ class Lane:
         return self._new_context(profile)
 
     def _new_context(self, profile: int) -> Context:
-        return Context(self._engine, profile, stream=self.stream.number, scratch=self._scratch.address)
+        return Context(self._engine, profile, stream=self._stream.number, scratch=self._scratch.address)
 
     def _retire(self, old: Pass) -> None:
         if not old.is_attached:
@@ -137,24 +135,22 @@ class Lanes:
         self._all = [first]
         self._free = [first]
         self._made = 1
+        self._waiting = 0
 
     def take(self) -> Lane:
         """Return a free lane, a new one if there may be more, or wait for one. It is owed to `give`."""
-        with self._changed:
-            while not self._free:
-                if self._made < self._limit:
-                    self._made += 1
-                    break
-                self._changed.wait()
-            else:
-                return self._free.pop()
-        return self._make()
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._wait_or_make()
 
     def give(self, lane: Lane) -> None:
         """Give a lane back."""
-        with self._changed:
-            self._free.append(lane)
-            self._changed.notify()
+        self._free.append(lane)
+        # Who waits has counted itself before it looked once more, so it either finds this lane or is told of it.
+        if self._waiting:
+            with self._changed:
+                self._changed.notify()
 
     def report(self) -> dict[str, Any]:
         """Say how many lanes there are, and how their passes run."""
@@ -170,6 +166,19 @@ class Lanes:
         self._all.clear()
         self._free.clear()
 
+    def _wait_or_make(self) -> Lane:
+        with self._changed:
+            self._waiting += 1
+            try:
+                while self._made >= self._limit:
+                    with suppress(IndexError):  # another thread may take it without this lock
+                        return self._free.pop()
+                    self._changed.wait()
+                self._made += 1
+            finally:
+                self._waiting -= 1
+        return self._make()
+
     def _make(self) -> Lane:
         try:
             lane = Lane(self._engine)
@@ -181,12 +190,6 @@ class Lanes:
             return self.take()
         self._all.append(lane)
         return lane
-
-
-def settle(lane: Lane) -> None:
-    """After a failure, wait until nothing of it runs any more, so that the next call finds the lane at rest."""
-    with suppress(OnepassError):
-        lane.stream.synchronize()
 
 
 def _on_host(feeds: Mapping[str, Feed], name: str) -> Array:

@@ -38,6 +38,7 @@ class Pass:
 
     Attributes:
         profile: The number of its optimisation profile.
+        stream: Where it runs.
         shapes: Of the inputs, by their names in the model.
         eager_because: Why each call queues its work anew; None where it is recorded once.
     """
@@ -49,7 +50,7 @@ class Pass:
 
         Args:
             engine: What runs.
-            stream: Where it runs.
+            stream: Where it runs, if it can be recorded.
             context: Its context from here on, until `detach`.
             shapes: Shapes of all inputs, by name.
             values: Copies of the inputs that lie on the host, by name, in the engine's dtype.
@@ -58,7 +59,6 @@ class Pass:
         self.shapes = dict(shapes)
         self._values = dict(values)
         self._engine = engine
-        self._stream = stream
         device = engine.device
 
         self._inputs = {e.spec.name: e for e in engine.inputs if e.tensor not in engine.host_tensors}
@@ -84,6 +84,9 @@ class Pass:
         self._is_plain = len(self._out_places) == len(engine.outputs) and not any(e.is_cast for e in engine.outputs)
 
         self.eager_because = self._obstacle()
+        # Where data decide what is computed, and how much, TensorRT 8.5 reads them through CUDA's default stream. Only
+        # streams that take turns with that one give it this call's data, not those of the call before.
+        self.stream = stream if self.eager_because is None else device.stream(waits_for_default=True)
         self._graphs: dict[Any, Graph] = {}
         self._context: Context | None = None
         self._is_warm = False
@@ -166,25 +169,31 @@ class Pass:
         self._run(source, target, names)
         return target.arrays(names) if self._is_plain else self._gathered(target, names)
 
-    def run_on_device(self, feeds: Mapping[str, Feed], names: Sequence[str]) -> list[DeviceArray]:
+    def run_on_device(self, feeds: Mapping[str, Feed], names: Sequence[str], *, after: int) -> list[DeviceArray]:
         """Compute outputs from inputs of which at least one is on the GPU; the outputs stay there.
+
+        Args:
+            feeds: The inputs.
+            names: The outputs that are wanted.
+            after: The stream on which the inputs become complete.
 
         Raises:
             InputError: The engine holds one of these inputs or outputs in another dtype, or on the host.
         """
         self._check_stays(feeds, names)
+        self.stream.wait_for(after)
         for place in self._in_places:
             feed = feeds[place.name]
             if not isinstance(feed, DeviceArray):
                 array = self._in_host.arrays([place.name])[0]
                 _fill(array, feed, self._inputs[place.name])
             address = feed.address if isinstance(feed, DeviceArray) else self._in_host.address + place.offset
-            self._stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
+            self.stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
         self._start("compute", self._compute)
         slot = self._device_slots.take() or new_device_slot(self._engine.device, self._out_places)
         for offset, size in spans(self._out_places, names):
-            self._stream.copy(slot.address + offset, self._out_device.address + offset, size)
-        self._stream.synchronize()
+            self.stream.copy(slot.address + offset, self._out_device.address + offset, size)
+        self.stream.synchronize()
         return self._on_device(slot, names)
 
     def timed(self, feeds: Mapping[str, Array]) -> dict[str, float]:
@@ -192,7 +201,7 @@ class Pass:
         for edge, place in self._fills:
             _fill(place, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._spare_slot()
-        stream = self._stream
+        stream = self.stream
         marks = [stream.mark()]
         stream.copy(self._in_device.address, self._in_host.address, self._in_bytes)
         marks.append(stream.mark())
@@ -218,15 +227,13 @@ class Pass:
     # ---- the work ----------------------------------------------------------------------------------------------
 
     def _run(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
-        def copy_in() -> None:
-            self._stream.copy(self._in_device.address, source.address, self._in_bytes)
-
-        def compute_and_copy_out() -> None:
+        def whole() -> None:
+            self.stream.copy(self._in_device.address, source.address, self._in_bytes)
             self._compute()
             self._copy_out(target, names)
 
-        self._start((source.address, target.address, names), copy_in, compute_and_copy_out)
-        self._stream.synchronize()
+        self._start((source.address, target.address, names), whole)
+        self.stream.synchronize()
 
     def _run_copied(self, source: HostSlot, names: Sequence[str]) -> list[Array]:
         """Run for one who keeps many results: they go to the spare slot, which is never lent, and from there."""
@@ -240,33 +247,29 @@ class Pass:
         return self._spare
 
     def _compute(self) -> None:
-        self._attached.enqueue(self._stream.number)
+        self._attached.enqueue(self.stream.number)
 
     def _copy_out(self, target: HostSlot, names: Sequence[str]) -> None:
         for offset, size in spans(self._out_places, names):
-            self._stream.copy(target.address + offset, self._out_device.address + offset, size)
+            self.stream.copy(target.address + offset, self._out_device.address + offset, size)
 
-    def _start(self, key: Any, *steps: Callable[[], None]) -> None:
+    def _start(self, key: Any, work: Callable[[], None]) -> None:
         """Do work on the stream: by its recording, by making one, or directly where that cannot be."""
         graph = self._graphs.get(key)
         if graph is None and self._is_warm and self.eager_because is None:
-            graph = self._record(key, steps)
+            graph = self._record(key, work)
         if graph is not None:
             graph.launch()
-            return
-        for step in steps:
-            # Where data decide what is computed, TensorRT may look at them from another stream than this one, which
-            # does not wait for it: TensorRT 8.5 takes a branch by, and counts what is not zero in, the inputs before.
-            self._stream.synchronize()
-            step()
-        self._is_warm = True
+        else:
+            work()
+            self._is_warm = True
 
-    def _record(self, key: Any, steps: Sequence[Callable[[], None]]) -> Graph | None:
-        if not self._attached.is_recordable(self._stream.number):
+    def _record(self, key: Any, work: Callable[[], None]) -> Graph | None:
+        if not self._attached.is_recordable(self.stream.number):
             self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
             return None
         try:
-            graph = self._stream.record(lambda: [step() for step in steps])
+            graph = self.stream.record(work)
         except BackendError as error:
             self.eager_because = f"it cannot be recorded: {error}"
             return None
@@ -284,9 +287,9 @@ class Pass:
         for name in late:
             address, shape = self._allocated(name)
             arrays[name] = np.empty(shape, self._outputs[name].carrier)
-            self._stream.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
+            self.stream.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
         if late:
-            self._stream.synchronize()
+            self.stream.synchronize()
         edges = ((arrays[name], self._outputs[name]) for name in names)
         return [array.astype(edge.spec.dtype) if edge.is_cast else array for array, edge in edges]
 
@@ -305,12 +308,12 @@ class Pass:
             carrier = self._outputs[name].carrier
             size_bytes = int(np.prod(shape, dtype=np.int64)) * carrier.itemsize
             block = device.device_block(size_bytes)
-            self._stream.copy(block.address, address, size_bytes)
+            self.stream.copy(block.address, address, size_bytes)
             results[name] = DeviceArray(
                 block.address, shape=shape, dtype=carrier, device=device.index, owner=block
             )  # fmt: skip
         if late:
-            self._stream.synchronize()
+            self.stream.synchronize()
         return [results[name] for name in names]
 
     def _allocated(self, name: str) -> tuple[int, Shape]:

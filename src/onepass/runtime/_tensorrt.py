@@ -17,7 +17,7 @@ from onepass.runtime._context import Shape
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
-from onepass.runtime._lanes import Lanes, settle
+from onepass.runtime._lanes import Lanes
 from onepass.runtime._layout import arranged
 from onepass.runtime._pass import Feed
 from onepass.runtime._slots import HostSlot, Slots, new_host_slot
@@ -65,13 +65,13 @@ class TensorRTBackend:
         previous = device.enter()
         lane = self._lanes.take()
         try:
-            if any(type(feed) is DeviceArray for feed in feeds.values()):
-                lane.stream.wait_for(self.import_stream.number)
-                return lane.passing(feeds).run_on_device(feeds, names)
+            for feed in feeds.values():
+                if type(feed) is DeviceArray:
+                    return lane.passing(feeds).run_on_device(feeds, names, after=self.import_stream.number)
             source = self._source_of(feeds) if self._lent else None
             return lane.passing(feeds).run(feeds, names, source)
         except BaseException:
-            settle(lane)
+            lane.settle()
             raise
         finally:
             self._lanes.give(lane)
