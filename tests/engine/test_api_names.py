@@ -34,6 +34,7 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
 KNOWN = {
     "_network.py": {"error": "ParserError", "tensor": "ITensor"},
     "_layers.py": {"engine": "ICudaEngine"},
+    "_engine.py": {"context": "IExecutionContext"},
     "_constraints.py": {"layer": "ILayer", "layers": "ILayer", "each": "ITensor"},
 }
 # Touched only if an option is used that `check_options` refuses where the name is missing; that it does is tested.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,24 +33,42 @@ _GRAPHS = 16
 Feed: TypeAlias = "Array | DeviceArray"
 
 
+class Streams(NamedTuple):
+    """The streams of a pass.
+
+    Attributes:
+        recorded: Where recorded work runs. It goes side by side with CUDA's default stream: else whoever uses that one
+            while a pass is being recorded would get an error.
+        eager: Where work is queued anew. It takes turns with the default stream: TensorRT 8.5 reads data that decide
+            what is computed, and how much, through that one, and would find those of the call before.
+    """
+
+    recorded: Stream
+    eager: Stream
+
+
 class Pass:
     """Runs one shape of inputs. One thread at a time; the GPU must be current.
 
     Attributes:
         profile: The number of its optimisation profile.
-        stream: Where it runs.
         shapes: Of the inputs, by their names in the model.
         eager_because: Why each call queues its work anew; None where it is recorded once.
     """
 
     def __init__(
-        self, engine: Engine, stream: Stream, context: Context, shapes: Mapping[str, Shape], values: Mapping[str, Array]
+        self,
+        engine: Engine,
+        streams: Streams,
+        context: Context,
+        shapes: Mapping[str, Shape],
+        values: Mapping[str, Array],
     ) -> None:
         """Set memory aside and everything up.
 
         Args:
             engine: What runs.
-            stream: Where it runs, if it can be recorded.
+            streams: Where it runs.
             context: Its context from here on, until `detach`.
             shapes: Shapes of all inputs, by name.
             values: Copies of the inputs that lie on the host, by name, in the engine's dtype.
@@ -59,6 +77,7 @@ class Pass:
         self.shapes = dict(shapes)
         self._values = dict(values)
         self._engine = engine
+        self._streams = streams
         device = engine.device
 
         self._inputs = {e.spec.name: e for e in engine.inputs if e.tensor not in engine.host_tensors}
@@ -84,9 +103,6 @@ class Pass:
         self._is_plain = len(self._out_places) == len(engine.outputs) and not any(e.is_cast for e in engine.outputs)
 
         self.eager_because = self._obstacle()
-        # Where data decide what is computed, and how much, TensorRT 8.5 reads them through CUDA's default stream. Only
-        # streams that take turns with that one give it this call's data, not those of the call before.
-        self.stream = stream if self.eager_because is None else device.stream(waits_for_default=True)
         self._graphs: dict[Any, Graph] = {}
         self._context: Context | None = None
         self._is_warm = False
@@ -181,19 +197,21 @@ class Pass:
             InputError: The engine holds one of these inputs or outputs in another dtype, or on the host.
         """
         self._check_stays(feeds, names)
-        self.stream.wait_for(after)
+        graph = self._graph("compute", self._compute)
+        stream = self._streams.eager if graph is None else self._streams.recorded
+        stream.wait_for(after)
         for place in self._in_places:
             feed = feeds[place.name]
             if not isinstance(feed, DeviceArray):
                 array = self._in_host.arrays([place.name])[0]
                 _fill(array, feed, self._inputs[place.name])
             address = feed.address if isinstance(feed, DeviceArray) else self._in_host.address + place.offset
-            self.stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
-        self._start("compute", self._compute)
+            stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
+        self._start(graph, self._compute)
         slot = self._device_slots.take() or new_device_slot(self._engine.device, self._out_places)
         for offset, size in spans(self._out_places, names):
-            self.stream.copy(slot.address + offset, self._out_device.address + offset, size)
-        self.stream.synchronize()
+            stream.copy(slot.address + offset, self._out_device.address + offset, size)
+        stream.synchronize()
         return self._on_device(slot, names)
 
     def timed(self, feeds: Mapping[str, Array]) -> dict[str, float]:
@@ -201,15 +219,16 @@ class Pass:
         for edge, place in self._fills:
             _fill(place, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._spare_slot()
-        stream = self.stream
+        graph = self._graph("compute", self._compute)
+        stream = self._streams.eager if graph is None else self._streams.recorded
         marks = [stream.mark()]
         stream.copy(self._in_device.address, self._in_host.address, self._in_bytes)
         marks.append(stream.mark())
         begin = time.perf_counter()
-        self._start("compute", self._compute)
+        self._start(graph, self._compute)
         enqueue_seconds = time.perf_counter() - begin
         marks.append(stream.mark())
-        self._copy_out(target, [place.name for place in self._out_places])
+        self._copy_out(stream, target, [place.name for place in self._out_places])
         marks.append(stream.mark())
         stream.synchronize()
         h2d, compute, d2h = stream.milliseconds(*marks)
@@ -227,13 +246,14 @@ class Pass:
     # ---- the work ----------------------------------------------------------------------------------------------
 
     def _run(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
-        def whole() -> None:
-            self.stream.copy(self._in_device.address, source.address, self._in_bytes)
-            self._compute()
-            self._copy_out(target, names)
+        def whole(stream: Stream) -> None:
+            stream.copy(self._in_device.address, source.address, self._in_bytes)
+            self._compute(stream)
+            self._copy_out(stream, target, names)
 
-        self._start((source.address, target.address, names), whole)
-        self.stream.synchronize()
+        graph = self._graph((source.address, target.address, names), whole)
+        self._start(graph, whole)
+        (self._streams.eager if graph is None else self._streams.recorded).synchronize()
 
     def _run_copied(self, source: HostSlot, names: Sequence[str]) -> list[Array]:
         """Run for one who keeps many results: they go to the spare slot, which is never lent, and from there."""
@@ -246,30 +266,35 @@ class Pass:
             self._spare = new_host_slot(self._engine.device, self._out_places)
         return self._spare
 
-    def _compute(self) -> None:
-        self._attached.enqueue(self.stream.number)
+    def _compute(self, stream: Stream) -> None:
+        self._attached.enqueue(stream.number)
 
-    def _copy_out(self, target: HostSlot, names: Sequence[str]) -> None:
+    def _copy_out(self, stream: Stream, target: HostSlot, names: Sequence[str]) -> None:
         for offset, size in spans(self._out_places, names):
-            self.stream.copy(target.address + offset, self._out_device.address + offset, size)
+            stream.copy(target.address + offset, self._out_device.address + offset, size)
 
-    def _start(self, key: Any, work: Callable[[], None]) -> None:
-        """Do work on the stream: by its recording, by making one, or directly where that cannot be."""
-        graph = self._graphs.get(key)
-        if graph is None and self._is_warm and self.eager_because is None:
-            graph = self._record(key, work)
+    def _start(self, graph: Graph | None, work: Callable[[Stream], None]) -> None:
+        """Do work on one of the streams: by its recording, if there is one."""
         if graph is not None:
             graph.launch()
         else:
-            work()
+            work(self._streams.eager)
             self._is_warm = True
 
-    def _record(self, key: Any, work: Callable[[], None]) -> Graph | None:
-        if not self._attached.is_recordable(self.stream.number):
+    def _graph(self, key: Any, work: Callable[[Stream], None]) -> Graph | None:
+        """Return the recording of some work, made if need be; None where it is to be queued anew."""
+        graph = self._graphs.get(key)
+        if graph is None and self._is_warm and self.eager_because is None:
+            graph = self._record(key, work)
+        return graph
+
+    def _record(self, key: Any, work: Callable[[Stream], None]) -> Graph | None:
+        stream = self._streams.recorded
+        if not self._attached.is_recordable(stream.number):
             self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
             return None
         try:
-            graph = self.stream.record(work)
+            graph = stream.record(lambda: work(stream))
         except BackendError as error:
             self.eager_because = f"it cannot be recorded: {error}"
             return None
@@ -287,9 +312,9 @@ class Pass:
         for name in late:
             address, shape = self._allocated(name)
             arrays[name] = np.empty(shape, self._outputs[name].carrier)
-            self.stream.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
+            self._streams.eager.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
         if late:
-            self.stream.synchronize()
+            self._streams.eager.synchronize()
         edges = ((arrays[name], self._outputs[name]) for name in names)
         return [array.astype(edge.spec.dtype) if edge.is_cast else array for array, edge in edges]
 
@@ -308,12 +333,12 @@ class Pass:
             carrier = self._outputs[name].carrier
             size_bytes = int(np.prod(shape, dtype=np.int64)) * carrier.itemsize
             block = device.device_block(size_bytes)
-            self.stream.copy(block.address, address, size_bytes)
+            self._streams.eager.copy(block.address, address, size_bytes)
             results[name] = DeviceArray(
                 block.address, shape=shape, dtype=carrier, device=device.index, owner=block
             )  # fmt: skip
         if late:
-            self.stream.synchronize()
+            self._streams.eager.synchronize()
         return [results[name] for name in names]
 
     def _allocated(self, name: str) -> tuple[int, Shape]:
