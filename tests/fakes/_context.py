@@ -230,8 +230,15 @@ class Context:
             if not self._addresses.get(name) and self._allocators.get(name) is None:
                 raise Refusal(f"IExecutionContext::enqueueV3: Error Code 3: API Usage Error (Address is not set for "
                               f"output tensor {name}. Call setTensorAddress before enqueue)")  # fmt: skip
-        self._check_capture(stream, late=any(-1 in shape for shape in outputs.values()))
-        if any(-1 in shape for shape in outputs.values()):
+        late = any(-1 in shape for shape in outputs.values())
+        self._check_capture(stream, late=late)
+        if stream.capture is None and not stream.blocking and (late or not self._engine._file.capturable):
+            # So does TensorRT 8.5.3 on an H100: it counts and decides by what it reads through the default stream.
+            self._trt.cuda.fault(
+                "a pass whose course depends on data runs on a stream that does not wait for the default stream: "
+                "TensorRT may decide by the data of the pass before"
+            )
+        if late:
             # Sizes are known only once the data is: TensorRT waits, here, on the host.
             self._trt.cuda.drain(stream)
             self._trt.cuda.raise_sticky()
