@@ -27,6 +27,7 @@ from onepass import (
 )
 from onepass.engine import Plan, sidecar_path
 from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime._engine import _CONTROL_FLOW
 from tests.checker import assert_same, check
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
@@ -263,6 +264,37 @@ def test_what_cannot_be_recorded_is_queued_anew() -> None:
         (report,) = session.report()["passes"]
         assert not report["recorded"]
         assert "cannot be recorded" in report["eager_because"]
+
+
+@pytest.mark.parametrize("name", ["a branch that reads the outer graph", "a loop that shadows an output"])
+def test_branches_and_loops_are_not_recorded(name: str) -> None:
+    """A recording would take the same course for ever; the sidecar tells of it, or else the names of layers do."""
+    animal = BY_NAME[name]
+    with fake_gpu("8.5.3"):
+        plan = plan_for(animal)
+        assert plan.control_flow
+        with onepass.load(plan) as session:
+            for turn in range(6):
+                case = animal.cases[turn % len(animal.cases)]
+                assert_same(session(case), animal.reference(case))
+            assert session.report()["passes"][0]["eager_because"].startswith("it has branches or loops")
+
+
+def test_layers_of_branches_are_known_by_their_names() -> None:
+    """So TensorRT 8.5 calls them in an engine's own description."""
+    for text in ("{ForeignNode[Abs_h...If_y_OutputLayer]}", "{ForeignNode[a...(Unnamed Layer* 12) [LoopOutput]]}"):
+        assert _CONTROL_FLOW.search(text)
+    for text in ("conv1 + relu", "loop_head/Conv_3", "PWN(If_only)", "[Conv2D]"):
+        assert not _CONTROL_FLOW.search(text)
+
+
+def test_float16_tensors_of_the_model_itself() -> None:
+    """A float32 build of a model with float16 tensors sets the flag that those need, and holds the rest."""
+    with fake_gpu("8.5.3") as (_, trt):
+        plan_for(BY_NAME["output float16"])
+        assert {"FP16", "OBEY_PRECISION_CONSTRAINTS"} <= set(trt.builds[-1]["flags"])
+        _three()
+        assert not {"FP16", "OBEY_PRECISION_CONSTRAINTS"} & set(trt.builds[-1]["flags"])
 
 
 # ---- threads -----------------------------------------------------------------------------------------------------

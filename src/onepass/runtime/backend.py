@@ -11,7 +11,12 @@ from onepass.tensors import Signature
 
 @runtime_checkable
 class Backend(Protocol):
-    """Something that executes one model. The session in front of it has checked everything a backend is given."""
+    """Something that executes one model. The session in front of it has checked everything a backend is given.
+
+    A backend may have more than this, which a session asks for by name: ``import_stream``, where it waits for arrays on
+    its GPU, and then takes a `DeviceArray` for an input; ``empty_inputs(shapes)``, arrays that need no copy when they
+    are given; ``profile(feeds)``, the milliseconds of the parts of one run.
+    """
 
     @property
     def signature(self) -> Signature:
