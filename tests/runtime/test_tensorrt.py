@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import onepass
 from onepass import (
@@ -25,6 +27,7 @@ from onepass import (
     ModelFormatError,
     UnsupportedModelError,
 )
+from onepass.cli import cli
 from onepass.engine import Plan, sidecar_path
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import _CONTROL_FLOW
@@ -677,3 +680,17 @@ def test_loading_that_fails_leaves_nothing() -> None:
             cuda.fail_next(function, "CUDA_ERROR_OUT_OF_MEMORY")
             with pytest.raises(BackendError):
                 onepass.load(plan)
+
+
+def test_the_command_runs_engines(tmp_path: Path) -> None:
+    """``onepass run`` takes an engine as it takes an ONNX file, by its outputs' names."""
+    path = tmp_path / "three.engine"
+    with fake_gpu("10.16.1"):
+        _three().save(path)
+        result = CliRunner().invoke(cli, ["run", str(path), "--random", "--device", "0", "--json"])
+        assert result.exit_code == 0, result.output
+        printed = json.loads(result.output)
+        assert list(printed["outputs"]) == ["zebra", "ant", "monkey"]
+        assert printed["backend"] == "tensorrt"
+        result = CliRunner().invoke(cli, ["run", str(path), "--random", "--provider", "cpu"])
+        assert isinstance(result.exception, InputError)

@@ -46,8 +46,10 @@ from onepass.writers import check_path, write_outputs
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
 )  # fmt: skip
-@click.option("--provider", "providers", metavar="NAME", multiple=True, default=("cpu",), show_default=True,
-              help="ONNX Runtime execution provider.")  # fmt: skip
+@click.option("--provider", "providers", metavar="NAME", multiple=True,
+              help="ONNX Runtime execution provider, for ONNX models.  [default: cpu]")  # fmt: skip
+@click.option("--device", type=click.IntRange(min=0), metavar="NUMBER",
+              help="GPU, from 0, for TensorRT engines.  [default: 0]")  # fmt: skip
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -65,6 +67,7 @@ def command(
     wanted: tuple[str, ...],
     save: Path | None,
     providers: tuple[str, ...],
+    device: int | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -79,7 +82,7 @@ def command(
         raise click.UsageError("--size is for random inputs; give --random too")
     if save is not None:
         check_path(save)
-    with load(model, providers=providers, threads=threads) as session:
+    with load(model, providers=providers or None, threads=threads, device=device) as session:
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range)
         if randomly:
