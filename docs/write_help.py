@@ -19,7 +19,8 @@ def help_page() -> str:
 
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
-    context = click.Context(command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=_WIDTH)
+    settings = {**command.context_settings, "info_name": name.rsplit(maxsplit=1)[-1], "terminal_width": _WIDTH}
+    context = click.Context(command, parent=parent, **settings)
     parts = [f"## {name}", f"```text\n{command.get_help(context).rstrip()}\n```"]
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
