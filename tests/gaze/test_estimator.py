@@ -87,6 +87,26 @@ def test_no_face_is_an_empty_list(session: Session, backend: FakeBackend) -> Non
     assert backend.calls == []
 
 
+def test_many_pictures_share_their_passes(session: Session, backend: FakeBackend) -> None:
+    """The eyes of all pictures are one batch in each pass, and each picture gets what it would get alone."""
+    pictures = [PICTURE, PICTURE[:200, :150], np.zeros((10, 10, 3), np.uint8), PICTURE[::-1]]
+    by_size: dict[tuple[int, ...], list[FoundFace]] = {(240, 320): [FIRST, SECOND], (200, 150): [FIRST], (10, 10): []}
+    together = GazeEstimator(session, lambda grey: by_size[grey.shape])
+    results = together.analyse_many(pictures)
+    assert [shapes["eye"][0] for shapes, _ in backend.calls] == [8, 8]
+    for picture, result in zip(pictures, results, strict=True):
+        alone = together.analyse(picture)
+        assert [face.box for face in result.faces] == [face.box for face in alone.faces]
+        np.testing.assert_array_equal(result.crops.images, alone.crops.images)
+        np.testing.assert_array_equal(result.crops.transforms, alone.crops.transforms)
+        assert result.passes == alone.passes
+        for name, array in (alone.outputs or {}).items():
+            np.testing.assert_array_equal((result.outputs or {})[name], array)
+        for mine, other in zip(result.faces, alone.faces, strict=True):
+            np.testing.assert_array_equal(mine.eyes[0].eyelid, other.eyes[0].eyelid)
+    assert together.analyse_many([]) == []
+
+
 def test_grey_pictures_are_pictures(session: Session) -> None:
     """A grey picture gives the crops of the same picture in RGB."""
     grey = PICTURE[:, :, 0]
