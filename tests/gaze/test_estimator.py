@@ -87,6 +87,40 @@ def test_no_face_is_an_empty_list(session: Session, backend: FakeBackend) -> Non
     assert backend.calls == []
 
 
+def test_many_pictures_share_their_passes(session: Session, backend: FakeBackend) -> None:
+    """The eyes of all pictures are one batch in each pass, and every picture gets what it would get alone."""
+    pictures = [PICTURE, np.zeros((30, 40), np.uint8), PICTURE[::-1]]
+    places = iter([[FIRST], [], [SECOND]])
+    together = GazeEstimator(session, lambda grey: next(places)).analyse_many(pictures)
+    assert [shapes["eye"] for shapes, _ in backend.calls] == [(3, 1, 72, 120)] * 2
+    for picture, found, result in zip(pictures, [[FIRST], [], [SECOND]], together, strict=True):
+        alone = GazeEstimator(session, find(*found)).analyse(picture)
+        assert result.passes == alone.passes
+        np.testing.assert_array_equal(result.crops.images, alone.crops.images)
+        for face, same in zip(result.faces, alone.faces, strict=True):
+            np.testing.assert_array_equal([eye.eyelid for eye in face.eyes], [eye.eyelid for eye in same.eyes])
+    assert together[0].outputs is not None
+    assert together[0].outputs["landmarks"].shape == (2, 18, 2)
+    assert together[1].outputs is None
+    assert GazeEstimator(session, find()).analyse_many([]) == []
+
+
+def test_known_faces_need_no_finder(session: Session, backend: FakeBackend) -> None:
+    """With the faces given, the finder is not asked, and the network looks as often as the call says."""
+
+    def fail(grey: Any) -> Any:
+        raise AssertionError("the finder was asked")
+
+    mine = GazeEstimator(session, fail)
+    (face,) = mine.look(PICTURE, [SECOND], passes=1).faces
+    assert face.box == SECOND.box
+    assert len(backend.calls) == 1
+    assert mine.look(PICTURE, [SECOND]).passes == 2
+    assert mine.look(PICTURE, []).faces == ()
+    with pytest.raises(InputError, match="passes"):
+        mine.look(PICTURE, [SECOND], passes=0)
+
+
 def test_grey_pictures_are_pictures(session: Session) -> None:
     """A grey picture gives the crops of the same picture in RGB."""
     grey = PICTURE[:, :, 0]

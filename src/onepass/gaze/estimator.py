@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
+from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
 from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
@@ -25,35 +25,6 @@ from onepass.runtime import Session
 # How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
 # and a crop placed by that answer would be worse than the one before.
 _MAX_MOVE = 0.4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
-    """All that one look at a picture gave.
-
-    Attributes:
-        faces: The faces, in the finder's order.
-        crops: What the last pass was given; its eyes are those of `faces`, face by face.
-        outputs: All outputs of the last pass by name, or None where there was no face and so no pass.
-        passes: How many passes there were; none without a face.
-        seconds_by_stage: Time spent in "grey", "faces", "crops", "network" and "decode", all passes together.
-    """
-
-    faces: tuple[Face, ...]
-    crops: EyeCrops
-    outputs: Outputs | None
-    passes: int
-    seconds_by_stage: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        """Time of all stages together."""
-        return sum(self.seconds_by_stage.values())
-
-    @property
-    def pass_seconds(self) -> float:
-        """Mean time of one pass of the network over all eyes; 0 without a face."""
-        return self.seconds_by_stage["network"] / self.passes if self.passes else 0.0
 
 
 class GazeEstimator:
@@ -85,12 +56,10 @@ class GazeEstimator:
             UnsupportedModelError: The session's model is no ELG network.
             InputError: `passes` is below 1.
         """
-        if passes < 1:
-            raise InputError(f"passes must be at least 1, got {passes}")
+        self._passes = _checked_passes(passes)
         self._size_px = crop_size_px(session.signature)
         self._session = session
         self._finder = finder
-        self._passes = passes
         self._owns_session = False
 
     @classmethod
@@ -130,6 +99,11 @@ class GazeEstimator:
         """The network."""
         return self._session
 
+    @property
+    def finder(self) -> FaceFinder:
+        """What finds faces."""
+        return self._finder
+
     def __call__(self, picture: Picture) -> list[Face]:
         """Return the faces in a picture; an empty list where there is none.
 
@@ -150,33 +124,83 @@ class GazeEstimator:
         Raises:
             InputError: It is no such array, or an empty one.
         """
-        clock = _Clock()
-        picture = check_picture(picture)
-        with clock.stage("grey"):
-            grey = grey_from_picture(picture)
-        with clock.stage("faces"):
-            found = self._finder(grey)
-        sides, corners = _eyes_of(found)
-        if not found:
-            return Analysis((), cut_eyes(grey, corners, sides, self._size_px), None, 0, clock.seconds_by_stage)
-        outputs, crops, eyes = self._look(grey, sides, corners, clock)
-        for _ in range(1, self._passes):
-            corners = _moved(corners, eyes)
-            outputs, crops, eyes = self._look(grey, sides, corners, clock)
-        return Analysis(_faces_of(found, eyes), crops, outputs, self._passes, clock.seconds_by_stage)
+        return self.analyse_many([picture])[0]
 
-    def _look(
-        self, grey: Grey, sides: tuple[Side, ...], corners: FloatArray, clock: _Clock
-    ) -> tuple[Outputs, EyeCrops, list[Eye]]:
+    def analyse_many(self, pictures: Sequence[Picture]) -> list[Analysis]:
+        """Analyse several pictures, of any sizes, with the eyes of all of them in each pass.
+
+        Args:
+            pictures: Each uint8, RGB [H, W, 3] or grey [H, W].
+
+        Returns:
+            One analysis a picture, in order. The time of a pass is shared out by the number of eyes.
+
+        Raises:
+            InputError: One of them is no such array, or an empty one.
+        """
+        views = []
+        for picture in pictures:
+            view = _View.of(picture)
+            with view.clock.stage("faces"):
+                view.show(self._finder(view.grey))
+            views.append(view)
+        return self._looked(views, self._passes)
+
+    def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
+        """Analyse a picture whose faces are known, without the finder.
+
+        Args:
+            picture: uint8, RGB [H, W, 3] or grey [H, W].
+            found: The faces, in the order in which they come back.
+            passes: How often the network looks; None for as often as it does otherwise. One pass is enough where the
+                corners are good, as those of the frame before are.
+
+        Raises:
+            InputError: It is no such array, or an empty one, or `passes` is below 1.
+        """
+        view = _View.of(picture)
+        view.show(found)
+        return self._looked([view], self._passes if passes is None else _checked_passes(passes))[0]
+
+    def _looked(self, views: Sequence[_View], passes: int) -> list[Analysis]:
+        """Let the network look at all eyes of all views, as often as asked."""
+        count = passes if any(view.sides for view in views) else 0
+        seen: list[_Seen] = []
+        for _ in range(count):
+            for view, before in zip(views, seen, strict=False):
+                view.corners = _moved(view.corners, before.eyes)
+            seen = self._one_pass(views)
+        if not seen:
+            seen = [_Seen(cut_eyes(view.grey, view.corners, view.sides, self._size_px), None, []) for view in views]
+        return [
+            Analysis(
+                _faces_of(view.found, last.eyes),
+                last.crops,
+                last.outputs,
+                count if view.sides else 0,
+                view.clock.seconds_by_stage,
+            )
+            for view, last in zip(views, seen, strict=True)
+        ]
+
+    def _one_pass(self, views: Sequence[_View]) -> list[_Seen]:
         """Cut all eyes, run them through the network in one pass, and read its outputs."""
-        with clock.stage("crops"):
-            crops = cut_eyes(grey, corners, sides, self._size_px)
-            batch = crops.batch()
-        with clock.stage("network"):
-            outputs = self._session({INPUT: batch})
-        with clock.stage("decode"):
-            eyes = eyes_from_outputs(outputs, crops)
-        return outputs, crops, eyes
+        crops, batches = [], []
+        for view in views:
+            with view.clock.stage("crops"):
+                crops.append(cut_eyes(view.grey, view.corners, view.sides, self._size_px))
+                batches.append(crops[-1].batch())
+        start = time.perf_counter()
+        outputs = self._session({INPUT: batches[0] if len(batches) == 1 else np.concatenate(batches)})
+        seconds_per_eye = (time.perf_counter() - start) / sum(map(len, crops))
+        seen, first = [], 0
+        for view, cut in zip(views, crops, strict=True):
+            view.clock.add("network", seconds_per_eye * len(cut))
+            with view.clock.stage("decode"):
+                own = Outputs({name: array[first : first + len(cut)] for name, array in outputs.items()})
+                seen.append(_Seen(cut, own if len(cut) else None, eyes_from_outputs(own, cut)))
+            first += len(cut)
+        return seen
 
     def close(self) -> None:
         """Close the session if this estimator opened it. Closing twice is allowed."""
@@ -192,26 +216,46 @@ class GazeEstimator:
         self.close()
 
 
-class _Clock:
-    """Adds up the time spent in named stages."""
+@dataclass(slots=True, eq=False)
+class _View:
+    """A picture on its way through the passes."""
 
-    def __init__(self) -> None:
-        self._seconds = dict.fromkeys(("grey", "faces", "crops", "network", "decode"), 0.0)
+    grey: Grey
+    clock: Clock
+    found: Sequence[FoundFace] = ()
+    sides: tuple[Side, ...] = ()
+    corners: FloatArray = field(default_factory=lambda: np.empty((0, 2, 2)))
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block towards a stage."""
-        start = time.perf_counter()
-        yield
-        self._seconds[name] += time.perf_counter() - start
+    @classmethod
+    def of(cls, picture: Picture) -> _View:
+        clock = Clock()
+        picture = check_picture(picture)
+        with clock.stage("grey"):
+            grey = grey_from_picture(picture)
+        return cls(grey, clock)
 
-    @property
-    def seconds_by_stage(self) -> Mapping[str, float]:
-        """Seconds of each stage so far, read-only."""
-        return MappingProxyType(dict(self._seconds))
+    def show(self, found: Sequence[FoundFace]) -> None:
+        """Say which faces are in the picture."""
+        self.found = found
+        self.sides, self.corners = _eyes_of(found)
 
 
-def _eyes_of(found: list[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What one pass saw in one picture; no outputs where it has no eyes."""
+
+    crops: EyeCrops
+    outputs: Outputs | None
+    eyes: list[Eye]
+
+
+def _checked_passes(passes: int) -> int:
+    if passes < 1:
+        raise InputError(f"passes must be at least 1, got {passes}")
+    return passes
+
+
+def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
     """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
     sides: list[Side] = []
     corners: list[npt.NDArray[np.float64]] = []
@@ -227,14 +271,14 @@ def _eyes_of(found: list[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
 
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
-    found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
+    found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes]).reshape(-1, 2, 2)
     moves = np.linalg.norm(found - corners, axis=2).max(axis=1)
     distances = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
     near = moves <= _MAX_MOVE * distances
     return np.where(near[:, None, None], found, corners)
 
 
-def _faces_of(found: list[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
+def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
     counts = [(face.right is not None) + (face.left is not None) for face in found]
