@@ -22,7 +22,8 @@ class Analysis:
         crops: What the last pass was given; its eyes are those of `faces`, face by face.
         outputs: All outputs of the last pass by name, or None where there was no face and so no pass.
         passes: How many passes there were; none without a face.
-        seconds_by_stage: Time spent in "grey", "faces", "crops", "network" and "decode", all passes together.
+        seconds_by_stage: Time spent in "grey", "faces", "crops", "network" and "decode", all passes together; of
+            pictures that were analysed together, the share of each.
     """
 
     faces: tuple[Face, ...]
@@ -53,13 +54,8 @@ class Clock:
         """Count the time of the block towards a stage."""
         start = time.perf_counter()
         yield
-        self.add(name, time.perf_counter() - start)
+        self._seconds[name] += time.perf_counter() - start
 
-    def add(self, name: str, seconds: float) -> None:
-        """Count time towards a stage."""
-        self._seconds[name] += seconds
-
-    @property
-    def seconds_by_stage(self) -> Mapping[str, float]:
-        """Seconds of each stage so far, read-only."""
-        return MappingProxyType(dict(self._seconds))
+    def shared_by(self, pictures: int) -> Mapping[str, float]:
+        """Return the seconds of each stage for each of so many pictures, read-only."""
+        return MappingProxyType({name: seconds / max(pictures, 1) for name, seconds in self._seconds.items()})

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +36,9 @@ class GazeEstimator:
                 print(face.gaze.pitch_deg, face.gaze.yaw_deg)
 
     A face finder gives the corners of the eyes only roughly, so the network looks more than once: each pass cuts the
-    crops anew between the corners that the pass before found. One pass always holds all eyes of the picture. Where
-    corners are off by a tenth of the eye, two looks at one eye differ by 5 degrees after one pass, by 3 after two.
+    crops anew between the corners that the pass before found. One pass always holds all eyes of the picture, or of many
+    pictures (`analyse_many`). Where corners are off by a tenth of the eye, two looks at one eye differ by 5 degrees
+    after one pass, by 3 after two.
 
     As thread-safe as its parts: `CascadeFinder` and `Session` both are.
     """
@@ -56,7 +56,7 @@ class GazeEstimator:
             UnsupportedModelError: The session's model is no ELG network.
             InputError: `passes` is below 1.
         """
-        self._passes = _checked_passes(passes)
+        self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
         self._session = session
         self._finder = finder
@@ -126,25 +126,25 @@ class GazeEstimator:
         """
         return self.analyse_many([picture])[0]
 
-    def analyse_many(self, pictures: Sequence[Picture]) -> list[Analysis]:
-        """Analyse several pictures, of any sizes, with the eyes of all of them in each pass.
+    def analyse_many(self, pictures: Iterable[Picture]) -> list[Analysis]:
+        """Analyse several pictures, with the eyes of all of them in each pass of the network.
 
         Args:
-            pictures: Each uint8, RGB [H, W, 3] or grey [H, W].
+            pictures: Each uint8, RGB [H, W, 3] or grey [H, W]; their sizes may differ.
 
         Returns:
-            One analysis a picture, in order. The time of a pass is shared out by the number of eyes.
+            One analysis a picture, in order. The time that they spent together is split among them evenly.
 
         Raises:
-            InputError: One of them is no such array, or an empty one.
+            InputError: One is no such array, or an empty one.
         """
-        views = []
-        for picture in pictures:
-            view = _View.of(picture)
-            with view.clock.stage("faces"):
-                view.show(self._finder(view.grey))
-            views.append(view)
-        return self._looked(views, self._passes)
+        clock = Clock()
+        checked = [check_picture(picture) for picture in pictures]
+        with clock.stage("grey"):
+            greys = [grey_from_picture(picture) for picture in checked]
+        with clock.stage("faces"):
+            found = [self._finder(grey) for grey in greys]
+        return self._analysed(greys, found, self._passes, clock)
 
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
         """Analyse a picture whose faces are known, without the finder.
@@ -152,55 +152,64 @@ class GazeEstimator:
         Args:
             picture: uint8, RGB [H, W, 3] or grey [H, W].
             found: The faces, in the order in which they come back.
-            passes: How often the network looks; None for as often as it does otherwise. One pass is enough where the
-                corners are good, as those of the frame before are.
+            passes: How often the network looks; None for as often as otherwise. One pass is enough where the corners
+                are good, as those of the frame before are.
 
         Raises:
             InputError: It is no such array, or an empty one, or `passes` is below 1.
         """
-        view = _View.of(picture)
-        view.show(found)
-        return self._looked([view], self._passes if passes is None else _checked_passes(passes))[0]
+        clock = Clock()
+        with clock.stage("grey"):
+            grey = grey_from_picture(check_picture(picture))
+        (analysis,) = self._analysed([grey], [found], self._passes if passes is None else _checked(passes), clock)
+        return analysis
 
-    def _looked(self, views: Sequence[_View], passes: int) -> list[Analysis]:
-        """Let the network look at all eyes of all views, as often as asked."""
-        count = passes if any(view.sides for view in views) else 0
-        seen: list[_Seen] = []
-        for _ in range(count):
-            for view, before in zip(views, seen, strict=False):
-                view.corners = _moved(view.corners, before.eyes)
-            seen = self._one_pass(views)
-        if not seen:
-            seen = [_Seen(cut_eyes(view.grey, view.corners, view.sides, self._size_px), None, []) for view in views]
+    def _analysed(
+        self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
+    ) -> list[Analysis]:
+        """Look at the faces of every picture, all eyes in each pass."""
+        sides, corners = _eyes_of([face for faces in found for face in faces])
+        ends = np.cumsum([sum(len(face.sides) for face in faces) for faces in found]).tolist()
+        parts = [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
+        crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
+        for _ in range(1, passes if sides else 0):
+            corners = _moved(corners, eyes)
+            crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
+        seconds = clock.shared_by(len(greys))
         return [
             Analysis(
-                _faces_of(view.found, last.eyes),
-                last.crops,
-                last.outputs,
-                count if view.sides else 0,
-                view.clock.seconds_by_stage,
+                faces=_faces_of(faces, eyes[part]),
+                crops=crops[part],
+                outputs=Outputs({name: array[part] for name, array in outputs.items()}) if faces else None,
+                passes=passes if faces else 0,
+                seconds_by_stage=seconds,
             )
-            for view, last in zip(views, seen, strict=True)
+            for faces, part in zip(found, parts, strict=True)
         ]
 
-    def _one_pass(self, views: Sequence[_View]) -> list[_Seen]:
-        """Cut all eyes, run them through the network in one pass, and read its outputs."""
-        crops, batches = [], []
-        for view in views:
-            with view.clock.stage("crops"):
-                crops.append(cut_eyes(view.grey, view.corners, view.sides, self._size_px))
-                batches.append(crops[-1].batch())
-        start = time.perf_counter()
-        outputs = self._session({INPUT: batches[0] if len(batches) == 1 else np.concatenate(batches)})
-        seconds_per_eye = (time.perf_counter() - start) / sum(map(len, crops))
-        seen, first = [], 0
-        for view, cut in zip(views, crops, strict=True):
-            view.clock.add("network", seconds_per_eye * len(cut))
-            with view.clock.stage("decode"):
-                own = Outputs({name: array[first : first + len(cut)] for name, array in outputs.items()})
-                seen.append(_Seen(cut, own if len(cut) else None, eyes_from_outputs(own, cut)))
-            first += len(cut)
-        return seen
+    def _look(
+        self, greys: Sequence[Grey], parts: Sequence[slice], sides: tuple[Side, ...], corners: FloatArray, clock: Clock
+    ) -> tuple[EyeCrops, Mapping[str, npt.NDArray[Any]], list[Eye]]:
+        """Cut all eyes, run them through the network in one pass, and read its outputs.
+
+        `parts` says for each picture which of the eyes are its own.
+        """
+        with clock.stage("crops"):
+            crops = EyeCrops.joined(
+                [
+                    cut_eyes(grey, corners[part], sides[part], self._size_px)
+                    for grey, part in zip(greys, parts, strict=True)
+                ],
+                self._size_px,
+            )
+            batch = crops.batch()
+        if not sides:
+            return crops, {}, []
+        with clock.stage("network"):
+            outputs = self._session({INPUT: batch})
+        with clock.stage("decode"):
+            eyes = eyes_from_outputs(outputs, crops)
+        return crops, outputs, eyes
 
     def close(self) -> None:
         """Close the session if this estimator opened it. Closing twice is allowed."""
@@ -216,40 +225,7 @@ class GazeEstimator:
         self.close()
 
 
-@dataclass(slots=True, eq=False)
-class _View:
-    """A picture on its way through the passes."""
-
-    grey: Grey
-    clock: Clock
-    found: Sequence[FoundFace] = ()
-    sides: tuple[Side, ...] = ()
-    corners: FloatArray = field(default_factory=lambda: np.empty((0, 2, 2)))
-
-    @classmethod
-    def of(cls, picture: Picture) -> _View:
-        clock = Clock()
-        picture = check_picture(picture)
-        with clock.stage("grey"):
-            grey = grey_from_picture(picture)
-        return cls(grey, clock)
-
-    def show(self, found: Sequence[FoundFace]) -> None:
-        """Say which faces are in the picture."""
-        self.found = found
-        self.sides, self.corners = _eyes_of(found)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """What one pass saw in one picture; no outputs where it has no eyes."""
-
-    crops: EyeCrops
-    outputs: Outputs | None
-    eyes: list[Eye]
-
-
-def _checked_passes(passes: int) -> int:
+def _checked(passes: int) -> int:
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
     return passes
@@ -257,21 +233,14 @@ def _checked_passes(passes: int) -> int:
 
 def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
     """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
-    sides: list[Side] = []
-    corners: list[npt.NDArray[np.float64]] = []
-    for face in found:
-        if face.right is not None:
-            sides.append("right")
-            corners.append(face.right)
-        if face.left is not None:
-            sides.append("left")
-            corners.append(face.left)
-    return tuple(sides), np.array(corners, np.float64).reshape(-1, 2, 2)
+    corners = [face_corners for face in found for face_corners in (face.right, face.left) if face_corners is not None]
+    sides = tuple(side for face in found for side in face.sides)
+    return sides, np.array(corners, np.float64).reshape(-1, 2, 2)
 
 
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
-    found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes]).reshape(-1, 2, 2)
+    found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
     moves = np.linalg.norm(found - corners, axis=2).max(axis=1)
     distances = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
     near = moves <= _MAX_MOVE * distances
@@ -281,7 +250,4 @@ def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
 def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
-    counts = [(face.right is not None) + (face.left is not None) for face in found]
-    return tuple(
-        Face(face.box, tuple(next(rest) for _ in range(count))) for face, count in zip(found, counts, strict=True)
-    )
+    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides)) for face in found)
