@@ -3,59 +3,28 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
+from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
 from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
-from onepass.media import Picture, check_picture
+from onepass.gaze.stream import StreamResult, frames_of, side_by_side
+from onepass.media import Frame, Picture, Source, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
 
 # How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
 # and a crop placed by that answer would be worse than the one before.
 _MAX_MOVE = 0.4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
-    """All that one look at a picture gave.
-
-    Attributes:
-        faces: The faces, in the finder's order.
-        crops: What the last pass was given; its eyes are those of `faces`, face by face.
-        outputs: All outputs of the last pass by name, or None where there was no face and so no pass.
-        passes: How many passes there were; none without a face.
-        seconds_by_stage: Time spent in "grey", "faces", "crops", "network" and "decode", all passes together; of
-            pictures that were analysed together, the share of each.
-    """
-
-    faces: tuple[Face, ...]
-    crops: EyeCrops
-    outputs: Outputs | None
-    passes: int
-    seconds_by_stage: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        """Time of all stages together."""
-        return sum(self.seconds_by_stage.values())
-
-    @property
-    def pass_seconds(self) -> float:
-        """Mean time of one pass of the network over all eyes; 0 without a face."""
-        return self.seconds_by_stage["network"] / self.passes if self.passes else 0.0
 
 
 class GazeEstimator:
@@ -88,12 +57,10 @@ class GazeEstimator:
             UnsupportedModelError: The session's model is no ELG network.
             InputError: `passes` is below 1.
         """
-        if passes < 1:
-            raise InputError(f"passes must be at least 1, got {passes}")
+        self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
         self._session = session
         self._finder = finder
-        self._passes = passes
         self._owns_session = False
 
     @classmethod
@@ -133,6 +100,11 @@ class GazeEstimator:
         """The network."""
         return self._session
 
+    @property
+    def finder(self) -> FaceFinder:
+        """What finds faces."""
+        return self._finder
+
     def __call__(self, picture: Picture) -> list[Face]:
         """Return the faces in a picture; an empty list where there is none.
 
@@ -167,33 +139,84 @@ class GazeEstimator:
         Raises:
             InputError: One is no such array, or an empty one.
         """
-        clock = _Clock()
+        clock = Clock()
         checked = [check_picture(picture) for picture in pictures]
         with clock.stage("grey"):
             greys = [grey_from_picture(picture) for picture in checked]
         with clock.stage("faces"):
             found = [self._finder(grey) for grey in greys]
+        return self._analysed(greys, found, self._passes, clock)
+
+    def stream(
+        self, frames: Iterable[Frame | Picture], *, batch: int = 1, newest: bool | None = None
+    ) -> Generator[StreamResult, None, None]:
+        """Analyse frame after frame, while the next ones are read and the caller does what it likes with the last.
+
+        Args:
+            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
+            batch: How many frames go through the network together.
+            newest: Whether frames that come while there is no time for them are left out, so that the results never
+                lag behind; None for what the source calls for: a camera yes, a video no.
+
+        Yields:
+            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+
+        Raises:
+            InputError: `batch` is below 1, or above 1 where the newest frame counts.
+            OnepassError: What the source or the analysis raised, after the results of all frames before.
+        """
+        if newest is None:
+            newest = isinstance(frames, Source) and frames.live
+
+        def work(taken: list[Frame]) -> list[StreamResult]:
+            analyses = self.analyse_many(frame.picture for frame in taken)
+            return [StreamResult(frame, analysis) for frame, analysis in zip(taken, analyses, strict=True)]
+
+        return side_by_side(frames_of(frames), work, batch=batch, newest=newest)
+
+    def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
+        """Analyse a picture whose faces are known, without the finder.
+
+        Args:
+            picture: uint8, RGB [H, W, 3] or grey [H, W].
+            found: The faces, in the order in which they come back.
+            passes: How often the network looks; None for as often as otherwise. One pass is enough where the corners
+                are good, as those of the frame before are.
+
+        Raises:
+            InputError: It is no such array, or an empty one, or `passes` is below 1.
+        """
+        clock = Clock()
+        with clock.stage("grey"):
+            grey = grey_from_picture(check_picture(picture))
+        (analysis,) = self._analysed([grey], [found], self._passes if passes is None else _checked(passes), clock)
+        return analysis
+
+    def _analysed(
+        self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
+    ) -> list[Analysis]:
+        """Look at the faces of every picture, all eyes in each pass."""
         sides, corners = _eyes_of([face for faces in found for face in faces])
         ends = np.cumsum([sum(len(face.sides) for face in faces) for faces in found]).tolist()
         parts = [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
         crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
-        for _ in range(1, self._passes if sides else 0):
+        for _ in range(1, passes if sides else 0):
             corners = _moved(corners, eyes)
             crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
-        seconds = clock.shared_by(len(checked))
+        seconds = clock.shared_by(len(greys))
         return [
             Analysis(
                 faces=_faces_of(faces, eyes[part]),
                 crops=crops[part],
                 outputs=Outputs({name: array[part] for name, array in outputs.items()}) if faces else None,
-                passes=self._passes if faces else 0,
+                passes=passes if faces else 0,
                 seconds_by_stage=seconds,
             )
             for faces, part in zip(found, parts, strict=True)
         ]
 
     def _look(
-        self, greys: list[Grey], parts: list[slice], sides: tuple[Side, ...], corners: FloatArray, clock: _Clock
+        self, greys: Sequence[Grey], parts: Sequence[slice], sides: tuple[Side, ...], corners: FloatArray, clock: Clock
     ) -> tuple[EyeCrops, Mapping[str, npt.NDArray[Any]], list[Eye]]:
         """Cut all eyes, run them through the network in one pass, and read its outputs.
 
@@ -230,25 +253,13 @@ class GazeEstimator:
         self.close()
 
 
-class _Clock:
-    """Adds up the time spent in named stages."""
-
-    def __init__(self) -> None:
-        self._seconds = dict.fromkeys(("grey", "faces", "crops", "network", "decode"), 0.0)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block towards a stage."""
-        start = time.perf_counter()
-        yield
-        self._seconds[name] += time.perf_counter() - start
-
-    def shared_by(self, pictures: int) -> Mapping[str, float]:
-        """Return the seconds of each stage for each of so many pictures, read-only."""
-        return MappingProxyType({name: seconds / max(pictures, 1) for name, seconds in self._seconds.items()})
+def _checked(passes: int) -> int:
+    if passes < 1:
+        raise InputError(f"passes must be at least 1, got {passes}")
+    return passes
 
 
-def _eyes_of(found: list[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
+def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
     """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
     corners = [face_corners for face in found for face_corners in (face.right, face.left) if face_corners is not None]
     sides = tuple(side for face in found for side in face.sides)
@@ -264,7 +275,7 @@ def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     return np.where(near[:, None, None], found, corners)
 
 
-def _faces_of(found: list[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
+def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
     return tuple(Face(face.box, tuple(next(rest) for _ in face.sides)) for face in found)

@@ -44,7 +44,7 @@ def open_source(location: str | os.PathLike[str], *, fps: float | None = None) -
     return PictureSource(path) if is_picture(path) else VideoSource(path)
 
 
-def open_sink(location: str | os.PathLike[str], source: Source) -> Sink:
+def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | None = None) -> Sink:
     """Open where pictures of a source go: a picture, a video, or, by a name without an ending, a folder.
 
     A video gets the sound of the source, if that is a video file.
@@ -52,6 +52,7 @@ def open_sink(location: str | os.PathLike[str], source: Source) -> Sink:
     Args:
         location: The path to write.
         source: Where the pictures come from.
+        fps: Frames a second of a video that is made of pictures without times; 30 by default.
 
     Raises:
         MediaError: The ending is unknown, the source would be overwritten, or it cannot be written there.
@@ -63,10 +64,12 @@ def open_sink(location: str | os.PathLike[str], source: Source) -> Sink:
         raise MediaError(f"{path} is the source itself; write elsewhere")
     if suffix in VIDEO_SUFFIXES:
         sound = source.name if isinstance(source, VideoSource) and not source.live else None
-        return VideoSink(path, fps=source.fps, sound_of=sound)
+        return VideoSink(path, fps=source.fps or fps, sound_of=sound)
     if suffix in PICTURE_SUFFIXES:
         if source.sequence or (source.frame_count or 0) > 1:
-            raise MediaError(f"{path} can hold one picture only; give a folder or a video ({', '.join(VIDEO_SUFFIXES)})")
+            raise MediaError(
+                f"{path} can hold one picture only; give a folder or a video ({', '.join(VIDEO_SUFFIXES)})"
+            )
         return PictureSink(path)
     if suffix and not path.is_dir():
         known = ", ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))

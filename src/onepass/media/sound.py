@@ -9,6 +9,8 @@ from typing import Any
 from onepass._errors import MediaError
 from onepass._optional import optional
 
+_PURPOSE = "The sound of a video"
+
 
 class Sound:
     """Takes the sound tracks of a video over into a container, step by step with the pictures.
@@ -27,7 +29,7 @@ class Sound:
         Raises:
             MediaError: The video cannot be opened.
         """
-        self._av = optional("av", extra="gaze", purpose="The sound of a video")
+        self._av = optional("av", extra="gaze", purpose=_PURPOSE)
         self._container = container
         try:
             self._input = self._av.open(os.fspath(location))
@@ -44,7 +46,7 @@ class Sound:
             if stream.codec_context is None:  # a codec that this FFmpeg does not know
                 continue
             copied = stream.codec_context.name in self._container.supported_codecs
-            self._tracks[stream.index] = (_Copied if copied else _Encoded)(self._av, self._container, stream)
+            self._tracks[stream.index] = (_Copied if copied else _Encoded)(self._container, stream)
         if self._tracks:
             self._packets = self._read()
 
@@ -81,7 +83,7 @@ class Sound:
 class _Copied:
     """A track whose packets go over as they are."""
 
-    def __init__(self, av: Any, container: Any, stream: Any) -> None:
+    def __init__(self, container: Any, stream: Any) -> None:
         self._container = container
         self._stream = container.add_stream_from_template(stream)
 
@@ -99,8 +101,8 @@ class _Copied:
 class _Encoded:
     """A track that is encoded anew."""
 
-    def __init__(self, av: Any, container: Any, stream: Any) -> None:
-        self._av = av
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._damage = optional("av", extra="gaze", purpose=_PURPOSE).error.FFmpegError
         self._container = container
         context = stream.codec_context
         name = "libopus" if container.format.name == "webm" else container.default_audio_codec
@@ -110,7 +112,7 @@ class _Encoded:
     def take(self, packet: Any, start_seconds: float) -> None:
         try:
             frames = packet.decode()
-        except self._av.error.FFmpegError:
+        except self._damage:
             return  # one damaged packet is a click, no reason to lose the rest
         for frame in frames:
             if frame.pts is not None:

@@ -69,6 +69,7 @@ class VideoSink(Sink):
         self._temporary = temporary_beside(self._path)
         options = _FRAGMENTS if self._encoder is _H264[0] and suffix != ".mkv" else {}
         try:
+            self._temporary.touch()  # PyAV opens files at the first frame, and the user is better told now
             self._container = self._av.open(str(self._temporary), "w", container_options=options)
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
@@ -109,7 +110,7 @@ class VideoSink(Sink):
 
     def _failed(self, error: Exception) -> str:
         reason = getattr(error, "strerror", None) or error
-        return f"{self._path} cannot be written: {reason}; the {self._frames} frames before are kept in it"
+        return f"{self._path} cannot be written: {reason}; what was written before is kept in it"
 
     def close(self) -> None:
         """Write what the encoders hold back, and give the file its name. Without a frame there is no file."""
