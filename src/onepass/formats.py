@@ -100,14 +100,14 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     fields: list[int] = []
     try:
         while file.tell() < size:
-            key = _read_varint(file)
+            key = read_varint(file)
             number, wire = key >> 3, key & 7
             if not fields and (number, wire) == (1, 2):
                 return _frozen_graph_or_unknown(name, file, size)
             if number not in _MODEL_FIELDS or wire not in (0, 2):
                 raise _unknown(name)
             fields.append(number)
-            length = _read_varint(file)
+            length = read_varint(file)
             if wire == 2:
                 file.seek(length, os.SEEK_CUR)
     except EOFError:
@@ -128,7 +128,7 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
 
 def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
     """A GraphDef begins with a node; a node begins with its name, which is its field 1 and a string."""
-    length = _read_varint(file)
+    length = read_varint(file)
     if file.tell() + length <= size and file.read(1) == b"\x0a":
         return Format.FROZEN_GRAPH
     raise _unknown(name)
@@ -140,7 +140,12 @@ def _unknown(name: str) -> ModelFormatError:
     )
 
 
-def _read_varint(file: BinaryIO) -> int:
+def read_varint(file: BinaryIO) -> int:
+    """Read a whole number as protobuf (and LevelDB) write it: seven bits a byte, the lowest first.
+
+    Raises:
+        EOFError: The file ends before the number does, or it takes more than 64 bits.
+    """
     value = shift = 0
     while shift < 64:
         byte = file.read(1)
