@@ -1,11 +1,13 @@
 """``onepass bench`` as a person meets it."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from onepass.media import read_picture
 from tests.cli.shell import Shell
 from tests.zoo import BY_NAME
 
@@ -42,6 +44,8 @@ def test_json_and_chart(shell: Shell, three: Path, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "c.svg").read_text().startswith("<svg")
     text = shell("bench", three, "--chart", tmp_path / "c.html", *_QUICK)
     assert text.endswith(f"written to {tmp_path / 'c.html'}\n")
+    shell("bench", three, f"{three}@threads=2", "--batch", "1,4", "--chart", tmp_path / "c.png", *_QUICK)
+    assert read_picture(tmp_path / "c.png").shape == (675, 1350, 3)
 
 
 def test_inputs(shell: Shell, three: Path, tmp_path: Path) -> None:
@@ -51,10 +55,12 @@ def test_inputs(shell: Shell, three: Path, tmp_path: Path) -> None:
     assert [row["batch"] for row in facts["rows"]] == [3]
 
 
-def test_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
+def test_messages(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong on the command line is said before anything is measured."""
     assert "expected whole numbers from 1 up" in shell.fails("bench", three, "--batch", "1,x")
-    assert "expected .svg or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
+    assert "expected .svg, .png or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.pdf")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "pip install 'onepass[chart]'" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
     assert "-i has sizes of its own" in shell.fails("bench", three, "-i", "x.npy", "--batch", "2")
     assert "measured twice" in shell.fails("bench", three, three, *_QUICK)
     assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)
