@@ -22,7 +22,9 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
+	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
 
 check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)

@@ -23,6 +23,7 @@ class Format(Enum):
     KERAS = "a Keras model"
     HDF5 = "an HDF5 file (older Keras models are)"
     TFLITE = "a TFLite model"
+    GAZEML = "a folder of GazeML's weights"
     TORCH = "a PyTorch file"
     PICKLE = "a Python pickle (older PyTorch files are)"
 
@@ -60,6 +61,8 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return Format.SAVED_MODEL
+        if path.resolve().name.startswith("ELG_i") or (path / "checkpoints" / "hourglass").is_dir():
+            return Format.GAZEML
         raise ModelFormatError(f"{path} is a folder without a saved_model.pb; expected a model file or a SavedModel")
     if not path.exists():
         raise ModelNotFoundError(f"no model file at {path}")
@@ -98,8 +101,9 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     fields: list[int] = []
+    end = 0
     try:
-        while file.tell() < size:
+        while end < size:
             key = read_varint(file)
             number, wire = key >> 3, key & 7
             if not fields and (number, wire) == (1, 2):
@@ -108,14 +112,14 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
                 raise _unknown(name)
             fields.append(number)
             length = read_varint(file)
-            if wire == 2:
-                file.seek(length, os.SEEK_CUR)
+            end = file.tell() + (length if wire == 2 else 0)
+            file.seek(min(end, size))  # a damaged length may be more than any file can have
     except EOFError:
         raise _unknown(name) from None
-    if file.tell() > size:
+    if end > size:
         if _GRAPH_FIELD in fields:
             raise ModelFormatError(
-                f"{name} is a truncated ONNX model: {size} bytes are there, at least {file.tell()} were written. "
+                f"{name} is a truncated ONNX model: {size} bytes are there, at least {end} were written. "
                 "Copy or export it again"
             )
         raise _unknown(name)

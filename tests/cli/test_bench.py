@@ -1,12 +1,15 @@
 """``onepass bench`` as a person meets it."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from onepass.media import read_picture
 from tests.cli.shell import Shell
+from tests.runtime.gpu import fake_gpu
 from tests.zoo import BY_NAME
 
 _QUICK = ("--seconds", 0.2, "--cold", 0)
@@ -42,6 +45,8 @@ def test_json_and_chart(shell: Shell, three: Path, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "c.svg").read_text().startswith("<svg")
     text = shell("bench", three, "--chart", tmp_path / "c.html", *_QUICK)
     assert text.endswith(f"written to {tmp_path / 'c.html'}\n")
+    shell("bench", three, f"{three}@threads=2", "--batch", "1,4", "--chart", tmp_path / "c.png", *_QUICK)
+    assert read_picture(tmp_path / "c.png").shape == (675, 1350, 3)
 
 
 def test_inputs(shell: Shell, three: Path, tmp_path: Path) -> None:
@@ -51,11 +56,31 @@ def test_inputs(shell: Shell, three: Path, tmp_path: Path) -> None:
     assert [row["batch"] for row in facts["rows"]] == [3]
 
 
-def test_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
+def test_messages(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong on the command line is said before anything is measured."""
     assert "expected whole numbers from 1 up" in shell.fails("bench", three, "--batch", "1,x")
-    assert "expected .svg or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
+    assert "expected .svg, .png or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.pdf")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "pip install 'onepass[chart]'" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
     assert "-i has sizes of its own" in shell.fails("bench", three, "-i", "x.npy", "--batch", "2")
     assert "measured twice" in shell.fails("bench", three, three, *_QUICK)
     assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)
     assert "Missing argument" in shell.fails("bench")
+
+
+def test_engine(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of an engine's call have trtexec's names, in the table and on the page."""
+    monkeypatch.setenv("COLUMNS", "160")
+    with fake_gpu("10.16.1"):
+        shell("build", three, "--batch", "1:4:8")
+        text = shell("bench", three.with_suffix(".engine"), "--chart", tmp_path / "c.html", *_QUICK)
+    for name in ("GPU compute time", "enqueue time", "H2D latency", "D2H latency"):
+        assert name in text
+    assert "gpu compute ms" in (tmp_path / "c.html").read_text()
+
+
+def test_cold_start(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """Cold start, load and memory have a table of their own, and a section of the page."""
+    text = shell("bench", three, "--seconds", 0.2, "--cold", 1, "--chart", tmp_path / "c.html")
+    assert "milliseconds to the first outputs" in text
+    assert "Opening a model" in (tmp_path / "c.html").read_text()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onepass import InputError, Session, Signature, UnsupportedModelError
+from onepass import InputError, Outputs, Session, Signature, UnsupportedModelError
 from onepass.gaze import Box, FoundFace, GazeEstimator, estimator, geometry
 from onepass.runtime.fake import FakeBackend
 
@@ -85,6 +85,43 @@ def test_no_face_is_an_empty_list(session: Session, backend: FakeBackend) -> Non
     assert (result.passes, result.pass_seconds) == (0, 0)
     assert len(result.crops) == 0
     assert backend.calls == []
+
+
+def test_many_pictures_share_their_passes(session: Session, backend: FakeBackend) -> None:
+    """The eyes of all pictures are one batch in each pass, and each picture gets what it would get alone."""
+    pictures = [PICTURE, PICTURE[:200, :150], np.zeros((10, 10, 3), np.uint8), PICTURE[::-1]]
+    by_size: dict[tuple[int, ...], list[FoundFace]] = {(240, 320): [FIRST, SECOND], (200, 150): [FIRST], (10, 10): []}
+    together = GazeEstimator(session, lambda grey: by_size[grey.shape])
+    results = together.analyse_many(pictures)
+    assert [shapes["eye"][0] for shapes, _ in backend.calls] == [8, 8]
+    for picture, result in zip(pictures, results, strict=True):
+        alone = together.analyse(picture)
+        assert [face.box for face in result.faces] == [face.box for face in alone.faces]
+        np.testing.assert_array_equal(result.crops.images, alone.crops.images)
+        np.testing.assert_array_equal(result.crops.transforms, alone.crops.transforms)
+        assert result.passes == alone.passes
+        assert (result.outputs is None) == (alone.outputs is None)
+        for name, array in (alone.outputs or Outputs({})).items():
+            np.testing.assert_array_equal((result.outputs or Outputs({}))[name], array)
+        for mine, other in zip(result.faces, alone.faces, strict=True):
+            np.testing.assert_array_equal(mine.eyes[0].eyelid, other.eyes[0].eyelid)
+    assert together.analyse_many([]) == []
+
+
+def test_known_faces_need_no_finder(session: Session, backend: FakeBackend) -> None:
+    """With the faces given, the finder is not asked, and the network looks as often as the call says."""
+
+    def fail(grey: Any) -> Any:
+        raise AssertionError("the finder was asked")
+
+    mine = GazeEstimator(session, fail)
+    (face,) = mine.look(PICTURE, [SECOND], passes=1).faces
+    assert face.box == SECOND.box
+    assert len(backend.calls) == 1
+    assert mine.look(PICTURE, [SECOND]).passes == 2
+    assert mine.look(PICTURE, []).faces == ()
+    with pytest.raises(InputError, match="passes"):
+        mine.look(PICTURE, [SECOND], passes=0)
 
 
 def test_grey_pictures_are_pictures(session: Session) -> None:

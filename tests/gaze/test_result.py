@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from onepass import InputError
 from onepass.gaze import Box, Eye, Face, Gaze
@@ -28,40 +26,6 @@ def make_eye(**changes: Any) -> Eye:
         "confidence": 0.8,
     }
     return Eye(**{**values, **changes})
-
-
-def test_gaze_in_degrees_and_as_vector() -> None:
-    """Up is positive pitch and negative y; the picture's right is positive yaw and positive x."""
-    gaze = Gaze(pitch_rad=np.pi / 6, yaw_rad=np.pi / 4)
-    assert gaze.pitch_deg == pytest.approx(30)
-    assert gaze.yaw_deg == pytest.approx(45)
-    x, y, z = gaze.vector
-    assert x > 0
-    assert y == pytest.approx(-0.5)
-    assert z == pytest.approx(x)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.floats(-1.5, 1.5), st.floats(-3, 3))
-def test_gaze_survives_its_vector(pitch: float, yaw: float) -> None:
-    """A gaze made from a gaze's vector is the same gaze."""
-    back = Gaze.from_vector(Gaze(pitch, yaw).vector)
-    assert (back.pitch_rad, back.yaw_rad) == pytest.approx((pitch, yaw))
-
-
-def test_the_angle_between_two_gazes() -> None:
-    """Angles between directions are right from tiny to opposite."""
-    ahead = Gaze(0.0, 0.0)
-    assert ahead.degrees_to(Gaze(0.0, np.radians(1e-6))) == pytest.approx(1e-6)
-    assert ahead.degrees_to(Gaze(0.0, np.radians(90))) == pytest.approx(90)
-    assert ahead.degrees_to(Gaze(0.0, np.pi)) == pytest.approx(180)
-
-
-@pytest.mark.parametrize(("pitch", "yaw"), [(2.0, 0.0), (0.0, 4.0), (np.nan, 0.0)], ids=["pitch", "yaw", "nan"])
-def test_impossible_gazes_are_refused(pitch: float, yaw: float) -> None:
-    """Angles outside their range, and NaN, are refused."""
-    with pytest.raises(InputError, match="pitch in"):
-        Gaze(pitch, yaw)
 
 
 def test_an_eye_knows_its_measures() -> None:

@@ -91,7 +91,7 @@ def _openings_table(result: Benchmark) -> str:
 
 def _chart(rows: Sequence[Row], *, extra: str = "") -> Iterator[str]:
     """Draw the medians as lines over batch, both axes logarithmic, with a band from the fastest call to p90."""
-    series = _series(rows)
+    series = series_of(rows)
     legend = 20 * math.ceil(len(series) / 2)
     height = _HEIGHT + legend
     scale = _Scale(rows)
@@ -109,7 +109,8 @@ def _chart(rows: Sequence[Row], *, extra: str = "") -> Iterator[str]:
     yield "</svg>"
 
 
-def _series(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def series_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each line of the chart: a model, with its callers where those differ."""
     several = len({row.callers for row in rows}) > 1
     series: dict[str, list[Row]] = {}
     for row in rows:

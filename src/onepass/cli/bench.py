@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -13,12 +13,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
+from onepass._optional import optional
 from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench
+from onepass.bench._png import benchmark_png
 from onepass.bench._report import benchmark_drawing, benchmark_page
 from onepass.cli._inputs import read_inputs, sizes_option
 from onepass.cli._tables import bytes_text, console, table
 from onepass.opening import ModelChoice
+
+_DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
+    ".html": lambda result: benchmark_page(result).encode(),
+    ".png": benchmark_png,
+    ".svg": lambda result: benchmark_drawing(result).encode(),
+}
 
 
 def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> tuple[int, ...] | None:
@@ -52,7 +60,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
 @click.option("--cold", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
               help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw latency against batch: a .svg, or a .html with all figures.")  # fmt: skip
+              help="Draw latency against batch: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     models: tuple[str, ...],
@@ -78,8 +86,10 @@ def command(
     onepass bench elg.onnx elg.engine --batch 1,8,64 --chart bench.html
     onepass bench elg.onnx elg.onnx@threads=2 --callers 1,4
     """  # noqa: D301 - click takes the backspace as "keep these lines"
-    if chart is not None and chart.suffix.lower() not in (".svg", ".html"):
-        raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg or .html")
+    if chart is not None and chart.suffix.lower() not in _DRAWN:
+        raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg, .png or .html")
+    if chart is not None and chart.suffix.lower() == ".png":
+        optional("matplotlib", extra="chart", purpose="Drawing a PNG")  # said before anything is measured
     choices = [ModelChoice.parse(word) for word in models]
     feeds = None
     if inputs:
@@ -95,9 +105,8 @@ def command(
     )  # fmt: skip
     if chart is not None:
         chart.parent.mkdir(parents=True, exist_ok=True)
-        text = benchmark_page(result) if chart.suffix.lower() == ".html" else benchmark_drawing(result)
         with replacing(chart) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(_DRAWN[chart.suffix.lower()](result))
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:

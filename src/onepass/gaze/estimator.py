@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
+from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
 from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
@@ -27,35 +26,6 @@ from onepass.runtime import Session
 _MAX_MOVE = 0.4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Analysis:
-    """All that one look at a picture gave.
-
-    Attributes:
-        faces: The faces, in the finder's order.
-        crops: What the last pass was given; its eyes are those of `faces`, face by face.
-        outputs: All outputs of the last pass by name, or None where there was no face and so no pass.
-        passes: How many passes there were; none without a face.
-        seconds_by_stage: Time spent in "grey", "faces", "crops", "network" and "decode", all passes together.
-    """
-
-    faces: tuple[Face, ...]
-    crops: EyeCrops
-    outputs: Outputs | None
-    passes: int
-    seconds_by_stage: Mapping[str, float]
-
-    @property
-    def seconds(self) -> float:
-        """Time of all stages together."""
-        return sum(self.seconds_by_stage.values())
-
-    @property
-    def pass_seconds(self) -> float:
-        """Mean time of one pass of the network over all eyes; 0 without a face."""
-        return self.seconds_by_stage["network"] / self.passes if self.passes else 0.0
-
-
 class GazeEstimator:
     """Eyelids, irises and gaze of every face in a picture.
 
@@ -66,8 +36,9 @@ class GazeEstimator:
                 print(face.gaze.pitch_deg, face.gaze.yaw_deg)
 
     A face finder gives the corners of the eyes only roughly, so the network looks more than once: each pass cuts the
-    crops anew between the corners that the pass before found. One pass always holds all eyes of the picture. Where
-    corners are off by a tenth of the eye, two looks at one eye differ by 5 degrees after one pass, by 3 after two.
+    crops anew between the corners that the pass before found. One pass always holds all eyes of the picture, or of many
+    pictures (`analyse_many`). Where corners are off by a tenth of the eye, two looks at one eye differ by 5 degrees
+    after one pass, by 3 after two.
 
     As thread-safe as its parts: `CascadeFinder` and `Session` both are.
     """
@@ -85,12 +56,10 @@ class GazeEstimator:
             UnsupportedModelError: The session's model is no ELG network.
             InputError: `passes` is below 1.
         """
-        if passes < 1:
-            raise InputError(f"passes must be at least 1, got {passes}")
+        self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
         self._session = session
         self._finder = finder
-        self._passes = passes
         self._owns_session = False
 
     @classmethod
@@ -130,6 +99,11 @@ class GazeEstimator:
         """The network."""
         return self._session
 
+    @property
+    def finder(self) -> FaceFinder:
+        """What finds faces."""
+        return self._finder
+
     def __call__(self, picture: Picture) -> list[Face]:
         """Return the faces in a picture; an empty list where there is none.
 
@@ -150,33 +124,92 @@ class GazeEstimator:
         Raises:
             InputError: It is no such array, or an empty one.
         """
-        clock = _Clock()
-        picture = check_picture(picture)
+        return self.analyse_many([picture])[0]
+
+    def analyse_many(self, pictures: Iterable[Picture]) -> list[Analysis]:
+        """Analyse several pictures, with the eyes of all of them in each pass of the network.
+
+        Args:
+            pictures: Each uint8, RGB [H, W, 3] or grey [H, W]; their sizes may differ.
+
+        Returns:
+            One analysis a picture, in order. The time that they spent together is split among them evenly.
+
+        Raises:
+            InputError: One is no such array, or an empty one.
+        """
+        clock = Clock()
+        checked = [check_picture(picture) for picture in pictures]
         with clock.stage("grey"):
-            grey = grey_from_picture(picture)
+            greys = [grey_from_picture(picture) for picture in checked]
         with clock.stage("faces"):
-            found = self._finder(grey)
-        sides, corners = _eyes_of(found)
-        if not found:
-            return Analysis((), cut_eyes(grey, corners, sides, self._size_px), None, 0, clock.seconds_by_stage)
-        outputs, crops, eyes = self._look(grey, sides, corners, clock)
-        for _ in range(1, self._passes):
+            found = [self._finder(grey) for grey in greys]
+        return self._analysed(greys, found, self._passes, clock)
+
+    def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
+        """Analyse a picture whose faces are known, without the finder.
+
+        Args:
+            picture: uint8, RGB [H, W, 3] or grey [H, W].
+            found: The faces, in the order in which they come back.
+            passes: How often the network looks; None for as often as otherwise. One pass is enough where the corners
+                are good, as those of the frame before are.
+
+        Raises:
+            InputError: It is no such array, or an empty one, or `passes` is below 1.
+        """
+        clock = Clock()
+        with clock.stage("grey"):
+            grey = grey_from_picture(check_picture(picture))
+        (analysis,) = self._analysed([grey], [found], self._passes if passes is None else _checked(passes), clock)
+        return analysis
+
+    def _analysed(
+        self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
+    ) -> list[Analysis]:
+        """Look at the faces of every picture, all eyes in each pass."""
+        sides, corners = _eyes_of([face for faces in found for face in faces])
+        ends = np.cumsum([sum(len(face.sides) for face in faces) for faces in found]).tolist()
+        parts = [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
+        crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
+        for _ in range(1, passes if sides else 0):
             corners = _moved(corners, eyes)
-            outputs, crops, eyes = self._look(grey, sides, corners, clock)
-        return Analysis(_faces_of(found, eyes), crops, outputs, self._passes, clock.seconds_by_stage)
+            crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
+        seconds = clock.shared_by(len(greys))
+        return [
+            Analysis(
+                faces=_faces_of(faces, eyes[part]),
+                crops=crops[part],
+                outputs=Outputs({name: array[part] for name, array in outputs.items()}) if faces else None,
+                passes=passes if faces else 0,
+                seconds_by_stage=seconds,
+            )
+            for faces, part in zip(found, parts, strict=True)
+        ]
 
     def _look(
-        self, grey: Grey, sides: tuple[Side, ...], corners: FloatArray, clock: _Clock
-    ) -> tuple[Outputs, EyeCrops, list[Eye]]:
-        """Cut all eyes, run them through the network in one pass, and read its outputs."""
+        self, greys: Sequence[Grey], parts: Sequence[slice], sides: tuple[Side, ...], corners: FloatArray, clock: Clock
+    ) -> tuple[EyeCrops, Mapping[str, npt.NDArray[Any]], list[Eye]]:
+        """Cut all eyes, run them through the network in one pass, and read its outputs.
+
+        `parts` says for each picture which of the eyes are its own.
+        """
         with clock.stage("crops"):
-            crops = cut_eyes(grey, corners, sides, self._size_px)
+            crops = EyeCrops.joined(
+                [
+                    cut_eyes(grey, corners[part], sides[part], self._size_px)
+                    for grey, part in zip(greys, parts, strict=True)
+                ],
+                self._size_px,
+            )
             batch = crops.batch()
+        if not sides:
+            return crops, {}, []
         with clock.stage("network"):
             outputs = self._session({INPUT: batch})
         with clock.stage("decode"):
             eyes = eyes_from_outputs(outputs, crops)
-        return outputs, crops, eyes
+        return crops, outputs, eyes
 
     def close(self) -> None:
         """Close the session if this estimator opened it. Closing twice is allowed."""
@@ -192,37 +225,17 @@ class GazeEstimator:
         self.close()
 
 
-class _Clock:
-    """Adds up the time spent in named stages."""
-
-    def __init__(self) -> None:
-        self._seconds = dict.fromkeys(("grey", "faces", "crops", "network", "decode"), 0.0)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block towards a stage."""
-        start = time.perf_counter()
-        yield
-        self._seconds[name] += time.perf_counter() - start
-
-    @property
-    def seconds_by_stage(self) -> Mapping[str, float]:
-        """Seconds of each stage so far, read-only."""
-        return MappingProxyType(dict(self._seconds))
+def _checked(passes: int) -> int:
+    if passes < 1:
+        raise InputError(f"passes must be at least 1, got {passes}")
+    return passes
 
 
-def _eyes_of(found: list[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
+def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
     """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
-    sides: list[Side] = []
-    corners: list[npt.NDArray[np.float64]] = []
-    for face in found:
-        if face.right is not None:
-            sides.append("right")
-            corners.append(face.right)
-        if face.left is not None:
-            sides.append("left")
-            corners.append(face.left)
-    return tuple(sides), np.array(corners, np.float64).reshape(-1, 2, 2)
+    corners = [face_corners for face in found for face_corners in (face.right, face.left) if face_corners is not None]
+    sides = tuple(side for face in found for side in face.sides)
+    return sides, np.array(corners, np.float64).reshape(-1, 2, 2)
 
 
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
@@ -234,10 +247,7 @@ def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     return np.where(near[:, None, None], found, corners)
 
 
-def _faces_of(found: list[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
+def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
-    counts = [(face.right is not None) + (face.left is not None) for face in found]
-    return tuple(
-        Face(face.box, tuple(next(rest) for _ in range(count))) for face, count in zip(found, counts, strict=True)
-    )
+    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides)) for face in found)

@@ -50,6 +50,19 @@ class EyeCrops:
     def __len__(self) -> int:
         return len(self.sides)
 
+    def __getitem__(self, part: slice) -> EyeCrops:
+        return EyeCrops(self.images[part], self.transforms[part], self.sides[part])
+
+    @classmethod
+    def joined(cls, parts: Sequence[EyeCrops], size_px: tuple[int, int]) -> EyeCrops:
+        """Return the crops of several pictures, all of one width and height, as one."""
+        width, height = size_px
+        return cls(
+            np.concatenate([np.empty((0, height, width), np.uint8), *(part.images for part in parts)]),
+            np.concatenate([np.empty((0, 2, 3)), *(part.transforms for part in parts)]),
+            tuple(side for part in parts for side in part.sides),
+        )
+
     def batch(self) -> npt.NDArray[np.float32]:
         """Return what the network takes: float32 [N, 1, H, W] in -1 to 1, each crop with its histogram equalised."""
         cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)

@@ -15,7 +15,7 @@ from onepass._errors import InputError, MissingExtraError
 from onepass._optional import optional
 from onepass.gaze import geometry
 from onepass.gaze.geometry import FloatArray
-from onepass.gaze.result import Box
+from onepass.gaze.result import Box, Side
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 
@@ -50,8 +50,13 @@ class FoundFace:
             object.__setattr__(self, name, array)
 
     def __repr__(self) -> str:
-        eyes = [name for name in ("right", "left") if getattr(self, name) is not None]
-        return f"FoundFace({self.box!r}, eyes={eyes})"
+        return f"FoundFace({self.box!r}, eyes={list(self.sides)})"
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The eyes in view, the subject's right one first."""
+        both: tuple[Side, ...] = ("right", "left")
+        return tuple(side for side in both if getattr(self, side) is not None)
 
     @classmethod
     def from_eye_centres(cls, box: Box, right: npt.ArrayLike, left: npt.ArrayLike) -> FoundFace:

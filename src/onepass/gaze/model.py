@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from onepass._errors import ModelNotFoundError, UnsupportedModelError
 from onepass.gaze import geometry
+from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
-from onepass.gaze.result import Eye, Gaze
+from onepass.gaze.result import Eye
 from onepass.runtime import Session, load
 from onepass.tensors import Signature
 

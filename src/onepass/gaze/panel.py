@@ -11,8 +11,8 @@ import numpy.typing as npt
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.gaze import geometry
+from onepass.gaze.analysis import Analysis
 from onepass.gaze.draw import EYELID_COLOUR, GAZE_COLOUR, IRIS_COLOUR, Canvas, draw_eye, draw_faces, line_width_px
-from onepass.gaze.estimator import Analysis
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Eye

@@ -1,4 +1,4 @@
-"""What a picture of faces gives: `Face`, its `Eye`s and their `Gaze`. NumPy only.
+"""What a picture of faces gives: `Face` and its `Eye`s. NumPy only.
 
 All points are in the pixels of the picture that came in, pixel centres at x.5; directions are in the camera's frame.
 `onepass.gaze.geometry` has both conventions in full.
@@ -13,6 +13,7 @@ import numpy as np
 
 from onepass._errors import InputError
 from onepass.gaze import geometry
+from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 
 Side: TypeAlias = Literal["left", "right"]
@@ -30,57 +31,6 @@ def _finite(name: str, value: object, shape: tuple[int, ...]) -> FloatArray:
         raise InputError(f"{name} must be finite, got {array.tolist()}")
     array.flags.writeable = False
     return array
-
-
-@dataclass(frozen=True, slots=True)
-class Gaze:
-    """Direction in which an eye, or a pair of eyes, looks.
-
-    Attributes:
-        pitch_rad: Up (more than 0) or down, radians in [-pi/2, pi/2].
-        yaw_rad: To the picture's right (more than 0) or left, radians in [-pi, pi]. GazeML counts yaw the other way.
-    """
-
-    pitch_rad: float
-    yaw_rad: float
-
-    def __post_init__(self) -> None:
-        # Negated, so that NaN is refused as well.
-        if not (abs(self.pitch_rad) <= np.pi / 2 and abs(self.yaw_rad) <= np.pi):
-            raise InputError(
-                "a gaze needs pitch in [-pi/2, pi/2] and yaw in [-pi, pi] radians, "
-                f"got pitch {self.pitch_rad} and yaw {self.yaw_rad}"
-            )
-
-    def __repr__(self) -> str:
-        return f"Gaze(pitch_deg={self.pitch_deg:.1f}, yaw_deg={self.yaw_deg:.1f})"
-
-    @property
-    def pitch_deg(self) -> float:
-        """Pitch in degrees."""
-        return float(np.degrees(self.pitch_rad))
-
-    @property
-    def yaw_deg(self) -> float:
-        """Yaw in degrees."""
-        return float(np.degrees(self.yaw_rad))
-
-    @property
-    def vector(self) -> FloatArray:
-        """Unit vector, float64 [3]: x to the picture's right, y down, z towards the camera."""
-        return geometry.vector_from_angles(self.pitch_rad, self.yaw_rad)
-
-    @classmethod
-    def from_vector(cls, vector: FloatArray) -> Gaze:
-        """Return the gaze along a direction [3] of any length but zero."""
-        pitch, yaw = geometry.angles_from_vector(vector)
-        return cls(float(pitch), float(yaw))
-
-    def degrees_to(self, other: Gaze) -> float:
-        """Return the angle between two directions in degrees, 0 to 180."""
-        a, b = self.vector, other.vector
-        # Exact for small angles too, where the arccos of a dot product loses half its digits.
-        return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -103,6 +53,8 @@ class Eye:
         confidence: 0 to 1, how sharply the network saw the visible points. Its scale is the network's own: open eyes in
             photographs get 0.55 to 0.75 from the default network and 0.45 to 0.6 from the small one; what is no eye
             mostly stays below 0.45.
+        blink: Whether the lids are shut. In one picture that is an aperture below a threshold (`onepass.gaze.blinks`);
+            a `GazeTracker` follows the lids over time, and holds the gaze of an eye while it blinks.
     """
 
     side: Side
@@ -113,6 +65,7 @@ class Eye:
     eyeball_radius_px: float
     gaze: Gaze
     confidence: float
+    blink: bool = False
 
     def __post_init__(self) -> None:
         if self.side not in ("left", "right"):
@@ -220,10 +173,14 @@ class Face:
     Attributes:
         box: Where the face finder saw the face.
         eyes: Its eyes, the subject's right one first (from left to right in the picture), each side at most once.
+        head: How the head is turned; None where that is not known.
+        id: Number that a face keeps from frame to frame, counted from 0; None where nothing follows faces.
     """
 
     box: Box
     eyes: tuple[Eye, ...]
+    head: HeadPose | None = None
+    id: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eyes", tuple(self.eyes))
@@ -247,3 +204,8 @@ class Face:
         # Eyes that the network is not sure of at all still look somewhere: all weights zero would leave no direction.
         weights = [max(eye.confidence, 1e-6) for eye in self.eyes]
         return Gaze.from_vector(geometry.mean_direction([eye.gaze.vector for eye in self.eyes], weights))
+
+    @property
+    def gaze_in_head(self) -> Gaze | None:
+        """`gaze` in the head's frame, where (0, 0) looks where the face points; None where the head is not known."""
+        return None if self.head is None else self.head.to_head(self.gaze)

@@ -9,7 +9,7 @@ hourglasses with pre-activated residual blocks, a soft-argmax over the heatmaps,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar

@@ -53,11 +53,11 @@ class NumpyLayers:
         maps = BETA * heatmaps.reshape(count, height * width, channels)
         weights = np.exp(maps - maps.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        return np.asarray(np.einsum("npk,pc->nkc", weights, pixel_centres(height, width, stride)))
+        return np.asarray(np.einsum("npk,pc->nkc", weights, pixel_centres((height, width), stride)))
 
     def flatten(self, landmarks: Array) -> Array:
         """See `Layers`."""
-        return landmarks.transpose(0, 2, 1).reshape(len(landmarks), -1)
+        return np.asarray(landmarks.transpose(0, 2, 1).reshape(len(landmarks), -1))
 
     def dense(self, x: Array, scope: str, units: int) -> Array:
         """See `Layers`."""
@@ -71,9 +71,9 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def pixel_centres(height: int, width: int, stride: int) -> npt.NDArray[np.float64]:
-    """Return [H * W, 2]: x and y of every heatmap pixel's centre, in crop pixels."""
-    y, x = np.mgrid[:height, :width].reshape(2, -1)
+def pixel_centres(sides: tuple[int, ...], stride: int) -> npt.NDArray[np.float64]:
+    """Return [H * W, 2]: x and y of the centre of every pixel of heatmaps [H, W], in crop pixels."""
+    y, x = np.indices(sides).reshape(2, -1)
     return np.stack([x + 0.5, y + 0.5], axis=1) * stride
 
 

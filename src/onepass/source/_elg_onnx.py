@@ -14,12 +14,11 @@ from onepass.source._elg import BETA, LANDMARK_COUNT, ElgSize, Weights, elg, sca
 from onepass.source._elg_numpy import pixel_centres, same_padding
 from onepass.tensors import Signature, TensorSpec
 
-
-_FIRST_OPSET = 11
+_FIRST_OPSET = 13
 
 
 class _Tensor(NamedTuple):
-    """A tensor of the graph by its name there: [N, channels, height, width], or [N, channels] where `sides` is empty."""
+    """A tensor of the graph by its name there: [N, channels, height, width], or [N, channels] with no `sides`."""
 
     name: str
     channels: int
@@ -44,10 +43,10 @@ def elg_graph(weights: Weights, size: ElgSize, *, opset: int) -> onnx.ModelProto
     """Return ELG as a graph with that signature.
 
     Raises:
-        UnsupportedModelError: `opset` is below 11, whose Resize has no aligned corners.
+        UnsupportedModelError: `opset` is below 13; Resize means something else there, or is written in another way.
     """
     if opset < _FIRST_OPSET:
-        raise UnsupportedModelError(f"ELG needs opset {_FIRST_OPSET} or later, not {opset}: Resize aligns no corners there")
+        raise UnsupportedModelError(f"ELG is written in opset {_FIRST_OPSET} or later, not in {opset}")
     layers = _OnnxLayers(weights)
     outputs = elg(layers, _Tensor("eye", 1, (size.height_px, size.width_px)), size)
     names = {tensor.name: name for name, tensor in outputs.items()}
@@ -115,7 +114,7 @@ class _OnnxLayers:
         name = self._node("Reshape", "softargmax", heatmaps.name, flat)
         name = self._node("Mul", "softargmax", name, self._constant("beta", np.array(BETA)))
         name = self._node("Softmax", "softargmax", name, axis=-1)
-        centres = self._constant("pixel_centres", pixel_centres(*heatmaps.sides, stride))
+        centres = self._constant("pixel_centres", pixel_centres(heatmaps.sides, stride))
         return _Tensor(self._node("MatMul", "softargmax", name, centres), LANDMARK_COUNT)
 
     def flatten(self, landmarks: _Tensor) -> _Tensor:
@@ -140,7 +139,7 @@ class _OnnxLayers:
         return name
 
 
-def _resize_scale(size: int, larger: int) -> np.float32:
+def _resize_scale(size: int, larger: int) -> float:
     """Return the least float32 factor that takes `size` to `larger`; ONNX takes the floor of the exact product."""
     scale = np.float32(larger / size)
-    return scale if float(scale) * size >= larger else np.nextafter(scale, np.float32(np.inf))
+    return float(scale if float(scale) * size >= larger else np.nextafter(scale, np.float32(np.inf)))

@@ -1,10 +1,10 @@
 """TensorFlow's checkpoint files, read without TensorFlow.
 
-A checkpoint (a "tensor bundle") is an index, ``model-7.index``, and files of plain numbers, ``model-7.data-00000-of-00001``.
-The index is a sorted string table as LevelDB writes it (leveldb/doc/table_format.md): blocks of names and values, the
-names without what they share with the one before. The values are protobuf messages
-(tensorflow/core/protobuf/tensor_bundle.proto) with dtype, shape and place of each tensor. Both parts carry CRC-32C sums,
-and every one that is read over is checked.
+A checkpoint (a "tensor bundle") is an index, ``model-7.index``, and files of plain numbers, such as
+``model-7.data-00000-of-00001``. The index is a sorted string table as LevelDB writes it (leveldb/doc/table_format.md):
+blocks of names and values, the names without what they share with the one before. The values are protobuf messages
+(tensorflow/core/protobuf/tensor_bundle.proto) with dtype, shape and place of each tensor. Blocks and tensors carry
+CRC-32C sums, which are checked as they are read.
 """
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ class TensorBundle:
             self._shard_count = _shard_count(pairs.pop(b"", b""))
             self._entries = {key.decode(): _entry(value) for key, value in pairs.items()}
         except (EOFError, ValueError) as error:
+            why = str(error) or "it ends too early"
             raise ModelFormatError(
-                f"{index} is not a whole TensorFlow checkpoint index ({error or 'it ends too early'}); copy it again"
+                f"{index} is no whole index of a TensorFlow checkpoint: {why}; copy it again"
             ) from error
         except UnsupportedModelError as error:
             raise UnsupportedModelError(f"{index} {error}") from None

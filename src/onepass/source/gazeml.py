@@ -42,7 +42,7 @@ class _GazeMl:
     def __init__(self, folder: Path) -> None:
         self._size = ElgSize.from_folder_name(folder)
         bundles = _checkpoints(folder)
-        self.version = ", ".join(bundle.prefix.name for bundle in bundles)
+        self.version = ", ".join(dict.fromkeys(bundle.prefix.name for bundle in bundles))
         self.signature = elg_signature(self._size)
         self.shapes = example_shapes(self.signature)
         self._variables = _variables(folder, bundles, self._size)
@@ -94,7 +94,7 @@ def _current(place: Path) -> Path | None:
     if note.is_file():
         found = _CURRENT.search(note.read_text(encoding="utf-8", errors="replace"))
         if found is None:
-            raise ModelFormatError(f"{note} names no checkpoint; expected a line model_checkpoint_path: \"model-12\"")
+            raise ModelFormatError(f'{note} names no checkpoint; expected a line model_checkpoint_path: "model-12"')
         return place / found[1]  # the path before the name is that of the machine it was trained on
     indices = sorted(place.glob("*.index"))
     if len(indices) > 1:

@@ -1,0 +1,144 @@
+"""Where an eye looks and how a head is turned: `Gaze` and `HeadPose`. NumPy only.
+
+Both count their angles in the camera's frame of `onepass.gaze.geometry`: x to the picture's right, y down, z towards
+the camera. The head's frame has the same axes for a head that is upright and faces along the camera's axis: x to the
+subject's left, y down towards the chin, z out of the face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError
+from onepass.gaze import geometry
+from onepass.gaze.geometry import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Direction in which an eye, or a pair of eyes, looks.
+
+    Attributes:
+        pitch_rad: Up (more than 0) or down, radians in [-pi/2, pi/2].
+        yaw_rad: To the picture's right (more than 0) or left, radians in [-pi, pi]. GazeML counts yaw the other way.
+    """
+
+    pitch_rad: float
+    yaw_rad: float
+
+    def __post_init__(self) -> None:
+        # Negated, so that NaN is refused as well.
+        if not (abs(self.pitch_rad) <= np.pi / 2 and abs(self.yaw_rad) <= np.pi):
+            raise InputError(
+                "a gaze needs pitch in [-pi/2, pi/2] and yaw in [-pi, pi] radians, "
+                f"got pitch {self.pitch_rad} and yaw {self.yaw_rad}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Gaze(pitch_deg={self.pitch_deg:.1f}, yaw_deg={self.yaw_deg:.1f})"
+
+    @property
+    def pitch_deg(self) -> float:
+        """Pitch in degrees."""
+        return float(np.degrees(self.pitch_rad))
+
+    @property
+    def yaw_deg(self) -> float:
+        """Yaw in degrees."""
+        return float(np.degrees(self.yaw_rad))
+
+    @property
+    def vector(self) -> FloatArray:
+        """Unit vector, float64 [3]: x to the picture's right, y down, z towards the camera."""
+        return geometry.vector_from_angles(self.pitch_rad, self.yaw_rad)
+
+    @classmethod
+    def from_vector(cls, vector: FloatArray) -> Gaze:
+        """Return the gaze along a direction [3] of any length but zero."""
+        pitch, yaw = geometry.angles_from_vector(vector)
+        return cls(float(pitch), float(yaw))
+
+    def degrees_to(self, other: Gaze) -> float:
+        """Return the angle between two directions in degrees, 0 to 180."""
+        a, b = self.vector, other.vector
+        # Exact for small angles too, where the arccos of a dot product loses half its digits.
+        return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b)))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """How a head is turned in the camera's frame.
+
+    Pitch and yaw are those of the direction in which the face points, counted as `Gaze` counts them; roll turns the
+    head about that direction. The rotation that takes the head's frame to the camera's is ``Y(yaw) P(pitch) R(roll)``.
+
+    Attributes:
+        pitch_rad: The face points up (more than 0) or down, radians in [-pi/2, pi/2].
+        yaw_rad: The face points to the picture's right (more than 0) or left, radians in [-pi, pi].
+        roll_rad: The head is tilted clockwise in the picture (more than 0) or anticlockwise, radians in [-pi, pi].
+    """
+
+    pitch_rad: float
+    yaw_rad: float
+    roll_rad: float
+
+    def __post_init__(self) -> None:
+        if not (abs(self.pitch_rad) <= np.pi / 2 and abs(self.yaw_rad) <= np.pi and abs(self.roll_rad) <= np.pi):
+            raise InputError(
+                "a head pose needs pitch in [-pi/2, pi/2], yaw and roll in [-pi, pi] radians, "
+                f"got pitch {self.pitch_rad}, yaw {self.yaw_rad} and roll {self.roll_rad}"
+            )
+
+    def __repr__(self) -> str:
+        return f"HeadPose(pitch_deg={self.pitch_deg:.1f}, yaw_deg={self.yaw_deg:.1f}, roll_deg={self.roll_deg:.1f})"
+
+    @property
+    def pitch_deg(self) -> float:
+        """Pitch in degrees."""
+        return float(np.degrees(self.pitch_rad))
+
+    @property
+    def yaw_deg(self) -> float:
+        """Yaw in degrees."""
+        return float(np.degrees(self.yaw_rad))
+
+    @property
+    def roll_deg(self) -> float:
+        """Roll in degrees."""
+        return float(np.degrees(self.roll_rad))
+
+    @property
+    def rotation(self) -> FloatArray:
+        """Rotation matrix, float64 [3, 3], that takes directions in the head's frame to the camera's frame."""
+        pitch, yaw, roll = float(self.pitch_rad), float(self.yaw_rad), float(self.roll_rad)
+        turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        nod = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+        tilt = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+        rotation: FloatArray = turn @ nod @ tilt
+        return rotation
+
+    @classmethod
+    def from_rotation(cls, rotation: npt.ArrayLike) -> HeadPose:
+        """Return the pose of a rotation matrix [3, 3] that takes the head's frame to the camera's.
+
+        Raises:
+            InputError: It is no rotation matrix.
+        """
+        matrix = np.asarray(rotation, np.float64)
+        orthonormal = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
+        if not orthonormal or np.linalg.det(matrix) < 0:
+            raise InputError(f"a rotation needs to be an orthonormal [3, 3] matrix, got {matrix.tolist()}")
+        pitch, yaw = geometry.angles_from_vector(matrix[:, 2])
+        tilt = cls(float(pitch), float(yaw), 0.0).rotation.T @ matrix
+        return cls(float(pitch), float(yaw), float(np.arctan2(tilt[1, 0], tilt[0, 0])))
+
+    def to_head(self, gaze: Gaze) -> Gaze:
+        """Return a gaze of the camera's frame in the head's: (0, 0) looks where the face points."""
+        return Gaze.from_vector(self.rotation.T @ gaze.vector)
+
+    def to_camera(self, gaze: Gaze) -> Gaze:
+        """Return a gaze of the head's frame in the camera's."""
+        return Gaze.from_vector(self.rotation @ gaze.vector)
