@@ -486,7 +486,7 @@ def test_models_of_every_form(tmp_path: Path) -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "engines"
 
 
 def test_cache(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

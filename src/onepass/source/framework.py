@@ -111,7 +111,15 @@ class Framework:
 
 _ONNX = Framework("ONNX", "onepass.source.onnx")
 
-FRAMEWORKS: Mapping[Format, Framework] = {Format.ONNX: _ONNX}
+_TFLITE = Framework(
+    "TFLite",
+    "onepass.source.tflite",
+    extra="tflite",
+    imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
+    takes=frozenset({"signature"}),
+)
+
+FRAMEWORKS: Mapping[Format, Framework] = {Format.ONNX: _ONNX, Format.TFLITE: _TFLITE}
 """Which framework opens which format."""
 
 
