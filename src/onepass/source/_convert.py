@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import InputError, UnsupportedModelError
+from onepass._version import __version__
 from onepass.formats import format_of
 from onepass.outputs import Array
+from onepass.source._environment import environment_python
 from onepass.source._finish import Wishes, finish
 from onepass.source._harvest import Harvest, harvest
+from onepass.source._process import harvested
 from onepass.source._verify import OutputError, parity
-from onepass.source.framework import FRAMEWORKS, Framework, Request
+from onepass.source.framework import FRAMEWORKS, Framework, Request, source_name
 from onepass.tensors import Signature, name_tuple
 
 DEFAULT_OPSET = 17
+DEFAULT_TIMEOUT_S = 900.0
 _OPSETS = range(7, 26)
 
 
@@ -40,6 +44,16 @@ class Conversion:
     errors: tuple[OutputError, ...]
     seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "path": str(self.path),
+            **self.signature.to_json(),
+            "framework": self.framework,
+            "errors": [error.to_json() for error in self.errors],
+            "seconds": self.seconds,
+        }
+
 
 def convert(
     source: Any,
@@ -53,6 +67,7 @@ def convert(
     example_inputs: Mapping[str, Array] | Sequence[Array] | None = None,
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
     verify: bool = True,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> Conversion:
     """Make an ONNX file of a trained network, with every output under the name that the source gives it.
 
@@ -70,6 +85,7 @@ def convert(
         example_inputs: For PyTorch: inputs that the network runs on, by name or in their order.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
+        timeout_s: How long the framework may take.
 
     Raises:
         ModelNotFoundError, ModelFormatError: The source is not there, or damaged.
@@ -89,11 +105,23 @@ def convert(
     request = Request(signature=signature, tag=tag, example_inputs=example_inputs, dynamic=dynamic)
     framework = _framework_of(source)
     _refuse_what_is_not_for(framework, request)
-    reaped = _harvested(framework, source, request, opset=opset, verify=verify)
+    reaped = _harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s)
     finished = finish(reaped.model, reaped.signature, wishes)
     errors = parity(finished, reaped.cases)
-    finished.graph.save(path)
-    return Conversion(path, finished.graph.signature, reaped.framework, errors, time.perf_counter() - start)
+    graph = finished.graph.with_metadata(_notes(source, reaped.framework, opset, errors))
+    graph.save(path)
+    return Conversion(path, graph.signature, reaped.framework, errors, time.perf_counter() - start)
+
+
+def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
+    """Return what the file shall remember of its making."""
+    return {
+        "onepass.source": Path(source).name if isinstance(source, (str, Path)) else source_name(source),
+        "onepass.framework": framework,
+        "onepass.opset": str(opset),
+        "onepass.version": __version__,
+        "onepass.verified": "; ".join(map(str, errors)) if errors else "not verified",
+    }
 
 
 def _framework_of(source: Any) -> Framework:
@@ -109,5 +137,10 @@ def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
             raise InputError(f"{name}= is not for a source of {framework.name}")
 
 
-def _harvested(framework: Framework, source: Any, request: Request, *, opset: int, verify: bool) -> Harvest:
-    return harvest(framework.open_(source, request), opset=opset, verify=verify)
+def _harvested(
+    framework: Framework, source: Any, request: Request, *, opset: int, verify: bool, timeout_s: float
+) -> Harvest:
+    if not framework.runs_code:
+        return harvest(framework.open_(source, request), opset=opset, verify=verify)
+    python = None if framework.is_here else environment_python(framework)
+    return harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s, python=python)

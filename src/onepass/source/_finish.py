@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 import onnx
 
 from onepass._errors import InputError
-from onepass._nodes import all_names, free_name, rename_tensors
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
+from onepass.source._edges import with_edges
 from onepass.tensors import Signature
 
 Batch: TypeAlias = int | Literal["dynamic"] | None
@@ -75,17 +75,7 @@ def finish(model: onnx.ModelProto, signature: Signature, wishes: Wishes) -> Fini
         ModelFormatError: What came of it breaks the ONNX specification.
     """
     names = wishes.renamed(signature)
-    graph = _with_names_free(OnnxGraph(model).select(names), set(names.values())).rename_outputs(names).clean()
+    chosen = OnnxGraph(model).select(names)
+    graph = OnnxGraph(with_edges(chosen.proto, outputs=names)).clean()
     graph.check()
     return Finished(graph, {new: old for old, new in names.items()})
-
-
-def _with_names_free(graph: OnnxGraph, names: set[str]) -> OnnxGraph:
-    """Return the graph with no inner tensor of these names, so that outputs can have them."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(graph.proto)
-    edges = {value.name for value in (*proto.graph.input, *proto.graph.output)}
-    taken = all_names(proto.graph)
-    ways = {name: free_name(taken, f"{name}_inner") for name in sorted(names & taken - edges)}
-    rename_tensors(proto.graph, ways)
-    return OnnxGraph(proto, folder=graph.folder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,36 +23,50 @@ _ROUNDED_SHARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class OutputError:
-    """How far an output of the ONNX model is from the framework's own, over all cases.
+    """How far an output of the ONNX model is from the framework's own, in the case where that is worst.
 
     Attributes:
         name: Name of the output in the ONNX model.
-        max_abs: Greatest absolute error.
-        case: Name of the case where that is.
-        index: Place in the output.
+        max_abs: Greatest absolute error in that case.
+        scale: Greatest magnitude of the output in that case, as the framework computes it.
+        case: Name of the case.
+        index: Place of the error in the output.
         expected: What the framework computes there.
         found: What the ONNX model computes there.
     """
 
     name: str
     max_abs: float
+    scale: float
     case: str
     index: tuple[int, ...]
     expected: float
     found: float
 
     def __str__(self) -> str:
-        if not self.max_abs:
-            return f"{self.name}: exact"
-        place = f"at {list(self.index)} of {self.case}"
-        return f"{self.name}: {self.max_abs:.2g} ({self.expected:.6g} became {self.found:.6g} {place})"
+        return f"{self.name}: {self.summary}"
+
+    @property
+    def summary(self) -> str:
+        """The error, and what it is to be seen beside."""
+        return "exact" if not self.max_abs else f"{self.max_abs:.1e} of {self.scale:.3g}"
+
+    @property
+    def relative(self) -> float:
+        """The error as a share of the output's scale, or of 1 if that is less."""
+        return self.max_abs / max(1.0, self.scale)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return asdict(self)
 
 
 def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]:
     """Run the model on the inputs of every case and hold each output against the framework's.
 
     An element may be off by 1e-4 of the output's greatest magnitude (or of 1, if that is less) plus 1e-3 of itself;
-    whole numbers by nothing, except for one element in a hundred, which rounding may have moved. What is not finite
+    whole numbers of eight bits by one; other whole numbers and truth values by nothing, except for one element in a
+    hundred, which rounding may have moved. What is not finite
     in the framework is not compared.
 
     Raises:
@@ -69,7 +84,7 @@ def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]
                 compared = _compared(name, case.name, expected[name], found)
                 if compared is None:
                     raise ParityError(_complaint(name, case, expected, found, finished))
-                if name not in worst or compared.max_abs > worst[name].max_abs:
+                if name not in worst or compared.relative > worst[name].relative:
                     worst[name] = compared
     return tuple(worst.values())
 
@@ -80,17 +95,24 @@ def _compared(name: str, case: str, expected: Array, found: Array) -> OutputErro
         return None
     index, error = _worst(expected, found)
     at = (expected[index], found[index]) if expected.size else (0, 0)
-    return OutputError(name, error, case, index, *(float(np.real(value)) for value in at))
+    return OutputError(name, error, _scale(expected), case, index, *(float(np.real(value)) for value in at))
 
 
 def _within(expected: Array, found: Array) -> bool:
+    if expected.dtype.itemsize == 1 and expected.dtype.kind in "iu":  # quantised, or a picture
+        return bool(np.all(np.abs(expected.astype(np.int16) - found.astype(np.int16)) <= 1))
     if expected.dtype.kind in "iub":
         return bool(np.count_nonzero(expected != found) <= _ROUNDED_SHARE * expected.size)
     wide, other, known = _wide(expected, found)
     half = expected.dtype.itemsize < 4
-    scale = max(1.0, float(np.abs(wide[known]).max(initial=0)))
+    scale = max(1.0, _scale(expected))
     allowed = (_HALF if half else _ATOL) * scale + (_HALF if half else _RTOL) * np.abs(wide[known])
     return bool(np.all(np.abs(wide[known] - other[known]) <= allowed))
+
+
+def _scale(expected: Array) -> float:
+    wide, _, known = _wide(expected, expected)
+    return float(np.abs(wide[known]).max(initial=0))
 
 
 def _worst(expected: Array, found: Array) -> tuple[tuple[int, ...], float]:

@@ -112,7 +112,15 @@ class Framework:
 _ONNX = Framework("ONNX", "onepass.source.onnx")
 _GAZEML = Framework("GazeML", "onepass.source.gazeml")
 
-FRAMEWORKS: Mapping[Format, Framework] = {Format.ONNX: _ONNX, Format.GAZEML: _GAZEML}
+_TFLITE = Framework(
+    "TFLite",
+    "onepass.source.tflite",
+    extra="tflite",
+    imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
+    takes=frozenset({"signature"}),
+)
+
+FRAMEWORKS: Mapping[Format, Framework] = {Format.ONNX: _ONNX, Format.GAZEML: _GAZEML, Format.TFLITE: _TFLITE}
 """Which framework opens which format."""
 
 
