@@ -98,8 +98,9 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     fields: list[int] = []
+    end = 0
     try:
-        while file.tell() < size:
+        while end < size:
             key = _read_varint(file)
             number, wire = key >> 3, key & 7
             if not fields and (number, wire) == (1, 2):
@@ -108,14 +109,14 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
                 raise _unknown(name)
             fields.append(number)
             length = _read_varint(file)
-            if wire == 2:
-                file.seek(length, os.SEEK_CUR)
+            end = file.tell() + (length if wire == 2 else 0)
+            file.seek(min(end, size))  # a damaged length may be more than any file can have
     except EOFError:
         raise _unknown(name) from None
-    if file.tell() > size:
+    if end > size:
         if _GRAPH_FIELD in fields:
             raise ModelFormatError(
-                f"{name} is a truncated ONNX model: {size} bytes are there, at least {file.tell()} were written. "
+                f"{name} is a truncated ONNX model: {size} bytes are there, at least {end} were written. "
                 "Copy or export it again"
             )
         raise _unknown(name)

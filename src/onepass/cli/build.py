@@ -168,7 +168,7 @@ def _following(builder: Flavor, *, quiet: bool) -> Iterator[Follow | None]:
 
 @contextmanager
 def _leaving(builder: Flavor) -> Iterator[None]:
-    """Put trtexec's three options together; what is missing is as the next one that is there."""
+    """End the process at once on Ctrl-C where TensorRT cannot be stopped; nothing has been written by then."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,0 +1,161 @@
+"""``onepass build``, ``cache`` and ``inspect`` of engines, as a person meets them, on stand-ins of TensorRT."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from onepass.cli import build as build_module
+from onepass.engine import Step, read_sidecar, sidecar_path
+from tests.cli.shell import Shell
+from tests.runtime.gpu import fake_gpu
+from tests.zoo import BY_NAME
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with the three-headed model, and a cache that is the test's own."""
+    monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "160")  # so that no name is folded
+    BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
+    return tmp_path / "three.onnx"
+
+
+@pytest.fixture
+def trt8() -> Iterator[None]:
+    """TensorRT 8.5."""
+    with fake_gpu("8.5.3"):
+        yield
+
+
+def test_build(shell: Shell, three: Path, trt8: None) -> None:
+    """The engine lies beside the model; what it takes and gives is printed in the model's order."""
+    text = shell("build", three, "--batch", "1:4:8", "--tf32", "--workspace", 3000)
+    lines = text.splitlines()
+    assert lines[0].startswith(f"{three.with_suffix('.engine')}: ")
+    assert lines[1].startswith("tensorrt 8.5.3")
+    outputs = text.partition("outputs")[2]
+    assert [line.split()[0] for line in outputs.splitlines()[2:]] == ["zebra", "ant", "monkey"]
+    assert "1x4:4x4:8x4" in text
+    plan = read_sidecar(three.with_suffix(".engine"))
+    assert plan is not None
+    assert plan.options["workspace_bytes"] == 3000 << 20
+    assert plan.options["tf32"] is True
+
+
+def test_trtexec_words(shell: Shell, three: Path, trt8: None) -> None:
+    """Shapes as trtexec has them make one profile; what is missing of the three is as the next one that is there."""
+    shapes = ("--min-shapes", "x=1x4", "--max-shapes", "x=8x4")
+    facts = json.loads(shell("build", three, "-o", three.with_name("a.engine"), *shapes, "--json"))
+    assert facts["engine"] == str(three.with_name("a.engine"))
+    assert facts["cached"] is False
+    assert facts["profiles"][0]["shapes"]["x"] == [[1, 4], [8, 4], [8, 4]]
+    facts = json.loads(shell("build", three, "--opt-shapes", "x=3x4", "--tactic-sources", "CUBLAS, CUDNN", "--json"))
+    assert facts["profiles"][0]["shapes"]["x"] == [[3, 4], [3, 4], [3, 4]]
+    assert facts["options"]["tactic_sources"] == ["CUBLAS", "CUDNN"]
+
+
+def test_cache(shell: Shell, three: Path, trt8: None) -> None:
+    """A second build of the same is taken from the cache, which can be listed and emptied."""
+    assert "0 engines" in shell("cache", "list")
+    assert "built in" in shell("build", three, "--batch", 2, "--cache")
+    assert "from the cache" in shell("build", three, "--batch", 2, "--cache")
+    assert "built in" in shell("build", three, "--batch", 3, "--cache")
+    listed = json.loads(shell("cache", "list", "--json"))
+    assert len(listed["engines"]) == 2
+    text = shell("cache", "list")
+    assert "2 engines" in text
+    for entry in listed["engines"]:
+        assert entry["key"][:12] in text
+    assert "freed" in shell("cache", "clear")
+    assert json.loads(shell("cache", "list", "--json"))["engines"] == []
+    assert three.with_suffix(".engine").is_file()  # the engine that was asked for is not the cache's
+
+
+def test_inspect(shell: Shell, three: Path) -> None:
+    """An engine is described by its sidecar where there is no GPU; with one its layers are listed."""
+    engine = three.with_suffix(".engine")
+    with fake_gpu("10.16.1"):
+        shell("build", three, "--batch", "1:4:8")
+        layered = shell("inspect", engine, "--layers")
+        facts = json.loads(shell("inspect", engine, "--layers", "--json"))
+    text = shell("inspect", engine)
+    assert "built by tensorrt 10.16.1" in text
+    assert "profile 0: x=1x4:4x4:8x4" in text
+    assert text.index("zebra") < text.index("ant") < text.index("monkey")
+    assert facts["layers"]
+    assert all(layer["name"] in layered for layer in facts["layers"])
+    assert "--layers is for engines" in shell.fails("inspect", three, "--layers")
+
+
+def test_inspect_without_a_sidecar(shell: Shell, three: Path) -> None:
+    """An engine of another tool's is opened to be asked itself; one that does not match its sidecar is refused."""
+    engine = three.with_suffix(".engine")
+    with fake_gpu("10.16.1"):
+        shell("build", three, "--batch", 2)
+        sidecar = sidecar_path(engine).read_bytes()
+        sidecar_path(engine).unlink()
+        assert "zebra" in shell("inspect", engine)
+        assert "has no sidecar" in shell.fails("inspect", engine, "--layers")
+    sidecar_path(engine).write_bytes(sidecar)
+    engine.write_bytes(engine.read_bytes() + b"more")
+    assert str(engine) in shell.fails("inspect", engine)
+
+
+def test_messages(shell: Shell, three: Path, trt8: None) -> None:
+    """What is wrong with the words is said as a matter of the words, before anything is built."""
+    assert "--shapes says least, best and greatest at once" in shell.fails(
+        "build", three, "--shapes", "x=1x4", "--max-shapes", "x=8x4"
+    )
+    assert "--batch" in shell.fails("build", three, "--batch", "1:x")
+    assert "--shapes" in shell.fails("build", three, "--shapes", "1x4")
+    assert "precision fp16 is asked for" in shell.fails("build", three, "--batch", 2, "--fp16")
+    assert "input 'x'" in shell.fails("build", three)  # a dynamic batch needs a range
+    assert not three.with_suffix(".engine").exists()
+
+
+def test_no_builder(shell: Shell, three: Path) -> None:
+    """A runtime that cannot build says so."""
+    with fake_gpu("lean-11.4.0"):
+        assert "cannot build" in shell.fails("build", three, "--batch", 2, "--flavor", "tensorrt_lean")
+
+
+class _Screen:
+    """A terminal in memory."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.text = io.StringIO()
+        screen = Console(file=self.text, force_terminal=True, width=100, _environ={})
+        monkeypatch.setattr(build_module, "Console", lambda **_: screen)
+
+
+@pytest.mark.parametrize(("has_monitor", "shown"), [(True, "%"), (False, "building with")])
+def test_progress(monkeypatch: pytest.MonkeyPatch, *, has_monitor: bool, shown: str) -> None:
+    """On a terminal one sees how far the build is where TensorRT says it, and otherwise that it goes on."""
+    screen = _Screen(monkeypatch)
+    builder = SimpleNamespace(has_progress_monitor=has_monitor)
+    with build_module._following(builder, quiet=False) as follow:  # type: ignore[arg-type]
+        assert (follow is not None) == has_monitor
+        if follow is not None:
+            follow(Step(0.25, ("building", "timing kernels")))
+    assert shown in screen.text.getvalue()
+    with build_module._following(builder, quiet=True) as follow:  # type: ignore[arg-type]
+        assert follow is None
+
+
+@pytest.mark.parametrize("has_monitor", [True, False])
+def test_interruption(monkeypatch: pytest.MonkeyPatch, *, has_monitor: bool) -> None:
+    """Ctrl-C ends a build that can be stopped like any command, and the process where TensorRT goes on regardless."""
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    builder = SimpleNamespace(has_progress_monitor=has_monitor)
+    with pytest.raises(KeyboardInterrupt), build_module._leaving(builder):  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+    assert left == ([] if has_monitor else [130])
