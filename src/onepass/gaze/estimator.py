@@ -12,18 +12,15 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
-from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
-from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
+from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
+from onepass.gaze.faces import FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
 from onepass.media import Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
-
-# How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
-# and a crop placed by that answer would be worse than the one before.
-_MAX_MOVE = 0.4
 
 
 class GazeEstimator:
@@ -241,13 +238,10 @@ def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
     found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
-    moves = np.linalg.norm(found - corners, axis=2).max(axis=1)
-    distances = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    near = moves <= _MAX_MOVE * distances
-    return np.where(near[:, None, None], found, corners)
+    return np.where(corners_agree(corners, found)[:, None, None], found, corners)
 
 
 def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
-    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides)) for face in found)
+    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides), head=face.head) for face in found)
