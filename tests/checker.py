@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from onepass import OnnxGraph, Outputs, Session
+from tests.threads import in_threads
 from tests.zoo import Animal, Arrays
 
 Open = Callable[[OnnxGraph], Session]
@@ -88,20 +88,9 @@ def _check_results_stay(session: Session, animal: Animal) -> None:
 
 
 def _check_threads(session: Session, animal: Animal) -> None:
-    failures: list[Exception] = []
-
     def work(index: int) -> None:
-        try:
-            for turn in range(5):
-                case = animal.cases[(index + turn) % len(animal.cases)]
-                assert_same(session(case), animal.reference(case))
-        except Exception as error:  # noqa: BLE001 - raised again in the main thread
-            failures.append(error)
+        for turn in range(5):
+            case = animal.cases[(index + turn) % len(animal.cases)]
+            assert_same(session(case), animal.reference(case))
 
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    in_threads(4, work)

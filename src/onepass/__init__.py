@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from onepass._errors import (
     BackendError,
     BuildError,
+    ConversionError,
     DeviceError,
     EngineDeviceError,
     EngineError,
@@ -26,6 +27,7 @@ from onepass._errors import (
     ModelNotFoundError,
     OnepassError,
     OutputNameError,
+    ParityError,
     SessionClosedError,
     UnsupportedModelError,
 )
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from onepass.outputs import Outputs as Outputs
     from onepass.runtime import Session as Session
     from onepass.runtime import load as load
+    from onepass.source import Conversion as Conversion
+    from onepass.source import convert as convert
     from onepass.tensors import Signature as Signature
     from onepass.tensors import TensorSpec as TensorSpec
 
@@ -47,6 +51,8 @@ __all__ = [
     "BackendError",
     "BuildError",
     "BuildOptions",
+    "Conversion",
+    "ConversionError",
     "DeviceError",
     "EngineDeviceError",
     "EngineError",
@@ -62,6 +68,7 @@ __all__ = [
     "OnnxGraph",
     "OutputNameError",
     "Outputs",
+    "ParityError",
     "Plan",
     "Session",
     "SessionClosedError",
@@ -70,12 +77,14 @@ __all__ = [
     "TensorSpec",
     "UnsupportedModelError",
     "build",
+    "convert",
     "load",
 ]
 
 # ONNX, ONNX Runtime and NumPy take ten times as long to import as the rest; a name brings its module when first used.
 _LAZY = {
     "BuildOptions": "onepass.engine",
+    "Conversion": "onepass.source",
     "OnnxGraph": "onepass.graph",
     "Outputs": "onepass.outputs",
     "Plan": "onepass.engine",
@@ -84,6 +93,7 @@ _LAZY = {
     "Signature": "onepass.tensors",
     "TensorSpec": "onepass.tensors",
     "build": "onepass.engine",
+    "convert": "onepass.source",
     "load": "onepass.runtime",
 }
 

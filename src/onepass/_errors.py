@@ -5,6 +5,8 @@
     │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
     │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
     │   ├── UnsupportedModelError sound, but beyond onepass or a backend
+    │   ├── ConversionError     a framework failed while it opened, ran or exported a model
+    │   │   └── ParityError       the ONNX model computes something else than its source
     │   └── EngineError           a TensorRT engine cannot be used here
     │       ├── EngineVersionError  another version or flavour of TensorRT built it
     │       ├── EngineDeviceError   it was built for another GPU
@@ -41,6 +43,14 @@ class ModelFormatError(ModelError, ValueError):
 
 class UnsupportedModelError(ModelError):
     """The model is sound but needs something that onepass or the chosen backend does not have."""
+
+
+class ConversionError(ModelError):
+    """A framework failed while it opened, ran or exported a model; nothing was written."""
+
+
+class ParityError(ConversionError):
+    """The ONNX model computes something else than the network it was made from; nothing was written."""
 
 
 class EngineError(ModelError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,3 +50,20 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def user_cache(kind: str) -> Path:
+    """Return where onepass keeps what it can make again: ``$ONEPASS_CACHE``, or its place in the user's caches.
+
+    Args:
+        kind: Name of the folder in it: ``engines``, ``environments``. It may not be there yet.
+    """
+    if os.environ.get("ONEPASS_CACHE"):
+        return Path(os.environ["ONEPASS_CACHE"], kind)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
+    elif sys.platform == "darwin":
+        base = Path("~/Library/Caches")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return base.expanduser() / "onepass" / kind

@@ -227,6 +227,12 @@ class OnnxGraph:
                 value.name = names[value.name]
         return OnnxGraph(proto, folder=self.folder)
 
+    def with_metadata(self, notes: Mapping[str, str]) -> OnnxGraph:
+        """Add notes to the model's own, or replace those of the same key."""
+        proto = self._copy()
+        onnx.helper.set_model_props(proto, {**self.metadata, **notes})
+        return OnnxGraph(proto, folder=self.folder)
+
     def clean(self) -> OnnxGraph:
         """Fold constants, fold BatchNorm into convolutions, drop what nothing needs; names and order stay.
 

@@ -6,8 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from onepass._errors import InputError, UnsupportedModelError
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
 from onepass.runtime import Session, load
+from onepass.source import convert
 
 _RUNS = (Format.ONNX, Format.ORT, Format.ENGINE)
 
@@ -96,7 +95,8 @@ def runnable(model: Any) -> Iterator[Any]:
     """Yield a model that `onepass.load` opens: the model itself, or the ONNX file it is converted to meanwhile.
 
     Raises:
-        UnsupportedModelError: It is a model of a training framework, and the converter for it is not here.
+        ModelError: It is a model of a training framework, and cannot be converted.
+        MissingExtraError: The framework is not installed.
     """
     if isinstance(model, OnnxGraph) or not isinstance(model, (str, Path, bytes)) or format_of(model) in _RUNS:
         yield model
@@ -111,8 +111,4 @@ def _convert(model: str | Path | bytes, target: Path) -> None:
     kind = format_of(model).value
     if isinstance(model, bytes):
         raise UnsupportedModelError(f"the bytes given are {kind}, which is converted from a file only; give its path")
-    if find_spec("onepass.source") is None:
-        raise UnsupportedModelError(
-            f"{model} is {kind}, which this onepass cannot convert; export it to ONNX with its own framework first"
-        )
-    import_module("onepass.source.convert").convert(model, target)
+    convert(model, target)

@@ -9,6 +9,7 @@ import pytest
 
 from onepass.media import read_picture
 from tests.cli.shell import Shell
+from tests.runtime.gpu import fake_gpu
 from tests.zoo import BY_NAME
 
 _QUICK = ("--seconds", 0.2, "--cold", 0)
@@ -65,3 +66,21 @@ def test_messages(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest
     assert "measured twice" in shell.fails("bench", three, three, *_QUICK)
     assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)
     assert "Missing argument" in shell.fails("bench")
+
+
+def test_engine(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of an engine's call have trtexec's names, in the table and on the page."""
+    monkeypatch.setenv("COLUMNS", "160")
+    with fake_gpu("10.16.1"):
+        shell("build", three, "--batch", "1:4:8")
+        text = shell("bench", three.with_suffix(".engine"), "--chart", tmp_path / "c.html", *_QUICK)
+    for name in ("GPU compute time", "enqueue time", "H2D latency", "D2H latency"):
+        assert name in text
+    assert "gpu compute ms" in (tmp_path / "c.html").read_text()
+
+
+def test_cold_start(shell: Shell, three: Path, tmp_path: Path) -> None:
+    """Cold start, load and memory have a table of their own, and a section of the page."""
+    text = shell("bench", three, "--seconds", 0.2, "--cold", 1, "--chart", tmp_path / "c.html")
+    assert "milliseconds to the first outputs" in text
+    assert "Opening a model" in (tmp_path / "c.html").read_text()

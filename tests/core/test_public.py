@@ -34,6 +34,7 @@ def test_all_is_what_is_visible() -> None:
         "media",
         "outputs",
         "runtime",
+        "source",
         "tensors",
         "artifacts",
     }

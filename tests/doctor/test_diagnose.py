@@ -1,5 +1,7 @@
 """Machines as they are met, described as facts: what is said of each, and what mends it."""
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,3 +222,33 @@ def test_this_machine() -> None:
     assert facts.packages["onnxruntime"]
     subjects = [each.subject for each in diagnose(facts)]
     assert {"Python", "ONNX Runtime", "TensorFlow", "PyTorch"} <= set(subjects)
+
+
+def _smi(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program in the place of NVIDIA's, before all others."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for nvidia-smi")
+def test_nvidia_smi_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nvidia-smi says is among the facts; an old one, which knows no compute capabilities, is asked again."""
+    _smi(tmp_path, "echo '0, NVIDIA L4, 8.9, 23034, 580.65.06'", monkeypatch)
+    facts = gather()
+    assert facts.driver is not None
+    assert (facts.driver.version, facts.gpus) == ("580.65.06", (Gpu(0, "NVIDIA L4", (8, 9), 23034 << 20),))
+    old = 'case "$1" in *compute_cap*) echo unknown; exit 2;; esac; echo "0, NVIDIA L4, 23034, 450.80.02"'
+    _smi(tmp_path, old, monkeypatch)
+    assert gather().gpus == (Gpu(0, "NVIDIA L4", None, 23034 << 20),)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for nvidia-smi")
+def test_nvidia_smi_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says of its failure is kept."""
+    _smi(tmp_path, "echo 'NVIDIA-SMI has failed because it could not communicate'; exit 9", monkeypatch)
+    facts = gather()
+    assert facts.driver is not None
+    assert "could not communicate" in facts.driver.problem
+    assert facts.gpus == ()

@@ -47,32 +47,22 @@ from onepass.engine.options import parse_range, parse_shapes
 from onepass.tensors import Signature, TensorSpec
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
+from tests.runtime.gpu import BUILDERS, options_for
 from tests.zoo import BY_NAME, ZOO, Animal, model
 
-_BUILDERS = ("8.5.3", "10.0.1", "10.16.1", "11.4.0", "rtx-1.7.1")
 _THREE = BY_NAME["three heads"].graph
-
-
-def _options(animal: Animal) -> BuildOptions:
-    shapes = {}
-    for spec in animal.graph.signature.inputs:
-        cases = [np.shape(case[spec.name]) for case in animal.cases]
-        cases = [case for case in cases if len(case) == len(cases[0])]
-        low, high = (tuple(map(pick, zip(*cases, strict=True))) for pick in (min, max))
-        shapes[spec.name] = ShapeRange(low, low, high)
-    return BuildOptions(shapes=[shapes], values={"n": (0, 2, 4)} if "loop" in animal.name else {})
 
 
 # ---- flavours ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("api", [*_BUILDERS, "lean-11.4.0", "dispatch-11.4.0"])
+@pytest.mark.parametrize("api", [*BUILDERS, "lean-11.4.0", "dispatch-11.4.0"])
 def test_flavor_reports_what_it_can(api: str) -> None:
     """A report is plain JSON and tells a builder from a runtime, and flags from strong types."""
     with installed(make_tensorrt(api)):
         (flavor,) = find_flavors()
         report = json.loads(json.dumps(flavor.report()))
-    assert report["builds"] == (api in _BUILDERS)
+    assert report["builds"] == (api in BUILDERS)
     assert report["strongly_typed"] == (api in ("11.4.0", "rtx-1.7.1"))
     assert report["precision_flags"] == {
         "8.5.3": ["fp16", "int8"], "10.0.1": ["fp16", "bf16", "int8", "fp8"],
@@ -129,9 +119,9 @@ def test_zoo(api: str, animal: Animal) -> None:
     with installed(make_tensorrt(api)):
         if animal.name in refused:
             with pytest.raises(UnsupportedModelError, match="cannot hold at an engine's edge"):
-                plan_from_graph(animal.graph, _options(animal))
+                plan_from_graph(animal.graph, options_for(animal, first_rank=True))
             return
-        plan = plan_from_graph(animal.graph, _options(animal))
+        plan = plan_from_graph(animal.graph, options_for(animal, first_rank=True))
     assert [(s.name, s.dtype) for s in plan.signature.outputs] == [
         (s.name, s.dtype) for s in animal.graph.signature.outputs
     ]
@@ -486,7 +476,7 @@ def test_models_of_every_form(tmp_path: Path) -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "engines"
 
 
 def test_cache(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,7 +292,7 @@ def graphs(draw: st.DrawFn) -> OnnxGraph:
 @given(graph=graphs(), seed=st.integers(0, 100))
 def test_random_graphs(graph: OnnxGraph, seed: int) -> None:
     """Whatever the graph: valid, sorted, the same signature, and every output close to what it was."""
-    from onepass.engine._sort import sort_nodes
+    from onepass._nodes import sort_nodes
 
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)

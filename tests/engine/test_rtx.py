@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import onepass
-from onepass import BuildError, BuildOptions, InputError, OnnxGraph, Plan, ShapeRange, UnsupportedModelError
+from onepass import BuildError, BuildOptions, InputError, OnnxGraph, Plan, UnsupportedModelError
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine._edges import prepare
 from onepass.engine._gpu import current_gpu
@@ -18,6 +18,7 @@ from onepass.engine._network import parse
 from onepass.engine._profiles import profiles_from_options
 from onepass.formats import Format, format_of
 from onepass.gaze import PACKAGED_MODELS
+from tests.runtime.gpu import options_for
 from tests.zoo import BY_NAME, ZOO, Animal, model
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'onepass[rtx]'")
@@ -45,26 +46,15 @@ def elg() -> OnnxGraph:
     return OnnxGraph.load(_DATA / PACKAGED_MODELS["small"])
 
 
-def options_for(animal: Animal) -> BuildOptions:
-    """Return options with a range for every input that holds all cases of the animal of one rank."""
-    shapes = {}
-    for spec in animal.graph.signature.inputs:
-        cases = [np.shape(case[spec.name]) for case in animal.cases]
-        cases = [case for case in cases if len(case) == len(cases[0])]
-        low, high = (tuple(map(pick, zip(*cases, strict=True))) for pick in (min, max))
-        shapes[spec.name] = ShapeRange(low, low, high)
-    return BuildOptions(shapes=[shapes], values={"n": (0, 2, 4)} if "loop" in animal.name else {})
-
-
 @pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
 def test_zoo(rtx: Flavor, animal: Animal, capfd: pytest.CaptureFixture[str]) -> None:
     """Every model builds with its names, order and dtypes, or is refused in a sentence; nothing is printed."""
     if animal.name in _CANNOT:
         kind, message = _CANNOT[animal.name]
         with pytest.raises(kind, match=message):
-            plan_from_graph(animal.graph, options_for(animal), flavor=rtx)
+            plan_from_graph(animal.graph, options_for(animal, first_rank=True), flavor=rtx)
     else:
-        plan = plan_from_graph(animal.graph, options_for(animal), flavor=rtx)
+        plan = plan_from_graph(animal.graph, options_for(animal, first_rank=True), flavor=rtx)
         assert plan.signature.output_names == animal.graph.signature.output_names
         assert [s.dtype for s in plan.signature.outputs] == [s.dtype for s in animal.graph.signature.outputs]
         assert [s.dtype for s in plan.signature.inputs] == [s.dtype for s in animal.graph.signature.inputs]
@@ -75,7 +65,7 @@ def test_zoo(rtx: Flavor, animal: Animal, capfd: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("animal", [a for a in ZOO if a.name not in _CANNOT], ids=lambda animal: animal.name)
 def test_names_in_the_engine(rtx: Flavor, animal: Animal) -> None:
     """The network's tensors have the names that the plan says, each once, and the dtypes."""
-    profiles = profiles_from_options(animal.graph.signature, options_for(animal))
+    profiles = profiles_from_options(animal.graph.signature, options_for(animal, first_rank=True))
     prepared = prepare(animal.graph, rtx, profiles[0])
     builder = rtx.module.Builder(get_logger(rtx))
     network, parser, named = parse(rtx, builder, prepared)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from onepass import InputError, MediaError, Session
-from onepass.gaze import Box, FoundFace, GazeEstimator, StreamResult
+from onepass.gaze import Box, FoundFace, GazeEstimator, GazeTracker, StreamResult
 from onepass.gaze.channel import Channel
 from onepass.gaze.stream import side_by_side
 from onepass.media import Frame, Source
@@ -282,3 +282,13 @@ def test_a_live_source_is_followed_by_its_newest_frame(session: Session) -> None
     source.first_is_taken.set()
     kept: list[StreamResult] = list(GazeEstimator(session, find).stream(source, newest=False))
     assert len(kept) == 7
+
+
+def test_a_tracker_streams_too(session: Session, backend: FakeBackend) -> None:
+    """Faces of a stream keep their number, by the frames' times or, where there are none, by their order."""
+    frames = [Frame(picture, index, 0.5 * index, "a") for index, picture in enumerate(PICTURES[3:])]
+    for given in (frames, PICTURES[3:]):
+        tracker = GazeTracker(GazeEstimator(session, find), every=2)
+        results = list(tracker.stream(given))
+        assert [[face.id for face in result.faces] for result in results] == [[0]] * 4
+    assert {shapes["eye"][0] for shapes, _ in backend.calls} == {2}

@@ -17,10 +17,8 @@ import pytest
 from onepass import InputError, MediaError, MissingExtraError
 from onepass.gaze import (
     COLUMNS,
-    Analysis,
     Box,
     Eye,
-    EyeCrops,
     Face,
     Gaze,
     HeadPose,
@@ -54,9 +52,8 @@ def eye(side: str, x: float, pitch_deg: float = 0.0, yaw_deg: float = 0.0) -> Ey
 
 def result(*faces: Face, index: int = 0, seconds: float | None = 0.5) -> StreamResult:
     """Return a result with these faces."""
-    nothing = EyeCrops(np.zeros((0, 4, 4), np.uint8), np.zeros((0, 2, 3)), ())
     frame = Frame(np.zeros((80, 100, 3), np.uint8), index, seconds, f"{index:06}.jpg")
-    return StreamResult(frame, Analysis(faces, nothing, None, 0, {}))
+    return StreamResult(frame, faces)
 
 
 HEAD = HeadPose(0.0, np.radians(10), 0.0)

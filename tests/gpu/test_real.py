@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from tests.checker import assert_same, check
 from tests.runtime.gpu import options_for
+from tests.threads import in_threads
 from tests.zoo import BY_NAME, ZOO, Animal, model
 
 pytestmark = pytest.mark.gpu
@@ -54,24 +53,6 @@ def three() -> Plan:
 
 def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
-
-
-def _run_threads(count: int, work: Callable[[int], None]) -> None:
-    failures: list[BaseException] = []
-
-    def guarded(number: int) -> None:
-        try:
-            work(number)
-        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 @pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
@@ -106,7 +87,7 @@ def test_sixteen_threads(three: Plan) -> None:
                 rows, seed = 1 + (number + turn) % 4, number * 1000 + turn
                 assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
 
-        _run_threads(16, work)
+        in_threads(16, work)
 
 
 def test_shapes_back_and_forth(three: Plan) -> None:

@@ -46,15 +46,20 @@ def fake_gpu(api: str, *, results_gone: bool = False, **options: Any) -> Iterato
     assert not objects, f"left over: {objects}"
 
 
-def options_for(animal: Animal) -> BuildOptions:
-    """Return options whose one profile holds all cases of a model of the zoo."""
+def options_for(animal: Animal, *, first_rank: bool = False) -> BuildOptions:
+    """Return options whose one profile holds all cases of a model of the zoo.
+
+    Args:
+        animal: The model.
+        first_rank: Of an input whose cases differ in rank, which no engine takes, hold those of the first one's rank;
+            otherwise nothing is said of it, so that the build is refused.
+    """
     shapes = {}
     for spec in animal.graph.signature.inputs:
-        if not spec.is_static:
-            cases = [case[spec.name].shape for case in animal.cases]
-            if len(set(map(len, cases))) > 1:  # no engine takes inputs of several ranks
-                continue
-            least, greatest = (tuple(f(sizes) for sizes in zip(*cases, strict=True)) for f in (min, max))
+        cases = [case[spec.name].shape for case in animal.cases]
+        same = [case for case in cases if len(case) == len(cases[0])]
+        if not spec.is_static and (first_rank or same == cases):
+            least, greatest = (tuple(f(sizes) for sizes in zip(*same, strict=True)) for f in (min, max))
             shapes[spec.name] = (least, greatest, greatest)
     return BuildOptions(shapes=[shapes], values=_VALUES.get(animal.name, {}))
 

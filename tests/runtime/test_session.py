@@ -24,6 +24,7 @@ from onepass import (
 )
 from onepass.outputs import Array
 from onepass.runtime.fake import FakeBackend
+from tests.threads import in_threads
 
 F32 = np.dtype(np.float32)
 EYE = Signature(
@@ -505,11 +506,7 @@ def test_many_threads() -> None:
                 if not (session(a=a, b=np.zeros((1, 1), np.int64)).y == 2 * number).all():
                     wrong.append(number)
 
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(16, work)
     assert wrong == []
     assert len(backend.calls) == 800
 

@@ -36,6 +36,7 @@ from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import fake_engine, make_tensorrt
 from tests.runtime.gpu import BUILDERS, fake_gpu, plan_for, plan_of
+from tests.threads import in_threads
 from tests.zoo import BY_NAME, ZOO, Animal, model
 
 THREE = BY_NAME["three heads"]
@@ -307,26 +308,14 @@ def test_float16_tensors_of_the_model_itself() -> None:
 def test_many_threads(api: str) -> None:
     """Sixteen threads get their own results; contexts are as many as may be, one where a profile has only one."""
     with fake_gpu(api) as (_, trt), onepass.load(_three(), contexts=3) as session:
-        failures: list[BaseException] = []
-        barrier = threading.Barrier(16)
 
         def work(number: int) -> None:
-            try:
-                barrier.wait()
-                for turn in range(20):
-                    rows = 1 + (number + turn) % 3
-                    seed = number * 100 + turn
-                    assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
-            except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-                failures.append(error)
+            for turn in range(20):
+                rows = 1 + (number + turn) % 3
+                seed = number * 100 + turn
+                assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
 
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
+        in_threads(16, work)
         contexts = session.report()["contexts"]
         assert contexts["at_most"] == (1 if api == "8.5.3" else 3)
         assert 1 <= contexts["now"] <= contexts["at_most"]

@@ -15,6 +15,7 @@ from onepass import OnepassError, __version__
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
 _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
+    "convert": ("onepass.cli.convert", "Make an ONNX model of a network of another framework."),
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,8 +20,19 @@ from onepass._errors import InputError
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._faces import about_face
 from onepass.cli._tables import console
-from onepass.gaze import PACKAGED_MODELS, CascadeFinder, GazeEstimator, StreamResult, Table, TextTable, draw_faces
-from onepass.gaze.tables import ParquetTable
+from onepass.gaze import (
+    PACKAGED_MODELS,
+    CascadeFinder,
+    GazeEstimator,
+    GazeTracker,
+    ParquetTable,
+    Smoothing,
+    StreamResult,
+    Table,
+    TextTable,
+    draw_faces,
+)
+from onepass.gaze.tracker import DETECT_EVERY
 from onepass.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Frame, Sink, Source, Window, open_sink, open_source
 
 _FILE = click.Path(path_type=Path)
@@ -46,8 +58,14 @@ _STDOUT = Path("-")
 )  # fmt: skip
 @click.option("--max-faces", type=click.IntRange(1), metavar="N", help="Only that many faces, the largest.")
 @click.option(
+    "--every", type=click.IntRange(1), default=DETECT_EVERY, show_default=True, metavar="N",
+    help="In a video or of a camera, look for faces in every n-th frame and follow them in between.",
+)  # fmt: skip
+@click.option("--smooth/--no-smooth", default=True, show_default=True, help="Smooth gaze and points over time.")
+@click.option(
     "--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N",
-    help="Frames that go through the network together; a camera's go one by one.",
+    help="Frames that go through the network together. More than one are looked at each by itself: faces are not "
+    "followed, and nothing is smoothed.",
 )  # fmt: skip
 @click.option(
     "--fps", type=click.FloatRange(0, min_open=True), metavar="N",
@@ -56,7 +74,8 @@ _STDOUT = Path("-")
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
-    show: bool, fullscreen: bool, headless: bool, model: str, max_faces: int | None, batch: int, fps: float | None,
+    show: bool, fullscreen: bool, headless: bool, model: str, max_faces: int | None, every: int, smooth: bool,
+    batch: int, fps: float | None,
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
@@ -83,7 +102,13 @@ def _run(
                 raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
             finder = CascadeFinder(max_faces=max_faces)
             estimator = stack.enter_context(GazeEstimator.from_default(model, finder=finder))
-            job = _Job(frames, estimator, batch)
+            if frames.sequence and batch == 1:
+                smoothing = Smoothing() if smooth else None
+                tracker = GazeTracker(estimator, every=every, max_faces=max_faces, smoothing=smoothing)
+                stream = partial(tracker.stream, newest=frames.live)
+            else:
+                stream = partial(estimator.stream, batch=batch, newest=frames.live)
+            job = _Job(frames, stream)
             if show:
                 job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen))
             job.tables = [stack.enter_context(table) for table in _tables(csv, jsonl, parquet)]
@@ -130,8 +155,7 @@ class _Job:
     """One source on its way to everything that was asked for, and what there is to say of it."""
 
     source: Source
-    estimator: GazeEstimator
-    batch: int
+    stream: Callable[[Iterator[Frame]], Generator[StreamResult, None, None]]
     window: Window | None = None
     sink: Sink | None = None
     tables: list[Table] = field(default_factory=list)
@@ -148,7 +172,7 @@ class _Job:
         with _signals() as stop, self._progress() as progress:
             task = progress.add_task(escape(Path(self.source.name).name), total=self.source.frame_count, pace="")
             frames = _until(stop, self.source)
-            with closing(self.estimator.stream(frames, batch=self.batch, newest=self.source.live)) as results:
+            with closing(self.stream(frames)) as results:
                 for result in results:
                     self._take(result, stop)
                     self.seconds = time.perf_counter() - start

@@ -11,7 +11,7 @@ import numpy as np
 
 from onepass._errors import InputError
 from onepass.outputs import Array
-from onepass.sampling import random_inputs
+from onepass.sampling import edge_inputs, random_inputs
 from onepass.tensors import Signature
 
 
@@ -40,16 +40,13 @@ def random_cases(
 
 
 def edge_cases(signature: Signature, *, sizes: Mapping[str, int] | None = None, seed: int = 0) -> Iterator[Case]:
-    """Yield cases at which reduced precision and rewritten graphs break first.
+    """Yield the cases of `sampling.edge_inputs`, at which reduced precision and rewritten graphs break first.
 
-    All zeros, all ones, all minus ones, random numbers a ten-thousandth and ten times as large; whole numbers and
-    truth values are 0 or 1 throughout. And, where dynamic dimensions have names and no size is given, one case with
-    these at 1 and one at 3.
+    And, where dynamic dimensions have names and no size is given, one case with these at 1 and one at 3.
     """
     drawn = random_inputs(signature, sizes=sizes, seed=seed)
-    for name, factor, offset in (("zeros", 0, 0), ("ones", 0, 1), ("minus ones", 0, -1), ("tiny", 1e-4, 0),
-                                 ("large", 10, 0)):  # fmt: skip
-        yield Case(name, {key: _scaled(array, factor, offset) for key, array in drawn.items()})
+    for name, feeds in edge_inputs(drawn):
+        yield Case(name, feeds)
     names = sorted({dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)})
     free = [name for name in names if name not in (sizes or {})]
     for size in (1, 3) if free else ():
@@ -73,11 +70,3 @@ def folder_cases(folder: str | os.PathLike[str]) -> Iterator[Case]:
         except (ValueError, OSError, EOFError) as error:
             raise InputError(f"{file} is no NumPy file of numbers, or is damaged") from error
         yield Case(file.name, feeds)
-
-
-def _scaled(array: Array, factor: float, offset: int) -> Array:
-    if array.dtype.kind in "fcV":
-        wide = array if array.dtype.kind == "c" else array.astype(np.float64)
-        scaled: Array = (wide * factor + offset).astype(array.dtype)
-        return scaled
-    return np.full_like(array, int(offset > 0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from onepass._errors import EngineMismatchError
 from onepass._version import __version__
+from onepass.artifacts import user_cache
 from onepass.engine._gpu import current_gpu
 from onepass.engine.flavor import Flavor
 from onepass.engine.options import BuildOptions
@@ -38,16 +38,8 @@ class Entry(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Return where engines are kept: ``$ONEPASS_CACHE``, or ``onepass/engines`` in the user's folder for caches."""
-    if os.environ.get("ONEPASS_CACHE"):
-        return Path(os.environ["ONEPASS_CACHE"])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path("~/Library/Caches")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return base.expanduser() / "onepass" / "engines"
+    """Return where engines are kept: ``$ONEPASS_CACHE/engines``, or ``onepass/engines`` in the user's caches."""
+    return user_cache("engines")
 
 
 def cache_key(onnx_sha256: str, options: BuildOptions, flavor: Flavor) -> str:

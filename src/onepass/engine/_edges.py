@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 from onepass import _weights
 from onepass._errors import UnsupportedModelError
-from onepass.engine._sort import all_names, captured, free_name, name_nodes, sort_nodes
+from onepass._nodes import all_names, captured, free_name, name_nodes, sort_nodes
 from onepass.engine.flavor import Flavor
 from onepass.engine.plan import Edge
 from onepass.engine.shapes import Profile

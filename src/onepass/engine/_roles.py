@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from onepass._errors import InputError
-from onepass.engine._sort import reads
+from onepass._nodes import reads
 from onepass.tensors import no_such_name
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

@@ -16,8 +16,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from onepass._errors import UnsupportedModelError
+from onepass._nodes import all_names, captured, free_name, sort_nodes
 from onepass.engine._roles import DTYPES, FLOAT32_INPUTS, LIMITS, NUMBERS, Roles, assign_roles, constants_of
-from onepass.engine._sort import all_names, captured, free_name, sort_nodes
 from onepass.graph import OnnxGraph
 
 Kind = Literal["fp16", "bf16"]

@@ -12,19 +12,16 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
-from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
-from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
+from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
+from onepass.gaze.faces import FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
-from onepass.gaze.stream import StreamResult, frames_of, side_by_side
-from onepass.media import Frame, Picture, Source, check_picture
+from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.media import Frame, Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
-
-# How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
-# and a crop placed by that answer would be worse than the one before.
-_MAX_MOVE = 0.4
 
 
 class GazeEstimator:
@@ -150,7 +147,9 @@ class GazeEstimator:
     def stream(
         self, frames: Iterable[Frame | Picture], *, batch: int = 1, newest: bool | None = None
     ) -> Generator[StreamResult, None, None]:
-        """Analyse frame after frame, while the next ones are read and the caller does what it likes with the last.
+        """Look at frame after frame, each by itself, while the next are read and the caller is busy with the last.
+
+        `GazeTracker.stream` does the same for videos, with a memory.
 
         Args:
             frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
@@ -165,14 +164,11 @@ class GazeEstimator:
             InputError: `batch` is below 1, or above 1 where the newest frame counts.
             OnepassError: What the source or the analysis raised, after the results of all frames before.
         """
-        if newest is None:
-            newest = isinstance(frames, Source) and frames.live
 
-        def work(taken: list[Frame]) -> list[StreamResult]:
-            analyses = self.analyse_many(frame.picture for frame in taken)
-            return [StreamResult(frame, analysis) for frame, analysis in zip(taken, analyses, strict=True)]
+        def faces_of(taken: list[Frame]) -> list[tuple[Face, ...]]:
+            return [analysis.faces for analysis in self.analyse_many(frame.picture for frame in taken)]
 
-        return side_by_side(frames_of(frames), work, batch=batch, newest=newest)
+        return stream_frames(frames, faces_of, batch=batch, newest=newest)
 
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
         """Analyse a picture whose faces are known, without the finder.
@@ -269,13 +265,10 @@ def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
     found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
-    moves = np.linalg.norm(found - corners, axis=2).max(axis=1)
-    distances = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    near = moves <= _MAX_MOVE * distances
-    return np.where(near[:, None, None], found, corners)
+    return np.where(corners_agree(corners, found)[:, None, None], found, corners)
 
 
 def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
-    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides)) for face in found)
+    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides), head=face.head) for face in found)

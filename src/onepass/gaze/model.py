@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from onepass._errors import ModelNotFoundError, UnsupportedModelError
 from onepass.gaze import geometry
+from onepass.gaze.blinks import is_shut
 from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.result import Eye
@@ -125,18 +127,17 @@ def eyes_from_outputs(outputs: Mapping[str, npt.NDArray[Any]], crops: EyeCrops) 
         points = geometry.apply(geometry.invert(transform), landmarks[index])
         radius_px = float(radii[index] / geometry.scale_of(transform))
         pitch, yaw = geometry.gaze_angles(points[_IRIS_CENTRE], points[_EYEBALL_CENTRE], radius_px)
-        eyes.append(
-            Eye(
-                side=side,
-                eyelid=points[_EYELID],
-                iris=points[_IRIS],
-                iris_centre=points[_IRIS_CENTRE],
-                eyeball_centre=points[_EYEBALL_CENTRE],
-                eyeball_radius_px=radius_px,
-                gaze=Gaze(float(pitch), float(yaw)),
-                confidence=float(confidences[index]),
-            )
+        eye = Eye(
+            side=side,
+            eyelid=points[_EYELID],
+            iris=points[_IRIS],
+            iris_centre=points[_IRIS_CENTRE],
+            eyeball_centre=points[_EYEBALL_CENTRE],
+            eyeball_radius_px=radius_px,
+            gaze=Gaze(float(pitch), float(yaw)),
+            confidence=float(confidences[index]),
         )
+        eyes.append(replace(eye, blink=is_shut(eye.openness)))
     return eyes
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from onepass._errors import InputError
-from onepass.gaze.analysis import Analysis
 from onepass.gaze.channel import Channel
 from onepass.gaze.result import Face
-from onepass.media import Frame, Picture
+from onepass.media import Frame, Picture, Source
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,16 +22,39 @@ class StreamResult:
 
     Attributes:
         frame: The frame.
-        analysis: What was found in it.
+        faces: The faces in it.
     """
 
     frame: Frame
-    analysis: Analysis
+    faces: tuple[Face, ...]
 
-    @property
-    def faces(self) -> tuple[Face, ...]:
-        """The faces in the frame."""
-        return self.analysis.faces
+
+def stream_frames(
+    frames: Iterable[Frame | Picture],
+    faces_of: Callable[[list[Frame]], Iterable[Sequence[Face]]],
+    *,
+    batch: int = 1,
+    newest: bool | None = None,
+) -> Generator[StreamResult, None, None]:
+    """Find faces in frame after frame, `side_by_side` with reading them.
+
+    Args:
+        frames: A source of `onepass.media`, or any frames or pictures; pictures have no time.
+        faces_of: Takes up to `batch` frames and returns the faces of each.
+        batch: How many frames to look at together.
+        newest: Whether frames for which there is no time are left out; None for what the source calls for: a camera
+            yes, a video no.
+
+    Raises:
+        InputError: `batch` is below 1, or above 1 where the newest frame counts.
+    """
+    if newest is None:
+        newest = isinstance(frames, Source) and frames.live
+
+    def work(taken: list[Frame]) -> list[StreamResult]:
+        return [StreamResult(frame, tuple(faces)) for frame, faces in zip(taken, faces_of(taken), strict=True)]
+
+    return side_by_side(_frames_of(frames), work, batch=batch, newest=newest)
 
 
 def side_by_side(
@@ -111,7 +133,7 @@ def _started(task: Callable[[], None], *, before: Channel[T] | None, after: Chan
     return thread
 
 
-def frames_of(items: Iterable[Frame | Picture]) -> Iterator[Frame]:
+def _frames_of(items: Iterable[Frame | Picture]) -> Iterator[Frame]:
     """Yield frames: those that are, and pictures as frames without a time."""
     for index, item in enumerate(items):
         yield item if isinstance(item, Frame) else Frame(item, index, None, f"{index:06}.jpg")

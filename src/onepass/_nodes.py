@@ -1,8 +1,9 @@
-"""Order and names of the nodes of a graph."""
+"""Order and names of the nodes and tensors of a graph."""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 
 import onnx
 
@@ -89,3 +90,17 @@ def name_nodes(graph: onnx.GraphProto) -> None:
         if not node.name or node.name in seen:
             node.name = free_name(taken, node.name or f"{node.op_type}_{next(filter(None, node.output), '')}")
         seen.add(node.name)
+
+
+def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename tensors wherever they occur, in the graphs inside nodes too; no new name may be there already."""
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = names.get(sparse.values.name, sparse.values.name)
+    for node in graph.node:
+        for fields in (node.input, node.output):
+            for index, name in enumerate(fields):
+                fields[index] = names.get(name, name)
+        for inner in _weights.subgraphs(node):
+            rename_tensors(inner, names)

@@ -1,0 +1,74 @@
+"""``onepass convert``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from onepass.cli._tables import bytes_text, console, table
+from onepass.source import Conversion, convert
+from onepass.source._convert import DEFAULT_OPSET, DEFAULT_TIMEOUT_S
+from onepass.tensors import shape_text
+
+
+@click.command("convert")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), metavar="FILE",
+    help="Where to write the ONNX model; SOURCE with the ending .onnx where not given.",
+)  # fmt: skip
+@click.option("--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="Version of ONNX's operators.")
+@click.option("--outputs", multiple=True, metavar="NAME", help="Keep this output only; repeat it for more, in order.")
+@click.option("--output-names", multiple=True, metavar="NAME", help="New name of the first output, the second, …")
+@click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
+@click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
+@click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
+              metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def command(source: Path, target: Path | None, no_verify: bool, timeout: float, as_json: bool, **words: Any) -> None:
+    """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
+
+    The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
+    output agrees. What is not installed of TensorFlow is installed into an environment of its own, once.
+
+    SOURCE is opened by its framework, and the files of some are programs: what a SavedModel or a TorchScript file says
+    is executed. Convert those only that you trust. It happens in a process of its own with a time limit, which guards
+    against crashes, not against malice.
+
+    \b
+    onepass convert saved_model -o elg.onnx
+    onepass convert face_landmark.tflite
+    onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
+    """  # noqa: D301 - click takes the backspace as "keep these lines"
+    target = target or source.with_suffix(".onnx")
+    words = {name: value or None for name, value in words.items()}
+    screen = Console(stderr=True)
+    with screen.status(f"converting {escape(str(source))}"):
+        conversion = convert(source, target, verify=not no_verify, timeout_s=timeout, **words)
+    if as_json:
+        click.echo(json.dumps(conversion.to_json(), indent=2))
+    else:
+        _print(conversion)
+
+
+def _print(conversion: Conversion) -> None:
+    out = console()
+    size = bytes_text(conversion.path.stat().st_size)
+    out.print(f"[bold]{escape(str(conversion.path))}[/bold]: {size}, in {conversion.seconds:.1f} s", soft_wrap=True)
+    out.print(f"opened by {conversion.framework}", markup=False)
+    errors = {error.name: error for error in conversion.errors}
+    inputs, outputs = table("inputs", "name", "dtype", "shape"), table("outputs", "name", "dtype", "shape", "error")
+    for rows, specs in ((inputs, conversion.signature.inputs), (outputs, conversion.signature.outputs)):
+        for spec in specs:
+            cells = [escape(spec.name), str(spec.dtype), escape(shape_text(spec.shape))]
+            if rows is outputs:
+                cells.append(errors[spec.name].summary if errors else "not verified")
+            rows.add_row(*cells)
+        out.print()
+        out.print(rows)

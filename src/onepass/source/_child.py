@@ -1,0 +1,41 @@
+"""The other end of `_process`: one source, opened, exported and run by its framework, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import traceback
+from pathlib import Path
+
+from onepass import OnepassError
+from onepass.source._harvest import harvest
+
+ORDER, FAILURE = "order.pickle", "failure.json"
+
+
+def main(folder: str) -> None:
+    """Do what the order in a folder says, and leave the harvest, or what went wrong, there."""
+    place = Path(folder)
+    # Written by the process that started this one, in a folder that nobody else can write to.
+    order = pickle.loads((place / ORDER).read_bytes())  # noqa: S301
+    try:
+        trained = order["framework"].open_(order["source"], order["request"])
+        harvest(trained, opset=order["opset"], verify=order["verify"]).save(place)
+    except OnepassError as error:
+        _report(place, type(error).__name__, str(error))
+    except ImportError as error:
+        _report(place, "MissingExtraError", f"{error}")
+    except Exception as error:  # whatever the framework raises is told, with the place where it did
+        traceback.print_exc()
+        _report(place, "ConversionError", _first_lines(f"{type(error).__name__}: {error}"))
+
+
+def _report(place: Path, kind: str, message: str) -> None:
+    (place / FAILURE).write_text(json.dumps({"kind": kind, "message": message}), encoding="utf-8")
+
+
+def _first_lines(text: str) -> str:
+    """Shorten what frameworks print by the screen."""
+    plain = re.sub(r"\s+", " ", text).strip()
+    return plain if len(plain) <= 600 else plain[:600] + " …"

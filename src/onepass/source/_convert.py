@@ -1,0 +1,146 @@
+"""A trained network in, an ONNX file out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onepass._errors import InputError, UnsupportedModelError
+from onepass._version import __version__
+from onepass.formats import format_of
+from onepass.outputs import Array
+from onepass.source._environment import environment_python
+from onepass.source._finish import Wishes, finish
+from onepass.source._harvest import Harvest, harvest
+from onepass.source._process import harvested
+from onepass.source._verify import OutputError, parity
+from onepass.source.framework import FRAMEWORKS, Framework, Request, source_name
+from onepass.tensors import Signature, name_tuple
+
+DEFAULT_OPSET = 17
+DEFAULT_TIMEOUT_S = 900.0
+_OPSETS = range(7, 26)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What `convert` did.
+
+    Attributes:
+        path: The ONNX file.
+        signature: Its inputs and outputs.
+        framework: The framework that opened the source, and its version: ``"TensorFlow 2.21.0"``.
+        errors: For each output, how far it is from what the framework computes; empty if that was not verified.
+        seconds: How long it took.
+    """
+
+    path: Path
+    signature: Signature
+    framework: str
+    errors: tuple[OutputError, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "path": str(self.path),
+            **self.signature.to_json(),
+            "framework": self.framework,
+            "errors": [error.to_json() for error in self.errors],
+            "seconds": self.seconds,
+        }
+
+
+def convert(
+    source: Any,
+    path: str | os.PathLike[str],
+    *,
+    opset: int = DEFAULT_OPSET,
+    outputs: str | Iterable[str] | None = None,
+    output_names: Iterable[str] | None = None,
+    signature: str | None = None,
+    tag: str | None = None,
+    example_inputs: Mapping[str, Array] | Sequence[Array] | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    verify: bool = True,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> Conversion:
+    """Make an ONNX file of a trained network, with every output under the name that the source gives it.
+
+    The source's own framework then runs it on random and extreme inputs, ONNX Runtime runs the new model on the same,
+    and the file is written only if every output agrees.
+
+    Args:
+        source: Path of the network.
+        path: The ONNX file to write.
+        opset: Version of ONNX's operators, 7 to 25.
+        outputs: The outputs to keep, in the order given; all, in the source's order, where None.
+        output_names: New names for the outputs, in the same order.
+        signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
+        tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
+        example_inputs: For PyTorch: inputs that the network runs on, by name or in their order.
+        dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
+        verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
+        timeout_s: How long the framework may take.
+
+    Raises:
+        ModelNotFoundError, ModelFormatError: The source is not there, or damaged.
+        UnsupportedModelError: It, or an operator in it, cannot be converted.
+        OutputNameError, InputError: An argument does not fit the source.
+        ConversionError: The framework failed, or (`ParityError`) the ONNX model computes something else.
+        MissingExtraError: The framework is not installed.
+    """
+    start = time.perf_counter()
+    path = Path(path)
+    if opset not in _OPSETS:
+        raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
+    wishes = Wishes(
+        outputs=None if outputs is None else name_tuple(outputs),
+        output_names=None if output_names is None else name_tuple(output_names),
+    )
+    request = Request(signature=signature, tag=tag, example_inputs=example_inputs, dynamic=dynamic)
+    framework = _framework_of(source)
+    _refuse_what_is_not_for(framework, request)
+    reaped = _harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s)
+    finished = finish(reaped.model, reaped.signature, wishes)
+    errors = parity(finished, reaped.cases)
+    graph = finished.graph.with_metadata(_notes(source, reaped.framework, opset, errors))
+    graph.save(path)
+    return Conversion(path, graph.signature, reaped.framework, errors, time.perf_counter() - start)
+
+
+def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
+    """Return what the file shall remember of its making."""
+    return {
+        "onepass.source": Path(source).name if isinstance(source, (str, Path)) else source_name(source),
+        "onepass.framework": framework,
+        "onepass.opset": str(opset),
+        "onepass.version": __version__,
+        "onepass.verified": "; ".join(map(str, errors)) if errors else "not verified",
+    }
+
+
+def _framework_of(source: Any) -> Framework:
+    kind = format_of(source)
+    if kind not in FRAMEWORKS:
+        raise UnsupportedModelError(f"{source} is {kind.value}, which cannot be converted to ONNX")
+    return FRAMEWORKS[kind]
+
+
+def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
+    for name in ("signature", "tag", "example_inputs", "dynamic"):
+        if getattr(request, name) is not None and name not in framework.takes:
+            raise InputError(f"{name}= is not for a source of {framework.name}")
+
+
+def _harvested(
+    framework: Framework, source: Any, request: Request, *, opset: int, verify: bool, timeout_s: float
+) -> Harvest:
+    if not framework.runs_code:
+        return harvest(framework.open_(source, request), opset=opset, verify=verify)
+    python = None if framework.is_here else environment_python(framework)
+    return harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s, python=python)

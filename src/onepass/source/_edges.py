@@ -1,0 +1,36 @@
+"""Inputs and outputs of an exported graph under the names that they shall have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+
+from onepass._nodes import all_names, free_name, rename_tensors
+
+
+def with_edges(
+    model: onnx.ModelProto, *, inputs: Mapping[str, str] | None = None, outputs: Mapping[str, str] | None = None
+) -> onnx.ModelProto:
+    """Return the model with its inputs and outputs renamed, ``{old: new}``; those not named keep their names.
+
+    Inner tensors of such names give way. An output that is an input becomes a copy of it if it shall have another
+    name, so that the input keeps its own.
+    """
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model)
+    graph = proto.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    new_inputs = {each.name: each.name for each in graph.input if each.name not in weights} | dict(inputs or {})
+    new_outputs = {each.name: each.name for each in graph.output} | dict(outputs or {})
+    names = {**new_outputs, **new_inputs}
+    taken = all_names(graph)
+    wanted = set(names.values()) | set(new_outputs.values())
+    for name in sorted((wanted & taken) - set(names)):
+        names[name] = free_name(taken, f"{name}_inner")
+    rename_tensors(graph, names)
+    for old, new in new_outputs.items():
+        if names[old] != new:
+            graph.node.append(onnx.helper.make_node("Identity", [names[old]], [new]))
+            next(value for value in graph.output if value.name == names[old]).name = new
+    return proto

@@ -1,0 +1,143 @@
+"""What a framework's process hands over: the raw ONNX model, and what the framework itself computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from onepass._errors import ConversionError
+from onepass.outputs import Array
+from onepass.sampling import edge_inputs, random_inputs
+from onepass.source.framework import Trained
+from onepass.tensors import Signature, TensorSpec, shape_text
+
+_MODEL, _FACTS = "model.onnx", "harvest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Inputs, and the outputs that the framework computes from them.
+
+    Attributes:
+        name: What to call it in a report: ``random 1``, ``zeros``.
+        inputs: One array for each input, by name.
+        outputs: One array for each output, by name.
+    """
+
+    name: str
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        return f"Case({self.name}: {', '.join(self.inputs)} -> {', '.join(self.outputs)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """All that is needed of a framework; what comes after happens without it.
+
+    Attributes:
+        framework: Its name and version.
+        signature: Inputs and outputs as the source declares them.
+        model: The network as the framework exports it.
+        cases: What it computes; none if that was not asked for.
+    """
+
+    framework: str
+    signature: Signature
+    model: onnx.ModelProto
+    cases: tuple[Case, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder; `load` reads it back, without executing anything."""
+        large = self.model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
+        onnx.save_model(self.model, str(folder / _MODEL), save_as_external_data=large, location=f"{_MODEL}.data")
+        for index, case in enumerate(self.cases):
+            for kind, specs, arrays in (
+                ("inputs", self.signature.inputs, case.inputs), ("outputs", self.signature.outputs, case.outputs)
+            ):  # fmt: skip
+                np.savez(folder / f"{index}.{kind}.npz", *(arrays[spec.name] for spec in specs))
+        facts = {
+            "framework": self.framework,
+            "signature": self.signature.to_json(),
+            "cases": [case.name for case in self.cases],
+        }
+        (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Harvest:
+        """Read what `save` wrote."""
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        signature = Signature.from_json(facts["signature"])
+        return cls(
+            facts["framework"],
+            signature,
+            onnx.load_model(str(folder / _MODEL)),
+            tuple(
+                Case(
+                    name,
+                    _arrays(folder / f"{index}.inputs.npz", signature.inputs),
+                    _arrays(folder / f"{index}.outputs.npz", signature.outputs),
+                )
+                for index, name in enumerate(facts["cases"])
+            ),
+        )
+
+
+def harvest(trained: Trained, *, opset: int, verify: bool) -> Harvest:
+    """Export a network, and run it in its own framework on random and extreme inputs.
+
+    Raises:
+        ConversionError: The framework does not keep to what it declares.
+        UnsupportedModelError: It cannot be exported.
+    """
+    model = trained.export(opset)
+    cases = tuple(_cases(trained)) if verify else ()
+    return Harvest(f"{trained.framework} {trained.version}", trained.signature, model, cases)
+
+
+def _cases(trained: Trained) -> Iterator[Case]:
+    drawn = [_drawn(trained, seed) for seed in range(2)]
+    yield from (_case(trained, f"random {seed}", inputs) for seed, inputs in enumerate(drawn))
+    yield from (_case(trained, name, inputs) for name, inputs in edge_inputs(drawn[0]))
+    if has_free_batch(trained.signature):
+        for batch in (1, 3):
+            yield _case(trained, f"batch of {batch}", _drawn(trained, batch, batch=batch))
+
+
+def has_free_batch(signature: Signature) -> bool:
+    """Whether the first size of every input is dynamic."""
+    return bool(signature.inputs) and all(
+        spec.shape and not isinstance(spec.shape[0], int) for spec in signature.inputs
+    )
+
+
+def _drawn(trained: Trained, seed: int, *, batch: int | None = None) -> dict[str, Array]:
+    specs = []
+    for spec in trained.signature.inputs:
+        shape = trained.shapes[spec.name]
+        specs.append(replace(spec, shape=shape if batch is None else (batch, *shape[1:])))
+    return random_inputs(Signature(tuple(specs), ()), seed=seed)
+
+
+def _case(trained: Trained, name: str, inputs: dict[str, Array]) -> Case:
+    outputs = {key: np.asarray(array) for key, array in trained.run(inputs).items()}
+    for spec in trained.signature.outputs:
+        found = outputs.get(spec.name)
+        if found is None or found.dtype != spec.dtype or not spec.allows(found.shape):
+            came = "nothing" if found is None else f"{found.dtype} {shape_text(found.shape)}"
+            raise ConversionError(
+                f"{trained.framework} gave {came} for output {spec.name!r}, which the source declares as {spec}"
+            )
+    return Case(name, inputs, outputs)
+
+
+def _arrays(file: Path, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    with np.load(file, allow_pickle=False) as arrays:
+        # NumPy's files know bfloat16 and float8 as so many bytes.
+        return {spec.name: arrays[f"arr_{index}"].view(spec.dtype) for index, spec in enumerate(specs)}

@@ -1,0 +1,58 @@
+"""ONNX as a source: a model that is there already, to be brought up to date, cleaned and given other edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+from onnx import version_converter
+
+from onepass._errors import UnsupportedModelError
+from onepass.graph import OnnxGraph
+from onepass.outputs import Array
+from onepass.runtime import load
+from onepass.source.framework import Request, example_shapes
+from onepass.tensors import Signature
+
+
+class _Onnx:
+    """An ONNX model, run by ONNX Runtime as it is."""
+
+    framework = "ONNX"
+
+    def __init__(self, graph: OnnxGraph, name: str) -> None:
+        self._graph = graph
+        self._name = name
+        self.version = f"opset {graph.opset}"
+        self.signature: Signature = graph.signature
+        self.shapes = example_shapes(self.signature)
+
+    def export(self, opset: int) -> onnx.ModelProto:
+        """Return the model, in opset `opset` if it is older; a newer one stays as it is."""
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self._graph.proto)
+        if self._graph.weight_files:
+            onnx.load_external_data_for_model(proto, str(self._graph.folder))
+        if self._graph.opset in range(1, opset):
+            try:
+                return version_converter.convert_version(proto, opset)
+            except Exception as error:  # the converter is C++, and throws what it likes
+                raise UnsupportedModelError(
+                    f"{self._name} is in opset {self._graph.opset} and cannot be brought to opset {opset}: {error}"
+                ) from error
+        return proto
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model as it was given."""
+        with load(self._graph) as session:
+            return dict(session(inputs))
+
+
+def open_(source: Path, request: Request) -> _Onnx:  # noqa: ARG001 - every framework's function takes both
+    """Open an ONNX file.
+
+    Raises:
+        ModelFormatError: It is damaged.
+    """
+    return _Onnx(OnnxGraph.load(source), str(source))

@@ -1,0 +1,99 @@
+"""ONNX in, ONNX out; and what is the same for every framework."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import onepass
+from onepass import InputError, ModelFormatError, ModelNotFoundError, OnnxGraph, OutputNameError, ParityError
+from onepass.source.framework import Framework
+from tests.source.networks import Pretended, two_heads
+
+
+def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
+    """Names, order and dtypes are the source's, and every output is exact."""
+    source = two_heads(tmp_path / "in.onnx")
+    conversion = onepass.convert(source, tmp_path / "out.onnx")
+    graph = OnnxGraph.load(tmp_path / "out.onnx")
+    assert graph.signature == conversion.signature
+    assert graph.signature.output_names == ("wide", "narrow")
+    assert [error.name for error in conversion.errors] == ["wide", "narrow"]
+    assert all(error.max_abs < 1e-6 for error in conversion.errors)
+
+
+def test_an_older_opset_is_brought_up_to_date(tmp_path: Path) -> None:
+    """A model in opset 11 becomes one in the opset asked for; one that is newer stays."""
+    source = two_heads(tmp_path / "in.onnx", opset=11)
+    onepass.convert(source, tmp_path / "out.onnx", opset=17)
+    assert OnnxGraph.load(tmp_path / "out.onnx").opset == 17
+    onepass.convert(tmp_path / "out.onnx", tmp_path / "again.onnx", opset=13)
+    assert OnnxGraph.load(tmp_path / "again.onnx").opset == 17
+
+
+def test_some_outputs_under_new_names(tmp_path: Path) -> None:
+    """`outputs` keeps some, in the order given; `output_names` names them."""
+    source = two_heads(tmp_path / "in.onnx")
+    result = onepass.convert(source, tmp_path / "out.onnx", outputs=["narrow", "wide"], output_names=["b", "a"])
+    assert result.signature.output_names == ("b", "a")
+    result = onepass.convert(source, tmp_path / "one.onnx", outputs="narrow")
+    assert result.signature.output_names == ("narrow",)
+
+
+def test_wrong_requests(tmp_path: Path) -> None:
+    """What does not fit is told by its name, and nothing is written."""
+    source = two_heads(tmp_path / "in.onnx")
+    target = tmp_path / "out.onnx"
+    with pytest.raises(OutputNameError, match=r"no output 'narow'\. Did you mean 'narrow'"):
+        onepass.convert(source, target, outputs=["narow"])
+    with pytest.raises(InputError, match="output_names has 1 names for 2 outputs"):
+        onepass.convert(source, target, output_names=["a"])
+    with pytest.raises(InputError, match="opset is a whole number from 7 to"):
+        onepass.convert(source, target, opset=3)
+    with pytest.raises(InputError, match="signature= is not for a source of ONNX"):
+        onepass.convert(source, target, signature="serving_default")
+    with pytest.raises(ModelNotFoundError, match=r"no model file at .*absent\.onnx"):
+        onepass.convert(tmp_path / "absent.onnx", target)
+    (tmp_path / "cut.onnx").write_bytes(source.read_bytes()[:-40])
+    with pytest.raises(ModelFormatError, match="truncated"):
+        onepass.convert(tmp_path / "cut.onnx", target)
+    assert not target.exists()
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, runs: OnnxGraph, exports: OnnxGraph) -> None:
+    monkeypatch.setattr(Framework, "open_", lambda self, source, request: Pretended(runs, exports))
+
+
+def test_outputs_in_another_order_are_put_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter may shuffle outputs; the order is the source's all the same."""
+    source = two_heads(tmp_path / "in.onnx")
+    graph = OnnxGraph.load(source)
+    _pretend(monkeypatch, graph, graph.select(["narrow", "wide"]))
+    assert onepass.convert(source, tmp_path / "out.onnx").signature.output_names == ("wide", "narrow")
+
+
+def test_an_exporter_that_takes_one_output_for_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parity names the output and the likely cause, and what stood at the target stays."""
+    source = two_heads(tmp_path / "in.onnx")
+    graph = OnnxGraph.load(source)
+    swapped = graph.rename_outputs({"wide": "w"}).rename_outputs({"narrow": "wide"}).rename_outputs({"w": "narrow"})
+    _pretend(monkeypatch, graph, swapped)
+    target = tmp_path / "out.onnx"
+    target.write_bytes(b"former")
+    with pytest.raises(ParityError, match=r"output 'wide' is off .* at \[\d, \d\] of random 0.*took it for 'narrow'"):
+        onepass.convert(source, target)
+    assert target.read_bytes() == b"former"
+    onepass.convert(source, target, verify=False)
+    assert OnnxGraph.load(target).signature.output_names == ("wide", "narrow")
+
+
+def test_a_weight_that_is_one_percent_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error far below what one sees in a picture is found."""
+    source = two_heads(tmp_path / "in.onnx")
+    graph = OnnxGraph.load(source)
+    changed = OnnxGraph.load(source)
+    weight = changed.proto.graph.initializer[0]
+    weight.raw_data = (np.frombuffer(weight.raw_data, np.float32) * np.float32(1.01)).tobytes()
+    _pretend(monkeypatch, graph, changed)
+    with pytest.raises(ParityError, match="output 'wide' is off by"):
+        onepass.convert(source, tmp_path / "out.onnx")
