@@ -6,6 +6,7 @@ OpenCV is imported by what needs it, not by this, and comes with ``onepass[gaze]
 from onepass.gaze.analysis import Analysis
 from onepass.gaze.blinks import BlinkDetector
 from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.draw import draw_faces
 from onepass.gaze.estimator import GazeEstimator
@@ -23,6 +24,7 @@ __all__ = [
     "BlinkDetector",
     "Box",
     "CascadeFinder",
+    "ConfidenceScale",
     "Eye",
     "EyeCrops",
     "Face",
