@@ -110,6 +110,7 @@ class Framework:
 
 
 _ONNX = Framework("ONNX", "onepass.source.onnx")
+_GAZEML = Framework("GazeML", "onepass.source.gazeml")
 
 _TFLITE = Framework(
     "TFLite",
@@ -119,7 +120,7 @@ _TFLITE = Framework(
     takes=frozenset({"signature"}),
 )
 
-FRAMEWORKS: Mapping[Format, Framework] = {Format.ONNX: _ONNX, Format.TFLITE: _TFLITE}
+FRAMEWORKS: Mapping[Format, Framework] = {Format.ONNX: _ONNX, Format.GAZEML: _GAZEML, Format.TFLITE: _TFLITE}
 """Which framework opens which format."""
 
 
