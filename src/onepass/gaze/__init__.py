@@ -7,6 +7,7 @@ from onepass.gaze.analysis import Analysis
 from onepass.gaze.blinks import BlinkDetector
 from onepass.gaze.cascades import CascadeFinder
 from onepass.gaze.columns import COLUMNS, Column
+from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.draw import draw_faces
 from onepass.gaze.estimator import GazeEstimator
@@ -29,6 +30,7 @@ __all__ = [
     "Box",
     "CascadeFinder",
     "Column",
+    "ConfidenceScale",
     "Eye",
     "EyeCrops",
     "Face",

@@ -13,7 +13,7 @@ from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Box, Face, Side
 from onepass.gaze.smoothing import EyeFilter, HeadFilter, Smoothing
 
-LEAST_CONFIDENCE = 0.4
+LEAST_CONFIDENCE = 0.3
 """An eye with less confidence than this does not say where it will be in the next frame."""
 
 # For so long an eye that is not seen clearly is followed: longer than a blink, shorter than a turn of the head.

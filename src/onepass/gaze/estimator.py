@@ -13,6 +13,7 @@ import numpy.typing as npt
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
 from onepass.gaze.faces import FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
@@ -41,12 +42,16 @@ class GazeEstimator:
     As thread-safe as its parts: `CascadeFinder` and `Session` both are.
     """
 
-    def __init__(self, session: Session, finder: FaceFinder, *, passes: int = 2) -> None:
+    def __init__(
+        self, session: Session, finder: FaceFinder, *, passes: int = 2, scale: ConfidenceScale | None = None
+    ) -> None:
         """Put an estimator together.
 
         Args:
             session: An open ELG network. It stays the caller's, who closes it.
             finder: What finds faces.
+            scale: What the peaks of the network's heatmaps are worth; None for what those of the packaged network with
+                crops of this size are. Peaks of a network of any other size count as they are.
             passes: How often the network looks at each picture, at least 1. The second pass corrects the finder; more
                 change little.
 
@@ -56,6 +61,7 @@ class GazeEstimator:
         """
         self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
+        self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
         self._session = session
         self._finder = finder
         self._owns_session = False
@@ -232,7 +238,7 @@ class GazeEstimator:
         with clock.stage("network"):
             outputs = self._session({INPUT: batch})
         with clock.stage("decode"):
-            eyes = eyes_from_outputs(outputs, crops)
+            eyes = eyes_from_outputs(outputs, crops, self._scale)
         return crops, outputs, eyes
 
     def close(self) -> None:
