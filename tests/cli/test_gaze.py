@@ -33,7 +33,7 @@ FRAMES = FACES + EMPTY
 
 def places() -> list[tuple[float, float, float]]:
     """Return for each frame of the clip how large the portrait is in it, and where: zoom, x, y."""
-    return [(0.9 + 0.02 * index, 60 + 8 * index, 30 - 3 * index) for index in range(FACES)]
+    return [(1.4 + 0.01 * index, 60 + 2 * index, -2 * index) for index in range(FACES)]
 
 
 def moved_portraits() -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
