@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -114,6 +115,13 @@ def test_values_are_of_their_kind(name: str) -> None:
     value = next(rows_of(result(TURNED)))[name]
     assert type(value) is kinds[column.kind]
     assert column.about
+
+
+def test_the_documentation_lists_the_columns() -> None:
+    """docs/gaze-table.md has exactly the columns that there are, in their order, with their kinds and what they say."""
+    page = (Path(__file__).parents[2] / "docs" / "gaze-table.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", page, flags=re.MULTILINE)
+    assert listed == [(column.name, column.kind, column.about) for column in COLUMNS]
 
 
 # ---- files ---------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ COLUMNS: tuple[Column, ...] = (
     _face("gaze_in_head_yaw_deg", "the same in the head frame; above 0 to the subject's left",
           lambda face: _yaw_deg(face.gaze_in_head)),
     _eye("eye", "left or right, as the subject would say it", lambda eye: eye.side, "text"),
-    _eye("eye_confidence", "0 to 1, how far the network is to be believed", lambda eye: eye.confidence),
+    _eye("eye_confidence", "0 to 1, how far the eye is to be believed: the share of its landmarks that are expected within 5 % of the eye", lambda eye: eye.confidence),
     _eye("eye_blink", "whether the lids are shut", lambda eye: eye.blink, "flag"),
     _eye("eye_openness", _OPENNESS, lambda eye: eye.openness),
     _eye("eye_pitch_deg", "this eye looks up (above 0) or down; camera frame", lambda eye: eye.gaze.pitch_deg),
