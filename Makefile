@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-bindings check-training test-convert docs bench clean
+.PHONY: help demo test check check-bindings check-gpu check-training test-convert docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu12-bindings==10.16.1.11
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106
 	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
+
+check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (pip install tensorrt)
+	ONEPASS_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu
 
 check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch
 	$(BIN)/mypy training $(wildcard tests/training/*.py)

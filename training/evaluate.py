@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +17,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from training.real_eyes import CropError, LandmarkFinder, measure_eyes, read_eyes
+from training.real_eyes import EYES_VARIABLE, CropError, LandmarkFinder, default_eyes, measure_eyes, read_eyes
 from training.renderer import make_renderer
 from training.synthetic import Predictor, measure_synthetic
 
 _ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_MODEL = _ROOT / "src" / "onepass" / "gaze" / "data" / "elg_120x72.onnx"
-EYES_VARIABLE = "ONEPASS_DEV_EYES"
-_DEFAULT_EYES = _ROOT.parent / "shared" / "gaze" / "dev_eyes.npz"
 EXIT_NO_FILE = 2
 _SYNTHETIC_EYES = 2048
 
@@ -96,11 +93,6 @@ class Model:
             return landmarks, radius.reshape(len(eyes))
 
         return predict
-
-
-def default_eyes() -> Path:
-    """Labelled eyes: the variable ``ONEPASS_DEV_EYES``, or a file beside the checkout."""
-    return Path(os.environ.get(EYES_VARIABLE) or _DEFAULT_EYES)
 
 
 def real_row(name: str, row: dict[str, float]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ Picture = NDArray[np.uint8]
 LandmarkFinder = Callable[[NDArray[np.float32]], Array]
 """Network input ``[1, 1, H, W]`` to landmarks ``[18, 2]`` in input pixels."""
 
+EYES_VARIABLE = "ONEPASS_DEV_EYES"
+_DEFAULT_EYES = Path(__file__).resolve().parent.parent.parent / "shared" / "gaze" / "dev_eyes.npz"
 CORNER_DISTANCE_PX = 100
 """Between the eye corners on every canvas, so that pixels of the canvas are per cent."""
 _CANVAS_CENTRE_PX = (120.0, 80.0)
@@ -35,6 +38,7 @@ class LabelledEyes:
         iris_mesh: ``[N, 5, 2]``, centre and four edge points, of every eye.
         iris_ref: ``[N, 5, 2]``, a better measurement where ``is_ref``.
         is_ref: bool ``[N]``.
+        picture: ``[N]``, what the eyes of one picture share.
     """
 
     eye: Picture
@@ -42,12 +46,20 @@ class LabelledEyes:
     iris_mesh: Array
     iris_ref: Array
     is_ref: NDArray[np.bool_]
+    picture: NDArray[np.str_]
+
+
+def default_eyes() -> Path:
+    """Labelled eyes: the variable ``ONEPASS_DEV_EYES``, or a file beside the checkout."""
+    return Path(os.environ.get(EYES_VARIABLE) or _DEFAULT_EYES)
 
 
 def read_eyes(path: Path) -> LabelledEyes:
     """Read canvases and labels from an ``.npz`` file."""
     with np.load(path) as data:
-        return LabelledEyes(data["eye"], data["lid"], data["iris_mesh"], data["iris_ref"], data["is_ref"].astype(bool))
+        names = ("eye", "lid", "iris_mesh", "iris_ref", "is_ref", "picture")
+        eye, lid, iris_mesh, iris_ref, is_ref, picture = (data[name] for name in names)
+    return LabelledEyes(eye, lid, iris_mesh, iris_ref, is_ref.astype(bool), picture)
 
 
 @dataclass(frozen=True)
@@ -80,13 +92,9 @@ def measure_eyes(
         ``iris`` is the mean of the 8 edge points against the centre, ``edge`` and ``lid`` are point to curve, ``iou``
         is that of the polygon between the lids, in per cent.
     """
-    random = np.random.default_rng(0)
     errors: dict[str, dict[str, list[float]]] = {tag: {name: [] for name in _MEASURES} for tag in ("ref", "all")}
-    for index, canvas in enumerate(eyes.eye):
-        width_px = _CROP_WIDTH_PX * (1 + crop_error.scale * random.normal())
-        centre = np.array(_CANVAS_CENTRE_PX) + CORNER_DISTANCE_PX * crop_error.shift * random.normal(size=2)
-        picture = canvas if corner_distance_px is None else _shrunk(canvas, corner_distance_px / CORNER_DISTANCE_PX)
-        landmarks = _find_on_canvas(find, picture, size, width_px, centre)
+    found = find_on_canvases(find, size, eyes, crop_error=crop_error, corner_distance_px=corner_distance_px)
+    for index, landmarks in enumerate(found):
         lid = np.asarray(eyes.lid[index], np.float64)
         for tag, iris in (("ref", eyes.iris_ref[index]), ("all", eyes.iris_mesh[index])):
             if tag == "ref" and not eyes.is_ref[index]:
@@ -94,6 +102,23 @@ def measure_eyes(
             for name, value in _eye_errors(landmarks, lid, np.asarray(iris, np.float64)).items():
                 errors[tag][name].append(value)
     return _summary(errors)
+
+
+def find_on_canvases(
+    find: LandmarkFinder,
+    size: tuple[int, int],
+    eyes: LabelledEyes,
+    *,
+    crop_error: CropError = CropError(),
+    corner_distance_px: float | None = None,
+) -> Iterator[Array]:
+    """Yield the landmarks ``[18, 2]`` of each eye in canvas pixels; the arguments are those of ``measure_eyes``."""
+    random = np.random.default_rng(0)
+    for canvas in eyes.eye:
+        width_px = _CROP_WIDTH_PX * (1 + crop_error.scale * random.normal())
+        centre = np.array(_CANVAS_CENTRE_PX) + CORNER_DISTANCE_PX * crop_error.shift * random.normal(size=2)
+        picture = canvas if corner_distance_px is None else _shrunk(canvas, corner_distance_px / CORNER_DISTANCE_PX)
+        yield _find_on_canvas(find, picture, size, width_px, centre)
 
 
 def _shrunk(canvas: Picture, factor: float) -> Picture:

@@ -24,6 +24,7 @@ class Format(Enum):
     KERAS = "a Keras model"
     HDF5 = "an HDF5 file (older Keras models are)"
     TFLITE = "a TFLite model"
+    GAZEML = "a folder of GazeML's weights"
     TORCH = "a PyTorch file"
     PICKLE = "a Python pickle (older PyTorch files are)"
 
@@ -61,6 +62,8 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return Format.SAVED_MODEL
+        if path.resolve().name.startswith("ELG_i") or (path / "checkpoints" / "hourglass").is_dir():
+            return Format.GAZEML
         if (path / "checkpoint").is_file() or any(path.glob("*.index")):
             return Format.CHECKPOINT
         raise ModelFormatError(
@@ -106,14 +109,14 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     end = 0
     try:
         while end < size:
-            key = _read_varint(file)
+            key = read_varint(file)
             number, wire = key >> 3, key & 7
             if not fields and (number, wire) == (1, 2):
                 return _frozen_graph_or_unknown(name, file, size)
             if number not in _MODEL_FIELDS or wire not in (0, 2):
                 raise _unknown(name)
             fields.append(number)
-            length = _read_varint(file)
+            length = read_varint(file)
             end = file.tell() + (length if wire == 2 else 0)
             file.seek(min(end, size))  # a damaged length may be more than any file can have
     except EOFError:
@@ -137,7 +140,7 @@ def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
 
     A node begins with its name, which is its field 1 and a string.
     """
-    end = _read_varint(file) + file.tell()
+    end = read_varint(file) + file.tell()
     if end > size:
         raise _unknown(name)
     is_node = file.read(1) == b"\x0a"
@@ -155,7 +158,12 @@ def _unknown(name: str) -> ModelFormatError:
     )
 
 
-def _read_varint(file: BinaryIO) -> int:
+def read_varint(file: BinaryIO) -> int:
+    """Read a whole number as protobuf (and LevelDB) write it: seven bits a byte, the lowest first.
+
+    Raises:
+        EOFError: The file ends before the number does, or it takes more than 64 bits.
+    """
     value = shift = 0
     while shift < 64:
         byte = file.read(1)

@@ -12,7 +12,7 @@ import pytest
 
 from onepass import InputError, MissingExtraError
 from onepass.gaze import Box, CascadeFinder, FoundFace, geometry
-from onepass.gaze.faces import _face, _plausible_pair, _without_overlaps
+from onepass.gaze.cascades import _face, _plausible_pair, _without_overlaps
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 

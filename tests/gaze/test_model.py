@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onepass import ModelNotFoundError, TensorSpec, UnsupportedModelError
-from onepass.gaze import EyeCrops, geometry, open_model
-from onepass.gaze.model import confidence_from_heatmaps, crop_size_px, eyes_from_outputs
+from onepass import InputError, ModelNotFoundError, TensorSpec, UnsupportedModelError
+from onepass.gaze import ConfidenceScale, EyeCrops, geometry, open_model
+from onepass.gaze.model import crop_size_px, eyes_from_outputs
 
 from .conftest import CROP_PX, ELG_SIGNATURE, ideal_landmarks
 
@@ -123,13 +123,49 @@ def test_an_eyeball_has_some_size() -> None:
     assert np.isfinite(eye.gaze.vector).all()
 
 
-def test_confidence_is_the_mean_peak_of_what_can_be_seen() -> None:
-    """Sharp maps give 1, empty ones 0, overshoot is clipped, and the eyeball centre does not count."""
+def test_confidence_is_the_peak_of_what_can_be_seen() -> None:
+    """Without a scale, sharp maps give 1, empty ones 0, overshoot is clipped, and the eyeball centre does not count."""
     maps = np.zeros((3, 18, 4, 6), np.float32)
     maps[0, :, 1, 2] = 1.0
     maps[1, 17] = 1.0
     maps[2, :, 0, 0] = np.where(np.arange(18) < 9, 1.4, -0.2)
-    np.testing.assert_allclose(confidence_from_heatmaps(maps), [1, 0, 9 / 17])
+    outputs = {**outputs_for(np.repeat(ideal_landmarks()[None], 3, axis=0)), "heatmaps": maps}
+    eyes = eyes_from_outputs(outputs, crops_at([((0, 0), (20, 0))] * 3, ("left",) * 3))
+    np.testing.assert_allclose([eye.confidence for eye in eyes], [1, 0, 9 / 17])
+    np.testing.assert_array_equal(eyes[2].point_confidences, [1] * 9 + [0] * 8)
+
+
+def test_a_scale_makes_probabilities() -> None:
+    """Each landmark has its own logistic function of its peak and of the mean peak."""
+    weights = np.zeros((17, 3))
+    weights[0] = (-1, 2, 0)
+    weights[1] = (0, 0, 1)
+    maps = np.zeros((1, 18, 4, 6), np.float32)
+    maps[0, 0, 1, 1] = 0.5
+    outputs = {**outputs_for(ideal_landmarks()[None]), "heatmaps": maps}
+    (eye,) = eyes_from_outputs(outputs, crops_at([((0, 0), (20, 0))], ("left",)), ConfidenceScale(weights))
+    expected = [0.5, 1 / (1 + np.exp(-0.5 / 17)), *[0.5] * 15]
+    assert eye.point_confidences is not None
+    np.testing.assert_allclose(eye.point_confidences, expected)
+    assert eye.confidence == pytest.approx(np.mean(expected))
+
+
+def test_packaged_networks_have_a_scale() -> None:
+    """Clear maps of a packaged network are trusted, flat ones are not; other sizes have no scale."""
+    for size in ((120, 72), (60, 36)):
+        scale = ConfidenceScale.of_crops(size)
+        assert scale is not None
+        sharp, flat = scale(np.stack([np.full(17, 0.75), np.full(17, 0.25)]))
+        assert sharp.mean() > 0.9
+        assert flat.mean() < 0.1
+    assert ConfidenceScale.of_crops((180, 108)) is None
+
+
+def test_impossible_scales_are_refused() -> None:
+    """A scale has three finite weights for each of 17 landmarks."""
+    for weights in (np.zeros((18, 3)), np.full((17, 3), np.nan)):
+        with pytest.raises(InputError, match="weights"):
+            ConfidenceScale(weights)
 
 
 def test_unknown_models_are_named(tmp_path: Path) -> None:

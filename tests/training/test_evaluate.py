@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def _eyes(count: int = 3) -> LabelledEyes:
     small = torch.nn.functional.interpolate(batch.image[:, None], (100, 150), mode="area")[:, 0]
     canvas[:, 30:130, 45:195] = small.numpy().astype(np.uint8)
     lid = np.repeat(points[:, :8], 2, 1)
-    return LabelledEyes(canvas, lid, iris, iris, np.array([True] * (count - 1) + [False]))
+    return LabelledEyes(canvas, lid, iris, iris, np.array([True] * (count - 1) + [False]), np.arange(count).astype(str))
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def eyes_file(tmp_path: Path) -> Path:
     """A labelled file of three eyes."""
     eyes = _eyes()
     path = tmp_path / "eyes.npz"
-    np.savez(path, eye=eyes.eye, lid=eyes.lid, iris_mesh=eyes.iris_mesh, iris_ref=eyes.iris_ref, is_ref=eyes.is_ref)
+    np.savez(path, **vars(eyes))
     return path
 
 
@@ -86,7 +85,7 @@ def test_known_errors_come_out(offset: tuple[float, float]) -> None:
 def test_every_keyword_changes_the_crop() -> None:
     """Shrinking the pictures and moving the crops both change what the network sees, the same way every time."""
     eyes = _eyes(1)
-    eyes = LabelledEyes(eyes.eye, eyes.lid, eyes.iris_mesh, eyes.iris_ref, np.array([True]))
+    eyes = LabelledEyes(eyes.eye, eyes.lid, eyes.iris_mesh, eyes.iris_ref, np.array([True]), eyes.picture)
     seen: list[NDArray[np.float32]] = []
 
     def find(eye: NDArray[np.float32]) -> Array:
@@ -197,7 +196,7 @@ def test_a_model_without_radius_cannot_give_gaze(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not os.environ.get("ONEPASS_DEV_EYES") and not evaluate._DEFAULT_EYES.is_file(),
+    not evaluate.default_eyes().is_file(),
     reason="the labelled eyes are not here",
 )
 def test_bundled_weights_on_real_eyes() -> None:

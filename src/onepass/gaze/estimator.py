@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,18 +12,17 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
-from onepass.gaze.eyes import EyeCrops, cut_eyes, grey_from_picture
-from onepass.gaze.faces import CascadeFinder, FaceFinder, FoundFace, Grey
+from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.confidence import ConfidenceScale
+from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
+from onepass.gaze.faces import FaceFinder, FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
-from onepass.media import Picture, check_picture
+from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.media import Frame, Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
-
-# How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
-# and a crop placed by that answer would be worse than the one before.
-_MAX_MOVE = 0.4
 
 
 class GazeEstimator:
@@ -43,12 +42,16 @@ class GazeEstimator:
     As thread-safe as its parts: `CascadeFinder` and `Session` both are.
     """
 
-    def __init__(self, session: Session, finder: FaceFinder, *, passes: int = 2) -> None:
+    def __init__(
+        self, session: Session, finder: FaceFinder, *, passes: int = 2, scale: ConfidenceScale | None = None
+    ) -> None:
         """Put an estimator together.
 
         Args:
             session: An open ELG network. It stays the caller's, who closes it.
             finder: What finds faces.
+            scale: What the peaks of the network's heatmaps are worth; None for what those of the packaged network with
+                crops of this size are. Peaks of a network of any other size count as they are.
             passes: How often the network looks at each picture, at least 1. The second pass corrects the finder; more
                 change little.
 
@@ -58,6 +61,7 @@ class GazeEstimator:
         """
         self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
+        self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
         self._session = session
         self._finder = finder
         self._owns_session = False
@@ -146,6 +150,32 @@ class GazeEstimator:
             found = [self._finder(grey) for grey in greys]
         return self._analysed(greys, found, self._passes, clock)
 
+    def stream(
+        self, frames: Iterable[Frame | Picture], *, batch: int = 1, newest: bool | None = None
+    ) -> Generator[StreamResult, None, None]:
+        """Look at frame after frame, each by itself, while the next are read and the caller is busy with the last.
+
+        `GazeTracker.stream` does the same for videos, with a memory.
+
+        Args:
+            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
+            batch: How many frames go through the network together.
+            newest: Whether frames that come while there is no time for them are left out, so that the results never
+                lag behind; None for what the source calls for: a camera yes, a video no.
+
+        Yields:
+            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+
+        Raises:
+            InputError: `batch` is below 1, or above 1 where the newest frame counts.
+            OnepassError: What the source or the analysis raised, after the results of all frames before.
+        """
+
+        def faces_of(taken: list[Frame]) -> list[tuple[Face, ...]]:
+            return [analysis.faces for analysis in self.analyse_many(frame.picture for frame in taken)]
+
+        return stream_frames(frames, faces_of, batch=batch, newest=newest)
+
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
         """Analyse a picture whose faces are known, without the finder.
 
@@ -208,7 +238,7 @@ class GazeEstimator:
         with clock.stage("network"):
             outputs = self._session({INPUT: batch})
         with clock.stage("decode"):
-            eyes = eyes_from_outputs(outputs, crops)
+            eyes = eyes_from_outputs(outputs, crops, self._scale)
         return crops, outputs, eyes
 
     def close(self) -> None:
@@ -241,13 +271,10 @@ def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
     found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
-    moves = np.linalg.norm(found - corners, axis=2).max(axis=1)
-    distances = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    near = moves <= _MAX_MOVE * distances
-    return np.where(near[:, None, None], found, corners)
+    return np.where(corners_agree(corners, found)[:, None, None], found, corners)
 
 
 def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
     """Give every face its eyes back."""
     rest = iter(eyes)
-    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides)) for face in found)
+    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides), head=face.head) for face in found)

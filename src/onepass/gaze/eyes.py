@@ -18,6 +18,9 @@ from onepass.gaze.result import Side
 from onepass.media import Picture
 
 _PURPOSE = "Cutting eyes out of pictures"
+# How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
+# and a crop placed by that answer would be worse than the one before.
+_MAX_MOVE = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -130,3 +133,10 @@ def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tupl
     high = np.clip(np.ceil(outline.max(axis=0) + margin), low + 1, limit).astype(int)
     shift = np.column_stack([np.eye(2), low])
     return grey[low[1] : high[1], low[0] : high[0]], geometry.compose(transform, shift)
+
+
+def corners_agree(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether corners [..., 2, 2] lie near those of the look before, so that the next crop can be placed by them."""
+    moves = np.linalg.norm(after - before, axis=-1).max(axis=-1)
+    near: npt.NDArray[np.bool_] = moves <= _MAX_MOVE * np.linalg.norm(before[..., 1, :] - before[..., 0, :], axis=-1)
+    return near

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import numpy.typing as npt
 
 from onepass._errors import ModelNotFoundError, UnsupportedModelError
 from onepass.gaze import geometry
+from onepass.gaze.blinks import is_shut
+from onepass.gaze.confidence import VISIBLE_POINTS, ConfidenceScale
 from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.result import Eye
@@ -107,7 +110,9 @@ def _fits(shape: tuple[int | str | None, ...] | None, expected: tuple[int | None
     return len(shape) == len(expected) and all(not isinstance(a, int) or b is None or a == b for a, b in pairs)
 
 
-def eyes_from_outputs(outputs: Mapping[str, npt.NDArray[Any]], crops: EyeCrops) -> list[Eye]:
+def eyes_from_outputs(
+    outputs: Mapping[str, npt.NDArray[Any]], crops: EyeCrops, scale: ConfidenceScale | None = None
+) -> list[Eye]:
     """Read every eye out of the network's outputs, in picture pixels.
 
     The angles are taken from the points in the picture, where the mirroring and the roll of the crop are undone.
@@ -115,43 +120,40 @@ def eyes_from_outputs(outputs: Mapping[str, npt.NDArray[Any]], crops: EyeCrops) 
     Args:
         outputs: What the network returned for ``crops.batch()``.
         crops: The crops it was given.
+        scale: What the peaks of its heatmaps are worth; None to take them as they are.
     """
     landmarks = outputs["landmarks"].astype(np.float64)
     # The network can answer anything for a crop that shows no eye; a sphere has some size.
     radii = np.maximum(outputs["radius"].astype(np.float64).reshape(-1), _MIN_RADIUS_PX)
-    confidences = confidence_from_heatmaps(outputs["heatmaps"])
+    peaks = peaks_of_heatmaps(outputs["heatmaps"])
+    confidences = np.clip(peaks, 0, 1) if scale is None else scale(peaks)
     eyes = []
     for index, (side, transform) in enumerate(zip(crops.sides, crops.transforms, strict=True)):
         points = geometry.apply(geometry.invert(transform), landmarks[index])
         radius_px = float(radii[index] / geometry.scale_of(transform))
         pitch, yaw = geometry.gaze_angles(points[_IRIS_CENTRE], points[_EYEBALL_CENTRE], radius_px)
-        eyes.append(
-            Eye(
-                side=side,
-                eyelid=points[_EYELID],
-                iris=points[_IRIS],
-                iris_centre=points[_IRIS_CENTRE],
-                eyeball_centre=points[_EYEBALL_CENTRE],
-                eyeball_radius_px=radius_px,
-                gaze=Gaze(float(pitch), float(yaw)),
-                confidence=float(confidences[index]),
-            )
+        eye = Eye(
+            side=side,
+            eyelid=points[_EYELID],
+            iris=points[_IRIS],
+            iris_centre=points[_IRIS_CENTRE],
+            eyeball_centre=points[_EYEBALL_CENTRE],
+            eyeball_radius_px=radius_px,
+            gaze=Gaze(float(pitch), float(yaw)),
+            confidence=float(confidences[index].mean()),
+            point_confidences=confidences[index],
         )
+        eyes.append(replace(eye, blink=is_shut(eye.openness)))
     return eyes
 
 
-def confidence_from_heatmaps(heatmaps: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return one number in 0 to 1 an eye: the mean peak of the maps of the 17 visible points.
+def peaks_of_heatmaps(heatmaps: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the peaks of the maps of the visible points, float64 [N, 17].
 
-    The network is trained towards bumps that peak at 1, and answers with lower ones where it hesitates. The eyeball
-    centre is left out, since it is never to be seen.
+    The eyeball's centre is left out, since it is never to be seen.
 
     Args:
         heatmaps: float [N, 18, h, w].
-
-    Returns:
-        float64 [N].
     """
-    peaks = heatmaps[:, :_EYEBALL_CENTRE].astype(np.float64).max(axis=(2, 3))
-    confidence: npt.NDArray[np.float64] = np.clip(peaks, 0, 1).mean(axis=1)
-    return confidence
+    peaks: npt.NDArray[np.float64] = heatmaps[:, :VISIBLE_POINTS].astype(np.float64).max(axis=(2, 3))
+    return peaks

@@ -50,11 +50,12 @@ class Eye:
         gaze: Direction of this eye's optical axis. A person's line of sight differs from it by a few degrees (the
             eye's angle kappa, about 5 degrees outwards), which cancels in `Face.gaze` where both eyes are seen about
             equally well.
-        confidence: 0 to 1, how sharply the network saw the visible points. Its scale is the network's own: open eyes in
-            photographs get 0.55 to 0.75 from the default network and 0.45 to 0.6 from the small one; what is no eye
-            mostly stays below 0.45.
+        confidence: 0 to 1, the mean of `point_confidences`: what share of the points is right.
         blink: Whether the lids are shut. In one picture that is an aperture below a threshold (`onepass.gaze.blinks`);
             a `GazeTracker` follows the lids over time, and holds the gaze of an eye while it blinks.
+        point_confidences: float64 [17], for each eyelid point, iris point and the iris centre the probability that it
+            lies within 5 % of the corner distance of its place (`onepass.gaze.confidence`). None where only their mean
+            is known.
     """
 
     side: Side
@@ -66,6 +67,7 @@ class Eye:
     gaze: Gaze
     confidence: float
     blink: bool = False
+    point_confidences: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.side not in ("left", "right"):
@@ -74,6 +76,8 @@ class Eye:
             object.__setattr__(self, name, _finite(name, getattr(self, name), shape))
         if not 0 < self.eyeball_radius_px < np.inf:
             raise InputError(f"eyeball_radius_px must be a finite number above 0, got {self.eyeball_radius_px}")
+        if self.point_confidences is not None:
+            object.__setattr__(self, "point_confidences", _finite("point_confidences", self.point_confidences, (17,)))
         if not 0 <= self.confidence <= 1:
             raise InputError(f"confidence must lie in 0 to 1, got {self.confidence}")
 

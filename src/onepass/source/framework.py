@@ -117,6 +117,7 @@ class Framework:
 
 
 _ONNX = Framework("ONNX", "onepass.source.onnx")
+_GAZEML = Framework("GazeML", "onepass.source.gazeml")
 
 _TFLITE = Framework(
     "TFLite",
@@ -137,6 +138,7 @@ _KERAS = Framework("Keras", "onepass.source.keras", extra="tensorflow", imports=
 
 FRAMEWORKS: Mapping[Format, Framework] = {
     Format.ONNX: _ONNX,
+    Format.GAZEML: _GAZEML,
     Format.TFLITE: _TFLITE,
     Format.SAVED_MODEL: _TENSORFLOW,
     Format.FROZEN_GRAPH: _TENSORFLOW,

@@ -1,0 +1,182 @@
+"""What `GazeTracker` knows of each face, and which of the faces that were found is which of those it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from onepass.gaze.eyes import corners_agree
+from onepass.gaze.faces import FoundFace
+from onepass.gaze.geometry import FloatArray
+from onepass.gaze.result import Box, Face, Side
+from onepass.gaze.smoothing import EyeFilter, HeadFilter, Smoothing
+
+LEAST_CONFIDENCE = 0.3
+"""An eye with less confidence than this does not say where it will be in the next frame."""
+
+# For so long an eye that is not seen clearly is followed: longer than a blink, shorter than a turn of the head.
+_PATIENCE_SECONDS = 0.5
+# How much of the size of an eye in one frame goes into the size of its next crop.
+_SIZE_SHARE = 0.15
+# How wide an eye can look, in distances between the eyes: usually 0.45, less or more where the head is turned away.
+_SIZES = (0.3, 0.65)
+# Two looks at one face lie at most so far apart (middle to middle, in face widths) and differ in width at most by that.
+_SAME_PLACE = 0.8
+_SAME_WIDTH = 2.0
+# A followed eye that lies further than this from where the finder sees it, in corner distances, is something else.
+_ASTRAY = 0.6
+# Two tracks whose eyes lie closer than that, in corner distances, follow one face.
+_ONE_FACE = 0.5
+
+
+class Track:
+    """One face from frame to frame.
+
+    Attributes:
+        id: Its number.
+        corners: Nasal and temporal corner [2, 2] of each eye that is followed, as last seen.
+    """
+
+    def __init__(self, number: int, found: FoundFace, smoothing: Smoothing | None, time_seconds: float) -> None:
+        """Start to follow a face that was found at that time."""
+        self.id = number
+        self.corners = corners_by_side(found)
+        self._found = found
+        self._smoothing = smoothing
+        self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
+        self._eyes = {side: EyeFilter(smoothing) for side in self.corners}
+        self._head = HeadFilter(smoothing)
+
+    @property
+    def box(self) -> Box:
+        """Where the face is."""
+        return self._found.box
+
+    @property
+    def found(self) -> FoundFace:
+        """The face, as a finder would say it."""
+        return replace(self._found, right=self.corners.get("right"), left=self.corners.get("left"))
+
+    @property
+    def sure_seconds(self) -> float:
+        """When an eye of this face was last seen clearly."""
+        return max(self._sure_seconds.values())
+
+    def correct(self, found: FoundFace, time_seconds: float) -> None:
+        """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
+        self._found = found
+        for side, corners in corners_by_side(found).items():
+            mine = self.corners.get(side)
+            if mine is None or _distance(mine, corners) > _ASTRAY:
+                self.corners[side] = corners
+                self._sure_seconds[side] = time_seconds
+                self._eyes[side] = EyeFilter(self._smoothing)
+
+    def update(self, face: Face, time_seconds: float) -> Face:
+        """Move on to where the network saw the eyes, and return the face as it is to be shown."""
+        before = dict(self.corners)
+        seen = {
+            eye.side: corners
+            for eye in face.eyes
+            if eye.confidence >= LEAST_CONFIDENCE
+            and corners_agree(before[eye.side], corners := np.stack([eye.nasal_corner, eye.temporal_corner]))
+        }
+        growth, limits_px = 1.0, (1.0, np.inf)
+        if len(seen) == 2:
+            growth = _eye_distance(seen) / _eye_distance(before)
+            limits_px = (_SIZES[0] * _eye_distance(seen), _SIZES[1] * _eye_distance(seen))
+        for side, corners in seen.items():
+            self.corners[side] = _resized(corners, before[side], growth, limits_px)
+            self._sure_seconds[side] = time_seconds
+        if seen:
+            move = np.mean([seen[side].mean(axis=0) - before[side].mean(axis=0) for side in seen], axis=0)
+            self._move(move, growth, set(seen))
+        eyes = tuple(self._eyes[eye.side](eye, time_seconds) for eye in face.eyes)
+        return replace(face, box=self.box, eyes=eyes, head=self._head(face.head, time_seconds), id=self.id)
+
+    def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
+        """Take the box, and eyes that are covered for a moment, along with those that are seen."""
+        box = self._found.box
+        x, y = (box.centre + move).tolist()
+        width, height = box.width_px * growth, box.height_px * growth
+        self._found = replace(self._found, box=Box(x - width / 2, y - height / 2, width, height))
+        for side in self.corners.keys() - seen:
+            self.corners[side] = self.corners[side] + move
+
+    def drop_eyes(self, time_seconds: float, shape: tuple[int, ...]) -> None:
+        """Give up eyes that were not seen clearly for too long, or lie outside a picture of this shape."""
+        for side, corners in list(self.corners.items()):
+            x, y = corners.mean(axis=0).tolist()
+            inside = 0 <= x <= shape[1] and 0 <= y <= shape[0]
+            if not inside or time_seconds - self._sure_seconds[side] > _PATIENCE_SECONDS:
+                del self.corners[side]
+
+
+def _eye_distance(corners: Mapping[Side, FloatArray]) -> float:
+    """Return the distance between the middles of two eyes."""
+    right, left = corners["right"].mean(axis=0), corners["left"].mean(axis=0)
+    return max(float(np.linalg.norm(left - right)), 1.0)
+
+
+def _resized(seen: FloatArray, before: FloatArray, growth: float, limits_px: tuple[float, float]) -> FloatArray:
+    """Return seen corners [2, 2] about their middle, about as far apart as those before times the growth of the face.
+
+    The network sees the middle of an eye and its slant alike in any crop, but it sees corners closer together in a
+    crop that is too small, and a crop that follows them shrinks further. So the distance between the eyes says how the
+    face grows, what is seen of one eye's size counts for a little only, and there are limits.
+    """
+    length = float(np.linalg.norm(seen[1] - seen[0]))
+    expected = growth * float(np.linalg.norm(before[1] - before[0]))
+    wanted = np.clip((1 - _SIZE_SHARE) * expected + _SIZE_SHARE * length, *limits_px)
+    middle = seen.mean(axis=0)
+    resized: FloatArray = middle + (seen - middle) * (wanted / length)
+    return resized
+
+
+def corners_by_side(found: FoundFace) -> dict[Side, FloatArray]:
+    """Return the corners [2, 2] of each eye of a found face."""
+    pairs: dict[Side, FloatArray | None] = {"right": found.right, "left": found.left}
+    return {side: corners for side, corners in pairs.items() if corners is not None}
+
+
+def assign(known: Sequence[Box], found: Sequence[Box]) -> list[tuple[int, int]]:
+    """Return which known box is which found one, as pairs of their indices: the nearest pairs first, each box once."""
+    distances = [
+        (distance, first, second)
+        for first, mine in enumerate(known)
+        for second, other in enumerate(found)
+        if (distance := _box_distance(mine, other)) <= _SAME_PLACE
+    ]
+    pairs: list[tuple[int, int]] = []
+    for _, first, second in sorted(distances):
+        if all(first != a and second != b for a, b in pairs):
+            pairs.append((first, second))
+    return pairs
+
+
+def _box_distance(first: Box, second: Box) -> float:
+    """Return how far two boxes are apart, in their mean width; infinite where they differ too much in width."""
+    wide, narrow = max(first.width_px, second.width_px), min(first.width_px, second.width_px)
+    if wide > _SAME_WIDTH * narrow:
+        return float("inf")
+    return float(np.linalg.norm(first.centre - second.centre)) / ((wide + narrow) / 2)
+
+
+def without_doubles(tracks: Sequence[Track]) -> list[Track]:
+    """Return the tracks, oldest first, without those that follow the same eye as an older one."""
+    kept: list[Track] = []
+    for track in sorted(tracks, key=lambda track: track.id):
+        if not any(_same_eye(track, other) for other in kept):
+            kept.append(track)
+    return kept
+
+
+def _same_eye(first: Track, second: Track) -> bool:
+    return any(_distance(a, b) < _ONE_FACE for a in first.corners.values() for b in second.corners.values())
+
+
+def _distance(first: FloatArray, second: FloatArray) -> float:
+    """Return how far two eyes [2, 2] are apart, middle to middle, in corner distances of the second."""
+    return float(np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) / np.linalg.norm(second[1] - second[0]))

@@ -1,0 +1,193 @@
+"""Faces through a video: found now and then, followed in between, with numbers that stay theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.gaze._tracks import Track, assign, without_doubles
+from onepass.gaze.estimator import GazeEstimator
+from onepass.gaze.eyes import grey_from_picture
+from onepass.gaze.faces import FaceFollower, FoundFace, Grey
+from onepass.gaze.result import Box, Face
+from onepass.gaze.smoothing import Smoothing
+from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.media import Frame, Picture, check_picture
+
+DETECT_EVERY = 10
+"""Frames from one search for faces to the next."""
+
+_SMOOTHING = Smoothing()
+# For so long a face that was lost keeps its number.
+_MEMORY_SECONDS = 1.0
+_USUAL_FPS = 30.0
+
+
+class GazeTracker:
+    """Faces of a video, frame by frame: the estimator with a memory.
+
+    Faces are looked for in every n-th frame, and at once when one was lost; in between the corners that the network saw
+    in one frame place the crops of the next, so that one pass is enough. Faces keep their `Face.id`. Points, gaze and
+    head are smoothed, and an eye that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
+
+    Example::
+
+        with GazeEstimator.from_default() as estimator:
+            tracker = GazeTracker(estimator)
+            for seconds, picture in frames:
+                faces = tracker(picture, seconds)
+
+    One tracker is for one video and for one thread; several may share an estimator.
+    """
+
+    def __init__(
+        self,
+        estimator: GazeEstimator,
+        *,
+        every: int = DETECT_EVERY,
+        max_faces: int | None = None,
+        smoothing: Smoothing | None = _SMOOTHING,
+    ) -> None:
+        """Start with no faces.
+
+        Args:
+            estimator: What finds and reads faces. It stays the caller's.
+            every: Faces are looked for in every n-th frame, at least 1.
+            max_faces: Follow only that many: those that are followed already, then the largest; None follows all.
+            smoothing: How strongly to smooth; None leaves everything as it was seen, but for the gaze of a blink.
+
+        Raises:
+            InputError: A number is below 1.
+        """
+        for name, number in {"every": every, "max_faces": max_faces}.items():
+            if number is not None and number < 1:
+                raise InputError(f"{name} must be at least 1, got {number}")
+        self._estimator = estimator
+        self._every = every
+        self._max_faces = max_faces
+        self._smoothing = smoothing
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all faces, as for another video; numbers start at 0 again."""
+        self._tracks: list[Track] = []
+        self._lost: list[_Lost] = []
+        self._next_id = 0
+        self._frames_to_search = 0
+        self._seconds = -np.inf
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, picture: Picture, time_seconds: float) -> list[Face]:
+        """Return the faces in the next frame, by their numbers.
+
+        Args:
+            picture: uint8, RGB [H, W, 3] or grey [H, W]. In a frame of another size than the last one's, all faces
+                are new.
+            time_seconds: When it was taken, not before the last one.
+
+        Raises:
+            InputError: It is no such picture, or its time is no number or before the last one's.
+        """
+        grey = grey_from_picture(check_picture(picture))
+        if not self._seconds <= time_seconds < np.inf:
+            raise InputError(
+                f"frames must come in the order of their times, got {time_seconds} seconds after {self._seconds}; "
+                "call reset() before another video"
+            )
+        if self._shape not in ((), grey.shape):
+            self._tracks, self._lost, self._frames_to_search = [], [], 0
+        self._seconds, self._shape = time_seconds, grey.shape
+        new = self._search(grey) if self._frames_to_search <= 0 else self._follow(grey)
+        self._frames_to_search -= 1
+        # The network's own corners are good enough for one look; those of a finder are not.
+        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=None if new else 1).faces
+        faces = {track.id: track.update(face, time_seconds) for track, face in zip(self._tracks, seen, strict=True)}
+        self._drop_lost()
+        return [faces[track.id] for track in self._tracks]
+
+    def stream(
+        self, frames: Iterable[Frame | Picture], *, newest: bool | None = None
+    ) -> Generator[StreamResult, None, None]:
+        """Follow faces from frame to frame, while the next are read and the caller is busy with the last.
+
+        Args:
+            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
+                Those that have no time are taken to be a thirtieth of a second apart.
+            newest: Whether frames that come while there is no time for them are left out, so that the results never
+                lag behind; None for what the source calls for: a camera yes, a video no.
+
+        Yields:
+            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+
+        Raises:
+            OnepassError: What the source or the tracker raised, after the results of all frames before.
+        """
+
+        def faces_of(taken: list[Frame]) -> list[list[Face]]:
+            return [
+                self(frame.picture, frame.index / _USUAL_FPS if frame.seconds is None else frame.seconds)
+                for frame in taken
+            ]
+
+        return stream_frames(frames, faces_of, newest=newest)
+
+    def _search(self, grey: Grey) -> bool:
+        """Look for faces, correct those that are known, and add new ones; say whether there are any."""
+        self._frames_to_search = self._every
+        found = self._estimator.finder(grey)
+        matches = assign([track.box for track in self._tracks], [face.box for face in found])
+        for mine, other in matches:
+            self._tracks[mine].correct(found[other], self._seconds)
+        known = {other for _, other in matches}
+        new = [face for index, face in enumerate(found) if index not in known]
+        if self._max_faces is not None:
+            new.sort(key=lambda face: -face.box.area_px)
+            new = new[: max(0, self._max_faces - len(self._tracks))]
+        self._add(new)
+        return bool(new)
+
+    def _add(self, new: Sequence[FoundFace]) -> None:
+        """Follow new faces, under the numbers of those that were lost at their places a moment ago."""
+        self._lost = [lost for lost in self._lost if self._seconds - lost.seconds <= _MEMORY_SECONDS]
+        matches = assign([lost.box for lost in self._lost], [face.box for face in new])
+        numbers = {other: self._lost[mine].id for mine, other in matches}
+        for index, face in enumerate(new):
+            if index not in numbers:
+                numbers[index] = self._next_id
+                self._next_id += 1
+            self._tracks.append(Track(numbers[index], face, self._smoothing, self._seconds))
+        self._lost = [lost for lost in self._lost if lost.id not in numbers.values()]
+        self._tracks.sort(key=lambda track: track.id)
+
+    def _follow(self, grey: Grey) -> bool:
+        """Ask a finder that can follow faces where they are now; there are never new ones."""
+        finder = self._estimator.finder
+        if isinstance(finder, FaceFollower):
+            for track, found in zip(self._tracks, finder.follow(grey, [t.found for t in self._tracks]), strict=True):
+                if found is not None:
+                    track.correct(found, self._seconds)
+        return False
+
+    def _drop_lost(self) -> None:
+        """Let go of faces whose eyes are gone; where one is not seen clearly, look for faces in the next frame."""
+        if any(track.sure_seconds < self._seconds for track in self._tracks):
+            self._frames_to_search = 0
+        for track in self._tracks:
+            track.drop_eyes(self._seconds, self._shape)
+        kept = without_doubles([track for track in self._tracks if track.corners])
+        self._lost += [_Lost(track.id, track.box, self._seconds) for track in self._tracks if not track.corners]
+        if len(kept) < len(self._tracks):
+            self._frames_to_search = 0
+        self._tracks = kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A face that was followed until then."""
+
+    id: int
+    box: Box
+    seconds: float

@@ -1,0 +1,299 @@
+"""Faces through a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onepass import InputError, Session
+from onepass.gaze import Box, Face, FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose
+from onepass.gaze._tracks import assign
+from onepass.runtime.fake import FakeBackend
+
+from .conftest import ELG_SIGNATURE, ideal_landmarks
+
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+
+FRAME = np.random.default_rng(0).integers(0, 256, (240, 640), dtype=np.uint8)
+
+
+def face_at(x: float, y: float = 80.0, width: float = 80.0) -> FoundFace:
+    """Return a face whose middle is there."""
+    box = Box(x - width / 2, y - width / 2, width, width)
+    return FoundFace.from_eye_centres(box, right=(x - width / 4, y), left=(x + width / 4, y))
+
+
+class World:
+    """A finder and a network that see what a test lets them see, and count how often they are asked."""
+
+    def __init__(self, *faces: FoundFace) -> None:
+        self.faces: Sequence[FoundFace] = faces
+        self.searches = 0
+        self.peak = 1.0
+        self.shift_px = 0.0
+        self.squeeze = 1.0
+
+    def squeezed(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the landmarks that the network sees, [18, 2]."""
+        landmarks = (ideal_landmarks() - (60, 36)) * (self.squeeze, 1) + (60 + self.shift_px, 36)
+        return landmarks.astype(np.float32)
+
+    def __call__(self, grey: Any) -> list[FoundFace]:
+        """Return the faces that are there."""
+        self.searches += 1
+        return list(self.faces)
+
+    def tracker(self, **options: Any) -> GazeTracker:
+        """Return a tracker over this world, which smooths nothing unless told to."""
+
+        def compute(feeds: Any) -> Any:
+            count = len(feeds["eye"])
+            return {
+                "heatmaps": np.full((count, 18, 36, 60), self.peak, np.float32),
+                "landmarks": np.repeat(
+                    ideal_landmarks()[None] + np.array([self.shift_px, 0], np.float32), count, axis=0
+                ),
+                "radius": np.full((count, 1), 34, np.float32),
+            }
+
+        self.backend = FakeBackend(ELG_SIGNATURE, compute)
+        return GazeTracker(GazeEstimator(Session(self.backend), self), **{"smoothing": None, **options})
+
+
+def run(tracker: GazeTracker, count: int, start: float = 0.0) -> list[list[Face]]:
+    """Return the faces of so many frames at 30 a second."""
+    return [tracker(FRAME, start + index / 30) for index in range(count)]
+
+
+def test_faces_are_found_now_and_then() -> None:
+    """The finder is asked in every n-th frame; the network looks twice at a new face and once at a known one."""
+    world = World(face_at(100))
+    frames = run(world.tracker(every=5), 11)
+    assert world.searches == 3
+    assert all(len(faces) == 1 for faces in frames)
+    assert len(world.backend.calls) == 11 + 1
+
+
+def test_faces_keep_their_numbers() -> None:
+    """Two faces that move past the finder's order keep their numbers, and a third one gets the next."""
+    world = World(face_at(100), face_at(300))
+    tracker = world.tracker(every=1)
+    (first,) = run(tracker, 1)
+    assert [face.id for face in first] == [0, 1]
+    world.faces = [face_at(330), face_at(130), face_at(500)]
+    (second,) = run(tracker, 1, start=1)
+    assert [face.id for face in second] == [0, 1, 2]
+    assert [face.box.centre[0] for face in second] == pytest.approx([130, 330, 500])
+
+
+def test_the_network_leads_the_crops() -> None:
+    """Between searches crops and box follow the corners that the network found in the frame before."""
+    world = World(FoundFace(Box(60, 40, 80, 80), None, np.array([[111.0, 80], [129, 80]])))
+    tracker = world.tracker(every=100)
+    run(tracker, 1)
+    world.shift_px = 8.0  # of a crop in which the corners are 80 apart
+    faces = [tracker(FRAME, 1 + index / 30)[0] for index in range(4)]
+    assert np.diff([face.eyes[0].nasal_corner[0] for face in faces]) == pytest.approx([1.8] * 3, abs=0.01)
+    assert np.diff([face.box.left_px for face in faces]) == pytest.approx([1.8] * 3, abs=0.01)
+    assert world.searches == 1
+
+
+def test_crops_do_not_collapse() -> None:
+    """A network that always sees the corners closer together than the crop has them does not shrink it to nothing."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=1000)
+    world.squeeze = 0.8
+    eye = run(tracker, 90)[-1][0].eyes[0]
+    assert eye.corner_distance_px > 0.8 * 0.29 * 40
+
+
+def test_crops_grow_with_the_face() -> None:
+    """Eyes that move apart by a tenth make the next crops and the box a tenth larger."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=1000)
+    run(tracker, 1)
+    world.shift_px = 80 * 2 / 18  # the eyes' middles move from 40 px apart to 44
+    grown, after = run(tracker, 2, start=1)
+    assert grown[0].box.width_px == pytest.approx(88)
+    assert after[0].eyes[0].corner_distance_px == pytest.approx(18 * (0.85 * 1.1 + 0.15), abs=0.01)
+
+
+def test_a_finder_that_misses_a_face_does_not_lose_it() -> None:
+    """A face that the network sees clearly stays, whether the finder sees it or not."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=2)
+    run(tracker, 1)
+    world.faces = []
+    assert [face.id for faces in run(tracker, 10, start=1) for face in faces] == [0] * 10
+
+
+def test_a_face_that_goes_is_lost_and_known_again() -> None:
+    """Without confidence the face is looked for at once, given up after half a second, and keeps its number for one."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=1000)
+    run(tracker, 1)
+    world.peak, world.faces = 0.0, []
+    frames = run(tracker, 40, start=1 / 30)
+    assert 15 <= sum(len(faces) for faces in frames) <= 17
+    assert world.searches > 15
+    world.peak, world.faces = 1.0, [face_at(110)]
+    tracker._frames_to_search = 0
+    ((back,),) = run(tracker, 1, start=1.4)
+    assert back.id == 0
+
+
+def test_a_face_that_comes_back_late_is_new() -> None:
+    """After a second nobody remembers."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=1)
+    run(tracker, 1)
+    world.peak, world.faces = 0.0, []
+    run(tracker, 60, start=1)
+    world.peak, world.faces = 1.0, [face_at(110)]
+    ((back,),) = run(tracker, 1, start=9)
+    assert back.id == 1
+
+
+def test_an_eye_that_goes_astray_is_brought_back() -> None:
+    """Where the finder sees an eye far from the one that is followed, the finder is right."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=2)
+    run(tracker, 2)
+    world.faces = [face_at(125)]
+    ((face,),) = run(tracker, 1, start=1)
+    assert face.left is not None
+    assert face.left.iris_centre[0] == pytest.approx(145, abs=0.01)
+
+
+def test_a_face_outside_the_picture_is_gone() -> None:
+    """Eyes that leave the picture are not followed."""
+    world = World(face_at(632))
+    tracker = world.tracker(every=100)
+    ((face,),) = run(tracker, 1)
+    assert len(face.eyes) == 2
+    ((face,),) = run(tracker, 1, start=1)
+    assert [eye.side for eye in face.eyes] == ["right"]
+
+
+def test_max_faces_keeps_the_largest() -> None:
+    """Of new faces the largest are followed, and a known face is not given up for a larger one."""
+    world = World(face_at(100), face_at(300, width=120))
+    tracker = world.tracker(every=1, max_faces=1)
+    ((face,),) = run(tracker, 1)
+    assert face.box.width_px == 120
+    world.faces = [face_at(300, width=120), face_at(500, width=150)]
+    ((face,),) = run(tracker, 1, start=1)
+    assert face.box.centre[0] == pytest.approx(300)
+
+
+def test_two_tracks_of_one_face_become_one() -> None:
+    """A face that is found twice is shown once, under the older number."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=1)
+    run(tracker, 1)
+    world.faces = [face_at(100), face_at(101, width=45)]
+    frames = run(tracker, 3, start=1)
+    assert [face.id for face in frames[-1]] == [0]
+
+
+def test_a_finder_that_follows_is_asked_to() -> None:
+    """Between searches a follower says how the head is turned; where it loses a face, the network goes on."""
+
+    class Follower(World):
+        def follow(self, grey: Any, faces: Sequence[FoundFace]) -> list[FoundFace | None]:
+            seen = [FoundFace(f.box, f.right, f.left, HeadPose(0.0, 0.1 * world.backend_calls(), 0.0)) for f in faces]
+            return [None if self.peak < 0.9 else face for face in seen]
+
+        def backend_calls(self) -> int:
+            return len(self.backend.calls)
+
+    world = Follower(face_at(100))
+    assert isinstance(world, FaceFollower)
+    tracker = world.tracker(every=100)
+    heads = [faces[0].head for faces in run(tracker, 3)]
+    assert heads[0] is None or heads[0].yaw_rad != pytest.approx(0.2)
+    assert [head.yaw_rad for head in heads[1:] if head is not None] == pytest.approx([0.2, 0.3])
+    world.peak = 0.8
+    assert len(tracker(FRAME, 1.0)) == 1
+
+
+def test_another_size_is_another_scene() -> None:
+    """Faces of a frame of another size are new ones, and are looked for at once."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=100)
+    run(tracker, 2)
+    (face,) = tracker(FRAME[:200], 1.0)
+    assert face.id == 1
+    assert world.searches == 2
+
+
+def test_reset_forgets_it_all() -> None:
+    """After a reset numbers and times start anew."""
+    world = World(face_at(100))
+    tracker = world.tracker()
+    run(tracker, 3, start=5)
+    tracker.reset()
+    ((face,),) = run(tracker, 1)
+    assert face.id == 0
+
+
+def test_wrong_use_is_refused() -> None:
+    """Times that go back or are no numbers, no pictures and numbers below 1 are refused."""
+    tracker = World(face_at(100)).tracker()
+    run(tracker, 1, start=1)
+    for seconds in (0.5, float("nan")):
+        with pytest.raises(InputError, match="order of their times"):
+            tracker(FRAME, seconds)
+    with pytest.raises(InputError, match="uint8"):
+        tracker(np.zeros((4, 4)), 2.0)  # type: ignore[arg-type]
+    for options in ({"every": 0}, {"max_faces": 0}):
+        with pytest.raises(InputError, match="at least 1"):
+            World().tracker(**options)
+
+
+BOXES = st.lists(
+    st.builds(Box, st.floats(0, 500), st.floats(0, 500), st.floats(20, 200), st.floats(20, 200)), max_size=6
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(BOXES, BOXES)
+def test_a_box_is_assigned_once(known: list[Box], found: list[Box]) -> None:
+    """No box has two partners, and a box that stays where it was, alone, is its own."""
+    pairs = assign(known, found)
+    assert len({mine for mine, _ in pairs}) == len({other for _, other in pairs}) == len(pairs)
+    for box in known[:1]:
+        assert assign([box], [box]) == [(0, 0)]
+
+
+@pytest.fixture
+def scene(astronaut: np.ndarray[Any, Any]) -> Callable[[int], tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """A camera that pans and zooms over the astronaut: the n-th frame and the way there from her picture."""
+
+    def frame(index: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        zoom = 1.3 + 0.3 * np.sin(index / 12)
+        shift = np.array([160 + 40 * np.sin(index / 7), 120 + 20 * np.cos(index / 9)]) - zoom * np.array([225, 102])
+        matrix = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]])
+        picture = cv2.warpAffine(astronaut, matrix, (320, 240), borderMode=cv2.BORDER_REPLICATE)
+        return picture, matrix
+
+    return frame
+
+
+def test_a_moving_face_is_followed(scene: Callable[[int], Any]) -> None:
+    """With real parts, cascades every twentieth frame and the small network, eyes stay where they are on the way."""
+    irises = np.array([[203.5, 101.4], [246.8, 103.4]])
+    with GazeEstimator.from_default("small") as estimator:
+        tracker = GazeTracker(estimator, every=20, smoothing=None)
+        for index in range(45):
+            picture, matrix = scene(index)
+            (face,) = tracker(picture, index / 30)
+            assert face.id == 0
+            true = irises @ matrix[:, :2].T + matrix[:, 2]
+            for eye, expected in zip(face.eyes, true, strict=True):
+                assert np.linalg.norm(eye.iris.mean(axis=0) - expected) < 0.12 * eye.corner_distance_px
