@@ -1,11 +1,12 @@
 """Eyelids, irises and gaze of the faces in a picture, with an ELG network; see `GazeEstimator`.
 
-OpenCV is imported by what needs it, not by this, and comes with ``onepass[gaze]``.
+OpenCV and PyAV are imported by what needs them, not by this, and come with ``onepass[gaze]``.
 """
 
 from onepass.gaze.analysis import Analysis
 from onepass.gaze.blinks import BlinkDetector
 from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.columns import COLUMNS, Column
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.dlib_finder import DlibFinder
@@ -19,15 +20,20 @@ from onepass.gaze.model import PACKAGED_MODELS, open_model
 from onepass.gaze.panel import draw_analysis, draw_panel
 from onepass.gaze.result import Box, Eye, Face
 from onepass.gaze.smoothing import OneEuroFilter, Smoothing
+from onepass.gaze.stream import StreamResult
+from onepass.gaze.tables import TABLE_SUFFIXES, ParquetTable, Table, TextTable, open_table
 from onepass.gaze.tracker import GazeTracker
 
 __all__ = [
+    "COLUMNS",
     "FINDERS",
     "PACKAGED_MODELS",
+    "TABLE_SUFFIXES",
     "Analysis",
     "BlinkDetector",
     "Box",
     "CascadeFinder",
+    "Column",
     "ConfidenceScale",
     "DlibFinder",
     "Eye",
@@ -42,10 +48,15 @@ __all__ = [
     "HeadPose",
     "MeshFinder",
     "OneEuroFilter",
+    "ParquetTable",
     "Smoothing",
+    "StreamResult",
+    "Table",
+    "TextTable",
     "draw_analysis",
     "draw_faces",
     "draw_panel",
     "open_finder",
     "open_model",
+    "open_table",
 ]

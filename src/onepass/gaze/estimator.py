@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -21,7 +21,8 @@ from onepass.gaze.geometry import FloatArray
 from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
-from onepass.media import Picture, check_picture
+from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.media import Frame, Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
 
@@ -73,6 +74,7 @@ class GazeEstimator:
         model: str | os.PathLike[str] = "default",
         *,
         finder: FaceFinder | str = "auto",
+        max_faces: int | None = None,
         passes: int = 2,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
@@ -80,6 +82,7 @@ class GazeEstimator:
         Args:
             model: "default" or "small" for the packaged weights, or the path of a model.
             finder: What finds faces: a finder, or the name of one (`open_finder`).
+            max_faces: For a finder that is named: find only that many, the largest; None finds all.
             passes: How often the network looks at each picture.
 
         Raises:
@@ -91,7 +94,7 @@ class GazeEstimator:
         """
         with ExitStack() as opened:
             if isinstance(finder, str):
-                finder = open_finder(finder)
+                finder = open_finder(finder, max_faces=max_faces)
                 if isinstance(finder, MeshFinder):
                     opened.callback(finder.close)
             session = open_model(model)
@@ -151,6 +154,32 @@ class GazeEstimator:
         with clock.stage("faces"):
             found = [self._finder(grey) for grey in greys]
         return self._analysed(greys, found, self._passes, clock)
+
+    def stream(
+        self, frames: Iterable[Frame | Picture], *, batch: int = 1, newest: bool | None = None
+    ) -> Generator[StreamResult, None, None]:
+        """Look at frame after frame, each by itself, while the next are read and the caller is busy with the last.
+
+        `GazeTracker.stream` does the same for videos, with a memory.
+
+        Args:
+            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
+            batch: How many frames go through the network together.
+            newest: Whether frames that come while there is no time for them are left out, so that the results never
+                lag behind; None for what the source calls for: a camera yes, a video no.
+
+        Yields:
+            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+
+        Raises:
+            InputError: `batch` is below 1, or above 1 where the newest frame counts.
+            OnepassError: What the source or the analysis raised, after the results of all frames before.
+        """
+
+        def faces_of(taken: list[Frame]) -> list[tuple[Face, ...]]:
+            return [analysis.faces for analysis in self.analyse_many(frame.picture for frame in taken)]
+
+        return stream_frames(frames, faces_of, batch=batch, newest=newest)
 
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
         """Analyse a picture whose faces are known, without the finder.
