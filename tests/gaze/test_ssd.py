@@ -56,7 +56,7 @@ def test_overlapping_detections_are_averaged() -> None:
     """Two boxes of one face give their mean by score; one elsewhere stays what it is, and the surest is first."""
     boxes = np.array([[[0.0, 0], [10, 10]], [[50, 50], [60, 60]], [[3, 0], [13, 10]]])
     merged = merge(boxes, np.array([0.6, 0.7, 0.9]), 0.3)
-    np.testing.assert_allclose(merged, [[[1.8, 0], [11.8, 10]], [[50, 50], [60, 60]]])
+    np.testing.assert_allclose(merged, np.array([[[1.8, 0], [11.8, 10]], [[50, 50], [60, 60]]]))
 
 
 @given(some_boxes(), st.integers(0, 2**32 - 1))

@@ -13,8 +13,9 @@ from onepass._errors import InputError, UnsupportedModelError
 from onepass._version import __version__
 from onepass.formats import format_of
 from onepass.outputs import Array
+from onepass.source._batch import Batch
 from onepass.source._environment import environment_python
-from onepass.source._finish import Wishes, finish
+from onepass.source._finish import Target, Wishes, finish
 from onepass.source._harvest import Harvest, harvest
 from onepass.source._process import harvested
 from onepass.source._verify import OutputError, parity
@@ -62,6 +63,9 @@ def convert(
     opset: int = DEFAULT_OPSET,
     outputs: str | Iterable[str] | None = None,
     output_names: Iterable[str] | None = None,
+    batch: Batch = None,
+    channels_first: str | Iterable[str] = (),
+    target: Target = None,
     signature: str | None = None,
     tag: str | None = None,
     example_inputs: Mapping[str, Array] | Sequence[Array] | None = None,
@@ -80,6 +84,11 @@ def convert(
         opset: Version of ONNX's operators, 7 to 25.
         outputs: The outputs to keep, in the order given; all, in the source's order, where None.
         output_names: New names for the outputs, in the same order.
+        batch: How many items the model takes: a number, or ``"dynamic"`` for any; as the source has it where None.
+        channels_first: Inputs and outputs, by the source's names, to be [N, channels, height, width] in the ONNX model
+            where the source has [N, height, width, channels].
+        target: ``"tensorrt"`` for a model that other tools of TensorRT read as it is meant: outputs that are inputs
+            become copies under a name with ``_out`` behind it. `onepass.build` sees to that itself.
         signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
         tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
         example_inputs: For PyTorch: inputs that the network runs on, by name or in their order.
@@ -96,17 +105,23 @@ def convert(
     """
     start = time.perf_counter()
     path = Path(path)
+    source = Path(source) if isinstance(source, (str, os.PathLike)) else source
     if opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     wishes = Wishes(
         outputs=None if outputs is None else name_tuple(outputs),
         output_names=None if output_names is None else name_tuple(output_names),
+        batch=batch,
+        channels_first=name_tuple(channels_first),
+        target=target,
     )
-    request = Request(signature=signature, tag=tag, example_inputs=example_inputs, dynamic=dynamic)
+    request = Request(
+        signature=signature, tag=tag, outputs=wishes.outputs, example_inputs=example_inputs, dynamic=dynamic
+    )
     framework = _framework_of(source)
     _refuse_what_is_not_for(framework, request)
     reaped = _harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s)
-    finished = finish(reaped.model, reaped.signature, wishes)
+    finished = finish(reaped, wishes)
     errors = parity(finished, reaped.cases)
     graph = finished.graph.with_metadata(_notes(source, reaped.framework, opset, errors))
     graph.save(path)
@@ -125,6 +140,8 @@ def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError
 
 
 def _framework_of(source: Any) -> Framework:
+    if not isinstance(source, Path):
+        raise InputError(f"a source is the path of a trained network, got {source_name(source)}")
     kind = format_of(source)
     if kind not in FRAMEWORKS:
         raise UnsupportedModelError(f"{source} is {kind.value}, which cannot be converted to ONNX")
