@@ -20,9 +20,10 @@ from onepass._errors import InputError
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._faces import about_face
 from onepass.cli._tables import console
+from onepass.cli.gaze_models import command as models_command
 from onepass.gaze import (
+    FINDERS,
     PACKAGED_MODELS,
-    CascadeFinder,
     GazeEstimator,
     GazeTracker,
     ParquetTable,
@@ -56,6 +57,10 @@ _STDOUT = Path("-")
     "--model", "--engine", default="default", show_default=True, metavar="MODEL",
     help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own: ONNX or engine.",
 )  # fmt: skip
+@click.option(
+    "--finder", type=click.Choice(FINDERS), default="auto", show_default=True,
+    help="What finds faces. auto takes what `onepass gaze models fetch` brings once it is here, and cascades before.",
+)  # fmt: skip
 @click.option("--max-faces", type=click.IntRange(1), metavar="N", help="Only that many faces, the largest.")
 @click.option(
     "--every", type=click.IntRange(1), default=DETECT_EVERY, show_default=True, metavar="N",
@@ -74,8 +79,8 @@ _STDOUT = Path("-")
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
-    show: bool, fullscreen: bool, headless: bool, model: str, max_faces: int | None, every: int, smooth: bool,
-    batch: int, fps: float | None,
+    show: bool, fullscreen: bool, headless: bool, model: str, finder: str, max_faces: int | None, every: int,
+    smooth: bool, batch: int, fps: float | None,
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
@@ -100,8 +105,7 @@ def _run(
                     raise click.UsageError("nothing would come of it: give -o, --csv, --jsonl or --parquet")
             if frames.live and batch > 1:
                 raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
-            finder = CascadeFinder(max_faces=max_faces)
-            estimator = stack.enter_context(GazeEstimator.from_default(model, finder=finder))
+            estimator = stack.enter_context(GazeEstimator.from_default(model, finder=finder, max_faces=max_faces))
             if frames.sequence and batch == 1:
                 smoothing = Smoothing() if smooth else None
                 tracker = GazeTracker(estimator, every=every, max_faces=max_faces, smoothing=smoothing)
@@ -124,6 +128,7 @@ def _run(
 
 
 command = DefaultGroup("gaze", default=_run)
+command.add_command(models_command)
 
 
 def _output_for(source: Source) -> Path | None:

@@ -9,10 +9,13 @@ from onepass.gaze.cascades import CascadeFinder
 from onepass.gaze.columns import COLUMNS, Column
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.directions import Gaze, HeadPose
+from onepass.gaze.dlib_finder import DlibFinder
 from onepass.gaze.draw import draw_faces
 from onepass.gaze.estimator import GazeEstimator
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.faces import FaceFinder, FaceFollower, FoundFace
+from onepass.gaze.finders import FINDERS, open_finder
+from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import PACKAGED_MODELS, open_model
 from onepass.gaze.panel import draw_analysis, draw_panel
 from onepass.gaze.result import Box, Eye, Face
@@ -23,6 +26,7 @@ from onepass.gaze.tracker import GazeTracker
 
 __all__ = [
     "COLUMNS",
+    "FINDERS",
     "PACKAGED_MODELS",
     "TABLE_SUFFIXES",
     "Analysis",
@@ -31,6 +35,7 @@ __all__ = [
     "CascadeFinder",
     "Column",
     "ConfidenceScale",
+    "DlibFinder",
     "Eye",
     "EyeCrops",
     "Face",
@@ -41,6 +46,7 @@ __all__ = [
     "GazeEstimator",
     "GazeTracker",
     "HeadPose",
+    "MeshFinder",
     "OneEuroFilter",
     "ParquetTable",
     "Smoothing",
@@ -50,6 +56,7 @@ __all__ = [
     "draw_analysis",
     "draw_faces",
     "draw_panel",
+    "open_finder",
     "open_model",
     "open_table",
 ]

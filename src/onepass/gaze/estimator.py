@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
-from onepass.gaze.cascades import CascadeFinder
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
 from onepass.gaze.faces import FaceFinder, FoundFace, Grey
+from onepass.gaze.finders import open_finder
 from onepass.gaze.geometry import FloatArray
+from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
 from onepass.gaze.stream import StreamResult, stream_frames
@@ -64,38 +66,41 @@ class GazeEstimator:
         self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
         self._session = session
         self._finder = finder
-        self._owns_session = False
+        self._opened = ExitStack()
 
     @classmethod
     def from_default(
         cls,
         model: str | os.PathLike[str] = "default",
         *,
-        finder: FaceFinder | None = None,
+        finder: FaceFinder | str = "auto",
+        max_faces: int | None = None,
         passes: int = 2,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
 
         Args:
             model: "default" or "small" for the packaged weights, or the path of a model.
-            finder: What finds faces; None for a `CascadeFinder`.
+            finder: What finds faces: a finder, or the name of one (`open_finder`).
+            max_faces: For a finder that is named: find only that many, the largest; None finds all.
             passes: How often the network looks at each picture.
 
         Raises:
             ModelNotFoundError: There is no such model.
             ModelFormatError: The file is damaged, or of a format that does not run here.
             UnsupportedModelError: The model is no ELG network.
-            InputError: `passes` is below 1.
-            MissingExtraError: The default finder needs ``onepass[gaze]``.
+            InputError: `passes` is below 1, or there is no finder of that name.
+            MissingExtraError: What the finder needs is not installed.
         """
-        finder = CascadeFinder() if finder is None else finder
-        session = open_model(model)
-        try:
+        with ExitStack() as opened:
+            if isinstance(finder, str):
+                finder = open_finder(finder, max_faces=max_faces)
+                if isinstance(finder, MeshFinder):
+                    opened.callback(finder.close)
+            session = open_model(model)
+            opened.callback(session.close)
             estimator = cls(session, finder, passes=passes)
-        except BaseException:
-            session.close()
-            raise
-        estimator._owns_session = True
+            estimator._opened = opened.pop_all()
         return estimator
 
     @property
@@ -242,9 +247,8 @@ class GazeEstimator:
         return crops, outputs, eyes
 
     def close(self) -> None:
-        """Close the session if this estimator opened it. Closing twice is allowed."""
-        if self._owns_session:
-            self._session.close()
+        """Close what this estimator opened: its session and its finder. Closing twice is allowed."""
+        self._opened.close()
 
     def __enter__(self) -> GazeEstimator:
         return self
