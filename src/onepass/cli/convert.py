@@ -27,7 +27,7 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
 @click.command("convert")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", "target", type=click.Path(path_type=Path), metavar="FILE",
+    "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE",
     help="Where to write the ONNX model; SOURCE with the ending .onnx where not given.",
 )  # fmt: skip
 @click.option("--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="Version of ONNX's operators.")
@@ -43,7 +43,7 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(source: Path, target: Path | None, no_verify: bool, timeout: float, as_json: bool, **words: Any) -> None:
+def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as_json: bool, **words: Any) -> None:
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
 
     The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
@@ -58,11 +58,11 @@ def command(source: Path, target: Path | None, no_verify: bool, timeout: float, 
     onepass convert face_landmark.tflite
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
-    target = target or source.with_suffix(".onnx")
+    file = file or source.with_suffix(".onnx")
     words = {name: value for name, value in words.items() if value}
     screen = Console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
-        conversion = convert(source, target, verify=not no_verify, timeout_s=timeout, **words)
+        conversion = convert(source, file, verify=not no_verify, timeout_s=timeout, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))
     else:
