@@ -18,7 +18,7 @@ def test_help_is_up_to_date() -> None:
     """docs/help.md is what the commands say now; `python docs/write_help.py` writes it again."""
     made = runpy.run_path(str(_ROOT / "docs" / "write_help.py"))["help_page"]()
     assert (_ROOT / "docs" / "help.md").read_text(encoding="utf-8") == made
-    for name in cli.commands or ("inspect", "run", "compare", "bench", "doctor", "demo"):
+    for name in cli.commands or ("inspect", "run", "compare", "bench", "doctor", "gaze", "demo"):
         assert f"## onepass {name}\n" in made
 
 

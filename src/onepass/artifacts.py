@@ -25,7 +25,7 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.write_bytes(data)
     """
     path = Path(target)
-    temporary = path.with_name(f".{path.stem}.{os.urandom(6).hex()}{path.suffix}")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -35,6 +35,12 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(target: str | os.PathLike[str]) -> Path:
+    """Return a free name in the target's folder, with the target's suffix: what is written there can be renamed."""
+    path = Path(target)
+    return path.with_name(f".{path.stem}.{os.urandom(6).hex()}{path.suffix}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

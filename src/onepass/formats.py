@@ -20,6 +20,7 @@ class Format(Enum):
     ENGINE = "a TensorRT engine"
     SAVED_MODEL = "a TensorFlow SavedModel"
     FROZEN_GRAPH = "a frozen TensorFlow graph"
+    CHECKPOINT = "a TensorFlow checkpoint"
     KERAS = "a Keras model"
     HDF5 = "an HDF5 file (older Keras models are)"
     TFLITE = "a TFLite model"
@@ -65,7 +66,11 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
             return Format.SAVED_MODEL
         if path.resolve().name.startswith("ELG_i") or (path / "checkpoints" / "hourglass").is_dir():
             return Format.GAZEML
-        raise ModelFormatError(f"{path} is a folder without a saved_model.pb; expected a model file or a SavedModel")
+        if (path / "checkpoint").is_file() or any(path.glob("*.index")):
+            return Format.CHECKPOINT
+        raise ModelFormatError(
+            f"{path} is a folder without a saved_model.pb or a checkpoint; expected a model file or a SavedModel"
+        )
     if not path.exists():
         raise ModelNotFoundError(f"no model file at {path}")
     with path.open("rb") as file:
@@ -137,9 +142,18 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
 
 
 def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
-    """A GraphDef begins with a node; a node begins with its name, which is its field 1 and a string."""
-    length = read_varint(file)
-    if file.tell() + length <= size and file.read(1) == b"\x0a":
+    """A GraphDef is a row of nodes, its field 1; a MetaGraphDef has one field 1, and the GraphDef for field 2.
+
+    A node begins with its name, which is its field 1 and a string.
+    """
+    end = read_varint(file) + file.tell()
+    if end > size:
+        raise _unknown(name)
+    is_node = file.read(1) == b"\x0a"
+    file.seek(end)
+    if file.read(1) == b"\x12":
+        return Format.CHECKPOINT
+    if is_node:
         return Format.FROZEN_GRAPH
     raise _unknown(name)
 

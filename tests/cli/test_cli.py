@@ -33,11 +33,11 @@ def test_version(shell: Shell) -> None:
 def test_help_lists_every_command(shell: Shell) -> None:
     """--help lists the commands in the order of use, each with what it does."""
     text = shell("--help")
-    places = [text.index(f"\n  {name} ") for name in ("inspect", "run", "compare", "bench", "doctor", "demo")]
+    places = [text.index(f"\n  {name} ") for name in ("inspect", "run", "compare", "bench", "doctor", "gaze", "demo")]
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("name", ["inspect", "run", "compare", "bench", "doctor", "demo"])
+@pytest.mark.parametrize("name", ["inspect", "run", "compare", "bench", "doctor", "gaze", "demo"])
 def test_help_of_each_command_begins_like_the_list(shell: Shell, name: str) -> None:
     """Each command has help of its own, with --debug and an explanation."""
     text = shell(name, "--help")

@@ -48,6 +48,12 @@ def elg_backend(answer: Callable[[int], np.ndarray[Any, Any]] | None = None) -> 
     return FakeBackend(ELG_SIGNATURE, compute)
 
 
+@pytest.fixture(autouse=True)
+def _empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What somebody fetched changes no test."""
+    monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def backend() -> FakeBackend:
     """A network that sees the same eye in every crop."""

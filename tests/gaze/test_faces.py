@@ -12,7 +12,8 @@ import pytest
 
 from onepass import InputError, MissingExtraError
 from onepass.gaze import Box, CascadeFinder, FoundFace, geometry
-from onepass.gaze.cascades import _face, _plausible_pair, _without_overlaps
+from onepass.gaze.cascades import _face, _plausible_pair
+from onepass.gaze.faces import without_overlaps
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 
@@ -184,7 +185,7 @@ def test_nested_hits_are_one_face() -> None:
     """A smaller box whose middle lies in a larger one is the same face; one beside it is not."""
     boxes = Box(20, 20, 50, 50), Box(120, 0, 60, 60), Box(0, 0, 100, 100)
     nested, beside, large = (FoundFace.from_eye_centres(box, (0, 0), (9, 0)) for box in boxes)
-    assert _without_overlaps([nested, beside, large]) == [large, beside]
+    assert without_overlaps([nested, beside, large]) == [large, beside]
 
 
 def test_what_has_no_eyes_has_to_look_more_like_a_face(finder: CascadeFinder) -> None:

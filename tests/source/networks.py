@@ -1,10 +1,12 @@
 """Small networks to convert, and a framework that exports something else than it runs."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import onepass
@@ -63,3 +65,10 @@ class Pretended:
         """Run the one graph."""
         with onepass.load(self._runs) as session:
             return dict(session(inputs))
+
+
+def needs(*modules: str) -> None:
+    """Skip the rest of a test module, saying so, where frameworks are not installed."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed; make test-convert has them", allow_module_level=True)

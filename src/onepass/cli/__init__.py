@@ -22,6 +22,7 @@ _COMMANDS = {
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
     "doctor": ("onepass.cli.doctor", "Say what this machine can do, and what mends the rest."),
     "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),
+    "gaze": ("onepass.cli.gaze", "Find gaze in pictures, videos, cameras and streams."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
 

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
 from onepass.cli._tables import bytes_text, console, table
-from onepass.source import Conversion, convert
+from onepass.source import Batch, Conversion, convert
 from onepass.source._convert import DEFAULT_TIMEOUT_S
 from onepass.tensors import shape_text
+
+
+def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> Batch:
+    if word is None or word == "dynamic":
+        return cast("Batch", word)
+    if word.isascii() and word.isdigit() and int(word):
+        return int(word)
+    raise click.BadParameter(f"expected a number from 1 up, or dynamic, got {word!r}")
 
 
 @click.command("convert")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", "target", type=click.Path(path_type=Path), metavar="FILE",
+    "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE",
     help="Where to write the ONNX model; SOURCE with the ending .onnx where not given.",
 )  # fmt: skip
 @click.option("--opset", type=int, metavar="NUMBER", help="Version of ONNX's operators.  [default: 17; 18 for PyTorch]")
 @click.option("--outputs", multiple=True, metavar="NAME", help="Keep this output only; repeat it for more, in order.")
 @click.option("--output-names", multiple=True, metavar="NAME", help="New name of the first output, the second, …")
+@click.option("--batch", metavar="N|dynamic", callback=_batch, help="Items the model takes; any number if dynamic.")
+@click.option("--channels-first", multiple=True, metavar="NAME",
+              help="Make this input or output [N, channels, height, width]; repeat it for more.")  # fmt: skip
+@click.option("--target", type=click.Choice(["tensorrt"]), help="Who shall read it; onepass build needs no such word.")
 @click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(source: Path, target: Path | None, no_verify: bool, timeout: float, as_json: bool, **words: Any) -> None:
+def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as_json: bool, **words: Any) -> None:
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
 
     The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
@@ -42,15 +54,15 @@ def command(source: Path, target: Path | None, no_verify: bool, timeout: float, 
     against crashes, not against malice.
 
     \b
-    onepass convert saved_model -o elg.onnx
+    onepass convert saved_model -o elg.onnx --batch dynamic --channels-first eye
     onepass convert face_landmark.tflite
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
-    target = target or source.with_suffix(".onnx")
-    words = {name: value or None for name, value in words.items()}
+    file = file or source.with_suffix(".onnx")
+    words = {name: value for name, value in words.items() if value}
     screen = Console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
-        conversion = convert(source, target, verify=not no_verify, timeout_s=timeout, **words)
+        conversion = convert(source, file, verify=not no_verify, timeout_s=timeout, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))
     else:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-import numpy as np
 
 from onepass._errors import InputError
 from onepass._optional import optional
+from onepass.cli._faces import about_face
 from onepass.cli._tables import console, outputs_table
-from onepass.gaze import PACKAGED_MODELS, Analysis, Eye, Gaze, GazeEstimator, draw_analysis
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze import PACKAGED_MODELS, Analysis, GazeEstimator, draw_analysis
 from onepass.media import PICTURE_SUFFIXES, Picture, read_picture, write_picture
 
 
@@ -61,9 +60,7 @@ def command(source: Path | None, model: str, save: Path | None) -> None:
     out.print()
     out.print(_times(analysis, report))
     for number, face in enumerate(analysis.faces, 1):
-        out.print(f"\n[bold]face {number}[/bold] looks {_direction(face.gaze)}")
-        for eye in face.eyes:
-            out.print(_about(eye))
+        out.print(f"\n{about_face(number, face)}")
     out.print(f"\nwritten to {save}", markup=False, soft_wrap=True)
 
 
@@ -80,24 +77,3 @@ def _times(analysis: Analysis, report: Mapping[str, object]) -> str:
         f"{report['backend']} {report.get('version', '')} on {report['device']}\n"
         f"{analysis.passes} passes; around them: {around}"
     )
-
-
-def _about(eye: Eye) -> str:
-    radius_px = float(np.linalg.norm(eye.iris - eye.iris.mean(axis=0), axis=1).mean())
-    return (
-        f"  {eye.side + ' eye':10} gaze    {_direction(eye.gaze)} (confidence {eye.confidence:.2f})\n"
-        f"  {'':10} iris    centre {_point(eye.iris_centre)} px, radius {radius_px:.1f} px\n"
-        f"  {'':10} eyelid  from {_point(eye.nasal_corner)} to {_point(eye.temporal_corner)} px, "
-        f"open {eye.aperture_px:.1f} px"
-    )
-
-
-def _point(point: FloatArray) -> str:
-    return f"({point[0]:.1f}, {point[1]:.1f})"
-
-
-def _direction(gaze: Gaze) -> str:
-    """Say a direction in words, as one who looks at the picture sees it."""
-    vertical = "up" if gaze.pitch_deg >= 0 else "down"
-    horizontal = "right" if gaze.yaw_deg >= 0 else "left"
-    return f"{abs(gaze.pitch_deg):.1f}° {vertical}, {abs(gaze.yaw_deg):.1f}° {horizontal} in the picture"

@@ -1,30 +1,41 @@
 """Eyelids, irises and gaze of the faces in a picture, with an ELG network; see `GazeEstimator`.
 
-OpenCV is imported by what needs it, not by this, and comes with ``onepass[gaze]``.
+OpenCV and PyAV are imported by what needs them, not by this, and come with ``onepass[gaze]``.
 """
 
 from onepass.gaze.analysis import Analysis
 from onepass.gaze.blinks import BlinkDetector
 from onepass.gaze.cascades import CascadeFinder
+from onepass.gaze.columns import COLUMNS, Column
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.directions import Gaze, HeadPose
+from onepass.gaze.dlib_finder import DlibFinder
 from onepass.gaze.draw import draw_faces
 from onepass.gaze.estimator import GazeEstimator
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.faces import FaceFinder, FaceFollower, FoundFace
+from onepass.gaze.finders import FINDERS, open_finder
+from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import PACKAGED_MODELS, open_model
 from onepass.gaze.panel import draw_analysis, draw_panel
 from onepass.gaze.result import Box, Eye, Face
 from onepass.gaze.smoothing import OneEuroFilter, Smoothing
+from onepass.gaze.stream import StreamResult
+from onepass.gaze.tables import TABLE_SUFFIXES, ParquetTable, Table, TextTable, open_table
 from onepass.gaze.tracker import GazeTracker
 
 __all__ = [
+    "COLUMNS",
+    "FINDERS",
     "PACKAGED_MODELS",
+    "TABLE_SUFFIXES",
     "Analysis",
     "BlinkDetector",
     "Box",
     "CascadeFinder",
+    "Column",
     "ConfidenceScale",
+    "DlibFinder",
     "Eye",
     "EyeCrops",
     "Face",
@@ -35,10 +46,17 @@ __all__ = [
     "GazeEstimator",
     "GazeTracker",
     "HeadPose",
+    "MeshFinder",
     "OneEuroFilter",
+    "ParquetTable",
     "Smoothing",
+    "StreamResult",
+    "Table",
+    "TextTable",
     "draw_analysis",
     "draw_faces",
     "draw_panel",
+    "open_finder",
     "open_model",
+    "open_table",
 ]

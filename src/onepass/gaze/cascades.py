@@ -12,7 +12,7 @@ import numpy as np
 from onepass._errors import InputError, MissingExtraError
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze.faces import FoundFace, Grey, check_grey
+from onepass.gaze.faces import FoundFace, Grey, check_grey, without_overlaps
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Box
 
@@ -98,7 +98,7 @@ class CascadeFinder:
             for tilt_deg in self._tilts_deg:
                 faces = self._tilted_faces(grey, tilt_deg)
                 if faces:
-                    return _without_overlaps(faces)[: self._max_faces]
+                    return without_overlaps(faces)[: self._max_faces]
         return []
 
     def _tilted_faces(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
@@ -213,16 +213,6 @@ def _moved(face: FoundFace, transform: FloatArray) -> FoundFace:
         None if corners is None else geometry.apply(transform, corners) for corners in (face.right, face.left)
     )
     return FoundFace(box, right, left)
-
-
-def _without_overlaps(faces: list[FoundFace]) -> list[FoundFace]:
-    """Sort faces from large to small and drop those whose middle lies in a larger one."""
-    kept: list[FoundFace] = []
-    for face in sorted(faces, key=lambda f: (-f.box.area_px, f.box.left_px, f.box.top_px)):
-        x, y = face.box.centre
-        if not any(k.box.left_px <= x <= k.box.right_px and k.box.top_px <= y <= k.box.bottom_px for k in kept):
-            kept.append(face)
-    return kept
 
 
 def _plausible_pair(right: FloatArray | None, left: FloatArray | None) -> tuple[FloatArray | None, FloatArray | None]:

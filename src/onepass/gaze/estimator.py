@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -12,14 +13,16 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
-from onepass.gaze.cascades import CascadeFinder
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
 from onepass.gaze.faces import FaceFinder, FoundFace, Grey
+from onepass.gaze.finders import open_finder
 from onepass.gaze.geometry import FloatArray
+from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
-from onepass.media import Picture, check_picture
+from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.media import Frame, Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
 
@@ -63,38 +66,41 @@ class GazeEstimator:
         self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
         self._session = session
         self._finder = finder
-        self._owns_session = False
+        self._opened = ExitStack()
 
     @classmethod
     def from_default(
         cls,
         model: str | os.PathLike[str] = "default",
         *,
-        finder: FaceFinder | None = None,
+        finder: FaceFinder | str = "auto",
+        max_faces: int | None = None,
         passes: int = 2,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
 
         Args:
             model: "default" or "small" for the packaged weights, or the path of a model.
-            finder: What finds faces; None for a `CascadeFinder`.
+            finder: What finds faces: a finder, or the name of one (`open_finder`).
+            max_faces: For a finder that is named: find only that many, the largest; None finds all.
             passes: How often the network looks at each picture.
 
         Raises:
             ModelNotFoundError: There is no such model.
             ModelFormatError: The file is damaged, or of a format that does not run here.
             UnsupportedModelError: The model is no ELG network.
-            InputError: `passes` is below 1.
-            MissingExtraError: The default finder needs ``onepass[gaze]``.
+            InputError: `passes` is below 1, or there is no finder of that name.
+            MissingExtraError: What the finder needs is not installed.
         """
-        finder = CascadeFinder() if finder is None else finder
-        session = open_model(model)
-        try:
+        with ExitStack() as opened:
+            if isinstance(finder, str):
+                finder = open_finder(finder, max_faces=max_faces)
+                if isinstance(finder, MeshFinder):
+                    opened.callback(finder.close)
+            session = open_model(model)
+            opened.callback(session.close)
             estimator = cls(session, finder, passes=passes)
-        except BaseException:
-            session.close()
-            raise
-        estimator._owns_session = True
+            estimator._opened = opened.pop_all()
         return estimator
 
     @property
@@ -148,6 +154,32 @@ class GazeEstimator:
         with clock.stage("faces"):
             found = [self._finder(grey) for grey in greys]
         return self._analysed(greys, found, self._passes, clock)
+
+    def stream(
+        self, frames: Iterable[Frame | Picture], *, batch: int = 1, newest: bool | None = None
+    ) -> Generator[StreamResult, None, None]:
+        """Look at frame after frame, each by itself, while the next are read and the caller is busy with the last.
+
+        `GazeTracker.stream` does the same for videos, with a memory.
+
+        Args:
+            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
+            batch: How many frames go through the network together.
+            newest: Whether frames that come while there is no time for them are left out, so that the results never
+                lag behind; None for what the source calls for: a camera yes, a video no.
+
+        Yields:
+            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+
+        Raises:
+            InputError: `batch` is below 1, or above 1 where the newest frame counts.
+            OnepassError: What the source or the analysis raised, after the results of all frames before.
+        """
+
+        def faces_of(taken: list[Frame]) -> list[tuple[Face, ...]]:
+            return [analysis.faces for analysis in self.analyse_many(frame.picture for frame in taken)]
+
+        return stream_frames(frames, faces_of, batch=batch, newest=newest)
 
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
         """Analyse a picture whose faces are known, without the finder.
@@ -215,9 +247,8 @@ class GazeEstimator:
         return crops, outputs, eyes
 
     def close(self) -> None:
-        """Close the session if this estimator opened it. Closing twice is allowed."""
-        if self._owns_session:
-            self._session.close()
+        """Close what this estimator opened: its session and its finder. Closing twice is allowed."""
+        self._opened.close()
 
     def __enter__(self) -> GazeEstimator:
         return self

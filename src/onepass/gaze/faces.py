@@ -104,3 +104,13 @@ def check_grey(grey: Grey) -> None:
     """
     if grey.dtype != np.uint8 or grey.ndim != 2 or grey.size == 0:
         raise InputError(f"a finder needs a grey picture, uint8 [H, W]; got {grey.dtype} {list(grey.shape)}")
+
+
+def without_overlaps(faces: Sequence[FoundFace]) -> list[FoundFace]:
+    """Sort faces from large to small and drop those whose middle lies in a larger one."""
+    kept: list[FoundFace] = []
+    for face in sorted(faces, key=lambda f: (-f.box.area_px, f.box.left_px, f.box.top_px)):
+        x, y = face.box.centre
+        if not any(k.box.left_px <= x <= k.box.right_px and k.box.top_px <= y <= k.box.bottom_px for k in kept):
+            kept.append(face)
+    return kept

@@ -15,6 +15,7 @@ from onepass._errors import InputError
 from onepass.gaze import geometry
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
+from onepass.gaze.head import head_from_corners
 
 Side: TypeAlias = Literal["left", "right"]
 """Which eye, as the subject would say it. The subject's right eye is on the left of a picture that is not mirrored."""
@@ -177,7 +178,7 @@ class Face:
     Attributes:
         box: Where the face finder saw the face.
         eyes: Its eyes, the subject's right one first (from left to right in the picture), each side at most once.
-        head: How the head is turned; None where that is not known.
+        head: How the head is turned; None where the finder does not see that (`head_from_corners` is a rough guess).
         id: Number that a face keeps from frame to frame, counted from 0; None where nothing follows faces.
     """
 
@@ -213,3 +214,11 @@ class Face:
     def gaze_in_head(self) -> Gaze | None:
         """`gaze` in the head's frame, where (0, 0) looks where the face points; None where the head is not known."""
         return None if self.head is None else self.head.to_head(self.gaze)
+
+    @property
+    def head_from_corners(self) -> HeadPose | None:
+        """What the corners of both eyes tell of the head (`onepass.gaze.head`): roll, and roughly yaw, but no pitch."""
+        if self.right is None or self.left is None:
+            return None
+        right, left = (np.stack([eye.nasal_corner, eye.temporal_corner]) for eye in (self.right, self.left))
+        return head_from_corners(right, left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from onepass.gaze.eyes import grey_from_picture
 from onepass.gaze.faces import FaceFollower, FoundFace, Grey
 from onepass.gaze.result import Box, Face
 from onepass.gaze.smoothing import Smoothing
-from onepass.media import Picture, check_picture
+from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.media import Frame, Picture, check_picture
 
 DETECT_EVERY = 10
 """Frames from one search for faces to the next."""
@@ -22,6 +23,7 @@ DETECT_EVERY = 10
 _SMOOTHING = Smoothing()
 # For so long a face that was lost keeps its number.
 _MEMORY_SECONDS = 1.0
+_USUAL_FPS = 30.0
 
 
 class GazeTracker:
@@ -105,6 +107,32 @@ class GazeTracker:
         faces = {track.id: track.update(face, time_seconds) for track, face in zip(self._tracks, seen, strict=True)}
         self._drop_lost()
         return [faces[track.id] for track in self._tracks]
+
+    def stream(
+        self, frames: Iterable[Frame | Picture], *, newest: bool | None = None
+    ) -> Generator[StreamResult, None, None]:
+        """Follow faces from frame to frame, while the next are read and the caller is busy with the last.
+
+        Args:
+            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
+                Those that have no time are taken to be a thirtieth of a second apart.
+            newest: Whether frames that come while there is no time for them are left out, so that the results never
+                lag behind; None for what the source calls for: a camera yes, a video no.
+
+        Yields:
+            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+
+        Raises:
+            OnepassError: What the source or the tracker raised, after the results of all frames before.
+        """
+
+        def faces_of(taken: list[Frame]) -> list[list[Face]]:
+            return [
+                self(frame.picture, frame.index / _USUAL_FPS if frame.seconds is None else frame.seconds)
+                for frame in taken
+            ]
+
+        return stream_frames(frames, faces_of, newest=newest)
 
     def _search(self, grey: Grey) -> bool:
         """Look for faces, correct those that are known, and add new ones; say whether there are any."""

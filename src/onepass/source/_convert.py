@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import InputError
+from onepass._optional import optional
 from onepass._version import __version__
+from onepass.source._batch import Batch
 from onepass.source._environment import environment_python
-from onepass.source._finish import Wishes, finish
+from onepass.source._finish import Target, Wishes, finish
 from onepass.source._harvest import Harvest, harvest
 from onepass.source._process import harvested
 from onepass.source._verify import OutputError, parity
@@ -59,6 +61,9 @@ def convert(
     opset: int | None = None,
     outputs: str | Iterable[str] | None = None,
     output_names: Iterable[str] | None = None,
+    batch: Batch = None,
+    channels_first: str | Iterable[str] = (),
+    target: Target = None,
     signature: str | None = None,
     tag: str | None = None,
     example_inputs: Any = None,
@@ -77,6 +82,11 @@ def convert(
         opset: Version of ONNX's operators, 7 to 25; 17 where None, and 18 for PyTorch, which writes no older one.
         outputs: The outputs to keep, in the order given; all, in the source's order, where None.
         output_names: New names for the outputs, in the same order.
+        batch: How many items the model takes: a number, or ``"dynamic"`` for any; as the source has it where None.
+        channels_first: Inputs and outputs, by the source's names, to be [N, channels, height, width] in the ONNX model
+            where the source has [N, height, width, channels].
+        target: ``"tensorrt"`` for a model that other tools of TensorRT read as it is meant: outputs that are inputs
+            become copies under a name with ``_out`` behind it. `onepass.build` sees to that itself.
         signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
         tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
         example_inputs: For PyTorch's modules and TorchScript: inputs that the network runs on, as arrays or tensors;
@@ -94,6 +104,7 @@ def convert(
     """
     start = time.perf_counter()
     path = Path(path)
+    source = Path(source) if isinstance(source, (str, os.PathLike)) else source
     framework = framework_of(source)
     opset = framework.opset if opset is None else opset
     if opset not in _OPSETS:
@@ -101,11 +112,16 @@ def convert(
     wishes = Wishes(
         outputs=None if outputs is None else name_tuple(outputs),
         output_names=None if output_names is None else name_tuple(output_names),
+        batch=batch,
+        channels_first=name_tuple(channels_first),
+        target=target,
     )
-    request = Request(signature=signature, tag=tag, example_inputs=example_inputs, dynamic=dynamic)
+    request = Request(
+        signature=signature, tag=tag, outputs=wishes.outputs, example_inputs=example_inputs, dynamic=dynamic
+    )
     _refuse_what_is_not_for(framework, request)
     reaped = _harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s)
-    finished = finish(reaped.model, reaped.signature, wishes)
+    finished = finish(reaped, wishes)
     errors = parity(finished, reaped.cases)
     graph = finished.graph.with_metadata(_notes(source, reaped.framework, opset, errors))
     graph.save(path)
@@ -132,7 +148,9 @@ def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
 def _harvested(
     framework: Framework, source: Any, request: Request, *, opset: int, verify: bool, timeout_s: float
 ) -> Harvest:
-    if not framework.runs_code or not isinstance(source, (str, os.PathLike)):  # what is in memory stays there
+    if not framework.runs_code or not isinstance(source, Path):  # what is in memory stays there
+        for module in framework.imports:
+            optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
         return harvest(framework.open_(source, request), opset=opset, verify=verify)
     python = None if framework.is_here else environment_python(framework)
     return harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s, python=python)

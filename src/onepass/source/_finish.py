@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+import numpy as np
 import onnx
 
 from onepass._errors import InputError
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
+from onepass.source._batch import Batch, Batches, check_batch, free_reshapes
 from onepass.source._edges import with_edges
-from onepass.tensors import Signature
+from onepass.source._harvest import Case, Harvest
+from onepass.source._layout import check_names, put_channels_first, to_first
+from onepass.source._resize import repair_scales
+from onepass.tensors import Dim, Signature, TensorSpec
 
-Batch: TypeAlias = int | Literal["dynamic"] | None
-"""A number of items, any number, or as the source has it."""
+Target: TypeAlias = Literal["tensorrt"] | None
+"""Who shall read the model, where that asks for more than ONNX does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,21 @@ class Wishes:
     Attributes:
         outputs: Which outputs, and in which order; all in the source's order where None.
         output_names: New names for these outputs, one each.
+        batch: How many items it shall take.
+        channels_first: Names, in the source, of inputs and outputs that shall have their channels in the second place.
+        target: Who shall read it.
     """
 
     outputs: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
+    batch: Batch = None
+    channels_first: tuple[str, ...] = ()
+    target: Target = None
+
+    def __post_init__(self) -> None:
+        check_batch(self.batch)
+        if self.target not in (None, "tensorrt"):
+            raise InputError(f"target is 'tensorrt' or None, got {self.target!r}")
 
     def renamed(self, signature: Signature) -> dict[str, str]:
         """Return which output of the source becomes which of the ONNX model.
@@ -45,6 +61,9 @@ class Wishes:
                 f"output_names has {len(names)} names for {len(chosen)} outputs: {', '.join(names)} for "
                 f"{', '.join(chosen)}; each output needs one of its own"
             )
+        if self.target == "tensorrt":
+            # Its parser renames an input that is an output at the same time. The input.
+            names = tuple(f"{name}_out" if name in signature.input_names else name for name in names)
         return dict(zip(chosen, names, strict=True))
 
 
@@ -55,27 +74,80 @@ class Finished:
     Attributes:
         graph: The model.
         sources: Output of the model to output of the source.
+        channels_first: Inputs and outputs of the source that have another layout in the model.
+        batches: Which edges of the source have a batch.
+        batch: The batch that was wished for.
     """
 
     graph: OnnxGraph
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str]
+    channels_first: frozenset[str]
+    batches: Batches
+    batch: Batch
 
-    def to_onnx(self, arrays: Mapping[str, Array], *, inputs: bool) -> dict[str, Array]:
-        """Return inputs, or outputs, of the source as the ONNX model names and lays them out."""
-        if inputs:
-            return {name: arrays[name] for name in self.graph.signature.input_names}
-        return {name: arrays[source] for name, source in self.sources.items()}
+    def cases(self, cases: Sequence[Case]) -> Iterator[Case]:
+        """Yield what the framework computed as the model names it and lays it out, in batches that it takes."""
+        for case in self.batches.cases(cases, self.batch):
+            inputs = {name: self._laid_out(name, case.inputs) for name in self.graph.signature.input_names}
+            outputs = {name: self._laid_out(source, case.outputs) for name, source in self.sources.items()}
+            yield Case(case.name, inputs, outputs)
+
+    def _laid_out(self, name: str, arrays: Mapping[str, Array]) -> Array:
+        array = arrays[name]
+        return np.transpose(array, to_first(array.ndim)) if name in self.channels_first else array
 
 
-def finish(model: onnx.ModelProto, signature: Signature, wishes: Wishes) -> Finished:
+def finish(harvest: Harvest, wishes: Wishes) -> Finished:
     """Return the model as it shall be, from the one that the framework exported.
 
     Raises:
         InputError, OutputNameError: A wish does not fit the model.
         ModelFormatError: What came of it breaks the ONNX specification.
     """
-    names = wishes.renamed(signature)
-    chosen = OnnxGraph(model).select(names)
-    graph = OnnxGraph(with_edges(chosen.proto, outputs=names)).clean()
+    names = wishes.renamed(harvest.signature)
+    check_names(wishes.channels_first, harvest.signature)
+    batches = Batches.of(harvest.signature, harvest.cases)
+    declared = batches.changed(harvest.signature, wishes.batch)
+    proto = with_edges(OnnxGraph(harvest.model).select(names).proto, outputs=names)
+    repair_scales(proto)
+    if wishes.batch is not None and batches.size is not None:
+        free_reshapes(proto, batches.size)
+    specs = {spec.name: spec for spec in declared.inputs}
+    specs |= {names[spec.name]: replace(spec, name=names[spec.name]) for spec in declared.outputs if spec.name in names}
+    _declare(proto, specs)
+    first = {name for each in wishes.channels_first for name in (each, names.get(each, each))}
+    put_channels_first(proto, sorted(first & specs.keys()))
+    graph = _cleaned(proto)
     graph.check()
-    return Finished(graph, {new: old for old, new in names.items()})
+    return Finished(
+        graph, {new: old for old, new in names.items()}, frozenset(wishes.channels_first), batches, wishes.batch
+    )
+
+
+def _declare(proto: onnx.ModelProto, specs: Mapping[str, TensorSpec]) -> None:
+    """Give inputs and outputs the shapes that the source declares, and forget what was inferred from others."""
+    del proto.graph.value_info[:]
+    for value in (*proto.graph.input, *proto.graph.output):
+        spec = specs.get(value.name)
+        if spec is not None and spec.shape is not None:
+            _set_shape(value, spec.shape)
+
+
+def _set_shape(value: onnx.ValueInfoProto, shape: tuple[Dim, ...]) -> None:
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dim = dims.add()
+        if isinstance(size, int):
+            dim.dim_value = size
+        elif size is not None:
+            dim.dim_param = size
+
+
+def _cleaned(proto: onnx.ModelProto) -> OnnxGraph:
+    """Clean the model up; its inputs and outputs stay as they are declared."""
+    graph = OnnxGraph(proto).clean()
+    edges = {value.name: value for value in (*proto.graph.input, *proto.graph.output)}
+    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
+        value.CopyFrom(edges[value.name])
+    return graph

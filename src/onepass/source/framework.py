@@ -25,21 +25,27 @@ from onepass.tensors import Signature
 
 
 class Trained(Protocol):
-    """A trained network, opened by the framework that wrote it.
+    """A trained network, opened by the framework that wrote it."""
 
-    Attributes:
-        framework: The framework's name, as people write it: ``"TensorFlow"``.
-        version: Version of the framework that opened it.
-        signature: Inputs and outputs as the source declares them: names, order, dtypes, shapes.
-        shapes: For each input a shape that `run` takes. Where a size is dynamic, any that makes sense.
-        examples: Inputs that the source brings along, by name; empty if it has none.
-    """
+    @property
+    def framework(self) -> str:
+        """The framework's name, as people write it: ``"TensorFlow"``."""
 
-    framework: str
-    version: str
-    signature: Signature
-    shapes: Mapping[str, tuple[int, ...]]
-    examples: Mapping[str, Array]
+    @property
+    def version(self) -> str:
+        """Version of the framework that opened it."""
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs as the source declares them: names, order, dtypes, shapes."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """For each input a shape that `run` takes; where a size is dynamic, any that makes sense."""
+
+    @property
+    def examples(self) -> Mapping[str, Array]:
+        """Inputs that the source brings along, by name; empty if it has none."""
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Return the network as ONNX.
@@ -69,6 +75,8 @@ class Request:
     Attributes:
         signature: Which of a SavedModel's signatures; the only one, or ``serving_default``, where None.
         tag: Which of a SavedModel's graphs, by its tags, separated by commas; the one for serving where None.
+        outputs: Names of the outputs wished for. A source that does not say what its outputs are, or that has more
+            tensors than those it declares, takes them for outputs; any other has no use for this.
         example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
             PyTorch's modules need them.
         dynamic: Sizes that may change, for PyTorch modules: input name to axis to the size's name.
@@ -76,6 +84,7 @@ class Request:
 
     signature: str | None = None
     tag: str | None = None
+    outputs: tuple[str, ...] | None = None
     example_inputs: Any = None
     dynamic: Mapping[str, Mapping[int, str]] | None = None
 
@@ -135,12 +144,26 @@ _TORCH = Framework(
     opset=18,
 )
 
+_TENSORFLOW = Framework(
+    "TensorFlow",
+    "onepass.source.tensorflow",
+    extra="tensorflow",
+    imports=("tensorflow", "tf2onnx"),
+    takes=frozenset({"signature", "tag"}),
+)
+_KERAS = Framework("Keras", "onepass.source.keras", extra="tensorflow", imports=("keras", "tensorflow", "tf2onnx"))
+
 FRAMEWORKS: Mapping[Format, Framework] = {
     Format.ONNX: _ONNX,
     Format.GAZEML: _GAZEML,
     Format.TFLITE: _TFLITE,
     Format.TORCH_PROGRAM: _TORCH,
     Format.TORCHSCRIPT: _TORCH,
+    Format.SAVED_MODEL: _TENSORFLOW,
+    Format.FROZEN_GRAPH: _TENSORFLOW,
+    Format.CHECKPOINT: _TENSORFLOW,
+    Format.KERAS: _KERAS,
+    Format.HDF5: _KERAS,
 }
 """Which framework opens which format."""
 

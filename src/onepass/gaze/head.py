@@ -1,0 +1,54 @@
+"""How a head is turned, from a mesh of the face or from the corners of the eyes alone. NumPy only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onepass.gaze.directions import HeadPose
+from onepass.gaze.geometry import FloatArray
+
+# Pairs of FaceMesh's points that lie opposite each other, the subject's right one first: outer and inner corners of the
+# eyes, temples, corners of the mouth. And the top of the forehead and the chin, which are equally deep in a face.
+_RIGHT = (33, 133, 234, 61)
+_LEFT = (263, 362, 454, 291)
+_FOREHEAD, _CHIN = 10, 152
+
+# Tangent of the yaw for each (right - left) / (right + left) of the eyes' widths: of 151 faces in photographs, by least
+# squares. The eye on the side to which a head turns looks narrower.
+_TANGENT_PER_RATIO = 4.1
+
+
+def head_from_mesh(mesh: FloatArray) -> HeadPose:
+    """Return the pose of a head from FaceMesh's points of it.
+
+    The head's axes are read off the points themselves: across from points that lie opposite each other, down from the
+    forehead to the chin, and out of the face at right angles to both.
+
+    Args:
+        mesh: float64 [468, 3]: x and y in pixels, z in the same unit, more than 0 further from the camera.
+    """
+    across = (mesh[list(_LEFT)] - mesh[list(_RIGHT)]).sum(axis=0)
+    across /= np.linalg.norm(across)
+    down = mesh[_CHIN] - mesh[_FOREHEAD]
+    down -= (down @ across) * across
+    down /= np.linalg.norm(down)
+    # With z away from the camera the axes are right-handed; the frames of this package count z towards it.
+    into = np.cross(across, down)
+    mirror = np.diag([1.0, 1.0, -1.0])
+    return HeadPose.from_rotation(mirror @ np.stack([across, down, into], axis=1) @ mirror)
+
+
+def head_from_corners(right: FloatArray, left: FloatArray) -> HeadPose:
+    """Return what the corners of the eyes tell of a head's pose: its roll, and its yaw roughly; pitch is taken to be 0.
+
+    The outer corners lie deeper in a face than the inner ones, so the eye on the side to which it turns narrows faster.
+    Over 151 faces in photographs, whose yaw spreads by 16 degrees, the yaw is off by 9 degrees (root mean square).
+
+    Args:
+        right: Nasal and temporal corner of the subject's right eye, [2, 2] in pixels.
+        left: Those of the left eye.
+    """
+    along = left.mean(axis=0) - right.mean(axis=0)
+    widths = [float(np.linalg.norm(corners[1] - corners[0])) for corners in (right, left)]
+    ratio = (widths[0] - widths[1]) / max(sum(widths), np.finfo(np.float64).tiny)
+    return HeadPose(0.0, float(np.arctan(_TANGENT_PER_RATIO * ratio)), float(np.arctan2(along[1], along[0])))

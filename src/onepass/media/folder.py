@@ -1,0 +1,111 @@
+"""Pictures and folders of pictures, as sources and sinks."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from onepass._errors import MediaError
+from onepass._optional import optional
+from onepass.media.frames import Frame, Sink, Source
+from onepass.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a picture, by its content. A GIF is taken for a video, since it may move."""
+    cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
+    return Path(path).suffix.lower() != ".gif" and bool(cv2.haveImageReader(os.fspath(path)))
+
+
+class PictureSource(Source):
+    """One picture file, as `read_picture` reads it."""
+
+    frame_count = 1
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(os.fspath(path))
+        self._path = Path(path)
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield Frame(read_picture(self._path), 0, None, self._path.name)
+
+
+class FolderSource(Source):
+    """The pictures of a folder, by name, numbers in names by their value. What is no picture is skipped and noted."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """List the folder; subfolders and hidden files are left alone.
+
+        Raises:
+            MediaError: It is no folder, or there is no picture in it.
+        """
+        super().__init__(os.fspath(path))
+        folder = Path(path)
+        if not folder.is_dir():
+            raise MediaError(f"there is no folder {str(folder)!r} (in {Path.cwd()}); check the path")
+        files = sorted((each for each in folder.iterdir() if each.is_file()), key=_natural)
+        files = [each for each in files if not each.name.startswith(".")]
+        self._paths = [each for each in files if is_picture(each)]
+        self.notes += [f"{each} is no picture: skipped" for each in files if each not in self._paths]
+        if not self._paths:
+            raise MediaError(
+                f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP, BMP or TIFF"
+            )
+        self.frame_count = len(self._paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self._paths):
+            try:
+                picture = read_picture(path)
+            except MediaError as error:
+                self.notes.append(f"{error}: skipped")
+            else:
+                yield Frame(picture, index, None, path.name)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sort by name, with runs of digits as numbers: 2 before 10."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+class PictureSink(Sink):
+    """One picture file."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+
+    def write(self, frame: Frame, picture: Picture) -> None:
+        """Write the file; a second picture is refused, since it would take the place of the first."""
+        if frame.index > 0:
+            raise MediaError(f"{self._path} can hold one picture only; give a folder or a video to write more")
+        write_picture(self._path, picture)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class FolderSink(Sink):
+    """A folder with one picture a frame, each under the frame's name."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Make the folder.
+
+        Raises:
+            MediaError: It cannot be made.
+        """
+        self._folder = Path(path)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MediaError(f"the folder {self._folder} cannot be made: {error.strerror or error}") from error
+
+    def write(self, frame: Frame, picture: Picture) -> None:
+        """Write one file; a format that can be read only becomes PNG."""
+        name = frame.name if Path(frame.name).suffix.lower() in PICTURE_SUFFIXES else f"{frame.name}.png"
+        write_picture(self._folder / name, picture)
+
+    def close(self) -> None:
+        """Nothing is left to do."""

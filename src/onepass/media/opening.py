@@ -1,0 +1,77 @@
+"""Open a source, or a sink, as the command line names it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from onepass._errors import MediaError
+from onepass.media.camera import CameraSource
+from onepass.media.folder import FolderSink, FolderSource, PictureSink, PictureSource, is_picture
+from onepass.media.frames import Sink, Source
+from onepass.media.pictures import PICTURE_SUFFIXES
+from onepass.media.video import VideoSource, is_url
+from onepass.media.video_sink import VIDEO_SUFFIXES, VideoSink
+
+_CAMERA = "camera:"
+
+
+def open_source(location: str | os.PathLike[str], *, fps: float | None = None) -> Source:
+    """Open a picture, a folder of pictures, a video, a camera or a stream.
+
+    Args:
+        location: A path; ``camera:0``, or ``camera:`` and a path; or a URL. Files go by what is in them.
+        fps: Frames a second to ask a camera for.
+
+    Raises:
+        MediaError: There is nothing, or nothing that can be read; the message says what came.
+        MissingExtraError: OpenCV or PyAV is not installed.
+    """
+    text = os.fspath(location)
+    if text.startswith(_CAMERA):
+        device = text.removeprefix(_CAMERA)
+        return CameraSource(int(device) if device.isdecimal() else device or 0, fps=fps)
+    if is_url(text):
+        return VideoSource(text)
+    path = Path(text)
+    if path.is_dir():
+        return FolderSource(path)
+    if not path.exists():
+        raise MediaError(
+            f"there is no file or folder {text!r} (in {Path.cwd()}); give a picture, a folder of pictures, a video, "
+            "a camera as camera:0, or a URL as rtsp://…"
+        )
+    return PictureSource(path) if is_picture(path) else VideoSource(path)
+
+
+def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | None = None) -> Sink:
+    """Open where pictures of a source go: a picture, a video, or, by a name without an ending, a folder.
+
+    A video gets the sound of the source, if that is a video file.
+
+    Args:
+        location: The path to write.
+        source: Where the pictures come from.
+        fps: Frames a second of a video that is made of pictures without times; 30 by default.
+
+    Raises:
+        MediaError: The ending is unknown, the source would be overwritten, or it cannot be written there.
+        MissingExtraError: PyAV is not installed.
+    """
+    path = Path(location)
+    suffix = path.suffix.lower()
+    if Path(source.name).exists() and path.resolve() == Path(source.name).resolve():
+        raise MediaError(f"{path} is the source itself; write elsewhere")
+    if suffix in VIDEO_SUFFIXES:
+        sound = source.name if isinstance(source, VideoSource) and not source.live else None
+        return VideoSink(path, fps=source.fps or fps, sound_of=sound)
+    if suffix in PICTURE_SUFFIXES:
+        if source.sequence or (source.frame_count or 0) > 1:
+            raise MediaError(
+                f"{path} can hold one picture only; give a folder or a video ({', '.join(VIDEO_SUFFIXES)})"
+            )
+        return PictureSink(path)
+    if suffix and not path.is_dir():
+        known = ", ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
+        raise MediaError(f"cannot write {path}: its ending is none of {known}, and a name without one means a folder")
+    return FolderSink(path)

@@ -1,0 +1,145 @@
+"""Write videos with PyAV, with the sound of the video that they were made of."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import MediaError
+from onepass._optional import optional
+from onepass.artifacts import temporary_beside
+from onepass.media.frames import Frame, Sink
+from onepass.media.pictures import Picture
+from onepass.media.sound import Sound
+
+# H.264 without B-frames: those would need times before the first frame, which not every container can say.
+_H264 = ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0"})
+_VP9 = ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "b": "0"})
+_ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
+# An MP4 can usually be read only once it is finished. Written in fragments it can be read at any time, so that a full
+# disk or a lost process leaves what there was; finishing it turns it into a plain one.
+_FRAGMENTS = {"movflags": "+hybrid_fragmented+delay_moov"}
+
+VIDEO_SUFFIXES: tuple[str, ...] = tuple(_ENCODERS)
+"""Endings that `VideoSink` knows."""
+
+_TIME_BASE = Fraction(1, 90_000)  # seconds; holds every usual frame rate, and a camera's uneven times
+_DEFAULT_FPS = 30.0
+
+
+class VideoSink(Sink):
+    """A video file: H.264 in MP4, MOV or Matroska, VP9 in WebM; each frame at its own time.
+
+    Sound is copied as it is where the container can hold it, and encoded anew where it cannot. All frames get the size
+    of the first; an odd width or height, which the encoders do not know, is filled up by repeating the last pixels.
+
+    The file is written under a temporary name and takes its own when closed, which also happens after an error: what
+    was written until then can be played.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fps: float | None = None,
+        sound_of: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Open the file.
+
+        Args:
+            path: Where to; one of `VIDEO_SUFFIXES` at the end.
+            fps: Frames a second, for frames that have no time and for the encoder's rate; 30 by default.
+            sound_of: A video whose sound to keep; it may have none.
+
+        Raises:
+            MediaError: The ending is unknown, or the file cannot be written.
+            MissingExtraError: PyAV is not installed.
+        """
+        self._av = optional("av", extra="gaze", purpose="Writing videos")
+        self._path = Path(path)
+        suffix = self._path.suffix.lower()
+        if suffix not in _ENCODERS:
+            raise MediaError(f"cannot tell a video format from {str(path)!r}; use one of {', '.join(VIDEO_SUFFIXES)}")
+        self._encoder, self._encoder_options = _ENCODERS[suffix]
+        self._fps = fps or _DEFAULT_FPS
+        self._temporary = temporary_beside(self._path)
+        options = _FRAGMENTS if self._encoder is _H264[0] and suffix != ".mkv" else {}
+        try:
+            self._temporary.touch()  # PyAV opens files at the first frame, and the user is better told now
+            self._container = self._av.open(str(self._temporary), "w", container_options=options)
+        except OSError as error:
+            raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
+        self._sound = None if sound_of is None else Sound(sound_of, self._container)
+        self._stream: Any = None
+        self._frames = 0
+        self._last_pts = -1
+        self._closed = False
+
+    def write(self, frame: Frame, picture: Picture) -> None:
+        """Encode a picture; it is shown from the frame's time on, or after the one before if it has none."""
+        try:
+            if self._stream is None:
+                self._begin(picture)
+            video = self._av.VideoFrame.from_ndarray(_even(picture), format="rgb24")
+            stream = self._stream
+            if (video.width, video.height) != (stream.width, stream.height):
+                video = video.reformat(width=stream.width, height=stream.height)
+            seconds = self._frames / self._fps if frame.seconds is None else frame.seconds
+            video.pts = self._last_pts = max(round(seconds / _TIME_BASE), self._last_pts + 1)
+            video.time_base = _TIME_BASE
+            self._container.mux(stream.encode(video))
+            if self._sound is not None:
+                self._sound.mux_until(seconds)
+        except self._av.error.FFmpegError as error:
+            raise MediaError(self._failed(error)) from error
+        self._frames += 1
+
+    def _begin(self, picture: Picture) -> None:
+        """Declare the streams, once the size of the frames is known."""
+        rate = Fraction(self._fps).limit_denominator(1001)
+        self._stream = self._container.add_stream(self._encoder, rate=rate, options=self._encoder_options)
+        self._stream.height, self._stream.width = _even(picture).shape[:2]
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = _TIME_BASE
+        if self._sound is not None:
+            self._sound.declare()
+
+    def _failed(self, error: Exception) -> str:
+        reason = getattr(error, "strerror", None) or error
+        return f"{self._path} cannot be written: {reason}; what was written before is kept in it"
+
+    def close(self) -> None:
+        """Write what the encoders hold back, and give the file its name. Without a frame there is no file."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode())
+                if self._sound is not None:
+                    self._sound.finish(self._last_pts * float(_TIME_BASE) + 1 / self._fps)
+            self._container.close()
+        except self._av.error.FFmpegError as error:
+            raise MediaError(self._failed(error)) from error
+        finally:
+            if self._sound is not None:
+                self._sound.close()
+            self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        if self._frames:
+            self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _even(picture: Picture) -> Picture:
+    """Return a picture of even width and height."""
+    height, width = picture.shape[:2]
+    if height % 2 == 0 and width % 2 == 0:
+        return np.ascontiguousarray(picture)
+    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -1,0 +1,68 @@
+"""A window that shows pictures as they come."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+from onepass._errors import MediaError
+from onepass._optional import optional
+from onepass.media.pictures import Picture
+
+_QUIT_KEYS = (27, ord("q"))  # Escape
+
+
+class Window:
+    """A window, through OpenCV. To be used from the main thread, in a ``with`` block.
+
+    The OpenCV that ``onepass[gaze]`` installs is the one for servers, without windows: `opencv-python` has them.
+    """
+
+    def __init__(self, title: str, *, fullscreen: bool = False) -> None:
+        """Open the window.
+
+        Raises:
+            MediaError: There is no display, or this OpenCV has no windows; the message says what to install.
+            MissingExtraError: OpenCV is not installed.
+        """
+        self._cv2 = optional("cv2", extra="gaze", purpose="A window")
+        self._title = title
+        # Qt, which draws the windows on Linux, ends the whole program where there is no display.
+        if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise MediaError("there is no display to open a window on (DISPLAY is not set); write to a file instead")
+        try:
+            self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
+        except self._cv2.error as error:
+            raise MediaError(
+                "this OpenCV cannot open windows: opencv-python-headless is the one for servers. Replace it: "
+                "pip uninstall opencv-python-headless && pip install 'opencv-python>=4.8,<5'"
+            ) from error
+        if fullscreen:
+            self._cv2.setWindowProperty(title, self._cv2.WND_PROP_FULLSCREEN, self._cv2.WINDOW_FULLSCREEN)
+
+    def show(self, picture: Picture, *, wait: bool = False) -> bool:
+        """Show a picture, uint8 RGB [H, W, 3].
+
+        Args:
+            picture: The picture.
+            wait: Return only after a key was pressed.
+
+        Returns:
+            Whether to go on: False once the window was closed, or Escape or q pressed.
+        """
+        self._cv2.imshow(self._title, self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2BGR))
+        while True:
+            key = self._cv2.waitKey(50 if wait else 1) & 0xFF
+            if key in _QUIT_KEYS or self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) < 1:
+                return False
+            if not wait or key != 0xFF:
+                return True
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cv2.destroyAllWindows()

@@ -1,0 +1,57 @@
+"""Scales of Resize and Upsample nodes that float32 has rounded down, so that the result comes out one pixel too small.
+
+An exporter that enlarges 5 pixels to 9 writes a scale of 9/5, which float32 rounds to 1.79999995; ONNX says that the
+size is the floor of the product, 8. TensorRT builds such a network without a word.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from onepass.outputs import Array
+from onepass.source._values import constants, read_other, shapes
+
+_NEAR = 1e-3  # so near to a whole number of pixels, that number is meant
+
+
+def repair_scales(proto: onnx.ModelProto) -> None:
+    """Raise such scales by what float32 took from them; the model is changed in place."""
+    # One at a time, since the sizes behind a wrong one are wrong, too.
+    while _repair_first(proto):
+        pass
+
+
+def _repair_first(proto: onnx.ModelProto) -> bool:
+    nodes = [node for node in proto.graph.node if node.op_type in ("Resize", "Upsample")]
+    known, sizes = (constants(proto.graph), shapes(proto)) if nodes else ({}, {})
+    for node in nodes:
+        attribute = next((each for each in node.attribute if each.name == "scales"), None)  # up to opset 8
+        place = 2 if len(node.input) > 2 else 1  # from opset 11, in opset 9 and 10
+        if attribute is not None:
+            scales = np.array(attribute.floats, np.float32)
+        elif place < len(node.input) and node.input[place] in known:
+            scales = numpy_helper.to_array(known[node.input[place]])
+        else:
+            continue
+        raised = _raised(scales, sizes.get(node.input[0], ()))
+        if np.array_equal(scales, raised):
+            continue
+        if attribute is not None:
+            attribute.floats[:] = raised
+        else:
+            read_other(proto.graph, node, place, raised, mark="raised")
+        return True
+    return False
+
+
+def _raised(scales: Array, sizes: tuple[int | None, ...]) -> Array:
+    raised = scales.astype(np.float32)
+    for axis, (scale, size) in enumerate(zip(scales.tolist(), sizes, strict=False)):
+        meant = round((size or 0) * scale)
+        if size is None or abs(size * scale - meant) > _NEAR:
+            continue
+        while int(float(raised[axis]) * size) < meant:  # in double precision; what holds there does in single
+            raised[axis] = np.nextafter(raised[axis], np.float32(np.inf))
+    return raised

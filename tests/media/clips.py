@@ -1,0 +1,80 @@
+"""Small videos, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SAMPLE_RATE = 48_000
+
+
+def flat_pictures(count: int, size: tuple[int, int] = (48, 64)) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Return grey pictures, each brighter than the one before, with a red top left corner."""
+    pictures = []
+    for index in range(count):
+        picture = np.full((*size, 3), 20 + 200 * index // max(count, 1), np.uint8)
+        picture[:12, :16] = (255, 0, 0)
+        pictures.append(picture)
+    return pictures
+
+
+def write_clip(
+    path: Path,
+    pictures: Iterable[np.ndarray[Any, np.dtype[np.uint8]]],
+    *,
+    fps: int = 10,
+    codec: str = "libx264",
+    sound: str | None = "aac",
+    times: Iterable[float] | None = None,
+    rotation_deg: int = 0,
+) -> Path:
+    """Write a video with a tone of 440 Hz, and return its path."""
+    import av
+
+    container: Any = av.open(str(path), "w")
+    pictures = list(pictures)
+    video = container.add_stream(codec, rate=fps)
+    video.height, video.width = pictures[0].shape[:2]
+    video.pix_fmt = "yuv420p"
+    video.codec_context.time_base = Fraction(1, 1000) if times is not None else Fraction(1, fps)
+    if rotation_deg:
+        video.set_display_rotation(rotation_deg)
+    audio = container.add_stream(sound, rate=SAMPLE_RATE, layout="mono") if sound else None
+    samples = SAMPLE_RATE // fps
+    whens = [index / fps for index in range(len(pictures))] if times is None else list(times)
+    for index, (picture, seconds) in enumerate(zip(pictures, whens, strict=True)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.time_base = video.codec_context.time_base
+        frame.pts = round(seconds / frame.time_base)
+        container.mux(video.encode(frame))
+        if audio is not None:
+            turn = (np.arange(samples) + index * samples) * (2 * np.pi * 440 / SAMPLE_RATE)
+            tone = av.AudioFrame.from_ndarray((0.3 * np.sin(turn)).astype(np.float32)[None], "fltp", "mono")
+            tone.sample_rate, tone.pts = SAMPLE_RATE, index * samples
+            container.mux(audio.encode(tone))
+    for stream in (video, audio):
+        if stream is not None:
+            container.mux(stream.encode())
+    container.close()
+    return path
+
+
+def sound_packets(path: Path) -> list[bytes]:
+    """Return the packets of the first sound track, as they lie in the file."""
+    import av
+
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def sound_seconds(path: Path) -> float:
+    """Return how long the first sound track plays, decoded."""
+    import av
+
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+        return float(sum(frame.samples for frame in frames) / frames[0].sample_rate)

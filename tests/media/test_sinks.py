@@ -1,0 +1,256 @@
+"""Pictures, folders, videos and windows to write to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from onepass import MediaError
+from onepass.media import (
+    FolderSink,
+    Frame,
+    PictureSink,
+    VideoSink,
+    VideoSource,
+    Window,
+    open_sink,
+    open_source,
+    read_picture,
+    write_picture,
+)
+
+from .clips import flat_pictures, sound_packets, sound_seconds, write_clip
+
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+av = pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+
+
+def copy(source_path: Path, target: Path) -> list[Frame]:
+    """Send a video through a source and a sink, and return what can be read of the result."""
+    with open_source(source_path) as source, open_sink(target, source) as sink:
+        for frame in source:
+            sink.write(frame, frame.picture)
+    return list(VideoSource(target))
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv", "out.webm"])
+def test_a_video_keeps_its_frames(name: str, tmp_path: Path) -> None:
+    """Every frame comes out at its own time, in every container, and no other file is left behind."""
+    times = [0.0, 0.04, 0.3, 0.5, 0.9]
+    clip = write_clip(tmp_path / "clip.mkv", flat_pictures(5), times=times, sound=None)
+    frames = copy(clip, tmp_path / name)
+    assert [frame.seconds for frame in frames] == pytest.approx(times, abs=2e-3)
+    for frame, picture in zip(frames, flat_pictures(5), strict=True):
+        assert np.abs(frame.picture.astype(int) - picture).mean() < 8
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mkv", name}
+
+
+@pytest.mark.parametrize(
+    ("source", "sound", "target"),
+    [("a.mp4", "aac", "b.mp4"), ("a.mp4", "aac", "b.mkv"), ("a.avi", "mp3", "b.mp4"), ("a.webm", "libopus", "b.mkv")],
+)
+def test_sound_is_copied(source: str, sound: str, target: str, tmp_path: Path) -> None:
+    """Where the container can hold the sound, its packets are the same bytes."""
+    codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(Path(source).suffix, "libx264")
+    clip = write_clip(tmp_path / source, flat_pictures(20), codec=codec, sound=sound)
+    copy(clip, tmp_path / target)
+    assert sound_packets(tmp_path / target) == sound_packets(clip)
+
+
+@pytest.mark.parametrize("sound", ["aac", "ac3"])
+def test_sound_that_the_container_cannot_hold_is_encoded_anew(sound: str, tmp_path: Path) -> None:
+    """WebM, which knows neither, gets Opus of the same length."""
+    clip = write_clip(tmp_path / "a.mkv", flat_pictures(20), sound=sound)
+    copy(clip, tmp_path / "b.webm")
+    with av.open(str(tmp_path / "b.webm")) as container:
+        assert container.streams.audio[0].codec_context.name == "opus"
+    assert sound_seconds(tmp_path / "b.webm") == pytest.approx(2.0, abs=0.1)
+
+
+def test_sound_ends_with_the_pictures(tmp_path: Path) -> None:
+    """Of a video that was broken off, there is no more sound than there are pictures."""
+    clip = write_clip(tmp_path / "a.mp4", flat_pictures(40))
+    with open_source(clip) as source, open_sink(tmp_path / "b.mp4", source) as sink:
+        for frame in source:
+            sink.write(frame, frame.picture)
+            if frame.index == 9:
+                break
+    assert sound_seconds(tmp_path / "b.mp4") == pytest.approx(1.0, abs=0.1)
+
+
+def test_odd_sizes_are_filled_up(tmp_path: Path) -> None:
+    """The last row and column are repeated where the encoder wants an even number; later frames are fitted."""
+    pictures = [np.full((47, 63, 3), 90, np.uint8), np.full((20, 30, 3), 90, np.uint8)]
+    with VideoSink(tmp_path / "odd.mp4", fps=5) as sink:
+        for index, picture in enumerate(pictures):
+            sink.write(Frame(picture, index, None, "a"), picture)
+    frames = list(VideoSource(tmp_path / "odd.mp4"))
+    assert [frame.picture.shape for frame in frames] == [(48, 64, 3)] * 2
+    assert [frame.seconds for frame in frames] == [0.0, pytest.approx(0.2)]
+    assert abs(int(frames[0].picture[-1, -1, 0]) - 90) < 6
+
+
+def test_frames_of_one_time_follow_each_other(tmp_path: Path) -> None:
+    """Two frames that claim the same time are both kept."""
+    picture = flat_pictures(1)[0]
+    with VideoSink(tmp_path / "a.mp4") as sink:
+        for index in range(3):
+            sink.write(Frame(picture, index, 1.0, "a"), picture)
+    assert len(list(VideoSource(tmp_path / "a.mp4"))) == 3
+
+
+def test_an_error_keeps_what_was_written(tmp_path: Path) -> None:
+    """A video whose making failed, or was interrupted, can be played up to there."""
+    picture = flat_pictures(1)[0]
+    with pytest.raises(KeyboardInterrupt), VideoSink(tmp_path / "a.mp4", fps=10) as sink:  # noqa: PT012
+        for index in range(7):
+            sink.write(Frame(picture, index, None, "a"), picture)
+        raise KeyboardInterrupt
+    assert len(list(VideoSource(tmp_path / "a.mp4"))) == 7
+
+
+def test_no_frame_no_video(tmp_path: Path) -> None:
+    """A video without a frame is not left behind, and does not take the place of another."""
+    (tmp_path / "a.mp4").write_bytes(b"as it was")
+    with VideoSink(tmp_path / "a.mp4") as sink:
+        sink.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"as it was"
+
+
+_FILL = """
+import resource, signal, sys
+import numpy as np
+from onepass import MediaError
+from onepass.media import Frame, VideoSink
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+rng = np.random.default_rng(0)
+try:
+    with VideoSink(sys.argv[1], fps=10) as sink:
+        for index in range(400):
+            picture = rng.integers(0, 256, (240, 320, 3), np.uint8)
+            sink.write(Frame(picture, index, None, "a"), picture)
+except MediaError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the size of files")
+@pytest.mark.parametrize("name", ["full.mp4", "full.mkv"])
+def test_a_full_disk_keeps_what_was_written(name: str, tmp_path: Path) -> None:
+    """When no more can be written the error says so, and what there is can be played."""
+    result = subprocess.run(
+        [sys.executable, "-c", _FILL, tmp_path / name], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert f"{name} cannot be written: File too large" in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(list(VideoSource(tmp_path / name))) >= 1
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """Unknown endings, missing folders, the source itself, and one picture for many frames are refused."""
+    write_picture(tmp_path / "a.png", flat_pictures(1)[0])
+    write_picture(tmp_path / "b.png", flat_pictures(1)[0])
+    with open_source(tmp_path) as folder:
+        for target, message in {
+            "x.txt": r"its ending is none of \.jpg",
+            "x.png": r"can hold one picture only",
+            "nowhere/x.mp4": r"cannot be written: No such file",
+            ".": r"is the source itself",
+            "a.png/out": r"the folder .* cannot be made",
+        }.items():
+            with pytest.raises(MediaError, match=message):
+                open_sink(tmp_path / target, folder)
+    with pytest.raises(MediaError, match="cannot tell a video format"):
+        VideoSink(tmp_path / "a.txt")
+
+
+def test_a_picture_goes_into_a_file(tmp_path: Path) -> None:
+    """One picture is written under the name that was asked for; a second one is refused."""
+    picture = flat_pictures(1)[0]
+    write_picture(tmp_path / "a.png", picture)
+    with open_source(tmp_path / "a.png") as source, open_sink(tmp_path / "b.png", source) as sink:
+        assert isinstance(sink, PictureSink)
+        sink.write(Frame(picture, 0, None, "a.png"), picture)
+        with pytest.raises(MediaError, match="one picture only"):
+            sink.write(Frame(picture, 1, None, "a.png"), picture)
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.png"), picture)
+
+
+def test_pictures_go_into_a_folder(tmp_path: Path) -> None:
+    """A folder is made, and each picture written under its name; what can only be read becomes PNG."""
+    picture = flat_pictures(1)[0]
+    with FolderSink(tmp_path / "out" / "deep") as sink:
+        for index, name in enumerate(("a.jpg", "b.PNG", "c.heic")):
+            sink.write(Frame(picture, index, None, name), picture)
+    assert sorted(path.name for path in (tmp_path / "out" / "deep").iterdir()) == ["a.jpg", "b.PNG", "c.heic.png"]
+
+
+# ---- windows -------------------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """Stands in for OpenCV's windows: what is shown, and which keys are pressed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, keys: list[int]) -> None:
+        self.shown: list[np.ndarray[Any, Any]] = []
+        self.calls: list[str] = []
+        self.visible = 1.0
+        monkeypatch.setenv("DISPLAY", ":99")
+        monkeypatch.setattr(cv2, "namedWindow", lambda *_: self.calls.append("open"))
+        monkeypatch.setattr(cv2, "imshow", lambda _, picture: self.shown.append(picture))
+        monkeypatch.setattr(cv2, "waitKey", lambda _: keys.pop(0))
+        monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: self.visible)
+        monkeypatch.setattr(cv2, "setWindowProperty", lambda *_: self.calls.append("fullscreen"))
+        monkeypatch.setattr(cv2, "destroyAllWindows", lambda: self.calls.append("close"))
+
+
+def test_a_window_shows_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are shown in their colours; q, Escape and the close button end it."""
+    screen = Screen(monkeypatch, [-1, ord("x"), ord("q"), 27, -1])
+    with Window("a", fullscreen=True) as window:
+        picture = flat_pictures(1)[0]
+        assert window.show(picture)
+        assert window.show(picture)
+        assert not window.show(picture)
+        assert not window.show(picture)
+        screen.visible = 0
+        assert not window.show(picture)
+    assert screen.shown[0][0, 0].tolist() == [0, 0, 255]
+    assert screen.calls == ["open", "fullscreen", "close"]
+
+
+def test_a_window_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that stands still is shown until a key is pressed."""
+    keys = [-1, -1, ord(" ")]
+    Screen(monkeypatch, keys)
+    with Window("a") as window:
+        assert window.show(flat_pictures(1)[0], wait=True)
+    assert keys == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux names its display in the environment")
+def test_no_display_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no display, the error says so instead of letting Qt end the program."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(MediaError, match="there is no display"):
+        Window("a")
+
+
+def test_an_opencv_without_windows_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headless OpenCV, which the extra installs, names the one that has windows."""
+    monkeypatch.setenv("DISPLAY", ":99")
+
+    def refuse(*arguments: Any) -> None:
+        raise cv2.error("The function is not implemented")
+
+    monkeypatch.setattr(cv2, "namedWindow", refuse)
+    with pytest.raises(MediaError, match=r"pip install 'opencv-python>=4\.8,<5'"):
+        Window("a")
