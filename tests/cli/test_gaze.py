@@ -50,8 +50,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_folders_of_its_own(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work in an empty folder, with an empty cache: faces are found by the cascades, whatever was fetched here."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def rows_of(path: Path | str) -> list[dict[str, str]]:

@@ -23,8 +23,10 @@ from onepass.cli._tables import console
 from onepass.cli.gaze_models import command as models_command
 from onepass.gaze import (
     FINDERS,
+    GAZE_METHODS,
     PACKAGED_MODELS,
     GazeEstimator,
+    GazeMethod,
     GazeTracker,
     ParquetTable,
     Smoothing,
@@ -61,6 +63,14 @@ _STDOUT = Path("-")
     "--finder", type=click.Choice(FINDERS), default="auto", show_default=True,
     help="What finds faces. auto takes what `onepass gaze models fetch` brings once it is here, and cascades before.",
 )  # fmt: skip
+@click.option(
+    "--gaze", type=click.Choice(GAZE_METHODS), default="closed", show_default=True,
+    help="Read the gaze off three landmarks in closed form, or fit an eyeball to all of them (slower).",
+)  # fmt: skip
+@click.option(
+    "--kappa", type=click.FloatRange(-20, 20), default=0.0, show_default=True, metavar="DEGREES",
+    help="Turn each eye's gaze so far towards the nose: from the eye's axis to the line of sight it is about 5.",
+)  # fmt: skip
 @click.option("--max-faces", type=click.IntRange(1), metavar="N", help="Only that many faces, the largest.")
 @click.option(
     "--every", type=click.IntRange(1), default=DETECT_EVERY, show_default=True, metavar="N",
@@ -79,8 +89,8 @@ _STDOUT = Path("-")
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
-    show: bool, fullscreen: bool, headless: bool, model: str, finder: str, max_faces: int | None, every: int,
-    smooth: bool, batch: int, fps: float | None,
+    show: bool, fullscreen: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
+    max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
@@ -105,7 +115,8 @@ def _run(
                     raise click.UsageError("nothing would come of it: give -o, --csv, --jsonl or --parquet")
             if frames.live and batch > 1:
                 raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
-            estimator = stack.enter_context(GazeEstimator.from_default(model, finder=finder, max_faces=max_faces))
+            opened = GazeEstimator.from_default(model, finder=finder, max_faces=max_faces, gaze=gaze, kappa_deg=kappa)
+            estimator = stack.enter_context(opened)
             if frames.sequence and batch == 1:
                 smoothing = Smoothing() if smooth else None
                 tracker = GazeTracker(estimator, every=every, max_faces=max_faces, smoothing=smoothing)

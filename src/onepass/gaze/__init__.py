@@ -11,10 +11,12 @@ from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.dlib_finder import DlibFinder
 from onepass.gaze.draw import draw_faces
-from onepass.gaze.estimator import GazeEstimator
+from onepass.gaze.estimator import GAZE_METHODS, GazeEstimator, GazeMethod
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.faces import FaceFinder, FaceFollower, FoundFace
 from onepass.gaze.finders import FINDERS, open_finder
+from onepass.gaze.fit import fit_gaze
+from onepass.gaze.kappa import KAPPA_DEG, line_of_sight
 from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import PACKAGED_MODELS, open_model
 from onepass.gaze.panel import draw_analysis, draw_panel
@@ -27,6 +29,8 @@ from onepass.gaze.tracker import GazeTracker
 __all__ = [
     "COLUMNS",
     "FINDERS",
+    "GAZE_METHODS",
+    "KAPPA_DEG",
     "PACKAGED_MODELS",
     "TABLE_SUFFIXES",
     "Analysis",
@@ -44,6 +48,7 @@ __all__ = [
     "FoundFace",
     "Gaze",
     "GazeEstimator",
+    "GazeMethod",
     "GazeTracker",
     "HeadPose",
     "MeshFinder",
@@ -56,6 +61,8 @@ __all__ = [
     "draw_analysis",
     "draw_faces",
     "draw_panel",
+    "fit_gaze",
+    "line_of_sight",
     "open_finder",
     "open_model",
     "open_table",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,11 @@ from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
-from onepass.gaze.faces import FaceFinder, FoundFace, Grey
+from onepass.gaze.faces import FaceFinder, FoundFace, Grey, eyes_of
 from onepass.gaze.finders import open_finder
+from onepass.gaze.fit import fit_gaze
 from onepass.gaze.geometry import FloatArray
+from onepass.gaze.kappa import line_of_sight
 from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
 from onepass.gaze.result import Eye, Face, Side
@@ -25,6 +28,10 @@ from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session
+
+GazeMethod: TypeAlias = Literal["closed", "fit"]
+GAZE_METHODS: tuple[GazeMethod, ...] = ("closed", "fit")
+_MAX_KAPPA_DEG = 20.0
 
 
 class GazeEstimator:
@@ -45,7 +52,14 @@ class GazeEstimator:
     """
 
     def __init__(
-        self, session: Session, finder: FaceFinder, *, passes: int = 2, scale: ConfidenceScale | None = None
+        self,
+        session: Session,
+        finder: FaceFinder,
+        *,
+        passes: int = 2,
+        scale: ConfidenceScale | None = None,
+        gaze: GazeMethod = "closed",
+        kappa_deg: float = 0.0,
     ) -> None:
         """Put an estimator together.
 
@@ -54,13 +68,21 @@ class GazeEstimator:
             finder: What finds faces.
             scale: What the peaks of the network's heatmaps are worth; None for what those of the packaged network with
                 crops of this size are. Peaks of a network of any other size count as they are.
+            gaze: How the gaze is read off the landmarks: in "closed" form from iris centre, eyeball centre and radius,
+                or by a "fit" of an eyeball to all of them (`onepass.gaze.fit`).
+            kappa_deg: Turn each gaze so far towards the nose (`onepass.gaze.kappa`); 0 leaves the optical axis.
             passes: How often the network looks at each picture, at least 1. The second pass corrects the finder; more
                 change little.
 
         Raises:
             UnsupportedModelError: The session's model is no ELG network.
-            InputError: `passes` is below 1.
+            InputError: `passes` is below 1, or `gaze` or `kappa_deg` is none that there is.
         """
+        if gaze not in GAZE_METHODS:
+            raise InputError(f"gaze must be one of {', '.join(map(repr, GAZE_METHODS))}, got {gaze!r}")
+        if not abs(kappa_deg) <= _MAX_KAPPA_DEG:
+            raise InputError(f"kappa_deg must lie within {_MAX_KAPPA_DEG:g} degrees of 0, got {kappa_deg}")
+        self._gaze, self._kappa_deg = gaze, kappa_deg
         self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
         self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
@@ -76,6 +98,8 @@ class GazeEstimator:
         finder: FaceFinder | str = "auto",
         max_faces: int | None = None,
         passes: int = 2,
+        gaze: GazeMethod = "closed",
+        kappa_deg: float = 0.0,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
 
@@ -84,6 +108,8 @@ class GazeEstimator:
             finder: What finds faces: a finder, or the name of one (`open_finder`).
             max_faces: For a finder that is named: find only that many, the largest; None finds all.
             passes: How often the network looks at each picture.
+            gaze: How the gaze is read off the landmarks, "closed" or "fit".
+            kappa_deg: Turn each gaze so far towards the nose.
 
         Raises:
             ModelNotFoundError: There is no such model.
@@ -99,7 +125,7 @@ class GazeEstimator:
                     opened.callback(finder.close)
             session = open_model(model)
             opened.callback(session.close)
-            estimator = cls(session, finder, passes=passes)
+            estimator = cls(session, finder, passes=passes, gaze=gaze, kappa_deg=kappa_deg)
             estimator._opened = opened.pop_all()
         return estimator
 
@@ -203,13 +229,15 @@ class GazeEstimator:
         self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
     ) -> list[Analysis]:
         """Look at the faces of every picture, all eyes in each pass."""
-        sides, corners = _eyes_of([face for faces in found for face in faces])
+        sides, corners = eyes_of([face for faces in found for face in faces])
         ends = np.cumsum([sum(len(face.sides) for face in faces) for faces in found]).tolist()
         parts = [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
         crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
         for _ in range(1, passes if sides else 0):
             corners = _moved(corners, eyes)
             crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
+        with clock.stage("decode"):
+            eyes = self._refined(eyes)
         seconds = clock.shared_by(len(greys))
         return [
             Analysis(
@@ -246,6 +274,14 @@ class GazeEstimator:
             eyes = eyes_from_outputs(outputs, crops, self._scale)
         return crops, outputs, eyes
 
+    def _refined(self, eyes: list[Eye]) -> list[Eye]:
+        """Return the eyes of the last pass with their gaze as it was asked for."""
+        if self._gaze == "fit":
+            eyes = fit_gaze(eyes)
+        if self._kappa_deg:
+            eyes = [replace(eye, gaze=line_of_sight(eye, self._kappa_deg)) for eye in eyes]
+        return eyes
+
     def close(self) -> None:
         """Close what this estimator opened: its session and its finder. Closing twice is allowed."""
         self._opened.close()
@@ -263,13 +299,6 @@ def _checked(passes: int) -> int:
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
     return passes
-
-
-def _eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
-    """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
-    corners = [face_corners for face in found for face_corners in (face.right, face.left) if face_corners is not None]
-    sides = tuple(side for face in found for side in face.sides)
-    return sides, np.array(corners, np.float64).reshape(-1, 2, 2)
 
 
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:

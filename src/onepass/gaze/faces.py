@@ -114,3 +114,10 @@ def without_overlaps(faces: Sequence[FoundFace]) -> list[FoundFace]:
         if not any(k.box.left_px <= x <= k.box.right_px and k.box.top_px <= y <= k.box.bottom_px for k in kept):
             kept.append(face)
     return kept
+
+
+def eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
+    """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
+    corners = [face_corners for face in found for face_corners in (face.right, face.left) if face_corners is not None]
+    sides = tuple(side for face in found for side in face.sides)
+    return sides, np.array(corners, np.float64).reshape(-1, 2, 2)

@@ -59,6 +59,12 @@ class GraphNetwork:
             tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
             tuple(spec_of(name, tensor) for name, tensor in self._outputs.items()),
         )
+        for spec in self.signature.inputs:
+            if spec.shape is None:
+                raise UnsupportedModelError(
+                    f"the graph does not say how many dimensions {spec.name!r}, its input, has; export it as a "
+                    "SavedModel, or with as_graph_def(add_shapes=True)"
+                )
         self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
@@ -73,7 +79,7 @@ class GraphNetwork:
         frozen = _v1.graph_util.convert_variables_to_constants(
             self._session, self._session.graph.as_graph_def(), [tensor.op.name for tensor in self._outputs.values()]
         )
-        _replace_references(frozen)
+        replace_references(frozen)
         return export_graph(
             frozen,
             {name: tensor.name for name, tensor in self._inputs.items()},
@@ -195,7 +201,8 @@ def _is_training_switch(tensor: Any) -> bool:
     return tensor.op.type == "PlaceholderWithDefault" and any(word in name for word in ("train", "learning_phase"))
 
 
-def _replace_references(frozen: Any) -> None:
+def replace_references(frozen: Any) -> None:
+    """Make a graph sound again whose variables have become constants; changed in place."""
     for node in frozen.node:
         if node.op not in _BY_VALUE:
             continue

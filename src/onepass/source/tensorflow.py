@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.source._function import FunctionNetwork
-from onepass.source._graphdef import FEEDS, GraphNetwork, in_order, upstream
+from onepass.source._graphdef import FEEDS, GraphNetwork, in_order, replace_references, upstream
 from onepass.source.framework import Request, Trained
 from onepass.tensors import no_such_name
 
@@ -122,6 +122,7 @@ def _open_frozen(file: Path, request: Request) -> Trained:
         definition.ParseFromString(file.read_bytes())
     except DecodeError as error:
         raise ModelFormatError(f"{file} is damaged or cut short; copy or export it again") from error
+    replace_references(definition)
     session = _v1.Session(graph=tf.Graph())
     with session.graph.as_default(), _told(file):
         tf.graph_util.import_graph_def(definition, name="")
@@ -169,19 +170,16 @@ def _network(session: Any, outputs: Mapping[str, Any], source: Path) -> GraphNet
 
 
 def _ends(session: Any) -> dict[str, Any]:
-    """Return the tensors that nothing reads: what a frozen graph has for outputs."""
+    """Return the tensors of operators that none waits for: what a frozen graph has for outputs."""
     operations = session.graph.get_operations()
-    read = {tensor.name for operation in operations for tensor in operation.inputs}
-    ends = [
-        tensor
+    waited_for = {tensor.op.name for operation in operations for tensor in operation.inputs}
+    waited_for |= {before.name for operation in operations for before in operation.control_inputs}
+    return {
+        _plain(tensor): tensor
         for operation in operations
-        if operation.type not in ("Const", *FEEDS)
+        if operation.name not in waited_for and operation.type not in ("Const", *FEEDS)
         for tensor in operation.outputs
-        if tensor.name not in read
-    ]
-    # Operators with several results, most of which nobody wants (the statistics of a BatchNorm), are read if one is.
-    unread = {tensor.op.name for tensor in ends if all(each.name not in read for each in tensor.op.outputs)}
-    return {_plain(tensor): tensor for tensor in ends if tensor.op.name in unread}
+    }
 
 
 def _inner(session: Any, names: tuple[str, ...] | None, known: Mapping[str, Any]) -> dict[str, Any]:
