@@ -21,6 +21,7 @@ from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._faces import about_face
 from onepass.cli._tables import console
 from onepass.cli.gaze_models import command as models_command
+from onepass.cli.gaze_weights import command as weights_command
 from onepass.gaze import (
     FINDERS,
     GAZE_METHODS,
@@ -140,6 +141,7 @@ def _run(
 
 command = DefaultGroup("gaze", default=_run)
 command.add_command(models_command)
+command.add_command(weights_command)
 
 
 def _output_for(source: Source) -> Path | None:
