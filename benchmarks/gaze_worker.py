@@ -13,24 +13,29 @@ from typing import Any
 import cv2
 import numpy as np
 
-from onepass.gaze import CascadeFinder, Face, FaceFinder, FoundFace, GazeEstimator, GazeTracker
+from onepass.gaze import Face, FaceFinder, FoundFace, GazeEstimator, GazeTracker
 from onepass.gaze.faces import FaceFollower, Grey
+from onepass.gaze.finders import open_finder
 from onepass.gaze.model import open_model
+from onepass.gaze.models import are_fetched
 from onepass.runtime import Session
 
 _CORE = 0
 
 # Name: finder, network, and how many frames lie between two searches (None: each frame for itself).
 VARIANTS: Mapping[str, tuple[str, str, int | None]] = {
-    "cascades": ("cascades", "default", None),
-    "cascades, every 10th frame": ("cascades", "default", 10),
-    "cascades, every 10th frame, small network": ("cascades", "small", 10),
+    "cascades, every frame": ("cascades", "default", None),
+    "cascades": ("cascades", "default", 10),
+    "cascades, small network": ("cascades", "small", 10),
+    "mesh, every frame": ("mesh", "default", None),
+    "mesh": ("mesh", "default", 10),
+    "mesh, small network": ("mesh", "small", 10),
 }
 
 
-def is_here(_name: str) -> bool:
-    """Whether what a variant needs is installed."""
-    return True
+def is_here(name: str) -> bool:
+    """Whether what a variant needs was fetched."""
+    return VARIANTS[name][0] != "mesh" or are_fetched()
 
 
 class _Timed:
@@ -76,10 +81,6 @@ class _TimedSession:
         return outputs
 
 
-def _finder(_name: str, faces: int) -> FaceFinder:
-    return CascadeFinder(max_faces=faces)
-
-
 def main(name: str, clip: str, faces: str) -> None:
     """Answer each line, a number of frames, with the time they took and the eyes that were seen."""
     if hasattr(os, "sched_setaffinity"):
@@ -87,7 +88,7 @@ def main(name: str, clip: str, faces: str) -> None:
     cv2.setNumThreads(1)
     frames = np.load(Path(clip))
     kind, network, every = VARIANTS[name]
-    inner = _finder(kind, int(faces))
+    inner = open_finder(kind, max_faces=int(faces))
     finder = _TimedFollower(inner) if isinstance(inner, FaceFollower) else _Timed(inner)
     session = _TimedSession(open_model(network))
     estimator = GazeEstimator(session, finder)  # type: ignore[arg-type] # all that it asks of a session

@@ -25,7 +25,9 @@ class Format(Enum):
     HDF5 = "an HDF5 file (older Keras models are)"
     TFLITE = "a TFLite model"
     GAZEML = "a folder of GazeML's weights"
-    TORCH = "a PyTorch file"
+    TORCH_PROGRAM = "an exported PyTorch program"
+    TORCHSCRIPT = "a TorchScript model"
+    TORCH = "a PyTorch file of weights, or of pickled objects"
     PICKLE = "a Python pickle (older PyTorch files are)"
 
 
@@ -96,7 +98,11 @@ def _format_of_zip(name: str, file: BinaryIO) -> Format:
         raise ModelFormatError(f"{name} begins as a zip archive but is truncated or corrupt ({error})") from error
     if "config.json" in members and any(member.endswith(".weights.h5") for member in members):
         return Format.KERAS
-    if any(member.endswith((".pkl", "/byteorder", "archive_format")) for member in members):
+    if any(member.endswith(("/models/model.json", "serialized_exported_program.json")) for member in members):
+        return Format.TORCH_PROGRAM
+    if any("/code/" in member for member in members):
+        return Format.TORCHSCRIPT
+    if any(member.endswith((".pkl", "/byteorder")) for member in members):
         return Format.TORCH
     raise ModelFormatError(f"{name} is a zip archive, but neither a Keras nor a PyTorch model")
 

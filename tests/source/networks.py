@@ -55,6 +55,7 @@ class Pretended:
         self._runs, self._exports = runs, exports
         self.signature: Signature = runs.signature
         self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Return the other graph."""

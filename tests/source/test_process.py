@@ -12,7 +12,7 @@ import pytest
 import onepass
 from onepass import ConversionError, InputError, MissingExtraError
 from onepass.formats import Format
-from onepass.source import _convert, _environment
+from onepass.source import _environment, framework
 from onepass.source.framework import Framework
 from tests.source.networks import two_heads
 
@@ -21,7 +21,7 @@ _ODD = Framework("Odd", "tests.source.odd", extra="odd")
 
 @pytest.fixture(autouse=True)
 def _odd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_convert, "FRAMEWORKS", {Format.ONNX: _ODD})
+    monkeypatch.setattr(framework, "FRAMEWORKS", {Format.ONNX: _ODD})
 
 
 def test_the_harvest_comes_back(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_other_modules_in_the_folder_are_not_taken(tmp_path: Path, monkeypatch: 
 def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Framework:
     """A framework that is not installed, and a cache of this test's own."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    framework = Framework("Absent", "tests.source.odd", extra="absent", imports=("no_such_module",))
-    monkeypatch.setattr(_convert, "FRAMEWORKS", {Format.ONNX: framework})
-    return framework
+    missing = Framework("Absent", "tests.source.odd", extra="absent", imports=("no_such_module",))
+    monkeypatch.setattr(framework, "FRAMEWORKS", {Format.ONNX: missing})
+    return missing
 
 
 def _wheel(folder: Path) -> Path:
@@ -136,4 +136,4 @@ def test_no_network(absent: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(MissingExtraError, match=r"Absent is needed .* cannot be made .*'onepass\[absent\]'"):
         onepass.convert(two_heads(tmp_path / "works.onnx"), tmp_path / "out.onnx")
-    assert not list((tmp_path / "cache" / "environments").glob("*/"))
+    assert not [place for place in (tmp_path / "cache" / "environments").iterdir() if place.is_dir()]

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from onepass.cli._tables import bytes_text, console, table
 from onepass.source import Batch, Conversion, convert
-from onepass.source._convert import DEFAULT_OPSET, DEFAULT_TIMEOUT_S
+from onepass.source._convert import DEFAULT_TIMEOUT_S
 from onepass.tensors import shape_text
 
 
@@ -30,7 +30,7 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
     "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE",
     help="Where to write the ONNX model; SOURCE with the ending .onnx where not given.",
 )  # fmt: skip
-@click.option("--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="Version of ONNX's operators.")
+@click.option("--opset", type=int, metavar="NUMBER", help="Version of ONNX's operators.  [default: 17; 18 for PyTorch]")
 @click.option("--outputs", multiple=True, metavar="NAME", help="Keep this output only; repeat it for more, in order.")
 @click.option("--output-names", multiple=True, metavar="NAME", help="New name of the first output, the second, …")
 @click.option("--batch", metavar="N|dynamic", callback=_batch, help="Items the model takes; any number if dynamic.")

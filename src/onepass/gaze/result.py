@@ -6,6 +6,7 @@ All points are in the pixels of the picture that came in, pixel centres at x.5; 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -104,7 +105,7 @@ class Eye:
     @property
     def corner_distance_px(self) -> float:
         """Distance between the corners, the measure of an eye's size."""
-        return float(np.linalg.norm(self.temporal_corner - self.nasal_corner))
+        return math.dist(self.nasal_corner, self.temporal_corner)
 
     @property
     def aperture_px(self) -> float:

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onepass._errors import InputError, UnsupportedModelError
+from onepass._errors import InputError
+from onepass._optional import optional
 from onepass._version import __version__
-from onepass.formats import format_of
-from onepass.outputs import Array
 from onepass.source._batch import Batch
 from onepass.source._environment import environment_python
 from onepass.source._finish import Target, Wishes, finish
 from onepass.source._harvest import Harvest, harvest
 from onepass.source._process import harvested
 from onepass.source._verify import OutputError, parity
-from onepass.source.framework import FRAMEWORKS, Framework, Request, source_name
+from onepass.source.framework import Framework, Request, framework_of, source_name
 from onepass.tensors import Signature, name_tuple
 
-DEFAULT_OPSET = 17
 DEFAULT_TIMEOUT_S = 900.0
 _OPSETS = range(7, 26)
 
@@ -60,7 +58,7 @@ def convert(
     source: Any,
     path: str | os.PathLike[str],
     *,
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     outputs: str | Iterable[str] | None = None,
     output_names: Iterable[str] | None = None,
     batch: Batch = None,
@@ -68,7 +66,7 @@ def convert(
     target: Target = None,
     signature: str | None = None,
     tag: str | None = None,
-    example_inputs: Mapping[str, Array] | Sequence[Array] | None = None,
+    example_inputs: Any = None,
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
     verify: bool = True,
     timeout_s: float = DEFAULT_TIMEOUT_S,
@@ -79,9 +77,9 @@ def convert(
     and the file is written only if every output agrees.
 
     Args:
-        source: Path of the network.
+        source: Path of the network, or a module or exported program of PyTorch.
         path: The ONNX file to write.
-        opset: Version of ONNX's operators, 7 to 25.
+        opset: Version of ONNX's operators, 7 to 25; 17 where None, and 18 for PyTorch, which writes no older one.
         outputs: The outputs to keep, in the order given; all, in the source's order, where None.
         output_names: New names for the outputs, in the same order.
         batch: How many items the model takes: a number, or ``"dynamic"`` for any; as the source has it where None.
@@ -91,7 +89,8 @@ def convert(
             become copies under a name with ``_out`` behind it. `onepass.build` sees to that itself.
         signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
         tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
-        example_inputs: For PyTorch: inputs that the network runs on, by name or in their order.
+        example_inputs: For PyTorch's modules and TorchScript: inputs that the network runs on, as arrays or tensors;
+            one, several in their order, or a mapping by name.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
         timeout_s: How long the framework may take.
@@ -106,6 +105,8 @@ def convert(
     start = time.perf_counter()
     path = Path(path)
     source = Path(source) if isinstance(source, (str, os.PathLike)) else source
+    framework = framework_of(source)
+    opset = framework.opset if opset is None else opset
     if opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     wishes = Wishes(
@@ -118,7 +119,6 @@ def convert(
     request = Request(
         signature=signature, tag=tag, outputs=wishes.outputs, example_inputs=example_inputs, dynamic=dynamic
     )
-    framework = _framework_of(source)
     _refuse_what_is_not_for(framework, request)
     reaped = _harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s)
     finished = finish(reaped, wishes)
@@ -139,15 +139,6 @@ def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError
     }
 
 
-def _framework_of(source: Any) -> Framework:
-    if not isinstance(source, Path):
-        raise InputError(f"a source is the path of a trained network, got {source_name(source)}")
-    kind = format_of(source)
-    if kind not in FRAMEWORKS:
-        raise UnsupportedModelError(f"{source} is {kind.value}, which cannot be converted to ONNX")
-    return FRAMEWORKS[kind]
-
-
 def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
     for name in ("signature", "tag", "example_inputs", "dynamic"):
         if getattr(request, name) is not None and name not in framework.takes:
@@ -157,7 +148,9 @@ def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
 def _harvested(
     framework: Framework, source: Any, request: Request, *, opset: int, verify: bool, timeout_s: float
 ) -> Harvest:
-    if not framework.runs_code:
+    if not framework.runs_code or not isinstance(source, Path):  # what is in memory stays there
+        for module in framework.imports:
+            optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
         return harvest(framework.open_(source, request), opset=opset, verify=verify)
     python = None if framework.is_here else environment_python(framework)
     return harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s, python=python)

@@ -21,6 +21,7 @@ _TENSORFLOW = "tensorflow-cpu==2.21.0" if sys.platform in ("linux", "win32") els
 _BASE = ("ml-dtypes==0.6.0", "numpy==2.2.6", "onnx==1.20.1", "onnxruntime==1.23.2")
 _PINS = {
     "tensorflow": (*_BASE, _TENSORFLOW, "tf2onnx==1.17.0"),
+    "torch": (*_BASE, "torch==2.13.0", "onnxscript==0.7.2"),
     "tflite": (*_BASE, _TENSORFLOW, "tf2onnx==1.17.0", "ai-edge-litert==2.3.0"),
 }
 _DONE = "onepass-done"

@@ -49,6 +49,7 @@ class FunctionNetwork:
             tuple(spec_of(name, self._outputs[old]) for name, old in self._names.items()),
         )
         self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Call the function as it was loaded, with its variables."""

@@ -66,6 +66,7 @@ class GraphNetwork:
                     "SavedModel, or with as_graph_def(add_shapes=True)"
                 )
         self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph as it is, in its session."""

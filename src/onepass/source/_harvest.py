@@ -102,9 +102,12 @@ def harvest(trained: Trained, *, opset: int, verify: bool) -> Harvest:
 
 
 def _cases(trained: Trained) -> Iterator[Case]:
+    if trained.examples:
+        yield _case(trained, "the example", dict(trained.examples))
     drawn = [_drawn(trained, seed) for seed in range(2)]
     yield from (_case(trained, f"random {seed}", inputs) for seed, inputs in enumerate(drawn))
-    yield from (_case(trained, name, inputs) for name, inputs in edge_inputs(drawn[0]))
+    for name, inputs in edge_inputs(drawn[0]):
+        yield _case(trained, name, inputs | {key: drawn[0][key] for key in _whole_examples(trained)})
     if has_free_batch(trained.signature):
         for batch in (1, 3):
             yield _case(trained, f"batch of {batch}", _drawn(trained, batch, batch=batch))
@@ -122,7 +125,16 @@ def _drawn(trained: Trained, seed: int, *, batch: int | None = None) -> dict[str
     for spec in trained.signature.inputs:
         shape = trained.shapes[spec.name]
         specs.append(replace(spec, shape=shape if batch is None else (batch, *shape[1:])))
-    return random_inputs(Signature(tuple(specs), ()), seed=seed)
+    inputs = random_inputs(Signature(tuple(specs), ()), seed=seed)
+    rng = np.random.default_rng(seed)
+    for name, example in _whole_examples(trained).items():
+        inputs[name] = rng.choice(example.ravel(), inputs[name].shape)
+    return inputs
+
+
+def _whole_examples(trained: Trained) -> dict[str, Array]:
+    """Return the examples of whole numbers. These may be places in a table, so other inputs keep to their values."""
+    return {name: array for name, array in trained.examples.items() if array.dtype.kind in "iu" and array.size}
 
 
 def _case(trained: Trained, name: str, inputs: dict[str, Array]) -> Case:

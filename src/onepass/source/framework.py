@@ -8,7 +8,8 @@ that does not fit it, `OutputNameError` or `UnsupportedModelError` where the mes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,7 +18,8 @@ from typing import Any, Protocol, cast
 
 import onnx
 
-from onepass.formats import Format
+from onepass._errors import InputError, UnsupportedModelError
+from onepass.formats import Format, format_of
 from onepass.outputs import Array
 from onepass.tensors import Signature
 
@@ -40,6 +42,10 @@ class Trained(Protocol):
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """For each input a shape that `run` takes; where a size is dynamic, any that makes sense."""
+
+    @property
+    def examples(self) -> Mapping[str, Array]:
+        """Inputs that the source brings along, by name; empty if it has none."""
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Return the network as ONNX.
@@ -71,14 +77,15 @@ class Request:
         tag: Which of a SavedModel's graphs, by its tags, separated by commas; the one for serving where None.
         outputs: Names of the outputs wished for. A source that does not say what its outputs are, or that has more
             tensors than those it declares, takes them for outputs; any other has no use for this.
-        example_inputs: Inputs that the network runs on: arrays by name or by position. PyTorch modules need them.
+        example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
+            PyTorch's modules need them.
         dynamic: Sizes that may change, for PyTorch modules: input name to axis to the size's name.
     """
 
     signature: str | None = None
     tag: str | None = None
     outputs: tuple[str, ...] | None = None
-    example_inputs: Mapping[str, Array] | Sequence[Array] | None = None
+    example_inputs: Any = None
     dynamic: Mapping[str, Mapping[int, str]] | None = None
 
 
@@ -92,6 +99,7 @@ class Framework:
         extra: The extra of onepass that brings what it imports; None if nothing beyond onepass's own needs.
         imports: Modules that must be there for it.
         takes: Which attributes of `Request` it has a use for.
+        opset: The version of ONNX's operators that its networks are written in where nobody asks for another.
     """
 
     name: str
@@ -99,6 +107,7 @@ class Framework:
     extra: str | None = None
     imports: tuple[str, ...] = ()
     takes: frozenset[str] = frozenset()
+    opset: int = 17
 
     @property
     def is_here(self) -> bool:
@@ -126,6 +135,14 @@ _TFLITE = Framework(
     imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
     takes=frozenset({"signature"}),
 )
+_TORCH = Framework(
+    "PyTorch",
+    "onepass.source.torch",
+    extra="torch",
+    imports=("torch", "onnxscript"),
+    takes=frozenset({"example_inputs", "dynamic"}),
+    opset=18,
+)
 
 _TENSORFLOW = Framework(
     "TensorFlow",
@@ -140,6 +157,8 @@ FRAMEWORKS: Mapping[Format, Framework] = {
     Format.ONNX: _ONNX,
     Format.GAZEML: _GAZEML,
     Format.TFLITE: _TFLITE,
+    Format.TORCH_PROGRAM: _TORCH,
+    Format.TORCHSCRIPT: _TORCH,
     Format.SAVED_MODEL: _TENSORFLOW,
     Format.FROZEN_GRAPH: _TENSORFLOW,
     Format.CHECKPOINT: _TENSORFLOW,
@@ -147,6 +166,39 @@ FRAMEWORKS: Mapping[Format, Framework] = {
     Format.HDF5: _KERAS,
 }
 """Which framework opens which format."""
+
+_IN_MEMORY = {"torch": _TORCH}
+"""By the package that a network in memory, or a class that it derives from, is defined in."""
+
+_PICKLED = (
+    "holds weights, or objects whose loading runs whatever code is in them, but no network to convert. Where the "
+    "network's class is, make one, network.load_state_dict(torch.load(path, weights_only=True)), and convert that: "
+    "onepass.convert(network, 'model.onnx', example_inputs=(image,)). Or save it as a program: "
+    "torch.export.save(torch.export.export(network, (image,)), 'model.pt2')"
+)
+_ADVICE: Mapping[Format, str] = {Format.TORCH: _PICKLED, Format.PICKLE: _PICKLED}
+
+
+def framework_of(source: Any) -> Framework:
+    """Return the framework that opens a file, a folder, or a network in memory.
+
+    Raises:
+        UnsupportedModelError: None does; the message says what to do instead.
+        InputError: It is an object, but no network.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        kind = format_of(source)
+        if kind in FRAMEWORKS:
+            return FRAMEWORKS[kind]
+        advice = _ADVICE.get(kind, "cannot be converted to ONNX")
+        raise UnsupportedModelError(f"{os.fspath(source)} is {kind.value}, which {advice}")
+    for each in type(source).__mro__:
+        package = each.__module__.partition(".")[0]
+        if package in _IN_MEMORY:
+            return _IN_MEMORY[package]
+    raise InputError(
+        f"a {type(source).__name__} is no network; expected a path, or PyTorch's module or exported program"
+    )
 
 
 def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:

@@ -45,6 +45,7 @@ class _GazeMl:
         self.version = ", ".join(dict.fromkeys(bundle.prefix.name for bundle in bundles))
         self.signature = elg_signature(self._size)
         self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
         self._variables = _variables(folder, bundles, self._size)
 
     def export(self, opset: int) -> onnx.ModelProto:

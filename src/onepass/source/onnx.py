@@ -27,6 +27,7 @@ class _Onnx:
         self.version = f"opset {graph.opset}"
         self.signature: Signature = graph.signature
         self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Return the model, in opset `opset` if it is older; a newer one stays as it is."""

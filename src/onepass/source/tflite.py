@@ -43,6 +43,7 @@ class _TFLite:
             tuple(_spec(name, detail) for name, detail in self._outputs.items()),
         )
         self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Translate the model with tf2onnx."""

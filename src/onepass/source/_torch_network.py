@@ -1,0 +1,155 @@
+"""A PyTorch network as a function from named tensors to named tensors."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+from onepass._errors import InputError, UnsupportedModelError
+from onepass.outputs import Array
+from onepass.source._nested import named_leaves
+from onepass.tensors import DTYPES
+
+_LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
+
+
+class Network:
+    """A module, and inputs that it runs on, each tensor among them by a name.
+
+    An output that has the name of an input but is something else gets ``_out`` behind its name.
+
+    Attributes:
+        name: What to call it in a message.
+        module: The module.
+        examples: The input tensors by name, in the order of the module's arguments: ``image``, ``pyramid.0``.
+        outputs: What the module makes of them, by name.
+    """
+
+    def __init__(self, module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> None:
+        """Run the module once.
+
+        Raises:
+            InputError: The module does not take these inputs.
+            UnsupportedModelError: It gives something else than tensors.
+        """
+        self.name = name
+        self.module = module
+        leaves, self._tree = pytree.tree_flatten((tuple(args), dict(kwargs)))
+        self._constants = {i: leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, torch.Tensor)}
+        self._renamed: dict[str, str] = {}
+        try:
+            places = _argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
+            self._places = {name: place for name, place in places.items() if place not in self._constants}
+            self.examples = {name: leaves[place] for name, place in self._places.items()}
+            outputs = self(self.examples)
+        except UnsupportedModelError:
+            raise
+        except Exception as error:
+            shapes = ", ".join(str(list(leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
+            raise InputError(f"{name} does not run on the example inputs ({shapes}): {gist(error)}") from error
+        self._renamed = {
+            key: f"{key}_out" for key, tensor in outputs.items() if tensor is not self.examples.get(key, tensor)
+        }
+        self.outputs = {self._renamed.get(key, key): tensor for key, tensor in outputs.items()}
+
+    def __call__(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Run the module on other tensors of these names.
+
+        Raises:
+            UnsupportedModelError: An output is no tensor.
+        """
+        leaves = [self._constants.get(place) for place in range(len(self._constants) + len(self._places))]
+        for name, place in self._places.items():
+            leaves[place] = tensors[name]
+        args, kwargs = pytree.tree_unflatten(leaves, self._tree)
+        outputs: dict[str, torch.Tensor] = {}
+        for name, leaf in named_leaves(self.module(*args, **kwargs)):
+            if not isinstance(leaf, torch.Tensor):
+                raise UnsupportedModelError(
+                    f"output {name!r} of {self.name} is a {type(leaf).__name__}, not a tensor; leave it out of what "
+                    "forward returns, or make it a tensor"
+                )
+            if name in outputs:
+                raise UnsupportedModelError(f"{self.name} gives two outputs that would both be called {name!r}")
+            outputs[self._renamed.get(name, name)] = leaf
+        if not outputs:
+            raise UnsupportedModelError(f"{self.name} gives no tensor")
+        return outputs
+
+
+def _argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is handed to a module by name: of its arguments, and of the place in them."""
+    if isinstance(module, torch.jit.ScriptModule):
+        forward: Any = module.forward
+        names = [argument.name for argument in forward.schema.arguments[1:]]
+        return dict(named_leaves({**dict(zip(names, args, strict=False)), **kwargs}))
+    signature = inspect.signature(module.forward)
+    bound = signature.bind(*args, **kwargs).arguments
+    more = [name for name in bound if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD]
+    return dict(named_leaves({**{k: v for k, v in bound.items() if k not in more}, **(bound[more[0]] if more else {})}))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Compute without gradients, and keep what PyTorch's exporters say of themselves off the screen."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+def gist(error: BaseException) -> str:
+    """Return the first sentence of what PyTorch says, with its kind; the rest is of use to those who write it."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:400]
+
+
+def tensor_from_array(value: Any) -> Any:
+    """Return an array, or a number of NumPy's, as a tensor of its own; a tensor becomes a copy on the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    array = np.array(value, order="C")
+    if array.dtype.kind != "V":  # bfloat16 and float8 are none of NumPy's own
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(f"u{array.itemsize}")).view(getattr(torch, array.dtype.name))
+
+
+def array_from_tensor(tensor: torch.Tensor) -> Array:
+    """Return a tensor's values in NumPy's array of the same dtype."""
+    dtype = dtype_of(tensor)
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    if dtype.kind != "V":
+        return np.array(tensor.numpy())
+    return np.array(tensor.view(getattr(torch, f"uint{8 * dtype.itemsize}")).numpy()).view(dtype)
+
+
+def dtype_of(tensor: torch.Tensor, *, name: str = "?") -> np.dtype[Any]:
+    """Return NumPy's dtype for a tensor.
+
+    Raises:
+        UnsupportedModelError: NumPy has none for it.
+    """
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in DTYPES or tensor.layout is not torch.strided:
+        raise UnsupportedModelError(
+            f"tensor {name!r} is {kind}, {tensor.layout}; expected a dense one of {', '.join(DTYPES)}"
+        )
+    return DTYPES[kind]
