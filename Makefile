@@ -40,7 +40,7 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 	$(BIN)/python -m pytest tests/training
 
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
-	.venv-convert/bin/python -m pytest tests/source
+	.venv-convert/bin/python -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
 
 .venv-convert/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-convert

@@ -244,6 +244,28 @@ def test_an_interruption_leaves_whole_files(number: signal.Signals, tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "out.mp4", "gaze.csv"}
 
 
+_ON_A_SMALL_DISK = """
+import resource, signal, sys
+from onepass.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the size of files")
+def test_a_disk_that_fills_up(tmp_path: Path) -> None:
+    """The error names the file and the reason; the video plays and the table is whole, up to where there was room."""
+    clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 4, fps=FPS)
+    words = [sys.executable, "-c", _ON_A_SMALL_DISK, "gaze", str(clip), "--model", "small", "-o", "out.mkv"]
+    result = subprocess.run([*words, "--csv", "gaze.csv"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert "out.mkv cannot be written: File too large; what was written before is kept in it" in result.stderr
+    assert "written to gaze.csv\nwritten to out.mkv" in result.stdout
+    assert len(list(VideoSource(tmp_path / "out.mkv"))) > 5
+    assert {int(row["frame"]) for row in rows_of(tmp_path / "gaze.csv")} >= set(range(5))
+
+
 def _wait_for(happened: Callable[[], bool]) -> None:
     """Wait until something has happened in another process."""
     end = time.monotonic() + 60

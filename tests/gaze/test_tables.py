@@ -58,7 +58,13 @@ def result(*faces: Face, index: int = 0, seconds: float | None = 0.5) -> StreamR
 
 
 HEAD = HeadPose(0.0, np.radians(10), 0.0)
-TURNED = Face(Box(10, 20, 60, 70), (eye("right", 30, yaw_deg=20), eye("left", 60, yaw_deg=20)), HEAD, id=7)
+TURNED = Face(
+    Box(10, 20, 60, 70),
+    (eye("right", 30, yaw_deg=20), eye("left", 60, yaw_deg=20)),
+    HEAD,
+    id=7,
+    screen_px=np.array([800.0, 400.0]),
+)
 PLAIN = Face(Box(1, 2, 3, 4), (eye("left", 60, pitch_deg=-5),))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 
 import onepass
 from onepass import InputError, ModelFormatError, OnnxGraph, UnsupportedModelError
+from tests.cli.shell import Shell
 
 pytest.importorskip("torch", reason="PyTorch is not installed (make test-convert has it)")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (make test-convert has it)")
@@ -361,6 +363,19 @@ def test_torchscript(tmp_path: Path, make: str) -> None:
     assert {spec.name: spec.shape for spec in done.signature.outputs} == {"mean": ("N", 3), "double": ("N", 3, 8, 8)}
     image = np.ones((5, 3, 8, 8), np.float32)
     np.testing.assert_array_equal(_run(tmp_path / "m.onnx", image=image)["double"], 2 * image)
+
+
+def test_torchscript_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Examples and changing sizes can be given as words, and what is wrong with them is told."""
+    source = _script(tmp_path / "m.pt", lambda: torch.jit.script(Heads()))
+    np.save(tmp_path / "x.npy", IMAGE)
+    shell = Shell(capsys)
+    out = shell("convert", source, "--example", tmp_path / "x.npy", "--dynamic", "image:0=N", "-o", tmp_path / "m.onnx")
+    assert re.search(r"double +float32 +\[N, 3, 8, 8\] +exact", out)
+    assert "expected INPUT:AXIS=NAME" in shell.fails("convert", source, "--dynamic", "image=N")
+    words = ["--example", tmp_path / "x.npy", "--example", f"y={tmp_path / 'x.npy'}"]
+    assert "some of the examples have names" in shell.fails("convert", source, *words)
+    assert "no file" in shell.fails("convert", source, "--example", tmp_path / "absent.npy")
 
 
 def test_torchscript_with_branches(tmp_path: Path) -> None:

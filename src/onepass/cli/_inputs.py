@@ -56,6 +56,27 @@ def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tupl
     return feeds
 
 
+def read_examples(words: Sequence[str]) -> dict[str, Array] | tuple[Array, ...]:
+    """Read what ``[NAME=]FILE`` words name, for a network whose inputs are not known yet: by name, or in their order.
+
+    Raises:
+        InputError: A file cannot be read, or only some of them have names.
+    """
+    named: dict[str, Array] = {}
+    in_order: list[Array] = []
+    for word in words:
+        name, equals, file = word.partition("=")
+        if word.lower().endswith(".npz") and not equals:
+            _add(named, _read_npz(Path(word)), word)
+        elif equals and not Path(word).exists():
+            _add(named, {name: _read_array(Path(file), name)}, word)
+        else:
+            in_order.append(_read_array(Path(word), word))
+    if named and in_order:
+        raise InputError("some of the examples have names and some have not; give all of them as NAME=FILE, or none")
+    return named or tuple(in_order)
+
+
 def _add(feeds: dict[str, Array], arrays: dict[str, Array], origin: object) -> None:
     for name, array in arrays.items():
         if name in feeds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from onepass.cli._inputs import read_examples
 from onepass.cli._tables import bytes_text, console, table
 from onepass.source import Batch, Conversion, convert
 from onepass.source._convert import DEFAULT_TIMEOUT_S
@@ -22,6 +24,22 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
     if word.isascii() and word.isdigit() and int(word):
         return int(word)
     raise click.BadParameter(f"expected a number from 1 up, or dynamic, got {word!r}")
+
+
+def _examples(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Any:
+    return read_examples(words) if words else None
+
+
+def _dynamic(
+    _ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]
+) -> dict[str, dict[int, str]] | None:
+    sizes: dict[str, dict[int, str]] = {}
+    for word in words:
+        found = re.fullmatch(r"(.+):(-?\d+)=(.+)", word, flags=re.ASCII)
+        if found is None:
+            raise click.BadParameter(f"{word!r}: expected INPUT:AXIS=NAME, such as image:0=N")
+        sizes.setdefault(found[1], {})[int(found[2])] = found[3]
+    return sizes or None
 
 
 @click.command("convert")
@@ -39,6 +57,14 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
 @click.option("--target", type=click.Choice(["tensorrt"]), help="Who shall read it; onepass build needs no such word.")
 @click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
+@click.option(
+    "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE", callback=_examples,
+    help="Input that a TorchScript network runs on, a .npy or .npz; repeat it for more, in order or by name.",
+)  # fmt: skip
+@click.option(
+    "--dynamic", multiple=True, metavar="INPUT:AXIS=NAME", callback=_dynamic,
+    help="A size of a TorchScript network's input that may change, such as image:0=N; repeat it for more.",
+)  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
               metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
@@ -47,7 +73,7 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
 
     The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
-    output agrees. What is not installed of TensorFlow is installed into an environment of its own, once.
+    output agrees. What is not installed of TensorFlow or PyTorch is installed into an environment of its own, once.
 
     SOURCE is opened by its framework, and the files of some are programs: what a SavedModel or a TorchScript file says
     is executed. Convert those only that you trust. It happens in a process of its own with a time limit, which guards
@@ -56,6 +82,9 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
     \b
     onepass convert saved_model -o elg.onnx --batch dynamic --channels-first eye
     onepass convert face_landmark.tflite
+    onepass convert ELG_i60x36_f60x36_n32_m2
+    onepass convert detector.pt2
+    onepass convert detector.pt --example image.npy --dynamic image:0=N
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     file = file or source.with_suffix(".onnx")

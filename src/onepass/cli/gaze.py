@@ -20,11 +20,14 @@ from onepass._errors import InputError
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._faces import about_face
 from onepass.cli._tables import console
+from onepass.cli.gaze_calibrate import command as calibrate_command
 from onepass.cli.gaze_models import command as models_command
+from onepass.cli.gaze_weights import command as weights_command
 from onepass.gaze import (
     FINDERS,
     GAZE_METHODS,
     PACKAGED_MODELS,
+    Calibration,
     GazeEstimator,
     GazeMethod,
     GazeTracker,
@@ -71,6 +74,10 @@ _STDOUT = Path("-")
     "--kappa", type=click.FloatRange(-20, 20), default=0.0, show_default=True, metavar="DEGREES",
     help="Turn each eye's gaze so far towards the nose: from the eye's axis to the line of sight it is about 5.",
 )  # fmt: skip
+@click.option(
+    "--calibration", type=_FILE, metavar="FILE",
+    help="What `onepass gaze calibrate` wrote: the table then says where on the screen a person looks.",
+)  # fmt: skip
 @click.option("--max-faces", type=click.IntRange(1), metavar="N", help="Only that many faces, the largest.")
 @click.option(
     "--every", type=click.IntRange(1), default=DETECT_EVERY, show_default=True, metavar="N",
@@ -90,7 +97,7 @@ _STDOUT = Path("-")
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
     show: bool, fullscreen: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
-    max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
+    calibration: Path | None, max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
@@ -115,7 +122,10 @@ def _run(
                     raise click.UsageError("nothing would come of it: give -o, --csv, --jsonl or --parquet")
             if frames.live and batch > 1:
                 raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
-            opened = GazeEstimator.from_default(model, finder=finder, max_faces=max_faces, gaze=gaze, kappa_deg=kappa)
+            learned = None if calibration is None else Calibration.load(calibration)
+            opened = GazeEstimator.from_default(
+                model, finder=finder, max_faces=max_faces, gaze=gaze, kappa_deg=kappa, calibration=learned
+            )
             estimator = stack.enter_context(opened)
             if frames.sequence and batch == 1:
                 smoothing = Smoothing() if smooth else None
@@ -140,6 +150,8 @@ def _run(
 
 command = DefaultGroup("gaze", default=_run)
 command.add_command(models_command)
+command.add_command(weights_command)
+command.add_command(calibrate_command)
 
 
 def _output_for(source: Source) -> Path | None:

@@ -5,6 +5,7 @@ OpenCV and PyAV are imported by what needs them, not by this, and come with ``on
 
 from onepass.gaze.analysis import Analysis
 from onepass.gaze.blinks import BlinkDetector
+from onepass.gaze.calibration import Calibration, CalibrationError, GazeSample, Screen, calibrate
 from onepass.gaze.cascades import CascadeFinder
 from onepass.gaze.columns import COLUMNS, Column
 from onepass.gaze.confidence import ConfidenceScale
@@ -20,6 +21,7 @@ from onepass.gaze.kappa import KAPPA_DEG, line_of_sight
 from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import PACKAGED_MODELS, open_model
 from onepass.gaze.panel import draw_analysis, draw_panel
+from onepass.gaze.recording import SAMPLE_COLUMNS, Recording, record
 from onepass.gaze.result import Box, Eye, Face
 from onepass.gaze.smoothing import OneEuroFilter, Smoothing
 from onepass.gaze.stream import StreamResult
@@ -32,10 +34,13 @@ __all__ = [
     "GAZE_METHODS",
     "KAPPA_DEG",
     "PACKAGED_MODELS",
+    "SAMPLE_COLUMNS",
     "TABLE_SUFFIXES",
     "Analysis",
     "BlinkDetector",
     "Box",
+    "Calibration",
+    "CalibrationError",
     "CascadeFinder",
     "Column",
     "ConfidenceScale",
@@ -49,15 +54,19 @@ __all__ = [
     "Gaze",
     "GazeEstimator",
     "GazeMethod",
+    "GazeSample",
     "GazeTracker",
     "HeadPose",
     "MeshFinder",
     "OneEuroFilter",
     "ParquetTable",
+    "Recording",
+    "Screen",
     "Smoothing",
     "StreamResult",
     "Table",
     "TextTable",
+    "calibrate",
     "draw_analysis",
     "draw_faces",
     "draw_panel",
@@ -66,4 +75,5 @@ __all__ = [
     "open_finder",
     "open_model",
     "open_table",
+    "record",
 ]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
+from onepass.gaze.calibration import Calibration
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
 from onepass.gaze.faces import FaceFinder, FoundFace, Grey, eyes_of
@@ -60,6 +61,7 @@ class GazeEstimator:
         scale: ConfidenceScale | None = None,
         gaze: GazeMethod = "closed",
         kappa_deg: float = 0.0,
+        calibration: Calibration | None = None,
     ) -> None:
         """Put an estimator together.
 
@@ -71,6 +73,7 @@ class GazeEstimator:
             gaze: How the gaze is read off the landmarks: in "closed" form from iris centre, eyeball centre and radius,
                 or by a "fit" of an eyeball to all of them (`onepass.gaze.fit`).
             kappa_deg: Turn each gaze so far towards the nose (`onepass.gaze.kappa`); 0 leaves the optical axis.
+            calibration: Says where on a screen the faces look; it needs gaze that is read as it was for calibrating.
             passes: How often the network looks at each picture, at least 1. The second pass corrects the finder; more
                 change little.
 
@@ -82,7 +85,7 @@ class GazeEstimator:
             raise InputError(f"gaze must be one of {', '.join(map(repr, GAZE_METHODS))}, got {gaze!r}")
         if not abs(kappa_deg) <= _MAX_KAPPA_DEG:
             raise InputError(f"kappa_deg must lie within {_MAX_KAPPA_DEG:g} degrees of 0, got {kappa_deg}")
-        self._gaze, self._kappa_deg = gaze, kappa_deg
+        self._gaze, self._kappa_deg, self._calibration = gaze, kappa_deg, calibration
         self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
         self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
@@ -100,6 +103,7 @@ class GazeEstimator:
         passes: int = 2,
         gaze: GazeMethod = "closed",
         kappa_deg: float = 0.0,
+        calibration: Calibration | None = None,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
 
@@ -110,6 +114,7 @@ class GazeEstimator:
             passes: How often the network looks at each picture.
             gaze: How the gaze is read off the landmarks, "closed" or "fit".
             kappa_deg: Turn each gaze so far towards the nose.
+            calibration: Says where on a screen the faces look.
 
         Raises:
             ModelNotFoundError: There is no such model.
@@ -125,7 +130,7 @@ class GazeEstimator:
                     opened.callback(finder.close)
             session = open_model(model)
             opened.callback(session.close)
-            estimator = cls(session, finder, passes=passes, gaze=gaze, kappa_deg=kappa_deg)
+            estimator = cls(session, finder, passes=passes, gaze=gaze, kappa_deg=kappa_deg, calibration=calibration)
             estimator._opened = opened.pop_all()
         return estimator
 
@@ -241,7 +246,7 @@ class GazeEstimator:
         seconds = clock.shared_by(len(greys))
         return [
             Analysis(
-                faces=_faces_of(faces, eyes[part]),
+                faces=tuple(map(self.on_screen, _faces_of(faces, eyes[part]))),
                 crops=crops[part],
                 outputs=Outputs({name: array[part] for name, array in outputs.items()}) if faces else None,
                 passes=passes if faces else 0,
@@ -273,6 +278,10 @@ class GazeEstimator:
         with clock.stage("decode"):
             eyes = eyes_from_outputs(outputs, crops, self._scale)
         return crops, outputs, eyes
+
+    def on_screen(self, face: Face) -> Face:
+        """Return a face with the point on the screen that its calibration gives; without one, the face itself."""
+        return face if self._calibration is None else replace(face, screen_px=self._calibration(face))
 
     def _refined(self, eyes: list[Eye]) -> list[Eye]:
         """Return the eyes of the last pass with their gaze as it was asked for."""

@@ -181,15 +181,20 @@ class Face:
         eyes: Its eyes, the subject's right one first (from left to right in the picture), each side at most once.
         head: How the head is turned; None where the finder does not see that (`head_from_corners` is a rough guess).
         id: Number that a face keeps from frame to frame, counted from 0; None where nothing follows faces.
+        screen_px: Where on the screen the person looks, float64 [2] in its pixels, which may lie beside it; None
+            without a `Calibration`, or where it cannot say.
     """
 
     box: Box
     eyes: tuple[Eye, ...]
     head: HeadPose | None = None
     id: int | None = None
+    screen_px: FloatArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eyes", tuple(self.eyes))
+        if self.screen_px is not None:
+            object.__setattr__(self, "screen_px", _finite("screen_px", self.screen_px, (2,)))
         sides = [eye.side for eye in self.eyes]
         if sides not in (["right", "left"], ["right"], ["left"]):
             raise InputError(f"a face has a right eye, a left eye, or both in this order; got {sides}")

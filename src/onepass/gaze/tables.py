@@ -147,9 +147,9 @@ class ParquetTable(Table):
         pa = optional("pyarrow", extra="parquet", purpose="Writing Parquet")
         types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
         fields = [pa.field(column.name, types[column.kind], metadata={"about": column.about}) for column in COLUMNS]
-        self._batch_of = pa.RecordBatch.from_pylist
+        self._batch_of = pa.RecordBatch.from_pydict
         self._schema = pa.schema(fields)
-        self._waiting: list[dict[str, Value]] = []
+        self._waiting = _empty_columns()
         self._lost = False
         writer = optional("pyarrow.parquet", extra="parquet", purpose="Writing Parquet").ParquetWriter
         try:
@@ -158,12 +158,18 @@ class ParquetTable(Table):
             raise MediaError(self._failed(error)) from error
 
     def _append(self, rows: list[dict[str, Value]]) -> None:
-        self._waiting += rows
-        if len(self._waiting) >= _ROWS_AT_ONCE:
+        for row in rows:
+            for name, value in row.items():
+                self._waiting[name].append(value)
+        if self._rows_waiting >= _ROWS_AT_ONCE:
             self._flush()
 
+    @property
+    def _rows_waiting(self) -> int:
+        return len(self._waiting[COLUMNS[0].name])
+
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, _empty_columns()
         try:
             self._writer.write_batch(self._batch_of(waiting, schema=self._schema))
         except OSError:
@@ -172,7 +178,7 @@ class ParquetTable(Table):
 
     def _finish(self) -> None:
         try:
-            if self._waiting and not self._lost:
+            if self._rows_waiting and not self._lost:
                 self._flush()
             self._writer.close()  # does nothing after an error
             if not self._lost:
@@ -185,6 +191,10 @@ class ParquetTable(Table):
             f"{self._path} cannot be written: {error.strerror or error}. Parquet cannot be read without its end, so "
             "the table is lost; CSV and JSON Lines would be kept up to here"
         )
+
+
+def _empty_columns() -> dict[str, list[Value]]:
+    return {column.name: [] for column in COLUMNS}
 
 
 def open_table(path: str | os.PathLike[str]) -> Table:

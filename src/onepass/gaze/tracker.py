@@ -104,7 +104,10 @@ class GazeTracker:
         self._frames_to_search -= 1
         # The network's own corners are good enough for one look; those of a finder are not.
         seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=None if new else 1).faces
-        faces = {track.id: track.update(face, time_seconds) for track, face in zip(self._tracks, seen, strict=True)}
+        faces = {
+            track.id: self._estimator.on_screen(track.update(face, time_seconds))
+            for track, face in zip(self._tracks, seen, strict=True)
+        }
         self._drop_lost()
         return [faces[track.id] for track in self._tracks]
 

@@ -81,7 +81,8 @@ class VideoSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         count, seconds = 0, 0.0
         for decoded in self._decoded():
-            seconds = self._seconds(decoded, count)
+            # Joined or damaged videos can go back in time; nobody who reads them should have to think of that.
+            seconds = max(seconds, self._seconds(decoded, count))
             yield Frame(self._upright(decoded), count, seconds, f"{count:06}.jpg")
             count += 1
         if count == 0:

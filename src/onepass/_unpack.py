@@ -1,0 +1,49 @@
+"""Zip archives of others, unpacked with nothing outside the folder that they are given."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from onepass._errors import ModelFormatError
+
+_MAX_BYTES = 2 << 30
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip archive into `folder`, which is made; it is there whole or not at all.
+
+    Raises:
+        ModelFormatError: The archive is damaged or encrypted, would unpack to more than 2 GiB, or a member has an
+            absolute path, leads out of the folder, or is a link.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        place = Path(scratch, "unpacked")
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                members = opened.infolist()
+                if sum(member.file_size for member in members) > _MAX_BYTES:
+                    raise ModelFormatError(f"{archive} would unpack to more than {_MAX_BYTES} bytes; left as it is")
+                for member in members:
+                    _check(archive, member)
+                for member in members:
+                    opened.extract(member, place)  # zipfile stops at a member's declared size
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+            raise ModelFormatError(f"{archive} is damaged, or no zip archive that can be read: {error}") from error
+        place.mkdir(exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        place.replace(folder)
+
+
+def _check(archive: Path, member: zipfile.ZipInfo) -> None:
+    name = member.orig_filename
+    path, kind = PurePosixPath(name.replace("\\", "/")), stat.S_IFMT(member.external_attr >> 16)
+    absolute = path.is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root
+    if absolute or ".." in path.parts or "\0" in name:
+        raise ModelFormatError(f"{archive}: member {name!r} leads out of the folder; nothing was unpacked")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ModelFormatError(f"{archive}: member {name!r} is a link or a device; nothing was unpacked")

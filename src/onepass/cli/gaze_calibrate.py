@@ -1,0 +1,93 @@
+"""``onepass gaze calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from onepass.cli._tables import console, table
+from onepass.gaze import FINDERS, PACKAGED_MODELS, GazeEstimator, GazeTracker
+from onepass.gaze.calibration import POINT_COUNTS, Screen, calibrate
+from onepass.gaze.recording import Recording, record
+from onepass.media import Window, open_source
+
+_FILE = click.Path(path_type=Path)
+
+
+class _Size(click.ParamType[tuple[int, int]]):
+    """A size as 1920x1080."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return width and height."""
+        width, _, height = str(value).lower().partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            self.fail(f"{value!r} is no size; expected WIDTHxHEIGHT in pixels, as 1920x1080", param, ctx)
+        return int(width), int(height)
+
+
+@click.command("calibrate")
+@click.argument("source")
+@click.option(
+    "-o", "--output", type=_FILE, default=Path("calibration.json"), show_default=True, metavar="FILE",
+    help="Where to write the calibration.",
+)  # fmt: skip
+@click.option("--screen", type=_Size(), required=True, metavar="WxH", help="Size of the screen in pixels: 1920x1080.")
+@click.option("--screen-width-mm", type=click.FloatRange(0, min_open=True), metavar="MM", help="How wide it is.")
+@click.option(
+    "--distance-mm", type=click.FloatRange(0, min_open=True), metavar="MM",
+    help="How far it is from the eyes. With both, the error is told in degrees too.",
+)  # fmt: skip
+@click.option(
+    "--points", type=click.Choice([str(count) for count in POINT_COUNTS]), default="9", show_default=True,
+    help="How many points a camera's session has.",
+)  # fmt: skip
+@click.option("--samples", type=_FILE, metavar="FILE", help="Keep the samples of a camera's session as a table.")
+@click.option(
+    "--model", "--engine", default="default", show_default=True, metavar="MODEL",
+    help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own.",
+)  # fmt: skip
+@click.option("--finder", type=click.Choice(FINDERS), default="auto", show_default=True, help="What finds faces.")
+def command(
+    source: str, output: Path, screen: tuple[int, int], screen_width_mm: float | None, distance_mm: float | None,
+    points: str, samples: Path | None, model: str, finder: str,
+) -> None:  # fmt: skip
+    """Learn where on a screen a person looks, and how well.
+
+    SOURCE is a camera, as camera:0: points appear on the whole screen, and the person looks at each while the ring
+    around it closes. Or it is a table of samples (CSV) with the columns screen_x_px, screen_y_px, gaze_pitch_deg and
+    gaze_yaw_deg, as --samples writes it or as made of a table of `onepass gaze`.
+
+    The error is measured at points that are left out in turn.
+    """
+    size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
+    recording = Recording.load(source) if Path(source).is_file() else _session(source, size, int(points), model, finder)
+    if samples is not None:
+        recording.save(samples)
+    calibration = calibrate(recording.samples, recording.targets_px, size)
+    calibration.save(output)
+    out = console()
+    degrees = "" if calibration.error.degrees is None else f", {calibration.error.degrees:.2f} degrees"
+    rows = table("", "point", "left out, it is missed by")
+    for number, error_px in enumerate(calibration.error.pixels_by_point, 1):
+        rows.add_row(str(number), f"{error_px:.0f} px")
+    out.print(rows)
+    out.print(
+        f"{calibration.points} points, {calibration.samples} samples: "
+        f"off by {calibration.error.pixels:.0f} px{degrees}",
+        markup=False,
+    )
+    out.print(f"written to {output}", markup=False, soft_wrap=True)
+
+
+def _session(source: str, screen: Screen, points: int, model: str, finder: str) -> Recording:
+    """Show points and record what a camera sees."""
+    with (
+        open_source(source) as frames,
+        Window("onepass gaze calibrate", fullscreen=True) as window,
+        GazeEstimator.from_default(model, finder=finder, max_faces=1) as estimator,
+    ):
+        tracker = GazeTracker(estimator, max_faces=1, smoothing=None)
+        return record(frames, tracker, screen, window.show, points=points)

@@ -1,0 +1,82 @@
+"""Archives that try to write elsewhere, and archives that are damaged."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from onepass import ModelFormatError
+from onepass._unpack import unpack
+
+
+def _zip(path: Path, **members: str) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_members_come_out(tmp_path: Path) -> None:
+    """Files and folders are unpacked, in place of what was there before."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("old")
+    unpack(_zip(tmp_path / "a.zip", **{"a/b.txt": "hello", "c": "", "empty/": ""}), tmp_path / "out")
+    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*")}
+    assert found == {"a", os.path.join("a", "b.txt"), "c", "empty"}  # noqa: PTH118 - as the system writes it
+    assert (tmp_path / "out" / "a" / "b.txt").read_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "a/../../evil", "/evil", "//server/evil", "C:/evil", "C:evil", "..\\evil", "\\evil", "a\\..\\..\\evil"],
+)
+def test_paths_that_lead_out(tmp_path: Path, name: str) -> None:
+    """A member that would land outside is named, and nothing at all is unpacked."""
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("good", "good")
+        member = zipfile.ZipInfo(name)
+        member.filename = name
+        opened.writestr(member, "evil")
+    with pytest.raises(ModelFormatError, match="leads out of the folder; nothing was unpacked"):
+        unpack(archive, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    assert not Path("/evil").exists()
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_links_and_devices(tmp_path: Path, kind: int) -> None:
+    """Links could lead out later, and devices have no place in an archive of weights."""
+    member = zipfile.ZipInfo("link")
+    member.create_system, member.external_attr = 3, (kind | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr(member, "/etc/passwd")
+    with pytest.raises(ModelFormatError, match="'link' is a link or a device"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_what_would_be_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small archive that would fill the disk is left as it is."""
+    monkeypatch.setattr("onepass._unpack._MAX_BYTES", 1000)
+    with pytest.raises(ModelFormatError, match="more than 1000 bytes"):
+        unpack(_zip(tmp_path / "a.zip", zeros="0" * 2000), tmp_path / "out")
+
+
+def test_damaged_archives_leave_what_was_there(tmp_path: Path) -> None:
+    """No archive at all, half of one, and one with a flipped bit are refused, and the old folder stays."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("old")
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("member", "text" * 100)
+    data = archive.read_bytes()
+    for damaged in (b"<html>please log in</html>", data[: len(data) // 2], data.replace(b"text", b"tex!", 1)):
+        archive.write_bytes(damaged)
+        with pytest.raises(ModelFormatError, match="is damaged, or no zip archive"):
+            unpack(archive, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["old"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "out"]
