@@ -54,6 +54,12 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, signature="serving_default")
     with pytest.raises(ModelNotFoundError, match=r"no model file at .*absent\.onnx"):
         onepass.convert(tmp_path / "absent.onnx", target)
+    with pytest.raises(InputError, match=r"in\.onnx is the source itself"):
+        onepass.convert(source, source)
+    with pytest.raises(InputError, match="a int is no network; expected a path"):
+        onepass.convert(3, target)
+    with pytest.raises(InputError, match="target is 'tensorrt' or None"):
+        onepass.convert(source, target, target="trt")  # type: ignore[arg-type]
     (tmp_path / "cut.onnx").write_bytes(source.read_bytes()[:-40])
     with pytest.raises(ModelFormatError, match="truncated"):
         onepass.convert(tmp_path / "cut.onnx", target)
