@@ -167,14 +167,14 @@ class Screen:
     def __init__(self, frames: int) -> None:
         self.frames = frames
         self.titles: list[str] = []
-        self.waits: list[bool] = []
+        self.holds: list[bool] = []
 
     def __call__(self, title: str, *, fullscreen: bool) -> Screen:
         self.titles.append(f"{title} {fullscreen}")
         return self
 
-    def show(self, picture: np.ndarray[Any, Any], *, wait: bool) -> bool:
-        self.waits.append(wait)
+    def show(self, picture: np.ndarray[Any, Any], *, hold: Callable[[], bool]) -> bool:
+        self.holds.append(hold())
         self.frames -= 1
         return self.frames > 0
 
@@ -191,10 +191,19 @@ def test_a_window_ends_the_work(clip: Path, shell: Shell, monkeypatch: pytest.Mo
     monkeypatch.setattr(gaze, "Window", screen)
     out = shell("gaze", clip, "--model", "small", "--fullscreen")
     assert screen.titles == [f"onepass gaze {clip} True"]
-    assert not any(screen.waits)
+    assert not any(screen.holds)
     assert " frames in" in out
-    assert len(screen.waits) < FRAMES
+    assert len(screen.holds) < FRAMES
     assert list(Path().iterdir()) == []
+
+
+def test_a_picture_stays_in_its_window(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures wait for a key, as the frames of a video do not."""
+    screen = Screen(99)
+    monkeypatch.setattr(gaze, "Window", screen)
+    write_picture("flat.png", flat_pictures(1)[0])
+    shell("gaze", "flat.png", "--show")
+    assert screen.holds == [True]
 
 
 def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +212,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
     monkeypatch.setattr(gaze, "Window", screen)
     shell("gaze", f"camera:{clip}", "--model", "small")
     assert screen.titles == [f"onepass gaze camera:{clip} False"]
-    assert "nothing would come of it" in shell.fails("gaze", f"camera:{clip}", "--headless")
+    assert "nothing else would come of it" in shell.fails("gaze", f"camera:{clip}", "--headless")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +226,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--parquet", "-"], "cannot go to standard output"),
         (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
         (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
+        (["CLIP", "--fps", "5"], "a video has times of its own"),
         (["camera:98"], "camera:98 cannot be opened"),
     ],
 )

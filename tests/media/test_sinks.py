@@ -227,11 +227,13 @@ def test_a_window_shows_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_window_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that stands still is shown until a key is pressed."""
-    keys = [-1, -1, ord(" ")]
+    """A picture that stands still is shown until a key is pressed, or it need not be shown any more."""
+    keys = [-1, -1, ord(" "), -1, -1]
     Screen(monkeypatch, keys)
     with Window("a") as window:
-        assert window.show(flat_pictures(1)[0], wait=True)
+        assert window.show(flat_pictures(1)[0], hold=lambda: True)
+        assert keys == [-1, -1]
+        assert window.show(flat_pictures(1)[0], hold=lambda: len(keys) > 0)
     assert keys == []
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
-from training import evaluate  # noqa: E402
+
 from training.evaluate import DEFAULT_MODEL, Model, main  # noqa: E402
 from training.network import Elg, NetworkConfig  # noqa: E402
 from training.real_eyes import (  # noqa: E402
     CropError,
     LabelledEyes,
+    default_eyes,
     distances_to_curve,
     ellipse_from_iris,
     measure_eyes,
@@ -139,7 +140,7 @@ def test_missing_files_are_told(missing: str, tmp_path: Path, capsys: pytest.Cap
 def test_eyes_come_from_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The variable says where the labelled eyes are."""
     monkeypatch.setenv("ONEPASS_DEV_EYES", str(tmp_path / "mine.npz"))
-    assert evaluate.default_eyes() == tmp_path / "mine.npz"
+    assert default_eyes() == tmp_path / "mine.npz"
 
 
 def test_synthetic_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,13 +197,13 @@ def test_a_model_without_radius_cannot_give_gaze(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    not evaluate.default_eyes().is_file(),
+    not default_eyes().is_file(),
     reason="the labelled eyes are not here",
 )
 def test_bundled_weights_on_real_eyes() -> None:
     """The bundled weights keep their errors on real eyes."""
     model = Model(DEFAULT_MODEL)
-    row = measure_eyes(model.find_landmarks, model.size, read_eyes(evaluate.default_eyes()))
+    row = measure_eyes(model.find_landmarks, model.size, read_eyes(default_eyes()))
     assert row["ref_iris"] < 2.0
     assert row["all_iris"] < 3.2
 

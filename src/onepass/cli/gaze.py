@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from onepass._errors import InputError
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
-from onepass.cli._faces import about_face
+from onepass.cli._gaze_job import Job
 from onepass.cli._tables import console
 from onepass.cli.gaze_calibrate import command as calibrate_command
 from onepass.cli.gaze_models import command as models_command
@@ -33,13 +27,19 @@ from onepass.gaze import (
     GazeTracker,
     ParquetTable,
     Smoothing,
-    StreamResult,
     Table,
     TextTable,
-    draw_faces,
 )
 from onepass.gaze.tracker import DETECT_EVERY
-from onepass.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, Frame, Sink, Source, Window, open_sink, open_source
+from onepass.media import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Source,
+    VideoSource,
+    Window,
+    open_sink,
+    open_source,
+)
 
 _FILE = click.Path(path_type=Path)
 _STDOUT = Path("-")
@@ -107,21 +107,16 @@ def _run(
     A video is worked through frame by frame; of a camera, frames for which there is no time are left out, so that
     what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
-    job: _Job | None = None
+    job: Job | None = None
     written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
     try:
         with ExitStack() as stack:
             frames = stack.enter_context(open_source(source, fps=fps))
-            show = show or fullscreen
-            if show and headless:
-                raise click.UsageError("--headless opens no window, and --show or --fullscreen asks for one")
-            if not (output or show or csv or jsonl or parquet):
+            _check(frames, batch=batch, fps=fps)
+            if not (output or csv or jsonl or parquet or show or fullscreen):
                 output = _output_for(frames)
-                show = output is None and not headless
-                if output is None and headless:
-                    raise click.UsageError("nothing would come of it: give -o, --csv, --jsonl or --parquet")
-            if frames.live and batch > 1:
-                raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
+                show = output is None
+            _check_window(asked_for=show or fullscreen, headless=headless)
             learned = None if calibration is None else Calibration.load(calibration)
             opened = GazeEstimator.from_default(
                 model, finder=finder, max_faces=max_faces, gaze=gaze, kappa_deg=kappa, calibration=learned
@@ -133,8 +128,8 @@ def _run(
                 stream = partial(tracker.stream, newest=frames.live)
             else:
                 stream = partial(estimator.stream, batch=batch, newest=frames.live)
-            job = _Job(frames, stream)
-            if show:
+            job = Job(frames, stream)
+            if show or fullscreen:
                 job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen))
             job.tables = [stack.enter_context(table) for table in _tables(csv, jsonl, parquet)]
             if output is not None:
@@ -152,6 +147,22 @@ command = DefaultGroup("gaze", default=_run)
 command.add_command(models_command)
 command.add_command(weights_command)
 command.add_command(calibrate_command)
+
+
+def _check(source: Source, *, batch: int, fps: float | None) -> None:
+    """Refuse options that this source has no use for."""
+    if source.live and batch > 1:
+        raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
+    if fps is not None and isinstance(source, VideoSource):
+        raise click.UsageError("a video has times of its own; --fps is for cameras and folders of pictures")
+
+
+def _check_window(*, asked_for: bool, headless: bool) -> None:
+    if asked_for and headless:
+        raise click.UsageError(
+            "--headless opens no window, and nothing else would come of it; give -o, --csv, --jsonl or --parquet, "
+            "without --show and --fullscreen"
+        )
 
 
 def _output_for(source: Source) -> Path | None:
@@ -176,112 +187,3 @@ def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None) -> Itera
         if parquet == _STDOUT:
             raise InputError("a Parquet table cannot go to standard output; give a file")
         yield ParquetTable(parquet)
-
-
-@dataclass
-class _Job:
-    """One source on its way to everything that was asked for, and what there is to say of it."""
-
-    source: Source
-    stream: Callable[[Iterator[Frame]], Generator[StreamResult, None, None]]
-    window: Window | None = None
-    sink: Sink | None = None
-    tables: list[Table] = field(default_factory=list)
-    frames: int = 0
-    frames_with_faces: int = 0
-    left_out: int = 0
-    seconds: float = 0.0
-    last: StreamResult | None = None
-    stopped_by: int = 0
-
-    def run(self) -> None:
-        """Work until the source ends, the window is closed, or a signal comes."""
-        start = time.perf_counter()
-        with _signals() as stop, self._progress() as progress:
-            task = progress.add_task(escape(Path(self.source.name).name), total=self.source.frame_count, pace="")
-            frames = _until(stop, self.source)
-            with closing(self.stream(frames)) as results:
-                for result in results:
-                    self._take(result, stop)
-                    self.seconds = time.perf_counter() - start
-                    progress.update(task, advance=1, pace=f"{self.frames / self.seconds:.1f} frames/s")
-            self.stopped_by = stop.signal
-
-    def _take(self, result: StreamResult, stop: _Stop) -> None:
-        for table in self.tables:
-            table.write(result)
-        if self.sink is not None or self.window is not None:
-            drawn = draw_faces(result.frame.picture, result.faces)
-            if self.sink is not None:
-                self.sink.write(result.frame, drawn)
-            if self.window is not None and not self.window.show(drawn, wait=not self.source.sequence):
-                stop.event.set()
-        before = self.last.frame.index if self.last is not None else -1
-        self.left_out += result.frame.index - before - 1 if self.source.live else 0
-        self.frames += 1
-        self.frames_with_faces += bool(result.faces)
-        self.last = result
-
-    def _progress(self) -> Progress:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        err = Console(stderr=True)
-        return Progress(
-            *columns, TextColumn("{task.fields[pace]}"), console=err, transient=True, disable=not err.is_terminal
-        )
-
-    def report(self, written: Sequence[Path | None], out: Console) -> None:
-        """Say what was done, what went less than well, and where it is."""
-        for note in self.source.notes:
-            click.echo(f"onepass: {note}", err=True)
-        out.print(f"{self.source.name}: {self._summary()}", markup=False, soft_wrap=True, highlight=False)
-        if self.last is not None and not self.source.sequence and self.frames == 1:
-            for number, face in enumerate(self.last.faces, 1):
-                out.print(about_face(number, face), highlight=False)
-        for path in written:
-            out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
-
-    def _summary(self) -> str:
-        if self.last is not None and not self.source.sequence and self.frames == 1:
-            height, width = self.last.frame.picture.shape[:2]
-            return f"{width} x {height} pixels, {len(self.last.faces)} face(s)"
-        pace = f"{self.frames} frames in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} a second"
-        left_out = f", and {self.left_out} more left out, for which there was no time" if self.left_out else ""
-        stopped = "; interrupted" if self.stopped_by else ""
-        return f"{pace}; faces in {self.frames_with_faces}{left_out}{stopped}"
-
-
-@dataclass
-class _Stop:
-    """Whether to stop, and the signal that asked for it."""
-
-    event: threading.Event = field(default_factory=threading.Event)
-    signal: int = 0
-
-
-@contextmanager
-def _signals() -> Iterator[_Stop]:
-    """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once."""
-    stop = _Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def ask(number: int, _frame: object) -> None:
-        stop.signal = number
-        stop.event.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in numbers:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
-
-
-def _until(stop: _Stop, source: Source) -> Iterator[Frame]:
-    """Yield frames until it is time to stop."""
-    for frame in source:
-        if stop.event.is_set():
-            return
-        yield frame

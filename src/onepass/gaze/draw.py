@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -131,9 +132,10 @@ class _Region:
 
     @classmethod
     def around(cls, points: FloatArray, margin_px: float, factor: int, shape: tuple[int, ...]) -> _Region:
-        limit = (shape[1], shape[0])
-        left, top = np.clip(np.floor(points.min(axis=0) - margin_px), 0, limit).astype(int).tolist()
-        right, bottom = np.clip(np.ceil(points.max(axis=0) + margin_px), 0, limit).astype(int).tolist()
+        (x_low, y_low), (x_high, y_high) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        # Plain numbers: a face takes some thirty strokes, and NumPy is slow with four of them.
+        left, right = (min(max(x, 0), shape[1]) for x in (floor(x_low - margin_px), ceil(x_high + margin_px)))
+        top, bottom = (min(max(y, 0), shape[0]) for y in (floor(y_low - margin_px), ceil(y_high + margin_px)))
         return cls(left, top, (right - left, bottom - top), factor)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 from onepass._errors import MediaError
@@ -41,23 +42,24 @@ class Window:
         if fullscreen:
             self._cv2.setWindowProperty(title, self._cv2.WND_PROP_FULLSCREEN, self._cv2.WINDOW_FULLSCREEN)
 
-    def show(self, picture: Picture, *, wait: bool = False) -> bool:
-        """Show a picture, uint8 RGB [H, W, 3].
+    def show(self, picture: Picture, *, hold: Callable[[], bool] = lambda: False) -> bool:
+        """Show a picture.
 
         Args:
-            picture: The picture.
-            wait: Return only after a key was pressed.
+            picture: uint8 RGB [H, W, 3].
+            hold: Asked again and again; as long as it is true, return only once a key was pressed.
 
         Returns:
             Whether to go on: False once the window was closed, or Escape or q pressed.
         """
         self._cv2.imshow(self._title, self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2BGR))
-        while True:
-            key = self._cv2.waitKey(50 if wait else 1) & 0xFF
-            if key in _QUIT_KEYS or self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) < 1:
-                return False
-            if not wait or key != 0xFF:
-                return True
+        key = self._cv2.waitKey(1)
+        while self._is_open() and key < 0 and hold():
+            key = self._cv2.waitKey(50)
+        return self._is_open() and key & 0xFF not in _QUIT_KEYS
+
+    def _is_open(self) -> bool:
+        return bool(self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) >= 1)
 
     def __enter__(self) -> Window:
         return self

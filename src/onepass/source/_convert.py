@@ -109,6 +109,8 @@ def convert(
     opset = framework.opset if opset is None else opset
     if opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
+    if isinstance(source, Path) and source.exists() and path.exists() and path.samefile(source):
+        raise InputError(f"{path} is the source itself; give the result another name")
     wishes = Wishes(
         outputs=None if outputs is None else name_tuple(outputs),
         output_names=None if output_names is None else name_tuple(output_names),

@@ -1,0 +1,131 @@
+"""One run of ``onepass gaze``: a source on its way to everything that was asked for."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from onepass.cli._faces import about_face
+from onepass.gaze import StreamResult, Table, draw_faces
+from onepass.media import Frame, Sink, Source, Window
+
+
+@dataclass
+class Job:
+    """One source on its way to everything that was asked for, and what there is to say of it."""
+
+    source: Source
+    stream: Callable[[Iterator[Frame]], Generator[StreamResult, None, None]]
+    window: Window | None = None
+    sink: Sink | None = None
+    tables: list[Table] = field(default_factory=list)
+    frames: int = 0
+    frames_with_faces: int = 0
+    left_out: int = 0
+    seconds: float = 0.0
+    last: StreamResult | None = None
+    stopped_by: int = 0
+
+    def run(self) -> None:
+        """Work until the source ends, the window is closed, or a signal comes."""
+        start = time.perf_counter()
+        with _signals() as stop, self._progress() as progress:
+            task = progress.add_task(escape(Path(self.source.name).name), total=self.source.frame_count, pace="")
+            frames = _until(stop, self.source)
+            with closing(self.stream(frames)) as results:
+                for result in results:
+                    self._take(result, stop)
+                    self.seconds = time.perf_counter() - start
+                    progress.update(task, advance=1, pace=f"{self.frames / self.seconds:.1f} frames/s")
+            self.stopped_by = stop.signal
+
+    def _take(self, result: StreamResult, stop: _Stop) -> None:
+        for table in self.tables:
+            table.write(result)
+        if self.sink is not None or self.window is not None:
+            drawn = draw_faces(result.frame.picture, result.faces)
+            if self.sink is not None:
+                self.sink.write(result.frame, drawn)
+            if self.window is not None:
+                pictures = not self.source.sequence  # each stays until a key is pressed
+                if not self.window.show(drawn, hold=lambda: pictures and not stop.event.is_set()):
+                    stop.event.set()
+        before = self.last.frame.index if self.last is not None else -1
+        self.left_out += result.frame.index - before - 1 if self.source.live else 0
+        self.frames += 1
+        self.frames_with_faces += bool(result.faces)
+        self.last = result
+
+    def _progress(self) -> Progress:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        err = Console(stderr=True)
+        return Progress(
+            *columns, TextColumn("{task.fields[pace]}"), console=err, transient=True, disable=not err.is_terminal
+        )
+
+    def report(self, written: Sequence[Path | None], out: Console) -> None:
+        """Say what was done, what went less than well, and where it is."""
+        for note in self.source.notes:
+            click.echo(f"onepass: {note}", err=True)
+        out.print(f"{self.source.name}: {self._summary()}", markup=False, soft_wrap=True, highlight=False)
+        if self.last is not None and not self.source.sequence and self.frames == 1:
+            for number, face in enumerate(self.last.faces, 1):
+                out.print(about_face(number, face), highlight=False)
+        for path in written:
+            out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
+
+    def _summary(self) -> str:
+        if self.last is not None and not self.source.sequence and self.frames == 1:
+            height, width = self.last.frame.picture.shape[:2]
+            return f"{width} x {height} pixels, {len(self.last.faces)} face(s)"
+        pace = f"{self.frames} frames in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} a second"
+        left_out = f", and {self.left_out} more left out, for which there was no time" if self.left_out else ""
+        stopped = "; interrupted" if self.stopped_by else ""
+        return f"{pace}; faces in {self.frames_with_faces}{left_out}{stopped}"
+
+
+@dataclass
+class _Stop:
+    """Whether to stop, and the signal that asked for it."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int = 0
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once."""
+    stop = _Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def ask(number: int, _frame: object) -> None:
+        stop.signal = number
+        stop.event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in numbers:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])
+
+
+def _until(stop: _Stop, source: Source) -> Iterator[Frame]:
+    """Yield frames until it is time to stop."""
+    for frame in source:
+        if stop.event.is_set():
+            return
+        yield frame
