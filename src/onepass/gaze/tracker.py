@@ -21,6 +21,8 @@ DETECT_EVERY = 10
 """Frames from one search for faces to the next."""
 
 _SMOOTHING = Smoothing()
+# Crops that were placed better than this, in corner distances, need no second look.
+_STILL = 0.03
 # For so long a face that was lost keeps its number.
 _MEMORY_SECONDS = 1.0
 _USUAL_FPS = 30.0
@@ -30,7 +32,8 @@ class GazeTracker:
     """Faces of a video, frame by frame: the estimator with a memory.
 
     Faces are looked for in every n-th frame, and at once when one was lost; in between the corners that the network saw
-    in one frame place the crops of the next, so that one pass is enough. Faces keep their `Face.id`. Points, gaze and
+    in one frame, moved on as the face moves, place the crops of the next. One pass is enough, or a second one where the
+    face went elsewhere. Faces keep their `Face.id`. Points, gaze and
     head are smoothed, and an eye that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
 
     Example::
@@ -100,12 +103,15 @@ class GazeTracker:
         if self._shape not in ((), grey.shape):
             self._tracks, self._lost, self._frames_to_search = [], [], 0
         self._seconds, self._shape = time_seconds, grey.shape
+        for track in self._tracks:
+            track.predict(time_seconds)
         new = self._search(grey) if self._frames_to_search <= 0 else self._follow(grey)
         self._frames_to_search -= 1
-        # The network's own corners are good enough for one look; those of a finder are not.
-        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=None if new else 1).faces
+        seen, moves = self._look(grey, passes=None if new else 1)
+        if not new and max(moves, default=0.0) > _STILL:
+            seen, _ = self._look(grey, passes=1)
         faces = {
-            track.id: self._estimator.on_screen(track.update(face, time_seconds))
+            track.id: self._estimator.on_screen(track.shown(face, time_seconds))
             for track, face in zip(self._tracks, seen, strict=True)
         }
         self._drop_lost()
@@ -136,6 +142,11 @@ class GazeTracker:
             ]
 
         return stream_frames(frames, faces_of, newest=newest)
+
+    def _look(self, grey: Grey, *, passes: int | None) -> tuple[tuple[Face, ...], list[float]]:
+        """Let the network look at all faces; return them, and how far off their crops were."""
+        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=passes).faces
+        return seen, [track.follow(face, self._seconds) for track, face in zip(self._tracks, seen, strict=True)]
 
     def _search(self, grey: Grey) -> bool:
         """Look for faces, correct those that are known, and add new ones; say whether there are any."""
