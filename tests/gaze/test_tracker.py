@@ -213,18 +213,27 @@ def test_a_finder_that_misses_a_face_does_not_lose_it() -> None:
 
 
 def test_a_face_that_goes_is_lost_and_known_again() -> None:
-    """Without confidence the face is looked for at once, given up after half a second, and keeps its number for one."""
+    """A face that neither the network nor the finder sees is gone at once, and keeps its number for a second."""
     world = World(face_at(100))
     tracker = world.tracker(every=1000)
     run(tracker, 1)
     world.peak, world.faces = 0.0, []
-    frames = run(tracker, 40, start=1 / 30)
-    assert 15 <= sum(len(faces) for faces in frames) <= 17
-    assert world.searches > 15
+    assert [len(faces) for faces in run(tracker, 4, start=1 / 30)] == [1, 0, 0, 0]
+    assert world.searches == 2
     world.peak, world.faces = 1.0, [face_at(110)]
     tracker._frames_to_search = 0
-    ((back,),) = run(tracker, 1, start=1.4)
+    ((back,),) = run(tracker, 1, start=0.9)
     assert back.id == 0
+
+
+def test_a_face_that_is_hard_to_see_stays() -> None:
+    """While the finder sees a face, as in a blink, it stays though the network is not sure of its eyes."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=1000)
+    run(tracker, 1)
+    world.peak = 0.0
+    assert [[face.id for face in faces] for faces in run(tracker, 12, start=1 / 30)] == [[0]] * 12
+    assert world.searches == 12
 
 
 def test_a_face_that_comes_back_late_is_new() -> None:
@@ -299,7 +308,8 @@ def test_a_finder_that_follows_is_asked_to() -> None:
     assert heads[0] is None or heads[0].yaw_rad != pytest.approx(0.2)
     assert [head.yaw_rad for head in heads[1:] if head is not None] == pytest.approx([0.2, 0.3])
     world.peak = 0.8
-    assert len(tracker(FRAME, 1.0)) == 1
+    (face,) = tracker(FRAME, 1.0)
+    assert face.head is None
 
 
 def test_another_size_is_another_scene() -> None:

@@ -65,9 +65,9 @@ class Track:
         return replace(self._found, right=self.corners.get("right"), left=self.corners.get("left"))
 
     @property
-    def sure_seconds(self) -> float:
-        """When an eye of this face was last seen clearly."""
-        return max(self._sure_seconds.values())
+    def is_doubtful(self) -> bool:
+        """Whether no eye of this face was seen clearly in the last frame that was shown."""
+        return max(self._sure_seconds.values()) < self._last[0]
 
     def correct(self, found: FoundFace, time_seconds: float) -> None:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
@@ -79,6 +79,10 @@ class Track:
                 self._sure_seconds[side] = time_seconds
                 self._eyes[side] = EyeFilter(self._smoothing)
                 self._last[1].pop(side, None)
+
+    def forget_head(self) -> None:
+        """Take the finder's view of the head for outdated."""
+        self._found = replace(self._found, head=None, mesh=None)
 
     def predict(self, time_seconds: float) -> None:
         """Move on to where the face is at that time if it goes on as it went.
