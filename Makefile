@@ -41,6 +41,8 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
 	.venv-convert/bin/python -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	.venv-convert/bin/onepass gaze models fetch
+	.venv-convert/bin/python -m pytest tests/gaze/test_mesh.py
 
 .venv-convert/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-convert

@@ -9,8 +9,9 @@ import pytest
 
 import onepass
 import onepass.gaze
-from examples import batch, build, image, live, nms
+from examples import batch, build, gaze_stream, image, live, nms
 from onepass.media import write_picture
+from tests.media.clips import write_clip
 
 
 @pytest.fixture
@@ -73,6 +74,15 @@ def test_batch(elg: Path, pictures: list[str], capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.count("->") == 2
     with np.load(folder / "outputs-1.npz") as saved:
         assert saved["landmarks"].shape == (1, 18, 2)
+
+
+def test_gaze_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each frame of a video has a line for its face, which keeps its number."""
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install 'onepass[demo]'")
+    write_clip(tmp_path / "clip.mp4", [data.astronaut()[:300, 100:400]] * 3, sound=None)
+    gaze_stream.main(str(tmp_path / "clip.mp4"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:17] for line in lines] == [f"   0.{index}0 s  face 0" for index in range(3)]
 
 
 def test_nms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,11 +235,21 @@ def test_what_is_no_video_is_named(tmp_path: Path, clip: Path) -> None:
 
 @pytest.fixture
 def server(clip: Path) -> Iterator[str]:
-    """The clip over HTTP, as a file with a length and as an endless transport stream."""
+    """The clip over HTTP, as a file, and as a transport stream that does not say how long it will be."""
+    live = write_clip(clip.parent / "live.ts", flat_pictures(20), codec="mpeg2video", sound="mp2", fps=25).read_bytes()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(clip.parent))
+
+        def do_GET(self) -> None:
+            if self.path != "/live":
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp2t")
+            self.end_headers()
+            self.wfile.write(live)
+            return None
 
         def log_message(self, *arguments: Any) -> None:
             pass
@@ -260,6 +270,17 @@ def test_a_video_by_its_url(server: str) -> None:
     assert not source.live
 
 
+def test_a_live_stream(server: str) -> None:
+    """A stream without a known length is live; when it breaks off, every frame before has been given."""
+    frames: list[Frame] = []
+    with open_source(f"{server}/live") as source:
+        assert (source.live, source.sequence, source.frame_count) == (True, True, None)
+        with pytest.raises(MediaError, match="/live broke off: Input/output error"):
+            frames.extend(source)
+    assert len(frames) == 20
+    assert frames[0].seconds == pytest.approx(0, abs=0.1)
+
+
 def test_a_stream_that_is_not_there_is_named(server: str) -> None:
     """An address without an answer says so, with the reason."""
     with pytest.raises(MediaError, match=r"missing\.mp4 cannot be opened: .*Not Found"):
@@ -274,14 +295,14 @@ def test_a_stream_that_is_not_there_is_named(server: str) -> None:
 class Capture:
     """Stands in for OpenCV's capture of a camera that gives some frames and is then unplugged."""
 
-    # ruff: noqa: D102 - the methods are OpenCV's
+    # ruff: noqa: D102, N802 - the methods are OpenCV's and Python's
 
     def __init__(self, frames: int) -> None:
         self.frames = frames
         self.settings: dict[int, float] = {}
         self.released = False
 
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+    def isOpened(self) -> bool:
         return True
 
     def set(self, name: int, value: float) -> None:

@@ -29,5 +29,5 @@ def open_(source: Path, request: Request) -> Pretended:
         raise InputError("there is no such signature")
     if source.stem == "lacks":
         raise ImportError("libodd.so.1: cannot open shared object file")
-    graph = OnnxGraph.load(source)
+    graph = OnnxGraph.load(source.with_suffix(".onnx"))
     return Pretended(graph, graph)

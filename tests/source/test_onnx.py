@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import onepass
-from onepass import InputError, ModelFormatError, ModelNotFoundError, OnnxGraph, OutputNameError, ParityError
+from onepass import (
+    InputError,
+    ModelFormatError,
+    ModelNotFoundError,
+    OnnxGraph,
+    OutputNameError,
+    ParityError,
+    UnsupportedModelError,
+)
 from onepass.source.framework import Framework
 from tests.source.networks import Pretended, two_heads
 
@@ -48,6 +56,8 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, outputs=["narow"])
     with pytest.raises(InputError, match="output_names has 1 names for 2 outputs"):
         onepass.convert(source, target, output_names=["a"])
+    with pytest.raises(InputError, match="output 'narrow' cannot be named 'x', which is an input"):
+        onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
     with pytest.raises(InputError, match="opset is a whole number from 7 to"):
         onepass.convert(source, target, opset=3)
     with pytest.raises(InputError, match="signature= is not for a source of ONNX"):
@@ -103,3 +113,12 @@ def test_a_weight_that_is_one_percent_off(tmp_path: Path, monkeypatch: pytest.Mo
     _pretend(monkeypatch, graph, changed)
     with pytest.raises(ParityError, match="output 'wide' is off by"):
         onepass.convert(source, tmp_path / "out.onnx")
+
+
+def test_an_input_of_unknown_rank(tmp_path: Path) -> None:
+    """ONNX's own checker asks for a rank; the message says which input has none."""
+    graph = OnnxGraph.load(two_heads(tmp_path / "in.onnx"))
+    graph.proto.graph.input[0].type.tensor_type.ClearField("shape")
+    graph.save(tmp_path / "in.onnx")
+    with pytest.raises(UnsupportedModelError, match="how many dimensions its input 'x' has"):
+        onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", verify=False)

@@ -78,6 +78,18 @@ def test_saved_model_of_tensorflow_2(three_heads: keras.Model, tmp_path: Path) -
     assert kinds.count("Transpose") <= 1  # before Flatten, whose order is that of channels last
 
 
+def test_inputs_given_back_by_tensorflow_2(tmp_path: Path) -> None:
+    """An output that is an input is that input; one that only has its name gets another."""
+    model = tf.Module()
+    model.call = tf.function(lambda x, y: {"x": x, "y": y * 2, "z": x + y},
+                             input_signature=[tf.TensorSpec([None, 3], tf.float32, name) for name in "xy"])  # fmt: skip
+    tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
+    result = onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+    assert result.signature.input_names == ("x", "y")
+    assert result.signature.output_names == ("x", "y_out", "z")
+    assert result.errors[0].max_abs == 0
+
+
 def test_keras_models_that_cannot_be_opened(tmp_path: Path) -> None:
     """A damaged file, and one with a layer written in Python, say what to do."""
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
@@ -231,7 +243,7 @@ def test_frozen_graph(trainer: _Trainer, tmp_path: Path) -> None:
     for node in frozen.node:
         node.attr.pop("_output_shapes", None)
     (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
-    with pytest.raises(UnsupportedModelError, match="does not say how many dimensions 'fifo_queue_DequeueMany'"):
+    with pytest.raises(UnsupportedModelError, match="how many dimensions its input 'fifo_queue_DequeueMany' has"):
         onepass.convert(tmp_path / "frozen.pb", tmp_path / "out.onnx")
 
 

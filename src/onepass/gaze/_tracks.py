@@ -18,6 +18,9 @@ LEAST_CONFIDENCE = 0.3
 
 # For so long an eye that is not seen clearly is followed: longer than a blink, shorter than a turn of the head.
 _PATIENCE_SECONDS = 0.5
+# How much of the velocity between two frames goes into the velocity of the face, and how far ahead it is believed.
+_VELOCITY_SHARE = 0.5
+_PREDICTING_SECONDS = 0.2
 # How much of the size of an eye in one frame goes into the size of its next crop.
 _SIZE_SHARE = 0.15
 # How wide an eye can look, in distances between the eyes: usually 0.45, less or more where the head is turned away.
@@ -48,6 +51,8 @@ class Track:
         self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
         self._eyes = {side: EyeFilter(smoothing) for side in self.corners}
         self._head = HeadFilter(smoothing)
+        self._velocity = np.zeros(2)
+        self._last = time_seconds, self._middles()
 
     @property
     def box(self) -> Box:
@@ -60,9 +65,9 @@ class Track:
         return replace(self._found, right=self.corners.get("right"), left=self.corners.get("left"))
 
     @property
-    def sure_seconds(self) -> float:
-        """When an eye of this face was last seen clearly."""
-        return max(self._sure_seconds.values())
+    def is_doubtful(self) -> bool:
+        """Whether no eye of this face was seen clearly in the last frame that was shown."""
+        return max(self._sure_seconds.values()) < self._last[0]
 
     def correct(self, found: FoundFace, time_seconds: float) -> None:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
@@ -73,9 +78,23 @@ class Track:
                 self.corners[side] = corners
                 self._sure_seconds[side] = time_seconds
                 self._eyes[side] = EyeFilter(self._smoothing)
+                self._last[1].pop(side, None)
 
-    def update(self, face: Face, time_seconds: float) -> Face:
-        """Move on to where the network saw the eyes, and return the face as it is to be shown."""
+    def forget_head(self) -> None:
+        """Take the finder's view of the head for outdated."""
+        self._found = replace(self._found, head=None, mesh=None)
+
+    def predict(self, time_seconds: float) -> None:
+        """Move on to where the face is at that time if it goes on as it went.
+
+        Crops that lag behind a moving face show its eyes off the middle, which draws the gaze aside.
+        """
+        passed = time_seconds - self._last[0]
+        if passed <= _PREDICTING_SECONDS:
+            self._move(self._velocity * passed, 1.0, seen=set())
+
+    def follow(self, face: Face, time_seconds: float) -> float:
+        """Move on to where the network saw the eyes; return how far off their crops were, in corner distances."""
         before = dict(self.corners)
         seen = {
             eye.side: corners
@@ -93,8 +112,27 @@ class Track:
         if seen:
             move = np.mean([seen[side].mean(axis=0) - before[side].mean(axis=0) for side in seen], axis=0)
             self._move(move, growth, set(seen))
+        return max((_distance(before[side], corners) for side, corners in seen.items()), default=0.0)
+
+    def shown(self, face: Face, time_seconds: float) -> Face:
+        """Return the face as it is to be shown, after it was followed to that time."""
+        self._note_velocity(time_seconds)
         eyes = tuple(self._eyes[eye.side](eye, time_seconds) for eye in face.eyes)
         return replace(face, box=self.box, eyes=eyes, head=self._head(face.head, time_seconds), id=self.id)
+
+    def _note_velocity(self, time_seconds: float) -> None:
+        """Learn how fast the face moves, from eyes that were seen clearly in this frame and in the one before."""
+        (then, before), now = self._last, self._middles()
+        sure = [side for side in now if side in before and self._sure_seconds[side] == time_seconds]
+        if time_seconds > then:
+            moves = [(now[side] - before[side]) / (time_seconds - then) for side in sure]
+            measured = np.mean(moves, axis=0) if moves else np.zeros(2)
+            self._velocity = self._velocity + _VELOCITY_SHARE * (measured - self._velocity)
+        self._last = time_seconds, now
+
+    def _middles(self) -> dict[Side, FloatArray]:
+        """Return the middle of each eye."""
+        return {side: corners.mean(axis=0) for side, corners in self.corners.items()}
 
     def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
         """Take the box, and eyes that are covered for a moment, along with those that are seen."""

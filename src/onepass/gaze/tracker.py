@@ -21,6 +21,8 @@ DETECT_EVERY = 10
 """Frames from one search for faces to the next."""
 
 _SMOOTHING = Smoothing()
+# Crops that were placed better than this, in corner distances, need no second look.
+_STILL = 0.03
 # For so long a face that was lost keeps its number.
 _MEMORY_SECONDS = 1.0
 _USUAL_FPS = 30.0
@@ -30,8 +32,9 @@ class GazeTracker:
     """Faces of a video, frame by frame: the estimator with a memory.
 
     Faces are looked for in every n-th frame, and at once when one was lost; in between the corners that the network saw
-    in one frame place the crops of the next, so that one pass is enough. Faces keep their `Face.id`. Points, gaze and
-    head are smoothed, and an eye that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
+    in one frame, moved on as the face moves, place the crops of the next. One pass is mostly enough; where the face
+    went elsewhere, the network looks again. Faces keep their `Face.id`. Points, gaze and head are smoothed, and an eye
+    that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
 
     Example::
 
@@ -100,12 +103,19 @@ class GazeTracker:
         if self._shape not in ((), grey.shape):
             self._tracks, self._lost, self._frames_to_search = [], [], 0
         self._seconds, self._shape = time_seconds, grey.shape
-        new = self._search(grey) if self._frames_to_search <= 0 else self._follow(grey)
+        for track in self._tracks:
+            track.predict(time_seconds)
+        new = False
+        if self._frames_to_search <= 0:
+            new = self._search(grey)
+        else:
+            self._follow(grey, self._tracks)
         self._frames_to_search -= 1
-        # The network's own corners are good enough for one look; those of a finder are not.
-        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=None if new else 1).faces
+        seen, moves = self._look(grey, passes=None if new else 1)
+        if not new and max(moves, default=0.0) > _STILL:
+            seen, _ = self._look(grey, passes=1)
         faces = {
-            track.id: self._estimator.on_screen(track.update(face, time_seconds))
+            track.id: self._estimator.on_screen(track.shown(face, time_seconds))
             for track, face in zip(self._tracks, seen, strict=True)
         }
         self._drop_lost()
@@ -137,6 +147,11 @@ class GazeTracker:
 
         return stream_frames(frames, faces_of, newest=newest)
 
+    def _look(self, grey: Grey, *, passes: int | None) -> tuple[tuple[Face, ...], list[float]]:
+        """Let the network look at all faces; return them, and how far off their crops were."""
+        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=passes).faces
+        return seen, [track.follow(face, self._seconds) for track, face in zip(self._tracks, seen, strict=True)]
+
     def _search(self, grey: Grey) -> bool:
         """Look for faces, correct those that are known, and add new ones; say whether there are any."""
         self._frames_to_search = self._every
@@ -144,6 +159,7 @@ class GazeTracker:
         matches = assign([track.box for track in self._tracks], [face.box for face in found])
         for mine, other in matches:
             self._tracks[mine].correct(found[other], self._seconds)
+        self._follow(grey, self._unmatched({mine for mine, _ in matches}))
         known = {other for _, other in matches}
         new = [face for index, face in enumerate(found) if index not in known]
         if self._max_faces is not None:
@@ -151,6 +167,17 @@ class GazeTracker:
             new = new[: max(0, self._max_faces - len(self._tracks))]
         self._add(new)
         return bool(new)
+
+    def _unmatched(self, matched: set[int]) -> list[Track]:
+        """Return the tracks that the finder does not see; let go of those that the network did not see either."""
+        missed = [track for index, track in enumerate(self._tracks) if index not in matched]
+        self._lose([track for track in missed if track.is_doubtful])
+        return [track for track in missed if not track.is_doubtful]
+
+    def _lose(self, tracks: Sequence[Track]) -> None:
+        """Let go of tracks, and remember for a while where they were."""
+        self._lost += [_Lost(track.id, track.box, self._seconds) for track in tracks]
+        self._tracks = [track for track in self._tracks if track not in tracks]
 
     def _add(self, new: Sequence[FoundFace]) -> None:
         """Follow new faces, under the numbers of those that were lost at their places a moment ago."""
@@ -165,26 +192,25 @@ class GazeTracker:
         self._lost = [lost for lost in self._lost if lost.id not in numbers.values()]
         self._tracks.sort(key=lambda track: track.id)
 
-    def _follow(self, grey: Grey) -> bool:
-        """Ask a finder that can follow faces where they are now; there are never new ones."""
+    def _follow(self, grey: Grey, tracks: Sequence[Track]) -> None:
+        """Ask a finder that can follow faces where they are now."""
         finder = self._estimator.finder
         if isinstance(finder, FaceFollower):
-            for track, found in zip(self._tracks, finder.follow(grey, [t.found for t in self._tracks]), strict=True):
-                if found is not None:
+            for track, found in zip(tracks, finder.follow(grey, [track.found for track in tracks]), strict=True):
+                if found is None:
+                    track.forget_head()
+                else:
                     track.correct(found, self._seconds)
-        return False
 
     def _drop_lost(self) -> None:
         """Let go of faces whose eyes are gone; where one is not seen clearly, look for faces in the next frame."""
-        if any(track.sure_seconds < self._seconds for track in self._tracks):
-            self._frames_to_search = 0
+        before = len(self._tracks)
         for track in self._tracks:
             track.drop_eyes(self._seconds, self._shape)
-        kept = without_doubles([track for track in self._tracks if track.corners])
-        self._lost += [_Lost(track.id, track.box, self._seconds) for track in self._tracks if not track.corners]
-        if len(kept) < len(self._tracks):
+        self._lose([track for track in self._tracks if not track.corners])
+        self._tracks = without_doubles(self._tracks)
+        if len(self._tracks) < before or any(track.is_doubtful for track in self._tracks):
             self._frames_to_search = 0
-        self._tracks = kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,25 +93,31 @@ class VideoSource(Source):
         """Yield decoded frames, passing over packets that are damaged, until the file ends or cannot be read on."""
         errors = self._av.error
         damaged = 0
+        broken: Exception | None = None
         packets = self._container.demux(self._stream)
-        while True:
+        ended = False
+        while not ended:
             try:
                 packet = next(packets, None)
             except errors.FFmpegError as error:
-                if self._is_url:
-                    raise MediaError(f"{self.name} broke off: {error.strerror}") from error
-                self.notes.append(f"{self.name} cannot be read to its end: {error.strerror}")
-                break
-            if packet is None:
-                break
+                packet, broken = None, error
+            ended = packet is None
             try:
-                frames = packet.decode()
+                # Nothing as a packet: what the decoder still holds back.
+                frames = self._stream.decode(packet)
+            except errors.EOFError:  # it has said so already
+                frames = []
             except errors.FFmpegError:
                 damaged += 1
-                continue
+                frames = []
             yield from frames
         if damaged:
             self.notes.append(f"{damaged} part(s) of {self.name} are damaged and were passed over")
+        if broken is not None:
+            reason = getattr(broken, "strerror", None) or broken
+            if self._is_url:
+                raise MediaError(f"{self.name} broke off: {reason}") from broken
+            self.notes.append(f"{self.name} cannot be read to its end: {reason}")
 
     def _seconds(self, decoded: Any, index: int) -> float:
         """Return a frame's own time; frames without one follow at the usual distance."""

@@ -25,7 +25,9 @@ def main(folder: str) -> None:
     except OnepassError as error:
         _report(place, type(error).__name__, str(error))
     except ImportError as error:
-        _report(place, "MissingExtraError", f"{error}")
+        framework = order["framework"]
+        advice = f"Install it again with: pip install 'onepass[{framework.extra}]'"
+        _report(place, "MissingExtraError", f"{framework.name} is installed, but does not import ({error}). {advice}")
     except Exception as error:  # whatever the framework raises is told, with the place where it did
         traceback.print_exc()
         _report(place, "ConversionError", _first_lines(f"{type(error).__name__}: {error}"))

@@ -61,6 +61,9 @@ class Wishes:
                 f"output_names has {len(names)} names for {len(chosen)} outputs: {', '.join(names)} for "
                 f"{', '.join(chosen)}; each output needs one of its own"
             )
+        for old, new in zip(chosen, names, strict=True):
+            if new in signature.input_names and new != old:
+                raise InputError(f"output {old!r} cannot be named {new!r}, which is an input")
         if self.target == "tensorrt":
             # Its parser renames an input that is an output at the same time. The input.
             names = tuple(f"{name}_out" if name in signature.input_names else name for name in names)

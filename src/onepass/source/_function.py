@@ -10,6 +10,7 @@ import onnx
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
 from onepass.source._graphdef import distinct, export_graph, in_order, spec_of
 from onepass.source.framework import example_shapes
@@ -39,14 +40,23 @@ class FunctionNetwork:
         self.framework, self.version = framework
         self._function = function
         self._keep = keep
-        specs = function.structured_input_signature[1]
-        outputs = function.structured_outputs
-        self._outputs = {name: outputs[name] for name in output_order or in_order(outputs)}
-        # A result that has an input's name and is computed is not that input.
-        self._names = dict(zip(distinct(dict.fromkeys(specs), self._outputs), self._outputs, strict=True))
+        specs, results = function.structured_input_signature[1], function.structured_outputs
+        self._frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+        if len(self._frozen.inputs) != len(specs):
+            rest = ", ".join(tensor.name for tensor in self._frozen.inputs[len(specs) :])
+            raise UnsupportedModelError(
+                f"the network reads resources that are no variables (lookup tables, as a rule): {rest}. Take them out, "
+                "and give it what they would give"
+            )
+        # TensorFlow flattens dictionaries in the order of their keys.
+        self._inputs = dict(zip(sorted(specs), self._frozen.inputs, strict=True))
+        frozen = dict(zip(sorted(results), self._frozen.outputs, strict=True))
+        order = output_order or in_order(results)
+        self._outputs = distinct(self._inputs, {name: frozen[name] for name in order})
+        self._results = dict(zip(self._outputs, order, strict=True))
         self.signature = Signature(
             tuple(spec_of(name, specs[name]) for name in input_order or in_order(specs)),
-            tuple(spec_of(name, self._outputs[old]) for name, old in self._names.items()),
+            tuple(spec_of(name, results[old]) for name, old in self._results.items()),
         )
         self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
@@ -54,18 +64,14 @@ class FunctionNetwork:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Call the function as it was loaded, with its variables."""
         results = self._function(**{name: tf.constant(array) for name, array in inputs.items()})
-        return {name: np.asarray(results[old]) for name, old in self._names.items()}
+        return {name: np.asarray(results[old]) for name, old in self._results.items()}
 
     def export(self, opset: int) -> onnx.ModelProto:
-        """Make the variables constants, and translate."""
-        frozen = convert_variables_to_constants_v2(self._function, lower_control_flow=False, aggressive_inlining=True)
-        # Both are in the order in which TensorFlow flattens dictionaries: by key.
-        inputs = dict(zip(sorted(self._function.structured_input_signature[1]), frozen.inputs, strict=True))
-        outputs = dict(zip(sorted(self._outputs), frozen.outputs, strict=True))
+        """Translate the function with its variables made constants."""
         return export_graph(
-            frozen.graph.as_graph_def(),
-            {spec.name: inputs[spec.name].name for spec in self.signature.inputs},
-            {name: outputs[old].name for name, old in self._names.items()},
+            self._frozen.graph.as_graph_def(),
+            {spec.name: self._inputs[spec.name].name for spec in self.signature.inputs},
+            {name: tensor.name for name, tensor in self._outputs.items()},
             signature=self.signature,
             opset=opset,
         )

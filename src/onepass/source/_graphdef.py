@@ -59,12 +59,6 @@ class GraphNetwork:
             tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
             tuple(spec_of(name, tensor) for name, tensor in self._outputs.items()),
         )
-        for spec in self.signature.inputs:
-            if spec.shape is None:
-                raise UnsupportedModelError(
-                    f"the graph does not say how many dimensions {spec.name!r}, its input, has; export it as a "
-                    "SavedModel, or with as_graph_def(add_shapes=True)"
-                )
         self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
@@ -152,11 +146,26 @@ def export_graph(
 
 
 def distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the outputs with ``_out`` after the name of each that has the name of an input and is not that input."""
-    return {
-        f"{name}_out" if name in inputs and inputs[name] is not tensor else name: tensor
-        for name, tensor in outputs.items()
-    }
+    """Return the outputs under names that mean one tensor each.
+
+    An output that has the name of an input is that input where it is a copy of it, and gets ``_out`` behind its name
+    where it is something else.
+    """
+    named = {}
+    for name, tensor in outputs.items():
+        if name not in inputs:
+            named[name] = tensor
+        elif _original(tensor).name == inputs[name].name:
+            named[name] = inputs[name]
+        else:
+            named[f"{name}_out"] = tensor
+    return named
+
+
+def _original(tensor: Any) -> Any:
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    return tensor
 
 
 def in_order(names: Any) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from onepass._errors import ConversionError, OnepassError
+from onepass._errors import ConversionError, OnepassError, UnsupportedModelError
 from onepass.outputs import Array
 from onepass.sampling import edge_inputs, random_inputs
 from onepass.source.framework import Trained
@@ -94,8 +94,14 @@ def harvest(trained: Trained, *, opset: int, verify: bool) -> Harvest:
 
     Raises:
         ConversionError: The framework does not keep to what it declares.
-        UnsupportedModelError: It cannot be exported.
+        UnsupportedModelError: It cannot be exported, or has an input of no known rank.
     """
+    for spec in trained.signature.inputs:
+        if spec.shape is None:
+            raise UnsupportedModelError(
+                f"the source does not say how many dimensions its input {spec.name!r} has, which ONNX asks for; export "
+                "it again with shapes (a graph of TensorFlow 1: as_graph_def(add_shapes=True), or as a SavedModel)"
+            )
     model = trained.export(opset)
     cases = tuple(_cases(trained)) if verify else ()
     return Harvest(f"{trained.framework} {trained.version}", trained.signature, model, cases)

@@ -1,0 +1,63 @@
+"""``onepass convert``: what is printed, and what the words of the command become."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from onepass import OnnxGraph
+from onepass.formats import Format
+from onepass.source import framework
+from onepass.source.framework import Framework
+from tests.cli.shell import Shell
+from tests.source.networks import two_heads
+
+
+def test_what_is_printed(shell: Shell, tmp_path: Path) -> None:
+    """Where the model is, who opened the source, and every output with its error."""
+    text = shell("convert", two_heads(tmp_path / "in.onnx"), "-o", tmp_path / "out.onnx")
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[0][0] == f"{tmp_path / 'out.onnx'}:"
+    assert lines[1] == ["opened", "by", "ONNX", "opset", "17"]
+    assert ["wide", "float32", "[N,", "6]", "exact"] in lines
+    assert ["narrow", "float32", "[N,", "6]", "exact"] in lines
+
+
+def test_words_of_the_command(shell: Shell, tmp_path: Path) -> None:
+    """Outputs, names, batch and opset arrive; what is not verified says so, on the screen and in the file."""
+    source, target = two_heads(tmp_path / "in.onnx", opset=13), tmp_path / "out.onnx"
+    words = ("--outputs", "narrow", "--outputs", "wide", "--output-names", "b", "--output-names", "a",
+             "--batch", "4", "--opset", "18", "--target", "tensorrt", "--no-verify")  # fmt: skip
+    text = shell("convert", source, "-o", target, *words)
+    assert text.count("not verified") == 2
+    graph = OnnxGraph.load(target)
+    assert [(spec.name, spec.shape) for spec in graph.signature.outputs] == [("b", (4, 6)), ("a", (4, 6))]
+    assert graph.opset == 18
+    assert graph.metadata["onepass.verified"] == "not verified"
+
+
+def test_json(shell: Shell, tmp_path: Path) -> None:
+    """The same as JSON, for programs."""
+    facts = json.loads(shell("convert", two_heads(tmp_path / "in.onnx"), "-o", tmp_path / "o.onnx", "--json"))
+    assert [spec["name"] for spec in facts["outputs"]] == ["wide", "narrow"]
+    assert [error["max_abs"] for error in facts["errors"]] == [0, 0]
+    assert facts["path"] == str(tmp_path / "o.onnx")
+
+
+def test_mistakes(shell: Shell, tmp_path: Path) -> None:
+    """A wrong word is an error of usage; the source is not overwritten where no other name is given."""
+    source = two_heads(tmp_path / "in.onnx")
+    assert "expected a number from 1 up, or dynamic, got 'many'" in shell.fails("convert", source, "--batch", "many")
+    assert "is the source itself; give the result another name" in shell.fails("convert", source)
+    assert "no model file at" in shell.fails("convert", tmp_path / "absent")
+
+
+def test_other_commands_convert_what_they_are_given(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`compare` takes the source itself beside what was made of it."""
+    odd = Framework("Odd", "tests.source.odd", extra="odd")
+    monkeypatch.setattr(framework, "FRAMEWORKS", {Format.TFLITE: odd})
+    beside = two_heads(tmp_path / "works.onnx")  # what `odd` opens in its place
+    (tmp_path / "works.tflite").write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
+    assert "within tolerance" in shell("compare", tmp_path / "works.tflite", beside, "--random", 1)
