@@ -59,7 +59,7 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads
+bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove the virtual environment and everything built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -228,6 +229,69 @@ def test_the_exporter_leaves_no_traces(
     assert b"self.trunk" not in data
 
 
+class Ranking(torch.nn.Module):
+    """The best places of a map, as detectors choose them; all are equal where the input is constant."""
+
+    def forward(self, image: Any) -> Any:
+        """Return scores and places of the five best pixels of each row of channels."""
+        scores, places = image.mean(1).flatten(1).topk(5)
+        return {"scores": scores, "places": places, "spread": image.std((2, 3)), "order": image.sum((2, 3)).argsort(1)}
+
+
+class Encoder(torch.nn.Module):
+    """A transformer with a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(11, 16)
+        layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+        self.layers = torch.nn.TransformerEncoder(layer, 1)
+
+    def forward(self, tokens: Any, padding: Any) -> Any:
+        """Return a vector for each token, and their mean."""
+        states = self.layers(self.table(tokens), src_key_padding_mask=padding)
+        return {"states": states, "pooled": states.mean(1)}
+
+
+class Recurrent(torch.nn.Module):
+    """An LSTM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.LSTM(4, 6, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Return outputs [N, T, 6] and the last states."""
+        return self.layers(x)  # type: ignore[no-any-return, unused-ignore]
+
+
+def test_networks_of_many_kinds(tmp_path: Path) -> None:
+    """Choosing among equals, masks, tables and changing lengths agree with PyTorch."""
+    done = onepass.convert(Ranking(), tmp_path / "m.onnx", example_inputs=IMAGE, dynamic={"image": {0: "N", 2: "H"}})
+    assert done.signature.outputs[0].shape == ("N", 5)
+    tokens, padding = np.array([[1, 10, 3], [4, 0, 6]]), np.array([[False, False, True], [False, True, True]])
+    done = onepass.convert(
+        Encoder(), tmp_path / "m.onnx", example_inputs=(tokens, padding),
+        dynamic={"tokens": {0: "N", 1: "T"}, "padding": {0: "N", 1: "T"}},
+    )  # fmt: skip
+    assert done.signature.outputs[0].shape == ("N", "T", 16)
+
+
+def test_a_length_that_tracing_keeps(tmp_path: Path) -> None:
+    """torch.export fixes an LSTM's length, and the message says so; traced, the LSTM keeps it."""
+    x, dynamic, jit = np.zeros((2, 5, 4), np.float32), {"x": {0: "N", 1: "T"}}, cast("Any", torch.jit)
+    network = Recurrent().eval()
+    with pytest.raises(InputError, match=r"cannot change as it shall: T \(axis 1 of x\)"):
+        onepass.convert(network, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and warns of an LSTM's checks
+        traced = jit.trace(network, torch.from_numpy(x), strict=False)
+    done = onepass.convert(traced, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
+    assert [spec.shape for spec in done.signature.outputs] == [("N", "T", 6), (1, "N", 6), (1, "N", 6)]
+
+
 # ---- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -279,7 +343,7 @@ def test_an_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
 
 def test_a_size_that_cannot_change(tmp_path: Path) -> None:
     """A size that the network has fixed is named when it is asked to change."""
-    with pytest.raises(InputError, match=r"that shall change \(N\) cannot"):
+    with pytest.raises(InputError, match=r"cannot change as it shall: N \(axis 0 of x\)"):
         onepass.convert(
             Odd(lambda x: x.reshape(2, 3) + torch.ones(2, 3)), tmp_path / "m.onnx",
             example_inputs=np.ones((2, 3), np.float32), dynamic={"x": {0: "N"}},

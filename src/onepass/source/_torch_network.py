@@ -100,9 +100,12 @@ def _argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Compute without gradients, and keep what PyTorch's exporters say of themselves off the screen."""
+    """Compute without gradients, as the exporter does, and keep what it says of itself off the screen."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
+    # Transformers have a shortcut that gives zeros for what is masked, and that no exporter takes.
+    shortcut = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
@@ -110,6 +113,7 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
+            torch.backends.mha.set_fastpath_enabled(shortcut)
             for logger, level in zip(loggers, before, strict=True):
                 logger.setLevel(level)
 
