@@ -39,8 +39,13 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 	$(BIN)/mypy training $(wildcard tests/training/*.py)
 	$(BIN)/python -m pytest tests/training
 
+test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
-	.venv-convert/bin/python -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	mkdir -p build
+	.venv-convert/bin/python -m coverage erase
+	.venv-convert/bin/python -m coverage run -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	.venv-convert/bin/python -m coverage combine -q
+	.venv-convert/bin/python -m coverage report --omit 'tests/*' --include 'src/onepass/source/*' --fail-under 95
 	.venv-convert/bin/onepass gaze models fetch
 	.venv-convert/bin/python -m pytest tests/gaze/test_mesh.py
 
