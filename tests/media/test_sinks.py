@@ -114,6 +114,14 @@ def test_an_error_keeps_what_was_written(tmp_path: Path) -> None:
     assert len(list(VideoSource(tmp_path / "a.mp4"))) == 7
 
 
+def test_sound_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A video whose sound is to be kept and that is none is refused at once, and nothing is left behind."""
+    (tmp_path / "page.mp4").write_text("<html>404</html>")
+    with pytest.raises(MediaError, match=r"the sound of .*page\.mp4 cannot be read"):
+        VideoSink(tmp_path / "a.mp4", sound_of=tmp_path / "page.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.mp4"]
+
+
 def test_no_frame_no_video(tmp_path: Path) -> None:
     """A video without a frame is not left behind, and does not take the place of another."""
     (tmp_path / "a.mp4").write_bytes(b"as it was")

@@ -73,7 +73,11 @@ class VideoSink(Sink):
             self._container = self._av.open(str(self._temporary), "w", container_options=options)
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
-        self._sound = None if sound_of is None else Sound(sound_of, self._container)
+        try:
+            self._sound = None if sound_of is None else Sound(sound_of, self._container)
+        except MediaError:
+            self._temporary.unlink(missing_ok=True)
+            raise
         self._stream: Any = None
         self._frames = 0
         self._last_pts = -1
