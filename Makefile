@@ -39,8 +39,13 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 	$(BIN)/mypy training $(wildcard tests/training/*.py)
 	$(BIN)/python -m pytest tests/training
 
+test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
-	.venv-convert/bin/python -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	mkdir -p build
+	.venv-convert/bin/python -m coverage erase
+	.venv-convert/bin/python -m coverage run -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	.venv-convert/bin/python -m coverage combine -q
+	.venv-convert/bin/python -m coverage report --omit 'tests/*' --include 'src/onepass/source/*' --fail-under 95
 	.venv-convert/bin/onepass gaze models fetch
 	.venv-convert/bin/python -m pytest tests/gaze/test_mesh.py
 
@@ -54,7 +59,7 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads
+bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove the virtual environment and everything built

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -303,13 +304,31 @@ def test_a_finder_that_follows_is_asked_to() -> None:
 
     world = Follower(face_at(100))
     assert isinstance(world, FaceFollower)
-    tracker = world.tracker(every=100)
+    tracker = world.tracker(every=100, follow_every=1)
     heads = [faces[0].head for faces in run(tracker, 3)]
     assert heads[0] is None or heads[0].yaw_rad != pytest.approx(0.2)
     assert [head.yaw_rad for head in heads[1:] if head is not None] == pytest.approx([0.2, 0.3])
     world.peak = 0.8
     (face,) = tracker(FRAME, 1.0)
     assert face.head is None
+
+
+def test_a_finder_that_follows_is_asked_now_and_then() -> None:
+    """In every n-th frame since the last search, with the mesh where the face is by then."""
+    offsets: list[float] = []
+
+    class Follower(World):
+        def follow(self, grey: Any, faces: Sequence[FoundFace]) -> list[FoundFace | None]:
+            for face in faces:
+                assert face.mesh is not None
+                offsets.append(float(face.mesh[0, 0] - face.box.centre[0]))
+            return list(faces)
+
+    world = Follower(replace(face_at(100), right=None, mesh=np.full((468, 3), 100.0)))
+    world.shift_px = 4.0  # the eye moves to the right
+    frames = run(world.tracker(every=8, follow_every=3), 7)
+    assert frames[6][0].box.centre[0] > frames[0][0].box.centre[0] + 1
+    assert offsets == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_another_size_is_another_scene() -> None:

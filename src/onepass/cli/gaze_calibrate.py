@@ -15,17 +15,12 @@ from onepass.media import Window, open_source
 _FILE = click.Path(path_type=Path)
 
 
-class _Size(click.ParamType[tuple[int, int]]):
-    """A size as 1920x1080."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Return width and height."""
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            self.fail(f"{value!r} is no size; expected WIDTHxHEIGHT in pixels, as 1920x1080", param, ctx)
-        return int(width), int(height)
+def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """Return width and height of a size as 1920x1080."""
+    width, _, height = value.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise click.BadParameter(f"{value!r} is no size; expected WIDTHxHEIGHT in pixels, as 1920x1080", ctx, param)
+    return int(width), int(height)
 
 
 @click.command("calibrate")
@@ -34,7 +29,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     "-o", "--output", type=_FILE, default=Path("calibration.json"), show_default=True, metavar="FILE",
     help="Where to write the calibration.",
 )  # fmt: skip
-@click.option("--screen", type=_Size(), required=True, metavar="WxH", help="Size of the screen in pixels: 1920x1080.")
+@click.option("--screen", required=True, callback=_size, metavar="WxH", help="Size of the screen in pixels: 1920x1080.")
 @click.option("--screen-width-mm", type=click.FloatRange(0, min_open=True), metavar="MM", help="How wide it is.")
 @click.option(
     "--distance-mm", type=click.FloatRange(0, min_open=True), metavar="MM",
@@ -63,7 +58,8 @@ def command(
     The error is measured at points that are left out in turn.
     """
     size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
-    recording = Recording.load(source) if Path(source).is_file() else _session(source, size, int(points), model, finder)
+    is_table = Path(source).suffix.lower() == ".csv"
+    recording = Recording.load(source) if is_table else _session(source, size, int(points), model, finder)
     if samples is not None:
         recording.save(samples)
     calibration = calibrate(recording.samples, recording.targets_px, size)

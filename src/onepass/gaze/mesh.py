@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onepass._errors import InputError, UnsupportedModelError
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze._ssd import anchors_of, decode, merge
+from onepass.gaze._ssd import anchors_of, decode, merge, windows_of
 from onepass.gaze.faces import FoundFace, Grey, check_grey, without_overlaps
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.head import head_from_mesh
@@ -101,10 +101,17 @@ class _Detector:
 
     def __call__(self, grey: Grey) -> FloatArray:
         """Return box corners and points of each face, float64 [N, 8, 2] in picture pixels, the surest first."""
-        picture, transform = self._fitted(grey)
+        points, scores = zip(*(self._seen_in(grey, window) for window in windows_of(grey.shape)), strict=True)
+        return merge(np.concatenate(points), np.concatenate(scores), _SAME_FACE)
+
+    def _seen_in(self, grey: Grey, window: tuple[slice, slice]) -> tuple[FloatArray, FloatArray]:
+        """Return box corners and points in picture pixels, and scores, of all that is seen in a part of a picture."""
+        picture, transform = self._fitted(grey[window])
         outputs = self._session({self._input: picture})
         points, scores = decode(outputs["boxes"][0], outputs["scores"].ravel(), self._anchors, _LEAST_SCORE)
-        return geometry.apply(geometry.invert(transform), merge(points, scores, _SAME_FACE))
+        rows, columns = window
+        there = np.column_stack([np.eye(2), (columns.start, rows.start)])
+        return geometry.apply(geometry.compose(there, geometry.invert(transform)), points), scores
 
     def _fitted(self, grey: Grey) -> tuple[npt.NDArray[np.float32], FloatArray]:
         """Return the picture as the network takes it, in the middle of a black square, and the way there."""
