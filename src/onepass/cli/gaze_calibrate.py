@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from onepass.cli._tables import console, table
-from onepass.gaze import FINDERS, PACKAGED_MODELS, GazeEstimator, GazeTracker
+from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
 from onepass.gaze.calibration import POINT_COUNTS, Screen, calibrate
 from onepass.gaze.recording import Recording, record
 from onepass.media import Window, open_source
@@ -44,10 +44,13 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     "--model", "--engine", default="default", show_default=True, metavar="MODEL",
     help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own.",
 )  # fmt: skip
+@click.option(
+    "--gaze", type=click.Choice(GAZE_METHODS), default="closed", show_default=True, help="As for onepass gaze."
+)
 @click.option("--finder", type=click.Choice(FINDERS), default="auto", show_default=True, help="What finds faces.")
 def command(
     source: str, output: Path, screen: tuple[int, int], screen_width_mm: float | None, distance_mm: float | None,
-    points: str, samples: Path | None, model: str, finder: str,
+    points: str, samples: Path | None, model: str, gaze: GazeMethod, finder: str,
 ) -> None:  # fmt: skip
     """Learn where on a screen a person looks, and how well.
 
@@ -59,7 +62,11 @@ def command(
     """
     size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
     is_table = Path(source).suffix.lower() == ".csv"
-    recording = Recording.load(source) if is_table else _session(source, size, int(points), model, finder)
+    if is_table:
+        recording = Recording.load(source)
+    else:
+        with GazeEstimator.from_default(model, finder=finder, max_faces=1, gaze=gaze) as estimator:
+            recording = _session(source, size, int(points), estimator)
     if samples is not None:
         recording.save(samples)
     calibration = calibrate(recording.samples, recording.targets_px, size)
@@ -78,12 +85,8 @@ def command(
     out.print(f"written to {output}", markup=False, soft_wrap=True)
 
 
-def _session(source: str, screen: Screen, points: int, model: str, finder: str) -> Recording:
+def _session(source: str, screen: Screen, points: int, estimator: GazeEstimator) -> Recording:
     """Show points and record what a camera sees."""
-    with (
-        open_source(source) as frames,
-        Window("onepass gaze calibrate", fullscreen=True) as window,
-        GazeEstimator.from_default(model, finder=finder, max_faces=1) as estimator,
-    ):
+    with open_source(source) as frames, Window("onepass gaze calibrate", fullscreen=True) as window:
         tracker = GazeTracker(estimator, max_faces=1, smoothing=None)
         return record(frames, tracker, screen, window.show, points=points)
