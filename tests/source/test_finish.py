@@ -176,6 +176,15 @@ def test_any_choice_of_layouts(rank: int, outputs: list[str], first: set[str]) -
         assert (spec_shape[1] == 2 and spec_shape[-1] != 2) == (name in first)
 
 
+def test_layout_goes_by_the_names_of_the_source() -> None:
+    """Where outputs swap their names, the one that was meant changes its layout."""
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["x"], ["b"])]
+    shape: list[int | str] = ["N", 4, 3, 2]
+    graph = graph_of(nodes, {"x": shape}, {"a": shape, "b": shape})
+    finished = _made(graph, output_names=("b", "a"), channels_first=("a",))
+    assert _shapes(finished) == {"x": ("N", 4, 3, 2), "b": ("N", 2, 4, 3), "a": ("N", 4, 3, 2)}
+
+
 def test_what_has_no_channels() -> None:
     """Names that are not there, and vectors, are refused."""
     graph = _flattening(2, 2)

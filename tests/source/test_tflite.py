@@ -21,7 +21,6 @@ _MODELS = Path(str(_PACKAGE.origin)).parent / "data"
     [
         ("face_detection_short_range", {"regressors": (1, 896, 16), "classificators": (1, 896, 1)}),
         ("face_landmark", {"conv2d_20": (1, 1, 1, 1404), "conv2d_30": (1, 1, 1, 1)}),
-        ("iris_landmark", {"output_eyes_contours_and_brows": (1, 213), "output_iris": (1, 15)}),
     ],
 )
 def test_mediapipe(name: str, outputs: dict[str, tuple[int, ...]], tmp_path: Path) -> None:
@@ -35,6 +34,18 @@ def test_mediapipe(name: str, outputs: dict[str, tuple[int, ...]], tmp_path: Pat
     assert notes["onepass.source"] == f"{name}.tflite"
     assert notes["onepass.framework"].startswith("LiteRT 2")
     assert notes["onepass.verified"].count(" of ") == 2
+
+
+def test_any_number_of_pictures_channels_first(tmp_path: Path) -> None:
+    """A network of one picture takes many at once, with channels first and no transposition left."""
+    result = onepass.convert(
+        _MODELS / "iris_landmark.tflite", tmp_path / "out.onnx", batch="dynamic", channels_first="input_1"
+    )
+    assert result.signature.inputs[0].shape == ("N", 3, 64, 64)
+    assert [(spec.name, spec.shape) for spec in result.signature.outputs] == [
+        ("output_eyes_contours_and_brows", ("N", 213)), ("output_iris", ("N", 15))
+    ]  # fmt: skip
+    assert all(node.op_type != "Transpose" for node in OnnxGraph.load(tmp_path / "out.onnx").proto.graph.node)
 
 
 def test_bad_files(tmp_path: Path) -> None:
