@@ -23,7 +23,7 @@ SAMPLE_COLUMNS = (
     "target_x_px", "target_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
     "eyes_x_px", "eyes_y_px", "eye_distance_px",
 )  # fmt: skip
-"""Columns of a table of samples, the point on the screen first. Four have to be there; the rest may be missing or empty."""
+"""Columns of a table of samples, the point on the screen first. Four are needed; the rest may be missing or empty."""
 
 _NEEDED = SAMPLE_COLUMNS[:4]
 _HEAD, _PLACE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:]
