@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# A file's tests stay together, as the examples of a page must.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check check-bindings check-gpu check-training test-convert docs bench clean
 
@@ -14,7 +17,7 @@ demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astron
 	$(BIN)/onepass demo
 
 test: $(VENV)/.installed-test  ## Run the tests (without those of training)
-	$(BIN)/python -m pytest --ignore tests/training
+	$(BIN)/python $(PYTEST) --ignore tests/training
 
 check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
 	$(BIN)/ruff check
@@ -23,7 +26,7 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/lint-imports
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
+	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
 
@@ -43,7 +46,7 @@ test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
 	mkdir -p build
 	.venv-convert/bin/python -m coverage erase
-	.venv-convert/bin/python -m coverage run -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	.venv-convert/bin/python -m coverage run $(PYTEST) tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
 	.venv-convert/bin/python -m coverage combine -q
 	.venv-convert/bin/python -m coverage report --omit 'tests/*' --include 'src/onepass/source/*' --fail-under 95
 	.venv-convert/bin/onepass gaze models fetch

@@ -336,17 +336,20 @@ def test_tables_of_others_will_do(tmp_path: Path) -> None:
     """Four columns are needed, blinks and rows without a face are left out; what is wrong is told with its line."""
     path = tmp_path / "t.csv"
     path.write_text(
-        "eye_blink,screen_x_px,screen_y_px,gaze_pitch_deg,gaze_yaw_deg\n"
+        "eye_blink,target_x_px,target_y_px,gaze_pitch_deg,gaze_yaw_deg\n"
         "false,100,200,5,-3\ntrue,100,200,-40,0\nfalse,100,200,,\nfalse,,,5,-3\n"
     )
     recording = Recording.load(path)
     assert len(recording.samples) == 1
     assert recording.samples[0].gaze.pitch_deg == pytest.approx(5)
-    path.write_text("screen_x_px,screen_y_px,gaze_pitch_deg,gaze_yaw_deg\n1,2,3,4\n1,2,3,left\n")
+    path.write_text("target_x_px,target_y_px,gaze_pitch_deg,gaze_yaw_deg\n1,2,3,4\n1,2,3,left\n")
     with pytest.raises(InputError, match="line 3"):
         Recording.load(path)
-    path.write_text("screen_x_px,screen_y_px\n")
+    path.write_text("target_x_px,target_y_px\n")
     with pytest.raises(InputError, match="gaze_pitch_deg, gaze_yaw_deg"):
+        Recording.load(path)
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(InputError, match="no table"):
         Recording.load(path)
     with pytest.raises(MediaError, match=r"none\.csv"):
         Recording.load(tmp_path / "none.csv")

@@ -10,7 +10,6 @@ import pytest
 
 import onepass
 from onepass import InputError, ModelFormatError, OnnxGraph, OutputNameError, ParityError, UnsupportedModelError
-from onepass.source.framework import Framework
 from tests.source.networks import needs
 
 needs("tensorflow", "tf2onnx", "keras")
@@ -18,15 +17,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 # Their own deprecations are not ours to mend.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("in_this_process")]
 _v1 = tf.compat.v1
 _HEADS = ("boxes", "masks", "score")
-
-
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow takes seconds to start; that it works in a process of its own, too, test_elg.py shows."""
-    monkeypatch.setattr(Framework, "runs_code", False)
 
 
 # ---- Keras -------------------------------------------------------------------------------------------------------

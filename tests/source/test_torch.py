@@ -176,14 +176,14 @@ def test_outputs_with_the_names_of_inputs(tmp_path: Path) -> None:
     """An output called like an input keeps that name if it is that input, and gets another one if it is not."""
 
     class Same(torch.nn.Module):
-        def forward(self, x: Any, y: Any) -> Any:
-            return {"x": x, "y": y + 1, "z": y}
+        def forward(self, x: Any, y: Any, w: Any) -> Any:
+            return {"x": x, "y": y + 1, "z": y, "w": w.add_(1)}
 
-    inputs = {"x": np.ones(3, np.float32), "y": np.zeros(3, np.float32)}
+    inputs = {"x": np.ones(3, np.float32), "y": np.zeros(3, np.float32), "w": np.ones(3, np.float32)}
     done = onepass.convert(Same(), tmp_path / "m.onnx", example_inputs=inputs)
-    assert done.signature.output_names == ("x", "y_out", "z")
+    assert done.signature.output_names == ("x", "y_out", "z", "w_out")
     found = _run(tmp_path / "m.onnx", **inputs)
-    assert [array.tolist() for array in found.values()] == [[1] * 3, [1] * 3, [0] * 3]
+    assert [array.tolist() for array in found.values()] == [[1] * 3, [1] * 3, [0] * 3, [2] * 3]
 
 
 def test_whole_numbers_as_inputs(tmp_path: Path) -> None:
@@ -371,7 +371,9 @@ def test_example_inputs_are_needed(tmp_path: Path) -> None:
 
 
 def test_what_is_no_network(tmp_path: Path) -> None:
-    """Any other object is refused by its type."""
+    """Any other object is refused by its type, PyTorch's own included."""
+    with pytest.raises(InputError, match="the Tensor given is no network"):
+        onepass.convert(torch.ones(3), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="a dict is no network"):
         onepass.convert({"weight": IMAGE}, tmp_path / "m.onnx")
 
@@ -383,24 +385,31 @@ def test_an_exported_program(tmp_path: Path) -> None:
     """A .pt2 file needs no example inputs: it has them, and its changing sizes."""
 
     class Nested(torch.nn.Module):
-        def forward(self, image: Any, others: Any) -> Any:
-            return {"mean": image.mean((2, 3)), "sums": (others[0] + others[1], None), "image": image}
+        def forward(self, image: Any, others: Any, *, more: Any, scale: Any) -> Any:
+            return {
+                "mean": image.mean((2, 3)) * scale,
+                "sums": (others[0] + others[1], None),
+                "image": image,
+                "rows": more,
+            }
 
-    n, length = torch.export.Dim("n"), torch.export.Dim("length")
+    n, length, rows = (torch.export.Dim(name) for name in ("n", "length", "rows"))
     image, other = torch.from_numpy(IMAGE), torch.ones(4)
     source = _program(
         tmp_path / "m.pt2", Nested(), image, [other, other + 1],
-        dynamic_shapes={"image": {0: n}, "others": [{0: length}, {0: length}]},
+        kwargs={"scale": torch.ones(1), "more": torch.ones(5, 2)},
+        dynamic_shapes={"image": {0: n}, "others": [{0: length}, {0: length}], "scale": None, "more": {0: rows}},
     )  # fmt: skip
     done = onepass.convert(source, tmp_path / "m.onnx")
     assert done.framework == f"PyTorch {torch.__version__}"
     assert {spec.name: spec.shape for spec in done.signature.inputs} == {
-        "image": ("N", 3, 8, 8), "others.0": ("others.0_0",), "others.1": ("others.0_0",)}  # fmt: skip
+        "image": ("N", 3, 8, 8), "others.0": ("others.0_0",), "others.1": ("others.0_0",),
+        "more": ("more_0", 2), "scale": (1,)}  # fmt: skip
     assert {spec.name: spec.shape for spec in done.signature.outputs} == {
-        "mean": ("N", 3), "sums.0": ("others.0_0",), "image": ("N", 3, 8, 8)}  # fmt: skip
-    found = _run(
-        tmp_path / "m.onnx", image=IMAGE[:1], **dict.fromkeys(("others.0", "others.1"), np.ones(9, np.float32))
-    )
+        "mean": ("N", 3), "sums.0": ("others.0_0",), "image": ("N", 3, 8, 8), "rows": ("more_0", 2)}  # fmt: skip
+    ones = np.ones(9, np.float32)
+    inputs = {"image": IMAGE[:1], "others.0": ones, "others.1": ones, "scale": ones[:1], "more": ones[:2].reshape(1, 2)}
+    found = _run(tmp_path / "m.onnx", **inputs)
     np.testing.assert_array_equal(found["sums.0"], np.full(9, 2))
 
 

@@ -55,8 +55,8 @@ def command(
     """Learn where on a screen a person looks, and how well.
 
     SOURCE is a camera, as camera:0: points appear on the whole screen, and the person looks at each while the ring
-    around it closes. Or it is a table of samples (CSV) with the columns screen_x_px, screen_y_px, gaze_pitch_deg and
-    gaze_yaw_deg, as --samples writes it or as made of a table of `onepass gaze`.
+    around it closes. Or it is a table of samples (CSV) with the columns target_x_px, target_y_px, gaze_pitch_deg and
+    gaze_yaw_deg, as --samples writes it, or as a table of `onepass gaze` is with the first two added.
 
     The error is measured at points that are left out in turn.
     """

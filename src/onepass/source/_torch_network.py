@@ -47,17 +47,20 @@ class Network:
         self._constants = {i: leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, torch.Tensor)}
         self._renamed: dict[str, str] = {}
         try:
-            places = _argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
+            places = argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
             self._places = {name: place for name, place in places.items() if place not in self._constants}
             self.examples = {name: leaves[place] for name, place in self._places.items()}
-            outputs = self(self.examples)
+            given = {name: tensor.clone() for name, tensor in self.examples.items()}  # a module may write into them
+            outputs = self(given)
         except UnsupportedModelError:
             raise
         except Exception as error:
             shapes = ", ".join(str(list(leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
             raise InputError(f"{name} does not run on the example inputs ({shapes}): {gist(error)}") from error
         self._renamed = {
-            key: f"{key}_out" for key, tensor in outputs.items() if tensor is not self.examples.get(key, tensor)
+            key: f"{key}_out"
+            for key, tensor in outputs.items()
+            if key in given and not (tensor is given[key] and torch.equal(tensor, self.examples[key]))
         }
         self.outputs = {self._renamed.get(key, key): tensor for key, tensor in outputs.items()}
 
@@ -86,8 +89,8 @@ class Network:
         return outputs
 
 
-def _argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is handed to a module by name: of its arguments, and of the place in them."""
+def argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the leaves of what is handed to a module by name: of its argument, and of the place in that."""
     if isinstance(module, torch.jit.ScriptModule):
         forward: Any = module.forward
         names = [argument.name for argument in forward.schema.arguments[1:]]
