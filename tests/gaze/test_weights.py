@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from onepass import InputError, ModelFormatError, ModelNotFoundError
+from onepass.cli import cli
 from onepass.gaze import weights
 from onepass.gaze.model import crop_size_px, open_model
 from onepass.source._elg import ElgSize
-from tests.cli.shell import Shell
 from tests.source.bundles import elg_variables, write_gazeml
 from tests.webserver import Site, serve
 
@@ -93,18 +94,20 @@ def test_unknown_weights(site: Site) -> None:
         weights.fetch("ELG")
 
 
-def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands list both networks of GazeML, and fetch one from a file."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
-    shell = Shell(capsys)
-    listed = shell("gaze", "weights", "list")
-    assert listed.count("not fetched") == len(weights.GAZEML_WEIGHTS) == 2
-    assert "https://ait.ethz.ch/projects/2018/landmarks-gaze/downloads/ELG_i60x36_f60x36_n32_m2.zip" in listed
+    listed = CliRunner().invoke(cli, ["gaze", "weights", "list"], env={"COLUMNS": "200"})
+    assert listed.output.count("not fetched") == len(weights.GAZEML_WEIGHTS) == 2
+    assert "https://ait.ethz.ch/projects/2018/landmarks-gaze/downloads/ELG_i60x36_f60x36_n32_m2.zip" in listed.output
     name = "ELG_i60x36_f60x36_n32_m2"
     network = write_gazeml(tmp_path / name, elg_variables(ElgSize(60, 36, 1, 32, 2)))
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for path in network.rglob("*"):
             archive.write(path, path.relative_to(network.parent))
-    assert f"{name}.onnx" in shell("gaze", "weights", "fetch", name, "--archive", tmp_path / "a.zip")
-    assert "--archive is for one NAME" in shell.fails("gaze", "weights", "fetch", "--archive", tmp_path / "a.zip")
+    fetched = CliRunner().invoke(cli, ["gaze", "weights", "fetch", name, "--archive", str(tmp_path / "a.zip")])
+    assert fetched.exit_code == 0, fetched.output
+    assert f"{name}.onnx" in fetched.output
+    refused = CliRunner().invoke(cli, ["gaze", "weights", "fetch", "--archive", str(tmp_path / "a.zip")])
+    assert refused.exit_code == 2
+    assert "--archive is for one NAME" in refused.output
