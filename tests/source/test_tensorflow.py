@@ -209,6 +209,17 @@ def test_signatures_and_tags(trainer: _Trainer, tmp_path: Path) -> None:
     assert OnnxGraph.load(target).signature.output_names == ("larger", "heat")
 
 
+def test_a_placeholder_that_no_signature_lists(tmp_path: Path) -> None:
+    """What else has to be fed, as in many networks with dropout, is named."""
+    with tf.Graph().as_default() as graph:
+        x, keep = (_v1.placeholder(tf.float32, [None, 3], "x"), _v1.placeholder(tf.float32, [], "keep_prob"))
+        y = x * keep
+        with _v1.Session(graph=graph) as session:
+            _v1.saved_model.simple_save(session, str(tmp_path / "model"), {"x": x}, {"y": y})
+    with pytest.raises(UnsupportedModelError, match="keep_prob has to be fed as well, and the signature does not"):
+        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+
+
 def _without_variables(folder: Path) -> None:
     shutil.rmtree(folder / "variables")
 
