@@ -55,8 +55,8 @@ class GraphNetwork:
         unfed = [each.op.name for each in needed if each.op.type in _PLACEHOLDERS and each not in self._switches]
         if unfed:
             raise UnsupportedModelError(
-                f"{', '.join(unfed)} has to be fed as well, and the signature does not list it; export it with one that "
-                "does, or as a constant"
+                f"{', '.join(unfed)} has to be fed as well, and the signature does not list it; export the network "
+                "with one that does, or with a constant"
             )
         self.signature = Signature(
             tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
