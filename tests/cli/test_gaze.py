@@ -120,6 +120,20 @@ def test_a_folder(shell: Shell, tmp_path: Path) -> None:
     assert (status, err) == (0, "onepass: in/notes.txt is no picture: skipped\n")
 
 
+def test_pictures_that_cannot_be_read_are_named(shell: Shell) -> None:
+    """A damaged picture is said once, by name, and a folder of nothing else is an error."""
+    Path("in").mkdir()
+    write_picture("in/b.png", data.astronaut())
+    Path("in/a.png").write_bytes(Path("in/b.png").read_bytes()[:3000])
+    status, out, err = shell.run("gaze", "in")
+    assert (status, "512 x 512 pixels" in out) == (0, True)
+    assert err.startswith("onepass: in/a.png holds no picture that OpenCV can read")
+    Path("in/b.png").unlink()
+    err = shell.fails("gaze", "in", "-o", "other")
+    assert "none of the 1 picture(s) in in can be read" in err
+    assert "onepass: in/a.png holds no picture" in err
+
+
 def test_tables_of_every_kind_at_once(clip: Path, shell: Shell) -> None:
     """A table asked for alone writes no video; JSON Lines on standard output leaves that to the rows."""
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -223,6 +237,8 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--show", "--headless"], "--headless opens no window"),
         (["CLIP", "-o", "a.txt"], "its ending is none of"),
         (["CLIP", "-o", "CLIP"], "is the source itself"),
+        (["CLIP", "--csv", "CLIP"], "is the source itself"),
+        (["CLIP", "--csv", "-", "--jsonl", "-"], "need a place of their own each"),
         (["CLIP", "--parquet", "-"], "cannot go to standard output"),
         (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
         (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
@@ -252,6 +268,28 @@ def test_an_interruption_leaves_whole_files(number: signal.Signals, tmp_path: Pa
     assert 0 < len(frames) < FRAMES * 15
     assert len(list(VideoSource(tmp_path / "out.mp4"))) == len(frames) == max(frames) + 1
     assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "out.mp4", "gaze.csv"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs POSIX signals")
+def test_a_reader_that_has_enough_leaves_whole_files(tmp_path: Path) -> None:
+    """When `head` has its lines, the video that was made until then plays, and no other file is left."""
+    clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 15, fps=FPS)
+    command = [str(Path(sys.executable).with_name("onepass")), "gaze", str(clip), "--model", "small", "-o", "out.mp4"]
+    process = subprocess.Popen(
+        [*command, "--csv", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith("frame,name")
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=30) in (128 + signal.SIGPIPE, -signal.SIGPIPE)
+    assert "; interrupted\nwritten to out.mp4\n" in err
+    assert "Error" not in err
+    assert 0 < len(list(VideoSource(tmp_path / "out.mp4"))) < FRAMES * 15
+    assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "out.mp4"}
 
 
 _ON_A_SMALL_DISK = """

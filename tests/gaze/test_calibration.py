@@ -20,6 +20,7 @@ from onepass.cli import gaze_calibrate
 from onepass.gaze import (
     Box,
     Calibration,
+    CascadeFinder,
     Face,
     FoundFace,
     Gaze,
@@ -254,6 +255,16 @@ def test_an_estimator_says_where_on_the_screen(session: Session) -> None:
     assert tracked.screen_px.tolist() == pytest.approx(face.screen_px.tolist())
     (bare,) = GazeEstimator(session, lambda grey: [found])(picture)
     assert bare.screen_px is None
+
+
+def test_a_calibration_with_heads_needs_a_finder_that_sees_them(session: Session) -> None:
+    """Cascades see no heads: the error says what to take instead; a finder of one's own may see them."""
+    pytest.importorskip("cv2")
+    samples, targets = Person().session(5)
+    calibration = calibrate([replace(sample, head=HeadPose(0.0, 0.1, 0.0)) for sample in samples], targets, SCREEN)
+    with pytest.raises(InputError, match=r"CascadeFinder does not see.*'mesh'.*calibrate anew"):
+        GazeEstimator(session, CascadeFinder(), calibration=calibration)
+    GazeEstimator(session, lambda grey: [], calibration=calibration)
 
 
 class Camera:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onepass import InputError, Session
@@ -51,6 +51,7 @@ def mirrored(eye: Eye) -> Eye:
     return replace(eye, side=side, gaze=Gaze(eye.gaze.pitch_rad, -eye.gaze.yaw_rad), **points)  # type: ignore[arg-type]
 
 
+@settings(max_examples=40)
 @given(GAZES, st.floats(-0.3, 0.3))
 def test_a_perfect_ball_is_found(gaze: Gaze, roll: float) -> None:
     """Landmarks of the model give its gaze, whatever the turn of the iris's points."""
@@ -81,6 +82,7 @@ def test_points_that_are_not_trusted_count_less() -> None:
     assert near < 0.5 * off
 
 
+@settings(max_examples=40)
 @given(GAZES)
 def test_the_mirror_is_the_mirror(gaze: Gaze) -> None:
     """The right eye in a mirror is fitted as the left eye is."""

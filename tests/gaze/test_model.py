@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from onepass import InputError, ModelNotFoundError, TensorSpec, UnsupportedModelError
-from onepass.gaze import ConfidenceScale, EyeCrops, geometry, open_model
-from onepass.gaze.model import crop_size_px, eyes_from_outputs
+from onepass.artifacts import sha256_of
+from onepass.engine import Plan
+from onepass.gaze import PACKAGED_MODELS, ConfidenceScale, EyeCrops, geometry, open_model
+from onepass.gaze.model import crop_size_px, eyes_from_outputs, model_path
 
 from .conftest import CROP_PX, ELG_SIGNATURE, ideal_landmarks
 
@@ -151,14 +154,27 @@ def test_a_scale_makes_probabilities() -> None:
 
 
 def test_packaged_networks_have_a_scale() -> None:
-    """Clear maps of a packaged network are trusted, flat ones are not; other sizes have no scale."""
-    for size in ((120, 72), (60, 36)):
-        scale = ConfidenceScale.of_crops(size)
+    """Clear maps of a packaged network are trusted, flat ones are not."""
+    for name in PACKAGED_MODELS:
+        scale = ConfidenceScale.of_model(model_path(name))
         assert scale is not None
         sharp, flat = scale(np.stack([np.full(17, 0.75), np.full(17, 0.25)]))
         assert sharp.mean() > 0.9
         assert flat.mean() < 0.1
-    assert ConfidenceScale.of_crops((180, 108)) is None
+
+
+def test_a_scale_belongs_to_one_set_of_weights(tmp_path: Path) -> None:
+    """A copy of packaged weights and an engine built of them have their scale; other weights of that size have none."""
+    copy, other, engine = (tmp_path / name for name in ("copy.onnx", "other.onnx", "copy.engine"))
+    shutil.copyfile(model_path("small"), copy)
+    scale = ConfidenceScale.of_model(copy)
+    assert scale is ConfidenceScale.of_model(model_path("small"))
+    other.write_bytes(copy.read_bytes()[:-1] + b"?")
+    assert ConfidenceScale.of_model(other) is None
+    engine.write_bytes(b"engine")
+    assert ConfidenceScale.of_model(engine) is None
+    Plan(b"engine", sha256_of(engine), (), (), (), "tensorrt", "10.0", onnx_sha256=sha256_of(copy)).save(engine)
+    assert ConfidenceScale.of_model(engine) is scale
 
 
 def test_impossible_scales_are_refused() -> None:

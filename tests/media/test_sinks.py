@@ -202,6 +202,15 @@ def test_a_picture_goes_into_a_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_picture(tmp_path / "b.png"), picture)
 
 
+def test_a_picture_is_never_written_over_itself(tmp_path: Path) -> None:
+    """A picture's own folder is refused, where it would take the picture's place; a folder beside it is not."""
+    write_picture(tmp_path / "a.png", flat_pictures(1)[0])
+    source = open_source(tmp_path / "a.png")
+    with pytest.raises(MediaError, match=r"a\.png is in, which would be overwritten"):
+        open_sink(tmp_path, source)
+    assert isinstance(open_sink(tmp_path / "out", source), FolderSink)
+
+
 def test_pictures_go_into_a_folder(tmp_path: Path) -> None:
     """A folder is made, and each picture written under its name; what can only be read becomes PNG."""
     picture = flat_pictures(1)[0]

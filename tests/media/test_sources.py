@@ -98,6 +98,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         FolderSource(tmp_path)
     with pytest.raises(MediaError, match="there is no folder"):
         FolderSource(tmp_path / "missing")
+    write_picture(tmp_path / "a.png", flat_pictures(1)[0])
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
+    with pytest.raises(MediaError, match=r"none of the 1 picture\(s\)"):
+        list(FolderSource(tmp_path))
 
 
 def test_huge_pictures_are_read(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from onepass.cli._faces import about_face
 from onepass.gaze import StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
+_PIPE = 13  # the number of SIGPIPE, which not every system has
+_PIPES = tuple(number for number in signal.valid_signals() if number == _PIPE)
+
 
 @dataclass
 class Job:
@@ -44,7 +47,11 @@ class Job:
             frames = _until(stop, self.source)
             with closing(self.stream(frames)) as results:
                 for result in results:
-                    self._take(result, stop)
+                    try:
+                        self._take(result, stop)
+                    except BrokenPipeError:  # who reads the table has enough; the rest is to be kept
+                        stop.signal = _PIPE
+                        break
                     self.seconds = time.perf_counter() - start
                     progress.update(task, advance=1, pace=f"{self.frames / self.seconds:.1f} frames/s")
             self.stopped_by = stop.signal
@@ -66,6 +73,10 @@ class Job:
         self.frames_with_faces += bool(result.faces)
         self.last = result
 
+    @property
+    def _is_one_picture(self) -> bool:
+        return not self.source.sequence and self.frames == 1
+
     def _progress(self) -> Progress:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         err = Console(stderr=True)
@@ -77,15 +88,17 @@ class Job:
         """Say what was done, what went less than well, and where it is."""
         for note in self.source.notes:
             click.echo(f"onepass: {note}", err=True)
+        if self.last is None:
+            return
         out.print(f"{self.source.name}: {self._summary()}", markup=False, soft_wrap=True, highlight=False)
-        if self.last is not None and not self.source.sequence and self.frames == 1:
+        if self._is_one_picture:
             for number, face in enumerate(self.last.faces, 1):
                 out.print(about_face(number, face), highlight=False)
         for path in written:
             out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
 
     def _summary(self) -> str:
-        if self.last is not None and not self.source.sequence and self.frames == 1:
+        if self.last is not None and self._is_one_picture:
             height, width = self.last.frame.picture.shape[:2]
             return f"{width} x {height} pixels, {len(self.last.faces)} face(s)"
         pace = f"{self.frames} frames in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} a second"
@@ -104,10 +117,13 @@ class _Stop:
 
 @contextmanager
 def _signals() -> Iterator[_Stop]:
-    """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once."""
+    """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once.
+
+    A pipe that nobody reads any more is an error meanwhile, not the end of the process.
+    """
     stop = _Stop()
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (*numbers, *_PIPES)}
 
     def ask(number: int, _frame: object) -> None:
         stop.signal = number
@@ -116,11 +132,13 @@ def _signals() -> Iterator[_Stop]:
 
     for number in numbers:
         signal.signal(number, ask)
+    for number in _PIPES:
+        signal.signal(number, signal.SIG_IGN)
     try:
         yield stop
     finally:
-        for number in numbers:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _until(stop: _Stop, source: Source) -> Iterator[Frame]:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from onepass._errors import InputError
+from onepass._optional import optional
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._gaze_job import Job
 from onepass.cli._tables import console
@@ -107,6 +108,14 @@ def _run(
     A video is worked through frame by frame; of a camera, frames for which there is no time are left out, so that
     what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
+    places = [path.resolve() for path in (output, csv, jsonl, parquet) if path is not None]
+    if len(set(places)) < len(places):
+        raise click.UsageError("-o, --csv, --jsonl and --parquet need a place of their own each")
+    if Path(source.removeprefix("camera:")).resolve() in places:
+        raise click.UsageError(f"{source} is the source itself; write elsewhere")
+    # What OpenCV would print of damaged files is said at the end, by name.
+    logging = optional("cv2", extra="gaze", purpose="onepass gaze").utils.logging
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     job: Job | None = None
     written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
     try:
@@ -137,7 +146,7 @@ def _run(
                 written.append(output)
             job.run()
     finally:
-        if job is not None and job.last is not None:
+        if job is not None:
             job.report(written, Console(stderr=True) if _STDOUT in (csv, jsonl) else console())
     if job.stopped_by:
         ctx.exit(128 + job.stopped_by)

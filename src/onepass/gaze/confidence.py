@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
+from onepass.artifacts import sha256_of
+from onepass.engine import read_sidecar
 from onepass.gaze.geometry import FloatArray
 
 TOLERANCE = 0.05
@@ -53,14 +56,19 @@ class ConfidenceScale:
         return probabilities
 
     @classmethod
-    def of_crops(cls, size_px: tuple[int, int]) -> ConfidenceScale | None:
-        """Return the scale of the packaged network with crops of this width and height; None where there is none."""
-        return _packaged().get(size_px)
+    def of_model(cls, path: str | os.PathLike[str]) -> ConfidenceScale | None:
+        """Return the scale that a model was calibrated with; None where it was not.
+
+        A model is known by its content: packaged weights wherever they lie, and engines that were built of them, by
+        their sidecar. Weights that were trained anew are others.
+        """
+        plan = read_sidecar(path)
+        return _packaged().get(sha256_of(path) if plan is None else plan.onnx_sha256 or "")
 
 
 @cache
-def _packaged() -> dict[tuple[int, int], ConfidenceScale]:
-    """Read what ``training/calibrate_confidence.py`` wrote."""
+def _packaged() -> dict[str, ConfidenceScale]:
+    """Read what ``training/calibrate_confidence.py`` wrote, by the digest of each network."""
     path = Path(__file__).parent / "data" / PACKAGED_SCALES
     networks = json.loads(path.read_text(encoding="utf-8"))["networks"]
-    return {tuple(entry["crop_px"]): ConfidenceScale(np.array(entry["weights"])) for entry in networks}
+    return {entry["sha256"]: ConfidenceScale(np.array(entry["weights"])) for entry in networks}

@@ -18,12 +18,12 @@ from onepass.gaze.calibration import Calibration
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
 from onepass.gaze.faces import FaceFinder, FoundFace, Grey, eyes_of
-from onepass.gaze.finders import open_finder
+from onepass.gaze.finders import open_finder, sees_heads
 from onepass.gaze.fit import fit_gaze
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.kappa import line_of_sight
 from onepass.gaze.mesh import MeshFinder
-from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, open_model
+from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, model_path, open_model
 from onepass.gaze.result import Eye, Face, Side
 from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
@@ -68,27 +68,34 @@ class GazeEstimator:
         Args:
             session: An open ELG network. It stays the caller's, who closes it.
             finder: What finds faces.
-            scale: What the peaks of the network's heatmaps are worth; None for what those of the packaged network with
-                crops of this size are. Peaks of a network of any other size count as they are.
+            scale: What the peaks of the network's heatmaps are worth (`ConfidenceScale.of_model`); None takes them as
+                they are.
             gaze: How the gaze is read off the landmarks: in "closed" form from iris centre, eyeball centre and radius,
                 or by a "fit" of an eyeball to all of them (`onepass.gaze.fit`).
             kappa_deg: Turn each gaze so far towards the nose (`onepass.gaze.kappa`); 0 leaves the optical axis.
-            calibration: Says where on a screen the faces look; it needs gaze that is read as it was for calibrating.
+            calibration: Says where on a screen the faces look; it needs faces that are found, and gaze that is read,
+                as they were for calibrating.
             passes: How often the network looks at each picture, at least 1. The second pass corrects the finder; more
                 change little.
 
         Raises:
             UnsupportedModelError: The session's model is no ELG network.
-            InputError: `passes` is below 1, or `gaze` or `kappa_deg` is none that there is.
+            InputError: `passes` is below 1, `gaze` or `kappa_deg` is none that there is, or the calibration needs head
+                poses, which the finder does not see.
         """
         if gaze not in GAZE_METHODS:
             raise InputError(f"gaze must be one of {', '.join(map(repr, GAZE_METHODS))}, got {gaze!r}")
         if not abs(kappa_deg) <= _MAX_KAPPA_DEG:
             raise InputError(f"kappa_deg must lie within {_MAX_KAPPA_DEG:g} degrees of 0, got {kappa_deg}")
+        if calibration is not None and calibration.uses_head and not sees_heads(finder):
+            raise InputError(
+                f"the calibration was made with head poses, which {type(finder).__name__} does not see; take the "
+                "finder that it was made with (of those named only 'mesh' sees them), or calibrate anew with this one"
+            )
         self._gaze, self._kappa_deg, self._calibration = gaze, kappa_deg, calibration
         self._passes = _checked(passes)
         self._size_px = crop_size_px(session.signature)
-        self._scale = ConfidenceScale.of_crops(self._size_px) if scale is None else scale
+        self._scale = scale
         self._session = session
         self._finder = finder
         self._opened = ExitStack()
@@ -120,7 +127,8 @@ class GazeEstimator:
             ModelNotFoundError: There is no such model.
             ModelFormatError: The file is damaged, or of a format that does not run here.
             UnsupportedModelError: The model is no ELG network.
-            InputError: `passes` is below 1, or there is no finder of that name.
+            InputError: `passes` is below 1, there is no finder of that name, or it does not see the head poses that the
+                calibration needs.
             MissingExtraError: What the finder needs is not installed.
         """
         with ExitStack() as opened:
@@ -128,9 +136,18 @@ class GazeEstimator:
                 finder = open_finder(finder, max_faces=max_faces)
                 if isinstance(finder, MeshFinder):
                     opened.callback(finder.close)
-            session = open_model(model)
+            path = model_path(model)
+            session = open_model(path)
             opened.callback(session.close)
-            estimator = cls(session, finder, passes=passes, gaze=gaze, kappa_deg=kappa_deg, calibration=calibration)
+            estimator = cls(
+                session,
+                finder,
+                passes=passes,
+                scale=ConfidenceScale.of_model(path),
+                gaze=gaze,
+                kappa_deg=kappa_deg,
+                calibration=calibration,
+            )
             estimator._opened = opened.pop_all()
         return estimator
 

@@ -37,3 +37,8 @@ def open_finder(name: str = "auto", *, max_faces: int | None = None) -> FaceFind
     if name not in _FINDERS:
         raise InputError(f"there is no face finder {name!r}; expected one of {', '.join(map(repr, FINDERS))}")
     return _FINDERS[name](max_faces=max_faces)
+
+
+def sees_heads(finder: FaceFinder) -> bool:
+    """Whether a finder may say how heads are turned; one of somebody's own may."""
+    return not isinstance(finder, CascadeFinder | DlibFinder)

@@ -52,14 +52,23 @@ def open_model(model: str | os.PathLike[str] = "default") -> Session:
         ModelNotFoundError: It is neither a packaged name nor a file.
         ModelFormatError: The file is damaged, or of a format that does not run here.
     """
+    return load(model_path(model))
+
+
+def model_path(model: str | os.PathLike[str] = "default") -> Path:
+    """Return the path of packaged weights, by their name, or of a model file, which is its own.
+
+    Raises:
+        ModelNotFoundError: It is neither a packaged name nor a file.
+    """
     if isinstance(model, str) and model in PACKAGED_MODELS:
-        return load(Path(__file__).parent / "data" / PACKAGED_MODELS[model])
-    if not Path(model).exists():
+        return Path(__file__).parent / "data" / PACKAGED_MODELS[model]
+    if not Path(model).is_file():
         raise ModelNotFoundError(
             f"there is no model file {os.fspath(model)!r}, and onepass brings none of that name; "
             f"give a path or one of {', '.join(map(repr, PACKAGED_MODELS))}"
         )
-    return load(model)
+    return Path(model)
 
 
 def crop_size_px(signature: Signature) -> tuple[int, int]:

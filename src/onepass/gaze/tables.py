@@ -43,10 +43,13 @@ class Table(ABC):
 
         Raises:
             MediaError: They cannot be written; the table ends with the frame before.
+            BrokenPipeError: Nobody reads standard output any more.
         """
         rows = [{name: _rounded(value) for name, value in row.items()} for row in rows_of(result)]
         try:
             self._append(rows)
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise MediaError(self._failed(error)) from error
         self._rows += len(rows)

@@ -45,10 +45,13 @@ class FolderSource(Source):
         folder = Path(path)
         if not folder.is_dir():
             raise MediaError(f"there is no folder {str(folder)!r} (in {Path.cwd()}); check the path")
-        files = sorted((each for each in folder.iterdir() if each.is_file()), key=_natural)
-        files = [each for each in files if not each.name.startswith(".")]
-        self._paths = [each for each in files if is_picture(each)]
-        self.notes += [f"{each} is no picture: skipped" for each in files if each not in self._paths]
+        files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
+        self._paths: list[Path] = []
+        for each in sorted(files, key=_natural):
+            if is_picture(each):
+                self._paths.append(each)
+            else:
+                self.notes.append(f"{each} is no picture: skipped")
         if not self._paths:
             raise MediaError(
                 f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP, BMP or TIFF"
@@ -56,13 +59,17 @@ class FolderSource(Source):
         self.frame_count = len(self._paths)
 
     def __iter__(self) -> Iterator[Frame]:
+        read = 0
         for index, path in enumerate(self._paths):
             try:
                 picture = read_picture(path)
             except MediaError as error:
                 self.notes.append(f"{error}: skipped")
             else:
+                read += 1
                 yield Frame(picture, index, None, path.name)
+        if not read:
+            raise MediaError(f"none of the {len(self._paths)} picture(s) in {self.name} can be read")
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -58,10 +58,12 @@ def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | 
         MediaError: The ending is unknown, the source would be overwritten, or it cannot be written there.
         MissingExtraError: PyAV is not installed.
     """
-    path = Path(location)
+    path, origin = Path(location), Path(source.name)
     suffix = path.suffix.lower()
-    if Path(source.name).exists() and path.resolve() == Path(source.name).resolve():
+    if origin.exists() and path.resolve() == origin.resolve():
         raise MediaError(f"{path} is the source itself; write elsewhere")
+    if isinstance(source, PictureSource) and path.is_dir() and (path / origin.name).resolve() == origin.resolve():
+        raise MediaError(f"{path} is the folder that {origin.name} is in, which would be overwritten; write elsewhere")
     if suffix in VIDEO_SUFFIXES:
         sound = source.name if isinstance(source, VideoSource) and not source.live else None
         return VideoSink(path, fps=source.fps or fps, sound_of=sound)
