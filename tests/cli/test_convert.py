@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onepass import OnnxGraph
+from onepass import InputError, OnnxGraph
 from onepass.formats import Format
 from onepass.source import framework
 from onepass.source.framework import Framework
@@ -50,6 +50,20 @@ def test_mistakes(shell: Shell, tmp_path: Path) -> None:
     assert "expected a number from 1 up, or dynamic, got 'many'" in shell.fails("convert", source, "--batch", "many")
     assert "is the source itself; give the result another name" in shell.fails("convert", source)
     assert "no model file at" in shell.fails("convert", tmp_path / "absent")
+
+
+def test_where_the_model_goes_unasked(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the source, under its name; a folder's name is taken whole, and the folder one is in has a name, too."""
+    monkeypatch.setattr("onepass.cli.convert.convert", _target)
+    (tmp_path / "eyes.v2").mkdir()
+    monkeypatch.chdir(tmp_path / "eyes.v2")
+    for source in (tmp_path / "eyes.v2", "."):
+        assert shell.fails("convert", source) == f"onepass: {tmp_path / 'eyes.v2.onnx'}\n"
+    assert shell.fails("convert", tmp_path / "eyes.v2.keras") == f"onepass: {tmp_path / 'eyes.v2.onnx'}\n"
+
+
+def _target(source: Path, file: Path, **_words: object) -> None:
+    raise InputError(str(file))
 
 
 def test_other_commands_convert_what_they_are_given(

@@ -87,7 +87,7 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
     onepass convert detector.pt --example image.npy --dynamic image:0=N
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
-    file = file or source.with_suffix(".onnx")
+    file = file or _beside(source)
     words = {name: value for name, value in words.items() if value}
     screen = Console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
@@ -96,6 +96,12 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
         click.echo(json.dumps(conversion.to_json(), indent=2))
     else:
         _print(conversion)
+
+
+def _beside(source: Path) -> Path:
+    """Return the file that a source is converted to unasked; what follows a dot in a folder's name is no ending."""
+    place = source.resolve() if source.name in ("", "..") else source
+    return place.with_name(f"{place.name if place.is_dir() else place.stem}.onnx")
 
 
 def _print(conversion: Conversion) -> None:
