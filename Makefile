@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# A file's tests stay together, as the examples of a page must.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check check-bindings check-gpu check-training test-convert docs bench clean
 
@@ -14,7 +17,7 @@ demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astron
 	$(BIN)/onepass demo
 
 test: $(VENV)/.installed-test  ## Run the tests (without those of training)
-	$(BIN)/python -m pytest --ignore tests/training
+	$(BIN)/python $(PYTEST) --ignore tests/training
 
 check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
 	$(BIN)/ruff check
@@ -23,7 +26,7 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/lint-imports
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -q --ignore tests/training
+	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
 
@@ -39,8 +42,13 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 	$(BIN)/mypy training $(wildcard tests/training/*.py)
 	$(BIN)/python -m pytest tests/training
 
+test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
-	.venv-convert/bin/python -m pytest tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	mkdir -p build
+	.venv-convert/bin/python -m coverage erase
+	.venv-convert/bin/python -m coverage run $(PYTEST) tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
+	.venv-convert/bin/python -m coverage combine -q
+	.venv-convert/bin/python -m coverage report --omit 'tests/*' --include 'src/onepass/source/*' --fail-under 95
 	.venv-convert/bin/onepass gaze models fetch
 	.venv-convert/bin/python -m pytest tests/gaze/test_mesh.py
 
@@ -54,7 +62,7 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads
+bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove the virtual environment and everything built

@@ -240,7 +240,7 @@ def test_what_cannot_be_done(words: list[str], message: str, clip: Path, shell: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_an_interruption_leaves_whole_files(number: signal.Signals, tmp_path: Path) -> None:
     """After Ctrl-C or a polite kill the video plays, the table is complete, and the two tell of the same frames."""
-    clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 40, fps=FPS)
+    clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 15, fps=FPS)
     command = [str(Path(sys.executable).with_name("onepass")), "gaze", str(clip), "--model", "small", "-o", "out.mp4"]
     process = subprocess.Popen([*command, "--csv", "gaze.csv"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     _wait_for(lambda: any(path.stat().st_size > 2000 for path in tmp_path.glob(".gaze.*.csv")))
@@ -249,7 +249,7 @@ def test_an_interruption_leaves_whole_files(number: signal.Signals, tmp_path: Pa
     assert process.returncode == 128 + number
     assert "; interrupted" in out
     frames = {int(row["frame"]) for row in rows_of(tmp_path / "gaze.csv")}
-    assert 0 < len(frames) < FRAMES * 40
+    assert 0 < len(frames) < FRAMES * 15
     assert len(list(VideoSource(tmp_path / "out.mp4"))) == len(frames) == max(frames) + 1
     assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "out.mp4", "gaze.csv"}
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onepass import InputError, MediaError, Session
-from onepass.cli.gaze_calibrate import command
+from onepass.cli import gaze_calibrate
 from onepass.gaze import (
     Box,
     Calibration,
@@ -33,6 +34,7 @@ from onepass.gaze import (
 )
 from onepass.gaze.recording import point_picture
 from onepass.media import Frame
+from tests.cli.shell import Shell
 
 from .test_result import make_eye
 
@@ -133,6 +135,7 @@ def test_glances_elsewhere_are_left_out() -> None:
     assert glancing.error.pixels < 1.3 * clean.error.pixels
 
 
+@settings(max_examples=8)
 @given(st.integers(0, 2**31), st.sampled_from([5, 9]))
 def test_the_order_of_samples_does_not_matter(seed: int, count: int) -> None:
     """Shuffled samples give the same calibration."""
@@ -333,17 +336,20 @@ def test_tables_of_others_will_do(tmp_path: Path) -> None:
     """Four columns are needed, blinks and rows without a face are left out; what is wrong is told with its line."""
     path = tmp_path / "t.csv"
     path.write_text(
-        "eye_blink,screen_x_px,screen_y_px,gaze_pitch_deg,gaze_yaw_deg\n"
+        "eye_blink,target_x_px,target_y_px,gaze_pitch_deg,gaze_yaw_deg\n"
         "false,100,200,5,-3\ntrue,100,200,-40,0\nfalse,100,200,,\nfalse,,,5,-3\n"
     )
     recording = Recording.load(path)
     assert len(recording.samples) == 1
     assert recording.samples[0].gaze.pitch_deg == pytest.approx(5)
-    path.write_text("screen_x_px,screen_y_px,gaze_pitch_deg,gaze_yaw_deg\n1,2,3,4\n1,2,3,left\n")
+    path.write_text("target_x_px,target_y_px,gaze_pitch_deg,gaze_yaw_deg\n1,2,3,4\n1,2,3,left\n")
     with pytest.raises(InputError, match="line 3"):
         Recording.load(path)
-    path.write_text("screen_x_px,screen_y_px\n")
+    path.write_text("target_x_px,target_y_px\n")
     with pytest.raises(InputError, match="gaze_pitch_deg, gaze_yaw_deg"):
+        Recording.load(path)
+    path.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(InputError, match="no table"):
         Recording.load(path)
     with pytest.raises(MediaError, match=r"none\.csv"):
         Recording.load(tmp_path / "none.csv")
@@ -351,18 +357,42 @@ def test_tables_of_others_will_do(tmp_path: Path) -> None:
         Recording((), np.zeros((2, 2)))
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_a_session_from_the_command_line(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A camera's session shows every point, keeps its samples if asked to, and makes a calibration."""
+    pytest.importorskip("cv2")
+    found = FoundFace.from_eye_centres(Box(50, 50, 80, 80), right=(70, 80), left=(110, 84))
+    shown: list[tuple[int, ...]] = []
+    frames = (Frame(np.zeros((200, 200, 3), np.uint8), index, index / 10, "") for index in range(200))
+
+    def show(picture: np.ndarray[Any, Any]) -> bool:
+        shown.append(picture.shape)
+        return True
+
+    monkeypatch.setattr(gaze_calibrate, "open_source", lambda source: nullcontext(frames))
+    monkeypatch.setattr(gaze_calibrate, "Window", lambda title, fullscreen: nullcontext(SimpleNamespace(show=show)))
+    estimator = GazeEstimator(session, lambda grey: [found])
+    monkeypatch.setattr(GazeEstimator, "from_default", lambda *model, **options: estimator)
+    out, table = tmp_path / "c.json", tmp_path / "s.csv"
+    given = ["camera:0", "-o", str(out), "--screen", "480x270", "--points", "5", "--samples", str(table)]
+    assert "5 points" in Shell(capsys)("gaze", "calibrate", *given)
+    assert set(shown) == {(270, 480, 3)}
+    assert Calibration.load(out).points == 5
+    assert len(Recording.load(table).samples) == Calibration.load(out).samples
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A table becomes a calibration and a report; wrong sizes are told."""
     samples, targets = Person(noise_deg=0.5).session()
     Recording(tuple(samples), targets).save(tmp_path / "s.csv")
     out = tmp_path / "c.json"
-    given = [str(tmp_path / "s.csv"), "-o", str(out), "--screen", "1920x1080"]
-    result = CliRunner().invoke(command, [*given, "--screen-width-mm", "520", "--distance-mm", "600"])
-    assert result.exit_code == 0
-    assert "9 points" in result.output
-    assert "degrees" in result.output
+    shell = Shell(capsys)
+    given = ["gaze", "calibrate", tmp_path / "s.csv", "-o", out, "--screen", "1920x1080"]
+    said = shell(*given, "--screen-width-mm", 520, "--distance-mm", 600)
+    assert "9 points" in said
+    assert "degrees" in said
     assert Calibration.load(out).points == 9
-    assert "degrees" not in CliRunner().invoke(command, given).output
-    wrong = CliRunner().invoke(command, [*given[:-1], "large"])
-    assert wrong.exit_code == 2
-    assert "1920x1080" in wrong.output
+    assert "degrees" not in shell(*given)
+    assert "as 1920x1080" in shell.fails(*given[:-1], "large")
+    assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")

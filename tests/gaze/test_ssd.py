@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass.gaze._ssd import anchors_of, decode, merge, overlaps
+from onepass.gaze._ssd import anchors_of, decode, merge, overlaps, windows_of
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -67,7 +68,7 @@ def test_no_face_is_lost_or_twice(boxes: Array, seed: int) -> None:
     assert 1 <= len(merged) <= len(boxes)
     assert merged.min() >= boxes.min() - 1e-9
     assert merged.max() <= boxes.max() + 1e-9
-    np.testing.assert_allclose(merge(boxes[:1], scores[:1], 0.3), boxes[:1])
+    np.testing.assert_allclose(merge(boxes[:1], scores[:1], 0.3), boxes[:1], atol=1e-12)
 
 
 @given(some_boxes())
@@ -82,3 +83,18 @@ def test_overlap_is_a_share(boxes: Array) -> None:
 def test_boxes_apart_share_nothing() -> None:
     """Boxes that touch at most along an edge have no overlap."""
     assert overlaps(np.array([[0.0, 0], [1, 1]]), np.array([[[1.0, 0], [2, 1]], [[5, 5], [6, 6]]])).tolist() == [0, 0]
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000))
+def test_windows_cover_a_picture(height: int, width: int) -> None:
+    """The whole comes first; squares of one size lie inside, leave nothing out, and overlap by a quarter or more."""
+    whole, *parts = windows_of((height, width))
+    assert whole == (slice(0, height), slice(0, width))
+    assert len(parts) <= 36
+    assert bool(parts) == (max(height, width) > 700)
+    for axis, length in ((0, height), (1, width)):
+        pieces = sorted({(part[axis].start, part[axis].stop) for part in parts} or {(0, length)})
+        assert pieces[0][0] == 0
+        assert pieces[-1][1] == length
+        for (start, stop), (following, _) in pairwise(pieces):
+            assert stop - following >= 0.25 * (stop - start) - 1

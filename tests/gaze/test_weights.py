@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from onepass import InputError, ModelFormatError, ModelNotFoundError
-from onepass.cli.gaze_weights import command
+from onepass.cli import cli
 from onepass.gaze import weights
 from onepass.gaze.model import crop_size_px, open_model
 from onepass.source._elg import ElgSize
@@ -97,7 +97,7 @@ def test_unknown_weights(site: Site) -> None:
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands list both networks of GazeML, and fetch one from a file."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    listed = CliRunner().invoke(command, ["list"], env={"COLUMNS": "200"})
+    listed = CliRunner().invoke(cli, ["gaze", "weights", "list"], env={"COLUMNS": "200"})
     assert listed.output.count("not fetched") == len(weights.GAZEML_WEIGHTS) == 2
     assert "https://ait.ethz.ch/projects/2018/landmarks-gaze/downloads/ELG_i60x36_f60x36_n32_m2.zip" in listed.output
     name = "ELG_i60x36_f60x36_n32_m2"
@@ -105,9 +105,9 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for path in network.rglob("*"):
             archive.write(path, path.relative_to(network.parent))
-    fetched = CliRunner().invoke(command, ["fetch", name, "--archive", str(tmp_path / "a.zip")])
+    fetched = CliRunner().invoke(cli, ["gaze", "weights", "fetch", name, "--archive", str(tmp_path / "a.zip")])
     assert fetched.exit_code == 0, fetched.output
     assert f"{name}.onnx" in fetched.output
-    refused = CliRunner().invoke(command, ["fetch", "--archive", str(tmp_path / "a.zip")])
+    refused = CliRunner().invoke(cli, ["gaze", "weights", "fetch", "--archive", str(tmp_path / "a.zip")])
     assert refused.exit_code == 2
     assert "--archive is for one NAME" in refused.output

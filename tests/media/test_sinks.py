@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onepass import MediaError
+from onepass import InputError, MediaError
 from onepass.media import (
     FolderSink,
     Frame,
@@ -95,6 +95,17 @@ def test_odd_sizes_are_filled_up(tmp_path: Path) -> None:
     assert abs(int(frames[0].picture[-1, -1, 0]) - 90) < 6
 
 
+def test_grey_pictures_are_written(tmp_path: Path) -> None:
+    """A grey picture is a frame like any other, and what is no picture is refused."""
+    grey = np.full((48, 64), 120, np.uint8)
+    with VideoSink(tmp_path / "a.mp4") as sink:
+        sink.write(Frame(grey, 0, None, "a"), grey)
+        with pytest.raises(InputError, match="RGB"):
+            sink.write(Frame(grey, 1, None, "a"), grey.astype(np.float32))
+    (frame,) = VideoSource(tmp_path / "a.mp4")
+    assert np.abs(frame.picture.astype(int) - 120).max() < 8
+
+
 def test_frames_of_one_time_follow_each_other(tmp_path: Path) -> None:
     """Two frames that claim the same time are both kept."""
     picture = flat_pictures(1)[0]
@@ -114,6 +125,14 @@ def test_an_error_keeps_what_was_written(tmp_path: Path) -> None:
     assert len(list(VideoSource(tmp_path / "a.mp4"))) == 7
 
 
+def test_sound_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A video whose sound is to be kept and that is none is refused at once, and nothing is left behind."""
+    (tmp_path / "page.mp4").write_text("<html>404</html>")
+    with pytest.raises(MediaError, match=r"the sound of .*page\.mp4 cannot be read"):
+        VideoSink(tmp_path / "a.mp4", sound_of=tmp_path / "page.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.mp4"]
+
+
 def test_no_frame_no_video(tmp_path: Path) -> None:
     """A video without a frame is not left behind, and does not take the place of another."""
     (tmp_path / "a.mp4").write_bytes(b"as it was")
@@ -126,7 +145,7 @@ def test_no_frame_no_video(tmp_path: Path) -> None:
 _FILL = """
 import resource, signal, sys
 import numpy as np
-from onepass import MediaError
+from onepass import InputError, MediaError
 from onepass.media import Frame, VideoSink
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

@@ -1,8 +1,10 @@
-"""Models that TensorFlow itself ran, if they are beside the repository."""
+"""Models that TensorFlow itself ran, if they are beside the repository; frameworks without a process of their own."""
 
 from pathlib import Path
 
 import pytest
+
+from onepass.source.framework import Framework
 
 
 @pytest.fixture
@@ -12,3 +14,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no {folder}: the models that TensorFlow ran are not here")
     return folder
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frameworks take seconds to start; that they work in processes of their own, too, test_elg.py shows."""
+    monkeypatch.setattr(Framework, "runs_code", False)

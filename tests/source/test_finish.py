@@ -61,7 +61,7 @@ def test_outputs_that_are_inputs() -> None:
 # ---- batch -------------------------------------------------------------------------------------------------------
 
 
-def _flattening(batch: int | str, first: int, **attributes: int) -> OnnxGraph:
+def _flattening(batch: int | str, first: int, **attributes: Any) -> OnnxGraph:
     nodes = [
         helper.make_node("Reshape", ["x", "flat"], ["f"], **attributes),
         helper.make_node("MatMul", ["f", "w"], ["m"]),
@@ -175,6 +175,15 @@ def test_any_choice_of_layouts(rank: int, outputs: list[str], first: set[str]) -
     for name, spec_shape in _shapes(finished).items():
         assert spec_shape is not None
         assert (spec_shape[1] == 2 and spec_shape[-1] != 2) == (name in first)
+
+
+def test_layout_goes_by_the_names_of_the_source() -> None:
+    """Where outputs swap their names, the one that was meant changes its layout."""
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["x"], ["b"])]
+    shape: list[int | str] = ["N", 4, 3, 2]
+    graph = graph_of(nodes, {"x": shape}, {"a": shape, "b": shape})
+    finished = _made(graph, output_names=("b", "a"), channels_first=("a",))
+    assert _shapes(finished) == {"x": ("N", 4, 3, 2), "b": ("N", 2, 4, 3), "a": ("N", 4, 3, 2)}
 
 
 def test_what_has_no_channels() -> None:

@@ -165,3 +165,13 @@ def test_no_network(absent: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(MissingExtraError, match=r"Absent is needed .* cannot be made .*'onepass\[absent\]'"):
         onepass.convert(two_heads(tmp_path / "works.onnx"), tmp_path / "out.onnx")
     assert not [place for place in (tmp_path / "cache" / "environments").iterdir() if place.is_dir()]
+
+
+def test_a_network_in_memory_needs_its_framework_here(
+    absent: Framework, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in memory cannot go to another environment, so the message says what to install."""
+    monkeypatch.setattr(framework, "_IN_MEMORY", {"tests": absent})
+    network = type("Network", (), {"__module__": "tests.source"})()
+    with pytest.raises(MissingExtraError, match=r"Converting a network of Absent .* pip install 'onepass\[absent\]'"):
+        onepass.convert(network, tmp_path / "out.onnx")

@@ -10,7 +10,6 @@ import pytest
 
 import onepass
 from onepass import InputError, ModelFormatError, OnnxGraph, OutputNameError, ParityError, UnsupportedModelError
-from onepass.source.framework import Framework
 from tests.source.networks import needs
 
 needs("tensorflow", "tf2onnx", "keras")
@@ -18,15 +17,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 # Their own deprecations are not ours to mend.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("in_this_process")]
 _v1 = tf.compat.v1
 _HEADS = ("boxes", "masks", "score")
-
-
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow takes seconds to start; that it works in a process of its own, too, test_elg.py shows."""
-    monkeypatch.setattr(Framework, "runs_code", False)
 
 
 # ---- Keras -------------------------------------------------------------------------------------------------------
@@ -61,6 +54,25 @@ def test_keras_file(three_heads: keras.Model, ending: str, tmp_path: Path) -> No
         outputs = session(image=image)
     for name, expected in zip(("score", "masks", "boxes"), three_heads(image), strict=True):
         np.testing.assert_allclose(outputs[name], expected, atol=1e-5)
+
+
+def test_other_keras_models(tmp_path: Path) -> None:
+    """A dictionary's keys name outputs, the last layer that of a sequence; one layer's several outputs are numbered."""
+    keras.utils.set_random_seed(0)
+    word = keras.Input((4, 3), name="word")
+    steps, *state = keras.layers.LSTM(5, return_sequences=True, return_state=True, name="memory")(word)
+    last = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="last")])
+    for model, names in (
+        (keras.Model(word, {"steps": steps, "state": state[0]}), ("steps", "state")),
+        (keras.Model(word, [steps, *state]), ("memory.0", "memory.1", "memory.2")),
+        (last, ("last",)),
+    ):
+        model.save(tmp_path / "model.keras")
+        result = onepass.convert(tmp_path / "model.keras", tmp_path / "out.onnx")
+        assert result.signature.output_names == names
+    keras.Sequential([keras.layers.Dense(2)]).save(tmp_path / "new.keras")
+    with pytest.raises(UnsupportedModelError, match="does not say what shapes its inputs have"):
+        onepass.convert(tmp_path / "new.keras", tmp_path / "out.onnx")
 
 
 def test_saved_model_of_tensorflow_2(three_heads: keras.Model, tmp_path: Path) -> None:
@@ -198,6 +210,17 @@ def test_signatures_and_tags(trainer: _Trainer, tmp_path: Path) -> None:
     assert OnnxGraph.load(target).signature.output_names == ("larger", "heat")
 
 
+def test_a_placeholder_that_no_signature_lists(tmp_path: Path) -> None:
+    """What else has to be fed, as in many networks with dropout, is named."""
+    with tf.Graph().as_default() as graph:
+        x, keep = (_v1.placeholder(tf.float32, [None, 3], "x"), _v1.placeholder(tf.float32, [], "keep_prob"))
+        y = x * keep
+        with _v1.Session(graph=graph) as session:
+            _v1.saved_model.simple_save(session, str(tmp_path / "model"), {"x": x}, {"y": y})
+    with pytest.raises(UnsupportedModelError, match="keep_prob has to be fed as well, and the signature does not"):
+        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+
+
 def _without_variables(folder: Path) -> None:
     shutil.rmtree(folder / "variables")
 
@@ -287,6 +310,28 @@ def test_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
                              input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
     with pytest.raises(UnsupportedModelError, match="known for these operators: Betainc"):
+        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+
+
+def test_lookup_table(tmp_path: Path) -> None:
+    """A resource that is no variable is named."""
+    model = tf.Module()
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant([1, 2], tf.int64), tf.constant([3, 4], tf.int64))
+    model.table = tf.lookup.StaticHashTable(pairs, 0)
+    model.call = tf.function(lambda x: {"y": model.table.lookup(x)},
+                             input_signature=[tf.TensorSpec([None], tf.int64, "x")])  # fmt: skip
+    tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
+    with pytest.raises(UnsupportedModelError, match="reads resources that are no variables"):
+        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+
+
+def test_strings(tmp_path: Path) -> None:
+    """A signature with strings is refused by the tensor's name."""
+    model = tf.Module()
+    model.call = tf.function(lambda x: {"text": tf.strings.as_string(x), "y": x},
+                             input_signature=[tf.TensorSpec([None], tf.float32, "x")])  # fmt: skip
+    tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
+    with pytest.raises(UnsupportedModelError, match="tensor 'text' is a string"):
         onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,14 +176,14 @@ def test_outputs_with_the_names_of_inputs(tmp_path: Path) -> None:
     """An output called like an input keeps that name if it is that input, and gets another one if it is not."""
 
     class Same(torch.nn.Module):
-        def forward(self, x: Any, y: Any) -> Any:
-            return {"x": x, "y": y + 1, "z": y}
+        def forward(self, x: Any, y: Any, w: Any) -> Any:
+            return {"x": x, "y": y + 1, "z": y, "w": w.add_(1)}
 
-    inputs = {"x": np.ones(3, np.float32), "y": np.zeros(3, np.float32)}
+    inputs = {"x": np.ones(3, np.float32), "y": np.zeros(3, np.float32), "w": np.ones(3, np.float32)}
     done = onepass.convert(Same(), tmp_path / "m.onnx", example_inputs=inputs)
-    assert done.signature.output_names == ("x", "y_out", "z")
+    assert done.signature.output_names == ("x", "y_out", "z", "w_out")
     found = _run(tmp_path / "m.onnx", **inputs)
-    assert [array.tolist() for array in found.values()] == [[1] * 3, [1] * 3, [0] * 3]
+    assert [array.tolist() for array in found.values()] == [[1] * 3, [1] * 3, [0] * 3, [2] * 3]
 
 
 def test_whole_numbers_as_inputs(tmp_path: Path) -> None:
@@ -226,6 +227,69 @@ def test_the_exporter_leaves_no_traces(
     data = (tmp_path / "m.onnx").read_bytes()
     assert __file__.encode() not in data
     assert b"self.trunk" not in data
+
+
+class Ranking(torch.nn.Module):
+    """The best places of a map, as detectors choose them; all are equal where the input is constant."""
+
+    def forward(self, image: Any) -> Any:
+        """Return scores and places of the five best pixels of each row of channels."""
+        scores, places = image.mean(1).flatten(1).topk(5)
+        return {"scores": scores, "places": places, "spread": image.std((2, 3)), "order": image.sum((2, 3)).argsort(1)}
+
+
+class Encoder(torch.nn.Module):
+    """A transformer with a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(11, 16)
+        layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+        self.layers = torch.nn.TransformerEncoder(layer, 1)
+
+    def forward(self, tokens: Any, padding: Any) -> Any:
+        """Return a vector for each token, and their mean."""
+        states = self.layers(self.table(tokens), src_key_padding_mask=padding)
+        return {"states": states, "pooled": states.mean(1)}
+
+
+class Recurrent(torch.nn.Module):
+    """An LSTM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.LSTM(4, 6, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Return outputs [N, T, 6] and the last states."""
+        return self.layers(x)  # type: ignore[no-any-return, unused-ignore]
+
+
+def test_networks_of_many_kinds(tmp_path: Path) -> None:
+    """Choosing among equals, masks, tables and changing lengths agree with PyTorch."""
+    done = onepass.convert(Ranking(), tmp_path / "m.onnx", example_inputs=IMAGE, dynamic={"image": {0: "N", 2: "H"}})
+    assert done.signature.outputs[0].shape == ("N", 5)
+    tokens, padding = np.array([[1, 10, 3], [4, 0, 6]]), np.array([[False, False, True], [False, True, True]])
+    done = onepass.convert(
+        Encoder(), tmp_path / "m.onnx", example_inputs=(tokens, padding),
+        dynamic={"tokens": {0: "N", 1: "T"}, "padding": {0: "N", 1: "T"}},
+    )  # fmt: skip
+    assert done.signature.outputs[0].shape == ("N", "T", 16)
+
+
+def test_a_length_that_tracing_keeps(tmp_path: Path) -> None:
+    """torch.export fixes an LSTM's length, and the message says so; traced, the LSTM keeps it."""
+    x, dynamic, jit = np.zeros((2, 5, 4), np.float32), {"x": {0: "N", 1: "T"}}, cast("Any", torch.jit)
+    network = Recurrent().eval()
+    with pytest.raises(InputError, match=r"cannot change as it shall: T \(axis 1 of x\)"):
+        onepass.convert(network, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is deprecated, and warns of an LSTM's checks
+        traced = jit.trace(network, torch.from_numpy(x), strict=False)
+    done = onepass.convert(traced, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
+    assert [spec.shape for spec in done.signature.outputs] == [("N", "T", 6), (1, "N", 6), (1, "N", 6)]
 
 
 # ---- what is refused -------------------------------------------------------------------------------------------------
@@ -279,7 +343,7 @@ def test_an_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
 
 def test_a_size_that_cannot_change(tmp_path: Path) -> None:
     """A size that the network has fixed is named when it is asked to change."""
-    with pytest.raises(InputError, match=r"that shall change \(N\) cannot"):
+    with pytest.raises(InputError, match=r"cannot change as it shall: N \(axis 0 of x\)"):
         onepass.convert(
             Odd(lambda x: x.reshape(2, 3) + torch.ones(2, 3)), tmp_path / "m.onnx",
             example_inputs=np.ones((2, 3), np.float32), dynamic={"x": {0: "N"}},
@@ -307,7 +371,9 @@ def test_example_inputs_are_needed(tmp_path: Path) -> None:
 
 
 def test_what_is_no_network(tmp_path: Path) -> None:
-    """Any other object is refused by its type."""
+    """Any other object is refused by its type, PyTorch's own included."""
+    with pytest.raises(InputError, match="the Tensor given is no network"):
+        onepass.convert(torch.ones(3), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="a dict is no network"):
         onepass.convert({"weight": IMAGE}, tmp_path / "m.onnx")
 
@@ -319,24 +385,31 @@ def test_an_exported_program(tmp_path: Path) -> None:
     """A .pt2 file needs no example inputs: it has them, and its changing sizes."""
 
     class Nested(torch.nn.Module):
-        def forward(self, image: Any, others: Any) -> Any:
-            return {"mean": image.mean((2, 3)), "sums": (others[0] + others[1], None), "image": image}
+        def forward(self, image: Any, others: Any, *, more: Any, scale: Any) -> Any:
+            return {
+                "mean": image.mean((2, 3)) * scale,
+                "sums": (others[0] + others[1], None),
+                "image": image,
+                "rows": more,
+            }
 
-    n, length = torch.export.Dim("n"), torch.export.Dim("length")
+    n, length, rows = (torch.export.Dim(name) for name in ("n", "length", "rows"))
     image, other = torch.from_numpy(IMAGE), torch.ones(4)
     source = _program(
         tmp_path / "m.pt2", Nested(), image, [other, other + 1],
-        dynamic_shapes={"image": {0: n}, "others": [{0: length}, {0: length}]},
+        kwargs={"scale": torch.ones(1), "more": torch.ones(5, 2)},
+        dynamic_shapes={"image": {0: n}, "others": [{0: length}, {0: length}], "scale": None, "more": {0: rows}},
     )  # fmt: skip
     done = onepass.convert(source, tmp_path / "m.onnx")
     assert done.framework == f"PyTorch {torch.__version__}"
     assert {spec.name: spec.shape for spec in done.signature.inputs} == {
-        "image": ("N", 3, 8, 8), "others.0": ("others.0_0",), "others.1": ("others.0_0",)}  # fmt: skip
+        "image": ("N", 3, 8, 8), "others.0": ("others.0_0",), "others.1": ("others.0_0",),
+        "more": ("more_0", 2), "scale": (1,)}  # fmt: skip
     assert {spec.name: spec.shape for spec in done.signature.outputs} == {
-        "mean": ("N", 3), "sums.0": ("others.0_0",), "image": ("N", 3, 8, 8)}  # fmt: skip
-    found = _run(
-        tmp_path / "m.onnx", image=IMAGE[:1], **dict.fromkeys(("others.0", "others.1"), np.ones(9, np.float32))
-    )
+        "mean": ("N", 3), "sums.0": ("others.0_0",), "image": ("N", 3, 8, 8), "rows": ("more_0", 2)}  # fmt: skip
+    ones = np.ones(9, np.float32)
+    inputs = {"image": IMAGE[:1], "others.0": ones, "others.1": ones, "scale": ones[:1], "more": ones[:2].reshape(1, 2)}
+    found = _run(tmp_path / "m.onnx", **inputs)
     np.testing.assert_array_equal(found["sums.0"], np.full(9, 2))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from onepass.cli._tables import console, table
-from onepass.gaze import FINDERS, PACKAGED_MODELS, GazeEstimator, GazeTracker
+from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
 from onepass.gaze.calibration import POINT_COUNTS, Screen, calibrate
 from onepass.gaze.recording import Recording, record
 from onepass.media import Window, open_source
@@ -15,17 +15,12 @@ from onepass.media import Window, open_source
 _FILE = click.Path(path_type=Path)
 
 
-class _Size(click.ParamType[tuple[int, int]]):
-    """A size as 1920x1080."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Return width and height."""
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            self.fail(f"{value!r} is no size; expected WIDTHxHEIGHT in pixels, as 1920x1080", param, ctx)
-        return int(width), int(height)
+def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """Return width and height of a size as 1920x1080."""
+    width, _, height = value.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise click.BadParameter(f"{value!r} is no size; expected WIDTHxHEIGHT in pixels, as 1920x1080", ctx, param)
+    return int(width), int(height)
 
 
 @click.command("calibrate")
@@ -34,7 +29,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     "-o", "--output", type=_FILE, default=Path("calibration.json"), show_default=True, metavar="FILE",
     help="Where to write the calibration.",
 )  # fmt: skip
-@click.option("--screen", type=_Size(), required=True, metavar="WxH", help="Size of the screen in pixels: 1920x1080.")
+@click.option("--screen", required=True, callback=_size, metavar="WxH", help="Size of the screen in pixels: 1920x1080.")
 @click.option("--screen-width-mm", type=click.FloatRange(0, min_open=True), metavar="MM", help="How wide it is.")
 @click.option(
     "--distance-mm", type=click.FloatRange(0, min_open=True), metavar="MM",
@@ -49,21 +44,29 @@ class _Size(click.ParamType[tuple[int, int]]):
     "--model", "--engine", default="default", show_default=True, metavar="MODEL",
     help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own.",
 )  # fmt: skip
+@click.option(
+    "--gaze", type=click.Choice(GAZE_METHODS), default="closed", show_default=True, help="As for onepass gaze."
+)
 @click.option("--finder", type=click.Choice(FINDERS), default="auto", show_default=True, help="What finds faces.")
 def command(
     source: str, output: Path, screen: tuple[int, int], screen_width_mm: float | None, distance_mm: float | None,
-    points: str, samples: Path | None, model: str, finder: str,
+    points: str, samples: Path | None, model: str, gaze: GazeMethod, finder: str,
 ) -> None:  # fmt: skip
     """Learn where on a screen a person looks, and how well.
 
     SOURCE is a camera, as camera:0: points appear on the whole screen, and the person looks at each while the ring
-    around it closes. Or it is a table of samples (CSV) with the columns screen_x_px, screen_y_px, gaze_pitch_deg and
-    gaze_yaw_deg, as --samples writes it or as made of a table of `onepass gaze`.
+    around it closes. Or it is a table of samples (CSV) with the columns target_x_px, target_y_px, gaze_pitch_deg and
+    gaze_yaw_deg, as --samples writes it, or as a table of `onepass gaze` is with the first two added.
 
     The error is measured at points that are left out in turn.
     """
     size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
-    recording = Recording.load(source) if Path(source).is_file() else _session(source, size, int(points), model, finder)
+    is_table = Path(source).suffix.lower() == ".csv"
+    if is_table:
+        recording = Recording.load(source)
+    else:
+        with GazeEstimator.from_default(model, finder=finder, max_faces=1, gaze=gaze) as estimator:
+            recording = _session(source, size, int(points), estimator)
     if samples is not None:
         recording.save(samples)
     calibration = calibrate(recording.samples, recording.targets_px, size)
@@ -82,12 +85,8 @@ def command(
     out.print(f"written to {output}", markup=False, soft_wrap=True)
 
 
-def _session(source: str, screen: Screen, points: int, model: str, finder: str) -> Recording:
+def _session(source: str, screen: Screen, points: int, estimator: GazeEstimator) -> Recording:
     """Show points and record what a camera sees."""
-    with (
-        open_source(source) as frames,
-        Window("onepass gaze calibrate", fullscreen=True) as window,
-        GazeEstimator.from_default(model, finder=finder, max_faces=1) as estimator,
-    ):
+    with open_source(source) as frames, Window("onepass gaze calibrate", fullscreen=True) as window:
         tracker = GazeTracker(estimator, max_faces=1, smoothing=None)
         return record(frames, tracker, screen, window.show, points=points)

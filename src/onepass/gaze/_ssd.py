@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -13,6 +14,11 @@ from onepass.gaze.geometry import FloatArray
 
 BLAZEFACE_GRIDS = ((16, 2), (8, 6))
 """Cells along a side of each of BlazeFace's grids, and the anchors in each cell: 896 in all."""
+
+# Side of the squares in which large pictures are searched, and how far one lies from the next, in their sides.
+_WINDOW_PX = 700
+_MOST_WINDOWS_A_SIDE = 4
+_STEP = 0.75
 
 
 @cache
@@ -81,6 +87,28 @@ def merge(points: FloatArray, scores: FloatArray, same_overlap: float) -> FloatA
         merged.append(np.average(points[group], axis=0, weights=scores[group]))
         rest = rest[~same]
     return np.array(merged).reshape(-1, *points.shape[1:])
+
+
+def windows_of(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    """Return the parts of a picture of this shape in which to look for faces, as rows and columns: first the whole.
+
+    BlazeFace sees no faces that are narrower than a tenth of what it is shown, so large pictures are searched in
+    overlapping squares as well, in which faces of 70 pixels are large enough; in huge ones a fortieth of the picture.
+    """
+    height, width = shape[:2]
+    side = max(_WINDOW_PX, max(height, width) // _MOST_WINDOWS_A_SIDE)
+    windows = [(slice(0, height), slice(0, width))]
+    if max(height, width) > side:
+        windows += [(rows, columns) for rows in _parts(height, side) for columns in _parts(width, side)]
+    return windows
+
+
+def _parts(length: int, side: int) -> list[slice]:
+    """Return pieces of that size that cover a length and overlap by a quarter or more; one if it is no longer."""
+    if length <= side:
+        return [slice(0, length)]
+    count = 1 + math.ceil((length - side) / (_STEP * side))
+    return [slice(start, start + side) for start in np.linspace(0, length - side, count).astype(int).tolist()]
 
 
 def overlaps(box: FloatArray, others: FloatArray) -> FloatArray:

@@ -139,7 +139,10 @@ class Track:
         box = self._found.box
         x, y = (box.centre + move).tolist()
         width, height = box.width_px * growth, box.height_px * growth
-        self._found = replace(self._found, box=Box(x - width / 2, y - height / 2, width, height))
+        mesh = self._found.mesh
+        if mesh is not None:  # where a finder that follows faces will look for this one
+            mesh = mesh + np.append(move, 0)
+        self._found = replace(self._found, box=Box(x - width / 2, y - height / 2, width, height), mesh=mesh)
         for side in self.corners.keys() - seen:
             self.corners[side] = self.corners[side] + move
 

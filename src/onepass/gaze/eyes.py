@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,18 +93,24 @@ def cut_eyes(grey: Grey, corners: FloatArray, sides: Sequence[Side], size_px: tu
         sides: The subject's side of each eye; right eyes are mirrored.
         size_px: Width and height of a crop.
     """
-    cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
     width, height = size_px
     images = np.empty((len(sides), height, width), np.uint8)
     transforms = np.empty((len(sides), 2, 3))
     for index, (side, (nasal, temporal)) in enumerate(zip(sides, corners, strict=True)):
         transforms[index] = geometry.eye_transform(nasal, temporal, size_px, mirror=side == "right")
-        images[index] = _cut(cv2, grey, transforms[index], size_px)
+        images[index] = cut(grey, transforms[index], size_px)
     return EyeCrops(images, transforms, tuple(sides))
 
 
-def _cut(cv2: Any, grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> Grey:
-    """Warp one crop out of a picture; beyond its edges the outermost pixels repeat."""
+def cut(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> Grey:
+    """Warp one crop out of a picture; beyond its edges the outermost pixels repeat.
+
+    Args:
+        grey: uint8 [H, W].
+        transform: [2, 3], picture pixels to crop pixels; it keeps shapes.
+        size_px: Width and height of the crop.
+    """
+    cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
     part, transform = _around(grey, transform, size_px)
     # Bilinear sampling alone skips pixels when it shrinks by more than two: take the mean over whole pixels first.
     shrink = int(1 / geometry.scale_of(transform))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from onepass._errors import InputError, UnsupportedModelError
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze._ssd import anchors_of, decode, merge
+from onepass.gaze._ssd import anchors_of, decode, merge, windows_of
+from onepass.gaze.eyes import cut
 from onepass.gaze.faces import FoundFace, Grey, check_grey, without_overlaps
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.head import head_from_mesh
@@ -61,7 +62,7 @@ class MeshFinder:
             raise InputError(f"max_faces must be at least 1, got {max_faces}")
         cv2 = optional("cv2", extra="gaze", purpose="Finding faces")
         self._sessions = detector, mesh
-        self._detect, self._mesh = _Detector(detector, cv2), _Mesh(mesh, cv2)
+        self._detect, self._mesh = _Detector(detector, cv2), _Mesh(mesh)
         self._max_faces = max_faces
 
     def __call__(self, grey: Grey, /) -> list[FoundFace]:
@@ -101,10 +102,17 @@ class _Detector:
 
     def __call__(self, grey: Grey) -> FloatArray:
         """Return box corners and points of each face, float64 [N, 8, 2] in picture pixels, the surest first."""
-        picture, transform = self._fitted(grey)
+        points, scores = zip(*(self._seen_in(grey, window) for window in windows_of(grey.shape)), strict=True)
+        return merge(np.concatenate(points), np.concatenate(scores), _SAME_FACE)
+
+    def _seen_in(self, grey: Grey, window: tuple[slice, slice]) -> tuple[FloatArray, FloatArray]:
+        """Return box corners and points in picture pixels, and scores, of all that is seen in a part of a picture."""
+        picture, transform = self._fitted(grey[window])
         outputs = self._session({self._input: picture})
         points, scores = decode(outputs["boxes"][0], outputs["scores"].ravel(), self._anchors, _LEAST_SCORE)
-        return geometry.apply(geometry.invert(transform), merge(points, scores, _SAME_FACE))
+        rows, columns = window
+        there = np.column_stack([np.eye(2), (columns.start, rows.start)])
+        return geometry.apply(geometry.compose(there, geometry.invert(transform)), points), scores
 
     def _fitted(self, grey: Grey) -> tuple[npt.NDArray[np.float32], FloatArray]:
         """Return the picture as the network takes it, in the middle of a black square, and the way there."""
@@ -122,21 +130,16 @@ class _Detector:
 class _Mesh:
     """The FaceMesh network."""
 
-    def __init__(self, session: Session, cv2: Any) -> None:
-        self._cv2, self._session = cv2, session
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._input, self._side_px = _square_input(session)
         _check_outputs(session, {"points": 3 * _MESH_POINTS, "presence": 1})
 
     def __call__(self, grey: Grey, square: FloatArray) -> FoundFace | None:
         """Return the face in a square of the picture, given as its transform to the unit square; None without one."""
         transform = np.array([[self._side_px], [self._side_px]]) * square
-        crop = self._cv2.warpAffine(
-            grey,
-            geometry.centred_at_zero(transform),
-            (self._side_px, self._side_px),
-            borderMode=self._cv2.BORDER_REPLICATE,
-        )
-        outputs = self._session({self._input: _in_three_colours(crop.astype(np.float32) / 255)})
+        crop = cut(grey, transform, (self._side_px, self._side_px))
+        outputs = self._session({self._input: _in_three_colours(crop.astype(np.float32) / np.float32(255))})
         if float(outputs["presence"].ravel()[0]) < np.log(_LEAST_PRESENCE / (1 - _LEAST_PRESENCE)):
             return None
         mesh = outputs["points"].reshape(_MESH_POINTS, 3).astype(np.float64)
@@ -164,7 +167,7 @@ def _square_around(corners: FloatArray, right_eye: FloatArray, left_eye: FloatAr
     along = left_eye - right_eye
     length = float(np.linalg.norm(along))
     axis = along / length if length else np.array([1.0, 0.0])
-    side_px = _MESH_SCALE * float(np.max(corners[1] - corners[0]))
+    side_px = _MESH_SCALE * max(float(np.max(corners[1] - corners[0])), 1.0)
     linear = np.array([axis, [-axis[1], axis[0]]]) / side_px
     return np.column_stack([linear, 0.5 - linear @ corners.mean(axis=0)])
 

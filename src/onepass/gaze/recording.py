@@ -20,10 +20,10 @@ from onepass.gaze.result import Face
 from onepass.media import Frame, Picture
 
 SAMPLE_COLUMNS = (
-    "screen_x_px", "screen_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
+    "target_x_px", "target_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
     "eyes_x_px", "eyes_y_px", "eye_distance_px",
 )  # fmt: skip
-"""Columns of a table of samples. The first four have to be there; the rest may be missing or empty."""
+"""Columns of a table of samples, the point on the screen first. Four are needed; the rest may be missing or empty."""
 
 _NEEDED = SAMPLE_COLUMNS[:4]
 _HEAD, _PLACE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:]
@@ -66,12 +66,12 @@ class Recording:
     def load(cls, path: str | os.PathLike[str]) -> Recording:
         """Read a CSV table with `SAMPLE_COLUMNS`; other columns do not matter.
 
-        A table of ``onepass gaze`` to which the point on the screen was added will do: rows without a face, without a
-        point or with a blink are left out.
+        A table of ``onepass gaze`` to which the points were added will do: rows without a face, without a point or with
+        a blink are left out.
 
         Raises:
             MediaError: There is no such file.
-            InputError: A column is missing, or holds something else than numbers.
+            InputError: It is no table, a column is missing, or holds something else than numbers.
         """
         try:
             with Path(path).open(encoding="utf-8", newline="") as file:
@@ -83,15 +83,17 @@ class Recording:
                         f"{', '.join(_NEEDED)}, and may have {', '.join((*_HEAD, *_PLACE))}"
                     )
                 rows = [(reader.line_num, row) for row in reader]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{os.fspath(path)!r} is no table as CSV: {error}") from error
         except OSError as error:
             raise MediaError(f"cannot read the samples {os.fspath(path)!r}: {error.strerror}") from error
         samples, targets = [], []
         for line, row in rows:
             try:
-                if row.get(_BLINK, "").lower() in ("true", "1") or not all(row[name] for name in _NEEDED):
+                if (row.get(_BLINK) or "").lower() in ("true", "1") or not all(row[name] for name in _NEEDED):
                     continue
                 samples.append(_sample_of(row))
-                targets.append([float(row["screen_x_px"]), float(row["screen_y_px"])])
+                targets.append([float(row["target_x_px"]), float(row["target_y_px"])])
             except ValueError as error:
                 raise InputError(f"line {line} of {os.fspath(path)!r}: {error}") from error
         return cls(tuple(samples), np.array(targets, np.float64).reshape(-1, 2))

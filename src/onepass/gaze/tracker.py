@@ -20,6 +20,9 @@ from onepass.media import Frame, Picture, check_picture
 DETECT_EVERY = 10
 """Frames from one search for faces to the next."""
 
+FOLLOW_EVERY = 3
+"""Frames from one look at how heads are turned to the next."""
+
 _SMOOTHING = Smoothing()
 # Crops that were placed better than this, in corner distances, need no second look.
 _STILL = 0.03
@@ -51,6 +54,7 @@ class GazeTracker:
         estimator: GazeEstimator,
         *,
         every: int = DETECT_EVERY,
+        follow_every: int = FOLLOW_EVERY,
         max_faces: int | None = None,
         smoothing: Smoothing | None = _SMOOTHING,
     ) -> None:
@@ -59,17 +63,20 @@ class GazeTracker:
         Args:
             estimator: What finds and reads faces. It stays the caller's.
             every: Faces are looked for in every n-th frame, at least 1.
+            follow_every: A finder that can follow faces (`FaceFollower`: the mesh) is asked in every n-th frame how
+                heads are turned, at least 1. The network alone follows the eyes, in every frame.
             max_faces: Follow only that many: those that are followed already, then the largest; None follows all.
             smoothing: How strongly to smooth; None leaves everything as it was seen, but for the gaze of a blink.
 
         Raises:
             InputError: A number is below 1.
         """
-        for name, number in {"every": every, "max_faces": max_faces}.items():
+        for name, number in {"every": every, "follow_every": follow_every, "max_faces": max_faces}.items():
             if number is not None and number < 1:
                 raise InputError(f"{name} must be at least 1, got {number}")
         self._estimator = estimator
         self._every = every
+        self._follow_every = follow_every
         self._max_faces = max_faces
         self._smoothing = smoothing
         self.reset()
@@ -108,7 +115,7 @@ class GazeTracker:
         new = False
         if self._frames_to_search <= 0:
             new = self._search(grey)
-        else:
+        elif (self._every - self._frames_to_search) % self._follow_every == 0:
             self._follow(grey, self._tracks)
         self._frames_to_search -= 1
         seen, moves = self._look(grey, passes=None if new else 1)

@@ -47,7 +47,8 @@ class CameraSource(Source):
         self._capture = self._opened(device)
         if fps is not None:
             self._capture.set(self._cv2.CAP_PROP_FPS, fps)
-        self.fps = self._capture.get(self._cv2.CAP_PROP_FPS) or None
+        told = float(self._capture.get(self._cv2.CAP_PROP_FPS))  # 0 or NaN where the driver does not know
+        self.fps = told if 0 < told < np.inf else None
         # A camera has no count, or a negative one.
         count = int(self._capture.get(self._cv2.CAP_PROP_FRAME_COUNT))
         self.frame_count = count if count > 0 else None

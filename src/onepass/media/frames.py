@@ -18,7 +18,7 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        picture: uint8 RGB [H, W, 3].
+        picture: uint8, RGB [H, W, 3], as all sources give it; of one's own making also grey [H, W].
         index: Its number in the source, from 0. A camera's frames that nobody had time for are numbered too.
         seconds: Its time since the source began; None for pictures that have no time.
         name: What to call it: the file name of a picture, the number of a frame with ``.jpg`` after it.
@@ -91,9 +91,10 @@ class Sink(ABC):
 
         Args:
             frame: Its index, time and name.
-            picture: uint8 RGB [H, W, 3].
+            picture: uint8, RGB [H, W, 3] or grey [H, W].
 
         Raises:
+            InputError: It is no picture.
             MediaError: It cannot be written.
         """
 

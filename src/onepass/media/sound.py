@@ -10,6 +10,7 @@ from onepass._errors import MediaError
 from onepass._optional import optional
 
 _PURPOSE = "The sound of a video"
+_TIMEOUT_SECONDS = 10.0  # for a video behind a URL
 
 
 class Sound:
@@ -32,7 +33,7 @@ class Sound:
         self._av = optional("av", extra="gaze", purpose=_PURPOSE)
         self._container = container
         try:
-            self._input = self._av.open(os.fspath(location))
+            self._input = self._av.open(os.fspath(location), timeout=_TIMEOUT_SECONDS)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             raise MediaError(f"the sound of {location} cannot be read: {error}") from error
         self._start_seconds = (self._input.start_time or 0) / float(self._av.time_base)

@@ -13,7 +13,7 @@ from onepass._errors import MediaError
 from onepass._optional import optional
 from onepass.artifacts import temporary_beside
 from onepass.media.frames import Frame, Sink
-from onepass.media.pictures import Picture
+from onepass.media.pictures import Picture, check_picture
 from onepass.media.sound import Sound
 
 # H.264 without B-frames: those would need times before the first frame, which not every container can say.
@@ -73,7 +73,11 @@ class VideoSink(Sink):
             self._container = self._av.open(str(self._temporary), "w", container_options=options)
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
-        self._sound = None if sound_of is None else Sound(sound_of, self._container)
+        try:
+            self._sound = None if sound_of is None else Sound(sound_of, self._container)
+        except MediaError:
+            self._temporary.unlink(missing_ok=True)
+            raise
         self._stream: Any = None
         self._frames = 0
         self._last_pts = -1
@@ -81,6 +85,7 @@ class VideoSink(Sink):
 
     def write(self, frame: Frame, picture: Picture) -> None:
         """Encode a picture; it is shown from the frame's time on, or after the one before if it has none."""
+        picture = check_picture(picture)
         try:
             if self._stream is None:
                 self._begin(picture)
@@ -138,8 +143,9 @@ class VideoSink(Sink):
 
 
 def _even(picture: Picture) -> Picture:
-    """Return a picture of even width and height."""
-    height, width = picture.shape[:2]
+    """Return a picture, RGB or grey, as RGB of even width and height."""
+    rgb = np.repeat(picture[:, :, None], 3, axis=2) if picture.ndim == 2 else picture
+    height, width = rgb.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
-        return np.ascontiguousarray(picture)
-    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        return np.ascontiguousarray(rgb)
+    return np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

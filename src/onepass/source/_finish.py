@@ -131,7 +131,8 @@ def finish(harvest: Harvest, wishes: Wishes) -> Finished:
     specs = {spec.name: spec for spec in declared.inputs}
     specs |= {names[spec.name]: replace(spec, name=names[spec.name]) for spec in declared.outputs if spec.name in names}
     _declare(proto, specs)
-    first = {name for each in wishes.channels_first for name in (each, names.get(each, each))}
+    first = {each for each in wishes.channels_first if each in harvest.signature.input_names}
+    first |= {names[each] for each in wishes.channels_first if each in names}
     put_channels_first(proto, sorted(first & specs.keys()))
     try:
         graph = _cleaned(proto)

@@ -33,8 +33,8 @@ _BY_VALUE = {
 }
 _ONLY_BY_REFERENCE = ("use_locking", "validate_shape")
 # Operators that hand out what a training loop reads: where nothing else is fed, they are the network's inputs.
-FEEDS = ("Placeholder", "PlaceholderV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeueV2",
-         "IteratorGetNext")  # fmt: skip
+_PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
+FEEDS = (*_PLACEHOLDERS, "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeueV2", "IteratorGetNext")
 
 
 class GraphNetwork:
@@ -50,11 +50,14 @@ class GraphNetwork:
         self._session = session
         self._inputs = dict(inputs)
         self._outputs = distinct(inputs, outputs)
-        self._switches = {
-            tensor: np.False_
-            for tensor in upstream(self._outputs.values(), stop=self._inputs.values())
-            if _is_training_switch(tensor)
-        }
+        needed = list(upstream(self._outputs.values(), stop=self._inputs.values()))
+        self._switches = {tensor: np.False_ for tensor in needed if _is_training_switch(tensor)}
+        unfed = [each.op.name for each in needed if each.op.type in _PLACEHOLDERS and each not in self._switches]
+        if unfed:
+            raise UnsupportedModelError(
+                f"{', '.join(unfed)} has to be fed as well, and the signature does not list it; export the network "
+                "with one that does, or with a constant"
+            )
         self.signature = Signature(
             tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
             tuple(spec_of(name, tensor) for name, tensor in self._outputs.items()),
@@ -204,7 +207,7 @@ def _is_training_switch(tensor: Any) -> bool:
     """Whether a tensor says if the network is in training: a truth value that is to be fed, and is no input."""
     if tensor.dtype.base_dtype != tf.bool or tensor.shape.rank not in (0, None):
         return False
-    if tensor.op.type in ("Placeholder", "PlaceholderV2"):
+    if tensor.op.type in _PLACEHOLDERS:
         return True
     name = tensor.op.name.lower()
     return tensor.op.type == "PlaceholderWithDefault" and any(word in name for word in ("train", "learning_phase"))

@@ -47,10 +47,11 @@ class Network:
         self._constants = {i: leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, torch.Tensor)}
         self._renamed: dict[str, str] = {}
         try:
-            places = _argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
+            places = argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
             self._places = {name: place for name, place in places.items() if place not in self._constants}
             self.examples = {name: leaves[place] for name, place in self._places.items()}
-            outputs = self(self.examples)
+            given = {name: tensor.clone() for name, tensor in self.examples.items()}  # a module may write into them
+            outputs = self(given)
         except UnsupportedModelError:
             raise
         except Exception as error:
@@ -59,7 +60,9 @@ class Network:
         if not self.examples:
             raise UnsupportedModelError(f"{name} takes no tensor, so there is nothing to convert")
         self._renamed = {
-            key: f"{key}_out" for key, tensor in outputs.items() if tensor is not self.examples.get(key, tensor)
+            key: f"{key}_out"
+            for key, tensor in outputs.items()
+            if key in given and not (tensor is given[key] and torch.equal(tensor, self.examples[key]))
         }
         self.outputs = {self._renamed.get(key, key): tensor for key, tensor in outputs.items()}
 
@@ -88,8 +91,8 @@ class Network:
         return outputs
 
 
-def _argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is handed to a module by name: of its arguments, and of the place in them."""
+def argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the leaves of what is handed to a module by name: of its argument, and of the place in that."""
     if isinstance(module, torch.jit.ScriptModule):
         forward: Any = module.forward
         names = [argument.name for argument in forward.schema.arguments[1:]]
@@ -102,9 +105,12 @@ def _argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Compute without gradients, and keep what PyTorch's exporters say of themselves off the screen."""
+    """Compute without gradients, as the exporter does, and keep what it says of itself off the screen."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
+    # Transformers have a shortcut that gives zeros for what is masked, and that no exporter takes.
+    shortcut = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
@@ -112,6 +118,7 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
+            torch.backends.mha.set_fastpath_enabled(shortcut)
             for logger, level in zip(loggers, before, strict=True):
                 logger.setLevel(level)
 

@@ -68,7 +68,7 @@ class Exported:
                     dynamic_shapes={"tensors": axes},
                 )  # fmt: skip
         except Exception as error:
-            raise _export_failure(network.name, dynamic, error) from error
+            raise _export_failure(network, dynamic, error) from error
         inputs, outputs = _edge_values(self._program)
         symbols = {
             str(tensor.shape[axis]): size
@@ -124,17 +124,19 @@ def _dim(size: Any, symbols: Mapping[str, str]) -> Dim:
     if isinstance(size, int):
         return size
     parts = re.split(r"([a-z]+\d+)", str(size))
-    if any(part not in symbols for part in parts[1::2]):
-        return None
+    if any(part not in symbols for part in parts[1::2]) or re.search(r"[A-Za-z]", "".join(parts[::2])):
+        return None  # it depends on values, or in a way that takes functions to say
     return "".join(symbols.get(part, part) for part in parts)
 
 
-def _export_failure(name: str, dynamic: Dynamic, error: Exception) -> Exception:
-    if "specialized" in str(error):
-        sizes = sorted({size for axes in dynamic.values() for size in axes.values()})
+def _export_failure(network: Network, dynamic: Dynamic, error: Exception) -> Exception:
+    name, inputs = network.name, tuple(network.examples)
+    fixed = sorted(set(re.findall(r"L\['tensors'\]\[(\d+)\]\.size\(\)\[(\d+)\]", str(error))))
+    if fixed:
+        sizes = [f"{dynamic[inputs[int(i)]][int(axis)]} (axis {axis} of {inputs[int(i)]})" for i, axis in fixed]
         return InputError(
-            f"a size of {name} that shall change ({', '.join(sizes)}) cannot: the network is written for the size of "
-            f"the example inputs. {gist(error)}"
+            f"{name} has a size that cannot change as it shall: {', '.join(sizes)}. To torch.export, what the network "
+            "does fixes it; leave it out of dynamic, or convert torch.jit.trace(network, inputs), which may keep it"
         )
     return UnsupportedModelError(
         f"torch.export cannot follow {name}: {gist(error)}. What a network does must not depend on the values of its "

@@ -18,6 +18,8 @@ _ATOL, _RTOL = 1e-4, 1e-3
 # float16's steps are coarser than the above.
 _HALF = 4e-3
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+# Below this, sums of numbers around 1 leave nothing but their rounding.
+_LEAST_SCALE = 0.01
 # Where numbers are made whole (a cast, an arg max), so small a share of elements may differ by rounding alone.
 _ROUNDED_SHARE = 0.01
 
@@ -29,7 +31,7 @@ class OutputError:
     Attributes:
         name: Name of the output in the ONNX model.
         max_abs: Greatest absolute error in that case.
-        scale: Greatest magnitude of the output in that case, as the framework computes it.
+        scale: What the error is to be seen beside: see `parity`.
         case: Name of the case.
         index: Place of the error in the output.
         expected: What the framework computes there.
@@ -54,8 +56,8 @@ class OutputError:
 
     @property
     def relative(self) -> float:
-        """The error as a share of the output's scale, or of 1 if that is less."""
-        return self.max_abs / max(1.0, self.scale)
+        """The error as a share of the scale."""
+        return self.max_abs / self.scale if self.max_abs else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
@@ -65,52 +67,52 @@ class OutputError:
 def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]:
     """Run the model on the inputs of every case and hold each output against the framework's.
 
-    An element may be off by 1e-4 of the output's greatest magnitude (or of 1, if that is less) plus 1e-3 of itself;
-    whole numbers of eight bits by one; other whole numbers and truth values by nothing, except for one element in a
-    hundred, which rounding may have moved. What is not finite in the framework is not compared.
+    An element may be off by 1e-4 of the output's scale plus 1e-3 of itself, in float16 by 4e-3 of both; whole numbers
+    of eight bits by one; other whole numbers and truth values by nothing, except for one element in a hundred, which
+    rounding may have moved. The scale is the output's greatest magnitude in that case, but at least 1; of an output
+    that never reaches 1 it is at least what that reaches, and at least 0.01. What is not finite in the framework is
+    not compared.
 
     Raises:
         ParityError: An output is further off than that; the message says where, and what is likely to be the cause.
     """
+    cases = tuple(finished.cases(cases))
+    reached = {name: max((_magnitude(case.outputs[name]) for case in cases), default=0) for name in finished.sources}
     worst: dict[str, OutputError] = {}
     with load(finished.graph) as session:
-        for case in finished.cases(cases):
+        for case in cases:
             try:
                 outputs = session(case.inputs)
             except OnepassError as error:
                 cause = "" if finished.batch is None else f". Likely cause: {FIXED_BATCH}"
                 raise ParityError(f"ONNX Runtime cannot run the model on {case.name}: {error}{cause}") from error
             for name, found in outputs.items():
-                compared = _compared(name, case.name, case.outputs[name], found)
-                if compared is None:
-                    raise ParityError(_complaint(name, case, found, finished))
-                if name not in worst or compared.relative > worst[name].relative:
-                    worst[name] = compared
+                expected = case.outputs[name]
+                scale = max(_magnitude(expected), min(1.0, max(reached[name], _LEAST_SCALE)))
+                if not _within(expected, found, scale):
+                    raise ParityError(_complaint(name, case, found, scale, finished))
+                index, error_here = _worst(expected, found)
+                at = (float(np.real(array[index])) if array.size else 0.0 for array in (expected, found))
+                here = OutputError(name, error_here, scale, case.name, index, *at)
+                if name not in worst or here.relative > worst[name].relative:
+                    worst[name] = here
     return tuple(worst.values())
 
 
-def _compared(name: str, case: str, expected: Array, found: Array) -> OutputError | None:
-    """Return the worst element; None if the output as a whole is too far off."""
-    if expected.shape != found.shape or not _within(expected, found):
-        return None
-    index, error = _worst(expected, found)
-    at = (expected[index], found[index]) if expected.size else (0, 0)
-    return OutputError(name, error, _scale(expected), case, index, *(float(np.real(value)) for value in at))
-
-
-def _within(expected: Array, found: Array) -> bool:
+def _within(expected: Array, found: Array, scale: float) -> bool:
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return False
     if expected.dtype.itemsize == 1 and expected.dtype.kind in "iu":  # quantised, or a picture
         return bool(np.all(np.abs(expected.astype(np.int16) - found.astype(np.int16)) <= 1))
     if expected.dtype.kind in "iub":
         return bool(np.count_nonzero(expected != found) <= _ROUNDED_SHARE * expected.size)
     wide, other, known = _wide(expected, found)
     half = expected.dtype.itemsize < 4
-    scale = max(1.0, _scale(expected))
     allowed = (_HALF if half else _ATOL) * scale + (_HALF if half else _RTOL) * np.abs(wide[known])
     return bool(np.all(np.abs(wide[known] - other[known]) <= allowed))
 
 
-def _scale(expected: Array) -> float:
+def _magnitude(expected: Array) -> float:
     wide, _, known = _wide(expected, expected)
     return float(np.abs(wide[known]).max(initial=0))
 
@@ -135,10 +137,13 @@ def _wide(expected: Array, found: Array) -> tuple[Array, Array, Array]:
     return wide, found.astype(kind), np.isfinite(wide)
 
 
-def _complaint(name: str, case: Case, found: Array, finished: Finished) -> str:
+def _complaint(name: str, case: Case, found: Array, scale: float, finished: Finished) -> str:
     reference = case.outputs[name]
-    if reference.shape != found.shape:
-        what = f"has shape {list(found.shape)}, but {list(reference.shape)} in the framework itself, on {case.name}"
+    if reference.shape != found.shape or reference.dtype != found.dtype:
+        what = (
+            f"is {found.dtype} {list(found.shape)}, but {reference.dtype} {list(reference.shape)} in the framework "
+            f"itself, on {case.name}"
+        )
     else:
         index, error = _worst(reference, found)
         what = (
@@ -146,15 +151,15 @@ def _complaint(name: str, case: Case, found: Array, finished: Finished) -> str:
             f"{found[index]!s}, at {list(index)} of {case.name}"
         )
     return (
-        f"output {name!r} {what}. Likely cause: {_cause(name, case, found, finished)}. Nothing was written; "
+        f"output {name!r} {what}. Likely cause: {_cause(name, case, found, scale, finished)}. Nothing was written; "
         "--no-verify (verify=False) writes the model all the same"
     )
 
 
-def _cause(name: str, case: Case, found: Array, finished: Finished) -> str:
+def _cause(name: str, case: Case, found: Array, scale: float, finished: Finished) -> str:
     """Return the first of the known ways to be wrong that fits."""
     for other, reference in case.outputs.items():
-        if other != name and reference.shape == found.shape and reference.size and _within(reference, found):
+        if other != name and reference.size and _within(reference, found, scale):
             return f"the exporter took it for {other!r}"
     if case.name.startswith("batch of"):
         return FIXED_BATCH

@@ -43,6 +43,8 @@ def _network(keras: Any, model: Any, source: Path) -> Trained:
         raise UnsupportedModelError(
             f"{source} does not say what shapes its inputs have; call the model once on such inputs before it is saved"
         )
+    if isinstance(model, keras.Sequential):  # which has no names for its outputs
+        model = keras.Model(inputs, model.outputs)
     input_names = [tensor.name for tensor in inputs]
 
     def forward(**given: Any) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def _named(keras: Any, model: Any, results: Any) -> list[tuple[str, Any]]:
     if isinstance(results, dict):
         return [(str(key), value) for key, value in results.items()]
     values = keras.tree.flatten(results)
-    names = list(getattr(model, "output_names", ())) or [f"output_{index}" for index in range(len(values))]
+    names = model.output_names
     return [
         (name if names.count(name) == 1 else f"{name}.{names[:index].count(name)}", value)
         for index, (name, value) in enumerate(zip(names, values, strict=True))

@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from onepass._errors import InputError, ModelFormatError, ModelNotFoundError
 from onepass.formats import Format, format_of
 from onepass.outputs import Array
-from onepass.source._torch_network import Network, array_from_tensor, gist, quiet, tensor_from_array
+from onepass.source._torch_network import Network, argument_names, array_from_tensor, gist, quiet, tensor_from_array
 from onepass.source._torch_onnx import Dynamic, Exported, Traced
 from onepass.source.framework import Request, Trained, source_name
 from onepass.tensors import no_such_name
@@ -67,7 +67,9 @@ def open_(source: Any, request: Request) -> Trained:
         UnsupportedModelError: The network cannot be exported, or gives something else than tensors.
     """
     name = source_name(source)
-    module = source if isinstance(source, (torch.nn.Module, torch.export.ExportedProgram)) else _loaded(Path(source))
+    module = _loaded(source) if isinstance(source, Path) else source
+    if not isinstance(module, (torch.nn.Module, torch.export.ExportedProgram)):
+        raise InputError(f"{name} is no network; expected a torch.nn.Module, an exported program, or a path")
     if isinstance(module, torch.export.ExportedProgram):
         return _from_program(module, request, name)
     if request.example_inputs is None:
@@ -109,12 +111,13 @@ def _from_program(program: torch.export.ExportedProgram, request: Request, name:
     with quiet():
         # Guards would refuse a batch of one where the program was exported with two.
         network = Network(program.module(check_guards=False), args, kwargs, name=name)
+    nodes = pytree.tree_unflatten(program.graph_signature.user_inputs, program.call_spec.in_spec)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
-    tensors = [values[key] for key in program.graph_signature.user_inputs if isinstance(values.get(key), torch.Tensor)]
-    return _Torch(network, _named_sizes(dict(zip(network.examples, tensors, strict=True))))
+    inputs = {key: values.get(node) for key, node in argument_names(network.module, *nodes).items()}
+    return _Torch(network, _named_sizes({key: inputs[key] for key in network.examples}))
 
 
-def _named_sizes(inputs: Mapping[str, torch.Tensor]) -> Dynamic:
+def _named_sizes(inputs: Mapping[str, Any]) -> Dynamic:
     """Name the sizes that an exported program leaves open: N for the first of an input, else after input and axis."""
     names: dict[str, str] = {}
     dynamic: dict[str, dict[int, str]] = {}
