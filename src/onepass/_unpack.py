@@ -6,6 +6,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from onepass._errors import ModelFormatError
@@ -31,7 +32,9 @@ def unpack(archive: Path, folder: Path) -> None:
                     _check(archive, member)
                 for member in members:
                     opened.extract(member, place)  # zipfile stops at a member's declared size
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        except (
+            zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError
+        ) as error:  # fmt: skip
             raise ModelFormatError(f"{archive} is damaged, or no zip archive that can be read: {error}") from error
         place.mkdir(exist_ok=True)
         if folder.exists():

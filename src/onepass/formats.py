@@ -160,7 +160,8 @@ def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
 
 def _unknown(name: str) -> ModelFormatError:
     return ModelFormatError(
-        f"{name} is no model that onepass knows (it is not ONNX, nor a TensorRT engine); is it damaged?"
+        f"{name} is no model that onepass knows: not ONNX, a TensorRT engine, or a network of TensorFlow, Keras, "
+        "TFLite or PyTorch; is it damaged?"
     )
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from onepass import OnnxGraph
+from onepass import InputError, OnnxGraph
 from onepass.formats import Format
 from onepass.source import framework
+from onepass.source._elg import ElgSize
 from onepass.source.framework import Framework
 from tests.cli.shell import Shell
+from tests.source.bundles import elg_variables, write_gazeml
 from tests.source.networks import two_heads
 
 
@@ -44,12 +46,37 @@ def test_json(shell: Shell, tmp_path: Path) -> None:
     assert facts["path"] == str(tmp_path / "o.onnx")
 
 
+def test_gazeml(shell: Shell, tmp_path: Path) -> None:
+    """GazeML's weights may be announced as such."""
+    name = "ELG_i20x12_f20x12_n4_m2"
+    folder = write_gazeml(tmp_path / name, elg_variables(ElgSize.from_folder_name(Path(name))))
+    text = shell("convert", "gazeml", folder, "-o", tmp_path / "elg.onnx")
+    assert "opened by GazeML" in text
+    assert OnnxGraph.load(tmp_path / "elg.onnx").signature.output_names == ("heatmaps", "landmarks", "radius")
+
+
 def test_mistakes(shell: Shell, tmp_path: Path) -> None:
     """A wrong word is an error of usage; the source is not overwritten where no other name is given."""
     source = two_heads(tmp_path / "in.onnx")
     assert "expected a number from 1 up, or dynamic, got 'many'" in shell.fails("convert", source, "--batch", "many")
     assert "is the source itself; give the result another name" in shell.fails("convert", source)
     assert "no model file at" in shell.fails("convert", tmp_path / "absent")
+    assert "expected one model, got 2" in shell.fails("convert", source, tmp_path / "more.onnx")
+    assert "is an ONNX model, not a folder of GazeML's weights" in shell.fails("convert", "gazeml", source)
+
+
+def test_where_the_model_goes_unasked(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the source, under its name; a folder's name is taken whole, and the folder one is in has a name, too."""
+    monkeypatch.setattr("onepass.cli.convert.convert", _target)
+    (tmp_path / "eyes.v2").mkdir()
+    monkeypatch.chdir(tmp_path / "eyes.v2")
+    for source in (tmp_path / "eyes.v2", "."):
+        assert shell.fails("convert", source) == f"onepass: {tmp_path / 'eyes.v2.onnx'}\n"
+    assert shell.fails("convert", tmp_path / "eyes.v2.keras") == f"onepass: {tmp_path / 'eyes.v2.onnx'}\n"
+
+
+def _target(source: Path, file: Path, **_words: object) -> None:
+    raise InputError(str(file))
 
 
 def test_other_commands_convert_what_they_are_given(

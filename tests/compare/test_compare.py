@@ -119,10 +119,10 @@ def test_sessions_stay_open() -> None:
 
 
 def test_what_is_no_model_yet(tmp_path: Path) -> None:
-    """A format that has to be converted is, or the message says what it is."""
-    (tmp_path / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(UnsupportedModelError, match="SavedModel"):
-        compare(tmp_path, BY_NAME["three heads"].graph)
+    """A format that cannot be converted either is told by its name; tests/cli/test_convert.py has those that can."""
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04}.")
+    with pytest.raises(UnsupportedModelError, match="is a Python pickle"):
+        compare(tmp_path / "model.pkl", BY_NAME["three heads"].graph)
 
 
 def test_cases_from_a_folder(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_damaged_archives_leave_what_was_there(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("member", "text" * 100)
     data = archive.read_bytes()
-    for damaged in (b"<html>please log in</html>", data[: len(data) // 2], data.replace(b"text", b"tex!", 1)):
+    packed = bytearray(_zip(archive, member=os.urandom(200).hex()).read_bytes())
+    packed[100:120] = bytes(20)  # no longer what the compression knows
+    for damaged in (b"<html>please log in</html>", data[: len(data) // 2], data.replace(b"text", b"tex!", 1), packed):
         archive.write_bytes(damaged)
         with pytest.raises(ModelFormatError, match="is damaged, or no zip archive"):
             unpack(archive, tmp_path / "out")

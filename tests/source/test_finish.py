@@ -61,9 +61,9 @@ def test_outputs_that_are_inputs() -> None:
 # ---- batch -------------------------------------------------------------------------------------------------------
 
 
-def _flattening(batch: int | str, first: int) -> OnnxGraph:
+def _flattening(batch: int | str, first: int, **attributes: Any) -> OnnxGraph:
     nodes = [
-        helper.make_node("Reshape", ["x", "flat"], ["f"]),
+        helper.make_node("Reshape", ["x", "flat"], ["f"], **attributes),
         helper.make_node("MatMul", ["f", "w"], ["m"]),
         helper.make_node("Reshape", ["m", "back"], ["y"]),
     ]
@@ -75,10 +75,11 @@ def _flattening(batch: int | str, first: int) -> OnnxGraph:
     return graph_of(nodes, {"x": [batch, 3, 4]}, {"y": [batch, 5, 1]}, weights)
 
 
+@pytest.mark.parametrize("attributes", [{}, {"allowzero": 1}], ids=["", "as PyTorch writes it"])
 @pytest.mark.parametrize("batch", ["dynamic", 1, 3])
-def test_a_batch_that_is_written_into_the_network(batch: Any) -> None:
+def test_a_batch_that_is_written_into_the_network(batch: Any, attributes: dict[str, int]) -> None:
     """Reshape nodes made for two items take one, three, any number; parity is checked at all of them."""
-    finished = _made(_flattening(2, 2), batch=batch)
+    finished = _made(_flattening(2, 2, **attributes), batch=batch)
     name = "N" if batch == "dynamic" else batch
     assert _shapes(finished) == {"x": (name, 3, 4), "y": (name, 5, 1)}
     with onepass.load(finished.graph) as session:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 import onepass
 from onepass import (
@@ -16,7 +17,7 @@ from onepass import (
     UnsupportedModelError,
 )
 from onepass.source.framework import Framework
-from tests.source.networks import Pretended, two_heads
+from tests.source.networks import Pretended, graph_of, two_heads
 
 
 def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
@@ -31,12 +32,16 @@ def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
 
 
 def test_an_older_opset_is_brought_up_to_date(tmp_path: Path) -> None:
-    """A model in opset 11 becomes one in the opset asked for; one that is newer stays."""
+    """A model in opset 11 becomes one in the opset asked for; a newer one stays, or is refused if less is asked for."""
     source = two_heads(tmp_path / "in.onnx", opset=11)
     onepass.convert(source, tmp_path / "out.onnx", opset=17)
     assert OnnxGraph.load(tmp_path / "out.onnx").opset == 17
-    onepass.convert(tmp_path / "out.onnx", tmp_path / "again.onnx", opset=13)
-    assert OnnxGraph.load(tmp_path / "again.onnx").opset == 17
+    newer = two_heads(tmp_path / "newer.onnx", opset=19)
+    onepass.convert(newer, tmp_path / "again.onnx")
+    assert OnnxGraph.load(tmp_path / "again.onnx").metadata["onepass.opset"] == "19"
+    with pytest.raises(InputError, match=r"newer\.onnx is in opset 19 and cannot be brought down to 13"):
+        onepass.convert(newer, tmp_path / "older.onnx", opset=13)
+    assert not (tmp_path / "older.onnx").exists()
 
 
 def test_some_outputs_under_new_names(tmp_path: Path) -> None:
@@ -60,14 +65,20 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
     with pytest.raises(InputError, match="opset is a whole number from 7 to"):
         onepass.convert(source, target, opset=3)
-    with pytest.raises(InputError, match="signature= is not for a source of ONNX"):
+    with pytest.raises(InputError, match=r"--signature \(signature=\) is not for a source of ONNX"):
         onepass.convert(source, target, signature="serving_default")
     with pytest.raises(ModelNotFoundError, match=r"no model file at .*absent\.onnx"):
         onepass.convert(tmp_path / "absent.onnx", target)
     with pytest.raises(InputError, match=r"in\.onnx is the source itself"):
         onepass.convert(source, source)
+    with pytest.raises(InputError, match=r"there is no folder .*absent; make it first"):
+        onepass.convert(source, tmp_path / "absent" / "out.onnx")
+    with pytest.raises(InputError, match=r"is a folder; expected the name of a file to write, such as .*model\.onnx"):
+        onepass.convert(source, tmp_path)
     with pytest.raises(InputError, match="a int is no network; expected a path"):
         onepass.convert(3, target)
+    with pytest.raises(InputError, match="the class dict is no network"):
+        onepass.convert(dict, target)
     with pytest.raises(InputError, match="target is 'tensorrt' or None"):
         onepass.convert(source, target, target="trt")  # type: ignore[arg-type]
     (tmp_path / "cut.onnx").write_bytes(source.read_bytes()[:-40])
@@ -101,6 +112,24 @@ def test_an_exporter_that_takes_one_output_for_the_other(tmp_path: Path, monkeyp
     assert target.read_bytes() == b"former"
     onepass.convert(source, target, verify=False)
     assert OnnxGraph.load(target).signature.output_names == ("wide", "narrow")
+
+
+def test_wishes_are_looked_at_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a long export to hear of a name that is not there."""
+    source = two_heads(tmp_path / "in.onnx")
+    trained = Pretended(OnnxGraph.load(source), OnnxGraph.load(source))
+    monkeypatch.setattr(trained, "export", lambda opset: pytest.fail("the network was exported"))
+    monkeypatch.setattr(Framework, "open_", lambda self, source, request: trained)
+    with pytest.raises(InputError, match="channels_first: the model has no input or output 'eye'"):
+        onepass.convert(source, tmp_path / "out.onnx", channels_first="eye")
+
+
+def test_a_network_that_draws_random_numbers(tmp_path: Path) -> None:
+    """It is never the same twice; the message says so."""
+    nodes = [helper.make_node("RandomNormalLike", ["x"], ["noise"]), helper.make_node("Add", ["x", "noise"], ["y"])]
+    graph_of(nodes, {"x": ["N", 4]}, {"y": ["N", 4]}).save(tmp_path / "in.onnx")
+    with pytest.raises(ParityError, match=r"draws random numbers \(RandomNormalLike\)"):
+        onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx")
 
 
 def test_a_weight_that_is_one_percent_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A framework in a process of its own: what comes back, and what happens when it does not."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -54,12 +55,39 @@ def test_time_is_up(tmp_path: Path) -> None:
     """A framework that takes too long is stopped, with the processes that it started."""
     with pytest.raises(ConversionError, match=r"not done after 5 s, and was stopped; --timeout"):
         onepass.convert(two_heads(tmp_path / "sleeps.onnx"), tmp_path / "out.onnx", timeout_s=5)
-    child = int((tmp_path / "child.pid").read_text())
-    for _ in range(50):  # the system may take a moment to bury it
-        if not _runs(child):
-            break
+    assert _has_ended(int((tmp_path / "child.pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks for a process by its id as POSIX has it")
+def test_who_waits_is_ended(tmp_path: Path) -> None:
+    """Where the caller's process is ended from outside, the framework's ends with it, and its folder goes."""
+    source, scratch = two_heads(tmp_path / "sleeps.onnx"), tmp_path / "scratch"
+    scratch.mkdir()
+    script = (
+        "import sys, onepass; from onepass.formats import Format; from onepass.source import framework\n"
+        "framework.FRAMEWORKS = {Format.ONNX: framework.Framework('Odd', 'tests.source.odd', extra='odd')}\n"
+        "onepass.convert(sys.argv[1], sys.argv[2])"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    caller = subprocess.Popen(
+        [sys.executable, "-c", script, str(source), str(tmp_path / "out.onnx")],
+        env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": path},
+    )
+    pid = tmp_path / "child.pid"
+    while not (pid.exists() and pid.read_text()) and caller.poll() is None:
         time.sleep(0.1)
-    assert not _runs(child)
+    caller.terminate()
+    caller.wait()
+    assert _has_ended(int(pid.read_text()))
+    assert not list(scratch.glob("onepass-*"))
+
+
+def _has_ended(pid: int) -> bool:
+    for _ in range(100):  # the system may take a moment to bury it
+        if not _runs(pid):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _runs(pid: int) -> bool:

@@ -203,6 +203,7 @@ def test_signatures_and_tags(trainer: _Trainer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"(?s)no signature 'serving_default'.*heat\(eye, index\) -> heat.*picture\("):
         onepass.convert(folder, target)
     assert onepass.convert(folder, target, signature="picture").signature.output_names == ("picture",)
+    assert onepass.convert(folder / "saved_model.pb", target, signature="heat").signature.output_names == ("heat",)
     with pytest.raises(InputError, match="no graph with the tags 'gpu,serve'; --tag chooses one of: serve"):
         onepass.convert(folder, target, tag="serve, gpu")
     onepass.convert(folder, target, tag="serve", signature="heat", outputs=["larger", "heat"])
@@ -229,6 +230,10 @@ def _with_half_the_variables(folder: Path) -> None:
     file.write_bytes(file.read_bytes()[:20])
 
 
+def _with_half_the_index(folder: Path) -> None:
+    (folder / "variables" / "variables.index").write_bytes(b"half")
+
+
 def _with_half_the_graph(folder: Path) -> None:
     file = folder / "saved_model.pb"
     file.write_bytes(file.read_bytes()[:500])
@@ -239,6 +244,7 @@ def _with_half_the_graph(folder: Path) -> None:
     [
         (_without_variables, r"no variables/variables\.index: the weights are missing"),
         (_with_half_the_variables, "is damaged, or a part of it is missing"),
+        (_with_half_the_index, "is damaged, or a part of it is missing"),
         (_with_half_the_graph, r"saved_model\.pb is damaged or cut short"),
     ],
 )

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from onepass.cli._inputs import read_examples
 from onepass.cli._tables import bytes_text, console, table
+from onepass.formats import Format, format_of
 from onepass.source import Batch, Conversion, convert
 from onepass.source._convert import DEFAULT_TIMEOUT_S
 from onepass.tensors import shape_text
@@ -30,6 +31,18 @@ def _examples(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str
     return read_examples(words) if words else None
 
 
+def _source(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Path:
+    """Take the path; "gazeml" before it says what is recognised anyway, and is held to it."""
+    if len(words) == 2 and words[0] == "gazeml":
+        kind = format_of(words[1])
+        if kind is not Format.GAZEML:
+            raise click.BadParameter(f"{words[1]} is {kind.value}, not a folder of GazeML's weights")
+        return Path(words[1])
+    if len(words) > 1:
+        raise click.BadParameter(f"expected one model, got {len(words)}: {', '.join(words)}")
+    return Path(words[0])
+
+
 def _dynamic(
     _ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]
 ) -> dict[str, dict[int, str]] | None:
@@ -43,7 +56,7 @@ def _dynamic(
 
 
 @click.command("convert")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", metavar="[gazeml] SOURCE", nargs=-1, required=True, callback=_source)
 @click.option(
     "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE",
     help="Where to write the ONNX model; SOURCE with the ending .onnx where not given.",
@@ -82,12 +95,12 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
     \b
     onepass convert saved_model -o elg.onnx --batch dynamic --channels-first eye
     onepass convert face_landmark.tflite
-    onepass convert ELG_i60x36_f60x36_n32_m2
+    onepass convert gazeml ELG_i60x36_f60x36_n32_m2
     onepass convert detector.pt2
     onepass convert detector.pt --example image.npy --dynamic image:0=N
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
-    file = file or source.with_suffix(".onnx")
+    file = file or _beside(source)
     words = {name: value for name, value in words.items() if value}
     screen = Console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
@@ -96,6 +109,12 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
         click.echo(json.dumps(conversion.to_json(), indent=2))
     else:
         _print(conversion)
+
+
+def _beside(source: Path) -> Path:
+    """Return the file that a source is converted to unasked; what follows a dot in a folder's name is no ending."""
+    place = source.resolve() if source.name in ("", "..") else source
+    return place.with_name(f"{place.name if place.is_dir() else place.stem}.onnx")
 
 
 def _print(conversion: Conversion) -> None:

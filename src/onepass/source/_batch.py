@@ -125,8 +125,21 @@ def free_reshapes(proto: onnx.ModelProto, size: int) -> None:
         if node.op_type == "Reshape" and node.input[1] in known:
             target = numpy_helper.to_array(known[node.input[1]])
             freed = _freed(target, sizes.get(node.input[0]), size)
-            if not np.array_equal(target, freed):
+            if not np.array_equal(target, freed) and _zero_copies(node, target):
                 read_other(proto.graph, node, 1, freed, mark="any_batch")
+
+
+def _zero_copies(node: onnx.NodeProto, target: Array) -> bool:
+    """Make a size of zero mean "as it comes in", where it may also mean an empty tensor; False if it has to mean that.
+
+    PyTorch says of every Reshape that zero means zero, whether or not there is one.
+    """
+    literal = [each for each in node.attribute if each.name == "allowzero" and each.i]
+    if literal and 0 in target:
+        return False
+    for attribute in literal:
+        node.attribute.remove(attribute)
+    return True
 
 
 def _freed(target: Array, shape: tuple[int | None, ...] | None, size: int) -> Array:

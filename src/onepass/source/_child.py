@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
+import shutil
+import signal
 import traceback
 from pathlib import Path
+from threading import Thread
 
 from onepass import OnepassError
 from onepass.source._harvest import harvest
@@ -17,10 +21,12 @@ ORDER, FAILURE = "order.pickle", "failure.json"
 def main(folder: str) -> None:
     """Do what the order in a folder says, and leave the harvest, or what went wrong, there."""
     place = Path(folder)
+    Thread(target=_end_with_the_other, args=(place,), daemon=True).start()
     # Written by the process that started this one, in a folder that nobody else can write to.
     order = pickle.loads((place / ORDER).read_bytes())  # noqa: S301
     try:
         trained = order["framework"].open_(order["source"], order["request"])
+        order["wishes"].check(trained.signature)
         harvest(trained, opset=order["opset"], verify=order["verify"]).save(place)
     except OnepassError as error:
         _report(place, type(error).__name__, str(error))
@@ -31,6 +37,15 @@ def main(folder: str) -> None:
     except Exception as error:  # whatever the framework raises is told, with the place where it did
         traceback.print_exc()
         _report(place, "ConversionError", _first_lines(f"{type(error).__name__}: {error}"))
+
+
+def _end_with_the_other(place: Path) -> None:
+    """Leave nothing behind when the process that waits for this one is gone: its end of standard input closes then."""
+    os.read(0, 1)
+    shutil.rmtree(place, ignore_errors=True)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)  # those that the framework started are in the group, too
+    os._exit(1)
 
 
 def _report(place: Path, kind: str, message: str) -> None:

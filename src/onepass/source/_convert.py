@@ -106,11 +106,9 @@ def convert(
     path = Path(path)
     source = Path(source) if isinstance(source, (str, os.PathLike)) else source
     framework = framework_of(source)
-    opset = framework.opset if opset is None else opset
-    if opset not in _OPSETS:
+    if opset is not None and opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
-    if isinstance(source, Path) and source.exists() and path.exists() and path.samefile(source):
-        raise InputError(f"{path} is the source itself; give the result another name")
+    _check_target(path, source)
     wishes = Wishes(
         outputs=None if outputs is None else name_tuple(outputs),
         output_names=None if output_names is None else name_tuple(output_names),
@@ -122,12 +120,33 @@ def convert(
         signature=signature, tag=tag, outputs=wishes.outputs, example_inputs=example_inputs, dynamic=dynamic
     )
     _refuse_what_is_not_for(framework, request)
-    reaped = _harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s)
+    reaped = _harvested(
+        framework, source, request, wishes, opset=opset or framework.opset, verify=verify, timeout_s=timeout_s
+    )
     finished = finish(reaped, wishes)
+    if opset is not None and finished.graph.opset != opset:
+        raise InputError(
+            f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX has "
+            "converters upwards only. Leave --opset (opset=) out, or export it again"
+        )
     errors = parity(finished, reaped.cases)
-    graph = finished.graph.with_metadata(_notes(source, reaped.framework, opset, errors))
+    graph = finished.graph.with_metadata(_notes(source, reaped.framework, finished.graph.opset, errors))
     graph.save(path)
     return Conversion(path, graph.signature, reaped.framework, errors, time.perf_counter() - start)
+
+
+def _check_target(path: Path, source: Any) -> None:
+    """Refuse a place that the model cannot be written to before any work is done.
+
+    Raises:
+        InputError: It is the source, a folder, or in a folder that is not there.
+    """
+    if isinstance(source, Path) and path.exists() and path.samefile(source):
+        raise InputError(f"{path} is the source itself; give the result another name")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected the name of a file to write, such as {path / 'model.onnx'}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
 
 
 def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
@@ -144,15 +163,25 @@ def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError
 def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
     for name in ("signature", "tag", "example_inputs", "dynamic"):
         if getattr(request, name) is not None and name not in framework.takes:
-            raise InputError(f"{name}= is not for a source of {framework.name}")
+            option = name.removesuffix("_inputs")
+            raise InputError(f"--{option} ({name}=) is not for a source of {framework.name}; leave it out")
 
 
 def _harvested(
-    framework: Framework, source: Any, request: Request, *, opset: int, verify: bool, timeout_s: float
+    framework: Framework,
+    source: Any,
+    request: Request,
+    wishes: Wishes,
+    *,
+    opset: int,
+    verify: bool,
+    timeout_s: float,
 ) -> Harvest:
     if not framework.runs_code or not isinstance(source, Path):  # what is in memory stays there
         for module in framework.imports:
             optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
-        return harvest(framework.open_(source, request), opset=opset, verify=verify)
+        trained = framework.open_(source, request)
+        wishes.check(trained.signature)
+        return harvest(trained, opset=opset, verify=verify)
     python = None if framework.is_here else environment_python(framework)
-    return harvested(framework, source, request, opset=opset, verify=verify, timeout_s=timeout_s, python=python)
+    return harvested(framework, source, request, wishes, opset=opset, verify=verify, timeout_s=timeout_s, python=python)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import onnx
 
-from onepass._errors import InputError
+from onepass._errors import InputError, UnsupportedModelError
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
 from onepass.source._batch import Batch, Batches, check_batch, free_reshapes
@@ -21,6 +21,9 @@ from onepass.tensors import Dim, Signature, TensorSpec
 
 Target: TypeAlias = Literal["tensorrt"] | None
 """Who shall read the model, where that asks for more than ONNX does."""
+
+
+FIXED_BATCH = "the number of items is written into the network somewhere; keep the batch that the source has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,15 @@ class Wishes:
         check_batch(self.batch)
         if self.target not in (None, "tensorrt"):
             raise InputError(f"target is 'tensorrt' or None, got {self.target!r}")
+
+    def check(self, signature: Signature) -> None:
+        """Refuse what does not fit a source, before it is exported and run.
+
+        Raises:
+            InputError, OutputNameError: A name is not there, or not what is wanted of it.
+        """
+        self.renamed(signature)
+        check_names(self.channels_first, signature)
 
     def renamed(self, signature: Signature) -> dict[str, str]:
         """Return which output of the source becomes which of the ONNX model.
@@ -105,10 +117,11 @@ def finish(harvest: Harvest, wishes: Wishes) -> Finished:
 
     Raises:
         InputError, OutputNameError: A wish does not fit the model.
+        UnsupportedModelError: The model cannot take the batch that is wished for.
         ModelFormatError: What came of it breaks the ONNX specification.
     """
+    wishes.check(harvest.signature)
     names = wishes.renamed(harvest.signature)
-    check_names(wishes.channels_first, harvest.signature)
     batches = Batches.of(harvest.signature, harvest.cases)
     declared = batches.changed(harvest.signature, wishes.batch)
     proto = with_edges(OnnxGraph(harvest.model).select(names).proto, outputs=names)
@@ -121,7 +134,14 @@ def finish(harvest: Harvest, wishes: Wishes) -> Finished:
     first = {each for each in wishes.channels_first if each in harvest.signature.input_names}
     first |= {names[each] for each in wishes.channels_first if each in names}
     put_channels_first(proto, sorted(first & specs.keys()))
-    graph = _cleaned(proto)
+    try:
+        graph = _cleaned(proto)
+    except UnsupportedModelError as error:
+        if wishes.batch is None:
+            raise
+        raise UnsupportedModelError(
+            f"the model cannot take a batch of {wishes.batch}: {FIXED_BATCH} ({error})"
+        ) from error
     graph.check()
     return Finished(
         graph, {new: old for old, new in names.items()}, frozenset(wishes.channels_first), batches, wishes.batch

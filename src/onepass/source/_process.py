@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import onepass
-from onepass._errors import ConversionError
+from onepass._errors import ConversionError, OnepassError
 from onepass.source._child import FAILURE, ORDER
+from onepass.source._finish import Wishes
 from onepass.source._harvest import Harvest
 from onepass.source.framework import Framework, Request, source_name
 
@@ -41,6 +42,7 @@ def harvested(
     framework: Framework,
     source: Any,
     request: Request,
+    wishes: Wishes,
     *,
     opset: int,
     verify: bool,
@@ -53,6 +55,7 @@ def harvested(
         framework: Which one.
         source: Path of the network.
         request: How to open it.
+        wishes: What the model shall be like; what does not fit the source is refused before it is exported.
         opset: ONNX's operators to export to.
         verify: Whether to run it.
         timeout_s: How long it may take.
@@ -62,7 +65,8 @@ def harvested(
         ConversionError: The framework failed or crashed, or its time was up.
         OnepassError: As the framework's module raises it.
     """
-    order = {"framework": framework, "source": source, "request": request, "opset": opset, "verify": verify}
+    order = {"framework": framework, "source": source, "request": request, "wishes": wishes, "opset": opset,
+             "verify": verify}  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
         folder = Path(scratch)
         (folder / ORDER).write_bytes(pickle.dumps(order))
@@ -86,7 +90,7 @@ def _run(command: Sequence[str], timeout_s: float, *, what: str) -> tuple[int, s
     variables = {**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryFile() as written:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=written, stderr=written, env=variables, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=written, stderr=written, env=variables, start_new_session=True
         )
         try:
             status = process.wait(timeout_s)
@@ -108,15 +112,16 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     elif process.poll() is None:
         process.kill()
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
-def _failure(folder: Path, framework: Framework, source: Any, log: str) -> Exception:
+def _failure(folder: Path, framework: Framework, source: Any, log: str) -> OnepassError:
     failure = loads((folder / FAILURE).read_text(encoding="utf-8"))
-    kind = getattr(onepass, failure["kind"])
-    if kind is ConversionError:
+    kind = getattr(onepass, failure["kind"], None)
+    if not (isinstance(kind, type) and issubclass(kind, OnepassError)) or kind is ConversionError:
         return ConversionError(f"{framework.name} failed over {source_name(source)}: {failure['message']}{_tail(log)}")
-    error: Exception = kind(failure["message"])
-    return error
+    return kind(failure["message"])
 
 
 def _ending(status: int) -> str:

@@ -28,6 +28,7 @@ def translated(what: str, source: Any, *, opset: int, extra: str, **options: Any
             "have one; otherwise choose outputs that do not need them, or take them out of the network"
         )
     result: onnx.ModelProto = model
+    result.producer_version = result.producer_version.removesuffix(" None")  # of a commit that releases do not have
     return result
 
 

@@ -57,6 +57,8 @@ class Network:
         except Exception as error:
             shapes = ", ".join(str(list(leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
             raise InputError(f"{name} does not run on the example inputs ({shapes}): {gist(error)}") from error
+        if not self.examples:
+            raise UnsupportedModelError(f"{name} takes no tensor, so there is nothing to convert")
         self._renamed = {
             key: f"{key}_out"
             for key, tensor in outputs.items()

@@ -11,12 +11,13 @@ import numpy as np
 from onepass._errors import OnepassError, ParityError
 from onepass.outputs import Array
 from onepass.runtime import load
-from onepass.source._finish import Finished
+from onepass.source._finish import FIXED_BATCH, Finished
 from onepass.source._harvest import Case
 
 _ATOL, _RTOL = 1e-4, 1e-3
 # float16's steps are coarser than the above.
 _HALF = 4e-3
+_RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 # Below this, sums of numbers around 1 leave nothing but their rounding.
 _LEAST_SCALE = 0.01
 # Where numbers are made whole (a cast, an arg max), so small a share of elements may differ by rounding alone.
@@ -83,7 +84,8 @@ def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]
             try:
                 outputs = session(case.inputs)
             except OnepassError as error:
-                raise ParityError(f"ONNX Runtime cannot run the model on {case.name}: {error}") from error
+                cause = "" if finished.batch is None else f". Likely cause: {FIXED_BATCH}"
+                raise ParityError(f"ONNX Runtime cannot run the model on {case.name}: {error}{cause}") from error
             for name, found in outputs.items():
                 expected = case.outputs[name]
                 scale = max(_magnitude(expected), min(1.0, max(reached[name], _LEAST_SCALE)))
@@ -160,8 +162,11 @@ def _cause(name: str, case: Case, found: Array, scale: float, finished: Finished
         if other != name and reference.size and _within(reference, found, scale):
             return f"the exporter took it for {other!r}"
     if case.name.startswith("batch of"):
-        return "the number of items is written into the network somewhere; keep the batch that the source has"
+        return FIXED_BATCH
     kinds = {node.op_type for node in finished.graph.proto.graph.node}
+    drawn = sorted(kinds & _RANDOM)
+    if drawn:
+        return f"the network draws random numbers ({', '.join(drawn)}), other ones each time"
     if finished.graph.opset < 11 and kinds & {"Resize", "Upsample"}:
         return (
             f"opset {finished.graph.opset} has no words for how a picture is resized (align_corners and the like are "

@@ -70,7 +70,7 @@ class Trained(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How a source is to be opened; what a framework has no use for it refuses with `refuse`.
+    """How a source is to be opened. What a framework has no use for (`Framework.takes`) is refused beforehand.
 
     Attributes:
         signature: Which of a SavedModel's signatures; the only one, or ``serving_default``, where None.
@@ -196,9 +196,8 @@ def framework_of(source: Any) -> Framework:
         package = each.__module__.partition(".")[0]
         if package in _IN_MEMORY:
             return _IN_MEMORY[package]
-    raise InputError(
-        f"a {type(source).__name__} is no network; expected a path, or PyTorch's module or exported program"
-    )
+    what = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
+    raise InputError(f"{what} is no network; expected a path, or PyTorch's module (an object) or exported program")
 
 
 def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:

@@ -30,6 +30,8 @@ def open_(source: Path, request: Request) -> Trained:
         InputError: It has no such signature or graph, or several and none was chosen.
         OutputNameError: An output that was asked for is not in the graph.
     """
+    if source.name == "saved_model.pb":
+        source = source.parent  # a SavedModel is the folder, but people name the file
     if source.is_dir() and (source / "saved_model.pb").is_file():
         return _open_saved_model(source, request)
     if source.is_dir() or source.suffix == ".meta":
@@ -209,7 +211,11 @@ def _told(source: Path) -> Iterator[None]:
     """Turn what TensorFlow raises over damaged files into an error that says which file it is."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError, OSError) as error:
+    except (tf.errors.OpError, OSError) as error:
+        if "Op type not registered" in str(error):
+            raise UnsupportedModelError(
+                f"{source} has an operator that is not TensorFlow's: {_brief(error)}"
+            ) from error
         raise ModelFormatError(f"{source} is damaged, or a part of it is missing: {_brief(error)}") from error
     except (ValueError, KeyError) as error:
         raise UnsupportedModelError(f"TensorFlow {tf.__version__} cannot load {source}: {_brief(error)}") from error
