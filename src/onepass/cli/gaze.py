@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -108,14 +108,8 @@ def _run(
     A video is worked through frame by frame; of a camera, frames for which there is no time are left out, so that
     what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
-    places = [path.resolve() for path in (output, csv, jsonl, parquet) if path is not None]
-    if len(set(places)) < len(places):
-        raise click.UsageError("-o, --csv, --jsonl and --parquet need a place of their own each")
-    if Path(source.removeprefix("camera:")).resolve() in places:
-        raise click.UsageError(f"{source} is the source itself; write elsewhere")
-    # What OpenCV would print of damaged files is said at the end, by name.
-    logging = optional("cv2", extra="gaze", purpose="onepass gaze").utils.logging
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    _check_places(source, [path for path in (output, csv, jsonl, parquet) if path is not None])
+    _silence_opencv()
     job: Job | None = None
     written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
     try:
@@ -156,6 +150,21 @@ command = DefaultGroup("gaze", default=_run)
 command.add_command(models_command)
 command.add_command(weights_command)
 command.add_command(calibrate_command)
+
+
+def _check_places(source: str, places: Sequence[Path]) -> None:
+    """Refuse to write two things to one place, or anything over the source."""
+    resolved = [path.resolve() for path in places]
+    if len(set(resolved)) < len(resolved):
+        raise click.UsageError("-o, --csv, --jsonl and --parquet need a place of their own each")
+    if Path(source.removeprefix("camera:")).resolve() in resolved:
+        raise click.UsageError(f"{source} is the source itself; write elsewhere")
+
+
+def _silence_opencv() -> None:
+    """Keep OpenCV from printing what it thinks of damaged files: the end of the run names them."""
+    logging = optional("cv2", extra="gaze", purpose="onepass gaze").utils.logging
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 def _check(source: Source, *, batch: int, fps: float | None) -> None:
