@@ -1,7 +1,6 @@
 """A framework in a process of its own: what comes back, and what happens when it does not."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -125,10 +124,15 @@ def _wheel(folder: Path) -> Path:
 
 
 def test_an_environment_is_made_once(absent: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the framework is not installed, an environment with it is made, used, and used again."""
+    """Where the framework is not installed, an environment with it is made, used, and used again.
+
+    What a process that was stopped halfway has left is not taken for one.
+    """
     monkeypatch.setitem(_environment._PINS, "absent", (str(_wheel(tmp_path)),))
+    half_made = _half_made(absent, monkeypatch)
     python = _environment.environment_python(absent)
     assert python.exists()
+    assert not half_made.exists()
     where = subprocess.run([python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True)
     assert Path(where.stdout.strip()).is_relative_to(tmp_path / "cache" / "environments")
     (python.parent / "mine").touch()
@@ -139,22 +143,29 @@ def test_an_environment_is_made_once(absent: Framework, monkeypatch: pytest.Monk
     assert result.framework == "Pretence 1.0"
 
 
+def _half_made(absent: Framework, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Begin an environment, be stopped, and return a file of what is left."""
+    left = []
+
+    def stopped(step: list[str], **_options: object) -> None:
+        place = Path(step[-1])
+        place.mkdir()
+        left.append(place / "half")
+        left[0].touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            _environment.environment_python(absent)
+    return left[0]
+
+
 def _lend_our_packages(python: Path) -> None:
     """Let the environment see what is installed here, as if it had been installed there."""
     site = next(python.parent.parent.glob("lib*/**/site-packages"))
     places = [place for place in sys.path if place.endswith("site-packages")]
     (site / "lent.pth").write_text("\n".join([*places, str(Path(__file__).parent.parent.parent)]))
-
-
-def test_an_environment_that_was_half_made_is_made_again(
-    absent: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A process that was stopped halfway leaves nothing that is taken for an environment."""
-    monkeypatch.setitem(_environment._PINS, "absent", (str(_wheel(tmp_path)),))
-    python = _environment.environment_python(absent)
-    (python.parent.parent / "onepass-done").unlink()
-    shutil.rmtree(python.parent)
-    assert _environment.environment_python(absent).exists()
 
 
 def test_no_network(absent: Framework, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

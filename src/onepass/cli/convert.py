@@ -101,7 +101,7 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     file = file or _beside(source)
-    words = {name: value for name, value in words.items() if value}
+    words = {name: value for name, value in words.items() if value not in (None, ())}
     screen = Console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
         conversion = convert(source, file, verify=not no_verify, timeout_s=timeout, **words)
