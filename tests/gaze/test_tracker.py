@@ -165,10 +165,10 @@ def test_a_jump_is_looked_at_twice() -> None:
     tracker = witness.tracker()
     tracker(FRAME, 0.0)
     tracker(FRAME, 0.1)
-    assert len(witness.looks) == 2
+    assert len(witness.looks) == 3
     witness.move(2, 0)
     tracker(FRAME, 0.2)
-    assert len(witness.looks) == 4
+    assert len(witness.looks) == 5
     assert witness.off_px() < 1e-9
 
 
@@ -327,8 +327,10 @@ def test_a_finder_that_follows_is_asked_now_and_then() -> None:
             return list(faces)
 
     world = Follower(replace(face_at(100), right=None, mesh=np.full((468, 3), 100.0)))
+    tracker = world.tracker(every=8, follow_every=3)
+    frames = run(tracker, 1)
     world.shift_px = 4.0  # the eye moves to the right
-    frames = run(world.tracker(every=8, follow_every=3), 7)
+    frames += run(tracker, 6, start=1 / 30)
     assert frames[6][0].box.centre[0] > frames[0][0].box.centre[0] + 1
     assert offsets == pytest.approx([0, 0], abs=1e-6)
 
@@ -437,3 +439,23 @@ def test_a_blink_of_a_real_face(network: str, astronaut: np.ndarray[Any, Any]) -
         assert (before.blink, shut.blink, after.blink) == (False, True, False)
         assert shut.gaze.degrees_to(before.gaze) < 1.5
         assert after.gaze.degrees_to(before.gaze) < 6
+
+
+@pytest.mark.parametrize("network", ["default", "small"])
+def test_a_followed_face_looks_where_a_single_picture_says(network: str, astronaut: np.ndarray[Any, Any]) -> None:
+    """Crops that follow a face do not drift: its gaze is the same at first, at rest, and after a move."""
+    portrait = cv2.resize(astronaut[40:200, 130:320], None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    corners = 3 * (np.array([[[210.6, 102.6], [193.0, 100.6]], [[238.0, 103.0], [257.8, 102.6]]]) - (130, 40))
+    found = FoundFace(Box(120, 90, 320, 320), *corners)
+    places = [0.0] * 10 + [4.0 * index for index in range(16)] + [60.0] * 10
+    with GazeEstimator.from_default(network, finder=lambda grey: [found]) as estimator:
+        (alone,) = estimator(portrait)
+        tracker = GazeTracker(estimator, every=100, smoothing=None)
+        faces = []
+        for index, place in enumerate(places):
+            move = np.array([[1, 0, place], [0, 1, 0]])
+            frame = cv2.warpAffine(portrait, move, (570, 480), borderMode=cv2.BORDER_REPLICATE)
+            faces += tracker(frame, index / 30)
+    assert faces[0].gaze.degrees_to(alone.gaze) < 0.5
+    assert faces[9].gaze.degrees_to(alone.gaze) < 0.5
+    assert faces[-1].gaze.degrees_to(alone.gaze) < 2

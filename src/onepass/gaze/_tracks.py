@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from onepass.gaze.eyes import corners_agree
 from onepass.gaze.faces import FoundFace
@@ -18,6 +19,8 @@ LEAST_CONFIDENCE = 0.3
 
 # For so long an eye that is not seen clearly is followed: longer than a blink, shorter than a turn of the head.
 _PATIENCE_SECONDS = 0.5
+# Lids that come below this share of what is usual drag the corners along: a blink does not say where the eye is.
+_OPEN_SHARE = 0.7
 # How much of the velocity between two frames goes into the velocity of the face, and how far ahead it is believed.
 _VELOCITY_SHARE = 0.5
 _PREDICTING_SECONDS = 0.2
@@ -50,6 +53,10 @@ class Track:
         self._smoothing = smoothing
         self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
         self._eyes = {side: EyeFilter(smoothing) for side in self.corners}
+        self._open_seconds: dict[Side, float] = {}
+        # How far from the corners [2] that placed a crop the network sees them in it, as complex multiples of the way
+        # between the two; None after the first look.
+        self._offsets: dict[Side, npt.NDArray[np.complex128] | None] = {}
         self._head = HeadFilter(smoothing)
         self._velocity = np.zeros(2)
         self._last = time_seconds, self._middles()
@@ -69,6 +76,11 @@ class Track:
         """Whether no eye of this face was seen clearly in the last frame that was shown."""
         return max(self._sure_seconds.values()) < self._last[0]
 
+    @property
+    def needs_another_look(self) -> bool:
+        """Whether an eye was looked at once only."""
+        return any(side in self.corners and offset is None for side, offset in self._offsets.items())
+
     def correct(self, found: FoundFace, time_seconds: float) -> None:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
         self._found = found
@@ -78,6 +90,8 @@ class Track:
                 self.corners[side] = corners
                 self._sure_seconds[side] = time_seconds
                 self._eyes[side] = EyeFilter(self._smoothing)
+                self._open_seconds.pop(side, None)
+                self._offsets.pop(side, None)
                 self._last[1].pop(side, None)
 
     def forget_head(self) -> None:
@@ -96,23 +110,48 @@ class Track:
     def follow(self, face: Face, time_seconds: float) -> float:
         """Move on to where the network saw the eyes; return how far off their crops were, in corner distances."""
         before = dict(self.corners)
-        seen = {
-            eye.side: corners
-            for eye in face.eyes
-            if eye.confidence >= LEAST_CONFIDENCE
-            and corners_agree(before[eye.side], corners := np.stack([eye.nasal_corner, eye.temporal_corner]))
-        }
+        seen: dict[Side, FloatArray] = {}
+        for eye in face.eyes:
+            corners = np.stack([eye.nasal_corner, eye.temporal_corner])
+            if eye.confidence < LEAST_CONFIDENCE or not corners_agree(before[eye.side], corners):
+                continue
+            self._sure_seconds[eye.side] = time_seconds
+            is_open = eye.openness >= _OPEN_SHARE * self._eyes[eye.side].usual_openness
+            if is_open:
+                self._open_seconds[eye.side] = time_seconds
+            elif time_seconds - self._open_seconds.get(eye.side, -np.inf) <= _PATIENCE_SECONDS:
+                continue  # it blinks
+            seen[eye.side] = self._without_offset(eye.side, corners, learn=is_open)
         growth, limits_px = 1.0, (1.0, np.inf)
         if len(seen) == 2:
             growth = _eye_distance(seen) / _eye_distance(before)
             limits_px = (_SIZES[0] * _eye_distance(seen), _SIZES[1] * _eye_distance(seen))
         for side, corners in seen.items():
-            self.corners[side] = _resized(corners, before[side], growth, limits_px)
-            self._sure_seconds[side] = time_seconds
+            first = side in self._offsets and self._offsets[side] is None
+            self.corners[side] = corners if first else _resized(corners, before[side], growth, limits_px)
         if seen:
             move = np.mean([seen[side].mean(axis=0) - before[side].mean(axis=0) for side in seen], axis=0)
             self._move(move, growth, set(seen))
         return max((_distance(before[side], corners) for side, corners in seen.items()), default=0.0)
+
+    def _without_offset(self, side: Side, seen: FloatArray, *, learn: bool) -> FloatArray:
+        """Return seen corners [2, 2], moved by how far off the network sees an eye that has not moved.
+
+        It sees an eye somewhat towards where its crop is. Crops that simply followed what is seen would drift to a
+        place where the two agree, and draw the gaze aside. So the first look at an eye places its crop, the second, in
+        the same frame, says what is seen from there, and from then on only what differs from that has moved. To
+        `learn` that takes an open eye.
+        """
+        before = self.corners[side]
+        way = _complex(before[1] - before[0])
+        offset = self._offsets.get(side)
+        if learn and offset is None:
+            offset = _complex(seen - before) / way if side in self._offsets else None
+            self._offsets[side] = offset
+        if offset is None:
+            return seen
+        still: FloatArray = seen - np.stack([(offset * way).real, (offset * way).imag], axis=-1)
+        return still
 
     def shown(self, face: Face, time_seconds: float) -> Face:
         """Return the face as it is to be shown, after it was followed to that time."""
@@ -153,6 +192,11 @@ class Track:
             inside = 0 <= x <= shape[1] and 0 <= y <= shape[0]
             if not inside or time_seconds - self._sure_seconds[side] > _PATIENCE_SECONDS:
                 del self.corners[side]
+
+
+def _complex(points: FloatArray) -> npt.NDArray[np.complex128]:
+    """Return points [..., 2] as complex numbers [...]."""
+    return np.asarray(points[..., 0] + 1j * points[..., 1])
 
 
 def _eye_distance(corners: Mapping[Side, FloatArray]) -> float:

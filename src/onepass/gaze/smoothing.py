@@ -118,6 +118,11 @@ class EyeFilter:
         self._recent: list[tuple[float, Gaze]] = []
         self._shut = False
 
+    @property
+    def usual_openness(self) -> float:
+        """How far this eye is usually open, as far as it has been seen."""
+        return self._blinks.usual_openness
+
     def __call__(self, eye: Eye, time_seconds: float) -> Eye:
         """Return the eye as it is to be shown.
 

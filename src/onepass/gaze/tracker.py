@@ -24,8 +24,9 @@ FOLLOW_EVERY = 3
 """Frames from one look at how heads are turned to the next."""
 
 _SMOOTHING = Smoothing()
-# Crops that were placed better than this, in corner distances, need no second look.
+# Crops that were placed better than this, in corner distances, need no other look, of which there are so many at most.
 _STILL = 0.03
+_MORE_LOOKS = 2
 # For so long a face that was lost keeps its number.
 _MEMORY_SECONDS = 1.0
 _USUAL_FPS = 30.0
@@ -36,8 +37,8 @@ class GazeTracker:
 
     Faces are looked for in every n-th frame, and at once when one was lost; in between the corners that the network saw
     in one frame, moved on as the face moves, place the crops of the next. One pass is mostly enough; where the face
-    went elsewhere, the network looks again. Faces keep their `Face.id`. Points, gaze and head are smoothed, and an eye
-    that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
+    went elsewhere, the network looks again, twice at most. Faces keep their `Face.id`. Points, gaze and head are
+    smoothed, and an eye that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
 
     Example::
 
@@ -112,15 +113,16 @@ class GazeTracker:
         self._seconds, self._shape = time_seconds, grey.shape
         for track in self._tracks:
             track.predict(time_seconds)
-        new = False
         if self._frames_to_search <= 0:
-            new = self._search(grey)
+            self._search(grey)
         elif (self._every - self._frames_to_search) % self._follow_every == 0:
             self._follow(grey, self._tracks)
         self._frames_to_search -= 1
-        seen, moves = self._look(grey, passes=None if new else 1)
-        if not new and max(moves, default=0.0) > _STILL:
-            seen, _ = self._look(grey, passes=1)
+        seen, moves = self._look(grey)
+        for _ in range(_MORE_LOOKS):
+            if max(moves, default=0.0) <= _STILL and not any(track.needs_another_look for track in self._tracks):
+                break
+            seen, moves = self._look(grey)
         faces = {
             track.id: self._estimator.on_screen(track.shown(face, time_seconds))
             for track, face in zip(self._tracks, seen, strict=True)
@@ -154,13 +156,13 @@ class GazeTracker:
 
         return stream_frames(frames, faces_of, newest=newest)
 
-    def _look(self, grey: Grey, *, passes: int | None) -> tuple[tuple[Face, ...], list[float]]:
+    def _look(self, grey: Grey) -> tuple[tuple[Face, ...], list[float]]:
         """Let the network look at all faces; return them, and how far off their crops were."""
-        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=passes).faces
+        seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=1).faces
         return seen, [track.follow(face, self._seconds) for track, face in zip(self._tracks, seen, strict=True)]
 
-    def _search(self, grey: Grey) -> bool:
-        """Look for faces, correct those that are known, and add new ones; say whether there are any."""
+    def _search(self, grey: Grey) -> None:
+        """Look for faces, correct those that are known, and add new ones."""
         self._frames_to_search = self._every
         found = self._estimator.finder(grey)
         matches = assign([track.box for track in self._tracks], [face.box for face in found])
@@ -173,7 +175,6 @@ class GazeTracker:
             new.sort(key=lambda face: -face.box.area_px)
             new = new[: max(0, self._max_faces - len(self._tracks))]
         self._add(new)
-        return bool(new)
 
     def _unmatched(self, matched: set[int]) -> list[Track]:
         """Return the tracks that the finder does not see; let go of those that the network did not see either."""
