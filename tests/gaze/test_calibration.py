@@ -407,3 +407,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "degrees" not in shell(*given)
     assert "as 1920x1080" in shell.fails(*given[:-1], "large")
     assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")
+    nowhere = tmp_path / "nowhere" / "c.json"
+    assert "there is no folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", nowhere, "--screen", "1920x1080")

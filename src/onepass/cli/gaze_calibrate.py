@@ -60,6 +60,9 @@ def command(
 
     The error is measured at points that are left out in turn.
     """
+    for path in (output, samples):
+        if path is not None and not path.absolute().parent.is_dir():  # better told before a session than after it
+            raise click.UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} into")
     size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
     is_table = Path(source).suffix.lower() == ".csv"
     if is_table:
