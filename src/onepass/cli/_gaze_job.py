@@ -19,8 +19,8 @@ from onepass.cli._faces import about_face
 from onepass.gaze import StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
-_PIPE = 13  # the number of SIGPIPE, which not every system has
-_PIPES = tuple(number for number in signal.valid_signals() if number == _PIPE)
+_PIPES = (signal.SIGPIPE,) if hasattr(signal, "SIGPIPE") else ()
+_BROKEN_PIPE = 13  # SIGPIPE's number, which shells expect from systems without it, too
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Job:
                     try:
                         self._take(result, stop)
                     except BrokenPipeError:  # who reads the table has enough; the rest is to be kept
-                        stop.signal = _PIPE
+                        stop.signal = _BROKEN_PIPE
                         break
                     self.seconds = time.perf_counter() - start
                     progress.update(task, advance=1, pace=f"{self.frames / self.seconds:.1f} frames/s")

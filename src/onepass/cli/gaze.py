@@ -191,7 +191,7 @@ def _output_for(source: Source) -> Path | None:
     if path.is_dir():
         return Path(f"{path.name}-gaze")
     known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
-    suffix = path.suffix if path.suffix.lower() in known else {True: ".mp4", False: ".png"}[source.sequence]
+    suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
     return Path(f"{path.stem}-gaze{suffix}")
 
 

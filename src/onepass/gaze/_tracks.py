@@ -48,7 +48,7 @@ class Track:
     def __init__(self, number: int, found: FoundFace, smoothing: Smoothing | None, time_seconds: float) -> None:
         """Start to follow a face that was found at that time."""
         self.id = number
-        self.corners = corners_by_side(found)
+        self.corners = found.corners
         self._found = found
         self._smoothing = smoothing
         self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
@@ -84,7 +84,7 @@ class Track:
     def correct(self, found: FoundFace, time_seconds: float) -> None:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
         self._found = found
-        for side, corners in corners_by_side(found).items():
+        for side, corners in found.corners.items():
             mine = self.corners.get(side)
             if mine is None or _distance(mine, corners) > _ASTRAY:
                 self.corners[side] = corners
@@ -218,12 +218,6 @@ def _resized(seen: FloatArray, before: FloatArray, growth: float, limits_px: tup
     middle = seen.mean(axis=0)
     resized: FloatArray = middle + (seen - middle) * (wanted / length)
     return resized
-
-
-def corners_by_side(found: FoundFace) -> dict[Side, FloatArray]:
-    """Return the corners [2, 2] of each eye of a found face."""
-    pairs: dict[Side, FloatArray | None] = {"right": found.right, "left": found.left}
-    return {side: corners for side, corners in pairs.items() if corners is not None}
 
 
 def assign(known: Sequence[Box], found: Sequence[Box]) -> list[tuple[int, int]]:

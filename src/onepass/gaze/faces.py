@@ -55,10 +55,15 @@ class FoundFace:
         return f"FoundFace({self.box!r}, eyes={list(self.sides)})"
 
     @property
+    def corners(self) -> dict[Side, FloatArray]:
+        """Nasal and temporal corner [2, 2] of each eye in view, the subject's right one first."""
+        pairs: dict[Side, FloatArray | None] = {"right": self.right, "left": self.left}
+        return {side: corners for side, corners in pairs.items() if corners is not None}
+
+    @property
     def sides(self) -> tuple[Side, ...]:
         """The eyes in view, the subject's right one first."""
-        both: tuple[Side, ...] = ("right", "left")
-        return tuple(side for side in both if getattr(self, side) is not None)
+        return tuple(self.corners)
 
     @classmethod
     def from_eye_centres(cls, box: Box, right: npt.ArrayLike, left: npt.ArrayLike) -> FoundFace:
@@ -118,6 +123,5 @@ def without_overlaps(faces: Sequence[FoundFace]) -> list[FoundFace]:
 
 def eyes_of(found: Sequence[FoundFace]) -> tuple[tuple[Side, ...], FloatArray]:
     """Return the side and the corners [N, 2, 2] of every eye, face by face, the right eye first."""
-    corners = [face_corners for face in found for face_corners in (face.right, face.left) if face_corners is not None]
-    sides = tuple(side for face in found for side in face.sides)
-    return sides, np.array(corners, np.float64).reshape(-1, 2, 2)
+    eyes = [eye for face in found for eye in face.corners.items()]
+    return tuple(side for side, _ in eyes), np.array([corners for _, corners in eyes], np.float64).reshape(-1, 2, 2)

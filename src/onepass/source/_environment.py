@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from onepass._errors import MissingExtraError
+from onepass._programs import failure_of
 from onepass.artifacts import user_cache
 from onepass.source.framework import Framework
 
@@ -61,12 +61,11 @@ def _make(place: Path, python: Path, pins: tuple[str, ...], framework: Framework
         [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-input", *pins],
     )
     for step in steps:
-        done = subprocess.run(step, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
+        reason = failure_of(step)
+        if reason is not None:
             shutil.rmtree(place, ignore_errors=True)
-            reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
             raise MissingExtraError(
                 f"{framework.name} is needed to open this model and is not installed, and an environment for it "
-                f"cannot be made ({reason[0]}). Install it beside onepass: pip install 'onepass[{framework.extra}]'"
+                f"cannot be made ({reason}). Install it beside onepass: pip install 'onepass[{framework.extra}]'"
             )
     (place / _DONE).touch()

@@ -17,9 +17,9 @@ from typing import Any
 import onepass
 from onepass._errors import ConversionError, OnepassError
 from onepass.source._child import FAILURE, ORDER
-from onepass.source._finish import Wishes
 from onepass.source._harvest import Harvest
-from onepass.source.framework import Framework, Request, source_name
+from onepass.source._order import Order
+from onepass.source.framework import Framework, source_name
 
 _LOG_LINES = 12
 
@@ -38,26 +38,11 @@ main(folder)
 _QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": ""}
 
 
-def harvested(
-    framework: Framework,
-    source: Any,
-    request: Request,
-    wishes: Wishes,
-    *,
-    opset: int,
-    verify: bool,
-    timeout_s: float,
-    python: Path | None = None,
-) -> Harvest:
+def harvested(order: Order, *, timeout_s: float, python: Path | None = None) -> Harvest:
     """Let a framework open, export and run a source in a process of its own, and return what it gives.
 
     Args:
-        framework: Which one.
-        source: Path of the network.
-        request: How to open it.
-        wishes: What the model shall be like; what does not fit the source is refused before it is exported.
-        opset: ONNX's operators to export to.
-        verify: Whether to run it.
+        order: What it is to do.
         timeout_s: How long it may take.
         python: Interpreter of another environment that has the framework; this one where None.
 
@@ -65,8 +50,7 @@ def harvested(
         ConversionError: The framework failed or crashed, or its time was up.
         OnepassError: As the framework's module raises it.
     """
-    order = {"framework": framework, "source": source, "request": request, "wishes": wishes, "opset": opset,
-             "verify": verify}  # fmt: skip
+    framework, source = order.framework, order.source
     with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
         folder = Path(scratch)
         (folder / ORDER).write_bytes(pickle.dumps(order))
