@@ -39,6 +39,7 @@ class Context:
         self._memory = 0 if user_managed else None
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, Any] = {}
+        self._led_to: dict[str, Shape] = {}
         self._profile = -1
         self._shapes: dict[str, Shape] = {}
         self._flushed = False
@@ -186,7 +187,8 @@ class Context:
 
     def get_tensor_shape(self, name: str) -> Any:
         one = self._engine._tensor(name, "getTensorShape")
-        return dims(self._trt, None if one is None else self._shape_of(one))
+        # So does TensorRT 8.5.3: after a pass it says what the data led to, even once the inputs' shapes have changed.
+        return dims(self._trt, self._led_to.get(name) or (None if one is None else self._shape_of(one)))
 
     def get_tensor_strides(self, name: str) -> Any:
         one = self._engine._tensor(name, "getTensorStrides")
@@ -232,18 +234,14 @@ class Context:
                               f"output tensor {name}. Call setTensorAddress before enqueue)")  # fmt: skip
         late = any(-1 in shape for shape in outputs.values())
         self._check_capture(stream, late=late)
-        if stream.capture is None and not stream.blocking and (late or not self._engine._file.capturable):
-            # So does TensorRT 8.5.3 on an H100: it counts and decides by what it reads through the default stream.
-            self._trt.cuda.fault(
-                "a pass whose course depends on data runs on a stream that does not wait for the default stream: "
-                "TensorRT may decide by the data of the pass before"
-            )
         if late:
             # Sizes are known only once the data is: TensorRT waits, here, on the host.
             self._trt.cuda.drain(stream)
             self._trt.cuda.raise_sticky()
             results = network.run(feeds_of(inputs, values))
+            decided = [name for name, shape in outputs.items() if -1 in shape]
             outputs = {name: results[self._engine._tensors[name].source].shape for name in outputs}
+            self._led_to |= {name: outputs[name] for name in decided}
         targets = [self._target(name, shape) for name, shape in outputs.items()]
         self._trt.cuda.enqueue(stream, self._op(network, inputs, values, targets, captured=stream.capture is not None))
         self._flushed = self._flushed or stream.capture is None

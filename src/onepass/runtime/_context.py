@@ -42,6 +42,8 @@ class Context:
         ):
             self._fail(f"does not let a context have profile {profile}", mark)
         self._allocator: Any = None
+        # Known before the first pass only: after it, TensorRT 8.5 answers with the shape that the last data led to.
+        self._data_dependent: set[str] | None = None
 
     def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
         """Set the shapes of the inputs, and the values of those that lie on the host; return the outputs' shapes.
@@ -66,11 +68,11 @@ class Context:
         missing = self._raw.infer_shapes()
         if missing:
             self._refuse(f"cannot tell the shapes of the outputs; it misses {', '.join(missing)}", mark)
-        found: dict[str, Shape | None] = {}
-        for edge in self._engine.outputs:
-            shape = tuple(int(size) for size in self._raw.get_tensor_shape(edge.tensor))
-            found[edge.tensor] = None if any(size < 0 for size in shape) else shape
-        return found
+        tensors = [edge.tensor for edge in self._engine.outputs]
+        found = {tensor: tuple(int(size) for size in self._raw.get_tensor_shape(tensor)) for tensor in tensors}
+        if self._data_dependent is None:
+            self._data_dependent = {tensor for tensor, shape in found.items() if any(size < 0 for size in shape)}
+        return {tensor: None if tensor in self._data_dependent else shape for tensor, shape in found.items()}
 
     def bind(self, addresses: Mapping[str, int], data_dependent: Sequence[str]) -> None:
         """Say once where tensors lie.

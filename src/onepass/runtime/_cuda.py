@@ -151,9 +151,13 @@ class Device:
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    def stream(self, *, waits_for_default: bool = False) -> Stream:
-        """Make a stream; work on it and on CUDA's default stream goes side by side unless that is asked otherwise."""
-        return Stream(self, self._driver, waits_for_default=waits_for_default)
+    def stream(self) -> Stream:
+        """Make a stream.
+
+        Work on it and on CUDA's default stream goes side by side: else whoever uses that one while a pass is being
+        recorded would get an error.
+        """
+        return Stream(self, self._driver)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -208,13 +212,11 @@ class Stream:
         number: The handle as a number, as TensorRT takes it.
     """
 
-    def __init__(self, device: Device, driver: Any, *, waits_for_default: bool) -> None:
+    def __init__(self, device: Device, driver: Any) -> None:
         self.device = device
         self._driver = driver
-        flags = driver.CUstream_flags
-        kind = flags.CU_STREAM_DEFAULT if waits_for_default else flags.CU_STREAM_NON_BLOCKING
         with device.current():
-            self._handle = device.call(driver.cuStreamCreate, kind)
+            self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self.number = int(self._handle)
         self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
 

@@ -13,19 +13,19 @@ from onepass.outputs import Array
 from onepass.runtime._context import Context
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine, choose_profile, outside_profiles
-from onepass.runtime._pass import Feed, Pass, Streams, carried
+from onepass.runtime._pass import Feed, Pass, carried
 
 _PASSES = 8
 """How many shapes of inputs a lane keeps ready; the one used longest ago makes room for a new one."""
 
 
 class Lane:
-    """Two streams, the memory that passes compute in one after the other, and the passes. One thread at a time."""
+    """A stream, the memory that passes compute in one after the other, and the passes. One thread at a time."""
 
     def __init__(self, engine: Engine) -> None:
         """Make a lane without passes; the GPU must be current."""
         self._engine = engine
-        self._streams = Streams(engine.device.stream(), engine.device.stream(waits_for_default=True))
+        self._stream = engine.device.stream()
         self._scratch = engine.device.device_block(engine.scratch_bytes)
         self._passes: OrderedDict[tuple[Any, ...], Pass] = OrderedDict()
         self._idle: dict[int, Context] = {}
@@ -57,17 +57,15 @@ class Lane:
 
     def settle(self) -> None:
         """After a failure, wait until nothing of it runs any more, so that the next call finds the lane at rest."""
-        for stream in self._streams:
-            with suppress(OnepassError):
-                stream.synchronize()
+        with suppress(OnepassError):
+            self._stream.synchronize()
 
     def close(self) -> None:
         """Let go of everything; results that are still held keep their memory."""
         while self._passes:
             self._retire(self._passes.popitem()[1])
         self._idle.clear()
-        for stream in self._streams:
-            stream.close()
+        self._stream.close()
 
     def probe_profiles(self) -> bool:
         """Whether this TensorRT lets several contexts have one profile; asked before anything runs."""
@@ -87,7 +85,7 @@ class Lane:
             raise InputError(outside_profiles(engine.name, engine.profiles, shapes, numbers))
         context = self._context(profile)
         try:
-            return Pass(engine, self._streams, context, shapes, values)
+            return Pass(engine, self._stream, context, shapes, values)
         except BaseException:
             self._idle[profile] = context
             raise
@@ -107,7 +105,7 @@ class Lane:
         return self._new_context(profile)
 
     def _new_context(self, profile: int) -> Context:
-        return Context(self._engine, profile, stream=self._streams.recorded.number, scratch=self._scratch.address)
+        return Context(self._engine, profile, stream=self._stream.number, scratch=self._scratch.address)
 
     def _retire(self, old: Pass) -> None:
         if not old.is_attached:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -33,20 +33,6 @@ _GRAPHS = 16
 Feed: TypeAlias = "Array | DeviceArray"
 
 
-class Streams(NamedTuple):
-    """The streams of a pass.
-
-    Attributes:
-        recorded: Where recorded work runs. It goes side by side with CUDA's default stream: else whoever uses that one
-            while a pass is being recorded would get an error.
-        eager: Where work is queued anew. It takes turns with the default stream: TensorRT 8.5 reads data that decide
-            what is computed, and how much, through that one, and would find those of the call before.
-    """
-
-    recorded: Stream
-    eager: Stream
-
-
 class Pass:
     """Runs one shape of inputs. One thread at a time; the GPU must be current.
 
@@ -59,7 +45,7 @@ class Pass:
     def __init__(
         self,
         engine: Engine,
-        streams: Streams,
+        stream: Stream,
         context: Context,
         shapes: Mapping[str, Shape],
         values: Mapping[str, Array],
@@ -68,7 +54,7 @@ class Pass:
 
         Args:
             engine: What runs.
-            streams: Where it runs.
+            stream: Where it runs.
             context: Its context from here on, until `detach`.
             shapes: Shapes of all inputs, by name.
             values: Copies of the inputs that lie on the host, by name, in the engine's dtype.
@@ -77,7 +63,7 @@ class Pass:
         self.shapes = dict(shapes)
         self._values = dict(values)
         self._engine = engine
-        self._streams = streams
+        self._stream = stream
         device = engine.device
 
         self._inputs = {e.spec.name: e for e in engine.inputs if e.tensor not in engine.host_tensors}
@@ -198,7 +184,7 @@ class Pass:
         """
         self._check_stays(feeds, names)
         graph = self._graph("compute", self._compute)
-        stream = self._streams.eager if graph is None else self._streams.recorded
+        stream = self._stream
         stream.wait_for(after)
         for place in self._in_places:
             feed = feeds[place.name]
@@ -220,7 +206,7 @@ class Pass:
             _fill(place, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._spare_slot()
         graph = self._graph("compute", self._compute)
-        stream = self._streams.eager if graph is None else self._streams.recorded
+        stream = self._stream
         marks = [stream.mark()]
         stream.copy(self._in_device.address, self._in_host.address, self._in_bytes)
         marks.append(stream.mark())
@@ -253,7 +239,7 @@ class Pass:
 
         graph = self._graph((source.address, target.address, names), whole)
         self._start(graph, whole)
-        (self._streams.eager if graph is None else self._streams.recorded).synchronize()
+        self._stream.synchronize()
 
     def _run_copied(self, source: HostSlot, names: Sequence[str]) -> list[Array]:
         """Run for one who keeps many results: they go to the spare slot, which is never lent, and from there."""
@@ -274,11 +260,11 @@ class Pass:
             stream.copy(target.address + offset, self._out_device.address + offset, size)
 
     def _start(self, graph: Graph | None, work: Callable[[Stream], None]) -> None:
-        """Do work on one of the streams: by its recording, if there is one."""
+        """Do work on the stream: by its recording, if there is one."""
         if graph is not None:
             graph.launch()
         else:
-            work(self._streams.eager)
+            work(self._stream)
             self._is_warm = True
 
     def _graph(self, key: Any, work: Callable[[Stream], None]) -> Graph | None:
@@ -289,7 +275,7 @@ class Pass:
         return graph
 
     def _record(self, key: Any, work: Callable[[Stream], None]) -> Graph | None:
-        stream = self._streams.recorded
+        stream = self._stream
         if not self._attached.is_recordable(stream.number):
             self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
             return None
@@ -312,9 +298,9 @@ class Pass:
         for name in late:
             address, shape = self._allocated(name)
             arrays[name] = np.empty(shape, self._outputs[name].carrier)
-            self._streams.eager.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
+            self._stream.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
         if late:
-            self._streams.eager.synchronize()
+            self._stream.synchronize()
         edges = ((arrays[name], self._outputs[name]) for name in names)
         return [array.astype(edge.spec.dtype) if edge.is_cast else array for array, edge in edges]
 
@@ -333,12 +319,12 @@ class Pass:
             carrier = self._outputs[name].carrier
             size_bytes = int(np.prod(shape, dtype=np.int64)) * carrier.itemsize
             block = device.device_block(size_bytes)
-            self._streams.eager.copy(block.address, address, size_bytes)
+            self._stream.copy(block.address, address, size_bytes)
             results[name] = DeviceArray(
                 block.address, shape=shape, dtype=carrier, device=device.index, owner=block
             )  # fmt: skip
         if late:
-            self._streams.eager.synchronize()
+            self._stream.synchronize()
         return [results[name] for name in names]
 
     def _allocated(self, name: str) -> tuple[int, Shape]:
