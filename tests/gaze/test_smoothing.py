@@ -131,6 +131,15 @@ def test_a_blink_holds_the_gaze(smoothing: Smoothing | None) -> None:
     assert shown[15].openness < 0.1
 
 
+def test_lids_that_are_not_seen_do_not_open() -> None:
+    """A shut eye of which the network sees nothing stays shut, and one that was open is not shut by that."""
+    unseen = replace(OPEN, confidence=0.1)
+    follow = EyeFilter(Smoothing())
+    eyes = [OPEN] * 9 + [unseen] + [SHUT] * 2 + [unseen] * 2 + [OPEN]
+    shown = [follow(eye, seconds) for eye, seconds in zip(eyes, times(len(eyes)), strict=True)]
+    assert [eye.blink for eye in shown] == [False] * 10 + [True] * 4 + [False]
+
+
 def test_an_eye_that_was_never_open_looks_where_it_looks() -> None:
     """There is nothing to hold in the first frame."""
     shown = EyeFilter(Smoothing())(SHUT, 0.0)

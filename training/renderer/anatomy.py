@@ -113,9 +113,10 @@ def _draw_lids(
     width = draws.normal(27.8, 1.5).clamp(23.5, 32.0)[:, None]
     # Middle of the corners against the centre of the eyeball. No picture shows it, so the wider the spread, the more
     # of a turned eye a network takes for anatomy, and the smaller the gaze it reports. A narrow prior keeps the gain
-    # near 1 and leaves a constant offset for each person, which calibration removes.
-    middle_x = draws.normal(0.5, 0.45)[:, None]
-    middle_y = draws.normal(2.2, 0.45)[:, None]
+    # near 1 and leaves a constant offset for each person, which calibration removes. The means are those with which
+    # people who look into the camera are found to do so: level, and outwards by the angle kappa.
+    middle_x = draws.normal(-0.2, 0.45)[:, None]
+    middle_y = draws.normal(2.7, 0.45)[:, None]
     tilt = draws.normal(0.07, 0.06)[:, None]  # outer corner higher
     nasal_z, temporal_z = draws.normal(6.5, 0.7)[:, None], draws.normal(4.5, 0.8)[:, None]
     front_z = (eyeball_radius_mm * draws.uniform(0.95, 1.06))[:, None]

@@ -15,6 +15,8 @@ from onepass.gaze.result import Eye
 
 # The lids drag the iris and the gaze down for a moment before an eye counts as shut: hold what was seen before that.
 _CLOSING_SECONDS = 0.1
+# Of an eye with less confidence than this nothing is seen, not even lids that open.
+_UNSEEN = 0.2
 
 
 class OneEuroFilter:
@@ -130,7 +132,7 @@ class EyeFilter:
             eye: What the network saw in this frame.
             time_seconds: When the frame was taken, not before the last one.
         """
-        shut = self._blinks(eye.openness, time_seconds)
+        shut = self._blinks(eye.openness, time_seconds) or (self._shut and eye.confidence < _UNSEEN)
         if self._shut and not shut and self._smoothing is not None:
             # What the gaze was before the blink says nothing of where it lands.
             self._gaze = self._smoothing.direction_filter()
