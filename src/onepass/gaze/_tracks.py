@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -130,8 +131,8 @@ class Track:
             first = side in self._offsets and self._offsets[side] is None
             self.corners[side] = corners if first else _resized(corners, before[side], growth, limits_px)
         if seen:
-            move = np.mean([seen[side].mean(axis=0) - before[side].mean(axis=0) for side in seen], axis=0)
-            self._move(move, growth, set(seen))
+            moves = [_middle(seen[side]) - _middle(before[side]) for side in seen]
+            self._move(sum(moves[1:], moves[0]) / len(moves), growth, set(seen))
         return max((_distance(before[side], corners) for side, corners in seen.items()), default=0.0)
 
     def _without_offset(self, side: Side, seen: FloatArray, *, learn: bool) -> FloatArray:
@@ -171,7 +172,7 @@ class Track:
 
     def _middles(self) -> dict[Side, FloatArray]:
         """Return the middle of each eye."""
-        return {side: corners.mean(axis=0) for side, corners in self.corners.items()}
+        return {side: _middle(corners) for side, corners in self.corners.items()}
 
     def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
         """Take the box, and eyes that are covered for a moment, along with those that are seen."""
@@ -188,7 +189,7 @@ class Track:
     def drop_eyes(self, time_seconds: float, shape: tuple[int, ...]) -> None:
         """Give up eyes that were not seen clearly for too long, or lie outside a picture of this shape."""
         for side, corners in list(self.corners.items()):
-            x, y = corners.mean(axis=0).tolist()
+            x, y = _middle(corners).tolist()
             inside = 0 <= x <= shape[1] and 0 <= y <= shape[0]
             if not inside or time_seconds - self._sure_seconds[side] > _PATIENCE_SECONDS:
                 del self.corners[side]
@@ -201,8 +202,13 @@ def _complex(points: FloatArray) -> npt.NDArray[np.complex128]:
 
 def _eye_distance(corners: Mapping[Side, FloatArray]) -> float:
     """Return the distance between the middles of two eyes."""
-    right, left = corners["right"].mean(axis=0), corners["left"].mean(axis=0)
-    return max(float(np.linalg.norm(left - right)), 1.0)
+    return max(math.dist(_middle(corners["right"]), _middle(corners["left"])), 1.0)
+
+
+def _middle(corners: FloatArray) -> FloatArray:
+    """Return the middle [2] of two corners [2, 2]."""
+    middle: FloatArray = (corners[0] + corners[1]) / 2
+    return middle
 
 
 def _resized(seen: FloatArray, before: FloatArray, growth: float, limits_px: tuple[float, float]) -> FloatArray:
@@ -212,10 +218,10 @@ def _resized(seen: FloatArray, before: FloatArray, growth: float, limits_px: tup
     crop that is too small, and a crop that follows them shrinks further. So the distance between the eyes says how the
     face grows, what is seen of one eye's size counts for a little only, and there are limits.
     """
-    length = float(np.linalg.norm(seen[1] - seen[0]))
-    expected = growth * float(np.linalg.norm(before[1] - before[0]))
-    wanted = np.clip((1 - _SIZE_SHARE) * expected + _SIZE_SHARE * length, *limits_px)
-    middle = seen.mean(axis=0)
+    length = math.dist(*seen)
+    expected = growth * math.dist(*before)
+    wanted = min(max((1 - _SIZE_SHARE) * expected + _SIZE_SHARE * length, limits_px[0]), limits_px[1])
+    middle = _middle(seen)
     resized: FloatArray = middle + (seen - middle) * (wanted / length)
     return resized
 
@@ -240,7 +246,7 @@ def _box_distance(first: Box, second: Box) -> float:
     wide, narrow = max(first.width_px, second.width_px), min(first.width_px, second.width_px)
     if wide > _SAME_WIDTH * narrow:
         return float("inf")
-    return float(np.linalg.norm(first.centre - second.centre)) / ((wide + narrow) / 2)
+    return math.dist(first.centre, second.centre) / ((wide + narrow) / 2)
 
 
 def without_doubles(tracks: Sequence[Track]) -> list[Track]:
@@ -258,4 +264,4 @@ def _same_eye(first: Track, second: Track) -> bool:
 
 def _distance(first: FloatArray, second: FloatArray) -> float:
     """Return how far two eyes [2, 2] are apart, middle to middle, in corner distances of the second."""
-    return float(np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) / np.linalg.norm(second[1] - second[0]))
+    return math.dist(_middle(first), _middle(second)) / math.dist(*second)

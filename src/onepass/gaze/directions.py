@@ -16,6 +16,8 @@ from onepass._errors import InputError
 from onepass.gaze import geometry
 from onepass.gaze.geometry import FloatArray
 
+_UNIT = np.eye(3)
+
 
 @dataclass(frozen=True, slots=True)
 class Gaze:
@@ -128,7 +130,7 @@ class HeadPose:
             InputError: It is no rotation matrix.
         """
         matrix = np.asarray(rotation, np.float64)
-        orthonormal = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
+        orthonormal = matrix.shape == (3, 3) and np.abs(matrix @ matrix.T - _UNIT).max() <= 1e-6
         if not orthonormal or np.linalg.det(matrix) < 0:
             raise InputError(f"a rotation needs to be an orthonormal [3, 3] matrix, got {matrix.tolist()}")
         pitch, yaw = geometry.angles_from_vector(matrix[:, 2])

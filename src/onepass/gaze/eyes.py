@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,14 +131,16 @@ def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tupl
     The cost of a crop then depends on the eye, not on the picture; it also keeps clear of OpenCV's limit of 32767
     pixels a side.
     """
-    width, height = size_px
-    outline = geometry.apply(geometry.invert(transform), [(0, 0), (width, 0), (width, height), (0, height)])
     margin = 2 + 2 / geometry.scale_of(transform)
-    limit = np.array(grey.shape[::-1])
-    low = np.clip(np.floor(outline.min(axis=0) - margin), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(outline.max(axis=0) + margin), low + 1, limit).astype(int)
-    shift = np.column_stack([np.eye(2), low])
-    return grey[low[1] : high[1], low[0] : high[0]], geometry.compose(transform, shift)
+    low, high = [], []
+    for (a, b, start), limit in zip(geometry.invert(transform).tolist(), grey.shape[::-1], strict=True):
+        across, down = a * size_px[0], b * size_px[1]
+        first, last = start + min(across, 0) + min(down, 0), start + max(across, 0) + max(down, 0)
+        low.append(int(min(max(math.floor(first - margin), 0), limit - 1)))
+        high.append(int(min(max(math.ceil(last + margin), low[-1] + 1), limit)))
+    shifted: FloatArray = transform.copy()
+    shifted[:, 2] += transform[:, :2] @ low
+    return grey[low[1] : high[1], low[0] : high[0]], shifted
 
 
 def corners_agree(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:

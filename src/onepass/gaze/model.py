@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from onepass.gaze.blinks import is_shut
 from onepass.gaze.confidence import VISIBLE_POINTS, ConfidenceScale
 from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
-from onepass.gaze.result import Eye
+from onepass.gaze.result import Eye, openness_of
 from onepass.runtime import Session, load
 from onepass.tensors import Signature
 
@@ -141,18 +140,20 @@ def eyes_from_outputs(
         points = geometry.apply(geometry.invert(transform), landmarks[index])
         radius_px = float(radii[index] / geometry.scale_of(transform))
         pitch, yaw = geometry.gaze_angles(points[_IRIS_CENTRE], points[_EYEBALL_CENTRE], radius_px)
-        eye = Eye(
-            side=side,
-            eyelid=points[_EYELID],
-            iris=points[_IRIS],
-            iris_centre=points[_IRIS_CENTRE],
-            eyeball_centre=points[_EYEBALL_CENTRE],
-            eyeball_radius_px=radius_px,
-            gaze=Gaze(float(pitch), float(yaw)),
-            confidence=float(confidences[index].mean()),
-            point_confidences=confidences[index],
+        eyes.append(
+            Eye(
+                side=side,
+                blink=is_shut(openness_of(points[_EYELID])),
+                eyelid=points[_EYELID],
+                iris=points[_IRIS],
+                iris_centre=points[_IRIS_CENTRE],
+                eyeball_centre=points[_EYEBALL_CENTRE],
+                eyeball_radius_px=radius_px,
+                gaze=Gaze(float(pitch), float(yaw)),
+                confidence=float(confidences[index].mean()),
+                point_confidences=confidences[index],
+            )
         )
-        eyes.append(replace(eye, blink=is_shut(eye.openness)))
     return eyes
 
 

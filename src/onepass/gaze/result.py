@@ -110,8 +110,7 @@ class Eye:
     @property
     def aperture_px(self) -> float:
         """Mean gap between the lids: the area that the lid margin encloses, divided by the corner distance."""
-        distance = self.corner_distance_px
-        return geometry.polygon_area(self.eyelid) / distance if distance else 0.0
+        return openness_of(self.eyelid) * self.corner_distance_px
 
     @property
     def openness(self) -> float:
@@ -120,8 +119,13 @@ class Eye:
         It does not depend on how large the eye is in the picture or how the head is tilted, only on the lids and,
         since the corners come closer together, on how far the head is turned away.
         """
-        distance = self.corner_distance_px
-        return self.aperture_px / distance if distance else 0.0
+        return openness_of(self.eyelid)
+
+
+def openness_of(eyelid: FloatArray) -> float:
+    """Return the openness of an eye, see `Eye.openness`, from its lid margin [8, 2]."""
+    distance = math.dist(eyelid[0], eyelid[4])
+    return geometry.polygon_area(eyelid) / distance**2 if distance else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,8 @@ from onepass.gaze.blinks import BlinkDetector
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Eye
+
+_Cutoff = TypeVar("_Cutoff", float, FloatArray)
 
 # The lids drag the iris and the gaze down for a moment before an eye counts as shut: hold what was seen before that.
 _CLOSING_SECONDS = 0.1
@@ -64,16 +68,16 @@ class OneEuroFilter:
         if passed <= 0:
             return before
         velocity = velocity + _share(self._speed_cutoff_hz, passed) * ((given - before) / passed - velocity)
-        speed = np.linalg.norm(velocity, axis=-1, keepdims=True) / unit
+        speed = np.sqrt((velocity * velocity).sum(axis=-1, keepdims=True)) / unit
         cutoff_hz = self._min_cutoff_hz + self._beta * speed
         smoothed: FloatArray = before + _share(cutoff_hz, passed) * (given - before)
         self._last = smoothed, velocity, time_seconds
         return smoothed
 
 
-def _share(cutoff_hz: npt.ArrayLike, seconds: float) -> FloatArray:
+def _share(cutoff_hz: _Cutoff, seconds: float) -> _Cutoff:
     """Return how much of a step an exponential filter takes after that time."""
-    return np.asarray(1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff_hz, np.float64) * seconds)))
+    return 1 / (1 + 1 / (2 * math.pi * seconds * cutoff_hz))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class EyeFilter:
             self._gaze = self._smoothing.direction_filter()
         self._shut = shut
         gaze = self._held(eye.gaze) if shut else self._followed(eye.gaze, time_seconds)
-        return replace(self._smoothed(eye, time_seconds), gaze=gaze, blink=shut)
+        return replace(eye, gaze=gaze, blink=shut, **self._smoothed(eye, time_seconds))
 
     def _followed(self, gaze: Gaze, time_seconds: float) -> Gaze:
         if self._gaze is not None:
@@ -153,12 +157,15 @@ class EyeFilter:
         """Return the gaze before the lids came down; the one seen where the eye has never been open."""
         return self._recent[0][1] if self._recent else gaze
 
-    def _smoothed(self, eye: Eye, time_seconds: float) -> Eye:
+    def _smoothed(self, eye: Eye, time_seconds: float) -> dict[str, Any]:
+        """Return the fields of an eye that smoothing changes."""
         if self._points is None:
-            return eye
+            return {}
         seen = np.concatenate([eye.eyelid, eye.iris, [eye.iris_centre, eye.eyeball_centre]])
         points = self._points(seen, time_seconds, unit=max(eye.corner_distance_px, 1.0))
-        return replace(eye, eyelid=points[:8], iris=points[8:16], iris_centre=points[16], eyeball_centre=points[17])
+        return {
+            "eyelid": points[:8], "iris": points[8:16], "iris_centre": points[16], "eyeball_centre": points[17]
+        }  # fmt: skip
 
 
 class HeadFilter:
