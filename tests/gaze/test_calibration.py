@@ -116,6 +116,35 @@ def test_a_head_that_turns_is_learned_too() -> None:
     assert with_head(replace(samples[0], eyes_px=None)) is None
 
 
+@given(st.floats(0.2, 4.0))
+def test_the_size_of_the_pictures_does_not_matter(factor: float) -> None:
+    """A camera that gives larger or smaller pictures than for the calibration leads to the same points."""
+    person = Person(moves_mm=20.0)
+    samples, targets = person.session(5, each=6)
+    calibration = calibrate([replace(s, picture_size_px=(6400, 4800)) for s in samples], targets, SCREEN)
+    size = round(6400 * factor), round(4800 * factor)
+    factor = size[0] / 6400
+    for sample in samples[::7]:
+        x, y = sample.eyes_px or (0, 0)
+        other = replace(
+            sample, eyes_px=(factor * x, factor * y), eye_distance_px=factor * 63, picture_size_px=size
+        )  # fmt: skip
+        np.testing.assert_allclose(point_of(calibration, other), point_of(calibration, sample), atol=1e-6)
+
+
+def test_pictures_of_another_shape_are_refused(tmp_path: Path) -> None:
+    """Where a camera shows another part of what is there, it takes another calibration; saved ones know that too."""
+    samples, targets = Person(moves_mm=20.0).session(5, each=6)
+    made = calibrate([replace(sample, picture_size_px=(640, 480)) for sample in samples], targets, SCREEN)
+    made.save(tmp_path / "c.json")
+    calibration = Calibration.load(tmp_path / "c.json")
+    assert calibration.picture_size_px == (640, 480)
+    face = two_eyes()
+    assert calibration(face, picture_size_px=(1280, 960)) is not None
+    with pytest.raises(InputError, match="640 x 480, and this one is 1280 x 720"):
+        calibration(face, picture_size_px=(1280, 720))
+
+
 def test_a_head_that_keeps_still_does_no_harm() -> None:
     """Trembling of features that never really changed is not taken for a reason."""
     person = Person(noise_deg=0.5, moves_mm=0.5, seed=3)
@@ -391,6 +420,7 @@ def test_a_session_from_the_command_line(
     assert set(shown) == {(270, 480, 3)}
     assert Calibration.load(out).points == 5
     assert len(Recording.load(table).samples) == Calibration.load(out).samples
+    assert Calibration.load(out).picture_size_px == (200, 200)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -405,6 +435,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "degrees" in said
     assert Calibration.load(out).points == 9
     assert "degrees" not in shell(*given)
+    assert "--points is for a camera's session" in shell.fails(*given, "--points", 9)
+    assert "--model is for a camera's session" in shell.fails(*given, "--engine", "small")
     assert "as 1920x1080" in shell.fails(*given[:-1], "large")
     assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")
     nowhere = tmp_path / "nowhere" / "c.json"

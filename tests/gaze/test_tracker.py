@@ -130,7 +130,7 @@ class Witness:
         lid = np.concatenate([lid, lid[3:0:-1]]) + np.array([[0, y] for y in (0, -3, -4, -3, 0, 3, 4, 3)])
         return make_eye(side=side, eyelid=lid)
 
-    def on_screen(self, face: Face) -> Face:
+    def on_screen(self, face: Face, shape: tuple[int, ...]) -> Face:
         """Return the face."""
         return face
 

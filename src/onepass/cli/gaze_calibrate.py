@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from onepass.cli._tables import console, table
 from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
@@ -66,6 +67,7 @@ def command(
     size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
     is_table = Path(source).suffix.lower() == ".csv"
     if is_table:
+        _refuse_for_tables("points", "samples", "model", "gaze", "finder")
         recording = Recording.load(source)
     else:
         with GazeEstimator.from_default(model, finder=finder, max_faces=1, gaze=gaze) as estimator:
@@ -86,6 +88,14 @@ def command(
         markup=False,
     )
     out.print(f"written to {output}", markup=False, soft_wrap=True)
+
+
+def _refuse_for_tables(*names: str) -> None:
+    """Refuse options that say how a camera's session goes: a table has been through one."""
+    context = click.get_current_context()
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"--{given[0]} is for a camera's session; a table of samples is what came of one")
 
 
 def _session(source: str, screen: Screen, points: int, estimator: GazeEstimator) -> Recording:

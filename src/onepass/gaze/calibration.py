@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ _MARGIN = 0.1
 _GAZE_SCALE, _HEAD_SCALE, _PLACE_SCALE = 0.1, 0.2, 0.5
 # Gazes further than this from the median of their point, in robust deviations, were on their way or elsewhere.
 _OUTLIER = 3.5
+# Pictures whose heights differ by less than this share, once their widths are alike, are of one shape.
+_SAME_SHAPE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +90,43 @@ class GazeSample:
         head: Pose of the head, where it is known.
         eyes_px: Middle between the eyes in the picture, where it is known.
         eye_distance_px: Distance between the eyes in the picture, which tells how near the face is.
+        picture_size_px: Width and height of the picture, where they are known.
     """
 
     gaze: Gaze
     head: HeadPose | None = None
     eyes_px: tuple[float, float] | None = None
     eye_distance_px: float | None = None
+    picture_size_px: tuple[int, int] | None = None
 
     @classmethod
-    def from_face(cls, face: Face) -> GazeSample | None:
+    def from_face(cls, face: Face, picture_size_px: tuple[int, int] | None = None) -> GazeSample | None:
         """Return the sample of a face; None while an eye blinks, or where not both are seen."""
         if face.right is None or face.left is None or face.right.blink or face.left.blink:
             return None
         middles = [(eye.nasal_corner + eye.temporal_corner) / 2 for eye in (face.right, face.left)]
         x, y = ((middles[0] + middles[1]) / 2).tolist()
-        return cls(face.gaze, face.head, (x, y), float(np.linalg.norm(middles[1] - middles[0])))
+        return cls(face.gaze, face.head, (x, y), float(np.linalg.norm(middles[1] - middles[0])), picture_size_px)
+
+    def resized(self, picture_size_px: tuple[int, int] | None) -> GazeSample:
+        """Return the sample as the same camera would have given it in pictures of another size.
+
+        Raises:
+            InputError: The other pictures have another shape, so that they show another part of what is there.
+        """
+        mine, other = self.picture_size_px, picture_size_px
+        if mine is None or other is None or mine == other or self.eyes_px is None or self.eye_distance_px is None:
+            return self
+        factor = other[0] / mine[0]
+        if abs(other[1] - factor * mine[1]) > _SAME_SHAPE * other[1]:
+            raise InputError(
+                f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
+                f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
+            )
+        x, y = self.eyes_px
+        return replace(
+            self, eyes_px=(factor * x, factor * y), eye_distance_px=factor * self.eye_distance_px, picture_size_px=other
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +156,7 @@ class Calibration:
         ridge: The strength of the ridge that was chosen.
         uses_head: Whether head poses are needed.
         place: Where the eyes were on average: x and y in pixels and their distance; None where that is not needed.
+        picture_size_px: Width and height of the pictures that these pixels belong to, where they are known.
         error: How far off it is.
         points: How many points it was made of.
         samples: How many samples it was made of.
@@ -142,6 +167,7 @@ class Calibration:
     ridge: float
     uses_head: bool
     place: tuple[float, float, float] | None
+    picture_size_px: tuple[int, int] | None
     error: CalibrationError
     points: int
     samples: int
@@ -150,16 +176,26 @@ class Calibration:
         degrees = "" if self.error.degrees is None else f" ({self.error.degrees:.2f} degrees)"
         return f"Calibration({self.points} points, {self.samples} samples, off by {self.error.pixels:.0f} px{degrees})"
 
-    def __call__(self, face: Face | GazeSample) -> FloatArray | None:
+    def __call__(self, face: Face | GazeSample, *, picture_size_px: tuple[int, int] | None = None) -> FloatArray | None:
         """Return the point looked at, float64 [2] in pixels of the screen, which may lie beside it.
 
         None where the face does not show what is needed: a blink, one eye only, or no head pose.
+
+        Args:
+            face: What was seen.
+            picture_size_px: Width and height of the picture that a `Face` is from. A camera may give another size than
+                for the calibration, of the same shape.
+
+        Raises:
+            InputError: The picture has another shape than those of the calibration.
         """
-        sample = GazeSample.from_face(face) if isinstance(face, Face) else face
+        sample = GazeSample.from_face(face, picture_size_px) if isinstance(face, Face) else face
         if sample is None or (self.uses_head and sample.head is None):
             return None
         if self.place is not None and (sample.eyes_px is None or sample.eye_distance_px is None):
             return None
+        if self.place is not None:
+            sample = sample.resized(self.picture_size_px)
         point: FloatArray = _features([sample], uses_head=self.uses_head, place=self.place)[0] @ self.weights
         return point
 
@@ -192,7 +228,8 @@ class Calibration:
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}")
         fields = {name: value for name, value in content.items() if name != "format"}
-        place, weights = fields["place"], np.array(fields["weights"], np.float64)
+        place, size = fields["place"], fields["picture_size_px"]
+        weights = np.array(fields["weights"], np.float64)
         if weights.shape != (_feature_count(uses_head=fields["uses_head"], has_place=place is not None), 2):
             raise ValueError(f"its weights are {list(weights.shape)}")
         error = CalibrationError(**{**fields["error"], "pixels_by_point": tuple(fields["error"]["pixels_by_point"])})
@@ -202,6 +239,7 @@ class Calibration:
                 "screen": Screen(**fields["screen"]),
                 "weights": weights,
                 "place": None if place is None else (place[0], place[1], place[2]),
+                "picture_size_px": None if size is None else (size[0], size[1]),
                 "error": error,
             }
         )
@@ -232,6 +270,8 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
     if points < 3 or np.linalg.matrix_rank(targets - targets.mean(axis=0), tol=1.0) < 2:
         raise InputError(f"a calibration needs samples of 3 points or more that lie not in a line, got {points} points")
     uses_head = all(sample.head is not None for sample in samples)
+    picture_size_px = next((sample.picture_size_px for sample in samples), None)
+    samples = [sample.resized(picture_size_px) for sample in samples]
     place = _mean_place(samples)
     features = _features(samples, uses_head=uses_head, place=place)
     ridge = best_ridge(features, targets, point_of)
@@ -246,6 +286,7 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
         ridge=ridge,
         uses_head=uses_head,
         place=place,
+        picture_size_px=picture_size_px,
         error=CalibrationError(pixels, screen.degrees(pixels), ordered),
         points=points,
         samples=len(samples),

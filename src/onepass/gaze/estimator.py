@@ -263,13 +263,13 @@ class GazeEstimator:
         seconds = clock.shared_by(len(greys))
         return [
             Analysis(
-                faces=tuple(map(self.on_screen, _faces_of(faces, eyes[part]))),
+                faces=tuple(self.on_screen(face, grey.shape) for face in _faces_of(faces, eyes[part])),
                 crops=crops[part],
                 outputs=Outputs({name: array[part] for name, array in outputs.items()}) if faces else None,
                 passes=passes if faces else 0,
                 seconds_by_stage=seconds,
             )
-            for faces, part in zip(found, parts, strict=True)
+            for grey, faces, part in zip(greys, found, parts, strict=True)
         ]
 
     def _look(
@@ -296,9 +296,19 @@ class GazeEstimator:
             eyes = eyes_from_outputs(outputs, crops, self._scale)
         return crops, outputs, eyes
 
-    def on_screen(self, face: Face) -> Face:
-        """Return a face with the point on the screen that its calibration gives; without one, the face itself."""
-        return face if self._calibration is None else replace(face, screen_px=self._calibration(face))
+    def on_screen(self, face: Face, shape: tuple[int, ...]) -> Face:
+        """Return a face with the point on the screen that its calibration gives; without one, the face itself.
+
+        Args:
+            face: A face.
+            shape: Of the picture that it is from: its height and width first.
+
+        Raises:
+            InputError: The calibration belongs to pictures of another shape.
+        """
+        if self._calibration is None:
+            return face
+        return replace(face, screen_px=self._calibration(face, picture_size_px=(shape[1], shape[0])))
 
     def _refined(self, eyes: list[Eye]) -> list[Eye]:
         """Return the eyes of the last pass with their gaze as it was asked for."""

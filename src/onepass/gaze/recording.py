@@ -21,12 +21,12 @@ from onepass.media import Frame, Picture
 
 SAMPLE_COLUMNS = (
     "target_x_px", "target_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
-    "eyes_x_px", "eyes_y_px", "eye_distance_px",
+    "eyes_x_px", "eyes_y_px", "eye_distance_px", "picture_width_px", "picture_height_px",
 )  # fmt: skip
 """Columns of a table of samples, the point on the screen first. Four are needed; the rest may be missing or empty."""
 
 _NEEDED = SAMPLE_COLUMNS[:4]
-_HEAD, _PLACE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:]
+_HEAD, _PLACE, _SIZE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:10], SAMPLE_COLUMNS[10:]
 _BLINK = "eye_blink"
 
 # A person needs so long to find a new point, and then looks at it for so long; without a face it takes as long as this.
@@ -80,7 +80,7 @@ class Recording:
                 if missing:
                     raise InputError(
                         f"{os.fspath(path)!r} has no column {', '.join(missing)}; a table of samples has "
-                        f"{', '.join(_NEEDED)}, and may have {', '.join((*_HEAD, *_PLACE))}"
+                        f"{', '.join(_NEEDED)}, and may have {', '.join((*_HEAD, *_PLACE, *_SIZE))}"
                     )
                 rows = [(reader.line_num, row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:
@@ -108,6 +108,7 @@ def _numbers_of(sample: GazeSample) -> list[float | None]:
         *([None] * 3 if head is None else [head.pitch_deg, head.yaw_deg, head.roll_deg]),
         *([None] * 2 if place is None else place),
         sample.eye_distance_px,
+        *(sample.picture_size_px or [None] * 2),
     ]
 
 
@@ -118,13 +119,14 @@ def _sample_of(row: Mapping[str, str]) -> GazeSample:
         texts = [row.get(name) for name in names]
         return [float(text) for text in texts if text] if all(texts) else None
 
-    gaze, head, place = numbers(_NEEDED[2:]), numbers(_HEAD), numbers(_PLACE)
+    gaze, head, place, size = numbers(_NEEDED[2:]), numbers(_HEAD), numbers(_PLACE), numbers(_SIZE)
     pitch, yaw = np.radians(gaze or [np.nan] * 2).tolist()
     return GazeSample(
         Gaze(pitch, yaw),
         None if head is None else HeadPose(*np.radians(head).tolist()),
         None if place is None else (place[0], place[1]),
         None if place is None else place[2],
+        None if size is None else (round(size[0]), round(size[1])),
     )
 
 
@@ -165,7 +167,8 @@ def record(
         if passed < _SETTLING_SECONDS:
             continue
         largest = max(faces, key=lambda face: face.box.area_px, default=None)
-        sample = None if largest is None else GazeSample.from_face(largest)
+        height, width = frame.picture.shape[:2]
+        sample = None if largest is None else GazeSample.from_face(largest, (width, height))
         if sample is not None:
             samples.append(sample)
             targets_px.append(target)

@@ -124,7 +124,7 @@ class GazeTracker:
                 break
             seen, moves = self._look(grey)
         faces = {
-            track.id: self._estimator.on_screen(track.shown(face, time_seconds))
+            track.id: self._estimator.on_screen(track.shown(face, time_seconds), grey.shape)
             for track, face in zip(self._tracks, seen, strict=True)
         }
         self._drop_lost()
