@@ -296,8 +296,8 @@ _ON_A_SMALL_DISK = """
 import resource, signal, sys
 from onepass.cli import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-main(sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+main(sys.argv[2:])
 """
 
 
@@ -305,13 +305,27 @@ main(sys.argv[1:])
 def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     """The error names the file and the reason; the video plays and the table is whole, up to where there was room."""
     clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 4, fps=FPS)
-    words = [sys.executable, "-c", _ON_A_SMALL_DISK, "gaze", str(clip), "--model", "small", "-o", "out.mkv"]
+    words = [sys.executable, "-c", _ON_A_SMALL_DISK, "60000", "gaze", str(clip), "--model", "small", "-o", "out.mkv"]
     result = subprocess.run([*words, "--csv", "gaze.csv"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 2
     assert "out.mkv cannot be written: File too large; what was written before is kept in it" in result.stderr
     assert "written to gaze.csv\nwritten to out.mkv" in result.stdout
     assert len(list(VideoSource(tmp_path / "out.mkv"))) > 5
     assert {int(row["frame"]) for row in rows_of(tmp_path / "gaze.csv")} >= set(range(5))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the size of files")
+def test_a_table_that_is_lost_is_not_said_to_be_written(clip: Path, tmp_path: Path) -> None:
+    """Parquet cannot be read without its end: where that finds no room, there is no file and nobody says otherwise."""
+    pytest.importorskip("pyarrow")
+    words = [sys.executable, "-c", _ON_A_SMALL_DISK, "4000", "gaze", str(clip), "--model", "small"]
+    result = subprocess.run(
+        [*words, "--parquet", "gaze.parquet"], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert result.returncode == 2
+    assert "the table is lost" in result.stderr
+    assert "written to" not in result.stdout
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 def _wait_for(happened: Callable[[], bool]) -> None:

@@ -95,6 +95,23 @@ def test_odd_sizes_are_filled_up(tmp_path: Path) -> None:
     assert abs(int(frames[0].picture[-1, -1, 0]) - 90) < 6
 
 
+def test_pictures_of_other_shapes_are_not_stretched(tmp_path: Path) -> None:
+    """A tall and a small picture after a wide one stand in the middle, as large as they fit, with black beside them."""
+    wide, tall, small = (
+        np.full((height, width, 3), 200, np.uint8) for height, width in ((60, 120), (120, 60), (6, 12))
+    )
+    with VideoSink(tmp_path / "a.mp4", fps=5) as sink:
+        for index, picture in enumerate((wide, tall, small)):
+            sink.write(Frame(picture, index, None, "a"), picture)
+    shown = [frame.picture[:, :, 0] > 100 for frame in VideoSource(tmp_path / "a.mp4")]
+    assert [picture.shape for picture in shown] == [(60, 120)] * 3
+    assert shown[0].all()
+    assert shown[2].all()
+    columns = np.flatnonzero(shown[1].all(axis=0))
+    assert (columns.min(), columns.max()) == (pytest.approx(45, abs=2), pytest.approx(74, abs=2))
+    assert not shown[1][:, [0, 30, 90, 119]].any()
+
+
 def test_grey_pictures_are_written(tmp_path: Path) -> None:
     """A grey picture is a frame like any other, and what is no picture is refused."""
     grey = np.full((48, 64), 120, np.uint8)

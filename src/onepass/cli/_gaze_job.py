@@ -95,7 +95,8 @@ class Job:
             for number, face in enumerate(self.last.faces, 1):
                 out.print(about_face(number, face), highlight=False)
         for path in written:
-            out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
+            if path is not None and path.exists():  # a table that was lost is told of by its error
+                out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
 
     def _summary(self) -> str:
         if self.last is not None and self._is_one_picture:

@@ -35,7 +35,8 @@ class VideoSink(Sink):
     """A video file: H.264 in MP4, MOV or Matroska, VP9 in WebM; each frame at its own time.
 
     Sound is copied as it is where the container can hold it, and encoded anew where it cannot. All frames get the size
-    of the first; an odd width or height, which the encoders do not know, is filled up by repeating the last pixels.
+    of the first: others are scaled to fit, with black beside them. An odd width or height, which the encoders do not
+    know, is filled up by repeating the last pixels.
 
     The file is written under a temporary name and takes its own when closed, which also happens after an error: what
     was written until then can be played.
@@ -92,7 +93,7 @@ class VideoSink(Sink):
             video = self._av.VideoFrame.from_ndarray(_even(picture), format="rgb24")
             stream = self._stream
             if (video.width, video.height) != (stream.width, stream.height):
-                video = video.reformat(width=stream.width, height=stream.height)
+                video = self._av.VideoFrame.from_ndarray(_framed(video, stream.width, stream.height), format="rgb24")
             seconds = self._frames / self._fps if frame.seconds is None else frame.seconds
             video.pts = self._last_pts = max(round(seconds / _TIME_BASE), self._last_pts + 1)
             video.time_base = _TIME_BASE
@@ -140,6 +141,17 @@ class VideoSink(Sink):
             self._temporary.replace(self._path)
         else:
             self._temporary.unlink(missing_ok=True)
+
+
+def _framed(video: Any, width: int, height: int) -> Picture:
+    """Return a PyAV frame as large as fits into another size, unstretched, in the middle of black."""
+    scale = min(width / video.width, height / video.height)
+    inner = [max(1, round(scale * side)) for side in (video.width, video.height)]
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    scaled = video.reformat(width=inner[0], height=inner[1]).to_ndarray(format="rgb24")
+    canvas[top : top + inner[1], left : left + inner[0]] = scaled
+    return canvas
 
 
 def _even(picture: Picture) -> Picture:
