@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from onepass import InputError, Session
 from onepass.gaze import Box, Eye, Face, FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose
+from onepass.gaze._motion import shift_between
 from onepass.gaze._tracks import assign
+from onepass.gaze.eyes import grey_from_picture
 from onepass.runtime.fake import FakeBackend
 
 from .conftest import ELG_SIGNATURE, ideal_landmarks
@@ -146,17 +148,63 @@ class Witness:
         )
 
 
+def skin(x_px: float = 0.0, y_px: float = 0.0) -> np.ndarray[Any, Any]:
+    """Return a picture of something with a texture, moved so far."""
+    rough = np.random.default_rng(0).uniform(40, 200, (40, 64)).astype(np.float32)
+    return shifted(np.asarray(cv2.resize(rough, (640, 400), interpolation=cv2.INTER_CUBIC)), x_px, y_px)
+
+
+def shifted(picture: np.ndarray[Any, Any], x_px: float, y_px: float) -> np.ndarray[Any, Any]:
+    """Return a picture [H, W] as uint8 RGB, moved."""
+    moved = cv2.warpAffine(picture, np.array([[1.0, 0, x_px], [0, 1, y_px]]), picture.shape[::-1], borderMode=2)
+    return np.repeat(moved.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
 def test_crops_move_with_the_face() -> None:
-    """A face that moves steadily is soon looked at where it is, not where it was, with one look a frame."""
+    """A face that moves, turns back and stands still is looked at where it is, not where it was, once a frame."""
     witness = Witness()
     tracker = witness.tracker()
-    for index in range(12):
-        (face,) = tracker(FRAME, index / 30)
-        last = witness.off_px()
-        witness.move(3, 1)
-    assert last < 0.02
-    assert 12 < len(witness.looks) < 18
-    assert face.box.centre == pytest.approx(np.array([100, 80]) + 11 * np.array([3, 1]), abs=0.1)
+    tracker(skin(), 0.0)
+    moves = [(3, 1)] * 5 + [(-4, 0)] * 5 + [(0, 0)] * 3
+    for index, ((x, y), step) in enumerate(zip(np.cumsum(moves, axis=0), moves, strict=True), 1):
+        witness.move(*step)
+        (face,) = tracker(skin(x, y), index / 30)
+        assert witness.off_px() < 0.1
+    assert len(witness.looks) < len(moves) + 4
+    assert face.box.centre == pytest.approx(np.array([100, 80]) + np.sum(moves, axis=0), abs=0.1)
+
+
+@given(st.floats(-15, 15), st.floats(-12, 12), st.floats(-40, 500), st.floats(-30, 250))
+def test_a_move_is_seen_in_the_picture(x_px: float, y_px: float, left_px: float, top_px: float) -> None:
+    """What lies in a box, also one that reaches out of the picture, is found to have moved as it did."""
+    before, now = (grey_from_picture(picture) for picture in (skin(), skin(x_px, y_px)))
+    shift = shift_between(before, now, Box(left_px, top_px, 150, 140))
+    assert shift is not None
+    assert shift == pytest.approx([x_px, y_px], abs=0.2)
+
+
+def test_pictures_that_do_not_say_leave_a_face_where_it_was() -> None:
+    """Plain pictures, other pictures and boxes of a few pixels show no move."""
+    texture, plain = grey_from_picture(skin()), np.full((400, 640), 90, np.uint8)
+    other = np.random.default_rng(1).integers(0, 255, texture.shape).astype(np.uint8)
+    box = Box(100, 100, 200, 200)
+    assert shift_between(plain, plain, box) is None
+    assert shift_between(texture, other, box) is None
+    assert shift_between(texture, texture, Box(100, 100, 10, 200)) is None
+    assert shift_between(texture, texture, Box(-300, 100, 200, 200)) is None
+
+
+def test_a_grey_buffer_may_be_used_again() -> None:
+    """A caller that puts each grey frame where the last one was does not hide that a face moves."""
+    witness = Witness()
+    tracker = witness.tracker()
+    buffer = grey_from_picture(skin())
+    tracker(buffer, 0.0)
+    witness.move(5, 0)
+    buffer[...] = grey_from_picture(skin(5))
+    tracker(buffer, 0.1)
+    assert len(witness.looks) <= 3
+    assert witness.off_px() < 0.1
 
 
 def test_a_jump_is_looked_at_twice() -> None:
@@ -169,17 +217,6 @@ def test_a_jump_is_looked_at_twice() -> None:
     witness.move(2, 0)
     tracker(FRAME, 0.2)
     assert len(witness.looks) == 5
-    assert witness.off_px() < 1e-9
-
-
-def test_nothing_is_expected_after_a_gap() -> None:
-    """A velocity is not believed for longer than a fifth of a second."""
-    witness = Witness()
-    tracker = witness.tracker()
-    for index in range(5):
-        witness.move(2, 0)
-        tracker(FRAME, index / 30)
-    tracker(FRAME, 5.0)
     assert witness.off_px() < 1e-9
 
 
@@ -443,11 +480,11 @@ def test_a_blink_of_a_real_face(network: str, astronaut: np.ndarray[Any, Any]) -
 
 @pytest.mark.parametrize("network", ["default", "small"])
 def test_a_followed_face_looks_where_a_single_picture_says(network: str, astronaut: np.ndarray[Any, Any]) -> None:
-    """Crops that follow a face do not drift: its gaze is the same at first, at rest, and after a move."""
+    """Crops that follow a face do not drift: its gaze is the same at first, at rest, while it sways, and after that."""
     portrait = cv2.resize(astronaut[40:200, 130:320], None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     corners = 3 * (np.array([[[210.6, 102.6], [193.0, 100.6]], [[238.0, 103.0], [257.8, 102.6]]]) - (130, 40))
     found = FoundFace(Box(120, 90, 320, 320), *corners)
-    places = [0.0] * 10 + [4.0 * index for index in range(16)] + [60.0] * 10
+    places = [0.0] * 10 + [40 * np.sin(index / 10) for index in range(60)] + [40 * np.sin(6)] * 10
     with GazeEstimator.from_default(network, finder=lambda grey: [found]) as estimator:
         (alone,) = estimator(portrait)
         tracker = GazeTracker(estimator, every=100, smoothing=None)
@@ -458,4 +495,4 @@ def test_a_followed_face_looks_where_a_single_picture_says(network: str, astrona
             faces += tracker(frame, index / 30)
     assert faces[0].gaze.degrees_to(alone.gaze) < 0.5
     assert faces[9].gaze.degrees_to(alone.gaze) < 0.5
-    assert faces[-1].gaze.degrees_to(alone.gaze) < 2
+    assert max(face.gaze.degrees_to(alone.gaze) for face in faces) < 2

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from onepass.gaze._motion import shift_between
 from onepass.gaze.eyes import corners_agree
-from onepass.gaze.faces import FoundFace
+from onepass.gaze.faces import FoundFace, Grey
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Box, Face, Side
 from onepass.gaze.smoothing import EyeFilter, HeadFilter, Smoothing
@@ -22,8 +23,6 @@ LEAST_CONFIDENCE = 0.3
 _PATIENCE_SECONDS = 0.5
 # Lids that come below this share of what is usual drag the corners along: a blink does not say where the eye is.
 _OPEN_SHARE = 0.7
-# How far ahead a face is believed to go on as it went.
-_PREDICTING_SECONDS = 0.2
 # How much of the size of an eye in one frame goes into the size of its next crop.
 _SIZE_SHARE = 0.15
 # How wide an eye can look, in distances between the eyes: usually 0.45, less or more where the head is turned away.
@@ -58,8 +57,7 @@ class Track:
         # between the two; None after the first look.
         self._offsets: dict[Side, npt.NDArray[np.complex128] | None] = {}
         self._head = HeadFilter(smoothing)
-        self._velocity = np.zeros(2)
-        self._last = time_seconds, self._middles()
+        self._shown_seconds = time_seconds
 
     @property
     def box(self) -> Box:
@@ -74,7 +72,7 @@ class Track:
     @property
     def is_doubtful(self) -> bool:
         """Whether no eye of this face was seen clearly in the last frame that was shown."""
-        return max(self._sure_seconds.values()) < self._last[0]
+        return max(self._sure_seconds.values()) < self._shown_seconds
 
     @property
     def needs_another_look(self) -> bool:
@@ -92,20 +90,19 @@ class Track:
                 self._eyes[side] = EyeFilter(self._smoothing)
                 self._open_seconds.pop(side, None)
                 self._offsets.pop(side, None)
-                self._last[1].pop(side, None)
 
     def forget_head(self) -> None:
         """Take the finder's view of the head for outdated."""
         self._found = replace(self._found, head=None, mesh=None)
 
-    def predict(self, time_seconds: float) -> None:
-        """Move on to where the face is at that time if it goes on as it went.
+    def predict(self, before: Grey, now: Grey) -> None:
+        """Move on with the face from one frame to the next.
 
         Crops that lag behind a moving face show its eyes off the middle, which draws the gaze aside.
         """
-        passed = time_seconds - self._last[0]
-        if passed <= _PREDICTING_SECONDS:
-            self._move(self._velocity * passed, 1.0, seen=set())
+        shift = shift_between(before, now, self.box)
+        if shift is not None:
+            self._move(shift, 1.0, seen=set())
 
     def follow(self, face: Face, time_seconds: float) -> float:
         """Move on to where the network saw the eyes; return how far off their crops were, in corner distances."""
@@ -155,24 +152,9 @@ class Track:
 
     def shown(self, face: Face, time_seconds: float) -> Face:
         """Return the face as it is to be shown, after it was followed to that time."""
-        self._note_velocity(time_seconds)
+        self._shown_seconds = time_seconds
         eyes = tuple(self._eyes[eye.side](eye, time_seconds) for eye in face.eyes)
         return replace(face, box=self.box, eyes=eyes, head=self._head(face.head, time_seconds), id=self.id)
-
-    def _note_velocity(self, time_seconds: float) -> None:
-        """Learn how fast the face moves, from eyes that were seen clearly in this frame and in the one before."""
-        (then, before), now = self._last, self._middles()
-        sure = [side for side in now if side in before and self._sure_seconds[side] == time_seconds]
-        if time_seconds > then:
-            moves = [(now[side] - before[side]) / (time_seconds - then) for side in sure]
-            # Not smoothed: a velocity that lags puts crops beside a face that turns back, and the noise it would take
-            # out is less than a fiftieth of an eye.
-            self._velocity = np.mean(moves, axis=0) if moves else np.zeros(2)
-        self._last = time_seconds, now
-
-    def _middles(self) -> dict[Side, FloatArray]:
-        """Return the middle of each eye."""
-        return {side: _middle(corners) for side, corners in self.corners.items()}
 
     def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
         """Take the box, and eyes that are covered for a moment, along with those that are seen."""

@@ -89,7 +89,7 @@ class GazeTracker:
         self._next_id = 0
         self._frames_to_search = 0
         self._seconds = -np.inf
-        self._shape: tuple[int, ...] = ()
+        self._before: Grey | None = None
 
     def __call__(self, picture: Picture, time_seconds: float) -> list[Face]:
         """Return the faces in the next frame, by their numbers.
@@ -108,11 +108,13 @@ class GazeTracker:
                 f"frames must come in the order of their times, got {time_seconds} seconds after {self._seconds}; "
                 "call reset() before another video"
             )
-        if self._shape not in ((), grey.shape):
+        if self._before is not None and self._before.shape != grey.shape:
             self._tracks, self._lost, self._frames_to_search = [], [], 0
-        self._seconds, self._shape = time_seconds, grey.shape
         for track in self._tracks:
-            track.predict(time_seconds)
+            if self._before is not None:
+                track.predict(self._before, grey)
+        # A grey picture is its caller's own, who may put the next one there.
+        self._seconds, self._before = time_seconds, grey.copy() if picture.ndim == 2 else grey
         if self._frames_to_search <= 0:
             self._search(grey)
         elif (self._every - self._frames_to_search) % self._follow_every == 0:
@@ -127,7 +129,7 @@ class GazeTracker:
             track.id: self._estimator.on_screen(track.shown(face, time_seconds), grey.shape)
             for track, face in zip(self._tracks, seen, strict=True)
         }
-        self._drop_lost()
+        self._drop_lost(grey.shape)
         return [faces[track.id] for track in self._tracks]
 
     def stream(
@@ -210,11 +212,11 @@ class GazeTracker:
                 else:
                     track.correct(found, self._seconds)
 
-    def _drop_lost(self) -> None:
+    def _drop_lost(self, shape: tuple[int, ...]) -> None:
         """Let go of faces whose eyes are gone; where one is not seen clearly, look for faces in the next frame."""
         before = len(self._tracks)
         for track in self._tracks:
-            track.drop_eyes(self._seconds, self._shape)
+            track.drop_eyes(self._seconds, shape)
         self._lose([track for track in self._tracks if not track.corners])
         self._tracks = without_doubles(self._tracks)
         if len(self._tracks) < before or any(track.is_doubtful for track in self._tracks):
