@@ -12,13 +12,13 @@ from onepass.gaze.result import Box
 
 # The box is scaled to this size, and points on a grid in its middle are followed.
 _SIDE = 96
-_GRID = np.linspace(0.22, 0.78, 5, dtype=np.float32) * _SIDE
+_GRID = np.linspace(0.22, 0.78, 4, dtype=np.float32) * _SIDE
 _POINTS: npt.NDArray[np.float32] = np.stack(np.meshgrid(_GRID, _GRID), axis=-1).reshape(-1, 1, 2)
 _WINDOW, _LEVELS = (15, 15), 3
 _LEAST_PX = 16
-# So many of the 25 points must have been found again, and half of them agree so well, in pixels of the scaled box:
+# So many of the 16 points must have been found again, and half of them agree so well, in pixels of the scaled box:
 # those of a face by 0.05, those of two pictures that have nothing to do with each other by 5.
-_LEAST_POINTS = 8
+_LEAST_POINTS = 6
 _MOST_SPREAD = 0.5
 
 
@@ -26,7 +26,7 @@ def shift_between(before: Grey, now: Grey, box: Box) -> FloatArray | None:
     """Return how far what lies in a box has moved, float64 [2] in pixels; None where the pictures do not say.
 
     The median of points that are followed by Lucas and Kanade's method in a pyramid (Bouguet, "Pyramidal implementation
-    of the affine Lucas Kanade feature tracker", 2000), good to a two-thousandth of the box. Eyes and lips, which move
+    of the affine Lucas Kanade feature tracker", 2000), good to a thousandth of the box. Eyes and lips, which move
     in a face that rests, are too few of the points to matter.
 
     Args:
