@@ -88,7 +88,7 @@ def test_variances_beyond_float16() -> None:
 def test_bundled_network_in_half(small_elg: OnnxGraph) -> None:
     """In float16 the bundled network agrees once the nodes that are proposed compute in float32; that was tried."""
     half = half_copy(small_elg)
-    options: dict[str, Any] = {"atol": {"heatmaps": 1.5e-3, "": 0.02}}
+    options: dict[str, Any] = {"atol": {"heatmaps": 5e-3, "": 0.12}}
     cases = _cases(small_elg, 3)
     found = bisect(small_elg, half, cases=cases, **options)
     assert not found.comparison.passed
