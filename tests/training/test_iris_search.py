@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("torch")
@@ -18,6 +18,7 @@ from training.iris_search import find_iris, gap_above, main, measure, report
 OPEN = np.array([[5, 50], [30, 20], [75, 5], [120, 20], [145, 50], [120, 80], [75, 95], [30, 80]], np.float64)
 
 
+@settings(max_examples=20)
 @given(st.floats(68, 82), st.floats(42, 58))
 def test_a_disc_is_found_where_it_is(x: float, y: float) -> None:
     """A dark disc on a bright ground, its edge drawn to a fraction of a pixel, is found within half a pixel."""

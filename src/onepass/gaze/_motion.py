@@ -45,8 +45,10 @@ def shift_between(before: Grey, now: Grey, box: Box) -> FloatArray | None:
     moves = (points - _POINTS)[found.ravel() == 1, 0].astype(np.float64)
     if len(moves) < _LEAST_POINTS:
         return None
-    move = np.median(moves, axis=0)
-    if np.median(np.abs(moves - move).max(axis=1)) > _MOST_SPREAD:
+    # By sorting: NumPy's own median takes longer than the flow.
+    middle = len(moves) // 2
+    move = np.sort(moves, axis=0)[middle]
+    if np.sort(np.abs(moves - move).max(axis=1))[middle] > _MOST_SPREAD:
         return None
     shift: FloatArray = move * (right - left, bottom - top) / _SIDE
     return shift
