@@ -20,7 +20,7 @@ from onepass.media import Frame, Picture, check_picture
 DETECT_EVERY = 10
 """Frames from one search for faces to the next."""
 
-FOLLOW_EVERY = 3
+FOLLOW_EVERY = 5
 """Frames from one look at how heads are turned to the next."""
 
 _SMOOTHING = Smoothing()
