@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from training.evaluate import DEFAULT_MODEL, Model
-from training.real_eyes import CORNER_DISTANCE_PX
+from training.real_eyes import CORNER_DISTANCE_PX, eye_from_crop
 from training.renderer import Difficulty, make_renderer
+from training.renderer.placement import CROP_WIDTH_IN_CORNER_DISTANCES
 
 Array = NDArray[np.float64]
 
@@ -94,7 +95,8 @@ def measure(model: Model, eyes: int, seed: int = 3) -> list[tuple[float, float, 
         and the network put it below its true place, in per cent of the corner distance (which is 100 pixels).
     """
     height, width = model.size
-    renderer = make_renderer(round(1.5 * CORNER_DISTANCE_PX * height / width), round(1.5 * CORNER_DISTANCE_PX))
+    fine_width = round(CROP_WIDTH_IN_CORNER_DISTANCES * CORNER_DISTANCE_PX)
+    renderer = make_renderer(round(fine_width * height / width), fine_width)
     generator, random = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     rows: list[tuple[float, float, float]] = []
     while len(rows) < eyes:
@@ -117,9 +119,8 @@ def measure(model: Model, eyes: int, seed: int = 3) -> list[tuple[float, float, 
 def _found_by(model: Model, picture: NDArray[np.uint8]) -> Array:
     """Return the centre of the iris [2] that a network finds in a finer picture than it takes."""
     height, width = model.size
-    crop = cv2.equalizeHist(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
-    eye = crop.astype(np.float32) * (2 / 255) - 1
-    return np.asarray(model.find_landmarks(eye[None, None])[8:16].mean(0) * (picture.shape[1] / width))
+    crop = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(model.find_landmarks(eye_from_crop(crop))[8:16].mean(0) * (picture.shape[1] / width))
 
 
 def report(rows: Sequence[tuple[float, float, float]]) -> str:
@@ -143,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="ONNX file (the committed weights)")
     parser.add_argument("--eyes", type=int, default=250, help="rendered eyes (250)")
     given = parser.parse_args(arguments)
+    if given.eyes < 1:
+        parser.error(f"--eyes takes a number above 0, got {given.eyes}")
     try:
         model = Model(given.model)
     except ValueError as error:

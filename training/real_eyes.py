@@ -146,8 +146,13 @@ def _find_on_canvas(
     )
     if oversampling > 1:
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
-    eye = cv2.equalizeHist(crop).astype(np.float32) * (2 / 255) - 1
-    return np.asarray(find(eye[None, None])) / scale + corner
+    return np.asarray(find(eye_from_crop(np.asarray(crop, np.uint8)))) / scale + corner
+
+
+def eye_from_crop(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a network takes, float32 ``[1, 1, H, W]`` in -1..1, of a grey crop, uint8 ``[H, W]``."""
+    eye: NDArray[np.float32] = cv2.equalizeHist(crop).astype(np.float32) * (2 / 255) - 1
+    return eye[None, None]
 
 
 def _eye_errors(landmarks: Array, lid: Array, iris: Array) -> dict[str, float]:

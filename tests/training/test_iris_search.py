@@ -51,3 +51,10 @@ def test_the_report_shows_the_medians(capsys: pytest.CaptureFixture[str], tmp_pa
     cv2.imwrite(str(tmp_path / "no.png"), np.zeros((4, 4), np.uint8))
     assert main([str(tmp_path / "no.png")]) == 2
     assert "is no model that ONNX Runtime reads" in capsys.readouterr().err
+
+
+def test_no_eyes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A number of eyes that leaves nothing to report is told before anything is rendered."""
+    with pytest.raises(SystemExit):
+        main(["--eyes", "0"])
+    assert "--eyes takes a number above 0, got 0" in capsys.readouterr().err

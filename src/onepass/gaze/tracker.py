@@ -108,10 +108,10 @@ class GazeTracker:
                 f"frames must come in the order of their times, got {time_seconds} seconds after {self._seconds}; "
                 "call reset() before another video"
             )
-        if self._before is not None and self._before.shape != grey.shape:
-            self._tracks, self._lost, self._frames_to_search = [], [], 0
-        for track in self._tracks:
-            if self._before is not None:
+        if self._before is not None:
+            if self._before.shape != grey.shape:
+                self._tracks, self._lost, self._frames_to_search = [], [], 0
+            for track in self._tracks:
                 track.predict(self._before, grey)
         # A grey picture is its caller's own, who may put the next one there.
         self._seconds, self._before = time_seconds, grey.copy() if picture.ndim == 2 else grey
