@@ -98,7 +98,7 @@ def main(name: str, clip: str, faces: str) -> None:
         def look(index: int) -> Sequence[Face]:
             return estimator(frames[index % len(frames)])
     else:
-        tracker = GazeTracker(estimator, every=every)
+        tracker = GazeTracker(estimator, every=every, max_faces=int(faces))  # as MediaPipe is told
 
         def look(index: int) -> Sequence[Face]:
             return tracker(frames[index % len(frames)], index / 30)

@@ -25,7 +25,7 @@ import torch
 from onepass.artifacts import replacing
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.losses import network_input
-from training.network import LANDMARK_COUNT, STRIDE, Elg, fold_normalisation
+from training.network import LANDMARK_COUNT, Elg, fold_normalisation
 from training.renderer import Difficulty, render
 
 OPSET = 17
@@ -137,7 +137,7 @@ def _state_shapes(model: onnx.ModelProto, network: Elg) -> None:
     """Give every output its full shape; tracing loses the sizes behind a Reshape."""
     config = network.config
     sizes: dict[str, tuple[int, ...]] = {
-        "heatmaps": (LANDMARK_COUNT, config.height // STRIDE, config.width // STRIDE),
+        "heatmaps": (LANDMARK_COUNT, config.height // config.stride, config.width // config.stride),
         "landmarks": (LANDMARK_COUNT, 2),
         "radius": (1,),
     }
@@ -183,6 +183,7 @@ def _commands(height: int, width: int, training: dict[str, Any]) -> str:
         line = (
             f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "
             f"--device {'cpu' if run['device'] == 'cpu' else 'cuda --compile'} --jitter {run.get('jitter', 1.0)} "
+            f"--degradation {run.get('degradation', 1.0)} "
             f"--learning-rate {run['learning_rate']} --minutes {run['seconds'] / 60:.1f} --out runs/{number}"
         )
         lines.append(line + (f" --init runs/{number - 1}/checkpoint.pt" if number else ""))

@@ -28,12 +28,14 @@ class Schedule:
         warmup: share of the training with a rising learning rate.
         refining: start from the difficulty and the weights of a training's end, to continue one.
         jitter: share of the crop's error that the training ends with, 0..1.
+        degradation: share of bad pictures, and strength of blur and noise, that the training ends with, 0..1.
     """
 
     peak_learning_rate: float = 1.5e-3
     warmup: float = 0.03
     refining: bool = False
     jitter: float = 1.0
+    degradation: float = 1.0
 
     def learning_rate(self, progress: float) -> float:
         """Linear warm-up, then a cosine down to 1 % of the peak."""
@@ -45,11 +47,11 @@ class Schedule:
     def difficulty(self, progress: float) -> Difficulty:
         """Head turns first, then jitter, then bad pictures: in this order what is learned reaches real eyes."""
         if self.refining:
-            return Difficulty(jitter=self.jitter)
+            return Difficulty(jitter=self.jitter, degradation=self.degradation)
         return Difficulty(
             pose=_ramp(progress, 0.0, 0.25, 0.5),
             jitter=self.jitter * _ramp(progress, 0.1, 0.5, 0.3),
-            degradation=_ramp(progress, 0.15, 0.6, 0.25),
+            degradation=self.degradation * _ramp(progress, 0.15, 0.6, 0.25),
         )
 
     def heatmap_sigma_px(self, progress: float) -> float:
@@ -116,7 +118,7 @@ def measure_loss(network: Elg, batch: EyeBatch, sigma_px: Tensor, landmark_weigh
         return (points[:, _IRIS_FRONT] - points[:, _EYEBALL]) / batch.radius[:, None]
 
     gaze = F.smooth_l1_loss(direction(landmarks), direction(batch.landmarks), beta=0.05)
-    total = 30 * heatmap + landmark_weight * (landmark + 10 * gaze) + 0.05 * radius_error
+    total = 30 * heatmap + landmark_weight * (landmark + 15 * gaze) + 0.05 * radius_error
     return LossParts(total, heatmap, landmark, radius_error, gaze)
 
 

@@ -1,8 +1,9 @@
 """ELG: stacked hourglasses to 18 heatmaps, soft-argmax to 18 landmarks, a small head to the eyeball's radius.
 
 After Park et al., "Learning to Find Eye Region Landmarks for Remote Gaze Estimation in Unconstrained Settings" (ETRA
-2018). Three things differ, all for speed. The maps have half the input's resolution. The hourglasses grow wider as they
-shrink. Every normalisation follows its convolution, so that it folds into it and leaves nothing in the exported graph.
+2018). Three things differ, all for speed. The maps have half or a quarter of the input's resolution. The hourglasses
+grow wider as they shrink. Every normalisation follows its convolution, so that it folds into it and leaves nothing in
+the exported graph.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 LANDMARK_COUNT = 18
-STRIDE = 2
+_FIRST_CHANNELS = 16
 _RADIUS_UNITS = 64
 
 
@@ -22,8 +23,9 @@ class NetworkConfig:
     """Size of a network.
 
     Attributes:
-        height: input pixels; half of it must be divisible by every pooling step.
+        height: input pixels; divided by the stride, it must be divisible by every pooling step.
         width: input pixels; likewise.
+        stride: input pixels from one heatmap pixel to the next, 2 or 4.
         widths: channels at each level of an hourglass, full resolution first.
         pools: how much each level below the first shrinks, one fewer than ``widths``.
         modules: hourglasses in a row.
@@ -32,15 +34,18 @@ class NetworkConfig:
 
     height: int = 72
     width: int = 120
-    widths: tuple[int, ...] = (32, 64, 96, 128)
-    pools: tuple[int, ...] = (2, 2, 3)
+    stride: int = 4
+    widths: tuple[int, ...] = (48, 96, 160)
+    pools: tuple[int, ...] = (2, 3)
     modules: int = 2
     beta: float = 100.0
 
     def __post_init__(self) -> None:
         if len(self.pools) != len(self.widths) - 1:
             raise ValueError(f"{len(self.widths)} widths need {len(self.widths) - 1} pools, got {len(self.pools)}")
-        shrink = STRIDE
+        if self.stride not in (2, 4):
+            raise ValueError(f"the stride must be 2 or 4, got {self.stride}")
+        shrink = self.stride
         for pool in self.pools:
             shrink *= pool
         if self.height % shrink or self.width % shrink:
@@ -48,10 +53,10 @@ class NetworkConfig:
 
     @classmethod
     def for_size(cls, height: int, width: int) -> NetworkConfig:
-        """The configuration for an input size: smaller inputs get one level fewer."""
+        """The configuration for an input size: small inputs get finer maps, fewer channels and one hourglass."""
         if height % 24 == 0 and width % 24 == 0:
             return cls(height=height, width=width)
-        return cls(height=height, width=width, widths=(32, 64, 128), pools=(2, 3))
+        return cls(height=height, width=width, stride=2, widths=(32, 96, 160), modules=1)
 
 
 class ConvNorm(nn.Sequential):
@@ -149,6 +154,22 @@ class RadiusHead(nn.Module):
         return (self.layers(relative) + 1.0) * self.scale_px  # type: ignore[no-any-return]
 
 
+def _stem(stride: int, channels: int) -> nn.Sequential:
+    """The first layers, which shrink ``[N, 1, H, W]`` by ``stride``: few channels where the picture is large."""
+    if stride == 2:
+        return nn.Sequential(
+            ConvNorm(1, channels, 7, stride=2),
+            Bottleneck(channels, channels),
+            Bottleneck(channels, channels),
+        )
+    return nn.Sequential(
+        ConvNorm(1, _FIRST_CHANNELS, 5, stride=2),
+        ConvNorm(_FIRST_CHANNELS, channels, 3, stride=2),
+        Bottleneck(channels, channels),
+        Bottleneck(channels, channels),
+    )
+
+
 class Elg(nn.Module):
     """Eye picture in; heatmaps, landmarks and eyeball radius out."""
 
@@ -156,12 +177,14 @@ class Elg(nn.Module):
         super().__init__()
         self.config = config
         n, modules = config.widths[0], range(config.modules)
-        self.stem = nn.Sequential(ConvNorm(1, n, 7, stride=STRIDE), Bottleneck(n, 2 * n), Bottleneck(2 * n, n))
+        self.stem = _stem(config.stride, n)
         self.hourglasses = nn.ModuleList(Hourglass(config.widths, config.pools) for _ in modules)
         self.features = nn.ModuleList(nn.Sequential(Bottleneck(n, n), ConvNorm(n, n, 1)) for _ in modules)
         self.maps = nn.ModuleList(nn.Conv2d(n, LANDMARK_COUNT, 1) for _ in modules)
         self.returned = nn.ModuleList(nn.Conv2d(LANDMARK_COUNT, n, 1) for _ in modules[1:])
-        self.soft_argmax = SoftArgmax(config.height // STRIDE, config.width // STRIDE, STRIDE, config.beta)
+        self.soft_argmax = SoftArgmax(
+            config.height // config.stride, config.width // config.stride, config.stride, config.beta
+        )
         self.radius = RadiusHead(config.height, config.width)
 
     def heatmap_stack(self, eye: Tensor) -> list[Tensor]:
@@ -182,7 +205,8 @@ class Elg(nn.Module):
             eye: float32 ``[N, 1, H, W]``, -1..1, histogram-equalised, nasal corner left.
 
         Returns:
-            heatmaps ``[N, 18, H / 2, W / 2]``, landmarks ``[N, 18, 2]`` and radius ``[N, 1]`` in input pixels.
+            heatmaps ``[N, 18, H / stride, W / stride]``; landmarks ``[N, 18, 2]`` and radius ``[N, 1]`` in input
+            pixels.
         """
         heatmaps = self.heatmap_stack(eye)[-1]
         landmarks = self.soft_argmax(heatmaps)

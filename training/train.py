@@ -48,6 +48,7 @@ class TrainOptions:
         learning_rate: peak of the schedule.
         averaging: decay of the running average of the weights, which is what is kept.
         jitter: share of the crop's error to end with: less fits well-placed crops better, and poor ones worse.
+        degradation: share of blur, noise, low resolution and compression to end with.
         held_out: rendered eyes to measure on at the end.
         network: size of the network; by default the one for the input size.
     """
@@ -65,6 +66,7 @@ class TrainOptions:
     learning_rate: float = 1.5e-3
     averaging: float = 0.999
     jitter: float = 1.0
+    degradation: float = 1.0
     held_out: int = 2048
     network: NetworkConfig | None = None
 
@@ -113,7 +115,12 @@ class Trainer:
         self.continued = None if options.init is None else load_checkpoint(options.init)
         self.network = self._make_network().to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.schedule = Schedule(options.learning_rate, refining=options.init is not None, jitter=options.jitter)
+        self.schedule = Schedule(
+            options.learning_rate,
+            refining=options.init is not None,
+            jitter=options.jitter,
+            degradation=options.degradation,
+        )
         on_gpu = self.device.type == "cuda"
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=0.0, weight_decay=_WEIGHT_DECAY, fused=on_gpu, betas=(0.9, 0.99)
@@ -231,6 +238,7 @@ def _checkpoint(trainer: Trainer, entry: dict[str, Any], errors: dict[str, Any])
         "learning_rate": options.learning_rate,
         "averaging": options.averaging,
         "jitter": options.jitter,
+        "degradation": options.degradation,
         "device": torch.cuda.get_device_name(trainer.device) if on_gpu else "cpu",
         "torch": str(torch.__version__),
         "python": platform.python_version(),
@@ -262,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--init", type=Path, help="checkpoint to continue from, at full difficulty")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak (0.0015)")
     parser.add_argument("--jitter", type=float, default=1.0, help="share of the crop's error to end with, 0..1 (1)")
+    parser.add_argument("--degradation", type=float, default=1.0, help="share of bad pictures to end with, 0..1 (1)")
     given = parser.parse_args(arguments)
     try:
         height, width = given.size
@@ -279,6 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 init=given.init,
                 learning_rate=given.learning_rate,
                 jitter=given.jitter,
+                degradation=given.degradation,
             )
         )
     except (ValueError, OSError, RuntimeError) as error:

@@ -77,6 +77,15 @@ def test_a_pose_survives_its_rotation(pose: HeadPose) -> None:
 
 
 @settings(deadline=None, max_examples=60)
+@given(POSES, st.floats(0.1, 10), st.floats(-0.5, 0.5))
+def test_a_pose_is_made_of_axes(pose: HeadPose, length: float, lean: float) -> None:
+    """Two of a pose's axes give it back, of any length, and also where the one leans towards the other."""
+    axes = pose.rotation
+    back = HeadPose.from_axes(length * (axes[:, 0] + lean * axes[:, 2]), axes[:, 2] / length)
+    assert np.abs(back.rotation - axes).max() < 1e-9
+
+
+@settings(deadline=None, max_examples=60)
 @given(POSES, GAZES)
 def test_a_gaze_goes_to_the_head_and_back(pose: HeadPose, gaze: Gaze) -> None:
     """A gaze in the head's frame and back is the same; straight ahead in the head is where the face points."""

@@ -78,12 +78,12 @@ def run(tracker: GazeTracker, count: int, start: float = 0.0) -> list[list[Face]
 
 
 def test_faces_are_found_now_and_then() -> None:
-    """The finder is asked in every n-th frame; the network looks twice at a new face and once at a known one."""
+    """The finder is asked in every n-th frame; the network looks three times at a new face and once at a known one."""
     world = World(face_at(100))
     frames = run(world.tracker(every=5), 11)
     assert world.searches == 3
     assert all(len(faces) == 1 for faces in frames)
-    assert len(world.backend.calls) == 11 + 1
+    assert len(world.backend.calls) == 11 + 2
 
 
 def test_faces_keep_their_numbers() -> None:
@@ -203,7 +203,7 @@ def test_a_grey_buffer_may_be_used_again() -> None:
     witness.move(5, 0)
     buffer[...] = grey_from_picture(skin(5))
     tracker(buffer, 0.1)
-    assert len(witness.looks) <= 3
+    assert len(witness.looks) <= 4
     assert witness.off_px() < 0.1
 
 
@@ -213,10 +213,10 @@ def test_a_jump_is_looked_at_twice() -> None:
     tracker = witness.tracker()
     tracker(FRAME, 0.0)
     tracker(FRAME, 0.1)
-    assert len(witness.looks) == 3
+    assert len(witness.looks) == 4
     witness.move(2, 0)
     tracker(FRAME, 0.2)
-    assert len(witness.looks) == 5
+    assert len(witness.looks) == 6
     assert witness.off_px() < 1e-9
 
 
@@ -345,8 +345,8 @@ def test_a_finder_that_follows_is_asked_to() -> None:
     assert isinstance(world, FaceFollower)
     tracker = world.tracker(every=100, follow_every=1)
     heads = [faces[0].head for faces in run(tracker, 3)]
-    assert heads[0] is None or heads[0].yaw_rad != pytest.approx(0.2)
-    assert [head.yaw_rad for head in heads[1:] if head is not None] == pytest.approx([0.2, 0.3])
+    assert heads[0] is None or heads[0].yaw_rad != pytest.approx(0.3)
+    assert [head.yaw_rad for head in heads[1:] if head is not None] == pytest.approx([0.3, 0.4])
     world.peak = 0.8
     (face,) = tracker(FRAME, 1.0)
     assert face.head is None
@@ -370,6 +370,27 @@ def test_a_finder_that_follows_is_asked_now_and_then() -> None:
     frames += run(tracker, 6, start=1 / 30)
     assert frames[6][0].box.centre[0] > frames[0][0].box.centre[0] + 1
     assert offsets == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_a_complete_scene_is_not_searched() -> None:
+    """While as many faces as are wanted are followed by the finder, it is not asked for others, until one is lost."""
+
+    class Follower(World):
+        loses = False
+
+        def follow(self, grey: Any, faces: Sequence[FoundFace]) -> list[FoundFace | None]:
+            return [None if self.loses else face for face in faces]
+
+    world = Follower(face_at(100))
+    tracker = world.tracker(every=2, follow_every=1, max_faces=1)
+    run(tracker, 8)
+    assert world.searches == 1
+    world.loses = True
+    (face,) = run(tracker, 2, start=1)[-1]
+    assert (face.id, world.searches) == (0, 2)
+    more = Follower(face_at(100))
+    run(more.tracker(every=2, max_faces=2), 8)
+    assert more.searches == 4
 
 
 def test_another_size_is_another_scene() -> None:
@@ -485,7 +506,7 @@ def test_a_followed_face_looks_where_a_single_picture_says(network: str, astrona
     corners = 3 * (np.array([[[210.6, 102.6], [193.0, 100.6]], [[238.0, 103.0], [257.8, 102.6]]]) - (130, 40))
     found = FoundFace(Box(120, 90, 320, 320), *corners)
     places = [0.0] * 10 + [40 * np.sin(index / 10) for index in range(60)] + [40 * np.sin(6)] * 10
-    with GazeEstimator.from_default(network, finder=lambda grey: [found]) as estimator:
+    with GazeEstimator.from_default(network, finder=lambda grey: [found], passes=3) as estimator:
         (alone,) = estimator(portrait)
         tracker = GazeTracker(estimator, every=100, smoothing=None)
         faces = []

@@ -19,5 +19,5 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     from training.train import TrainOptions, train
 
     folder: Path = tmp_path_factory.mktemp("training")
-    network = NetworkConfig(height=36, width=60, widths=(8, 8), pools=(2,), modules=1)
+    network = NetworkConfig(height=36, width=60, stride=2, widths=(8, 8), pools=(2,), modules=1)
     return train(TrainOptions(height=36, width=60, out=folder, steps=3, batch=4, held_out=8, network=network))

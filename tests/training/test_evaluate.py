@@ -186,7 +186,7 @@ def test_gaze_from_landmarks_and_angles() -> None:
 
 def test_a_model_without_radius_cannot_give_gaze(tmp_path: Path) -> None:
     """Asking a model without a radius for the gaze says what is missing."""
-    torch_model = Elg(NetworkConfig(height=36, width=60, widths=(8, 8), pools=(2,), modules=1)).eval()
+    torch_model = Elg(NetworkConfig(height=36, width=60, stride=2, widths=(8, 8), pools=(2,), modules=1)).eval()
     predictor = predictor_from_network(torch_model)
     landmarks, radius = predictor(np.zeros((2, 1, 36, 60), np.float32))
     assert (landmarks.shape, radius.shape) == ((2, 18, 2), (2,))

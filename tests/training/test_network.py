@@ -23,16 +23,16 @@ HEIGHT, WIDTH = 18, 30
 
 def _tiny() -> Elg:
     torch.manual_seed(0)
-    return Elg(NetworkConfig(height=36, width=60, widths=(8, 12), pools=(2,), modules=2))
+    return Elg(NetworkConfig(height=36, width=60, stride=2, widths=(8, 12), pools=(2,), modules=2))
 
 
-@pytest.mark.parametrize(("height", "width"), [(36, 60), (72, 120)])
-def test_outputs_have_the_promised_shapes(height: int, width: int) -> None:
-    """Heatmaps have half the input's resolution, landmarks lie in the input, the radius is one number."""
+@pytest.mark.parametrize(("height", "width", "stride"), [(36, 60, 2), (72, 120, 4)])
+def test_outputs_have_the_promised_shapes(height: int, width: int, stride: int) -> None:
+    """Heatmaps are smaller than the input by the stride, landmarks lie in the input, the radius is one number."""
     network = Elg(NetworkConfig.for_size(height, width)).eval()
     with torch.no_grad():
         heatmaps, landmarks, radius = network(torch.zeros(3, 1, height, width))
-    assert heatmaps.shape == (3, LANDMARK_COUNT, height // 2, width // 2)
+    assert heatmaps.shape == (3, LANDMARK_COUNT, height // stride, width // stride)
     assert landmarks.shape == (3, LANDMARK_COUNT, 2)
     assert radius.shape == (3, 1)
     assert bool(((landmarks > 0) & (landmarks < torch.tensor([width, height]))).all())
@@ -49,13 +49,18 @@ def test_every_hourglass_gives_heatmaps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "pools", "message"),
-    [(36, 62, (2,), "multiples of 4, got 36 x 62"), (36, 60, (2, 3), "2 widths need 1 pools, got 2")],
+    ("width", "stride", "pools", "message"),
+    [
+        (62, 2, (2,), "multiples of 4, got 36 x 62"),
+        (60, 4, (2,), "multiples of 8, got 36 x 60"),
+        (60, 2, (2, 3), "2 widths need 1 pools, got 2"),
+        (60, 3, (2,), "the stride must be 2 or 4, got 3"),
+    ],
 )
-def test_impossible_sizes_are_refused(height: int, width: int, pools: tuple[int, ...], message: str) -> None:
+def test_impossible_sizes_are_refused(width: int, stride: int, pools: tuple[int, ...], message: str) -> None:
     """A configuration that cannot shrink evenly, or has too many steps, says what it needs."""
     with pytest.raises(ValueError, match=message):
-        NetworkConfig(height=height, width=width, widths=(8, 8), pools=pools)
+        NetworkConfig(height=36, width=width, stride=stride, widths=(8, 8), pools=pools)
 
 
 @given(

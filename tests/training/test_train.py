@@ -29,7 +29,7 @@ from training.train import (  # noqa: E402
 if TYPE_CHECKING:
     from training.checkpoint import Checkpoint
 
-TINY = NetworkConfig(height=36, width=60, widths=(8, 8), pools=(2,), modules=1)
+TINY = NetworkConfig(height=36, width=60, stride=2, widths=(8, 8), pools=(2,), modules=1)
 
 
 def test_a_few_steps_lower_the_loss(tmp_path: Path) -> None:
@@ -98,6 +98,10 @@ def test_the_schedule_goes_from_easy_to_hard() -> None:
     assert schedule.heatmap_sigma_px(1.0) < schedule.heatmap_sigma_px(0.0)
     assert schedule.landmark_weight(1.0) > schedule.landmark_weight(0.0)
     assert Schedule(1e-3, refining=True).difficulty(0.0) == Difficulty()
+    mild = Schedule(1e-3, jitter=0.4, degradation=0.5)
+    assert mild.difficulty(1.0) == Difficulty(1.0, 0.4, 0.5)
+    assert mild.difficulty(0.0).degradation < 0.5
+    assert Schedule(1e-3, refining=True, jitter=0.4, degradation=0.5).difficulty(0.0) == Difficulty(1.0, 0.4, 0.5)
 
 
 def test_the_average_follows_the_weights(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ _PATIENCE_SECONDS = 0.5
 _OPEN_SHARE = 0.7
 # How much of the size of an eye in one frame goes into the size of its next crop.
 _SIZE_SHARE = 0.15
+# So many looks at a new eye place its crop, each better than the one before; the next says what is seen from there.
+_PLACING_LOOKS = 2
 # How wide an eye can look, in distances between the eyes: usually 0.45, less or more where the head is turned away.
 _SIZES = (0.3, 0.65)
 # Two looks at one face lie at most so far apart (middle to middle, in face widths) and differ in width at most by that.
@@ -42,20 +44,23 @@ class Track:
     Attributes:
         id: Its number.
         corners: Nasal and temporal corner [2, 2] of each eye that is followed, as last seen.
+        is_followed: Whether the finder saw this face when it was last asked to find or to follow it.
     """
 
     def __init__(self, number: int, found: FoundFace, smoothing: Smoothing | None, time_seconds: float) -> None:
         """Start to follow a face that was found at that time."""
         self.id = number
         self.corners = found.corners
+        self.is_followed = True
         self._found = found
         self._smoothing = smoothing
         self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
         self._eyes = {side: EyeFilter(smoothing) for side in self.corners}
         self._open_seconds: dict[Side, float] = {}
+        self._placings: dict[Side, int] = {}
         # How far from the corners [2] that placed a crop the network sees them in it, as complex multiples of the way
-        # between the two; None after the first look.
-        self._offsets: dict[Side, npt.NDArray[np.complex128] | None] = {}
+        # between the two, once the crop is placed.
+        self._offsets: dict[Side, npt.NDArray[np.complex128]] = {}
         self._head = HeadFilter(smoothing)
         self._shown_seconds = time_seconds
 
@@ -76,12 +81,13 @@ class Track:
 
     @property
     def needs_another_look(self) -> bool:
-        """Whether an eye was looked at once only."""
-        return any(side in self.corners and offset is None for side, offset in self._offsets.items())
+        """Whether the crop of an eye that was looked at is not placed yet."""
+        return any(side in self.corners and side not in self._offsets for side in self._placings)
 
     def correct(self, found: FoundFace, time_seconds: float) -> None:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
         self._found = found
+        self.is_followed = True
         for side, corners in found.corners.items():
             mine = self.corners.get(side)
             if mine is None or _distance(mine, corners) > _ASTRAY:
@@ -89,10 +95,12 @@ class Track:
                 self._sure_seconds[side] = time_seconds
                 self._eyes[side] = EyeFilter(self._smoothing)
                 self._open_seconds.pop(side, None)
+                self._placings.pop(side, None)
                 self._offsets.pop(side, None)
 
     def forget_head(self) -> None:
         """Take the finder's view of the head for outdated."""
+        self.is_followed = False
         self._found = replace(self._found, head=None, mesh=None)
 
     def predict(self, before: Grey, now: Grey) -> None:
@@ -124,8 +132,8 @@ class Track:
             growth = _eye_distance(seen) / _eye_distance(before)
             limits_px = (_SIZES[0] * _eye_distance(seen), _SIZES[1] * _eye_distance(seen))
         for side, corners in seen.items():
-            first = side in self._offsets and self._offsets[side] is None
-            self.corners[side] = corners if first else _resized(corners, before[side], growth, limits_px)
+            placing = side in self._placings and side not in self._offsets
+            self.corners[side] = corners if placing else _resized(corners, before[side], growth, limits_px)
         if seen:
             moves = [_middle(seen[side]) - _middle(before[side]) for side in seen]
             self._move(sum(moves[1:], moves[0]) / len(moves), growth, set(seen))
@@ -135,16 +143,18 @@ class Track:
         """Return seen corners [2, 2], moved by how far off the network sees an eye that has not moved.
 
         It sees an eye somewhat towards where its crop is. Crops that simply followed what is seen would drift to a
-        place where the two agree, and draw the gaze aside. So the first look at an eye places its crop, the second, in
+        place where the two agree, and draw the gaze aside. So the first looks at an eye place its crop, the next, in
         the same frame, says what is seen from there, and from then on only what differs from that has moved. To
         `learn` that takes an open eye.
         """
         before = self.corners[side]
         way = _complex(before[1] - before[0])
+        if learn and side not in self._offsets:
+            if self._placings.get(side, 0) == _PLACING_LOOKS:
+                self._offsets[side] = _complex(seen - before) / way
+            else:
+                self._placings[side] = self._placings.get(side, 0) + 1
         offset = self._offsets.get(side)
-        if learn and offset is None:
-            offset = _complex(seen - before) / way if side in self._offsets else None
-            self._offsets[side] = offset
         if offset is None:
             return seen
         still: FloatArray = seen - np.stack([(offset * way).real, (offset * way).imag], axis=-1)

@@ -7,13 +7,13 @@ subject's left, y down towards the chin, z out of the face.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
-from onepass.gaze import geometry
 from onepass.gaze.geometry import FloatArray
 
 _UNIT = np.eye(3)
@@ -55,13 +55,15 @@ class Gaze:
     @property
     def vector(self) -> FloatArray:
         """Unit vector, float64 [3]: x to the picture's right, y down, z towards the camera."""
-        return geometry.vector_from_angles(self.pitch_rad, self.yaw_rad)
+        flat = math.cos(self.pitch_rad)
+        return np.array([math.sin(self.yaw_rad) * flat, -math.sin(self.pitch_rad), math.cos(self.yaw_rad) * flat])
 
     @classmethod
     def from_vector(cls, vector: FloatArray) -> Gaze:
         """Return the gaze along a direction [3] of any length but zero."""
-        pitch, yaw = geometry.angles_from_vector(vector)
-        return cls(float(pitch), float(yaw))
+        # As `geometry.angles_from_vector`, which takes many vectors, and several times as long for one.
+        x, y, z = (float(part) for part in vector)
+        return cls(math.atan2(-y, math.hypot(x, z)), math.atan2(x, z))
 
     def degrees_to(self, other: Gaze) -> float:
         """Return the angle between two directions in degrees, 0 to 180."""
@@ -115,12 +117,17 @@ class HeadPose:
     @property
     def rotation(self) -> FloatArray:
         """Rotation matrix, float64 [3, 3], that takes directions in the head's frame to the camera's frame."""
-        pitch, yaw, roll = float(self.pitch_rad), float(self.yaw_rad), float(self.roll_rad)
-        turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-        nod = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
-        tilt = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
-        rotation: FloatArray = turn @ nod @ tilt
-        return rotation
+        (sp, sy, sr), (cp, cy, cr) = (
+            [function(angle) for angle in (self.pitch_rad, self.yaw_rad, self.roll_rad)]
+            for function in (math.sin, math.cos)
+        )
+        return np.array(
+            [
+                [cy * cr + sy * sp * sr, sy * sp * cr - cy * sr, sy * cp],
+                [cp * sr, cp * cr, -sp],
+                [cy * sp * sr - sy * cr, sy * sr + cy * sp * cr, cy * cp],
+            ]
+        )
 
     @classmethod
     def from_rotation(cls, rotation: npt.ArrayLike) -> HeadPose:
@@ -133,9 +140,19 @@ class HeadPose:
         orthonormal = matrix.shape == (3, 3) and np.abs(matrix @ matrix.T - _UNIT).max() <= 1e-6
         if not orthonormal or np.linalg.det(matrix) < 0:
             raise InputError(f"a rotation needs to be an orthonormal [3, 3] matrix, got {matrix.tolist()}")
-        pitch, yaw = geometry.angles_from_vector(matrix[:, 2])
-        tilt = cls(float(pitch), float(yaw), 0.0).rotation.T @ matrix
-        return cls(float(pitch), float(yaw), float(np.arctan2(tilt[1, 0], tilt[0, 0])))
+        return cls.from_axes(matrix[:, 0], matrix[:, 2])
+
+    @classmethod
+    def from_axes(cls, across: FloatArray, facing: FloatArray) -> HeadPose:
+        """Return the pose of a face that points along `facing`, its subject's left as near to `across` as that allows.
+
+        Args:
+            across: Direction [3] in the camera's frame, of any length, not along `facing`.
+            facing: Direction [3], of any length but zero.
+        """
+        gaze = Gaze.from_vector(facing)
+        right, down = cls(gaze.pitch_rad, gaze.yaw_rad, 0.0).rotation.T[:2] @ across
+        return cls(gaze.pitch_rad, gaze.yaw_rad, math.atan2(down, right))
 
     def to_head(self, gaze: Gaze) -> Gaze:
         """Return a gaze of the camera's frame in the head's: (0, 0) looks where the face points."""

@@ -145,6 +145,7 @@ def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tupl
 
 def corners_agree(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether corners [..., 2, 2] lie near those of the look before, so that the next crop can be placed by them."""
-    moves = np.linalg.norm(after - before, axis=-1).max(axis=-1)
-    near: npt.NDArray[np.bool_] = moves <= _MAX_MOVE * np.linalg.norm(before[..., 1, :] - before[..., 0, :], axis=-1)
+    moves, ways = after - before, before[..., 1, :] - before[..., 0, :]
+    furthest = np.hypot(moves[..., 0], moves[..., 1]).max(axis=-1)
+    near: npt.NDArray[np.bool_] = furthest <= _MAX_MOVE * np.hypot(ways[..., 0], ways[..., 1])
     return near

@@ -58,16 +58,16 @@ def eye_transform(
         InputError: The corners coincide or are not finite, so they name no direction.
     """
     first, second = np.asarray(nasal, np.float64), np.asarray(temporal, np.float64)
-    distance = float(np.linalg.norm(second - first))
-    if not np.isfinite(distance) or distance == 0:
+    (x, y), (dx, dy) = ((first + second) / 2).tolist(), (second - first).tolist()
+    distance = math.hypot(dx, dy)
+    if not math.isfinite(distance) or distance == 0:
         raise InputError(f"an eye needs two different finite corners, got {first.tolist()} and {second.tolist()}")
     width, height = size_px
-    along = (second - first) / distance
-    # Down in the crop: a quarter turn from `along`, the other way round where the crop is mirrored.
-    down = np.array([-along[1], along[0]]) * (-1 if mirror else 1)
-    linear = np.stack([along, down]) * (width / (scale * distance))
-    offset = np.array([width, height]) / 2 - linear @ (first + second) / 2
-    return np.column_stack([linear, offset])
+    zoom = width / (scale * distance)
+    a, b = zoom * dx / distance, zoom * dy / distance
+    # Down in the crop: a quarter turn from along, the other way round where the crop is mirrored.
+    c, d = (b, -a) if mirror else (-b, a)
+    return np.array([[a, b, width / 2 - a * x - b * y], [c, d, height / 2 - c * x - d * y]])
 
 
 def apply(transform: FloatArray, points: npt.ArrayLike) -> FloatArray:

@@ -130,31 +130,32 @@ def eyes_from_outputs(
         crops: The crops it was given.
         scale: What the peaks of its heatmaps are worth; None to take them as they are.
     """
-    landmarks = outputs["landmarks"].astype(np.float64)
+    back = np.stack([geometry.invert(transform) for transform in crops.transforms]) if crops else np.empty((0, 2, 3))
+    points = outputs["landmarks"].astype(np.float64) @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]
     # The network can answer anything for a crop that shows no eye; a sphere has some size.
     radii = np.maximum(outputs["radius"].astype(np.float64).reshape(-1), _MIN_RADIUS_PX)
+    radii *= [geometry.scale_of(transform) for transform in back]
+    angles = np.stack(geometry.gaze_angles(points[:, _IRIS_CENTRE], points[:, _EYEBALL_CENTRE], radii), axis=-1)
     peaks = peaks_of_heatmaps(outputs["heatmaps"])
     confidences = np.clip(peaks, 0, 1) if scale is None else scale(peaks)
-    eyes = []
-    for index, (side, transform) in enumerate(zip(crops.sides, crops.transforms, strict=True)):
-        points = geometry.apply(geometry.invert(transform), landmarks[index])
-        radius_px = float(radii[index] / geometry.scale_of(transform))
-        pitch, yaw = geometry.gaze_angles(points[_IRIS_CENTRE], points[_EYEBALL_CENTRE], radius_px)
-        eyes.append(
-            Eye(
-                side=side,
-                blink=is_shut(openness_of(points[_EYELID])),
-                eyelid=points[_EYELID],
-                iris=points[_IRIS],
-                iris_centre=points[_IRIS_CENTRE],
-                eyeball_centre=points[_EYEBALL_CENTRE],
-                eyeball_radius_px=radius_px,
-                gaze=Gaze(float(pitch), float(yaw)),
-                confidence=float(confidences[index].mean()),
-                point_confidences=confidences[index],
-            )
+    return [
+        Eye(
+            side=side,
+            blink=is_shut(openness_of(seen[_EYELID])),
+            eyelid=seen[_EYELID],
+            iris=seen[_IRIS],
+            iris_centre=seen[_IRIS_CENTRE],
+            eyeball_centre=seen[_EYEBALL_CENTRE],
+            eyeball_radius_px=radius_px,
+            gaze=Gaze(pitch_rad, yaw_rad),
+            confidence=confidence,
+            point_confidences=point_confidences,
         )
-    return eyes
+        for side, seen, radius_px, (pitch_rad, yaw_rad), confidence, point_confidences in zip(
+            crops.sides, points, radii.tolist(), angles.tolist(), confidences.mean(axis=1).tolist(), confidences,
+            strict=True,
+        )
+    ]  # fmt: skip
 
 
 def peaks_of_heatmaps(heatmaps: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -165,5 +166,5 @@ def peaks_of_heatmaps(heatmaps: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     Args:
         heatmaps: float [N, 18, h, w].
     """
-    peaks: npt.NDArray[np.float64] = heatmaps[:, :VISIBLE_POINTS].astype(np.float64).max(axis=(2, 3))
+    peaks: npt.NDArray[np.float64] = heatmaps[:, :VISIBLE_POINTS].max(axis=(2, 3)).astype(np.float64)
     return peaks

@@ -145,9 +145,9 @@ class Box:
     height_px: float
 
     def __post_init__(self) -> None:
-        numbers = np.array([self.left_px, self.top_px, self.width_px, self.height_px], np.float64)
-        if not (np.isfinite(numbers).all() and self.width_px > 0 and self.height_px > 0):
-            raise InputError(f"a box needs finite edges and a width and height above 0, got {numbers.tolist()}")
+        numbers = [self.left_px, self.top_px, self.width_px, self.height_px]
+        if not (all(map(math.isfinite, numbers)) and self.width_px > 0 and self.height_px > 0):
+            raise InputError(f"a box needs finite edges and a width and height above 0, got {numbers}")
 
     def __repr__(self) -> str:
         return (

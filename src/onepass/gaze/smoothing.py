@@ -161,7 +161,7 @@ class EyeFilter:
         """Return the fields of an eye that smoothing changes."""
         if self._points is None:
             return {}
-        seen = np.concatenate([eye.eyelid, eye.iris, [eye.iris_centre, eye.eyeball_centre]])
+        seen = np.concatenate([eye.eyelid, eye.iris, eye.iris_centre[None], eye.eyeball_centre[None]])
         points = self._points(seen, time_seconds, unit=max(eye.corner_distance_px, 1.0))
         return {
             "eyelid": points[:8], "iris": points[8:16], "iris_centre": points[16], "eyeball_centre": points[17]
@@ -179,7 +179,6 @@ class HeadFilter:
         """Return the smoothed pose, or None where it is not known."""
         if head is None or self._rotation is None:
             return head
+        # The mean of two rotations is none, but its axes still say where the face points and which way is up.
         smoothed = self._rotation(head.rotation.reshape(9), time_seconds).reshape(3, 3)
-        # The nearest rotation: the mean of two rotations is none.
-        left, _, right = np.linalg.svd(smoothed)
-        return HeadPose.from_rotation(left @ right)
+        return HeadPose.from_axes(smoothed[:, 0], smoothed[:, 2])

@@ -35,10 +35,11 @@ _USUAL_FPS = 30.0
 class GazeTracker:
     """Faces of a video, frame by frame: the estimator with a memory.
 
-    Faces are looked for in every n-th frame, and at once when one was lost; in between the corners that the network saw
-    in one frame, moved on as the face moves, place the crops of the next. One pass is mostly enough; where the face
-    went elsewhere, the network looks again, twice at most. Faces keep their `Face.id`. Points, gaze and head are
-    smoothed, and an eye that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
+    Faces are looked for in every n-th frame, and at once when one was lost; not while as many as are wanted are
+    followed by a finder that can do so (`FaceFollower`: the mesh). In between the corners that the network saw in one
+    frame, moved on as the face moves, place the crops of the next. One pass is mostly enough; where the face went
+    elsewhere, the network looks again, twice at most. Faces keep their `Face.id`. Points, gaze and head are smoothed,
+    and an eye that blinks keeps the gaze it had (`onepass.gaze.smoothing`).
 
     Example::
 
@@ -64,8 +65,8 @@ class GazeTracker:
         Args:
             estimator: What finds and reads faces. It stays the caller's.
             every: Faces are looked for in every n-th frame, at least 1.
-            follow_every: A finder that can follow faces (`FaceFollower`: the mesh) is asked in every n-th frame how
-                heads are turned, at least 1. The network alone follows the eyes, in every frame.
+            follow_every: A finder that can follow faces is asked in every n-th frame how heads are turned, at least 1.
+                The network alone follows the eyes, in every frame.
             max_faces: Follow only that many: those that are followed already, then the largest; None follows all.
             smoothing: How strongly to smooth; None leaves everything as it was seen, but for the gaze of a blink.
 
@@ -115,7 +116,7 @@ class GazeTracker:
                 track.predict(self._before, grey)
         # A grey picture is its caller's own, who may put the next one there.
         self._seconds, self._before = time_seconds, grey.copy() if picture.ndim == 2 else grey
-        if self._frames_to_search <= 0:
+        if self._frames_to_search <= 0 and not self._is_complete():
             self._search(grey)
         elif (self._every - self._frames_to_search) % self._follow_every == 0:
             self._follow(grey, self._tracks)
@@ -162,6 +163,15 @@ class GazeTracker:
         """Let the network look at all faces; return them, and how far off their crops were."""
         seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=1).faces
         return seen, [track.follow(face, self._seconds) for track, face in zip(self._tracks, seen, strict=True)]
+
+    def _is_complete(self) -> bool:
+        """Whether a search would tell nothing new: all the faces that are wanted are followed by the finder itself."""
+        return (
+            self._max_faces is not None
+            and len(self._tracks) >= self._max_faces
+            and isinstance(self._estimator.finder, FaceFollower)
+            and all(track.is_followed and not track.is_doubtful for track in self._tracks)
+        )
 
     def _search(self, grey: Grey) -> None:
         """Look for faces, correct those that are known, and add new ones."""

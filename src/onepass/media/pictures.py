@@ -111,11 +111,10 @@ def check_picture(picture: object) -> Picture:
     expected = "a picture must be a uint8 array, RGB [H, W, 3] or grey [H, W]"
     if not isinstance(picture, np.ndarray):
         raise InputError(f"{expected}; got {type(picture).__name__}. Read a file with onepass.media.read_picture")
+    is_picture = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+    if picture.dtype == np.uint8 and is_picture and picture.size:
+        return picture
     came = f"{picture.dtype} {list(picture.shape)}"
     if picture.dtype != np.uint8:
         raise InputError(f"{expected}; got {came}. Scale the values to 0 to 255 and convert them to uint8")
-    if picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] == 3):
-        raise InputError(f"{expected}; got {came}")
-    if picture.size == 0:
-        raise InputError(f"{expected} with at least one pixel; got {came}")
-    return picture
+    raise InputError(f"{expected}{' with at least one pixel' if is_picture else ''}; got {came}")
