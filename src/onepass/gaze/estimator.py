@@ -46,8 +46,8 @@ class GazeEstimator:
 
     A face finder gives the corners of the eyes only roughly, so the network looks more than once: each pass cuts the
     crops anew between the corners that the pass before found. One pass always holds all eyes of the picture, or of many
-    pictures (`analyse_many`). Where corners are off by a tenth of the eye, two looks at one eye differ by 5 degrees
-    after one pass, by 3 after two.
+    pictures (`analyse_many`). Where corners are off by a tenth of the eye, two looks at one eye differ by 6 degrees
+    after one pass, by 4 after two, by 3 after three (median of 108 photographed eyes).
 
     As thread-safe as its parts: `CascadeFinder` and `Session` both are.
     """
