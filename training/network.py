@@ -157,17 +157,10 @@ class RadiusHead(nn.Module):
 def _stem(stride: int, channels: int) -> nn.Sequential:
     """The first layers, which shrink ``[N, 1, H, W]`` by ``stride``: few channels where the picture is large."""
     if stride == 2:
-        return nn.Sequential(
-            ConvNorm(1, channels, 7, stride=2),
-            Bottleneck(channels, channels),
-            Bottleneck(channels, channels),
-        )
-    return nn.Sequential(
-        ConvNorm(1, _FIRST_CHANNELS, 5, stride=2),
-        ConvNorm(_FIRST_CHANNELS, channels, 3, stride=2),
-        Bottleneck(channels, channels),
-        Bottleneck(channels, channels),
-    )
+        shrinking = [ConvNorm(1, channels, 7, stride=2)]
+    else:
+        shrinking = [ConvNorm(1, _FIRST_CHANNELS, 5, stride=2), ConvNorm(_FIRST_CHANNELS, channels, 3, stride=2)]
+    return nn.Sequential(*shrinking, Bottleneck(channels, channels), Bottleneck(channels, channels))
 
 
 class Elg(nn.Module):

@@ -54,7 +54,7 @@ def checkpoint_from_onnx(path: Path) -> Checkpoint:
         folded = fold_normalisation(Elg(config))
         weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         folded.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in folded.state_dict()})
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of an older network too
         raise ValueError(f"{path} was not written by training.export: {error!r}; take a checkpoint.pt") from error
     return Checkpoint(config, unfold_normalisation(folded).state_dict(), training, validation)
 

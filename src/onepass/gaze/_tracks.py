@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -57,7 +58,7 @@ class Track:
         self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
         self._eyes = {side: EyeFilter(smoothing) for side in self.corners}
         self._open_seconds: dict[Side, float] = {}
-        self._placings: dict[Side, int] = {}
+        self._placings: Counter[Side] = Counter()
         # How far from the corners [2] that placed a crop the network sees them in it, as complex multiples of the way
         # between the two, once the crop is placed.
         self._offsets: dict[Side, npt.NDArray[np.complex128]] = {}
@@ -150,10 +151,10 @@ class Track:
         before = self.corners[side]
         way = _complex(before[1] - before[0])
         if learn and side not in self._offsets:
-            if self._placings.get(side, 0) == _PLACING_LOOKS:
+            if self._placings[side] == _PLACING_LOOKS:
                 self._offsets[side] = _complex(seen - before) / way
             else:
-                self._placings[side] = self._placings.get(side, 0) + 1
+                self._placings[side] += 1
         offset = self._offsets.get(side)
         if offset is None:
             return seen

@@ -130,7 +130,7 @@ def eyes_from_outputs(
         crops: The crops it was given.
         scale: What the peaks of its heatmaps are worth; None to take them as they are.
     """
-    back = np.stack([geometry.invert(transform) for transform in crops.transforms]) if crops else np.empty((0, 2, 3))
+    back = np.array([geometry.invert(transform) for transform in crops.transforms]).reshape(-1, 2, 3)
     points = outputs["landmarks"].astype(np.float64) @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]
     # The network can answer anything for a crop that shows no eye; a sphere has some size.
     radii = np.maximum(outputs["radius"].astype(np.float64).reshape(-1), _MIN_RADIUS_PX)

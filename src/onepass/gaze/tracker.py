@@ -77,6 +77,8 @@ class GazeTracker:
             if number is not None and number < 1:
                 raise InputError(f"{name} must be at least 1, got {number}")
         self._estimator = estimator
+        # Asked once: in every frame it would be felt.
+        self._follower = estimator.finder if isinstance(estimator.finder, FaceFollower) else None
         self._every = every
         self._follow_every = follow_every
         self._max_faces = max_faces
@@ -169,7 +171,7 @@ class GazeTracker:
         return (
             self._max_faces is not None
             and len(self._tracks) >= self._max_faces
-            and isinstance(self._estimator.finder, FaceFollower)
+            and self._follower is not None
             and all(track.is_followed and not track.is_doubtful for track in self._tracks)
         )
 
@@ -214,9 +216,9 @@ class GazeTracker:
 
     def _follow(self, grey: Grey, tracks: Sequence[Track]) -> None:
         """Ask a finder that can follow faces where they are now."""
-        finder = self._estimator.finder
-        if isinstance(finder, FaceFollower):
-            for track, found in zip(tracks, finder.follow(grey, [track.found for track in tracks]), strict=True):
+        if self._follower is not None:
+            seen = self._follower.follow(grey, [track.found for track in tracks])
+            for track, found in zip(tracks, seen, strict=True):
                 if found is None:
                     track.forget_head()
                 else:
