@@ -180,11 +180,12 @@ def _commands(height: int, width: int, training: dict[str, Any]) -> str:
         runs.insert(0, runs[0]["continued_from"])
     lines = []
     for number, run in enumerate(runs):
+        where = "cpu" if run["device"] == "cpu" else "cuda --compile" + " --float32" * run.get("float32", False)
         line = (
             f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "
-            f"--device {'cpu' if run['device'] == 'cpu' else 'cuda --compile'} --jitter {run.get('jitter', 1.0)} "
-            f"--degradation {run.get('degradation', 1.0)} "
-            f"--learning-rate {run['learning_rate']} --minutes {run['seconds'] / 60:.1f} --out runs/{number}"
+            f"--device {where} --jitter {run.get('jitter', 1.0)} --degradation {run.get('degradation', 1.0)} "
+            f"--learning-rate {run['learning_rate']} --averaging {run.get('averaging', 0.999)} "
+            f"--minutes {run['seconds'] / 60:.1f} --out runs/{number}"
         )
         lines.append(line + (f" --init runs/{number - 1}/checkpoint.pt" if number else ""))
     lines.append(f"python -m training.export runs/{len(runs) - 1}/checkpoint.pt -o elg_{width}x{height}.onnx")

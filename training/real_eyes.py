@@ -122,9 +122,12 @@ def find_on_canvases(
 
 
 def _shrunk(canvas: Picture, factor: float) -> Picture:
-    """The canvas as a coarser picture would show it."""
-    small = cv2.resize(canvas, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, (canvas.shape[1], canvas.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+    """The canvas as a coarser picture would show it, everything in its place."""
+    height, width = canvas.shape
+    # In whole pixels: with factors (fx, fy) OpenCV rounds the size but not the scale, and the way back shifts the eye.
+    coarse = max(1, round(width * factor)), max(1, round(height * factor))
+    small = cv2.resize(canvas, coarse, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _find_on_canvas(

@@ -49,6 +49,7 @@ class TrainOptions:
         averaging: decay of the running average of the weights, which is what is kept.
         jitter: share of the crop's error to end with: less fits well-placed crops better, and poor ones worse.
         degradation: share of blur, noise, low resolution and compression to end with.
+        float32: compute in float32 on a GPU too, at a third of the speed; the last stretch of a training gains by it.
         held_out: rendered eyes to measure on at the end.
         network: size of the network; by default the one for the input size.
     """
@@ -67,6 +68,7 @@ class TrainOptions:
     averaging: float = 0.999
     jitter: float = 1.0
     degradation: float = 1.0
+    float32: bool = False
     held_out: int = 2048
     network: NetworkConfig | None = None
 
@@ -75,6 +77,8 @@ class TrainOptions:
             raise ValueError(f"seed {self.seed} is kept for measuring; take another")
         if self.minutes <= 0 or (self.steps is not None and self.steps < 1):
             raise ValueError(f"a run needs minutes above 0 or at least one step, got {self.minutes} and {self.steps}")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"the decay of the average lies from 0 to below 1, got {self.averaging}")
 
 
 class WeightAverage:
@@ -150,7 +154,8 @@ class Trainer:
             group["lr"] = self.schedule.learning_rate(progress)
         self.network.train()
         # On a GPU only: most CPUs emulate bfloat16, several times slower than float32.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        half = self.device.type == "cuda" and not self.options.float32
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             parts = measure_loss(self.network, batch, sigma_px, landmark_weight)
         self.optimiser.zero_grad(set_to_none=True)
         parts.total.backward()  # type: ignore[no-untyped-call]
@@ -189,7 +194,8 @@ def train(options: TrainOptions) -> Checkpoint:
     """
     options.out.mkdir(parents=True, exist_ok=True)
     if options.device == "cuda":
-        torch.set_float32_matmul_precision("high")
+        torch.set_float32_matmul_precision("highest" if options.float32 else "high")
+        torch.backends.cudnn.allow_tf32 = not options.float32
     trainer = Trainer(options)
     log: list[dict[str, Any]] = []
     started = reported = time.monotonic()
@@ -237,6 +243,7 @@ def _checkpoint(trainer: Trainer, entry: dict[str, Any], errors: dict[str, Any])
         "seed": options.seed,
         "learning_rate": options.learning_rate,
         "averaging": options.averaging,
+        "float32": options.float32 or not on_gpu,
         "jitter": options.jitter,
         "degradation": options.degradation,
         "device": torch.cuda.get_device_name(trainer.device) if on_gpu else "cpu",
@@ -269,6 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--compile", action="store_true", help="compile the renderer: a minute, then ten times faster")
     parser.add_argument("--init", type=Path, help="checkpoint to continue from, at full difficulty")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak (0.0015)")
+    parser.add_argument("--averaging", type=float, default=0.999, help="decay of the weights' average (0.999)")
+    parser.add_argument("--float32", action="store_true", help="compute in float32 on a GPU too, for a last stretch")
     parser.add_argument("--jitter", type=float, default=1.0, help="share of the crop's error to end with, 0..1 (1)")
     parser.add_argument("--degradation", type=float, default=1.0, help="share of bad pictures to end with, 0..1 (1)")
     given = parser.parse_args(arguments)
@@ -287,6 +296,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 compiled=given.compile,
                 init=given.init,
                 learning_rate=given.learning_rate,
+                averaging=given.averaging,
+                float32=given.float32,
                 jitter=given.jitter,
                 degradation=given.degradation,
             )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 
+from training import real_eyes  # noqa: E402
 from training.evaluate import DEFAULT_MODEL, Model, main  # noqa: E402
 from training.network import Elg, NetworkConfig  # noqa: E402
 from training.real_eyes import (  # noqa: E402
@@ -101,6 +102,19 @@ def test_every_keyword_changes_the_crop() -> None:
     assert not np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[0], seen[2])
     assert all(np.array_equal(first, second) for first, second in zip(seen[:3], seen[3:], strict=True))
+
+
+@pytest.mark.parametrize("corner_distance_px", [24.0, 31.0, 50.0])
+def test_shrinking_leaves_everything_in_its_place(corner_distance_px: float) -> None:
+    """A dot in the middle of the canvas and one near its edge are still there when the picture was coarser."""
+    random = np.random.default_rng(3)
+    rows, columns = np.indices((160, 240)) + 0.5
+    for _ in range(8):
+        x, y = random.uniform(40, 200), random.uniform(40, 120)
+        dot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 10**2))
+        shrunk = real_eyes._shrunk((255 * dot).astype(np.uint8), corner_distance_px / 100).astype(float)
+        found = [(shrunk * axis).sum() / shrunk.sum() for axis in (columns, rows)]
+        assert found == pytest.approx([x, y], abs=0.1)
 
 
 def test_geometry() -> None:

@@ -71,6 +71,14 @@ def test_a_continued_training_lists_both_commands(checkpoint: Checkpoint) -> Non
     assert commands[2].startswith("python -m training.export runs/1/checkpoint.pt")
 
 
+def test_a_stretch_in_float32_says_so(checkpoint: Checkpoint) -> None:
+    """On a GPU float32 is a choice, which the commands repeat."""
+    first = {**checkpoint.training, "device": "NVIDIA H100", "float32": False}
+    commands = export._commands(36, 60, {**first, "float32": True, "continued_from": first}).split("; ")
+    assert "--device cuda --compile --jitter" in commands[0]
+    assert "--device cuda --compile --float32 --jitter" in commands[1]
+
+
 def test_a_large_file_is_refused(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file over the limit is not written."""
     monkeypatch.setattr(export, "SIZE_LIMIT_BYTES", 1000)
