@@ -148,6 +148,13 @@ def test_a_run_without_length_is_refused(wrong: dict[str, Any], tmp_path: Path) 
         TrainOptions(height=36, width=60, out=tmp_path, **wrong)
 
 
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_an_average_that_never_moves_is_refused(decay: float, tmp_path: Path) -> None:
+    """A decay of 1 would keep the random start."""
+    with pytest.raises(ValueError, match="the decay of the average lies from 0 to below 1"):
+        TrainOptions(height=36, width=60, out=tmp_path, averaging=decay)
+
+
 def test_continuing_at_another_size_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     """A checkpoint goes on at the size it was made for."""
     checkpoint.save(tmp_path / "checkpoint.pt")
