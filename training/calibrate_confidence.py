@@ -229,7 +229,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not path.is_file():
         print(f"training.calibrate_confidence: no file {path}; give it or set {EYES_VARIABLE}", file=sys.stderr)
         return EXIT_NO_FILE
-    eyes = read_eyes(path)
+    try:
+        eyes = read_eyes(path)
+    except ValueError as error:
+        print(f"training.calibrate_confidence: {error}", file=sys.stderr)
+        return EXIT_NO_FILE
     networks = []
     print(HEADER)
     for file in PACKAGED_MODELS.values():

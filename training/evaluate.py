@@ -140,13 +140,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.synthetic:
             print(_synthetic_report(model, given.model.stem, as_json=given.json, eyes=given.count))
             return 0
+        eyes = read_eyes(eyes_path)
     except ValueError as error:
         print(f"training.evaluate: {error}", file=sys.stderr)
         return EXIT_NO_FILE
     row = measure_eyes(
         model.find_landmarks,
         model.size,
-        read_eyes(eyes_path),
+        eyes,
         crop_error=CropError(*given.jitter),
         corner_distance_px=given.px or None,
     )

@@ -167,6 +167,9 @@ def measure_labelled(model: Model, eyes: LabelledEyes) -> tuple[Array, Array]:
     Returns:
         How far the reference and the network are from the circle's centre, each [N, 2], to the right and down, in per
         cent of the corner distance; without the eyes that show too little of the edge.
+
+    Raises:
+        ValueError: no eye has a reference and shows enough.
     """
     references, networks = [], []
     for index, landmarks in enumerate(find_on_canvases(model.find_landmarks, model.size, eyes)):
@@ -179,6 +182,8 @@ def measure_labelled(model: Model, eyes: LabelledEyes) -> tuple[Array, Array]:
             if fitted is not None:
                 references.append(reference - fitted)
                 networks.append(network - fitted)
+    if not networks:
+        raise ValueError(f"none of {len(eyes.eye)} eyes has a reference iris and shows enough of its edge")
     return np.array(references), np.array(networks)
 
 
@@ -221,22 +226,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.iris_search", description="Measure a search for irises.")
     parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="ONNX file (the committed weights)")
     parser.add_argument("--eyes", type=int, default=250, help="rendered eyes (250)")
-    parser.add_argument("--labelled", type=Path, help="labelled real eyes, instead of rendered ones")
+    parser.add_argument("--labelled", type=Path, metavar="EYES.npz", help="labelled real eyes, not rendered ones")
     given = parser.parse_args(arguments)
     if given.eyes < 1:
         parser.error(f"--eyes takes a number above 0, got {given.eyes}")
-    if given.labelled and not given.labelled.is_file():
-        print(f"training.iris_search: no file {given.labelled}", file=sys.stderr)
-        return 2
+    for path in filter(None, (given.model, given.labelled)):
+        if not path.is_file():
+            print(f"training.iris_search: no file {path}", file=sys.stderr)
+            return 2
     try:
         model = Model(given.model)
+        if given.labelled:
+            print(report_labelled(*measure_labelled(model, read_eyes(given.labelled))))
+        else:
+            print(report(measure(model, given.eyes)))
     except ValueError as error:
         print(f"training.iris_search: {error}", file=sys.stderr)
         return 2
-    if given.labelled:
-        print(report_labelled(*measure_labelled(model, read_eyes(given.labelled))))
-    else:
-        print(report(measure(model, given.eyes)))
     return 0
 
 

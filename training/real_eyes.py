@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ _CURVE_POINTS = 64
 _MASK_SCALE = 3
 _MASK_SIZE = (480, 720)
 _MEASURES = ("iris", "edge", "lid", "iou")
+_CANVAS_SIZE_PX = (160, 240)
+_LABEL_SHAPES: dict[str, tuple[int, ...]] = {
+    "lid": (16, 2), "iris_mesh": (5, 2), "iris_ref": (5, 2), "is_ref": (), "picture": ()
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,24 @@ def default_eyes() -> Path:
 
 
 def read_eyes(path: Path) -> LabelledEyes:
-    """Read canvases and labels from an ``.npz`` file."""
-    with np.load(path) as data:
-        names = ("eye", "lid", "iris_mesh", "iris_ref", "is_ref", "picture")
-        eye, lid, iris_mesh, iris_ref, is_ref, picture = (data[name] for name in names)
-    return LabelledEyes(eye, lid, iris_mesh, iris_ref, is_ref.astype(bool), picture)
+    """Read canvases and labels from an ``.npz`` file.
+
+    Raises:
+        ValueError: it is no such file, lacks an array, or holds one of another shape or kind.
+    """
+    try:
+        with np.load(path) as data:
+            arrays = {name: data[name] for name in ("eye", *_LABEL_SHAPES)}
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:  # TypeError: a single array
+        wanted = ", ".join(("eye", *_LABEL_SHAPES))
+        raise ValueError(f"{path} is no .npz file with the arrays {wanted}: {error}") from error
+    eye = arrays["eye"]
+    if eye.dtype != np.uint8 or eye.ndim != 3 or eye.shape[1:] != _CANVAS_SIZE_PX:
+        raise ValueError(f"{path}: eye must be uint8 [N, 160, 240], got {eye.dtype} {list(eye.shape)}")
+    for name, shape in _LABEL_SHAPES.items():
+        if arrays[name].shape != (len(eye), *shape):
+            raise ValueError(f"{path}: {name} must be {[len(eye), *shape]}, got {list(arrays[name].shape)}")
+    return LabelledEyes(**{**arrays, "is_ref": arrays["is_ref"].astype(bool)})
 
 
 @dataclass(frozen=True)

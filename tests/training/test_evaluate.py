@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 
-from training import real_eyes  # noqa: E402
+from training import calibrate_confidence, iris_search, real_eyes  # noqa: E402
 from training.evaluate import DEFAULT_MODEL, Model, main  # noqa: E402
 from training.network import Elg, NetworkConfig  # noqa: E402
 from training.real_eyes import (  # noqa: E402
@@ -227,3 +228,30 @@ def test_wrong_models_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "m.onnx").write_text("no model")
     assert main([str(tmp_path / "m.onnx"), "--synthetic"]) == 2
     assert "is no model that ONNX Runtime reads" in capsys.readouterr().err
+
+
+def test_wrong_files_of_eyes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What holds no labelled eyes is named with what it lacks, by every command that reads them, with status 2."""
+    eyes = dataclasses.asdict(_eyes(1))
+    contents: dict[str, dict[str, Any]] = {
+        r"no \.npz file with the arrays eye, lid, .*iris_ref is not a file": {
+            name: array for name, array in eyes.items() if name != "iris_ref"
+        },
+        r"eye must be uint8 \[N, 160, 240\], got float32 \[1, 160, 240\]": {
+            **eyes, "eye": eyes["eye"].astype(np.float32)
+        },
+        r"lid must be \[1, 16, 2\], got \[1, 8, 2\]": {**eyes, "lid": eyes["lid"][:, :8]},
+    }  # fmt: skip
+    path = tmp_path / "eyes.npz"
+    for message, arrays in contents.items():
+        np.savez(path, **arrays)
+        with pytest.raises(ValueError, match=message):
+            read_eyes(path)
+    np.save(tmp_path / "one.npy", eyes["eye"])
+    with pytest.raises(ValueError, match=r"one\.npy is no \.npz file"):
+        read_eyes(tmp_path / "one.npy")
+    path.write_text("no eyes")
+    assert main([str(DEFAULT_MODEL), str(path)]) == 2
+    assert iris_search.main(["--labelled", str(path)]) == 2
+    assert calibrate_confidence.main([str(path)]) == 2
+    assert capsys.readouterr().err.count("eyes.npz is no .npz file with the arrays") == 3

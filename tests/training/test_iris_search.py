@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -100,8 +101,12 @@ def test_labelled_eyes_are_measured_from_the_fit(capsys: pytest.CaptureFixture[s
     assert networks.shape == (1, 2)
     table = report_labelled(np.array([[0.0, -2.0], [0.0, -1.0], [3.0, -4.0]]), networks)
     assert "| reference | 3 | -2.00 % | 2.67 / 2.00 % |" in table
-    assert main(["--labelled", str(tmp_path / "none.npz")]) == 2
-    assert "no file" in capsys.readouterr().err
+    unmeasured = dataclasses.replace(eyes, is_ref=np.array([False, False]))
+    with pytest.raises(ValueError, match="none of 2 eyes has a reference iris"):
+        measure_labelled(Model(DEFAULT_MODEL), unmeasured)
+    for missing in (["--labelled", str(tmp_path / "none")], [str(tmp_path / "none")]):
+        assert main(missing) == 2
+        assert "no file" in capsys.readouterr().err
 
 
 def test_no_eyes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
