@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass import InputError, Session, Signature, TensorSpec, UnsupportedModelError, load
+from onepass import InputError, OnnxGraph, Session, Signature, TensorSpec, UnsupportedModelError, load
 from onepass.gaze import FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose, MeshFinder, geometry
+from onepass.gaze._prelu import without_prelu
 from onepass.gaze.head import head_from_corners, head_from_mesh
 from onepass.gaze.models import DETECTOR, MESH, are_fetched, path_of
 from onepass.runtime.fake import FakeBackend
@@ -184,7 +185,8 @@ def finder() -> Iterator[MeshFinder]:
     """The real networks."""
     if not FETCHED:
         pytest.skip("BlazeFace and FaceMesh are not here: onepass gaze models fetch")
-    opened = MeshFinder(load(FETCHED[DETECTOR.name]), load(FETCHED[MESH.name]))
+    mesh = without_prelu(OnnxGraph.load(FETCHED[MESH.name]))
+    opened = MeshFinder(load(FETCHED[DETECTOR.name]), load(mesh))
     yield opened
     opened.close()
 

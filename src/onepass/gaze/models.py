@@ -17,7 +17,9 @@ from pathlib import Path
 from onepass._errors import ModelFormatError, ModelNotFoundError
 from onepass._programs import failure_of
 from onepass.artifacts import replacing, sha256_of, user_cache
+from onepass.gaze._prelu import without_prelu
 from onepass.gaze.mesh import MeshFinder
+from onepass.graph import OnnxGraph
 from onepass.runtime import load
 from onepass.source import convert
 
@@ -154,4 +156,5 @@ def open_mesh_finder(*, max_faces: int | None = None) -> MeshFinder:
         raise ModelNotFoundError(
             f"BlazeFace and FaceMesh are not here; `onepass gaze models fetch` brings them into {models_folder()}"
         )
-    return MeshFinder(load(path_of(DETECTOR)), load(path_of(MESH)), max_faces=max_faces)
+    mesh = without_prelu(OnnxGraph.load(path_of(MESH)))
+    return MeshFinder(load(path_of(DETECTOR)), load(mesh), max_faces=max_faces)
