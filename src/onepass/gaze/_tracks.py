@@ -45,6 +45,7 @@ class Track:
     Attributes:
         id: Its number.
         corners: Nasal and temporal corner [2, 2] of each eye that is followed, as last seen.
+        box: Where the face is.
         is_followed: Whether the finder saw this face when it was last asked to find or to follow it.
     """
 
@@ -52,8 +53,11 @@ class Track:
         """Start to follow a face that was found at that time."""
         self.id = number
         self.corners = found.corners
+        self.box = found.box
         self.is_followed = True
-        self._found = found
+        self._head_seen, self._mesh = found.head, found.mesh
+        # How far the face has moved since the mesh was seen.
+        self._moved = np.zeros(2)
         self._smoothing = smoothing
         self._sure_seconds: dict[Side, float] = dict.fromkeys(self.corners, time_seconds)
         self._eyes = {side: EyeFilter(smoothing) for side in self.corners}
@@ -66,14 +70,11 @@ class Track:
         self._shown_seconds = time_seconds
 
     @property
-    def box(self) -> Box:
-        """Where the face is."""
-        return self._found.box
-
-    @property
     def found(self) -> FoundFace:
         """The face, as a finder would say it."""
-        return replace(self._found, right=self.corners.get("right"), left=self.corners.get("left"))
+        # The mesh goes along: it says where a finder that follows faces will look for this one.
+        mesh = None if self._mesh is None else self._mesh + np.append(self._moved, 0)
+        return FoundFace(self.box, self.corners.get("right"), self.corners.get("left"), self._head_seen, mesh)
 
     @property
     def is_doubtful(self) -> bool:
@@ -87,8 +88,9 @@ class Track:
 
     def correct(self, found: FoundFace, time_seconds: float) -> None:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
-        self._found = found
+        self.box = found.box
         self.is_followed = True
+        self._head_seen, self._mesh, self._moved = found.head, found.mesh, np.zeros(2)
         for side, corners in found.corners.items():
             mine = self.corners.get(side)
             if mine is None or _distance(mine, corners) > _ASTRAY:
@@ -102,7 +104,7 @@ class Track:
     def forget_head(self) -> None:
         """Take the finder's view of the head for outdated."""
         self.is_followed = False
-        self._found = replace(self._found, head=None, mesh=None)
+        self._head_seen = self._mesh = None
 
     def predict(self, before: Grey, now: Grey) -> None:
         """Move on with the face from one frame to the next.
@@ -169,20 +171,17 @@ class Track:
 
     def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
         """Take the box, and eyes that are covered for a moment, along with those that are seen."""
-        box = self._found.box
-        x, y = (box.centre + move).tolist()
-        width, height = box.width_px * growth, box.height_px * growth
-        mesh = self._found.mesh
-        if mesh is not None:  # where a finder that follows faces will look for this one
-            mesh = mesh + np.append(move, 0)
-        self._found = replace(self._found, box=Box(x - width / 2, y - height / 2, width, height), mesh=mesh)
+        x, y = (self.box.centre + move).tolist()
+        width, height = self.box.width_px * growth, self.box.height_px * growth
+        self.box = Box(x - width / 2, y - height / 2, width, height)
+        self._moved = self._moved + move
         for side in self.corners.keys() - seen:
             self.corners[side] = self.corners[side] + move
 
     def drop_eyes(self, time_seconds: float, shape: tuple[int, ...]) -> None:
         """Give up eyes that were not seen clearly for too long, or lie outside a picture of this shape."""
         for side, corners in list(self.corners.items()):
-            x, y = _middle(corners).tolist()
+            x, y = _middle_of(corners)
             inside = 0 <= x <= shape[1] and 0 <= y <= shape[0]
             if not inside or time_seconds - self._sure_seconds[side] > _PATIENCE_SECONDS:
                 del self.corners[side]
@@ -195,13 +194,23 @@ def _complex(points: FloatArray) -> npt.NDArray[np.complex128]:
 
 def _eye_distance(corners: Mapping[Side, FloatArray]) -> float:
     """Return the distance between the middles of two eyes."""
-    return max(math.dist(_middle(corners["right"]), _middle(corners["left"])), 1.0)
+    return max(math.dist(_middle_of(corners["right"]), _middle_of(corners["left"])), 1.0)
 
 
 def _middle(corners: FloatArray) -> FloatArray:
     """Return the middle [2] of two corners [2, 2]."""
-    middle: FloatArray = (corners[0] + corners[1]) / 2
-    return middle
+    return np.array(_middle_of(corners))
+
+
+def _middle_of(corners: FloatArray) -> tuple[float, float]:
+    """Return the same as plain numbers, with which little is done faster."""
+    (x, y), (u, v) = corners.tolist()
+    return (x + u) / 2, (y + v) / 2
+
+
+def _length(corners: FloatArray) -> float:
+    """Return the distance between two corners [2, 2]."""
+    return math.dist(*corners.tolist())
 
 
 def _resized(seen: FloatArray, before: FloatArray, growth: float, limits_px: tuple[float, float]) -> FloatArray:
@@ -211,8 +220,8 @@ def _resized(seen: FloatArray, before: FloatArray, growth: float, limits_px: tup
     crop that is too small, and a crop that follows them shrinks further. So the distance between the eyes says how the
     face grows, what is seen of one eye's size counts for a little only, and there are limits.
     """
-    length = math.dist(*seen)
-    expected = growth * math.dist(*before)
+    length = _length(seen)
+    expected = growth * _length(before)
     wanted = min(max((1 - _SIZE_SHARE) * expected + _SIZE_SHARE * length, limits_px[0]), limits_px[1])
     middle = _middle(seen)
     resized: FloatArray = middle + (seen - middle) * (wanted / length)
@@ -257,4 +266,4 @@ def _same_eye(first: Track, second: Track) -> bool:
 
 def _distance(first: FloatArray, second: FloatArray) -> float:
     """Return how far two eyes [2, 2] are apart, middle to middle, in corner distances of the second."""
-    return math.dist(_middle(first), _middle(second)) / math.dist(*second)
+    return math.dist(_middle_of(first), _middle_of(second)) / _length(second)

@@ -138,9 +138,9 @@ def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tupl
         first, last = start + min(across, 0) + min(down, 0), start + max(across, 0) + max(down, 0)
         low.append(int(min(max(math.floor(first - margin), 0), limit - 1)))
         high.append(int(min(max(math.ceil(last + margin), low[-1] + 1), limit)))
-    shifted: FloatArray = transform.copy()
-    shifted[:, 2] += transform[:, :2] @ low
-    return grey[low[1] : high[1], low[0] : high[0]], shifted
+    (left, top), ((a, b, x), (c, d, y)) = low, transform.tolist()
+    shifted = np.array([[a, b, x + a * left + b * top], [c, d, y + c * left + d * top]])
+    return grey[top : high[1], left : high[0]], shifted
 
 
 def corners_agree(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:

@@ -62,7 +62,7 @@ class MeshFinder:
             raise InputError(f"max_faces must be at least 1, got {max_faces}")
         cv2 = optional("cv2", extra="gaze", purpose="Finding faces")
         self._sessions = detector, mesh
-        self._detect, self._mesh = _Detector(detector, cv2), _Mesh(mesh)
+        self._detect, self._mesh = _Detector(detector, cv2), _Mesh(mesh, cv2)
         self._max_faces = max_faces
 
     def __call__(self, grey: Grey, /) -> list[FoundFace]:
@@ -124,14 +124,14 @@ class _Detector:
         small = self._cv2.resize(grey, (width, height), interpolation=way)
         square[top : top + height, left : left + width] = small.astype(np.float32) / 127.5 - 1
         scale = width / grey.shape[1], height / grey.shape[0]
-        return _in_three_colours(square), np.array([[scale[0], 0, left], [0, scale[1], top]])
+        return _in_three_colours(square, self._cv2), np.array([[scale[0], 0, left], [0, scale[1], top]])
 
 
 class _Mesh:
     """The FaceMesh network."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, cv2: Any) -> None:
+        self._cv2, self._session = cv2, session
         self._input, self._side_px = _square_input(session)
         _check_outputs(session, {"points": 3 * _MESH_POINTS, "presence": 1})
 
@@ -139,7 +139,8 @@ class _Mesh:
         """Return the face in a square of the picture, given as its transform to the unit square; None without one."""
         transform = np.array([[self._side_px], [self._side_px]]) * square
         crop = cut(grey, transform, (self._side_px, self._side_px))
-        outputs = self._session({self._input: _in_three_colours(crop.astype(np.float32) / np.float32(255))})
+        picture = _in_three_colours(crop.astype(np.float32) / np.float32(255), self._cv2)
+        outputs = self._session({self._input: picture})
         if float(outputs["presence"].ravel()[0]) < np.log(_LEAST_PRESENCE / (1 - _LEAST_PRESENCE)):
             return None
         mesh = outputs["points"].reshape(_MESH_POINTS, 3).astype(np.float64)
@@ -179,9 +180,10 @@ def _square_around_mesh(mesh: FloatArray) -> FloatArray:
     return _square_around(np.stack([flat.min(axis=0), flat.max(axis=0)]), right, left)
 
 
-def _in_three_colours(square: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _in_three_colours(square: npt.NDArray[np.float32], cv2: Any) -> npt.NDArray[np.float32]:
     """Return what a network for RGB takes, float32 [1, S, S, 3], of a grey square."""
-    return np.repeat(square.astype(np.float32)[None, :, :, None], 3, axis=3)
+    colours: npt.NDArray[np.float32] = cv2.cvtColor(square, cv2.COLOR_GRAY2RGB)
+    return colours[None]
 
 
 def _square_input(session: Session) -> tuple[str, int]:

@@ -29,7 +29,8 @@ def _finite(name: str, value: object, shape: tuple[int, ...]) -> FloatArray:
     array = np.array(value, np.float64)
     if array.shape != shape:
         raise InputError(f"{name} must have shape {list(shape)}, got {list(array.shape)}")
-    if not np.isfinite(array).all():
+    # Counting is quicker than all(), and this runs for thirty arrays a frame.
+    if np.count_nonzero(np.isfinite(array)) < array.size:
         raise InputError(f"{name} must be finite, got {array.tolist()}")
     array.flags.writeable = False
     return array
@@ -124,8 +125,9 @@ class Eye:
 
 def openness_of(eyelid: FloatArray) -> float:
     """Return the openness of an eye, see `Eye.openness`, from its lid margin [8, 2]."""
-    distance = math.dist(eyelid[0], eyelid[4])
-    return geometry.polygon_area(eyelid) / distance**2 if distance else 0.0
+    across, down = (eyelid[4] - eyelid[0]).tolist()
+    squared = across * across + down * down
+    return geometry.polygon_area(eyelid) / squared if squared else 0.0
 
 
 @dataclass(frozen=True, slots=True)

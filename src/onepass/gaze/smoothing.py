@@ -68,8 +68,8 @@ class OneEuroFilter:
         if passed <= 0:
             return before
         velocity = velocity + _share(self._speed_cutoff_hz, passed) * ((given - before) / passed - velocity)
-        speed = np.sqrt((velocity * velocity).sum(axis=-1, keepdims=True)) / unit
-        cutoff_hz = self._min_cutoff_hz + self._beta * speed
+        speed = np.sqrt(np.add.reduce(velocity * velocity, axis=-1, keepdims=True))
+        cutoff_hz = self._min_cutoff_hz + self._beta / unit * speed
         smoothed: FloatArray = before + _share(cutoff_hz, passed) * (given - before)
         self._last = smoothed, velocity, time_seconds
         return smoothed
@@ -77,7 +77,8 @@ class OneEuroFilter:
 
 def _share(cutoff_hz: _Cutoff, seconds: float) -> _Cutoff:
     """Return how much of a step an exponential filter takes after that time."""
-    return 1 / (1 + 1 / (2 * math.pi * seconds * cutoff_hz))
+    turn = 2 * math.pi * seconds * cutoff_hz
+    return turn / (1 + turn)
 
 
 @dataclass(frozen=True, slots=True)
