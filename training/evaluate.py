@@ -18,7 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from training.real_eyes import EYES_VARIABLE, CropError, LandmarkFinder, default_eyes, measure_eyes, read_eyes
-from training.renderer import make_renderer
+from training.renderer import Difficulty, make_renderer
 from training.synthetic import Predictor, measure_synthetic
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -104,8 +104,9 @@ def real_row(name: str, row: dict[str, float]) -> str:
     )
 
 
-def _synthetic_report(model: Model, name: str, *, as_json: bool, eyes: int) -> str:
-    errors = measure_synthetic(model.predict, make_renderer(*model.size), eyes=eyes, batch=min(64, eyes))
+def _synthetic_report(model: Model, name: str, difficulty: Difficulty, *, as_json: bool, eyes: int) -> str:
+    renderer = make_renderer(*model.size)
+    errors = measure_synthetic(model.predict, renderer, eyes=eyes, batch=min(64, eyes), difficulty=difficulty)
     if as_json:
         return json.dumps({key: round(value, 4) for key, value in dataclasses.asdict(errors).items()})
     row = (
@@ -126,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--px", type=float, default=0.0, help="shrink pictures to this corner distance first")
     parser.add_argument("--synthetic", action="store_true", help="measure on held-out rendered eyes")
     parser.add_argument("--count", type=int, default=_SYNTHETIC_EYES, help=f"rendered eyes ({_SYNTHETIC_EYES})")
+    parser.add_argument("--difficulty", nargs=2, type=float, default=(1.0, 1.0), metavar=("JITTER", "DEGRADATION"),
+                        help="of rendered eyes, as training takes them (1 1)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
     eyes_path = given.eyes or default_eyes()
@@ -133,12 +136,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not path.is_file():
             print(f"training.evaluate: no file {path}; give it as an argument or set {EYES_VARIABLE}", file=sys.stderr)
             return EXIT_NO_FILE
+    if not all(0 <= share <= 1 for share in given.difficulty):
+        parser.error("--difficulty takes two numbers from 0 to 1, got {:g} {:g}".format(*given.difficulty))
     if given.count < 1:
         parser.error(f"--count takes a number above 0, got {given.count}")
     try:
         model = Model(given.model)
         if given.synthetic:
-            print(_synthetic_report(model, given.model.stem, as_json=given.json, eyes=given.count))
+            jitter, degradation = given.difficulty
+            difficulty = Difficulty(jitter=jitter, degradation=degradation)
+            print(_synthetic_report(model, given.model.stem, difficulty, as_json=given.json, eyes=given.count))
             return 0
         eyes = read_eyes(eyes_path)
     except ValueError as error:

@@ -20,6 +20,7 @@ Array = NDArray[np.float32]
 Predictor = Callable[[Array], tuple[Array, Array]]
 """Network input ``[N, 1, H, W]`` to landmarks ``[N, 18, 2]`` and radius ``[N]``, both in input pixels."""
 
+_FULL = Difficulty()
 _GROUPS = {"lid": slice(0, 8), "iris": slice(8, 16), "front": slice(16, 17), "eyeball": slice(17, 18)}
 
 
@@ -65,9 +66,15 @@ def angle_between_deg(first: Array, second: Array) -> Array:
 
 
 def measure_synthetic(
-    predict: Predictor, renderer: Renderer, *, eyes: int = 2048, batch: int = 256, device: str = "cpu"
+    predict: Predictor,
+    renderer: Renderer,
+    *,
+    eyes: int = 2048,
+    batch: int = 256,
+    device: str = "cpu",
+    difficulty: Difficulty = _FULL,
 ) -> SyntheticErrors:
-    """Render held-out eyes at full difficulty and measure a network on them.
+    """Render held-out eyes and measure a network on them.
 
     Args:
         predict: the network.
@@ -75,11 +82,12 @@ def measure_synthetic(
         eyes: how many to render, in whole batches: what is left over is not.
         batch: how many at a time; part of what the seed stands for.
         device: where to render.
+        difficulty: of the eyes; in full unless told otherwise.
     """
     generator = torch.Generator(device).manual_seed(HELD_OUT_SEED)
     landmarks, radius, truth = [], [], []
     for _ in range(max(1, eyes // batch)):
-        rendered = renderer(batch, generator, Difficulty())
+        rendered = renderer(batch, generator, difficulty)
         found_landmarks, found_radius = predict(network_input(rendered.image).cpu().numpy())
         landmarks.append(found_landmarks)
         radius.append(found_radius)

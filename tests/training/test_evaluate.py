@@ -168,6 +168,18 @@ def test_synthetic_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert errors["gain_yaw"] > 0.7
     assert main([str(small), "--synthetic", "--count", "8"]) == 0
     assert "| elg_60x36 |" in capsys.readouterr().out
+    assert main([str(small), "--synthetic", "--count", "64", "--difficulty", "0", "0", "--json"]) == 0
+    easy = json.loads(capsys.readouterr().out)
+    assert easy["iris_px"] < 0.8 * errors["iris_px"]
+    assert easy["gaze_median_deg"] < errors["gaze_median_deg"]
+
+
+def test_a_difficulty_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """Shares beyond the whole are refused by name."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(DEFAULT_MODEL), "--synthetic", "--difficulty", "1", "40"])
+    assert stop.value.code == 2
+    assert "--difficulty takes two numbers from 0 to 1, got 1 40" in capsys.readouterr().err
 
 
 def test_a_perfect_network_has_no_synthetic_error() -> None:
