@@ -174,22 +174,36 @@ def metadata_from_checkpoint(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _commands(height: int, width: int, training: dict[str, Any]) -> str:
-    """The commands of the run that made the weights, and of those it continued, first to last."""
-    runs = [training]
-    while "continued_from" in runs[0]:
-        runs.insert(0, runs[0]["continued_from"])
-    lines = []
-    for number, run in enumerate(runs):
-        where = "cpu" if run["device"] == "cpu" else "cuda --compile" + " --float32" * run.get("float32", False)
-        line = (
-            f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "
-            f"--device {where} --jitter {run.get('jitter', 1.0)} --degradation {run.get('degradation', 1.0)} "
-            f"--learning-rate {run['learning_rate']} --averaging {run.get('averaging', 0.999)} "
-            f"--minutes {run['seconds'] / 60:.1f} --out runs/{number}"
-        )
-        lines.append(line + (f" --init runs/{number - 1}/checkpoint.pt" if number else ""))
-    lines.append(f"python -m training.export runs/{len(runs) - 1}/checkpoint.pt -o elg_{width}x{height}.onnx")
-    return "; ".join(lines)
+    """The commands of the run that made the weights, and of all that it was made of, first to last."""
+    lines: list[str] = []
+    written: dict[str, str] = {}
+
+    def checkpoint_of(run: dict[str, Any]) -> str:
+        """Write the commands of a run, unless they are there already; return where they leave its checkpoint."""
+        known = json.dumps(run, sort_keys=True)
+        if known not in written:
+            if "mean_of" in run:
+                parts = " ".join(f"{checkpoint_of(part['training'])}={part['weight']}" for part in run["mean_of"])
+                lines.append(f"python -m training.average {parts} -o runs/{len(lines)}/checkpoint.pt")
+            else:
+                init = f" --init {checkpoint_of(run['continued_from'])}" if "continued_from" in run else ""
+                lines.append(_train_command(height, width, run) + f" --out runs/{len(lines)}" + init)
+            written[known] = f"runs/{len(lines) - 1}/checkpoint.pt"
+        return written[known]
+
+    last = checkpoint_of(training)
+    return "; ".join([*lines, f"python -m training.export {last} -o elg_{width}x{height}.onnx"])
+
+
+def _train_command(height: int, width: int, run: dict[str, Any]) -> str:
+    """The command of one run, without where it begins and where it writes."""
+    where = "cpu" if run["device"] == "cpu" else "cuda --compile" + " --float32" * run.get("float32", False)
+    return (
+        f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "
+        f"--device {where} --jitter {run.get('jitter', 1.0)} --degradation {run.get('degradation', 1.0)} "
+        f"--learning-rate {run['learning_rate']} --averaging {run.get('averaging', 0.999)} "
+        f"--minutes {run['seconds'] / 60:.1f}"
+    )
 
 
 def _differences(content: bytes, network: Elg) -> dict[str, float]:

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     given.output.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(given.output)
-    print(f"{given.output}: {checkpoint.config.height}x{checkpoint.config.width}, {checkpoint.training['images']} eyes")
+    print(f"{given.output}: {checkpoint.config.height}x{checkpoint.config.width}")
     return 0
 
 
