@@ -1,7 +1,8 @@
 """Measure a model: ``python -m training.evaluate [MODEL.onnx] [EYES.npz] [--px P] [--jitter SHIFT SCALE]``.
 
 Prints a row of a Markdown table, or with ``--json`` one line of JSON. The labelled eyes are not in this repository;
-``real_eyes.py`` describes their format. ``--synthetic`` measures on held-out rendered eyes instead and needs no file.
+``real_eyes.py`` describes their format. ``--synthetic`` measures on held-out rendered eyes instead and needs no file;
+``--difficulty`` says how badly those are placed and seen.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--synthetic", action="store_true", help="measure on held-out rendered eyes")
     parser.add_argument("--count", type=int, default=_SYNTHETIC_EYES, help=f"rendered eyes ({_SYNTHETIC_EYES})")
     parser.add_argument("--difficulty", nargs=2, type=float, default=(1.0, 1.0), metavar=("JITTER", "DEGRADATION"),
-                        help="of rendered eyes, as training takes them (1 1)")  # fmt: skip
+                        help="with --synthetic: shares of the crop's error and of bad pictures (1 1)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
     eyes_path = given.eyes or default_eyes()

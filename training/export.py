@@ -174,7 +174,11 @@ def metadata_from_checkpoint(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _commands(height: int, width: int, training: dict[str, Any]) -> str:
-    """The commands of the run that made the weights, and of all that it was made of, first to last."""
+    """The commands of the run that made the weights, and of all that it was made of, first to last.
+
+    The minutes are those that were run. A state from the middle of a run was further from its schedule's end than a run
+    of so many minutes is.
+    """
     lines: list[str] = []
     written: dict[str, str] = {}
 

@@ -169,6 +169,13 @@ def test_a_turned_mesh_is_a_turned_head(pose: HeadPose) -> None:
     np.testing.assert_allclose(found.rotation, pose.rotation, atol=1e-5)
 
 
+@pytest.mark.parametrize("mesh", [np.zeros((468, 3)), np.arange(468.0)[:, None] * [1, 2, 0], np.full((468, 3), np.nan)])
+def test_a_mesh_without_extent_is_no_head(mesh: Array) -> None:
+    """Points in one place or on one line, or none at all, face nowhere."""
+    with pytest.raises(InputError, match="faces nowhere"):
+        head_from_mesh(mesh)
+
+
 def test_the_corners_alone_tell_roll_and_yaw() -> None:
     """Level eyes of one width look ahead; tilted clockwise, they roll; the narrower eye is where the head turns to."""
     right, left = np.array([[40.0, 50], [20, 50]]), np.array([[60.0, 50], [80, 50]])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from onepass import OnnxGraph, load
+from onepass.gaze import models
 from onepass.gaze._prelu import without_prelu
 from onepass.gaze.models import MESH, are_fetched, path_of
 
@@ -62,6 +63,35 @@ def test_other_slopes_stay(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(size=(1, 4, 3, 5)).astype(np.float32)
     with load(graph) as slow, load(after) as fast:
         np.testing.assert_allclose(fast(x)["y"], slow(x)["y"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_slope_that_is_seen_outside_stays() -> None:
+    """One that callers may give is no constant; one that is an output is kept."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(prelus(*np.full((2, 1, 4, 1, 1), 0.5), channels=4).proto)
+    slopes = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4, 1, 1]) for name in ("slope0", "slope1")
+    ]
+    proto.graph.input.append(slopes[0])
+    proto.graph.output.append(slopes[1])
+    after = without_prelu(OnnxGraph(proto))
+    after.check()
+    assert operators(after) == ["PRelu", "Relu", "Conv", "Conv", "Add"]
+    assert {tensor.name for tensor in after.proto.graph.initializer} >= {"slope0", "slope1"}
+
+
+def test_the_mesh_is_opened_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fetched stays as it was converted; what is opened is the faster graph."""
+    opened: list[OnnxGraph] = []
+    monkeypatch.setattr(models, "are_fetched", lambda: True)
+    monkeypatch.setattr(models, "load", opened.append)
+    monkeypatch.setattr(models, "MeshFinder", lambda *_, **__: None)
+    path = path_of(MESH)
+    path.parent.mkdir(parents=True)
+    prelus(np.full((1, 4, 1, 1), 0.5), channels=4).save(path)
+    models.open_mesh_finder()
+    assert operators(opened[1]) == ["Relu", "Conv", "Conv", "Add"]
+    assert operators(OnnxGraph.load(path)) == ["PRelu"]
 
 
 def test_face_mesh_has_none_left() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def _filled(checkpoint: Checkpoint, value: float, **facts: int) -> Checkpoint:
     """Return a checkpoint all of whose weights have one value, of another run."""
     state = {
-        name: torch.full_like(tensor, value) if tensor.is_floating_point() else tensor
+        name: torch.full_like(tensor, value) if tensor.is_floating_point() else tensor + int(value)
         for name, tensor in checkpoint.state.items()
     }
     return dataclasses.replace(checkpoint, state=state, training={**checkpoint.training, **facts})
@@ -36,7 +36,7 @@ def test_a_mean_lies_where_its_weights_say(checkpoint: Checkpoint) -> None:
             assert tensor.dtype == torch.float32
             torch.testing.assert_close(tensor, torch.full_like(tensor, 2.0))
         else:
-            assert torch.equal(tensor, checkpoint.state[name])
+            assert torch.equal(tensor, checkpoint.state[name] + 1)
     assert [part["weight"] for part in mean.training["mean_of"]] == [0.75, 0.25]
     twice = average([(checkpoint, 1.0), (checkpoint, 2.0)]).network()
     eye = torch.rand(1, 1, checkpoint.config.height, checkpoint.config.width)

@@ -16,11 +16,13 @@ def without_prelu(graph: OnnxGraph) -> OnnxGraph:
     Convolutions, unlike PRelu, keep the blocked layout in which ONNX Runtime computes them on a CPU, so that nothing
     goes back and forth between the two layouts any more. Results differ by rounding.
 
-    Slopes that are no constants [1, C, 1, 1], one for each of several channels, stay as they are.
+    Made for pictures [N, C, H, W]. Slopes that are no constants [1, C, 1, 1], one for each of several channels, stay as
+    they are.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)
-    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    given = {value.name for value in proto.graph.input}
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer if tensor.name not in given}
     nodes: list[onnx.NodeProto] = []
     for node in proto.graph.node:
         slope = constants.get(node.input[1]) if node.op_type == "PRelu" else None
@@ -32,7 +34,7 @@ def without_prelu(graph: OnnxGraph) -> OnnxGraph:
             nodes.append(node)
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
-    used = {name for node in nodes for name in reads(node)}
+    used = {name for node in nodes for name in reads(node)} | {value.name for value in proto.graph.output}
     for tensor in constants.values():
         if tensor.name not in used:
             proto.graph.initializer.remove(tensor)

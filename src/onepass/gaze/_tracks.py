@@ -203,7 +203,7 @@ def _middle(corners: FloatArray) -> FloatArray:
 
 
 def _middle_of(corners: FloatArray) -> tuple[float, float]:
-    """Return the same as plain numbers, with which little is done faster."""
+    """Return the middle of two corners [2, 2] as plain numbers, with which little is done faster."""
     (x, y), (u, v) = corners.tolist()
     return (x + u) / 2, (y + v) / 2
 

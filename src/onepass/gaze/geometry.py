@@ -133,8 +133,8 @@ def gaze_angles(
     # Beyond the rim the longer offset takes the radius' place.
     reach = np.hypot(x, y)
     radius = np.maximum(np.asarray(eyeball_radius_px, np.float64), reach)
-    depth = np.sqrt(radius * radius - reach * reach)
-    return np.arctan2(-y, np.hypot(x, depth)), np.arctan2(x, depth)
+    depth = np.sqrt((radius - reach) * (radius + reach))
+    return angles_from_vector(np.stack([x, y, depth], axis=-1))
 
 
 def vector_from_angles(pitch_rad: npt.ArrayLike, yaw_rad: npt.ArrayLike) -> FloatArray:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from onepass._errors import InputError
 from onepass.gaze.directions import HeadPose
 from onepass.gaze.geometry import FloatArray
 
@@ -28,11 +31,17 @@ def head_from_mesh(mesh: FloatArray) -> HeadPose:
 
     Args:
         mesh: float64 [468, 3]: x and y in pixels, z in the same unit, more than 0 further from the camera.
+
+    Raises:
+        InputError: Its points lie on a line, or are not finite, so that it faces nowhere.
     """
     across = (mesh[list(_LEFT)] - mesh[list(_RIGHT)]).sum(axis=0) * _FRAME
     (x, y, z), (u, v, w) = across.tolist(), ((mesh[_CHIN] - mesh[_FOREHEAD]) * _FRAME).tolist()
     # Their cross product, by hand: NumPy's takes ten times as long.
-    return HeadPose.from_axes(across, np.array([y * w - z * v, z * u - x * w, x * v - y * u]))
+    facing = y * w - z * v, z * u - x * w, x * v - y * u
+    if not 0 < math.hypot(*facing) < math.inf:
+        raise InputError(f"this mesh faces nowhere: across it is {[x, y, z]}, down {[u, v, w]}")
+    return HeadPose.from_axes(across, np.array(facing))
 
 
 def head_from_corners(right: FloatArray, left: FloatArray) -> HeadPose:

@@ -57,7 +57,7 @@ class OneEuroFilter:
         Args:
             value: float [..., D], of the same shape each time.
             time_seconds: When it was measured, not before the last one.
-            unit: What speeds are counted in, in the value's own numbers: the size of what moves.
+            unit: What speeds are counted in, in the value's own numbers, more than 0: the size of what moves.
         """
         given = np.asarray(value, np.float64)
         if self._last is None:
@@ -77,8 +77,7 @@ class OneEuroFilter:
 
 def _share(cutoff_hz: _Cutoff, seconds: float) -> _Cutoff:
     """Return how much of a step an exponential filter takes after that time."""
-    turn = 2 * math.pi * seconds * cutoff_hz
-    return turn / (1 + turn)
+    return 1 - 1 / (1 + 2 * math.pi * seconds * cutoff_hz)
 
 
 @dataclass(frozen=True, slots=True)
