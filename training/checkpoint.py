@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        ValueError: the file has another format.
+        OSError: the file cannot be read.
+        ValueError: it is no checkpoint, or one of another format.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if content.get("format") != FORMAT:
-        raise ValueError(f"{path}: checkpoint format {content.get('format')!r}, expected {FORMAT}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is no checkpoint; expected a checkpoint.pt of training.train") from error
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"{path}: checkpoint format {found!r}, expected {FORMAT}")
     return Checkpoint(NetworkConfig(**content["config"]), content["state"], content["training"], content["validation"])
 
 

@@ -238,7 +238,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of training.train")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the ONNX file")
     given = parser.parse_args(arguments)
-    report = export_checkpoint(load_checkpoint(given.checkpoint), given.output)
+    try:
+        report = export_checkpoint(load_checkpoint(given.checkpoint), given.output)
+    except (ValueError, OSError, ExportError) as error:
+        print(f"training.export: {error}", file=sys.stderr)
+        return 2
     print(
         f"{report.path}: {report.size_bytes} bytes, {report.parameters} parameters, {report.nodes} nodes; "
         f"largest difference to PyTorch {report.landmark_difference_px:.5f} px (landmarks), "

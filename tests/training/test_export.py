@@ -107,6 +107,24 @@ def test_command_line(checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "model.onnx").is_file()
 
 
+def test_what_is_no_checkpoint_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of another kind, an empty one, a torn one and none at all end in one message and status 2."""
+    torch.save(torch.zeros(100), tmp_path / "tensor.pt")
+    torn = (tmp_path / "tensor.pt").read_bytes()[:200]
+    for name, content in {"text.pt": b"no weights", "empty.pt": b"", "torn.pt": torn}.items():
+        (tmp_path / name).write_bytes(content)
+    for name, message in {
+        "text.pt": "text.pt is no checkpoint; expected a checkpoint.pt",
+        "empty.pt": "empty.pt is no checkpoint",
+        "torn.pt": "torn.pt is no checkpoint",
+        "tensor.pt": "tensor.pt: checkpoint format None, expected 1",
+        "none.pt": "No such file",
+    }.items():
+        assert main([str(tmp_path / name), "-o", str(tmp_path / "model.onnx")]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "model.onnx").exists()
+
+
 @pytest.mark.parametrize(("name", "size"), BUNDLED.items())
 def test_bundled_weights(name: str, size: tuple[int, int]) -> None:
     """The weights that ship are small, clean, and say how they were made."""
