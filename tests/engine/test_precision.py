@@ -81,7 +81,7 @@ def check_parity(graph: OnnxGraph, feeds: Arrays, *, rtol: float = 0.01, **optio
 
 @pytest.mark.parametrize("name", sorted(PACKAGED_MODELS))
 def test_eye_networks(name: str, rng: np.random.Generator) -> None:
-    """The bundled networks keep every output, even of noise: most landmarks within 0.1 pixels, all within 0.4."""
+    """The bundled networks keep every output, even of noise: most landmarks within 0.1 pixels, all within 0.25."""
     graph = OnnxGraph.load(_DATA / PACKAGED_MODELS[name])
     (spec,) = graph.signature.inputs
     assert spec.shape is not None
@@ -89,7 +89,7 @@ def test_eye_networks(name: str, rng: np.random.Generator) -> None:
     reduced = reduce_precision(graph, "fp16")
     reduced.check()
     before, after = run(graph, {spec.name: eyes}), run(reduced, {spec.name: eyes})
-    for output, limit in (("heatmaps", 0.02), ("landmarks", 0.4), ("radius", 0.05)):
+    for output, limit in (("heatmaps", 0.02), ("landmarks", 0.25), ("radius", 0.05)):
         assert np.abs(before[output] - after[output]).max() < limit
     assert np.quantile(np.abs(before["landmarks"] - after["landmarks"]), 0.9) < 0.1
     assert reduced.size_bytes < 0.6 * graph.size_bytes
