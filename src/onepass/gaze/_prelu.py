@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onepass._nodes import reads
 from onepass.graph import OnnxGraph
 
 
@@ -34,11 +33,8 @@ def without_prelu(graph: OnnxGraph) -> OnnxGraph:
             nodes.append(node)
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
-    used = {name for node in nodes for name in reads(node)} | {value.name for value in proto.graph.output}
-    for tensor in constants.values():
-        if tensor.name not in used:
-            proto.graph.initializer.remove(tensor)
-    return OnnxGraph(proto, folder=graph.folder)
+    # Selecting all outputs drops the slopes that nothing reads any more.
+    return OnnxGraph(proto, folder=graph.folder).select([value.name for value in proto.graph.output])
 
 
 def _split(node: onnx.NodeProto, slope: np.ndarray) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:

@@ -51,8 +51,7 @@ class ConfidenceScale:
         """Return the probability of each landmark, float64 [N, 17], from the peaks of its heatmaps, [N, 17]."""
         own = np.asarray(peaks, np.float64)
         constant, weight, mean_weight = self.weights.T
-        mean = own.sum(axis=1, keepdims=True) / VISIBLE_POINTS
-        logits = constant + weight * own + mean_weight * mean
+        logits = constant + weight * own + mean_weight * own.mean(axis=1, keepdims=True)
         probabilities: FloatArray = 1 / (1 + np.exp(np.minimum(-logits, 50.0)))
         return probabilities
 
