@@ -7,8 +7,7 @@ with onepass.load("elg.onnx") as session:
 outputs["landmarks"]
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onepass._errors import (
     BackendError,
@@ -31,13 +30,15 @@ from onepass._errors import (
     SessionClosedError,
     UnsupportedModelError,
 )
+from onepass._lazy import lazy as _lazy
+from onepass._moved import install as _install
 from onepass._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from onepass.engine import BuildOptions as BuildOptions
+    from onepass.builder import BuildOptions as BuildOptions
+    from onepass.builder import build as build
     from onepass.engine import Plan as Plan
     from onepass.engine import ShapeRange as ShapeRange
-    from onepass.engine import build as build
     from onepass.graph import OnnxGraph as OnnxGraph
     from onepass.outputs import Outputs as Outputs
     from onepass.runtime import Session as Session
@@ -82,29 +83,16 @@ __all__ = [
 ]
 
 # ONNX, ONNX Runtime and NumPy take ten times as long to import as the rest; a name brings its module when first used.
-_LAZY = {
-    "BuildOptions": "onepass.engine",
-    "Conversion": "onepass.source",
-    "OnnxGraph": "onepass.graph",
-    "Outputs": "onepass.outputs",
-    "Plan": "onepass.engine",
-    "Session": "onepass.runtime",
-    "ShapeRange": "onepass.engine",
-    "Signature": "onepass.tensors",
-    "TensorSpec": "onepass.tensors",
-    "build": "onepass.engine",
-    "convert": "onepass.source",
-    "load": "onepass.runtime",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'onepass' has no attribute {name!r}")
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, _ = _lazy(
+    __name__,
+    {
+        "onepass.builder": "BuildOptions build",
+        "onepass.engine": "Plan ShapeRange",
+        "onepass.graph": "OnnxGraph",
+        "onepass.outputs": "Outputs",
+        "onepass.runtime": "Session load",
+        "onepass.source": "Conversion convert",
+        "onepass.tensors": "Signature TensorSpec",
+    },
+)
+_install()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onepass import ModelNotFoundError
-from onepass._download import download
+from onepass.gaze.fetch._download import download
 from tests.webserver import Site, serve
 
 DATA = bytes(range(256)) * 2000

@@ -501,7 +501,7 @@ def test_check_finds_a_broken_graph() -> None:
 def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A model over protobuf's limit has no bytes, but is saved with its weights beside it, and runs."""
     graph: Any = _with_weights()
-    monkeypatch.setattr("onepass.graph._PROTOBUF_LIMIT_BYTES", 1000)
+    monkeypatch.setattr("onepass.graph.model._PROTOBUF_LIMIT_BYTES", 1000)
     monkeypatch.setattr("onepass.runtime._onnxruntime.LARGE_BYTES", 1000)
     with pytest.raises(UnsupportedModelError, match="2 GB"):
         graph.to_bytes()

@@ -24,6 +24,7 @@ def test_all_is_what_is_visible() -> None:
     modules = {
         "annotations",
         "bench",
+        "builder",
         "cli",
         "compare",
         "doctor",

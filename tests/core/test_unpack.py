@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onepass import ModelFormatError
-from onepass._unpack import unpack
+from onepass.gaze.fetch._unpack import unpack
 
 
 def _zip(path: Path, **members: str) -> Path:
@@ -61,7 +61,7 @@ def test_links_and_devices(tmp_path: Path, kind: int) -> None:
 
 def test_what_would_be_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small archive that would fill the disk is left as it is."""
-    monkeypatch.setattr("onepass._unpack._MAX_BYTES", 1000)
+    monkeypatch.setattr("onepass.gaze.fetch._unpack._MAX_BYTES", 1000)
     with pytest.raises(ModelFormatError, match="more than 1000 bytes"):
         unpack(_zip(tmp_path / "a.zip", zeros="0" * 2000), tmp_path / "out")
 

@@ -11,9 +11,9 @@ import pytest
 
 import onepass
 from onepass import InputError
-from onepass.engine._config import check_options
+from onepass.builder._config import check_options
+from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor
-from onepass.engine.options import BuildOptions
 from tests.engine.api_names import Problem, Reader, cuda_problems, flavor_of
 from tests.fakes.facts import TENSORRT
 

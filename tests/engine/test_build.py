@@ -28,6 +28,12 @@ from onepass import (
     ShapeRange,
     UnsupportedModelError,
 )
+from onepass.builder._cache import cache_key, cached
+from onepass.builder._config import configure
+from onepass.builder._constraints import keep_layers_float32
+from onepass.builder._layers import Layer, check_precision, layers_of_engine
+from onepass.builder._profiles import profiles_from_options
+from onepass.builder.options import parse_range, parse_shapes
 from onepass.engine import (
     cache_entries,
     clear_cache,
@@ -37,13 +43,7 @@ from onepass.engine import (
     plan_from_graph,
     read_sidecar,
 )
-from onepass.engine._cache import cache_key, cached
-from onepass.engine._config import configure
-from onepass.engine._constraints import keep_layers_float32
-from onepass.engine._layers import Layer, check_precision, layers_of_engine
-from onepass.engine._log import LogBook, get_logger
-from onepass.engine._profiles import profiles_from_options
-from onepass.engine.options import parse_range, parse_shapes
+from onepass.engine.log import LogBook, get_logger
 from onepass.tensors import Signature, TensorSpec
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
@@ -510,7 +510,7 @@ def test_external_weights_are_part_of_the_key(tmp_path: Path) -> None:
     """Other weights beside the same model file give another digest."""
     import onnx
 
-    from onepass.engine._build import digest_of
+    from onepass.builder._build import digest_of
 
     digests = set()
     for index, value in enumerate((1.0, 2.0)):

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onepass
 from onepass import InputError, OnnxGraph, UnsupportedModelError
-from onepass.engine.precision import float32_nodes, reduce_edges, reduce_precision, types_of
+from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision, types_of
 from onepass.gaze import PACKAGED_MODELS
 from tests.zoo import model
 
@@ -293,7 +293,7 @@ def graphs(draw: st.DrawFn) -> OnnxGraph:
 @given(graph=graphs(), seed=st.integers(0, 100))
 def test_random_graphs(graph: OnnxGraph, seed: int) -> None:
     """Whatever the graph: valid, sorted, the same signature, and every output close to what it was."""
-    from onepass._nodes import sort_nodes
+    from onepass.graph.nodes import sort_nodes
 
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)

@@ -10,12 +10,12 @@ import pytest
 
 import onepass
 from onepass import BuildError, BuildOptions, InputError, OnnxGraph, Plan, UnsupportedModelError
+from onepass.builder._edges import prepare
+from onepass.builder._gpu import current_gpu
+from onepass.builder._network import parse
+from onepass.builder._profiles import profiles_from_options
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
-from onepass.engine._edges import prepare
-from onepass.engine._gpu import current_gpu
-from onepass.engine._log import get_logger
-from onepass.engine._network import parse
-from onepass.engine._profiles import profiles_from_options
+from onepass.engine.log import get_logger
 from onepass.formats import Format, format_of
 from onepass.gaze import PACKAGED_MODELS
 from tests.runtime.gpu import options_for

@@ -33,7 +33,7 @@ from onepass.gaze import (
     calibrate,
     record,
 )
-from onepass.gaze.recording import point_picture
+from onepass.gaze.screen.recording import point_picture
 from onepass.media import Frame
 from tests.cli.shell import Shell
 

@@ -10,7 +10,7 @@ import pytest
 
 from onepass import InputError, Outputs, Session
 from onepass.gaze import Box, Face, FoundFace, Gaze, GazeEstimator, draw_analysis, draw_faces, draw_panel
-from onepass.gaze.draw import EYELID_COLOUR, GAZE_COLOUR, Canvas
+from onepass.gaze.show.draw import EYELID_COLOUR, GAZE_COLOUR, Canvas
 
 from .test_result import make_eye
 

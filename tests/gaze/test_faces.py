@@ -12,8 +12,8 @@ import pytest
 
 from onepass import InputError, MissingExtraError
 from onepass.gaze import Box, CascadeFinder, FoundFace, geometry
-from onepass.gaze.cascades import _face, _plausible_pair
-from onepass.gaze.faces import without_overlaps
+from onepass.gaze.find.cascades import _face, _plausible_pair
+from onepass.gaze.find.faces import without_overlaps
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 

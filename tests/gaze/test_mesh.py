@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from onepass import InputError, OnnxGraph, Session, Signature, TensorSpec, UnsupportedModelError, load
 from onepass.gaze import FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose, MeshFinder, geometry
-from onepass.gaze._prelu import without_prelu
+from onepass.gaze.fetch.models import DETECTOR, MESH, are_fetched, path_of
 from onepass.gaze.head import head_from_corners, head_from_mesh
-from onepass.gaze.models import DETECTOR, MESH, are_fetched, path_of
+from onepass.graph.prelu import without_prelu
 from onepass.runtime.fake import FakeBackend
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")

@@ -11,7 +11,9 @@ import pytest
 
 from onepass import InputError, MissingExtraError, ModelFormatError, ModelNotFoundError
 from onepass.artifacts import sha256_of
-from onepass.gaze import FINDERS, CascadeFinder, DlibFinder, GazeEstimator, dlib_finder, finders, models, open_finder
+from onepass.gaze import FINDERS, CascadeFinder, DlibFinder, GazeEstimator, open_finder
+from onepass.gaze.fetch import models
+from onepass.gaze.find import dlib_finder, finders
 from tests.cli.shell import Shell
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from onepass import OnnxGraph, load
-from onepass.gaze import models
-from onepass.gaze._prelu import without_prelu
-from onepass.gaze.models import MESH, are_fetched, path_of
+from onepass.gaze.fetch import models
+from onepass.gaze.fetch.models import MESH, are_fetched, path_of
+from onepass.graph.prelu import without_prelu
 
 # Asked before any test points the cache elsewhere.
 FETCHED_MESH = path_of(MESH) if are_fetched() else None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onepass import InputError
 from onepass.gaze import BlinkDetector, Gaze, HeadPose, OneEuroFilter, Smoothing
-from onepass.gaze.smoothing import EyeFilter, HeadFilter
+from onepass.gaze.video.smoothing import EyeFilter, HeadFilter
 
 from .test_result import make_eye
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass.gaze._ssd import anchors_of, decode, merge, overlaps, windows_of
+from onepass.gaze.find._ssd import anchors_of, decode, merge, overlaps, windows_of
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

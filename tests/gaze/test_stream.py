@@ -11,9 +11,9 @@ import pytest
 
 from onepass import InputError, MediaError, Session
 from onepass.gaze import Box, FoundFace, GazeEstimator, GazeTracker, StreamResult
-from onepass.gaze.channel import Channel
-from onepass.gaze.stream import side_by_side
+from onepass.gaze.video.stream import side_by_side
 from onepass.media import Frame, Source
+from onepass.media.channel import Channel
 from onepass.runtime.fake import FakeBackend
 
 pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")

@@ -28,7 +28,7 @@ from onepass.gaze import (
     TextTable,
     open_table,
 )
-from onepass.gaze.columns import rows_of
+from onepass.gaze.show.columns import rows_of
 from onepass.media import Frame
 
 NAMES = [column.name for column in COLUMNS]
@@ -195,7 +195,7 @@ def test_a_table_survives_an_interruption(
 def test_parquet_is_written_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long table does not gather in memory: its rows are in several groups, in order."""
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("onepass.gaze.tables._ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("onepass.gaze.show.tables._ROWS_AT_ONCE", 4)
     with ParquetTable(tmp_path / "a.parquet") as table:
         for index in range(5):
             table.write(result(TURNED, index=index))
@@ -232,7 +232,8 @@ _FILL = """
 import resource, signal, sys
 sys.path.insert(0, sys.argv[2])
 from onepass import MediaError
-from onepass.gaze import open_table, tables
+from onepass.gaze import open_table
+    from onepass.gaze.show import tables
 from tests.gaze.test_tables import TURNED, result
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))

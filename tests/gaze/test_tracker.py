@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from onepass import InputError, Session
 from onepass.gaze import Box, Eye, Face, FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose
-from onepass.gaze._motion import shift_between
-from onepass.gaze._tracks import assign
 from onepass.gaze.eyes import grey_from_picture
+from onepass.gaze.video._motion import shift_between
+from onepass.gaze.video._tracks import assign
 from onepass.runtime.fake import FakeBackend
 
 from .conftest import ELG_SIGNATURE, ideal_landmarks

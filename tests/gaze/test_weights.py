@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from onepass import InputError, ModelFormatError, ModelNotFoundError
 from onepass.cli import cli
-from onepass.gaze import weights
+from onepass.gaze.fetch import weights
 from onepass.gaze.model import crop_size_px, open_model
 from onepass.source._elg import ElgSize
 from tests.source.bundles import elg_variables, write_gazeml

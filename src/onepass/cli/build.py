@@ -16,12 +16,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from onepass._errors import InputError
+from onepass.builder._build import build_with
+from onepass.builder._progress import Progress as Follow
+from onepass.builder.options import HardwareLevel, parse_range, parse_shapes
 from onepass.cli._tables import bytes_text, console, table
 from onepass.engine import BuildOptions, Plan, ShapeRange, Step, find_builder
-from onepass.engine._build import build_with
-from onepass.engine._progress import Progress as Follow
 from onepass.engine.flavor import NAMES, Flavor
-from onepass.engine.options import HardwareLevel, parse_range, parse_shapes
 from onepass.tensors import shape_text
 
 

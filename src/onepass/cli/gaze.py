@@ -31,7 +31,7 @@ from onepass.gaze import (
     Table,
     TextTable,
 )
-from onepass.gaze.tracker import DETECT_EVERY
+from onepass.gaze.video.tracker import DETECT_EVERY
 from onepass.media import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from onepass.cli._tables import bytes_text, console, table
-from onepass.gaze.models import FETCHED_MODELS, PACKAGE, fetch, models_folder, path_of
+from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, models_folder, path_of
 
 
 @click.group("models")

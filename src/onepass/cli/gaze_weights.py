@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from onepass.cli._tables import bytes_text, console, table
-from onepass.gaze.weights import GAZEML_WEIGHTS, fetch, path_of, weights_folder
+from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_folder
 
 _NAMES = tuple(GAZEML_WEIGHTS)
 

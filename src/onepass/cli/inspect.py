@@ -14,11 +14,11 @@ from rich.table import Table
 
 from onepass._errors import UnsupportedModelError
 from onepass.artifacts import sha256_of
+from onepass.builder._layers import layers_of_plan
 from onepass.cli._tables import bytes_text, console, table
 from onepass.engine import ShapeRange, read_sidecar
-from onepass.engine._layers import layers_of_plan
 from onepass.formats import Format, format_of
-from onepass.graph import OnnxGraph, kind_of, spec_of
+from onepass.graph.model import OnnxGraph, kind_of, spec_of
 from onepass.runtime import load
 from onepass.tensors import shape_text
 

@@ -14,14 +14,14 @@ import onnx
 from onnx import shape_inference
 
 from onepass._errors import OnepassError, UnsupportedModelError
-from onepass._weights import subgraphs
 from onepass.compare._cases import Case
 from onepass.compare._compare import Comparison, Pairs, compare
 from onepass.compare._difference import Meter, json_number
 from onepass.compare._splice import node_differences, producers, spliced
 from onepass.compare._tolerance import Tolerance
 from onepass.formats import Format, format_of
-from onepass.graph import OnnxGraph, spec_of
+from onepass.graph.model import OnnxGraph, spec_of
+from onepass.graph.weights import subgraphs
 from onepass.opening import ModelChoice, runnable
 from onepass.outputs import Array
 from onepass.runtime import Session, load

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import external_data_helper, helper, numpy_helper, shape_inference
 
-from onepass._weights import subgraphs
 from onepass.graph import OnnxGraph
+from onepass.graph.weights import subgraphs
 
 _PREFIX = "onepass_exchanged/"
 

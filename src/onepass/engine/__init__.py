@@ -1,29 +1,40 @@
-"""From an ONNX graph to a TensorRT engine."""
+"""What a TensorRT engine is, for whoever runs, serves or inspects one: `Plan`, its sidecar, shapes, flavours.
 
-from onepass.engine._build import build, find_builder, plan_from_graph
-from onepass.engine._cache import cache_entries, cache_folder, clear_cache
-from onepass.engine._progress import Step
-from onepass.engine.flavor import Flavor, find_flavor, find_flavors
-from onepass.engine.options import BuildOptions
-from onepass.engine.plan import Edge, Plan, read_sidecar, sidecar_path
-from onepass.engine.shapes import Profile, ShapeRange
+The names of `onepass.builder` are offered here too.
+"""
 
-__all__ = [
-    "BuildOptions",
-    "Edge",
-    "Flavor",
-    "Plan",
-    "Profile",
-    "ShapeRange",
-    "Step",
-    "build",
-    "cache_entries",
-    "cache_folder",
-    "clear_cache",
-    "find_builder",
-    "find_flavor",
-    "find_flavors",
-    "plan_from_graph",
-    "read_sidecar",
-    "sidecar_path",
-]
+from typing import TYPE_CHECKING
+
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.builder._build import build as build
+    from onepass.builder._build import find_builder as find_builder
+    from onepass.builder._build import plan_from_graph as plan_from_graph
+    from onepass.builder._cache import cache_entries as cache_entries
+    from onepass.builder._cache import cache_folder as cache_folder
+    from onepass.builder._cache import clear_cache as clear_cache
+    from onepass.builder._progress import Step as Step
+    from onepass.builder.options import BuildOptions as BuildOptions
+    from onepass.engine.flavor import Flavor as Flavor
+    from onepass.engine.flavor import find_flavor as find_flavor
+    from onepass.engine.flavor import find_flavors as find_flavors
+    from onepass.engine.plan import Edge as Edge
+    from onepass.engine.plan import Plan as Plan
+    from onepass.engine.plan import read_sidecar as read_sidecar
+    from onepass.engine.plan import sidecar_path as sidecar_path
+    from onepass.engine.shapes import Profile as Profile
+    from onepass.engine.shapes import ShapeRange as ShapeRange
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.builder._build": "build find_builder plan_from_graph",
+        "onepass.builder._cache": "cache_entries cache_folder clear_cache",
+        "onepass.builder._progress": "Step",
+        "onepass.builder.options": "BuildOptions",
+        "onepass.engine.flavor": "Flavor find_flavor find_flavors",
+        "onepass.engine.plan": "Edge Plan read_sidecar sidecar_path",
+        "onepass.engine.shapes": "Profile ShapeRange",
+    },
+)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import InputError, MissingExtraError
-from onepass.engine._dtypes import DTYPE_BY_MEMBER
+from onepass.engine.dtypes import DTYPE_BY_MEMBER
 
 NAMES = ("tensorrt", "tensorrt_rtx", "tensorrt_lean", "tensorrt_dispatch")
 """TensorRT's modules in the order in which they are tried: full, for RTX cards, and the two that run engines only."""

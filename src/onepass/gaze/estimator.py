@@ -14,18 +14,18 @@ import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
-from onepass.gaze.calibration import Calibration
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
-from onepass.gaze.faces import FaceFinder, FoundFace, Grey, eyes_of
-from onepass.gaze.finders import open_finder, sees_heads
+from onepass.gaze.find.faces import FaceFinder, FoundFace, Grey, eyes_of
+from onepass.gaze.find.finders import open_finder, sees_heads
+from onepass.gaze.find.mesh import MeshFinder
 from onepass.gaze.fit import fit_gaze
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.kappa import line_of_sight
-from onepass.gaze.mesh import MeshFinder
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, model_path, open_model
 from onepass.gaze.result import Eye, Face, Side
-from onepass.gaze.stream import StreamResult, stream_frames
+from onepass.gaze.screen.calibration import Calibration
+from onepass.gaze.video.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
 from onepass.outputs import Outputs
 from onepass.runtime import Session

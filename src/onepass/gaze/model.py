@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 from onepass._errors import ModelNotFoundError, UnsupportedModelError
 from onepass.gaze import geometry
-from onepass.gaze.blinks import is_shut
 from onepass.gaze.confidence import VISIBLE_POINTS, ConfidenceScale
 from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.result import Eye, openness_of
+from onepass.gaze.video.blinks import is_shut
 from onepass.runtime import Session, load
 from onepass.tensors import Signature
 

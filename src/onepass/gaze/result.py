@@ -54,8 +54,8 @@ class Eye:
             eye's angle kappa, about 5 degrees outwards), which cancels in `Face.gaze` where both eyes are seen about
             equally well.
         confidence: 0 to 1, the mean of `point_confidences`: what share of the points is right.
-        blink: Whether the lids are shut. In one picture that is an aperture below a threshold (`onepass.gaze.blinks`);
-            a `GazeTracker` follows the lids over time, and holds the gaze of an eye while it blinks.
+        blink: Whether the lids are shut. In one picture that is an aperture below a threshold; a `GazeTracker` follows
+            the lids over time, and holds the gaze of an eye while it blinks (`onepass.gaze.video.blinks`).
         point_confidences: float64 [17], for each eyelid point, iris point and the iris centre the probability that it
             lies within 5 % of the corner distance of its place (`onepass.gaze.confidence`). None where only their mean
             is known.

@@ -1,7 +1,19 @@
 """Run a model: `load` opens it on the backend that fits the file, a `Session` gives every output by name."""
 
-from onepass.runtime._load import load
-from onepass.runtime.backend import Backend
-from onepass.runtime.session import Session
+from typing import TYPE_CHECKING
 
-__all__ = ["Backend", "Session", "load"]
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.runtime._load import load as load
+    from onepass.runtime.backend import Backend as Backend
+    from onepass.runtime.session import Session as Session
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.runtime._load": "load",
+        "onepass.runtime.backend": "Backend",
+        "onepass.runtime.session": "Session",
+    },
+)

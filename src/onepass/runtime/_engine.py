@@ -21,9 +21,9 @@ from onepass._errors import (
     ModelFormatError,
     UnsupportedModelError,
 )
-from onepass.engine._dtypes import dtype_from_tensorrt
-from onepass.engine._log import get_logger
+from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor, find_flavor
+from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge, Plan, read_sidecar
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.runtime._cuda import Device

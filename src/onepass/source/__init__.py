@@ -4,9 +4,24 @@ One module a framework, each of which opens a network and gives a `framework.Tra
 all: names and order of the outputs, batch, layout, clean-up, and parity with the framework itself.
 """
 
-from onepass.source._batch import Batch
-from onepass.source._convert import Conversion, convert
-from onepass.source._verify import OutputError
-from onepass.source.framework import Request, Trained
+from typing import TYPE_CHECKING
 
-__all__ = ["Batch", "Conversion", "OutputError", "Request", "Trained", "convert"]
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.source._batch import Batch as Batch
+    from onepass.source._convert import Conversion as Conversion
+    from onepass.source._convert import convert as convert
+    from onepass.source._verify import OutputError as OutputError
+    from onepass.source.framework import Request as Request
+    from onepass.source.framework import Trained as Trained
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.source._batch": "Batch",
+        "onepass.source._convert": "Conversion convert",
+        "onepass.source._verify": "OutputError",
+        "onepass.source.framework": "Request Trained",
+    },
+)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from onepass._nodes import all_names, free_name, rename_tensors
+from onepass.graph.nodes import all_names, free_name, rename_tensors
 
 
 def with_edges(

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onepass._errors import InputError
-from onepass._nodes import all_names, free_name, reads, rename_tensors
+from onepass.graph.nodes import all_names, free_name, reads, rename_tensors
 from onepass.tensors import Dim, Signature, no_such_name, shape_text
 
 Shape = tuple[Dim, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import numpy_helper, shape_inference
 
-from onepass._nodes import all_names, free_name
+from onepass.graph.nodes import all_names, free_name
 from onepass.outputs import Array
 
 

@@ -1,0 +1,33 @@
+"""Packages whose names bring their module when they are first used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports its modules on first use.
+
+    Type checkers do not see through this, so the package repeats its imports under ``TYPE_CHECKING``; a test holds both
+    lists to be the same.
+
+    Args:
+        package: The package's ``__name__``.
+        names: Full name of a module to what the package offers of it, separated by spaces.
+    """
+    places = {name: module for module, offered in names.items() for name in offered.split()}
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 - this is what it becomes
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(places[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def __dir__() -> list[str]:  # noqa: N807
+        return sorted({*vars(sys.modules[package]), *places})
+
+    return __getattr__, __dir__, sorted(places)

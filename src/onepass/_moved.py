@@ -1,0 +1,66 @@
+"""Modules that have moved can still be imported by their old names, which warn.
+
+A name stays here for two minor versions after its module moved (CONTRIBUTING has the policy).
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "onepass.engine.options": "onepass.builder.options",
+    "onepass.engine.precision": "onepass.builder.precision",
+    "onepass.gaze.blinks": "onepass.gaze.video.blinks",
+    "onepass.gaze.calibration": "onepass.gaze.screen.calibration",
+    "onepass.gaze.cascades": "onepass.gaze.find.cascades",
+    "onepass.gaze.channel": "onepass.media.channel",
+    "onepass.gaze.columns": "onepass.gaze.show.columns",
+    "onepass.gaze.dlib_finder": "onepass.gaze.find.dlib_finder",
+    "onepass.gaze.draw": "onepass.gaze.show.draw",
+    "onepass.gaze.faces": "onepass.gaze.find.faces",
+    "onepass.gaze.finders": "onepass.gaze.find.finders",
+    "onepass.gaze.mesh": "onepass.gaze.find.mesh",
+    "onepass.gaze.models": "onepass.gaze.fetch.models",
+    "onepass.gaze.panel": "onepass.gaze.show.panel",
+    "onepass.gaze.recording": "onepass.gaze.screen.recording",
+    "onepass.gaze.smoothing": "onepass.gaze.video.smoothing",
+    "onepass.gaze.stream": "onepass.gaze.video.stream",
+    "onepass.gaze.tables": "onepass.gaze.show.tables",
+    "onepass.gaze.tracker": "onepass.gaze.video.tracker",
+    "onepass.gaze.weights": "onepass.gaze.fetch.weights",
+}
+"""Old name to new name."""
+
+
+class _Alias(Loader):
+    """Loads a module under its old name: the very same module, not a second one."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        new = MOVED[spec.name]
+        warnings.warn(f"{spec.name} is now {new}; import that", DeprecationWarning, stacklevel=2)
+        module = import_module(new)
+        spec.loader_state = module.__spec__  # which the import replaces by that of the old name
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None  # noqa: S101 - what is being imported has one
+        module.__spec__ = module.__spec__.loader_state
+
+
+class _Moved(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        del path, target
+        return ModuleSpec(fullname, _Alias()) if fullname in MOVED else None
+
+
+def install() -> None:
+    """Let old names be imported; where a module of that name exists, it comes first."""
+    sys.meta_path.append(_Moved())

@@ -1,0 +1,342 @@
+"""Build an engine: from a graph to a `Plan`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from onepass._errors import BuildError, InputError
+from onepass.artifacts import sha256_of
+from onepass.builder._cache import cache_key, cached
+from onepass.builder._config import add_profiles, check_options, configure, timing_cache
+from onepass.builder._constraints import keep_layers_float32, reduced_types_in
+from onepass.builder._edges import Prepared, prepare
+from onepass.builder._gpu import current_gpu
+from onepass.builder._layers import check_precision, layer_types
+from onepass.builder._network import parse
+from onepass.builder._profiles import profiles_from_options
+from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
+from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
+from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision
+from onepass.engine.flavor import Flavor, find_flavor, find_flavors
+from onepass.engine.log import get_logger
+from onepass.engine.plan import Plan
+from onepass.engine.shapes import Profile
+from onepass.graph import OnnxGraph
+from onepass.graph import weights as _weights
+from onepass.tensors import name_tuple
+
+
+def build(
+    model: str | os.PathLike[str] | bytes | OnnxGraph,
+    engine: str | os.PathLike[str] | None = None,
+    *,
+    shapes: Ranges | Sequence[Ranges] = (),
+    batch: Range | None = None,
+    sizes: Ranges | None = None,
+    values: Ranges | None = None,
+    precision: str | Sequence[str] = "fp32",
+    keep_float32: str | Sequence[str] = (),
+    reduced_io: bool = False,
+    tf32: bool = False,
+    workspace_bytes: int | None = None,
+    optimization_level: int | None = None,
+    hardware_compatible: HardwareLevel | None = None,
+    version_compatible: bool = False,
+    strip: bool = False,
+    refit: bool = False,
+    timing_cache: str | os.PathLike[str] | None = None,
+    tactic_sources: str | Sequence[str] | None = None,
+    outputs: str | Sequence[str] | None = None,
+    mark_all_outputs: bool = False,
+    target_sm: str | Sequence[str] = (),
+    flavor: str | None = None,
+    cache: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Build a TensorRT engine from an ONNX model.
+
+    Example::
+
+        onepass.build("elg.onnx", "elg.engine", precision="fp16", batch=(1, 8, 64))
+
+    Args:
+        model: Path of an ONNX file, its bytes, or a graph.
+        engine: Where to write the engine, and beside it ``<engine>.json``, which holds what the engine does not say:
+            the outputs' order, names and dtypes as the model has them, and where it comes from.
+        shapes: Input name to (least, best, greatest) shape, or to one shape; for an input with one dynamic dimension
+            also (least, best, greatest) size of that. A sequence of such mappings makes one profile of each.
+        batch: The first dimension of every input where that is dynamic: a size, or (least, best, greatest).
+        sizes: Name of a dynamic dimension to its size, or (least, best, greatest), in every input that has it.
+        values: Input name to (least, best, greatest) values, for an input whose values shape other tensors.
+        precision: One or more of ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"fp8"``. The first is the default;
+            the last two need a model with QuantizeLinear and DequantizeLinear nodes. Softmax, sums and the small layers
+            at the end stay float32. TensorRT is held to it: if no layer computes as asked, that is an error.
+        keep_float32: Names of nodes, inner tensors or outputs to compute in float32 all the same. An output brings
+            along all that is computed for it alone.
+        reduced_io: Whether float32 inputs and outputs become float16 (bfloat16) too.
+        tf32: Whether float32 products may round their factors to ten bits. TensorRT's own default is that they may.
+        workspace_bytes: Scratch memory that a layer may take.
+        optimization_level: 0 (built fast) … 5 (runs fast).
+        hardware_compatible: ``"ampere_plus"`` or ``"same_compute_capability"``: run on more GPUs than the one here.
+        version_compatible: Whether later versions of TensorRT shall be able to run it.
+        strip: Whether to leave out the weights, which the ONNX file has; refitting puts them back.
+        refit: Whether its weights can be replaced later.
+        timing_cache: File where measurements of kernels are kept from one build to the next.
+        tactic_sources: Libraries that kernels may come from, such as ``["CUBLAS", "EDGE_MASK_CONVOLUTIONS"]``.
+        outputs: The outputs to build, in this order; inner tensors may be named.
+        mark_all_outputs: Whether every inner tensor becomes an output too.
+        target_sm: Compute capabilities to build for (``"8.9"``), where TensorRT need not see the GPU (TensorRT-RTX).
+        flavor: Which TensorRT builds: ``"tensorrt"`` or ``"tensorrt_rtx"``; by default the first that is here.
+        cache: Whether to look in the cache of engines first, and keep the engine there.
+        progress: Called with a `Step` as the build goes on, where TensorRT reports any (10 and later, TensorRT-RTX).
+            What it raises ends the build.
+
+    Returns:
+        The engine and all that is known of it; in memory if neither `engine` nor `cache` says where to put it.
+
+    Raises:
+        ModelError: The model cannot be used; the kinds of it say why.
+        InputError: An option is wrong, or not one of the TensorRT here.
+        MissingExtraError: There is no TensorRT here.
+        BuildError: TensorRT cannot read the model, or not build it; the attribute ``log`` has what it logged.
+        KeyboardInterrupt: On Ctrl-C. Nothing is written then.
+    """
+    options = BuildOptions(
+        shapes=shapes,
+        batch=batch,
+        sizes=sizes or {},
+        values=values or {},
+        precision=precision,
+        keep_float32=keep_float32,
+        reduced_io=reduced_io,
+        tf32=tf32,
+        workspace_bytes=workspace_bytes,
+        optimization_level=optimization_level,
+        hardware_compatible=hardware_compatible,
+        version_compatible=version_compatible,
+        strip=strip,
+        refit=refit,
+        timing_cache=None if timing_cache is None else Path(timing_cache),
+        tactic_sources=tactic_sources,
+        outputs=outputs,
+        mark_all_outputs=mark_all_outputs,
+        target_sm=target_sm,
+    )
+    return build_with(model, engine, options, flavor=flavor, cache=cache, progress=progress)[0]
+
+
+def build_with(
+    model: str | os.PathLike[str] | bytes | OnnxGraph,
+    engine: str | os.PathLike[str] | None,
+    options: BuildOptions,
+    *,
+    flavor: str | None = None,
+    cache: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Plan, bool]:
+    """Do what `build` does, and say also whether the engine was in the cache."""
+    if engine is not None and not Path(engine).absolute().parent.is_dir():
+        raise InputError(f"the engine cannot be written to {os.fspath(engine)}: there is no such folder")
+    graph = _graph_of(model)
+    builder = find_builder(flavor)
+    check_options(builder, options, graph.proto)
+    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
+    digest = sha256_of(cast("str", model)) if is_file else digest_of(graph)
+
+    def make() -> Plan:
+        return plan_from_graph(graph, options, flavor=builder, progress=progress, onnx_sha256=digest)
+
+    plan, known = cached(cache_key(digest, options, builder), make) if cache else (make(), False)
+    return (plan if engine is None else plan.save(engine)), known
+
+
+def _graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
+    if isinstance(model, OnnxGraph):
+        return model
+    if isinstance(model, bytes):
+        return OnnxGraph.from_bytes(model)
+    if isinstance(model, (str, os.PathLike)):
+        return OnnxGraph.load(model)
+    raise InputError(
+        f"a model is a path, the bytes of a file, or an OnnxGraph; got {type(model).__name__}. "
+        "An onnx.ModelProto becomes a graph by OnnxGraph(proto)"
+    )
+
+
+def find_builder(name: str | None = None) -> Flavor:
+    """Return the TensorRT that builds: the flavour asked for, or the first here that can.
+
+    Raises:
+        MissingExtraError: There is none.
+        BuildError: There is one, but it has no builder (the lean and dispatch runtimes).
+    """
+    if name is None:
+        for flavor in find_flavors():
+            if flavor.can_build:
+                return flavor
+    flavor = find_flavor(name)
+    if not flavor.can_build:
+        raise BuildError(
+            f"{flavor} runs engines and cannot build any; the full package does: pip install tensorrt, or "
+            "pip install 'onepass[rtx]'"
+        )
+    return flavor
+
+
+def plan_from_graph(
+    graph: OnnxGraph,
+    options: BuildOptions | None = None,
+    *,
+    flavor: Flavor | None = None,
+    progress: Progress | None = None,
+    onnx_sha256: str | None = None,
+) -> Plan:
+    """Build an engine.
+
+    Args:
+        graph: The model.
+        options: What it is built for, and how.
+        flavor: The TensorRT that builds; by default the first that can.
+        progress: Called with a `Step` as the build goes on, where the flavour reports any; what it raises ends it.
+        onnx_sha256: Digest of the file that the graph comes from, for the sidecar; by default that of the graph.
+
+    Raises:
+        InputError: An option is wrong, or not one of this flavour.
+        UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
+        BuildError: TensorRT cannot read the model, or not build it; what it logged is in the exception.
+    """
+    options = options or BuildOptions()
+    flavor = flavor or find_builder()
+    check_options(flavor, options, graph.proto)
+    onnx_sha256 = onnx_sha256 or digest_of(graph)
+    ready = _ready(graph, options, flavor)
+    watch = Watch(progress)
+    begin = time.perf_counter()
+    engine, named, types = run_stoppable(
+        lambda: _serialize(ready, options, flavor, watch), watch, stops=flavor.has_progress_monitor
+    )
+    kind = options.reduced_type
+    if kind:
+        check_precision(flavor, kind, types)
+    gpu = current_gpu()
+    return Plan(
+        engine=engine,
+        engine_sha256=sha256(engine).hexdigest(),
+        inputs=named.inputs,
+        outputs=named.outputs,
+        profiles=ready.profiles,
+        flavor=flavor.name,
+        version=flavor.version,
+        gpu=gpu.name if gpu else None,
+        compute_capability=_compute_capability(flavor, options, gpu.compute_capability if gpu else None),
+        onnx_sha256=onnx_sha256,
+        options=options.to_json(),
+        build_seconds=round(time.perf_counter() - begin, 3),
+        layer_types=types,
+        control_flow=any(node.op_type in _CONTROL_FLOW for node in ready.prepared.graph.proto.graph.node),
+    )
+
+
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
+
+
+class _Ready(NamedTuple):
+    """What goes to TensorRT: the graph, its profiles, and the nodes that its layers must not reduce."""
+
+    prepared: Prepared
+    profiles: tuple[Profile, ...]
+    kept: frozenset[str]
+
+
+def _ready(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> _Ready:
+    graph, kind = _shown(graph, options), options.reduced_type
+    by_flag = kind in flavor.precision_flags
+    if kind and not by_flag:
+        graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)
+    elif kind and options.reduced_io:
+        graph = reduce_edges(graph, kind)
+    profiles = profiles_from_options(graph.signature, options)
+    prepared = prepare(graph, flavor, profiles[0])
+    kept = float32_nodes(prepared.graph, kind, options.keep_float32) if kind and by_flag else frozenset()
+    return _Ready(prepared, profiles, kept)
+
+
+def _serialize(
+    ready: _Ready, options: BuildOptions, flavor: Flavor, watch: Watch
+) -> tuple[bytes, Prepared, dict[str, int]]:
+    """Return the engine, the edges as they are in it, and how many layers it has of each type."""
+    logger = get_logger(flavor)
+    mark = logger.book.mark()
+    builder = _builder(flavor, logger, mark)
+    network, parser, named = parse(flavor, builder, ready.prepared)
+    nodes = {node.name for node in ready.prepared.graph.proto.graph.node}
+    held = reduced_types_in(network) & {*flavor.precision_flags} if options.reduced_type is None else frozenset()
+    if ready.kept or held:
+        keep_layers_float32(flavor, network, nodes, ready.kept or nodes)
+    config = configure(flavor, builder, options, held=held)
+    add_profiles(flavor, builder, network, config, named.inputs, ready.profiles)
+    if flavor.has_progress_monitor:
+        config.progress_monitor = make_monitor(flavor, watch)
+    with timing_cache(flavor, config, options.timing_cache):
+        serialized = builder.build_serialized_network(network, config)
+        if serialized is None:
+            raise _build_error(flavor, logger.book.text(mark))
+    engine = bytes(serialized)
+    types = layer_types(flavor, engine, network)
+    del parser  # the network uses its memory until here
+    return engine, named, types
+
+
+def digest_of(graph: OnnxGraph) -> str:
+    """Return a digest of a model's content, external weights included."""
+    digest = sha256(graph.proto.SerializeToString(deterministic=True))
+    for name in sorted(graph.weight_files):
+        assert graph.folder is not None  # noqa: S101 - a graph with weights beside it knows where
+        digest.update(f"\n{name} {sha256_of(graph.folder / name)}".encode())
+    return digest.hexdigest()
+
+
+def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
+    """Return the graph with the outputs that are asked for."""
+    if options.mark_all_outputs:
+        names = {value.name for value in graph.proto.graph.output}
+        weights = _weights.initializer_names(graph.proto.graph)
+        inputs = {value.name for value in graph.proto.graph.input}
+        graph = graph.expose([name for name in graph.tensor_names if name not in names | weights | inputs])
+    if options.outputs is not None:
+        names = {value.name for value in graph.proto.graph.output}
+        wanted = name_tuple(options.outputs)
+        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
+    return graph
+
+
+def _builder(flavor: Flavor, logger: Any, mark: int) -> Any:
+    try:
+        builder = flavor.module.Builder(logger)
+    except TypeError as error:  # what pybind11 makes of a null pointer
+        log = logger.book.text(mark)
+        raise BuildError(
+            f"{flavor} has no builder here; it needs an NVIDIA GPU and its driver to build. It says:\n{log}", log=log
+        ) from error
+    if flavor.has("init_libnvinfer_plugins"):
+        flavor.module.init_libnvinfer_plugins(logger, "")
+    return builder
+
+
+def _build_error(flavor: Flavor, log: str) -> BuildError:
+    errors = [line for line in log.splitlines() if line.startswith(("[ERROR]", "[INTERNAL_ERROR]"))]
+    text = "\n".join(errors) or "  (it gives no reason; logging.getLogger('onepass.tensorrt') has all it says)"
+    return BuildError(f"{flavor} could not build the engine. It says:\n{text}", log=log)
+
+
+def _compute_capability(flavor: Flavor, options: BuildOptions, here: str | None) -> str | None:
+    """Return what an engine is bound to; engines of TensorRT-RTX are bound to what they were told."""
+    if options.target_sm:
+        return ",".join(options.target_sm)
+    bound = not flavor.has("IBuilderConfig", "set_compute_capability") and options.hardware_compatible != "ampere_plus"
+    return here if bound else None

@@ -1,0 +1,1 @@
+"""Networks that are fetched from elsewhere, and made into ONNX."""

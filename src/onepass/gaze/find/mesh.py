@@ -1,0 +1,207 @@
+"""`MeshFinder`: faces, eye corners and head pose with MediaPipe's BlazeFace and FaceMesh networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError, UnsupportedModelError
+from onepass._optional import optional
+from onepass.gaze import geometry
+from onepass.gaze.eyes import cut
+from onepass.gaze.find._ssd import anchors_of, decode, merge, windows_of
+from onepass.gaze.find.faces import FoundFace, Grey, check_grey, without_overlaps
+from onepass.gaze.geometry import FloatArray
+from onepass.gaze.head import head_from_mesh
+from onepass.gaze.result import Box
+from onepass.runtime import Session
+
+# BlazeFace's numbers for each anchor: box, and six points of which the first two are the right and the left eye.
+_NUMBERS = 4 + 2 * 6
+_RIGHT_EYE, _LEFT_EYE = 2, 3
+_LEAST_SCORE = 0.5
+_SAME_FACE = 0.3
+# FaceMesh's points: how many, and which are the corners of the eyes, nasal and temporal.
+_MESH_POINTS = 468
+_RIGHT_CORNERS, _LEFT_CORNERS = (133, 33), (362, 263)
+# The mesh is sought in a square this many times as large as the box, turned so that the eyes lie level.
+_MESH_SCALE = 1.5
+_LEAST_PRESENCE = 0.5
+
+
+class MeshFinder:
+    """Finds faces with BlazeFace and reads 468 points of each with FaceMesh, which give eye corners and head pose.
+
+    BlazeFace (Bazarevsky et al., "BlazeFace: sub-millisecond neural face detection on mobile GPUs", 2019) sees the
+    whole picture at once, FaceMesh (Kartynnik et al., "Real-time facial surface geometry from monocular video on mobile
+    GPUs", 2019) one face. ``onepass gaze models fetch`` brings both networks, `open_finder` opens them. They were made
+    for pictures in colour and get grey ones here.
+
+    It follows faces too: a mesh places the square in which the mesh of the next frame is sought.
+
+    As thread-safe as its sessions.
+    """
+
+    def __init__(self, detector: Session, mesh: Session, *, max_faces: int | None = None) -> None:
+        """Use networks that are open.
+
+        Args:
+            detector: BlazeFace: float32 [1, S, S, 3] in, "boxes" [1, 896, 16] and "scores" [1, 896, 1] out.
+            mesh: FaceMesh: float32 [1, S, S, 3] in, "points" of 468 x 3 and "presence" of one number out.
+            max_faces: Return only that many, the largest; None returns all.
+
+        Raises:
+            UnsupportedModelError: One of them is another network.
+            InputError: `max_faces` is below 1.
+        """
+        if max_faces is not None and max_faces < 1:
+            raise InputError(f"max_faces must be at least 1, got {max_faces}")
+        cv2 = optional("cv2", extra="gaze", purpose="Finding faces")
+        self._sessions = detector, mesh
+        self._detect, self._mesh = _Detector(detector, cv2), _Mesh(mesh, cv2)
+        self._max_faces = max_faces
+
+    def __call__(self, grey: Grey, /) -> list[FoundFace]:
+        """Return the faces in uint8 [H, W], the largest first.
+
+        Raises:
+            InputError: It is no such array, or an empty one.
+        """
+        check_grey(grey)
+        squares = [_square_around(face[:2], face[_RIGHT_EYE], face[_LEFT_EYE]) for face in self._detect(grey)]
+        faces = [self._mesh(grey, square) for square in squares]
+        return without_overlaps([face for face in faces if face is not None])[: self._max_faces]
+
+    def follow(self, grey: Grey, faces: Sequence[FoundFace], /) -> list[FoundFace | None]:
+        """Return where each face of the frame before is in this one, uint8 [H, W]; None for one that is gone.
+
+        Raises:
+            InputError: It is no such array, or an empty one.
+        """
+        check_grey(grey)
+        return [None if face.mesh is None else self._mesh(grey, _square_around_mesh(face.mesh)) for face in faces]
+
+    def close(self) -> None:
+        """Close both networks."""
+        for session in self._sessions:
+            session.close()
+
+
+class _Detector:
+    """One BlazeFace network."""
+
+    def __init__(self, session: Session, cv2: Any) -> None:
+        self._cv2, self._session = cv2, session
+        self._input, self._side_px = _square_input(session)
+        self._anchors = anchors_of(self._side_px)
+        _check_outputs(session, {"boxes": len(self._anchors) * _NUMBERS, "scores": len(self._anchors)})
+
+    def __call__(self, grey: Grey) -> FloatArray:
+        """Return box corners and points of each face, float64 [N, 8, 2] in picture pixels, the surest first."""
+        points, scores = zip(*(self._seen_in(grey, window) for window in windows_of(grey.shape)), strict=True)
+        return merge(np.concatenate(points), np.concatenate(scores), _SAME_FACE)
+
+    def _seen_in(self, grey: Grey, window: tuple[slice, slice]) -> tuple[FloatArray, FloatArray]:
+        """Return box corners and points in picture pixels, and scores, of all that is seen in a part of a picture."""
+        picture, transform = self._fitted(grey[window])
+        outputs = self._session({self._input: picture})
+        points, scores = decode(outputs["boxes"][0], outputs["scores"].ravel(), self._anchors, _LEAST_SCORE)
+        rows, columns = window
+        there = np.column_stack([np.eye(2), (columns.start, rows.start)])
+        return geometry.apply(geometry.compose(there, geometry.invert(transform)), points), scores
+
+    def _fitted(self, grey: Grey) -> tuple[npt.NDArray[np.float32], FloatArray]:
+        """Return the picture as the network takes it, in the middle of a black square, and the way there."""
+        shrink = self._side_px / max(grey.shape)
+        height, width = (max(1, round(side * shrink)) for side in grey.shape)
+        left, top = (self._side_px - width) // 2, (self._side_px - height) // 2
+        way = self._cv2.INTER_AREA if shrink < 1 else self._cv2.INTER_LINEAR
+        square = np.full((self._side_px, self._side_px), -1, np.float32)
+        small = self._cv2.resize(grey, (width, height), interpolation=way)
+        square[top : top + height, left : left + width] = small.astype(np.float32) / 127.5 - 1
+        scale = width / grey.shape[1], height / grey.shape[0]
+        return _in_three_colours(square, self._cv2), np.array([[scale[0], 0, left], [0, scale[1], top]])
+
+
+class _Mesh:
+    """The FaceMesh network."""
+
+    def __init__(self, session: Session, cv2: Any) -> None:
+        self._cv2, self._session = cv2, session
+        self._input, self._side_px = _square_input(session)
+        _check_outputs(session, {"points": 3 * _MESH_POINTS, "presence": 1})
+
+    def __call__(self, grey: Grey, square: FloatArray) -> FoundFace | None:
+        """Return the face in a square of the picture, given as its transform to the unit square; None without one."""
+        transform = np.array([[self._side_px], [self._side_px]]) * square
+        crop = cut(grey, transform, (self._side_px, self._side_px))
+        picture = _in_three_colours(crop.astype(np.float32) / np.float32(255), self._cv2)
+        outputs = self._session({self._input: picture})
+        if float(outputs["presence"].ravel()[0]) < np.log(_LEAST_PRESENCE / (1 - _LEAST_PRESENCE)):
+            return None
+        mesh = outputs["points"].reshape(_MESH_POINTS, 3).astype(np.float64)
+        back = geometry.invert(transform)
+        flat = geometry.apply(back, mesh[:, :2])
+        # The network's depth has the unit of its pixels.
+        return _face(np.column_stack([flat, mesh[:, 2] * geometry.scale_of(back)]))
+
+
+def _face(mesh: FloatArray) -> FoundFace:
+    """Make a found face of a mesh [468, 3] in picture pixels."""
+    flat = mesh[:, :2]
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    return FoundFace(
+        Box(*low.tolist(), *(high - low).tolist()),
+        flat[list(_RIGHT_CORNERS)],
+        flat[list(_LEFT_CORNERS)],
+        head=head_from_mesh(mesh),
+        mesh=mesh,
+    )
+
+
+def _square_around(corners: FloatArray, right_eye: FloatArray, left_eye: FloatArray) -> FloatArray:
+    """Return the transform [2, 3] to the unit square from the square about a box, turned with the line of the eyes."""
+    along = left_eye - right_eye
+    length = float(np.linalg.norm(along))
+    axis = along / length if length else np.array([1.0, 0.0])
+    side_px = _MESH_SCALE * max(float(np.max(corners[1] - corners[0])), 1.0)
+    linear = np.array([axis, [-axis[1], axis[0]]]) / side_px
+    return np.column_stack([linear, 0.5 - linear @ corners.mean(axis=0)])
+
+
+def _square_around_mesh(mesh: FloatArray) -> FloatArray:
+    """Return the same about a mesh [468, 3]."""
+    flat = mesh[:, :2]
+    right, left = flat[list(_RIGHT_CORNERS)].mean(axis=0), flat[list(_LEFT_CORNERS)].mean(axis=0)
+    return _square_around(np.stack([flat.min(axis=0), flat.max(axis=0)]), right, left)
+
+
+def _in_three_colours(square: npt.NDArray[np.float32], cv2: Any) -> npt.NDArray[np.float32]:
+    """Return what a network for RGB takes, float32 [1, S, S, 3], of a grey square."""
+    colours: npt.NDArray[np.float32] = cv2.cvtColor(square, cv2.COLOR_GRAY2RGB)
+    return colours[None]
+
+
+def _square_input(session: Session) -> tuple[str, int]:
+    """Return name and side of a network's only input, a square RGB picture."""
+    inputs = session.signature.inputs
+    shape = inputs[0].shape if len(inputs) == 1 else None
+    if shape is None or len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2] or not isinstance(shape[1], int):
+        raise UnsupportedModelError(f"expected one input float32 [1, S, S, 3]; the model has\n{session.signature}")
+    return inputs[0].name, shape[1]
+
+
+def _check_outputs(session: Session, numbers: dict[str, int]) -> None:
+    """Check that a network has these outputs, of so many numbers each."""
+    shapes = {spec.name: spec.shape for spec in session.signature.outputs}
+    for name, count in numbers.items():
+        shape = shapes.get(name)
+        sizes = [size for size in shape or () if isinstance(size, int)]
+        if shape is None or len(sizes) < len(shape) or math.prod(sizes) != count:
+            raise UnsupportedModelError(
+                f"expected an output {name!r} of {count} numbers; the model has\n{session.signature}"
+            )

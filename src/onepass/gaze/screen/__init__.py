@@ -1,0 +1,1 @@
+"""Where on a screen a person looks: recorded, learned, told."""

@@ -1,0 +1,347 @@
+"""Where on a screen a person looks: learned from a few points that the person looked at.
+
+A calibration is a ridge regression (Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal
+problems", Technometrics 1970) from gaze, head pose and the place of the eyes to pixels of the screen. It takes in what
+no one knows of a person and a set-up: kappa, where the camera stands, how far away the screen is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError, MediaError
+from onepass.artifacts import replacing
+from onepass.gaze.directions import Gaze, HeadPose
+from onepass.gaze.geometry import FloatArray
+from onepass.gaze.result import Face
+from onepass.gaze.screen._ridge import best_ridge, held_out_errors, solve
+
+FORMAT = 1
+POINT_COUNTS = (5, 9)
+"""How many points a calibration has: the corners and the middle, or three rows of three."""
+
+_MARGIN = 0.1
+# What features are divided by, so that each is about 1 when it matters; a head that keeps still counts for nothing.
+_GAZE_SCALE, _HEAD_SCALE, _PLACE_SCALE = 0.1, 0.2, 0.5
+# Gazes further than this from the median of their point, in robust deviations, were on their way or elsewhere.
+_OUTLIER = 3.5
+# Pictures whose heights differ by less than this share, once their widths are alike, are of one shape.
+_SAME_SHAPE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A screen. Without its size and distance, errors are in pixels only.
+
+    Attributes:
+        width_px: Width in pixels.
+        height_px: Height in pixels.
+        width_mm: Width of what lights up.
+        distance_mm: From the eyes to the screen.
+    """
+
+    width_px: int
+    height_px: int
+    width_mm: float | None = None
+    distance_mm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, number in asdict(self).items():
+            if number is not None and not 0 < number < np.inf:
+                raise InputError(f"a screen's {name} must be a finite number above 0, got {number}")
+
+    def points(self, count: int = 9) -> FloatArray:
+        """Return the points to look at, float64 [count, 2] in pixels, in the order in which they are to be shown.
+
+        Raises:
+            InputError: There is no pattern of that many points.
+        """
+        if count not in POINT_COUNTS:
+            raise InputError(f"a calibration has {' or '.join(map(str, POINT_COUNTS))} points, got {count}")
+        size = np.array([self.width_px, self.height_px])
+        shares = np.array([_MARGIN, 0.5, 1 - _MARGIN])
+        grid = np.array([(x, y) for y in shares for x in shares])
+        # The middle first: it is where one looks anyway.
+        order = [4, 0, 2, 6, 8] if count == 5 else [4, 0, 1, 2, 5, 8, 7, 6, 3]
+        points: FloatArray = grid[order] * size
+        return points
+
+    def degrees(self, error_px: float) -> float | None:
+        """Return how large an error in pixels looks from the eyes, in degrees; None without size and distance."""
+        if self.width_mm is None or self.distance_mm is None:
+            return None
+        return float(np.degrees(np.arctan2(error_px * self.width_mm / self.width_px, self.distance_mm)))
+
+
+@dataclass(frozen=True, slots=True)
+class GazeSample:
+    """What is known of a face at one moment.
+
+    Attributes:
+        gaze: Common gaze of the eyes, camera frame.
+        head: Pose of the head, where it is known.
+        eyes_px: Middle between the eyes in the picture, where it is known.
+        eye_distance_px: Distance between the eyes in the picture, which tells how near the face is.
+        picture_size_px: Width and height of the picture, where they are known.
+    """
+
+    gaze: Gaze
+    head: HeadPose | None = None
+    eyes_px: tuple[float, float] | None = None
+    eye_distance_px: float | None = None
+    picture_size_px: tuple[int, int] | None = None
+
+    @classmethod
+    def from_face(cls, face: Face, picture_size_px: tuple[int, int] | None = None) -> GazeSample | None:
+        """Return the sample of a face; None while an eye blinks, or where not both are seen."""
+        if face.right is None or face.left is None or face.right.blink or face.left.blink:
+            return None
+        middles = [(eye.nasal_corner + eye.temporal_corner) / 2 for eye in (face.right, face.left)]
+        x, y = ((middles[0] + middles[1]) / 2).tolist()
+        return cls(face.gaze, face.head, (x, y), float(np.linalg.norm(middles[1] - middles[0])), picture_size_px)
+
+    def resized(self, picture_size_px: tuple[int, int] | None) -> GazeSample:
+        """Return the sample as the same camera would have given it in pictures of another size.
+
+        Raises:
+            InputError: The other pictures have another shape, so that they show another part of what is there.
+        """
+        mine, other = self.picture_size_px, picture_size_px
+        if mine is None or other is None or mine == other or self.eyes_px is None or self.eye_distance_px is None:
+            return self
+        factor = other[0] / mine[0]
+        if abs(other[1] - factor * mine[1]) > _SAME_SHAPE * other[1]:
+            raise InputError(
+                f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
+                f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
+            )
+        x, y = self.eyes_px
+        return replace(
+            self, eyes_px=(factor * x, factor * y), eye_distance_px=factor * self.eye_distance_px, picture_size_px=other
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationError:
+    """How far off a calibration is at points that it was not made with.
+
+    Each point in turn is left out, the calibration made of the rest, and the samples of that point are held against it.
+
+    Attributes:
+        pixels: Mean distance from the point.
+        degrees: The same as seen from the eyes; None where the screen's size or distance are not known.
+        pixels_by_point: Mean distance at each point, in the order in which they came.
+    """
+
+    pixels: float
+    degrees: float | None
+    pixels_by_point: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """From gaze to a point on the screen. Make one with `calibrate`.
+
+    Attributes:
+        screen: The screen.
+        weights: float64 [F, 2], pixels for each feature; the first is the constant.
+        ridge: The strength of the ridge that was chosen.
+        uses_head: Whether head poses are needed.
+        place: Where the eyes were on average: x and y in pixels and their distance; None where that is not needed.
+        picture_size_px: Width and height of the pictures that these pixels belong to, where they are known.
+        error: How far off it is.
+        points: How many points it was made of.
+        samples: How many samples it was made of.
+    """
+
+    screen: Screen
+    weights: FloatArray
+    ridge: float
+    uses_head: bool
+    place: tuple[float, float, float] | None
+    picture_size_px: tuple[int, int] | None
+    error: CalibrationError
+    points: int
+    samples: int
+
+    def __repr__(self) -> str:
+        degrees = "" if self.error.degrees is None else f" ({self.error.degrees:.2f} degrees)"
+        return f"Calibration({self.points} points, {self.samples} samples, off by {self.error.pixels:.0f} px{degrees})"
+
+    def __call__(self, face: Face | GazeSample, *, picture_size_px: tuple[int, int] | None = None) -> FloatArray | None:
+        """Return the point looked at, float64 [2] in pixels of the screen, which may lie beside it.
+
+        None where the face does not show what is needed: a blink, one eye only, or no head pose.
+
+        Args:
+            face: What was seen.
+            picture_size_px: Width and height of the picture that a `Face` is from. A camera may give another size than
+                for the calibration, of the same shape.
+
+        Raises:
+            InputError: The picture has another shape than those of the calibration.
+        """
+        sample = GazeSample.from_face(face, picture_size_px) if isinstance(face, Face) else face
+        if sample is None or (self.uses_head and sample.head is None):
+            return None
+        if self.place is not None and (sample.eyes_px is None or sample.eye_distance_px is None):
+            return None
+        if self.place is not None:
+            sample = sample.resized(self.picture_size_px)
+        point: FloatArray = _features([sample], uses_head=self.uses_head, place=self.place)[0] @ self.weights
+        return point
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as JSON."""
+        content = {"format": FORMAT, **asdict(self), "weights": self.weights.tolist()}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Calibration:
+        """Read what `save` wrote.
+
+        Raises:
+            MediaError: There is no such file, or it is no calibration of this version.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            return cls._from_json(content)
+        except OSError as error:
+            raise MediaError(f"cannot read the calibration {os.fspath(path)!r}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise MediaError(
+                f"{os.fspath(path)!r} is no calibration of format {FORMAT} ({error}); "
+                "`onepass gaze calibrate` makes one"
+            ) from error
+
+    @classmethod
+    def _from_json(cls, content: Mapping[str, Any]) -> Calibration:
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}")
+        fields = {name: value for name, value in content.items() if name != "format"}
+        place, size = fields["place"], fields["picture_size_px"]
+        weights = np.array(fields["weights"], np.float64)
+        if weights.shape != (_feature_count(uses_head=fields["uses_head"], has_place=place is not None), 2):
+            raise ValueError(f"its weights are {list(weights.shape)}")
+        error = CalibrationError(**{**fields["error"], "pixels_by_point": tuple(fields["error"]["pixels_by_point"])})
+        return cls(
+            **{
+                **fields,
+                "screen": Screen(**fields["screen"]),
+                "weights": weights,
+                "place": None if place is None else (place[0], place[1], place[2]),
+                "picture_size_px": None if size is None else (size[0], size[1]),
+                "error": error,
+            }
+        )
+
+
+def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: Screen) -> Calibration:
+    """Learn where on a screen a person looks.
+
+    Samples whose gaze is far from the others' at the same point are left out. Head pose and place of the eyes are used
+    if all samples have them.
+
+    Args:
+        samples: What was seen while the person looked at points of the screen, at least three that lie not in a line.
+        targets_px: float [N, 2], the point that each sample belongs to, in pixels.
+        screen: The screen.
+
+    Raises:
+        InputError: There are too few points or samples, or the two do not go together.
+    """
+    targets = np.asarray(targets_px, np.float64)
+    if targets.shape != (len(samples), 2) or not np.isfinite(targets).all():
+        raise InputError(f"{len(samples)} samples need finite targets [{len(samples)}, 2], got {list(targets.shape)}")
+    _, point_of = np.unique(targets, axis=0, return_inverse=True)
+    point_of = point_of.ravel()
+    keep = _without_outliers(samples, point_of)
+    samples, targets, point_of = [samples[index] for index in keep], targets[keep], point_of[keep]
+    points = len(np.unique(point_of))
+    if points < 3 or np.linalg.matrix_rank(targets - targets.mean(axis=0), tol=1.0) < 2:
+        raise InputError(f"a calibration needs samples of 3 points or more that lie not in a line, got {points} points")
+    uses_head = all(sample.head is not None for sample in samples)
+    picture_size_px = next((sample.picture_size_px for sample in samples), None)
+    samples = [sample.resized(picture_size_px) for sample in samples]
+    place = _mean_place(samples)
+    features = _features(samples, uses_head=uses_head, place=place)
+    ridge = best_ridge(features, targets, point_of)
+    by_point = held_out_errors(features, targets, point_of)
+    # In the order in which the points came.
+    _, first = np.unique(point_of, return_index=True)
+    ordered = tuple(by_point[index] for index in np.argsort(first))
+    pixels = float(np.mean(ordered))
+    return Calibration(
+        screen=screen,
+        weights=solve(features, targets, ridge),
+        ridge=ridge,
+        uses_head=uses_head,
+        place=place,
+        picture_size_px=picture_size_px,
+        error=CalibrationError(pixels, screen.degrees(pixels), ordered),
+        points=points,
+        samples=len(samples),
+    )
+
+
+def _without_outliers(samples: Sequence[GazeSample], point_of: npt.NDArray[np.intp]) -> list[int]:
+    """Return the indices of samples whose gaze lies near the median of their point's."""
+    angles = np.array([[sample.gaze.pitch_rad, sample.gaze.yaw_rad] for sample in samples]).reshape(-1, 2)
+    kept = []
+    for point in np.unique(point_of):
+        mine = np.flatnonzero(point_of == point)
+        distances = np.linalg.norm(angles[mine] - np.median(angles[mine], axis=0), axis=1)
+        limit = _OUTLIER * 1.4826 * np.median(distances)
+        kept += mine[distances <= limit].tolist()
+    return sorted(kept)
+
+
+def _mean_place(samples: Sequence[GazeSample]) -> tuple[float, float, float] | None:
+    """Return the mean of x, y and distance of the eyes; None if a sample does not have them."""
+    places = [
+        (*sample.eyes_px, sample.eye_distance_px)
+        for sample in samples
+        if sample.eyes_px is not None and sample.eye_distance_px is not None
+    ]
+    if len(places) < len(samples):
+        return None
+    x, y, distance = np.mean(places, axis=0).tolist()
+    return x, y, distance
+
+
+def _feature_count(*, uses_head: bool, has_place: bool) -> int:
+    return 3 + 3 * uses_head + 3 * has_place
+
+
+def _features(
+    samples: Sequence[GazeSample], *, uses_head: bool, place: tuple[float, float, float] | None
+) -> FloatArray:
+    """Return the features of samples, float64 [N, F]: a constant, slopes of the gaze, of the head, and the place."""
+    rows = []
+    for sample in samples:
+        row = [1.0, *(_slopes(sample.gaze) / _GAZE_SCALE)]
+        if uses_head and sample.head is not None:
+            facing = Gaze(sample.head.pitch_rad, sample.head.yaw_rad)
+            row += [*(_slopes(facing) / _HEAD_SCALE), sample.head.roll_rad / _HEAD_SCALE]
+        if place is not None and sample.eyes_px is not None and sample.eye_distance_px is not None:
+            x, y, distance = place
+            moved = np.array([sample.eyes_px[0] - x, sample.eyes_px[1] - y, sample.eye_distance_px - distance])
+            row += (moved / (distance * _PLACE_SCALE)).tolist()
+        rows.append(row)
+    return np.array(rows, np.float64)
+
+
+def _slopes(gaze: Gaze) -> FloatArray:
+    """Return how far right and down a direction goes for each step towards the camera: a screen is flat."""
+    x, y, z = gaze.vector
+    slopes: FloatArray = np.array([x, y]) / max(float(z), 0.1)
+    return slopes

@@ -1,0 +1,234 @@
+"""Write a gaze table while it grows: CSV, JSON Lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from onepass._errors import InputError, MediaError
+from onepass._optional import optional
+from onepass.artifacts import temporary_beside
+from onepass.gaze.show.columns import COLUMNS, Value, rows_of
+from onepass.gaze.video.stream import StreamResult
+
+TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".jsonl", ".parquet")
+"""Endings that `open_table` knows."""
+
+_DECIMALS = 4
+_ROWS_AT_ONCE = 5_000  # rows that a Parquet table gathers before it writes them
+
+
+class Table(ABC):
+    """A table that grows by the rows of each result; see `onepass.gaze.show.columns` for what is in it.
+
+    It is written under a temporary name and takes its own when closed, with all rows that were written until then,
+    however the ``with`` block ends.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._temporary = temporary_beside(self._path)
+        self._rows = 0
+        self._closed = False
+
+    def write(self, result: StreamResult) -> None:
+        """Add the rows of one frame.
+
+        Raises:
+            MediaError: They cannot be written; the table ends with the frame before.
+            BrokenPipeError: Nobody reads standard output any more.
+        """
+        rows = [{name: _rounded(value) for name, value in row.items()} for row in rows_of(result)]
+        try:
+            self._append(rows)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MediaError(self._failed(error)) from error
+        self._rows += len(rows)
+
+    def close(self) -> None:
+        """Finish the table and give it its name. Closing twice is allowed.
+
+        Raises:
+            MediaError: It cannot be finished.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._finish()
+        except OSError as error:
+            raise MediaError(self._failed(error)) from error
+
+    def _failed(self, error: OSError) -> str:
+        return f"{self._path} cannot be written: {error.strerror or error}; it ends after {self._rows} rows"
+
+    @abstractmethod
+    def _append(self, rows: list[dict[str, Value]]) -> None:
+        """Write rows, all or none."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Close the file and rename it."""
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class TextTable(Table):
+    """CSV with a header line, or JSON Lines with one object a row; ``-`` is standard output."""
+
+    def __init__(self, path: str | os.PathLike[str], *, jsonl: bool = False) -> None:
+        """Open the table.
+
+        Raises:
+            MediaError: It cannot be written there.
+        """
+        super().__init__(path)
+        self._text_of = _jsonl if jsonl else _csv
+        self._to_stdout = os.fspath(path) == "-"
+        self._end = 0
+        try:
+            self._file: Any = sys.stdout.buffer if self._to_stdout else self._temporary.open("wb", buffering=0)
+            if not jsonl:
+                self._write(_csv([{column.name: column.name for column in COLUMNS}]))
+        except OSError as error:
+            self._temporary.unlink(missing_ok=True)
+            raise MediaError(self._failed(error)) from error
+
+    def _append(self, rows: list[dict[str, Value]]) -> None:
+        self._write(self._text_of(rows))
+
+    def _write(self, text: str) -> None:
+        data = memoryview(text.encode())
+        try:
+            _write_all(self._file, data)
+        except OSError:
+            if not self._to_stdout:
+                self._file.truncate(self._end)  # no half a row
+            raise
+        self._end += len(data)
+        if self._to_stdout:
+            self._file.flush()
+
+    def _finish(self) -> None:
+        if not self._to_stdout:
+            self._file.close()
+            self._temporary.replace(self._path)
+
+
+def _write_all(file: BinaryIO, data: memoryview) -> None:
+    """Write to an unbuffered file, which may take less than it is given."""
+    while data:
+        data = data[file.write(data) :]
+
+
+class ParquetTable(Table):
+    """Parquet, with typed columns. Its index is written last: where the disk fills before, the table is lost."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the table.
+
+        Raises:
+            MediaError: It cannot be written there.
+            MissingExtraError: PyArrow is not installed.
+        """
+        super().__init__(path)
+        pa = optional("pyarrow", extra="parquet", purpose="Writing Parquet")
+        types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
+        fields = [pa.field(column.name, types[column.kind], metadata={"about": column.about}) for column in COLUMNS]
+        self._batch_of = pa.RecordBatch.from_pydict
+        self._schema = pa.schema(fields)
+        self._waiting = _empty_columns()
+        self._lost = False
+        writer = optional("pyarrow.parquet", extra="parquet", purpose="Writing Parquet").ParquetWriter
+        try:
+            self._writer = writer(self._temporary, self._schema)
+        except OSError as error:
+            raise MediaError(self._failed(error)) from error
+
+    def _append(self, rows: list[dict[str, Value]]) -> None:
+        for row in rows:
+            for name, value in row.items():
+                self._waiting[name].append(value)
+        if self._rows_waiting >= _ROWS_AT_ONCE:
+            self._flush()
+
+    @property
+    def _rows_waiting(self) -> int:
+        return len(self._waiting[COLUMNS[0].name])
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, _empty_columns()
+        try:
+            self._writer.write_batch(self._batch_of(waiting, schema=self._schema))
+        except OSError:
+            self._lost = True
+            raise
+
+    def _finish(self) -> None:
+        try:
+            if self._rows_waiting and not self._lost:
+                self._flush()
+            self._writer.close()  # does nothing after an error
+            if not self._lost:
+                self._temporary.replace(self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _failed(self, error: OSError) -> str:
+        return (
+            f"{self._path} cannot be written: {error.strerror or error}. Parquet cannot be read without its end, so "
+            "the table is lost; CSV and JSON Lines would be kept up to here"
+        )
+
+
+def _empty_columns() -> dict[str, list[Value]]:
+    return {column.name: [] for column in COLUMNS}
+
+
+def open_table(path: str | os.PathLike[str]) -> Table:
+    """Open a table in the format that its ending names.
+
+    Args:
+        path: One of `TABLE_SUFFIXES` at the end.
+
+    Raises:
+        InputError: The ending is unknown.
+        MediaError: It cannot be written there.
+        MissingExtraError: A Parquet table needs ``onepass[parquet]``.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
+        return ParquetTable(path)
+    if suffix in (".csv", ".jsonl"):
+        return TextTable(path, jsonl=suffix == ".jsonl")
+    raise InputError(f"cannot tell a table format from {os.fspath(path)!r}; use one of {', '.join(TABLE_SUFFIXES)}")
+
+
+def _rounded(value: Value) -> Value:
+    """Keep a ten-thousandth of a pixel, a degree or a second: more would only look exact."""
+    return round(value, _DECIMALS) if isinstance(value, float) else value
+
+
+def _csv(rows: list[dict[str, Value]]) -> str:
+    text = io.StringIO()
+    csv.DictWriter(text, [column.name for column in COLUMNS], lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _jsonl(rows: list[dict[str, Value]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,0 +1,1 @@
+"""Faces from frame to frame: followed, numbered, smoothed, their blinks seen."""

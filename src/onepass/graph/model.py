@@ -1,0 +1,389 @@
+"""OnnxGraph: an ONNX model that can be looked at and changed without running it.
+
+Weights that lie in separate files (the only way for models over 2 GB) stay there: loading, looking, selecting and
+renaming read the structure alone, and only `OnnxGraph.save` into another folder moves the weights, one at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import shape_inference
+
+from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
+from onepass.artifacts import replacing
+from onepass.formats import Format, format_of
+from onepass.graph import weights as _weights
+from onepass.graph.optimize import optimized_bytes
+from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, name_tuple, no_dense_tensor, no_such_name
+
+_PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
+
+
+class OnnxGraph:
+    """An ONNX model in memory; its methods return changed copies and leave it as it is.
+
+    Attributes:
+        proto: The model as ``onnx.ModelProto``. Do not change it; take a copy.
+        folder: Where the files with external weights lie, or None if there are none.
+    """
+
+    def __init__(self, proto: onnx.ModelProto, *, folder: Path | None = None) -> None:
+        self.proto = proto
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        names = ", ".join(output.name for output in self.proto.graph.output)
+        return f"OnnxGraph({len(self.proto.graph.node)} nodes -> {names})"
+
+    # ---- in ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> OnnxGraph:
+        """Read an ONNX file; external weights are not read, but their files must be there in full.
+
+        Raises:
+            ModelNotFoundError: There is nothing at `path`.
+            ModelFormatError: The file is no sound ONNX model, or a file of its weights is missing or too short.
+        """
+        path = Path(path)
+        kind = format_of(path)
+        if kind is not Format.ONNX:
+            raise ModelFormatError(f"{path} is {kind.value}, not an ONNX model")
+        graph = cls.from_bytes(path.read_bytes(), name=str(path))
+        if not graph.weight_files:
+            return graph
+        return cls(graph.proto, folder=_weights.settle_folder(graph.proto, path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
+        """Read a serialised ``onnx.ModelProto``.
+
+        Args:
+            data: The bytes of an ``.onnx`` file.
+            folder: Where external weights lie, if there are any.
+            name: What to call it in an error.
+
+        Raises:
+            ModelFormatError: They are no ONNX model.
+        """
+        proto = onnx.ModelProto()
+        try:
+            proto.ParseFromString(data)
+        except DecodeError as error:
+            raise ModelFormatError(f"{name} is not a sound ONNX model: {error}") from error
+        if not proto.HasField("graph") or not proto.graph.output:
+            raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
+        return cls(proto, folder=folder)
+
+    # ---- look --------------------------------------------------------------------------------------------------
+
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs with their names, dtypes and shapes, in the model's order.
+
+        Raises:
+            UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+        """
+        graph = self.proto.graph
+        weights = _weights.initializer_names(graph)
+        return Signature(
+            tuple(spec_of(value) for value in graph.input if value.name not in weights),
+            tuple(spec_of(value) for value in graph.output),
+        )
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operator set that the model is written in (0 if it uses none of it)."""
+        return max((entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The model's own notes (``metadata_props``)."""
+        return {entry.key: entry.value for entry in self.proto.metadata_props}
+
+    @property
+    def names_of_unknown_rank(self) -> frozenset[str]:
+        """Names of the inputs and outputs that the model gives no rank."""
+        edges = (*self.proto.graph.input, *self.proto.graph.output)
+        return frozenset(value.name for value in edges if not value.type.tensor_type.HasField("shape"))
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the model with all its weights, those in files beside it included."""
+        return int(self.proto.ByteSize()) + _weights.external_bytes(self.proto, self.folder)
+
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """Names of the files beside the model that hold external weights."""
+        return _weights.files(self.proto)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the model's weights hold."""
+        return sum(math.prod(tensor.dims) for tensor in self.proto.graph.initializer)
+
+    @property
+    def tensor_names(self) -> tuple[str, ...]:
+        """Every tensor of the main graph that `expose` can make an output, in the order of computation."""
+        weights = _weights.initializer_names(self.proto.graph)
+        inputs = [value.name for value in self.proto.graph.input if value.name not in weights]
+        return (*inputs, *(name for node in self.proto.graph.node for name in node.output if name))
+
+    def check(self) -> None:
+        """Check the model against the ONNX specification, types and shapes of all tensors included.
+
+        Raises:
+            ModelFormatError: It breaks the specification; the message is that of ``onnx.checker``.
+        """
+        try:
+            if self.folder is None:
+                onnx.checker.check_model(self.proto, full_check=True)
+            else:
+                # The checker looks for external weights beside the file it is given.
+                with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".check-", suffix=".onnx") as file:
+                    file.write(self.to_bytes())
+                    file.flush()
+                    onnx.checker.check_model(file.name, full_check=True)
+        except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
+            raise ModelFormatError(f"the model breaks the ONNX specification: {error}") from error
+
+    # ---- change ------------------------------------------------------------------------------------------------
+
+    def select(self, outputs: str | Iterable[str]) -> OnnxGraph:
+        """Keep only the given outputs, in the given order, and what is needed to compute them.
+
+        Inputs and weights that nothing needs any more are dropped too.
+
+        Raises:
+            OutputNameError: One of them is no output. `expose` makes inner tensors outputs.
+            InputError: None is given; a model needs an output.
+        """
+        by_name = {value.name: value for value in self.proto.graph.output}
+        names = tuple(dict.fromkeys(name_tuple(outputs)))
+        for name in names:
+            if name not in by_name:
+                raise OutputNameError(no_such_name("output", name, tuple(by_name)))
+        if not names:
+            raise InputError(f"select() was given no output; the model has {', '.join(by_name)}")
+        return self._with_outputs([by_name[name] for name in names])
+
+    def expose(self, tensors: str | Iterable[str]) -> OnnxGraph:
+        """Add inner tensors of the main graph as outputs, after those there are.
+
+        Raises:
+            OutputNameError: The main graph computes no tensor of that name.
+            UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is no dense tensor of numbers.
+        """
+        proto = self._copy()
+        there = {value.name for value in proto.graph.output}
+        wanted = [name for name in dict.fromkeys(name_tuple(tensors)) if name not in there]
+        known = self.tensor_names
+        for name in wanted:
+            if name not in known:
+                raise OutputNameError(no_such_name("tensor", name, known))
+        inferred = shape_inference.infer_shapes(self.proto).graph
+        types = {value.name: value for value in (*inferred.value_info, *inferred.input)}
+        for name in wanted:
+            if name not in types or not types[name].type.WhichOneof("value"):
+                raise UnsupportedModelError(
+                    f"tensor {name!r} cannot become an output: ONNX cannot infer its dtype, "
+                    "because an operator before it is not a standard one"
+                )
+            spec_of(types[name])
+            proto.graph.output.append(types[name])
+        return OnnxGraph(proto, folder=self.folder)
+
+    def rename_outputs(self, names: Mapping[str, str]) -> OnnxGraph:
+        """Give outputs new names, ``{old: new}``; inputs keep theirs.
+
+        Raises:
+            OutputNameError: The model has no output of an old name.
+            InputError: A new name is empty, or that of another tensor.
+        """
+        names = {old: new for old, new in names.items() if old != new}
+        outputs = [value.name for value in self.proto.graph.output]
+        for old in names:
+            if old not in outputs:
+                raise OutputNameError(no_such_name("output", old, tuple(outputs)))
+        proto = self._copy()
+        # What an inner graph reads may also be a name of its own there, so these keep their names, and so do inputs
+        # and weights; the output becomes a copy of them.
+        fixed = _edge_names(proto.graph) | _inner_names(proto.graph)
+        taken = (fixed | {name for node in proto.graph.node for name in node.output}) - (set(names) - fixed)
+        for old, new in names.items():
+            if not new or new in taken or list(names.values()).count(new) > 1:
+                raise InputError(f"cannot rename output {old!r} to {new!r}: the name is empty or another tensor has it")
+        _rename(proto.graph, {old: new for old, new in names.items() if old not in fixed})
+        for value in proto.graph.output:
+            if value.name in fixed and value.name in names:
+                proto.graph.node.append(onnx.helper.make_node("Identity", [value.name], [names[value.name]]))
+                value.name = names[value.name]
+        return OnnxGraph(proto, folder=self.folder)
+
+    def with_metadata(self, notes: Mapping[str, str]) -> OnnxGraph:
+        """Add notes to the model's own, or replace those of the same key."""
+        proto = self._copy()
+        onnx.helper.set_model_props(proto, {**self.metadata, **notes})
+        return OnnxGraph(proto, folder=self.folder)
+
+    def clean(self) -> OnnxGraph:
+        """Fold constants, fold BatchNorm into convolutions, drop what nothing needs; names and order stay.
+
+        This is ONNX Runtime's basic optimisation, which uses standard operators only. External weights that it
+        does not change stay where they are.
+
+        Raises:
+            UnsupportedModelError: ONNX Runtime cannot read the model.
+        """
+        cleaned = OnnxGraph.from_bytes(optimized_bytes(self.to_bytes(), folder=self.folder), folder=self.folder)
+        used = {node.domain for node in _all_nodes(cleaned.proto.graph)} | {"", "ai.onnx"}
+        imports = [entry for entry in cleaned.proto.opset_import if entry.domain in used]
+        del cleaned.proto.opset_import[:]
+        cleaned.proto.opset_import.extend(imports)
+        return cleaned
+
+    # ---- out ---------------------------------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """Return the serialised model; external weights stay where they are.
+
+        Raises:
+            UnsupportedModelError: It is over protobuf's limit of 2 GB; `save` writes such models.
+        """
+        size = self.proto.ByteSize()
+        if size > _PROTOBUF_LIMIT_BYTES:
+            raise UnsupportedModelError(f"the model takes {size} bytes, over protobuf's limit of 2 GB; use save()")
+        data: bytes = self.proto.SerializeToString()
+        return data
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to `path`; the file is put in place whole or not at all.
+
+        Weights go into one file ``<path>.data`` if the model is over 2 GB, or had external weights in another
+        folder. External weights in the same folder stay as they are.
+        """
+        path = Path(path)
+        proto = self.proto
+        stays = self.folder is not None and self.folder.resolve() == path.parent.resolve()
+        moves = bool(self.weight_files) and not stays
+        if proto.ByteSize() <= _PROTOBUF_LIMIT_BYTES and not moves:
+            with replacing(path) as temporary:
+                temporary.write_bytes(proto.SerializeToString())
+            return
+        proto = self._copy()
+        data = path.with_name(path.name + ".data")
+        # Both are written before either takes its place, so that a full disk leaves the former model whole.
+        with replacing(path) as temporary, replacing(data) as temporary_data:
+            _weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
+            temporary.write_bytes(proto.SerializeToString())
+
+    def _copy(self) -> onnx.ModelProto:
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self.proto)
+        return proto
+
+    def _with_outputs(self, outputs: Sequence[onnx.ValueInfoProto]) -> OnnxGraph:
+        source = self.proto.graph
+        nodes, needed = _needed(source.node, [value.name for value in outputs])
+        weights = _weights.initializer_names(source)
+        proto = onnx.ModelProto()
+        for entry in self.proto.DESCRIPTOR.fields:
+            if entry.name != "graph" and entry.is_repeated:
+                getattr(proto, entry.name).extend(getattr(self.proto, entry.name))
+            elif entry.name != "graph" and self.proto.HasField(entry.name):
+                setattr(proto, entry.name, getattr(self.proto, entry.name))
+        graph = proto.graph
+        graph.name, graph.doc_string = source.name, source.doc_string
+        graph.output.extend(outputs)
+        graph.node.extend(nodes)
+        graph.input.extend(value for value in source.input if value.name in needed)
+        graph.initializer.extend(tensor for tensor in source.initializer if tensor.name in needed)
+        graph.sparse_initializer.extend(t for t in source.sparse_initializer if t.values.name in needed)
+        produced = needed | {name for node in nodes for name in node.output} | weights
+        graph.value_info.extend(value for value in source.value_info if value.name in produced)
+        return OnnxGraph(proto, folder=self.folder)
+
+
+def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
+    """Return name, dtype and shape of an input or output.
+
+    Raises:
+        UnsupportedModelError: It is a string, a sequence, an optional or a sparse tensor.
+    """
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise UnsupportedModelError(no_dense_tensor(value.name, kind_of(value)))
+    tensor = value.type.tensor_type
+    dtype = dtype_from_onnx(tensor.elem_type, tensor=value.name)
+    if not tensor.HasField("shape"):
+        return TensorSpec(value.name, dtype, None)
+    return TensorSpec(value.name, dtype, tuple(_dim(dim) for dim in tensor.shape.dim))
+
+
+def kind_of(value: onnx.ValueInfoProto) -> str:
+    """Say what an input or output is, in ONNX's words: ``float``, ``string``, ``sequence`` …."""
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return kind.removesuffix("_type") if kind else "value without a type"
+    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
+    # Some exporters write -1 for a dynamic dimension, which ONNX has no such number for.
+    if dim.HasField("dim_value") and dim.dim_value >= 0:
+        return int(dim.dim_value)
+    return dim.dim_param or None
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for inner in _weights.subgraphs(node):
+            yield from _all_nodes(inner)
+
+
+def _edge_names(graph: onnx.GraphProto) -> set[str]:
+    return {value.name for value in graph.input} | _weights.initializer_names(graph)
+
+
+def _inner_names(graph: onnx.GraphProto) -> set[str]:
+    """Every name that occurs in a graph inside a node of this one: read from outside, or defined there."""
+    names: set[str] = set()
+    for node in graph.node:
+        for inner in _weights.subgraphs(node):
+            names |= _edge_names(inner) | _inner_names(inner) | {value.name for value in inner.output}
+            names.update(name for each in inner.node for name in (*each.input, *each.output))
+    return names
+
+
+def _needed(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Return the nodes that `outputs` depend on, in their order, and the names of all tensors those read."""
+    needed = set(outputs)
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(list(nodes)):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+            for inner in _weights.subgraphs(node):
+                # A body reads tensors of the outer graph by name. Its own names are in this set too, and keep
+                # what the outer graph may have under the same name: more than is needed, never less.
+                needed.update(value.name for value in inner.output)
+                needed.update(name for each in _all_nodes(inner) for name in each.input)
+    kept.reverse()
+    return kept, needed
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename tensors of the main graph; inner graphs must not mention them."""
+    for value in (*graph.output, *graph.value_info):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for fields in (node.input, node.output):
+            for index, name in enumerate(fields):
+                fields[index] = names.get(name, name)
