@@ -23,6 +23,8 @@ def check(open_session: Open, animal: Animal) -> None:
             _check_values(session, animal, case)
             _check_subsets(session, animal, case)
             _check_out(session, animal, case)
+            _check_empty_inputs(session, animal, case)
+            _check_profile(session, animal, case)
         _check_results_stay(session, animal)
         _check_threads(session, animal)
     assert session.closed
@@ -71,6 +73,23 @@ def _check_out(session: Session, animal: Animal, case: Arrays) -> None:
     outputs = session(case, out={name: target})
     assert outputs[name] is target
     assert_same(outputs, expected)
+
+
+def _check_empty_inputs(session: Session, animal: Animal, case: Arrays) -> None:
+    """Arrays to be filled have the shapes asked for, take a call's inputs, and may be filled again."""
+    inputs = session.empty_inputs(**{name: array.shape for name, array in case.items()})
+    assert {name: (a.dtype, a.shape) for name, a in inputs.items()} == {n: (a.dtype, a.shape) for n, a in case.items()}
+    for _ in range(2):
+        for name, array in case.items():
+            inputs[name][...] = array
+        assert_same(session(inputs), animal.reference(case))
+
+
+def _check_profile(session: Session, animal: Animal, case: Arrays) -> None:
+    """Times are told in milliseconds, or not at all; measuring changes no result."""
+    times = session.profile(case)
+    assert times is None or (times and all(milliseconds >= 0 for milliseconds in times.values())), times
+    assert_same(session(case), animal.reference(case))
 
 
 def _check_results_stay(session: Session, animal: Animal) -> None:

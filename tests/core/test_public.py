@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import onepass
 
+_MODEL = str(Path(onepass.__file__).parent / "gaze" / "data" / "elg_60x36.onnx")
 _HEAVY = {"numpy", "onnx", "onnxruntime", "cv2", "torch", "rich"}
 
 
@@ -62,8 +64,25 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_heavy_import_would_be_seen() -> None:
-    """The tests above can fail: using a name does load the libraries behind it."""
-    assert {"numpy", "onnxruntime"} <= _modules_after("import onepass; onepass.load")
+    """The tests above can fail: loading a model does load the libraries behind it."""
+    assert {"numpy", "onnxruntime"} <= _modules_after(f"import onepass; onepass.load({_MODEL!r})")
+
+
+def test_load_brings_the_backend_that_it_chose() -> None:
+    """Running an ONNX file needs neither onnx nor a builder of engines, and nothing of CUDA."""
+    loaded = _modules_after(
+        f"import onepass, numpy as np\nwith onepass.load({_MODEL!r}) as session:\n"
+        "    session(np.zeros((1, 1, 36, 60), np.float32))"
+    )
+    assert "onnxruntime" in loaded
+    assert not loaded & {"onnx", "cuda", "tensorrt", "tensorrt_rtx", "onepass.builder", "onepass.graph",
+                         "onepass.source", "onepass.runtime._tensorrt"}  # fmt: skip
+
+
+def test_running_engines_needs_no_onnx() -> None:
+    """What runs engines brings neither ONNX Runtime nor onnx, nor what builds them."""
+    loaded = _modules_after("import onepass.runtime._tensorrt")
+    assert not loaded & {"onnx", "onnxruntime", "onepass.builder", "onepass.graph", "onepass.source"}
 
 
 @pytest.mark.parametrize("name", ["ModelError", "InputError", "OutputNameError", "BackendError", "MediaError"])

@@ -21,8 +21,8 @@ from onepass import (
     load,
 )
 from onepass.runtime import Backend
+from onepass.runtime._model import ModelHandle
 from onepass.runtime._onnxruntime import _PREPARE_ERRORS, OnnxRuntimeBackend
-from onepass.runtime._source import ModelSource
 from onepass.runtime.fake import FakeBackend
 from tests.zoo import BY_NAME, model
 
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 def _backend(source: Any, **options: Any) -> OnnxRuntimeBackend:
     options = {"providers": ["cpu"], "threads": None, "session_options": None} | options
-    return OnnxRuntimeBackend(ModelSource(source), **options)
+    return OnnxRuntimeBackend(ModelHandle(source), **options)
 
 
 def test_both_are_backends() -> None:
@@ -163,7 +163,7 @@ def test_default_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onepass.runtime._onnxruntime._usable_cores", lambda: 7)
     assert _backend(str(path)).report()["threads"] == 1
     assert _backend(path.read_bytes()).report()["threads"] == 1
-    monkeypatch.setattr("onepass.runtime._source.LARGE_BYTES", 2000)
+    monkeypatch.setattr("onepass.runtime._model.LARGE_BYTES", 2000)
     assert _backend(str(path)).report()["threads"] == 1
     weights = model("(float[N, 1000] x) => (float[N, 1000] y) <float[1000] w = {" + ", ".join(["1"] * 1000) + "}>"
                     " { y = Mul (x, w) }")  # fmt: skip

@@ -465,8 +465,8 @@ def test_empty_inputs() -> None:
         for seed in range(4):
             inputs["x"][...] = _x(3, seed)
             assert_same(session(inputs), THREE.reference({"x": _x(3, seed)}))
-            assert backend._source_of(inputs) is not None
-        assert backend._source_of({"x": inputs["x"][:2]}) is None
+            assert backend._lent_slot(inputs) is not None
+        assert backend._lent_slot({"x": inputs["x"][:2]}) is None
         assert_same(session(x=inputs["x"][:2]), THREE.reference({"x": _x(3, 3)[:2]}))
         cuda_calls, _ = _calls_of(cuda, trt, lambda: session(inputs))
         assert cuda_calls["cuGraphLaunch"] == 1

@@ -116,7 +116,11 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one engine, made as they are needed."""
+    """The lanes of one engine, made as they are needed.
+
+    Attributes:
+        limit: How many there may be.
+    """
 
     def __init__(self, engine: Engine, *, limit: int) -> None:
         """Make the first lane.
@@ -130,7 +134,7 @@ class Lanes:
         with engine.device.current():
             first = Lane(engine)
             engine.shares_profiles = first.probe_profiles()
-        self._limit = limit if engine.shares_profiles else 1
+        self.limit = limit if engine.shares_profiles else 1
         self._all = [first]
         self._free = [first]
         self._made = 1
@@ -154,7 +158,7 @@ class Lanes:
     def report(self) -> dict[str, Any]:
         """Say how many lanes there are, and how their passes run."""
         return {
-            "contexts": {"now": len(self._all), "at_most": self._limit},
+            "contexts": {"now": len(self._all), "at_most": self.limit},
             "passes": [each for lane in list(self._all) for each in lane.report()],
         }
 
@@ -169,7 +173,7 @@ class Lanes:
         with self._changed:
             self._waiting += 1
             try:
-                while self._made >= self._limit:
+                while self._made >= self.limit:
                     with suppress(IndexError):  # another thread may take it without this lock
                         return self._free.pop()
                     self._changed.wait()
@@ -184,7 +188,7 @@ class Lanes:
         except BackendError:
             # The GPU has no memory for another; those that are there serve all.
             with self._changed:
-                self._limit = self._made = self._made - 1
+                self.limit = self._made = self._made - 1
                 self._changed.notify_all()
             return self.take()
         self._all.append(lane)

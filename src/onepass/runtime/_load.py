@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from onepass._errors import InputError
-from onepass.runtime._onnxruntime import OnnxRuntimeBackend
-from onepass.runtime._source import Model, ModelSource, engine_in
-from onepass.runtime._tensorrt import TensorRTBackend
+from onepass.formats import Format
+from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import Backend
 from onepass.runtime.session import Session
+from onepass.runtime.spec import BackendName, ModelSpec, Provider
 
 
 def load(
-    model: Model,
+    model: Model | ModelSpec,
     *,
-    providers: Sequence[str | tuple[str, dict[str, Any]]] | None = None,
+    backend: BackendName | None = None,
+    providers: Sequence[Provider] | None = None,
     threads: int | None = None,
     session_options: Any = None,
     device: int | None = None,
@@ -31,8 +32,11 @@ def load(
 
     Args:
         model: Path of a TensorRT engine or an ONNX (or ONNX Runtime ``.ort``) file, the bytes of one, an `OnnxGraph`,
-            or the `Plan` that `onepass.build` returns. A sidecar ``<engine>.json`` beside an engine tells the model's
-            own names, order and dtypes; an engine without one (trtexec's) has the engine's.
+            the `Plan` that `onepass.build` returns, or a `ModelSpec`, which holds the other arguments too. A sidecar
+            ``<engine>.json`` beside an engine tells the model's own names, order and dtypes; an engine without one
+            (trtexec's) has the engine's.
+        backend: The backend that has to run the model, ``"onnxruntime"`` or ``"tensorrt"``. By default its content
+            decides; nothing is converted for another backend.
         providers: ONNX Runtime execution providers in order of preference, by ONNX Runtime's name
             (``"CUDAExecutionProvider"``) or in short (``"cuda"``), each alone or as ``(name, options)``. All must be
             there: none is left out silently. ``["cpu"]`` by default.
@@ -58,23 +62,51 @@ def load(
         MissingExtraError: For an engine: no TensorRT, or no ``onepass[cuda]``, is installed.
         InputError: An argument is none of what is described above, or not for this kind of model.
     """
-    for_onnx = {"providers": providers, "threads": threads, "session_options": session_options}
-    for_engines = {
-        "device": device, "flavor": flavor, "contexts": contexts, "weight_streaming_bytes": weight_streaming_bytes
+    options = {
+        "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
+        "device": device, "flavor": flavor, "contexts": contexts, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
-    engine = engine_in(model)
-    backend: Backend
-    if engine is not None:
-        name, plan = engine
-        backend = TensorRTBackend(plan, name=name, **_given(for_engines, not_for=for_onnx, kind="an engine"))
-        return Session(backend, name=name)
-    source = ModelSource(model)
-    backend = OnnxRuntimeBackend(source, **_given(for_onnx, not_for=for_engines, kind="an ONNX model"))
-    return Session(backend, name=source.name)
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(model, ModelSpec):
+        if given:
+            raise InputError(
+                f"{next(iter(given))}= is given beside a ModelSpec, which says how to open the model; put it into the "
+                f"spec: dataclasses.replace(spec, {next(iter(given))}=...)"
+            )
+        return load(model.path, **model.options())
+    handle = ModelHandle(model)
+    return Session(_backend_of(handle, given), name=handle.name)
 
 
-def _given(options: dict[str, Any], *, not_for: dict[str, Any], kind: str) -> dict[str, Any]:
-    wrong = [name for name, value in not_for.items() if value is not None]
+_ONNX_OPTIONS = ("providers", "threads", "session_options")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "weight_streaming_bytes")
+
+
+def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> Backend:
+    """Open a model on its backend, which is imported only here: each brings libraries that the other does not need."""
+    wanted = given.pop("backend", None)
+    if handle.format is Format.ENGINE:
+        _check_options(given, _ENGINE_OPTIONS, "an engine")
+        _check_backend(wanted, "tensorrt", handle)
+        from onepass.runtime._tensorrt import TensorRTBackend  # noqa: PLC0415
+
+        return TensorRTBackend(handle, **given)
+    _check_options(given, _ONNX_OPTIONS, "an ONNX model")
+    _check_backend(wanted, "onnxruntime", handle)
+    from onepass.runtime._onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
+
+    return OnnxRuntimeBackend(handle, **given)
+
+
+def _check_options(given: dict[str, Any], known: Sequence[str], kind: str) -> None:
+    wrong = [name for name in given if name not in known]
     if wrong:
-        raise InputError(f"{wrong[0]}= is not for {kind}, which takes {'=, '.join(options)}=")
-    return {name: value for name, value in options.items() if value is not None}
+        raise InputError(f"{wrong[0]}= is not for {kind}, which takes {'=, '.join(known)}=")
+
+
+def _check_backend(wanted: str | None, here: str, handle: ModelHandle) -> None:
+    if wanted not in (None, here):
+        hint = "; onepass.build makes engines of ONNX models" if wanted == "tensorrt" else ""
+        raise InputError(
+            f"backend={wanted!r} does not run {handle.name}, which is {handle.format.value} and runs on {here}{hint}"
+        )

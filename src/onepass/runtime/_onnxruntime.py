@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -24,12 +24,14 @@ from onepass._errors import (
     UnsupportedModelError,
 )
 from onepass.formats import Format
-from onepass.graph import OnnxGraph
 from onepass.outputs import Array
-from onepass.runtime._source import LARGE_BYTES, ModelSource
+from onepass.runtime._model import LARGE_BYTES, ModelHandle
+from onepass.runtime.backend import Backend
+from onepass.runtime.spec import Provider
 from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
 
-Provider: TypeAlias = str | tuple[str, dict[str, Any]]
+if TYPE_CHECKING:
+    from onepass.graph import OnnxGraph
 
 # ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
 _BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
@@ -37,6 +39,7 @@ _REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtyp
 _QUIET = 4  # log nothing below "fatal": what goes wrong is in the exception
 _MAX_THREADS = 1024
 _MAX_PARTS = 8
+_MAX_CONCURRENCY = 4
 
 # What each kind of error means that ONNX Runtime can raise while it prepares a model.
 _PREPARE_ERRORS: dict[str, type[OnepassError]] = {
@@ -59,7 +62,7 @@ _PREPARE_ERRORS: dict[str, type[OnepassError]] = {
 }
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(Backend):
     """Runs an ONNX model with ONNX Runtime.
 
     Outputs that a call does not ask for are not computed either: the first call for a subset prepares a session of
@@ -68,20 +71,21 @@ class OnnxRuntimeBackend:
 
     def __init__(
         self,
-        source: ModelSource,
+        handle: ModelHandle,
         *,
         providers: Sequence[Provider] = ("cpu",),
         threads: int | None = None,
         session_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
         """Prepare the model; see `onepass.load` for the arguments and errors."""
-        self._source = source
+        self._handle = handle
         self._providers = _checked_providers(providers)
         self._own_options = session_options
-        self._threads = _checked_threads(threads, session_options, source)
+        self._threads = _checked_threads(threads, session_options, handle)
         self._spinning = threads is not None
-        self._session = self._prepare(source.model)
-        self.signature = _signature(self._session, source)
+        self._session = self._prepare(handle.onnx())
+        self.signature = _signature(self._session, handle)
+        self.concurrency = min(_MAX_CONCURRENCY, _usable_cores())
         self._names = self.signature.output_names
         self._exotic = _exotic(self.signature)
         # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
@@ -142,8 +146,10 @@ class OnnxRuntimeBackend:
             session = onnxruntime.InferenceSession(model, options, providers=self._providers)
         except Exception as error:  # as above
             kind = _PREPARE_ERRORS.get(type(error).__name__, BackendError)
-            verb = "read" if issubclass(kind, ModelFormatError) else "prepare"
-            raise kind(f"ONNX Runtime cannot {verb} {self._source.name}: {error}") from error
+            name = self._handle.name
+            unsound = f"{name} is not a sound ONNX model: ONNX Runtime cannot read it"
+            what = unsound if issubclass(kind, ModelFormatError) else f"ONNX Runtime cannot prepare {name}"
+            raise kind(f"{what}: {error}") from error
         wanted = [entry if isinstance(entry, str) else entry[0] for entry in self._providers]
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:
@@ -172,9 +178,9 @@ class OnnxRuntimeBackend:
 
     def _prepare_part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         """Prepare the part of the graph that `names` need, unless that is all of it."""
-        if self._source.format is Format.ORT:  # already optimised for good; it cannot be taken apart
+        if self._handle.format is Format.ORT:  # already optimised for good; it cannot be taken apart
             return self._session
-        graph = self._source.graph()
+        graph = self._handle.graph()
         part = graph.select(names)
         if len(part.proto.graph.node) == len(graph.proto.graph.node):
             return self._session
@@ -211,13 +217,13 @@ def _short_name(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider").lower()
 
 
-def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None, source: ModelSource) -> int:
+def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None, handle: ModelHandle) -> int:
     if options is not None:
         if threads is not None:
             raise InputError("give threads= or session_options=, not both: set intra_op_num_threads in the options")
         return int(options.intra_op_num_threads)
     if threads is None:
-        return _usable_cores() if source.is_large() else 1
+        return _usable_cores() if handle.is_large() else 1
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
         raise InputError(f"threads= takes a whole number from 1 to {_MAX_THREADS}, got {threads!r}")
     return threads
@@ -239,11 +245,11 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _signature(session: onnxruntime.InferenceSession, source: ModelSource) -> Signature:
+def _signature(session: onnxruntime.InferenceSession, handle: ModelHandle) -> Signature:
     nodes = (*session.get_inputs(), *session.get_outputs())
-    if any(not node.shape for node in nodes) and source.format is Format.ONNX:
+    if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
         # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
-        unknown = source.graph().names_of_unknown_rank
+        unknown = handle.graph().names_of_unknown_rank
     else:
         unknown = frozenset()
     return Signature(

@@ -5,13 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onepass._errors import InputError
-from onepass.engine.plan import Plan
 from onepass.outputs import Array
 from onepass.runtime._context import Shape
 from onepass.runtime._cuda import Device
@@ -19,8 +15,10 @@ from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
 from onepass.runtime._lanes import Lanes
 from onepass.runtime._layout import arranged
+from onepass.runtime._model import ModelHandle
 from onepass.runtime._pass import Feed
 from onepass.runtime._slots import HostSlot, Slots, new_host_slot
+from onepass.runtime.backend import Backend
 from onepass.tensors import Signature
 
 _LENT_SHAPES = 8
@@ -28,7 +26,7 @@ _LENT_INPUTS = 4
 """For how many shapes, and how many of each, `empty_inputs` gives page-locked memory."""
 
 
-class TensorRTBackend:
+class TensorRTBackend(Backend):
     """Runs an engine. Calls of several threads run side by side, each in a lane of its own, as long as there are any.
 
     Attributes:
@@ -38,9 +36,8 @@ class TensorRTBackend:
 
     def __init__(
         self,
-        model: Path | bytes | Plan,
+        handle: ModelHandle,
         *,
-        name: str,
         device: int = 0,
         flavor: str | None = None,
         contexts: int = 4,
@@ -50,11 +47,16 @@ class TensorRTBackend:
         if contexts < 1:
             raise InputError(f"contexts= takes a whole number from 1 up, got {contexts!r}")
         self._engine = engine = Engine(
-            model, name=name, device=Device(device), flavor=flavor, weight_streaming_bytes=weight_streaming_bytes
+            handle.engine(),
+            name=handle.name,
+            device=Device(device),
+            flavor=flavor,
+            weight_streaming_bytes=weight_streaming_bytes,
         )
         self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))
-        self.import_stream = engine.device.stream()
+        self.import_stream = self._import_stream = engine.device.stream()
         self._lanes = Lanes(engine, limit=contexts)
+        self.concurrency = self._lanes.limit
         self._can_lend = not any(e.is_cast or e.tensor in engine.host_tensors for e in engine.inputs)
         self._lent: OrderedDict[tuple[Shape, ...], Slots[HostSlot]] = OrderedDict()
         self._lock = threading.Lock()
@@ -67,8 +69,8 @@ class TensorRTBackend:
         try:
             for feed in feeds.values():
                 if type(feed) is DeviceArray:
-                    return lane.passing(feeds).run_on_device(feeds, names, after=self.import_stream.number)
-            source = self._source_of(feeds) if self._lent else None
+                    return lane.passing(feeds).run_on_device(feeds, names, after=self._import_stream.number)
+            source = self._lent_slot(feeds) if self._lent else None
             return lane.passing(feeds).run(feeds, names, source)
         except BaseException:
             lane.settle()
@@ -81,7 +83,7 @@ class TensorRTBackend:
         """Return arrays of these shapes for all inputs, which need no copy on the host when they are given."""
         slot = self._input_slot(tuple(shapes[name] for name in self.signature.input_names)) if self._can_lend else None
         if slot is None:
-            return {spec.name: np.empty(shapes[spec.name], spec.dtype) for spec in self.signature.inputs}
+            return super().empty_inputs(shapes)
         return dict(zip(self.signature.input_names, slot.arrays(self.signature.input_names), strict=True))
 
     def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float]:
@@ -116,7 +118,7 @@ class TensorRTBackend:
         with self._engine.device.current():
             self._lanes.close()
             self._lent.clear()
-            self.import_stream.close()
+            self._import_stream.close()
         self._engine.close()
 
     def _input_slot(self, key: tuple[Shape, ...]) -> HostSlot | None:
@@ -131,7 +133,7 @@ class TensorRTBackend:
             self._lent.move_to_end(key)
             return self._lent[key].take()
 
-    def _source_of(self, feeds: Mapping[str, Any]) -> HostSlot | None:
+    def _lent_slot(self, feeds: Mapping[str, Any]) -> HostSlot | None:
         """Return the slot that all inputs lie on, if they are what `empty_inputs` gave."""
         if any(array.base is None for array in feeds.values()):
             return None

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from onepass.outputs import Array
 from onepass.tensors import Signature
+
+if TYPE_CHECKING:
+    from onepass.runtime._cuda import Stream
 
 
 @runtime_checkable
 class Backend(Protocol):
     """Something that executes one model. The session in front of it has checked everything a backend is given.
 
-    A backend may have more than this, which a session asks for by name: ``import_stream``, where it waits for arrays on
-    its GPU, and then takes a `DeviceArray` for an input; ``empty_inputs(shapes)``, arrays that need no copy when they
-    are given; ``profile(feeds)``, the milliseconds of the parts of one run.
+    A backend derives from this class and defines `signature`, `run`, `report` and `close`. The rest has defaults that
+    are right for a backend that takes and gives arrays on the host.
+
+    Attributes:
+        signature: Inputs and outputs in the model's order; never changes.
+        concurrency: How many runs go on side by side; more threads may call, and wait. From 1 up.
+        import_stream: The CUDA stream that waits for arrays on the backend's GPU. A backend that has one takes a
+            `DeviceArray` for any input; None where it takes none.
     """
 
-    @property
-    def signature(self) -> Signature:
-        """Inputs and outputs in the model's order; never changes."""
+    signature: Signature
+    concurrency: int = 4
+    import_stream: Stream | None = None
 
-    def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
+    def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
         """Compute the outputs called `names`, in that order. Many threads may call at once.
 
         Args:
@@ -36,9 +46,24 @@ class Backend(Protocol):
         Raises:
             BackendError: The computation failed.
         """
+        ...
 
     def report(self) -> Mapping[str, Any]:
         """Say what runs the model: at least ``backend`` (its name) and ``device``; plain JSON values."""
+        ...
 
     def close(self) -> None:
         """Free what the backend holds. Calls under way finish first; the session makes no further call."""
+        ...
+
+    def empty_inputs(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+        """Return an array for every input, to be filled and given to `run`; the caller's until it is gone.
+
+        Args:
+            shapes: The shape of each input, by name; one that the input allows.
+        """
+        return {spec.name: np.empty(shapes[spec.name], spec.dtype) for spec in self.signature.inputs}
+
+    def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:  # noqa: ARG002 - for those that can
+        """Run once and return the milliseconds of its parts, by trtexec's names; None where that cannot be told."""
+        return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import combinations
 from types import TracebackType
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from onepass._errors import InputError, SessionClosedError
 from onepass.outputs import Array, Outputs
+from onepass.runtime._background import Background
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
@@ -44,12 +44,11 @@ class Session:
         self.name = name
         self.signature: Signature = backend.signature
         self._backend = backend
-        self._check = InputChecker(self.signature, import_stream=getattr(backend, "import_stream", None))
+        self._check = InputChecker(self.signature, import_stream=backend.import_stream)
         self._output_names = self.signature.output_names
-        self._gate = Gate(backend.close)
+        self._gate = Gate(self._free)
         self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        self._worker = threading.local()
+        self._background: Background | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else ", ".join(self._output_names)
@@ -111,7 +110,8 @@ class Session:
         """Run the model in the background; takes what a call takes, but for `out`.
 
         The inputs are checked and copied before this returns, so the caller may reuse its arrays at once; those on a
-        GPU are not copied, and must stay as they are until the result is there.
+        GPU are not copied, and must stay as they are until the result is there. As many submitted calls run at once as
+        the backend runs side by side; while 32 more wait for their turn, this waits before it returns.
 
         Returns:
             A future of the outputs. `close` waits for all of them.
@@ -124,7 +124,7 @@ class Session:
             checked = self._check(self._by_name(inputs, named))
             feeds = {name: array if type(array) is DeviceArray else array.copy() for name, array in checked.items()}
             names = self._output_names if outputs is None else self._wanted(outputs)
-            future = self._background().submit(self._run, feeds, names, None)
+            future = self._workers().submit(self._run, feeds, names, None)
         except BaseException:
             self._gate.leave()
             raise
@@ -146,12 +146,7 @@ class Session:
         """
         self._enter()
         try:
-            known = _full_shapes(self.signature, shapes)
-            make = getattr(self._backend, "empty_inputs", None)
-            if make is None:
-                return {spec.name: np.empty(known[spec.name], spec.dtype) for spec in self.signature.inputs}
-            arrays: dict[str, Array] = make(known)
-            return arrays
+            return self._backend.empty_inputs(_full_shapes(self.signature, shapes))
         finally:
             self._gate.leave()
 
@@ -168,8 +163,8 @@ class Session:
         """
         self._enter()
         try:
-            measure = getattr(self._backend, "profile", None)
-            return None if measure is None else dict(measure(self._check(self._by_name(inputs, named))))
+            times = self._backend.profile(self._check(self._by_name(inputs, named)))
+            return None if times is None else dict(times)
         finally:
             self._gate.leave()
 
@@ -191,10 +186,10 @@ class Session:
 
         Called by a future's callback, it does not wait; the last call that ends frees the model.
         """
-        in_background = getattr(self._worker, "here", False)
-        self._gate.close(wait=not in_background)
-        if self._executor is not None:
-            self._executor.shutdown(wait=not in_background)
+        from_worker = self._background is not None and self._background.is_here
+        self._gate.close(wait=not from_worker)
+        if self._background is not None and not from_worker:
+            self._background.shutdown(wait=True)
 
     def __enter__(self) -> Session:
         self._enter()
@@ -206,20 +201,23 @@ class Session:
     ) -> None:
         self.close()
 
+    def _free(self) -> None:
+        """Free the model, and let the workers go, when the last call has ended."""
+        try:
+            self._backend.close()
+        finally:
+            if self._background is not None:
+                self._background.shutdown(wait=False)
+
     def _enter(self) -> None:
         if not self._gate.enter():
             raise SessionClosedError(f"the session of {self.name} is closed; open the model again with onepass.load")
 
-    def _background(self) -> ThreadPoolExecutor:
-        def mark() -> None:
-            self._worker.here = True
-
+    def _workers(self) -> Background:
         with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(
-                    min(4, os.cpu_count() or 1), thread_name_prefix="onepass", initializer=mark
-                )
-            return self._executor
+            if self._background is None:
+                self._background = Background(self._backend.concurrency)
+            return self._background
 
     def _run(
         self,

@@ -1,0 +1,102 @@
+"""ModelSpec: a model file and how to open it, as one value that can be kept, sent and compared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
+
+from onepass._errors import InputError
+
+BackendName: TypeAlias = Literal["onnxruntime", "tensorrt"]
+Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
+"""An ONNX Runtime execution provider, alone or with its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model file and how to open it: what `onepass.load` takes, as one value.
+
+    A spec is frozen, pickles, and goes to JSON and back, so that a worker in another process can open the same model
+    in the same way: ``onepass.load(ModelSpec.from_json(received))``. None leaves a choice to onepass.
+
+    Attributes:
+        path: The model file.
+        backend: The backend that has to run it; by default the one that the file's content calls for.
+        device: Number of the GPU, from 0, for engines.
+        threads: CPU threads of one call, for ONNX models.
+        contexts: How many calls may run side by side, for engines.
+        providers: ONNX Runtime execution providers in order of preference, for ONNX models.
+        flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
+        weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
+
+    Raises:
+        InputError: A value is of the wrong type, or out of range.
+    """
+
+    path: str
+    backend: BackendName | None = None
+    device: int | None = None
+    threads: int | None = None
+    contexts: int | None = None
+    providers: tuple[Provider, ...] | None = None
+    flavor: str | None = None
+    weight_streaming_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        path: Any = self.path
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise InputError(f"path is the path of a model file, got {path!r}")
+        object.__setattr__(self, "path", os.fspath(path))
+        if self.backend not in (None, *get_args(BackendName)):
+            raise InputError(f"backend is {self.backend!r}; expected {' or '.join(get_args(BackendName))}")
+        for name, least in (("device", 0), ("threads", 1), ("contexts", 1), ("weight_streaming_bytes", 0)):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise InputError(f"{name} is a whole number from {least} up, got {value!r}")
+        flavor: Any = self.flavor
+        if flavor is not None and not isinstance(flavor, str):
+            raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
+        if self.providers is not None:
+            object.__setattr__(self, "providers", _checked(self.providers))
+
+    def options(self) -> dict[str, Any]:
+        """Return what was chosen, as keyword arguments of `onepass.load`."""
+        return {each.name: value for each in fields(self)[1:] if (value := getattr(self, each.name)) is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as plain JSON values, without what is left to onepass; `from_json` reads it back."""
+        data = {"path": self.path, **self.options()}
+        if self.providers is not None:
+            data["providers"] = [one if isinstance(one, str) else [one[0], dict(one[1])] for one in self.providers]
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: A key is missing or unknown, or a value is not what it should be.
+        """
+        known = [each.name for each in fields(cls)]
+        given: Any = data
+        if not isinstance(given, Mapping) or "path" not in given or not set(given) <= set(known):
+            raise InputError(f"a model's spec has a path, and may have {', '.join(known[1:])}; got {given!r}")
+        return cls(**given)
+
+
+def _checked(providers: Any) -> tuple[Provider, ...]:
+    if isinstance(providers, str) or not isinstance(providers, Sequence) or not providers:
+        raise InputError(f'providers= takes a list with at least one name, got {providers!r}; write providers=["cpu"]')
+    checked: list[Provider] = []
+    entry: Any
+    for entry in providers:
+        if isinstance(entry, str):
+            checked.append(entry)
+            continue
+        pair = tuple(entry) if isinstance(entry, (list, tuple)) else ()
+        if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], Mapping):
+            raise InputError(f"a provider is a name, or a name with a mapping of options; got {entry!r}")
+        checked.append((pair[0], dict(pair[1])))
+    return tuple(checked)
