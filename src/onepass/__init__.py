@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from onepass.engine import ShapeRange as ShapeRange
     from onepass.graph import OnnxGraph as OnnxGraph
     from onepass.outputs import Outputs as Outputs
+    from onepass.runtime import ModelSpec as ModelSpec
     from onepass.runtime import Session as Session
     from onepass.runtime import load as load
     from onepass.source import Conversion as Conversion
@@ -65,6 +66,7 @@ __all__ = [
     "ModelError",
     "ModelFormatError",
     "ModelNotFoundError",
+    "ModelSpec",
     "OnepassError",
     "OnnxGraph",
     "OutputNameError",
@@ -90,7 +92,7 @@ __getattr__, __dir__, _ = _lazy(
         "onepass.engine": "Plan ShapeRange",
         "onepass.graph": "OnnxGraph",
         "onepass.outputs": "Outputs",
-        "onepass.runtime": "Session load",
+        "onepass.runtime": "ModelSpec Session load",
         "onepass.source": "Conversion convert",
         "onepass.tensors": "Signature TensorSpec",
     },

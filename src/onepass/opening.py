@@ -5,14 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.formats import Format, format_of
-from onepass.graph import OnnxGraph
-from onepass.runtime import Session, load
+from onepass.runtime import ModelSpec, Session, load
 from onepass.source import convert
 
 _RUNS = (Format.ONNX, Format.ORT, Format.ENGINE)
@@ -23,8 +22,8 @@ class ModelChoice:
     """A model, and how to open it.
 
     Attributes:
-        model: Path, bytes, graph, or a session that is open already.
-        provider: ONNX Runtime execution provider, for ONNX models; the CPU where None.
+        model: Path, `ModelSpec`, bytes, graph, or a session that is open already.
+        provider: ONNX Runtime execution provider, for ONNX models; the spec's, or the CPU, where None.
         threads: CPU threads of one call, for ONNX models.
         label: What to call it in tables.
     """
@@ -43,31 +42,42 @@ class ModelChoice:
             return self.label
         if isinstance(self.model, Session):
             return self.model.name
-        return str(self.model) if isinstance(self.model, (str, Path)) else f"a {type(self.model).__name__}"
+        model = self.unopened
+        return str(model) if isinstance(model, (str, Path)) else f"a {type(model).__name__}"
 
     @classmethod
     def parse(cls, word: str) -> ModelChoice:
-        """Read ``PATH`` or ``PATH@PROVIDER,threads=COUNT``: ``elg.onnx@cuda``, ``elg.onnx@threads=4``.
+        """Read ``PATH`` or ``PATH@OPTION,…``: ``elg.onnx@cuda,threads=4``; see `ModelSpec.parse`.
 
         Raises:
-            InputError: What follows the ``@`` is neither.
+            InputError: What follows the ``@`` is no option.
         """
-        path, mark, words = word.rpartition("@")
-        if not mark or Path(word).exists():
-            return cls(word, label=word)
-        provider, threads = None, None
-        for option in words.split(","):
-            key, equals, value = option.partition("=")
-            if not equals and key:
-                provider = key
-            elif key == "threads" and value.isascii() and value.isdigit():
-                threads = int(value)
-            else:
-                raise InputError(
-                    f"{word!r}: {option!r} is neither a provider nor threads=COUNT; expected MODEL, MODEL@cuda, "
-                    "MODEL@threads=4 or MODEL@cuda,threads=4"
-                )
-        return cls(path, provider, threads, label=word)
+        spec = ModelSpec.parse(word)
+        names = [each for each in spec.providers or () if isinstance(each, str)]
+        rest = replace(spec, threads=None, providers=None if len(names) == 1 else spec.providers)
+        return cls(
+            rest if rest.options() else spec.path, names[0] if len(names) == 1 else None, spec.threads, label=word
+        )
+
+    @property
+    def unopened(self) -> Any:
+        """The model itself, without how to open it."""
+        return self.model.path if isinstance(self.model, ModelSpec) else self.model
+
+    def options(self) -> dict[str, Any]:
+        """Return how to open it, as keyword arguments of `onepass.load`."""
+        options = self.model.options() if isinstance(self.model, ModelSpec) else {}
+        if self.provider is not None:
+            options["providers"] = (self.provider,)
+        if self.threads is not None:
+            options["threads"] = self.threads
+        return options
+
+    def of(self, model: Any) -> ModelChoice:
+        """Return another model to be opened in the same way under the same label."""
+        if isinstance(model, (str, Path)):
+            return ModelChoice(ModelSpec(str(Path(model).absolute()), **self.options()), label=str(self))
+        return replace(self, model=model, label=str(self))
 
     @contextmanager
     def opened(self) -> Iterator[Session]:
@@ -80,14 +90,8 @@ class ModelChoice:
         if isinstance(self.model, Session):
             yield self.model
             return
-        with runnable(self.model) as model:
-            options: dict[str, Any] = {}
-            if self.provider is not None:
-                options["providers"] = (self.provider,)
-            if self.threads is not None:
-                options["threads"] = self.threads
-            with load(model, **options) as session:
-                yield session
+        with runnable(self.unopened) as model, load(model, **self.options()) as session:
+            yield session
 
 
 @contextmanager
@@ -98,7 +102,7 @@ def runnable(model: Any) -> Iterator[Any]:
         ModelError: It is a model of a training framework, and cannot be converted.
         MissingExtraError: The framework is not installed.
     """
-    if isinstance(model, OnnxGraph) or not isinstance(model, (str, Path, bytes)) or format_of(model) in _RUNS:
+    if not isinstance(model, (str, Path, bytes)) or format_of(model) in _RUNS:
         yield model
         return
     with tempfile.TemporaryDirectory(prefix="onepass-") as folder:

@@ -81,3 +81,20 @@ def test_checker_finds_a_broken_backend(change: Any) -> None:
     """A backend that breaks a promise does not pass, so the checker is worth something."""
     with pytest.raises(AssertionError):
         check(_wrong(change), BY_NAME["three heads"])
+
+
+@pytest.mark.parametrize("part", ["empty_inputs", "profile"])
+def test_checker_finds_a_broken_optional_part(part: str) -> None:
+    """What a backend has beyond the least is held to its promises too."""
+    animal = BY_NAME["three heads"]
+
+    class Wrong(FakeBackend):
+        def empty_inputs(self, shapes: Any) -> Any:
+            arrays = super().empty_inputs(shapes)
+            return {name: a.astype(np.float64) for name, a in arrays.items()} if part == "empty_inputs" else arrays
+
+        def profile(self, feeds: Any) -> Any:
+            return {"gpu_compute_ms": -1.0} if part == "profile" else None
+
+    with pytest.raises(AssertionError):
+        check(lambda graph: Session(Wrong(graph.signature, animal.reference)), animal)

@@ -1,6 +1,5 @@
 """What is ONNX Runtime's own: files, providers, threads, parts of a graph, errors."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from onepass.runtime import Backend
 from onepass.runtime._model import ModelHandle
 from onepass.runtime._onnxruntime import _PREPARE_ERRORS, OnnxRuntimeBackend
 from onepass.runtime.fake import FakeBackend
+from tests.threads import in_threads
 from tests.zoo import BY_NAME, model
 
 THREE = BY_NAME["three heads"]
@@ -48,7 +48,7 @@ def test_both_are_backends() -> None:
 
 
 @pytest.mark.parametrize("kind", [str, Path, Path.read_bytes, OnnxGraph.load], ids=["str", "path", "bytes", "graph"])
-def test_sources(path: Path, kind: Any) -> None:
+def test_kinds_of_models(path: Path, kind: Any) -> None:
     """A path, a string, bytes or a graph: the same model."""
     with load(kind(path)) as session:
         assert session.signature.output_names == ("zebra", "ant", "monkey")
@@ -103,15 +103,28 @@ def test_failure_names_inputs_and_reason() -> None:
 # ---- only what is asked for --------------------------------------------------------------------------------------
 
 
-def test_parts_are_prepared_once(path: Path) -> None:
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The outputs of every model that ONNX Runtime was asked to prepare, one entry a model."""
+    made: list[tuple[str, ...]] = []
+    real = onnxruntime.InferenceSession
+
+    def prepare(*arguments: Any, **options: Any) -> Any:
+        session = real(*arguments, **options)
+        made.append(tuple(output.name for output in session.get_outputs()))
+        return session
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", prepare)
+    return made
+
+
+def test_parts_are_prepared_once(path: Path, prepared: list[tuple[str, ...]]) -> None:
     """The first call for a subset prepares the part of the graph it needs; later calls use it again."""
-    backend = _backend(str(path))
-    feeds = dict(THREE.cases[0])
-    for _ in range(3):
-        backend.run(feeds, ("ant",))
-        backend.run(feeds, ("zebra", "monkey"))
-    assert set(backend._parts) == {("ant",), ("zebra", "monkey")}
-    assert all(part.result() is not backend._session for part in backend._parts.values())
+    with load(path) as session:
+        for _ in range(3):
+            session(THREE.cases[0], outputs=["ant"])
+            session(THREE.cases[0], outputs=["zebra", "monkey"])
+    assert prepared == [("zebra", "ant", "monkey"), ("ant",), ("zebra", "monkey")]
 
 
 def test_the_other_outputs_are_not_computed() -> None:
@@ -128,31 +141,23 @@ def test_the_other_outputs_are_not_computed() -> None:
         np.testing.assert_array_equal(session(x, outputs=["good"]).good, -x)
 
 
-def test_no_part_where_all_is_needed() -> None:
+def test_no_part_where_all_is_needed(prepared: list[tuple[str, ...]]) -> None:
     """If every node is needed anyway, the whole graph's session serves the subset."""
     graph = model("(float[N] x) => (float[N] a, float[N] b) { a = Neg (x) \n b = Abs (a) }")
-    backend = _backend(graph)
-    backend.run({"x": np.ones(2, np.float32)}, ("b",))
-    assert backend._parts["b",].result() is backend._session
+    with load(graph) as session:
+        assert list(session(np.ones(2, np.float32), outputs=["b"])) == ["b"]
+    assert prepared == [("a", "b")]
 
 
-def test_parts_are_prepared_once_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_prepared_once_by_many_threads(prepared: list[tuple[str, ...]]) -> None:
     """Threads that ask for the same new subset at once share one preparation."""
-    backend = _backend(THREE.graph)
-    made: list[Any] = []
-    part = backend._prepare_part
+    with load(THREE.graph) as session:
 
-    def note(names: tuple[str, ...]) -> Any:
-        made.append(names)
-        return part(names)
+        def work(_: int) -> None:
+            assert list(session(THREE.cases[0], outputs=["ant"])) == ["ant"]
 
-    monkeypatch.setattr(backend, "_prepare_part", note)
-    threads = [threading.Thread(target=backend.run, args=(dict(THREE.cases[0]), ("ant",))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == [("ant",)]
+        in_threads(8, work)
+    assert prepared == [("zebra", "ant", "monkey"), ("ant",)]
 
 
 # ---- threads and providers ---------------------------------------------------------------------------------------
@@ -259,6 +264,8 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
         load(file)
     file.write_bytes(b"\x1c\0\0\0TFL3" + bytes(20))
     with pytest.raises(ModelFormatError, match="is a TFLite model"):
+        load(file)
+    with pytest.raises(ModelFormatError, match=r"onepass\.convert\('.*model\.onnx', 'model\.onnx'\)"):
         load(file)
     file.write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
     with pytest.raises(ModelFormatError, match=r"model\.onnx is not a sound ONNX model"):

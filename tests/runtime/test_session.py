@@ -478,6 +478,75 @@ def test_cancelled_futures_do_not_hold_up_close() -> None:
     assert all(future.done() for future in futures)
 
 
+def test_submit_holds_a_bounded_number_of_calls() -> None:
+    """A caller that submits faster than the backend computes is held up; memory stays bounded, and nothing is lost."""
+    release = threading.Event()
+    computed: list[int] = []
+
+    def wait(feeds: Any) -> dict[str, Array]:
+        release.wait(30)
+        computed.append(int(feeds["b"][0, 0]))
+        return {"y": feeds["a"]}
+
+    futures: list[Future[Any]] = []
+    a = np.zeros((1, 2), np.float32)
+
+    def feed(session: Session) -> None:
+        for number in range(100):
+            futures.append(session.submit(a=a, b=np.full((1, 1), number)))  # noqa: PERF401 - it is looked at meanwhile
+
+    with Session(FakeBackend(PAIR, wait)) as session:
+        feeder = threading.Thread(target=feed, args=(session,))
+        feeder.start()
+        time.sleep(0.2)
+        held = len(futures)
+        assert 32 < held < 100
+        release.set()
+        feeder.join(30)
+    assert sorted(computed) == list(range(100))
+    assert all(future.done() for future in futures)
+
+
+def test_submit_runs_as_many_at_once_as_the_backend() -> None:
+    """A backend that runs two calls side by side is given two at a time by submit."""
+    together = threading.Barrier(2)
+
+    class Two(FakeBackend):
+        concurrency = 2
+
+    def meet(feeds: Any) -> dict[str, Array]:
+        together.wait(10)  # broken, and an error, if no other call comes
+        return {"y": feeds["a"]}
+
+    with Session(Two(PAIR, meet)) as session:
+        feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+        for future in [session.submit(feeds) for _ in range(10)]:
+            future.result(10)
+
+
+def test_submit_from_a_callback() -> None:
+    """A future's callback may submit more than there is room for: a worker never waits for itself."""
+    feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+    more: list[Future[Any]] = []
+    submitted = threading.Event()
+
+    def go_on(_: Any) -> None:
+        more.extend(opened.submit(feeds) for _ in range(100))
+        submitted.set()
+
+    release = threading.Event()
+
+    def wait(feeds: Any) -> dict[str, Array]:
+        release.wait(10)
+        return {"y": feeds["a"]}
+
+    with Session(FakeBackend(PAIR, wait)) as opened:
+        opened.submit(feeds).add_done_callback(go_on)
+        release.set()
+        assert submitted.wait(10)
+        assert all(future.result(10).y.shape == (1, 2) for future in more)
+
+
 def test_submit_takes_its_inputs_at_once() -> None:
     """The caller may reuse its array as soon as submit() is back."""
     release = threading.Event()

@@ -21,7 +21,7 @@ from onepass.bench._opening import Opening, measure_opening
 from onepass.bench._statistics import Latency, Ratio, doubts, milliseconds, ratio_of
 from onepass.opening import ModelChoice, runnable
 from onepass.outputs import Array
-from onepass.runtime import Session
+from onepass.runtime import ModelSpec, Session
 
 _PROFILED = 20
 
@@ -165,7 +165,7 @@ def _contenders(models: Iterable[Any], threads: tuple[int | None, ...]) -> list[
             if count is None or isinstance(choice.model, Session):
                 chosen.append(choice)
             else:
-                label = f"{choice}{',' if choice.provider else '@'}threads={count}"
+                label = f"{choice}{',' if choice.options() else '@'}threads={count}"
                 chosen.append(replace(choice, threads=count, label=label))
     if not chosen:
         raise InputError("there is no model to measure; give one at least")
@@ -189,7 +189,7 @@ def _resolved(choice: ModelChoice, stack: ExitStack) -> ModelChoice:
     """Convert a model once, for the processes that open it and for this one."""
     if isinstance(choice.model, Session):
         return choice
-    return replace(choice, model=stack.enter_context(runnable(choice.model)), label=str(choice))
+    return choice.of(stack.enter_context(runnable(choice.unopened)))
 
 
 def _openings(
@@ -197,12 +197,9 @@ def _openings(
 ) -> dict[str, Opening]:
     found = {}
     for choice in choices:
-        if processes > 0 and isinstance(choice.model, (str, Path)):
+        if processes > 0 and isinstance(choice.model, ModelSpec):
             tell(f"{choice}: cold start")
-            found[str(choice)] = measure_opening(
-                choice.model, provider=choice.provider, threads=choice.threads, batch=batch, sizes=sizes,
-                processes=processes,
-            )  # fmt: skip
+            found[str(choice)] = measure_opening(choice.model, batch=batch, sizes=sizes, processes=processes)
     return found
 
 

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onepass._errors import BackendError
+
+if TYPE_CHECKING:  # importing is what is measured
+    from onepass.runtime import ModelSpec
 
 _TIMEOUT_SECONDS = 600
 
@@ -51,16 +53,13 @@ class Opening:
         }
 
 
-def measure_opening(
-    model: str | Path, *, provider: str | None, threads: int | None, batch: int, sizes: dict[str, int], processes: int
-) -> Opening:
+def measure_opening(spec: ModelSpec, *, batch: int, sizes: dict[str, int], processes: int) -> Opening:
     """Open a model in fresh processes, one after another.
 
     Raises:
         BackendError: A process failed; the message is its own.
     """
-    job = {"model": str(Path(model).absolute()), "provider": provider, "threads": threads, "batch": batch,
-           "sizes": sizes}  # fmt: skip
+    job = {"spec": spec.to_json(), "batch": batch, "sizes": sizes}
     found = [_run(job) for _ in range(processes)]
 
     def middle(key: str) -> float:
@@ -89,7 +88,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         timeout=_TIMEOUT_SECONDS,
     )
     if done.returncode:
-        raise BackendError(f"{job['model']} did not open in a process of its own: {done.stderr.strip()[-2000:]}")
+        raise BackendError(f"{job['spec']['path']} did not open in a process of its own: {done.stderr.strip()[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     after = found.pop("device_bytes")
     found["device_bytes"] = None if before is None or after is None else max(0, after - before)
@@ -117,11 +116,11 @@ def device_bytes_in_use() -> int | None:
 def _child(job: dict[str, Any]) -> dict[str, Any]:
     """Open the model, call it once, and say what that took."""
     from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - importing is what is measured
-    from onepass.opening import ModelChoice  # noqa: PLC0415
+    from onepass.runtime import ModelSpec, load  # noqa: PLC0415
 
     imported, ready = time.perf_counter(), time.time()
     memory = _peak_bytes()
-    with ModelChoice(job["model"], job["provider"], job["threads"]).opened() as session:
+    with load(ModelSpec.from_json(job["spec"])) as session:
         loaded = time.perf_counter()
         feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"])
         fed = time.perf_counter()

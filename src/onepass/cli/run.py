@@ -11,15 +11,15 @@ import click
 
 from onepass._errors import InputError
 from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._model import model_argument
 from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
-from onepass.runtime import load
+from onepass.runtime import ModelSpec, load
 from onepass.sampling import random_inputs
 from onepass.writers import check_path, write_outputs
 
 
 @click.command("run")
-@click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
     help="A .npz with all inputs, a .npy, or a picture; repeat it for more inputs, or for a batch of pictures.",
@@ -46,19 +46,10 @@ from onepass.writers import check_path, write_outputs
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
 )  # fmt: skip
-@click.option("--provider", "providers", metavar="NAME", multiple=True,
-              help="ONNX Runtime execution provider, for ONNX models.  [default: cpu]")  # fmt: skip
-@click.option("--device", type=click.IntRange(min=0), metavar="NUMBER",
-              help="GPU, from 0, for TensorRT engines.  [default: 0]")  # fmt: skip
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    metavar="COUNT",
-    help="CPU threads; chosen by the model's size where not given.",
-)
+@model_argument
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
-    model: Path,
+    spec: ModelSpec,
     inputs: tuple[str, ...],
     randomly: bool,
     seed: int,
@@ -66,9 +57,6 @@ def command(
     value_range: tuple[float, float],
     wanted: tuple[str, ...],
     save: Path | None,
-    providers: tuple[str, ...],
-    device: int | None,
-    threads: int | None,
     as_json: bool,
 ) -> None:
     """Run MODEL once and show every output: name, dtype, shape, range.
@@ -82,14 +70,14 @@ def command(
         raise click.UsageError("--size is for random inputs; give --random too")
     if save is not None:
         check_path(save)
-    with load(model, providers=providers or None, threads=threads, device=device) as session:
+    with load(spec) as session:
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range)
         if randomly:
             feeds = {**random_inputs(signature, sizes=sizes, seed=seed), **feeds}
         elif not inputs and signature.inputs:
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
-            raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
+            raise InputError(f"{spec.path} needs {names}; give it with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
         outputs = session(feeds, outputs=wanted or None)
         seconds = time.perf_counter() - begin

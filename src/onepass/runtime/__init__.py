@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from onepass.runtime._load import load as load
     from onepass.runtime.backend import Backend as Backend
     from onepass.runtime.session import Session as Session
+    from onepass.runtime.spec import ModelSpec as ModelSpec
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -15,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy(
         "onepass.runtime._load": "load",
         "onepass.runtime.backend": "Backend",
         "onepass.runtime.session": "Session",
+        "onepass.runtime.spec": "ModelSpec",
     },
 )

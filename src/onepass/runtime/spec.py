@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from onepass._errors import InputError
@@ -12,6 +13,10 @@ from onepass._errors import InputError
 BackendName: TypeAlias = Literal["onnxruntime", "tensorrt"]
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 """An ONNX Runtime execution provider, alone or with its options."""
+
+# What may follow the @ of a model on the command line.
+_NUMBERS = ("threads", "device", "contexts", "weight_streaming_bytes")
+_NAMES = ("flavor", "backend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,36 @@ class ModelSpec:
             raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
         if self.providers is not None:
             object.__setattr__(self, "providers", _checked(self.providers))
+
+    @classmethod
+    def parse(cls, word: str) -> ModelSpec:
+        """Read ``PATH`` or ``PATH@OPTION,…``, where an option is a provider's name or ``NAME=VALUE``.
+
+        ``elg.onnx@cuda``, ``elg.onnx@threads=4``, ``elg.engine@device=1,contexts=2``. A file whose name has an at sign
+        is that file.
+
+        Raises:
+            InputError: What follows the ``@`` is no such option.
+        """
+        path, mark, words = word.rpartition("@")
+        if not mark or Path(word).exists():
+            return cls(word)
+        given: dict[str, Any] = {}
+        for option in words.split(","):
+            name, equals, value = option.partition("=")
+            if name and not equals:
+                given["providers"] = (*given.get("providers", ()), name)
+            elif name in _NUMBERS and value.isascii() and value.isdigit():
+                given[name] = int(value)
+            elif name in _NAMES and value:
+                given[name] = value
+            else:
+                raise InputError(
+                    f"{word!r}: {option!r} is neither a provider nor threads=COUNT; expected MODEL, MODEL@cuda, "
+                    f"MODEL@threads=4 or MODEL@cuda,threads=4; for engines {', '.join(_NUMBERS[1:])} or "
+                    f"{_NAMES[0]}, such as MODEL@device=1"
+                )
+        return cls(path, **given)
 
     def options(self) -> dict[str, Any]:
         """Return what was chosen, as keyword arguments of `onepass.load`."""
