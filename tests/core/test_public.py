@@ -79,6 +79,19 @@ def test_load_brings_the_backend_that_it_chose() -> None:
                          "onepass.source", "onepass.runtime._tensorrt"}  # fmt: skip
 
 
+def test_load_looks_at_a_file_once() -> None:
+    """Python opens a model file to see what it is and whether it names other files, and leaves reading it to others."""
+    script = (
+        "import sys, onepass, onepass.runtime._onnxruntime\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, args: opened.append(args[0]) if event == 'open' else None)\n"
+        f"onepass.load({_MODEL!r}).close()\n"
+        f"print(sum(str(each) == {_MODEL!r} for each in opened))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "2"
+
+
 def test_running_engines_needs_no_onnx() -> None:
     """What runs engines brings neither ONNX Runtime nor onnx, nor what builds them."""
     loaded = _modules_after("import onepass.runtime._tensorrt")
