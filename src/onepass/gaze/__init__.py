@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from onepass.gaze.result import Face as Face
     from onepass.gaze.screen.calibration import Calibration as Calibration
     from onepass.gaze.screen.calibration import CalibrationError as CalibrationError
-    from onepass.gaze.screen.calibration import GazeSample as GazeSample
-    from onepass.gaze.screen.calibration import Screen as Screen
     from onepass.gaze.screen.calibration import calibrate as calibrate
     from onepass.gaze.screen.recording import SAMPLE_COLUMNS as SAMPLE_COLUMNS
     from onepass.gaze.screen.recording import Recording as Recording
     from onepass.gaze.screen.recording import record as record
+    from onepass.gaze.screen.sample import GazeSample as GazeSample
+    from onepass.gaze.screen.sample import Screen as Screen
     from onepass.gaze.show.columns import COLUMNS as COLUMNS
     from onepass.gaze.show.columns import Column as Column
     from onepass.gaze.show.draw import draw_faces as draw_faces
@@ -73,8 +73,9 @@ __getattr__, __dir__, __all__ = lazy(
         "onepass.gaze.kappa": "KAPPA_DEG line_of_sight",
         "onepass.gaze.model": "PACKAGED_MODELS open_model",
         "onepass.gaze.result": "Box Eye Face",
-        "onepass.gaze.screen.calibration": "Calibration CalibrationError GazeSample Screen calibrate",
+        "onepass.gaze.screen.calibration": "Calibration CalibrationError calibrate",
         "onepass.gaze.screen.recording": "SAMPLE_COLUMNS Recording record",
+        "onepass.gaze.screen.sample": "GazeSample Screen",
         "onepass.gaze.show.columns": "COLUMNS Column",
         "onepass.gaze.show.draw": "draw_faces",
         "onepass.gaze.show.panel": "draw_analysis draw_panel",
