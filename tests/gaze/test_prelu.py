@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from onepass import OnnxGraph, load
 from onepass.gaze.find import fetched
-from onepass.gaze.find.fetched import MESH, are_fetched, path_of
+from onepass.gaze.find.fetched import DETECTOR, MESH, are_fetched, path_of
 from onepass.graph.prelu import without_prelu
 
 # Asked before any test points the cache elsewhere.
@@ -83,11 +83,11 @@ def test_a_slope_that_is_seen_outside_stays() -> None:
 def test_the_mesh_is_opened_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is fetched stays as it was converted; what is opened is the faster graph."""
     opened: list[OnnxGraph] = []
-    monkeypatch.setattr(fetched, "are_fetched", lambda: True)
     monkeypatch.setattr(fetched, "load", opened.append)
     monkeypatch.setattr(fetched, "MeshFinder", lambda *_, **__: None)
     path = path_of(MESH)
     path.parent.mkdir(parents=True)
+    path_of(DETECTOR).touch()
     prelus(np.full((1, 4, 1, 1), 0.5), channels=4).save(path)
     fetched.open_mesh_finder()
     assert operators(opened[1]) == ["Relu", "Conv", "Conv", "Add"]
