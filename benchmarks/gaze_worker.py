@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from onepass.gaze import Face, FaceFinder, FoundFace, GazeEstimator, GazeTracker
-from onepass.gaze.fetch.models import are_fetched
-from onepass.gaze.find.faces import FaceFollower, Grey
+from onepass.gaze.find.faces import FaceFollower
+from onepass.gaze.find.fetched import are_fetched
 from onepass.gaze.find.finders import open_finder
+from onepass.gaze.geometry import Grey
 from onepass.gaze.model import open_model
 from onepass.runtime import Session
 

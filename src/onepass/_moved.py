@@ -30,7 +30,6 @@ MOVED = {
     "onepass.gaze.panel": "onepass.gaze.show.panel",
     "onepass.gaze.recording": "onepass.gaze.screen.recording",
     "onepass.gaze.smoothing": "onepass.gaze.video.smoothing",
-    "onepass.gaze.stream": "onepass.gaze.video.stream",
     "onepass.gaze.tables": "onepass.gaze.show.tables",
     "onepass.gaze.tracker": "onepass.gaze.video.tracker",
     "onepass.gaze.weights": "onepass.gaze.fetch.weights",

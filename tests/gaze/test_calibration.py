@@ -145,6 +145,29 @@ def test_pictures_of_another_shape_are_refused(tmp_path: Path) -> None:
         calibration(face, picture_size_px=(1280, 720))
 
 
+@pytest.mark.parametrize("other", [(1280, 720), (1280, 960)], ids=["shape", "size"])
+def test_a_sample_without_a_size_hides_nothing(other: tuple[int, int]) -> None:
+    """Where samples are of pictures of two sizes, one that does not say of which is refused, wherever it stands."""
+    samples, targets = Person(moves_mm=20.0).session(5, each=6)
+    mixed = [replace(s, picture_size_px=(640, 480) if index % 2 else other) for index, s in enumerate(samples)]
+    for index in (0, 7):
+        unsure = [*mixed]
+        unsure[index] = replace(unsure[index], picture_size_px=None)
+        with pytest.raises(InputError, match=r"640 x 480.*1 of them do not say of which"):
+            calibrate(unsure, targets, SCREEN)
+
+
+def test_the_size_that_is_known_is_that_of_all() -> None:
+    """Where all samples that say it are of one size, the calibration belongs to pictures of that size."""
+    samples, targets = Person(moves_mm=20.0).session(5, each=6)
+    sized = [replace(sample, picture_size_px=(640, 480)) for sample in samples]
+    calibration = calibrate([samples[0], *sized[1:]], targets, SCREEN)
+    assert calibration.picture_size_px == (640, 480)
+    np.testing.assert_allclose(calibration.weights, calibrate(sized, targets, SCREEN).weights)
+    with pytest.raises(InputError, match="1280 x 720"):
+        calibration(two_eyes(), picture_size_px=(1280, 720))
+
+
 def test_a_head_that_keeps_still_does_no_harm() -> None:
     """Trembling of features that never really changed is not taken for a reason."""
     person = Person(noise_deg=0.5, moves_mm=0.5, seed=3)
@@ -215,9 +238,9 @@ def test_damaged_files_are_refused(change: Any, message: str, tmp_path: Path) ->
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(MediaError, match=rf"c\.json.*{message}"):
+    with pytest.raises(InputError, match=rf"c\.json.*{message}"):
         Calibration.load(path)
-    with pytest.raises(MediaError, match=r"none\.json"):
+    with pytest.raises(InputError, match=r"none\.json"):
         Calibration.load(tmp_path / "none.json")
 
 
@@ -295,6 +318,17 @@ def test_a_calibration_with_heads_needs_a_finder_that_sees_them(session: Session
         GazeEstimator(session, CascadeFinder(), calibration=calibration)
     GazeEstimator(session, lambda grey: [], calibration=calibration)
 
+    class Blind:
+        """A finder of one's own that says it sees no heads."""
+
+        sees_heads = False
+
+        def __call__(self, grey: Any, /) -> list[FoundFace]:
+            return []
+
+    with pytest.raises(InputError, match="Blind does not see"):
+        GazeEstimator(session, Blind(), calibration=calibration)
+
 
 class Camera:
     """Frames at 10 a second in which a person looks at what is shown."""
@@ -338,9 +372,9 @@ def test_sessions_that_fail_say_so() -> None:
     screen = Screen(480, 270)
     camera = Camera(screen)
     camera.stop_after = 30
-    with pytest.raises(MediaError, match="stopped"):
+    with pytest.raises(InputError, match="stopped"):
         record(camera.frames(), camera.track, screen, camera.show)
-    with pytest.raises(MediaError, match="both eyes"):
+    with pytest.raises(InputError, match="both eyes"):
         record(Camera(screen).frames(), lambda picture, seconds: [], screen, lambda picture: True)
     short = Camera(screen, count=30)
     with pytest.raises(MediaError, match="ended"):
@@ -391,7 +425,7 @@ def test_tables_of_others_will_do(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(InputError, match="no table"):
         Recording.load(path)
-    with pytest.raises(MediaError, match=r"none\.csv"):
+    with pytest.raises(InputError, match=r"none\.csv"):
         Recording.load(tmp_path / "none.csv")
     with pytest.raises(InputError, match="as many targets"):
         Recording((), np.zeros((2, 2)))

@@ -155,16 +155,41 @@ def test_a_given_session_stays_open(session: Session) -> None:
 
 def test_an_opened_session_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """An estimator closes the model that it opened, once; and at once if the model is no ELG network."""
-    monkeypatch.setattr(estimator, "open_model", lambda model: session)
+    monkeypatch.setattr(estimator, "open_model", lambda model, **how: session)
     with GazeEstimator.from_default(finder=find()) as mine:
         assert not session.closed
     mine.close()
     assert session.closed
     other = Session(FakeBackend(Signature((), ())))
-    monkeypatch.setattr(estimator, "open_model", lambda model: other)
+    monkeypatch.setattr(estimator, "open_model", lambda model, **how: other)
     with pytest.raises(UnsupportedModelError):
         GazeEstimator.from_default(finder=find())
     assert other.closed
+
+
+def test_a_finder_by_name_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimator closes the finder that it opened by its name, whatever its class; one that is given stays open."""
+
+    class Closable:
+        sees_heads = True
+        closed = False
+
+        def __call__(self, grey: Any) -> list[FoundFace]:
+            return [FIRST]
+
+        def close(self) -> None:
+            self.closed = True
+
+    monkeypatch.setattr(estimator, "open_model", lambda model, **how: session)
+    named, given = Closable(), Closable()
+    monkeypatch.setattr(estimator, "open_finder", lambda name, **options: named)
+    with GazeEstimator.from_default(finder="mesh") as mine:
+        assert len(mine(PICTURE)) == 1
+        assert not named.closed
+    assert named.closed
+    with GazeEstimator.from_default(finder=given):
+        pass
+    assert not given.closed
 
 
 def test_from_default_takes_a_path(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from onepass import gaze, media
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Return the top-level modules that a fresh interpreter has after a statement."""
-    code = f"{statement}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    """Return the modules that a fresh interpreter has after a statement."""
+    code = f"{statement}; import sys; print(*sys.modules)"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
@@ -22,10 +22,27 @@ def test_importing_needs_no_extra(statement: str) -> None:
     assert loaded_by(statement).isdisjoint({"cv2", "skimage", "torch"})
 
 
+@pytest.mark.parametrize("module", ["geometry", "directions", "result"])
+def test_geometry_and_results_load_numpy_only(module: str) -> None:
+    """Who reads results elsewhere needs neither a runtime nor a picture library."""
+    loaded = loaded_by(f"import onepass.gaze.{module}")
+    assert "numpy" in loaded
+    assert loaded.isdisjoint({"onnx", "onnxruntime", "cv2", "scipy", "ml_dtypes"})
+    assert loaded.isdisjoint({"onepass.runtime", "onepass.engine", "onepass.graph", "onepass.source"})
+
+
+def test_an_estimator_loads_no_tools() -> None:
+    """Finding gaze needs neither what converts models nor what builds engines."""
+    loaded = loaded_by("import onepass.gaze.estimator")
+    assert "onepass.runtime" in loaded
+    assert loaded.isdisjoint({"onepass.source", "onepass.builder"})
+
+
 def test_the_import_test_can_fail() -> None:
-    """The check above sees a module that was imported."""
+    """The checks above see a module that was imported."""
     pytest.importorskip("cv2")
     assert "cv2" in loaded_by("import cv2")
+    assert {"onepass.source", "onnx"} <= loaded_by("import onepass.source, onnx")
 
 
 @pytest.mark.parametrize("package", [gaze, media], ids=["gaze", "media"])

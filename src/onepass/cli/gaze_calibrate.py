@@ -9,8 +9,9 @@ from click.core import ParameterSource
 
 from onepass.cli._tables import console, table
 from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
-from onepass.gaze.screen.calibration import POINT_COUNTS, Screen, calibrate
+from onepass.gaze.screen.calibration import calibrate
 from onepass.gaze.screen.recording import Recording, record
+from onepass.gaze.screen.sample import POINT_COUNTS, Screen
 from onepass.media import Window, open_source
 
 _FILE = click.Path(path_type=Path)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from onepass.cli._tables import bytes_text, console, table
-from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, models_folder, path_of
+from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, path_of
+from onepass.gaze.find.fetched import models_folder
 
 
 @click.group("models")

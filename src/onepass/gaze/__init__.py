@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from onepass.gaze.result import Face as Face
     from onepass.gaze.screen.calibration import Calibration as Calibration
     from onepass.gaze.screen.calibration import CalibrationError as CalibrationError
-    from onepass.gaze.screen.calibration import GazeSample as GazeSample
-    from onepass.gaze.screen.calibration import Screen as Screen
     from onepass.gaze.screen.calibration import calibrate as calibrate
     from onepass.gaze.screen.recording import SAMPLE_COLUMNS as SAMPLE_COLUMNS
     from onepass.gaze.screen.recording import Recording as Recording
     from onepass.gaze.screen.recording import record as record
+    from onepass.gaze.screen.sample import GazeSample as GazeSample
+    from onepass.gaze.screen.sample import Screen as Screen
     from onepass.gaze.show.columns import COLUMNS as COLUMNS
     from onepass.gaze.show.columns import Column as Column
     from onepass.gaze.show.draw import draw_faces as draw_faces
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from onepass.gaze.show.tables import Table as Table
     from onepass.gaze.show.tables import TextTable as TextTable
     from onepass.gaze.show.tables import open_table as open_table
+    from onepass.gaze.stream import StreamResult as StreamResult
     from onepass.gaze.video.blinks import BlinkDetector as BlinkDetector
     from onepass.gaze.video.smoothing import OneEuroFilter as OneEuroFilter
     from onepass.gaze.video.smoothing import Smoothing as Smoothing
-    from onepass.gaze.video.stream import StreamResult as StreamResult
     from onepass.gaze.video.tracker import GazeTracker as GazeTracker
 
 __getattr__, __dir__, __all__ = lazy(
@@ -73,15 +73,16 @@ __getattr__, __dir__, __all__ = lazy(
         "onepass.gaze.kappa": "KAPPA_DEG line_of_sight",
         "onepass.gaze.model": "PACKAGED_MODELS open_model",
         "onepass.gaze.result": "Box Eye Face",
-        "onepass.gaze.screen.calibration": "Calibration CalibrationError GazeSample Screen calibrate",
+        "onepass.gaze.screen.calibration": "Calibration CalibrationError calibrate",
         "onepass.gaze.screen.recording": "SAMPLE_COLUMNS Recording record",
+        "onepass.gaze.screen.sample": "GazeSample Screen",
         "onepass.gaze.show.columns": "COLUMNS Column",
         "onepass.gaze.show.draw": "draw_faces",
         "onepass.gaze.show.panel": "draw_analysis draw_panel",
         "onepass.gaze.show.tables": "TABLE_SUFFIXES ParquetTable Table TextTable open_table",
         "onepass.gaze.video.blinks": "BlinkDetector",
         "onepass.gaze.video.smoothing": "OneEuroFilter Smoothing",
-        "onepass.gaze.video.stream": "StreamResult",
+        "onepass.gaze.stream": "StreamResult",
         "onepass.gaze.video.tracker": "GazeTracker",
     },
 )

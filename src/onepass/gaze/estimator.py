@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal, Protocol, TypeAlias
 
 from onepass._errors import InputError
+from onepass.gaze._eye_reader import EyeReader
 from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.confidence import ConfidenceScale
-from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes, grey_from_picture
-from onepass.gaze.find.faces import FaceFinder, FoundFace, Grey, eyes_of
-from onepass.gaze.find.finders import open_finder, sees_heads
-from onepass.gaze.find.mesh import MeshFinder
-from onepass.gaze.fit import fit_gaze
-from onepass.gaze.geometry import FloatArray
-from onepass.gaze.kappa import line_of_sight
-from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs, model_path, open_model
-from onepass.gaze.result import Eye, Face, Side
-from onepass.gaze.screen.calibration import Calibration
-from onepass.gaze.video.stream import StreamResult, stream_frames
+from onepass.gaze.eyes import grey_from_picture
+from onepass.gaze.find.faces import FaceFinder, FoundFace, sees_heads
+from onepass.gaze.find.finders import open_finder
+from onepass.gaze.geometry import FloatArray, Grey
+from onepass.gaze.model import model_path, open_model
+from onepass.gaze.result import Face
+from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
-from onepass.outputs import Outputs
 from onepass.runtime import Session
 
 GazeMethod: TypeAlias = Literal["closed", "fit"]
 GAZE_METHODS: tuple[GazeMethod, ...] = ("closed", "fit")
 _MAX_KAPPA_DEG = 20.0
+
+
+class ScreenCalibration(Protocol):
+    """Says where on a screen a face looks, as a `Calibration` does."""
+
+    @property
+    def uses_head(self) -> bool:
+        """Whether it needs head poses."""
+        ...
+
+    def __call__(self, face: Face, /, *, picture_size_px: tuple[int, int] | None = None) -> FloatArray | None:
+        """Return the point looked at, float64 [2] in pixels of the screen; None where the face does not say."""
+        ...
 
 
 class GazeEstimator:
@@ -61,7 +67,7 @@ class GazeEstimator:
         scale: ConfidenceScale | None = None,
         gaze: GazeMethod = "closed",
         kappa_deg: float = 0.0,
-        calibration: Calibration | None = None,
+        calibration: ScreenCalibration | None = None,
     ) -> None:
         """Put an estimator together.
 
@@ -92,12 +98,9 @@ class GazeEstimator:
                 f"the calibration was made with head poses, which {type(finder).__name__} does not see; take the "
                 "finder that it was made with (of those named only 'mesh' sees them), or calibrate anew with this one"
             )
-        self._gaze, self._kappa_deg, self._calibration = gaze, kappa_deg, calibration
         self._passes = _checked(passes)
-        self._size_px = crop_size_px(session.signature)
-        self._scale = scale
-        self._session = session
-        self._finder = finder
+        self._reader = EyeReader(session, scale, fit=gaze == "fit", kappa_deg=kappa_deg)
+        self._session, self._finder, self._calibration = session, finder, calibration
         self._opened = ExitStack()
 
     @classmethod
@@ -110,7 +113,10 @@ class GazeEstimator:
         passes: int = 2,
         gaze: GazeMethod = "closed",
         kappa_deg: float = 0.0,
-        calibration: Calibration | None = None,
+        calibration: ScreenCalibration | None = None,
+        device: int | None = None,
+        threads: int | None = None,
+        flavor: str | None = None,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
 
@@ -122,22 +128,26 @@ class GazeEstimator:
             gaze: How the gaze is read off the landmarks, "closed" or "fit".
             kappa_deg: Turn each gaze so far towards the nose.
             calibration: Says where on a screen the faces look.
+            device: For an engine: which GPU, as `open_model` takes it.
+            threads: For an ONNX model: CPU threads of one pass.
+            flavor: For an engine: which TensorRT runs it.
 
         Raises:
             ModelNotFoundError: There is no such model.
             ModelFormatError: The file is damaged, or of a format that does not run here.
             UnsupportedModelError: The model is no ELG network.
-            InputError: `passes` is below 1, there is no finder of that name, or it does not see the head poses that the
-                calibration needs.
+            DeviceError: There is no such GPU.
+            InputError: `passes` is below 1, there is no finder of that name, it does not see the head poses that the
+                calibration needs, or `device`, `threads` or `flavor` is not for this kind of model.
             MissingExtraError: What the finder needs is not installed.
         """
         with ExitStack() as opened:
             if isinstance(finder, str):
-                finder = open_finder(finder, max_faces=max_faces)
-                if isinstance(finder, MeshFinder):
-                    opened.callback(finder.close)
+                named = open_finder(finder, max_faces=max_faces)
+                opened.callback(named.close)
+                finder = named
             path = model_path(model)
-            session = open_model(path)
+            session = open_model(path, device=device, threads=threads, flavor=flavor)
             opened.callback(session.close)
             estimator = cls(
                 session,
@@ -251,50 +261,13 @@ class GazeEstimator:
         self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
     ) -> list[Analysis]:
         """Look at the faces of every picture, all eyes in each pass."""
-        sides, corners = eyes_of([face for faces in found for face in faces])
-        ends = np.cumsum([sum(len(face.sides) for face in faces) for faces in found]).tolist()
-        parts = [slice(first, end) for first, end in zip([0, *ends], ends, strict=False)]
-        crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
-        for _ in range(1, passes if sides else 0):
-            corners = _moved(corners, eyes)
-            crops, outputs, eyes = self._look(greys, parts, sides, corners, clock)
-        with clock.stage("decode"):
-            eyes = self._refined(eyes)
-        seconds = clock.shared_by(len(greys))
+        analyses = self._reader(greys, found, passes, clock)
+        if self._calibration is None:
+            return analyses
         return [
-            Analysis(
-                faces=tuple(self.on_screen(face, grey.shape) for face in _faces_of(faces, eyes[part])),
-                crops=crops[part],
-                outputs=Outputs({name: array[part] for name, array in outputs.items()}) if faces else None,
-                passes=passes if faces else 0,
-                seconds_by_stage=seconds,
-            )
-            for grey, faces, part in zip(greys, found, parts, strict=True)
+            replace(analysis, faces=tuple(self.on_screen(face, grey.shape) for face in analysis.faces))
+            for analysis, grey in zip(analyses, greys, strict=True)
         ]
-
-    def _look(
-        self, greys: Sequence[Grey], parts: Sequence[slice], sides: tuple[Side, ...], corners: FloatArray, clock: Clock
-    ) -> tuple[EyeCrops, Mapping[str, npt.NDArray[Any]], list[Eye]]:
-        """Cut all eyes, run them through the network in one pass, and read its outputs.
-
-        `parts` says for each picture which of the eyes are its own.
-        """
-        with clock.stage("crops"):
-            crops = EyeCrops.joined(
-                [
-                    cut_eyes(grey, corners[part], sides[part], self._size_px)
-                    for grey, part in zip(greys, parts, strict=True)
-                ],
-                self._size_px,
-            )
-            batch = crops.batch()
-        if not sides:
-            return crops, {}, []
-        with clock.stage("network"):
-            outputs = self._session({INPUT: batch})
-        with clock.stage("decode"):
-            eyes = eyes_from_outputs(outputs, crops, self._scale)
-        return crops, outputs, eyes
 
     def on_screen(self, face: Face, shape: tuple[int, ...]) -> Face:
         """Return a face with the point on the screen that its calibration gives; without one, the face itself.
@@ -309,14 +282,6 @@ class GazeEstimator:
         if self._calibration is None:
             return face
         return replace(face, screen_px=self._calibration(face, picture_size_px=(shape[1], shape[0])))
-
-    def _refined(self, eyes: list[Eye]) -> list[Eye]:
-        """Return the eyes of the last pass with their gaze as it was asked for."""
-        if self._gaze == "fit":
-            eyes = fit_gaze(eyes)
-        if self._kappa_deg:
-            eyes = [replace(eye, gaze=line_of_sight(eye, self._kappa_deg)) for eye in eyes]
-        return eyes
 
     def close(self) -> None:
         """Close what this estimator opened: its session and its finder. Closing twice is allowed."""
@@ -335,15 +300,3 @@ def _checked(passes: int) -> int:
     if passes < 1:
         raise InputError(f"passes must be at least 1, got {passes}")
     return passes
-
-
-def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
-    """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
-    found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
-    return np.where(corners_agree(corners, found)[:, None, None], found, corners)
-
-
-def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
-    """Give every face its eyes back."""
-    rest = iter(eyes)
-    return tuple(Face(face.box, tuple(next(rest) for _ in face.sides), head=face.head) for face in found)

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze.find.faces import Grey
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Side
 from onepass.media import Picture
 

@@ -26,6 +26,9 @@ from onepass._errors import InputError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+Grey: TypeAlias = npt.NDArray[np.uint8]
+"""A grey picture, [H, W]."""
+
 CROP_SCALE = 1.5
 """Width of an eye crop in corner distances (GazeML's)."""
 

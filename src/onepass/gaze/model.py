@@ -23,8 +23,8 @@ from onepass.gaze import geometry
 from onepass.gaze.confidence import VISIBLE_POINTS, ConfidenceScale
 from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
-from onepass.gaze.result import Eye, openness_of
-from onepass.gaze.video.blinks import is_shut
+from onepass.gaze.lids import is_shut, openness_of
+from onepass.gaze.result import Eye
 from onepass.runtime import Session, load
 from onepass.tensors import Signature
 
@@ -41,17 +41,28 @@ _EYELID, _IRIS, _IRIS_CENTRE, _EYEBALL_CENTRE = slice(0, 8), slice(8, 16), 16, 1
 _MIN_RADIUS_PX = 1.0
 
 
-def open_model(model: str | os.PathLike[str] = "default") -> Session:
+def open_model(
+    model: str | os.PathLike[str] = "default",
+    *,
+    device: int | None = None,
+    threads: int | None = None,
+    flavor: str | None = None,
+) -> Session:
     """Open packaged weights by name, or a model file by path.
 
     Args:
         model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), or a path that `onepass.load` takes.
+        device: For an engine: the number of the GPU, from 0.
+        threads: For an ONNX model: CPU threads of one pass.
+        flavor: For an engine: which TensorRT runs it, ``"tensorrt"`` or ``"tensorrt_rtx"``, say.
 
     Raises:
         ModelNotFoundError: It is neither a packaged name nor a file.
         ModelFormatError: The file is damaged, or of a format that does not run here.
+        DeviceError: There is no such GPU.
+        InputError: One of the three is not for this kind of model; the packaged weights are ONNX models.
     """
-    return load(model_path(model))
+    return load(model_path(model), device=device, threads=threads, flavor=flavor)
 
 
 def model_path(model: str | os.PathLike[str] = "default") -> Path:

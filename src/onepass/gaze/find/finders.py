@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from onepass._errors import InputError
-from onepass.gaze.fetch.models import are_fetched, open_mesh_finder
 from onepass.gaze.find.cascades import CascadeFinder
 from onepass.gaze.find.dlib_finder import DlibFinder
-from onepass.gaze.find.faces import FaceFinder
+from onepass.gaze.find.faces import (
+    OpenedFinder,
+    sees_heads,  # noqa: F401 - it has always been offered here
+)
+from onepass.gaze.find.fetched import are_fetched, open_mesh_finder
 
-_FINDERS: Mapping[str, Callable[..., FaceFinder]] = {
+_FINDERS: Mapping[str, Callable[..., OpenedFinder]] = {
     "mesh": open_mesh_finder,
     "cascades": CascadeFinder,
     "dlib": DlibFinder,
@@ -19,8 +22,8 @@ FINDERS = ("auto", *_FINDERS)
 """Names that `open_finder` takes."""
 
 
-def open_finder(name: str = "auto", *, max_faces: int | None = None) -> FaceFinder:
-    """Return a face finder.
+def open_finder(name: str = "auto", *, max_faces: int | None = None) -> OpenedFinder:
+    """Return a face finder; its `close` ends it.
 
     Args:
         name: "mesh" for BlazeFace and FaceMesh, "cascades" for OpenCV's, "dlib" for dlib's; "auto" is "mesh" where
@@ -37,8 +40,3 @@ def open_finder(name: str = "auto", *, max_faces: int | None = None) -> FaceFind
     if name not in _FINDERS:
         raise InputError(f"there is no face finder {name!r}; expected one of {', '.join(map(repr, FINDERS))}")
     return _FINDERS[name](max_faces=max_faces)
-
-
-def sees_heads(finder: FaceFinder) -> bool:
-    """Whether a finder may say how heads are turned; one of somebody's own may."""
-    return not isinstance(finder, CascadeFinder | DlibFinder)

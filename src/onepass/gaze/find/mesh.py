@@ -14,8 +14,8 @@ from onepass._optional import optional
 from onepass.gaze import geometry
 from onepass.gaze.eyes import cut
 from onepass.gaze.find._ssd import anchors_of, decode, merge, windows_of
-from onepass.gaze.find.faces import FoundFace, Grey, check_grey, without_overlaps
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.find.faces import FoundFace, check_grey, without_overlaps
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.head import head_from_mesh
 from onepass.gaze.result import Box
 from onepass.runtime import Session
@@ -44,7 +44,12 @@ class MeshFinder:
     It follows faces too: a mesh places the square in which the mesh of the next frame is sought.
 
     As thread-safe as its sessions.
+
+    Attributes:
+        sees_heads: True: the mesh says how a head is turned.
     """
+
+    sees_heads = True
 
     def __init__(self, detector: Session, mesh: Session, *, max_faces: int | None = None) -> None:
         """Use networks that are open.

@@ -10,123 +10,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from onepass._errors import InputError, MediaError
+from onepass._errors import InputError
 from onepass.artifacts import replacing
-from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
+from onepass.gaze.screen._features import feature_count, features_of, mean_place
 from onepass.gaze.screen._ridge import best_ridge, held_out_errors, solve
+from onepass.gaze.screen.sample import POINT_COUNTS, GazeSample, Screen, of_one_size  # noqa: F401 - always offered here
 
 FORMAT = 1
-POINT_COUNTS = (5, 9)
-"""How many points a calibration has: the corners and the middle, or three rows of three."""
-
-_MARGIN = 0.1
-# What features are divided by, so that each is about 1 when it matters; a head that keeps still counts for nothing.
-_GAZE_SCALE, _HEAD_SCALE, _PLACE_SCALE = 0.1, 0.2, 0.5
 # Gazes further than this from the median of their point, in robust deviations, were on their way or elsewhere.
 _OUTLIER = 3.5
-# Pictures whose heights differ by less than this share, once their widths are alike, are of one shape.
-_SAME_SHAPE = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """A screen. Without its size and distance, errors are in pixels only.
-
-    Attributes:
-        width_px: Width in pixels.
-        height_px: Height in pixels.
-        width_mm: Width of what lights up.
-        distance_mm: From the eyes to the screen.
-    """
-
-    width_px: int
-    height_px: int
-    width_mm: float | None = None
-    distance_mm: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, number in asdict(self).items():
-            if number is not None and not 0 < number < np.inf:
-                raise InputError(f"a screen's {name} must be a finite number above 0, got {number}")
-
-    def points(self, count: int = 9) -> FloatArray:
-        """Return the points to look at, float64 [count, 2] in pixels, in the order in which they are to be shown.
-
-        Raises:
-            InputError: There is no pattern of that many points.
-        """
-        if count not in POINT_COUNTS:
-            raise InputError(f"a calibration has {' or '.join(map(str, POINT_COUNTS))} points, got {count}")
-        size = np.array([self.width_px, self.height_px])
-        shares = np.array([_MARGIN, 0.5, 1 - _MARGIN])
-        grid = np.array([(x, y) for y in shares for x in shares])
-        # The middle first: it is where one looks anyway.
-        order = [4, 0, 2, 6, 8] if count == 5 else [4, 0, 1, 2, 5, 8, 7, 6, 3]
-        points: FloatArray = grid[order] * size
-        return points
-
-    def degrees(self, error_px: float) -> float | None:
-        """Return how large an error in pixels looks from the eyes, in degrees; None without size and distance."""
-        if self.width_mm is None or self.distance_mm is None:
-            return None
-        return float(np.degrees(np.arctan2(error_px * self.width_mm / self.width_px, self.distance_mm)))
-
-
-@dataclass(frozen=True, slots=True)
-class GazeSample:
-    """What is known of a face at one moment.
-
-    Attributes:
-        gaze: Common gaze of the eyes, camera frame.
-        head: Pose of the head, where it is known.
-        eyes_px: Middle between the eyes in the picture, where it is known.
-        eye_distance_px: Distance between the eyes in the picture, which tells how near the face is.
-        picture_size_px: Width and height of the picture, where they are known.
-    """
-
-    gaze: Gaze
-    head: HeadPose | None = None
-    eyes_px: tuple[float, float] | None = None
-    eye_distance_px: float | None = None
-    picture_size_px: tuple[int, int] | None = None
-
-    @classmethod
-    def from_face(cls, face: Face, picture_size_px: tuple[int, int] | None = None) -> GazeSample | None:
-        """Return the sample of a face; None while an eye blinks, or where not both are seen."""
-        if face.right is None or face.left is None or face.right.blink or face.left.blink:
-            return None
-        middles = [(eye.nasal_corner + eye.temporal_corner) / 2 for eye in (face.right, face.left)]
-        x, y = ((middles[0] + middles[1]) / 2).tolist()
-        return cls(face.gaze, face.head, (x, y), float(np.linalg.norm(middles[1] - middles[0])), picture_size_px)
-
-    def resized(self, picture_size_px: tuple[int, int] | None) -> GazeSample:
-        """Return the sample as the same camera would have given it in pictures of another size.
-
-        Raises:
-            InputError: The other pictures have another shape, so that they show another part of what is there.
-        """
-        mine, other = self.picture_size_px, picture_size_px
-        if mine is None or other is None or mine == other or self.eyes_px is None or self.eye_distance_px is None:
-            return self
-        factor = other[0] / mine[0]
-        if abs(other[1] - factor * mine[1]) > _SAME_SHAPE * other[1]:
-            raise InputError(
-                f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
-                f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
-            )
-        x, y = self.eyes_px
-        return replace(
-            self, eyes_px=(factor * x, factor * y), eye_distance_px=factor * self.eye_distance_px, picture_size_px=other
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +97,7 @@ class Calibration:
             return None
         if self.place is not None:
             sample = sample.resized(self.picture_size_px)
-        point: FloatArray = _features([sample], uses_head=self.uses_head, place=self.place)[0] @ self.weights
+        point: FloatArray = features_of([sample], uses_head=self.uses_head, place=self.place)[0] @ self.weights
         return point
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -210,15 +111,15 @@ class Calibration:
         """Read what `save` wrote.
 
         Raises:
-            MediaError: There is no such file, or it is no calibration of this version.
+            InputError: There is no such file, it cannot be read, or it is no calibration of this version.
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             return cls._from_json(content)
         except OSError as error:
-            raise MediaError(f"cannot read the calibration {os.fspath(path)!r}: {error.strerror}") from error
+            raise InputError(f"cannot read the calibration {os.fspath(path)!r}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise MediaError(
+            raise InputError(
                 f"{os.fspath(path)!r} is no calibration of format {FORMAT} ({error}); "
                 "`onepass gaze calibrate` makes one"
             ) from error
@@ -230,7 +131,7 @@ class Calibration:
         fields = {name: value for name, value in content.items() if name != "format"}
         place, size = fields["place"], fields["picture_size_px"]
         weights = np.array(fields["weights"], np.float64)
-        if weights.shape != (_feature_count(uses_head=fields["uses_head"], has_place=place is not None), 2):
+        if weights.shape != (feature_count(uses_head=fields["uses_head"], has_place=place is not None), 2):
             raise ValueError(f"its weights are {list(weights.shape)}")
         error = CalibrationError(**{**fields["error"], "pixels_by_point": tuple(fields["error"]["pixels_by_point"])})
         return cls(
@@ -257,7 +158,8 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
         screen: The screen.
 
     Raises:
-        InputError: There are too few points or samples, or the two do not go together.
+        InputError: There are too few points or samples, the two do not go together, or the samples are of pictures
+            that do not.
     """
     targets = np.asarray(targets_px, np.float64)
     if targets.shape != (len(samples), 2) or not np.isfinite(targets).all():
@@ -270,10 +172,9 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
     if points < 3 or np.linalg.matrix_rank(targets - targets.mean(axis=0), tol=1.0) < 2:
         raise InputError(f"a calibration needs samples of 3 points or more that lie not in a line, got {points} points")
     uses_head = all(sample.head is not None for sample in samples)
-    picture_size_px = next((sample.picture_size_px for sample in samples), None)
-    samples = [sample.resized(picture_size_px) for sample in samples]
-    place = _mean_place(samples)
-    features = _features(samples, uses_head=uses_head, place=place)
+    samples, picture_size_px = of_one_size(samples)
+    place = mean_place(samples)
+    features = features_of(samples, uses_head=uses_head, place=place)
     ridge = best_ridge(features, targets, point_of)
     by_point = held_out_errors(features, targets, point_of)
     # In the order in which the points came.
@@ -303,45 +204,3 @@ def _without_outliers(samples: Sequence[GazeSample], point_of: npt.NDArray[np.in
         limit = _OUTLIER * 1.4826 * np.median(distances)
         kept += mine[distances <= limit].tolist()
     return sorted(kept)
-
-
-def _mean_place(samples: Sequence[GazeSample]) -> tuple[float, float, float] | None:
-    """Return the mean of x, y and distance of the eyes; None if a sample does not have them."""
-    places = [
-        (*sample.eyes_px, sample.eye_distance_px)
-        for sample in samples
-        if sample.eyes_px is not None and sample.eye_distance_px is not None
-    ]
-    if len(places) < len(samples):
-        return None
-    x, y, distance = np.mean(places, axis=0).tolist()
-    return x, y, distance
-
-
-def _feature_count(*, uses_head: bool, has_place: bool) -> int:
-    return 3 + 3 * uses_head + 3 * has_place
-
-
-def _features(
-    samples: Sequence[GazeSample], *, uses_head: bool, place: tuple[float, float, float] | None
-) -> FloatArray:
-    """Return the features of samples, float64 [N, F]: a constant, slopes of the gaze, of the head, and the place."""
-    rows = []
-    for sample in samples:
-        row = [1.0, *(_slopes(sample.gaze) / _GAZE_SCALE)]
-        if uses_head and sample.head is not None:
-            facing = Gaze(sample.head.pitch_rad, sample.head.yaw_rad)
-            row += [*(_slopes(facing) / _HEAD_SCALE), sample.head.roll_rad / _HEAD_SCALE]
-        if place is not None and sample.eyes_px is not None and sample.eye_distance_px is not None:
-            x, y, distance = place
-            moved = np.array([sample.eyes_px[0] - x, sample.eyes_px[1] - y, sample.eye_distance_px - distance])
-            row += (moved / (distance * _PLACE_SCALE)).tolist()
-        rows.append(row)
-    return np.array(rows, np.float64)
-
-
-def _slopes(gaze: Gaze) -> FloatArray:
-    """Return how far right and down a direction goes for each step towards the camera: a screen is flat."""
-    x, y, z = gaze.vector
-    slopes: FloatArray = np.array([x, y]) / max(float(z), 0.1)
-    return slopes

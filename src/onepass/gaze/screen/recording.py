@@ -16,7 +16,7 @@ from onepass.artifacts import replacing
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
-from onepass.gaze.screen.calibration import GazeSample, Screen
+from onepass.gaze.screen.sample import GazeSample, Screen
 from onepass.media import Frame, Picture
 
 SAMPLE_COLUMNS = (
@@ -70,8 +70,8 @@ class Recording:
         a blink are left out.
 
         Raises:
-            MediaError: There is no such file.
-            InputError: It is no table, a column is missing, or holds something else than numbers.
+            InputError: There is no such file, it is no table, or a column is missing or holds something else than
+                numbers.
         """
         try:
             with Path(path).open(encoding="utf-8", newline="") as file:
@@ -86,7 +86,7 @@ class Recording:
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{os.fspath(path)!r} is no table as CSV: {error}") from error
         except OSError as error:
-            raise MediaError(f"cannot read the samples {os.fspath(path)!r}: {error.strerror}") from error
+            raise InputError(f"cannot read the samples {os.fspath(path)!r}: {error.strerror}") from error
         samples, targets = [], []
         for line, row in rows:
             try:
@@ -148,8 +148,8 @@ def record(
         points: How many points, 5 or 9.
 
     Raises:
-        MediaError: The frames ended, it was stopped, or no face was seen for a while.
-        InputError: There is no pattern of that many points.
+        MediaError: The frames ended.
+        InputError: `show` stopped it, both eyes were not seen for a while, or there is no pattern of that many points.
     """
     targets = iter(screen.points(points))
     target = next(targets)
@@ -162,7 +162,7 @@ def record(
         start = seconds if start is None else start
         passed = seconds - start
         if not show(point_picture(screen, target, passed / (_SETTLING_SECONDS + _LOOKING_SECONDS))):
-            raise MediaError("the calibration was stopped before its last point")
+            raise InputError("the calibration was stopped before its last point")
         faces = track(frame.picture, seconds)
         if passed < _SETTLING_SECONDS:
             continue
@@ -179,7 +179,7 @@ def record(
                 return Recording(tuple(samples), np.array(targets_px))
             target, start, mine = following, seconds, 0
         elif passed > _PATIENCE_SECONDS:
-            raise MediaError("the calibration needs both eyes in view, and they were not seen for a while")
+            raise InputError("the calibration needs both eyes in view, and they were not seen for a while")
     raise MediaError("the camera ended before the last point of the calibration")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.result import Eye, Face
-from onepass.gaze.video.stream import StreamResult
+from onepass.gaze.stream import StreamResult
 
 Value: TypeAlias = str | int | float | bool | None
 Kind: TypeAlias = Literal["text", "integer", "number", "flag"]

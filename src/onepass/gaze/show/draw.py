@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from onepass._optional import optional
 from onepass.gaze import geometry
-from onepass.gaze.find.faces import Grey
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Eye, Face
 from onepass.media import Picture, check_picture
 

@@ -16,7 +16,7 @@ from onepass._errors import InputError, MediaError
 from onepass._optional import optional
 from onepass.artifacts import temporary_beside
 from onepass.gaze.show.columns import COLUMNS, Value, rows_of
-from onepass.gaze.video.stream import StreamResult
+from onepass.gaze.stream import StreamResult
 
 TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".jsonl", ".parquet")
 """Endings that `open_table` knows."""

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onepass._optional import optional
-from onepass.gaze.find.faces import Grey
-from onepass.gaze.geometry import FloatArray
+from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box
 
 # The box is scaled to this size, and points on a grid in its middle are followed.

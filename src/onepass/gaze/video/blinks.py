@@ -1,18 +1,13 @@
-"""Blinks, from how far the lids are apart.
-
-Open eyes have an openness (`Eye.openness`) of 0.13 to 0.29, mostly near 0.19, shut ones of 0.02 to 0.1: the lid margin
-of a shut eye is a curve below the line between its corners, which still encloses a little.
-"""
+"""Blinks, from how far the lids are apart over time; `onepass.gaze.lids` has what a single picture says."""
 
 from __future__ import annotations
 
 from onepass._errors import InputError
-
-OPEN_EYE = 0.19
-"""Openness of a usual open eye: the median of 384 rendered ones, and of 333 real ones."""
-
-SHUT_SHARE = 0.5
-"""An eye below this share of its usual openness is shut."""
+from onepass.gaze.lids import (
+    OPEN_EYE,
+    SHUT_SHARE,
+    is_shut,  # noqa: F401 - it has always been offered here
+)
 
 REOPENED_SHARE = 0.65
 """A shut eye is open again above this share of its usual openness."""
@@ -20,11 +15,6 @@ REOPENED_SHARE = 0.65
 # How fast the usual openness of an eye follows what is seen of it, and what it can be at all.
 _ADAPTING_SECONDS = 5.0
 _USUAL = (0.12, 0.35)
-
-
-def is_shut(openness: float) -> bool:
-    """Whether an eye with this openness, of which nothing else is known, is shut."""
-    return openness < SHUT_SHARE * OPEN_EYE
 
 
 class BlinkDetector:

@@ -10,11 +10,12 @@ import numpy as np
 from onepass._errors import InputError
 from onepass.gaze.estimator import GazeEstimator
 from onepass.gaze.eyes import grey_from_picture
-from onepass.gaze.find.faces import FaceFollower, FoundFace, Grey
+from onepass.gaze.find.faces import FaceFollower, FoundFace
+from onepass.gaze.geometry import Grey
 from onepass.gaze.result import Box, Face
+from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.gaze.video._tracks import Track, assign, without_doubles
 from onepass.gaze.video.smoothing import Smoothing
-from onepass.gaze.video.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
 
 DETECT_EVERY = 10

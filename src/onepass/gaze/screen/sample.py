@@ -1,0 +1,131 @@
+"""What a calibration is made of: a screen with points to look at, and what is seen of who looks at them. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.gaze.directions import Gaze, HeadPose
+from onepass.gaze.geometry import FloatArray
+from onepass.gaze.result import Face
+
+POINT_COUNTS = (5, 9)
+"""How many points a calibration has: the corners and the middle, or three rows of three."""
+
+_MARGIN = 0.1
+# Pictures whose heights differ by less than this share, once their widths are alike, are of one shape.
+_SAME_SHAPE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A screen. Without its size and distance, errors are in pixels only.
+
+    Attributes:
+        width_px: Width in pixels.
+        height_px: Height in pixels.
+        width_mm: Width of what lights up.
+        distance_mm: From the eyes to the screen.
+    """
+
+    width_px: int
+    height_px: int
+    width_mm: float | None = None
+    distance_mm: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, number in asdict(self).items():
+            if number is not None and not 0 < number < np.inf:
+                raise InputError(f"a screen's {name} must be a finite number above 0, got {number}")
+
+    def points(self, count: int = 9) -> FloatArray:
+        """Return the points to look at, float64 [count, 2] in pixels, in the order in which they are to be shown.
+
+        Raises:
+            InputError: There is no pattern of that many points.
+        """
+        if count not in POINT_COUNTS:
+            raise InputError(f"a calibration has {' or '.join(map(str, POINT_COUNTS))} points, got {count}")
+        size = np.array([self.width_px, self.height_px])
+        shares = np.array([_MARGIN, 0.5, 1 - _MARGIN])
+        grid = np.array([(x, y) for y in shares for x in shares])
+        # The middle first: it is where one looks anyway.
+        order = [4, 0, 2, 6, 8] if count == 5 else [4, 0, 1, 2, 5, 8, 7, 6, 3]
+        points: FloatArray = grid[order] * size
+        return points
+
+    def degrees(self, error_px: float) -> float | None:
+        """Return how large an error in pixels looks from the eyes, in degrees; None without size and distance."""
+        if self.width_mm is None or self.distance_mm is None:
+            return None
+        return float(np.degrees(np.arctan2(error_px * self.width_mm / self.width_px, self.distance_mm)))
+
+
+@dataclass(frozen=True, slots=True)
+class GazeSample:
+    """What is known of a face at one moment.
+
+    Attributes:
+        gaze: Common gaze of the eyes, camera frame.
+        head: Pose of the head, where it is known.
+        eyes_px: Middle between the eyes in the picture, where it is known.
+        eye_distance_px: Distance between the eyes in the picture, which tells how near the face is.
+        picture_size_px: Width and height of the picture, where they are known.
+    """
+
+    gaze: Gaze
+    head: HeadPose | None = None
+    eyes_px: tuple[float, float] | None = None
+    eye_distance_px: float | None = None
+    picture_size_px: tuple[int, int] | None = None
+
+    @classmethod
+    def from_face(cls, face: Face, picture_size_px: tuple[int, int] | None = None) -> GazeSample | None:
+        """Return the sample of a face; None while an eye blinks, or where not both are seen."""
+        if face.right is None or face.left is None or face.right.blink or face.left.blink:
+            return None
+        middles = [(eye.nasal_corner + eye.temporal_corner) / 2 for eye in (face.right, face.left)]
+        x, y = ((middles[0] + middles[1]) / 2).tolist()
+        return cls(face.gaze, face.head, (x, y), float(np.linalg.norm(middles[1] - middles[0])), picture_size_px)
+
+    def resized(self, picture_size_px: tuple[int, int] | None) -> GazeSample:
+        """Return the sample as the same camera would have given it in pictures of another size.
+
+        Raises:
+            InputError: The other pictures have another shape, so that they show another part of what is there.
+        """
+        mine, other = self.picture_size_px, picture_size_px
+        if mine is None or other is None or mine == other or self.eyes_px is None or self.eye_distance_px is None:
+            return self
+        factor = other[0] / mine[0]
+        if abs(other[1] - factor * mine[1]) > _SAME_SHAPE * other[1]:
+            raise InputError(
+                f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
+                f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
+            )
+        x, y = self.eyes_px
+        return replace(
+            self, eyes_px=(factor * x, factor * y), eye_distance_px=factor * self.eye_distance_px, picture_size_px=other
+        )
+
+
+def of_one_size(samples: Sequence[GazeSample]) -> tuple[list[GazeSample], tuple[int, int] | None]:
+    """Return samples as pictures of one size would have given them, and that size; None where none is known.
+
+    Samples of an unknown size are taken to be of the size of the others.
+
+    Raises:
+        InputError: The pictures have several shapes; or several sizes, and of one that matters it is not known which.
+    """
+    sizes = list(dict.fromkeys(sample.picture_size_px for sample in samples if sample.picture_size_px is not None))
+    unknown = [sample for sample in samples if sample.picture_size_px is None and sample.eyes_px is not None]
+    if len(sizes) > 1 and unknown:
+        raise InputError(
+            f"the samples are of pictures of {' and '.join(f'{width} x {height}' for width, height in sizes)}, and "
+            f"{len(unknown)} of them do not say of which; give each its picture_size_px"
+        )
+    size = sizes[0] if sizes else None
+    return [sample.resized(size) for sample in samples], size
