@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from onepass.source._elg import ElgSize, unused_variables
-from onepass.source._tensor_bundle import _masked_crc32c
-from onepass.source.gazeml import _expected_shapes
+from onepass.source.frameworks.gazeml._elg import ElgSize, unused_variables
+from onepass.source.frameworks.gazeml._folder import _expected_shapes
+from onepass.source.frameworks.gazeml._tensor_bundle import _masked_crc32c
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 _DTYPE_NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int64": 9, "bool": 10, "float16": 19}

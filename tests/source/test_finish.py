@@ -12,10 +12,10 @@ from onnx import helper
 import onepass
 from onepass import InputError, OnnxGraph, ParityError
 from onepass.outputs import Array
-from onepass.source._finish import Finished, Wishes, finish
-from onepass.source._harvest import Harvest, harvest
-from onepass.source._resize import repair_scales
-from onepass.source._verify import parity
+from onepass.source._export import Harvest, harvest
+from onepass.source._parity import parity
+from onepass.source.finish import Finished, Wishes, finish
+from onepass.source.finish._resize import repair_scales
 from tests.source.networks import Pretended, graph_of
 
 

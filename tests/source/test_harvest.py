@@ -10,7 +10,7 @@ import pytest
 
 from onepass import ConversionError, Signature, TensorSpec
 from onepass.outputs import Array
-from onepass.source._harvest import harvest
+from onepass.source._export import harvest
 
 FLOAT, INT = np.dtype(np.float32), np.dtype(np.int64)
 

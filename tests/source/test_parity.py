@@ -10,10 +10,10 @@ from onnx import helper
 
 from onepass import ParityError
 from onepass.outputs import Array
-from onepass.source._batch import Batches
-from onepass.source._finish import Finished
-from onepass.source._harvest import Case
-from onepass.source._verify import OutputError, parity
+from onepass.source._export import Case
+from onepass.source._parity import OutputError, parity
+from onepass.source.finish import Finished
+from onepass.source.finish._batch import Batches
 from tests.source.networks import graph_of
 
 

@@ -12,8 +12,9 @@ import pytest
 import onepass
 from onepass import ConversionError, InputError, MissingExtraError
 from onepass.formats import Format
-from onepass.source import _environment, framework
+from onepass.source import framework
 from onepass.source.framework import Framework
+from onepass.source.process import _environment
 from tests.source.networks import two_heads
 
 _ODD = Framework("Odd", "tests.source.odd", extra="odd")

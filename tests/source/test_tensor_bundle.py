@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from onepass import ModelFormatError, ModelNotFoundError, UnsupportedModelError
-from onepass.source._tensor_bundle import TensorBundle, _masked_crc32c
+from onepass.source.frameworks.gazeml._tensor_bundle import TensorBundle, _masked_crc32c
 from tests.source.bundles import field, index_bytes, write_bundle
 
 _ARRAYS = st.dictionaries(

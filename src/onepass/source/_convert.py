@@ -12,14 +12,11 @@ from typing import Any
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass._version import __version__
-from onepass.source._batch import Batch
-from onepass.source._environment import environment_python
-from onepass.source._finish import Target, Wishes, finish
-from onepass.source._harvest import Harvest
-from onepass.source._order import Order
-from onepass.source._process import harvested
-from onepass.source._verify import OutputError, parity
+from onepass.source._export import Harvest
+from onepass.source._parity import OutputError, parity
+from onepass.source.finish import Batch, Target, Wishes, finish
 from onepass.source.framework import Framework, Request, framework_of, source_name
+from onepass.source.process import Order, environment_python, harvested
 from onepass.tensors import Signature, name_tuple
 
 DEFAULT_TIMEOUT_S = 900.0

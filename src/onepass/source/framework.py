@@ -125,19 +125,19 @@ class Framework:
         return opener(source, request)
 
 
-_ONNX = Framework("ONNX", "onepass.source.onnx")
-_GAZEML = Framework("GazeML", "onepass.source.gazeml")
+_ONNX = Framework("ONNX", "onepass.source.frameworks.onnx")
+_GAZEML = Framework("GazeML", "onepass.source.frameworks.gazeml")
 
 _TFLITE = Framework(
     "TFLite",
-    "onepass.source.tflite",
+    "onepass.source.frameworks.tflite",
     extra="tflite",
     imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
     takes=frozenset({"signature"}),
 )
 _TORCH = Framework(
     "PyTorch",
-    "onepass.source.torch",
+    "onepass.source.frameworks.torch",
     extra="torch",
     imports=("torch", "onnxscript"),
     takes=frozenset({"example_inputs", "dynamic"}),
@@ -146,12 +146,14 @@ _TORCH = Framework(
 
 _TENSORFLOW = Framework(
     "TensorFlow",
-    "onepass.source.tensorflow",
+    "onepass.source.frameworks.tensorflow",
     extra="tensorflow",
     imports=("tensorflow", "tf2onnx"),
     takes=frozenset({"signature", "tag"}),
 )
-_KERAS = Framework("Keras", "onepass.source.keras", extra="tensorflow", imports=("keras", "tensorflow", "tf2onnx"))
+_KERAS = Framework(
+    "Keras", "onepass.source.frameworks.keras", extra="tensorflow", imports=("keras", "tensorflow", "tf2onnx")
+)
 
 FRAMEWORKS: Mapping[Format, Framework] = {
     Format.ONNX: _ONNX,

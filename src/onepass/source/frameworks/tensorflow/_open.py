@@ -11,9 +11,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
-from onepass.source._function import FunctionNetwork
-from onepass.source._graphdef import FEEDS, GraphNetwork, in_order, replace_references, upstream
 from onepass.source.framework import Request, Trained
+from onepass.source.frameworks.tensorflow._function import FunctionNetwork
+from onepass.source.frameworks.tensorflow._graphdef import FEEDS, GraphNetwork, in_order, replace_references, upstream
 from onepass.tensors import no_such_name
 
 _v1 = tf.compat.v1

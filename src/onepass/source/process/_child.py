@@ -1,4 +1,4 @@
-"""The other end of `_process`: one source, opened, exported and run by its framework, in a process of its own."""
+"""The other end of `_parent`: one source, opened, exported and run by its framework, in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 from onepass import OnepassError
-from onepass.source._order import Order
+from onepass.source.process._job import Order
 
 ORDER, FAILURE = "order.pickle", "failure.json"
 

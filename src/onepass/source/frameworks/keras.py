@@ -36,7 +36,7 @@ def open_(source: Path, request: Request) -> Trained:  # noqa: ARG001 - every fr
 def _network(keras: Any, model: Any, source: Path) -> Trained:
     import tensorflow as tf  # noqa: PLC0415
 
-    from onepass.source._function import FunctionNetwork  # noqa: PLC0415
+    from onepass.source.frameworks.tensorflow import FunctionNetwork  # noqa: PLC0415
 
     inputs = model.inputs if model.built else None
     if not inputs:

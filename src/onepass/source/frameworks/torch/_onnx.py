@@ -14,7 +14,7 @@ from onnx import version_converter
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.graph import OnnxGraph
 from onepass.source._edges import with_edges
-from onepass.source._torch_network import Network, dtype_of, gist, quiet
+from onepass.source.frameworks.torch._network import Network, dtype_of, gist, quiet
 from onepass.tensors import Dim, Signature, TensorSpec
 
 Dynamic: TypeAlias = Mapping[str, Mapping[int, str]]

@@ -12,11 +12,11 @@ import onnx
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
-from onepass.source._batch import Batch, Batches, check_batch, free_reshapes
 from onepass.source._edges import with_edges
-from onepass.source._harvest import Case, Harvest
-from onepass.source._layout import check_names, put_channels_first, to_first
-from onepass.source._resize import repair_scales
+from onepass.source._export import Case, Harvest
+from onepass.source.finish._batch import Batch, Batches, check_batch, free_reshapes
+from onepass.source.finish._layout import check_names, put_channels_first, to_first
+from onepass.source.finish._resize import repair_scales
 from onepass.tensors import Dim, Signature, TensorSpec
 
 Target: TypeAlias = Literal["tensorrt"] | None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onepass.source._elg import BETA, Weights, scale_and_shift
+from onepass.source.frameworks.gazeml._elg import BETA, Weights, scale_and_shift
 
 Array = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy as np
 from onepass._errors import OnepassError, ParityError
 from onepass.outputs import Array
 from onepass.runtime import load
-from onepass.source._finish import FIXED_BATCH, Finished
-from onepass.source._harvest import Case
+from onepass.source._export import Case
+from onepass.source.finish import FIXED_BATCH, Finished
 
 _ATOL, _RTOL = 1e-4, 1e-3
 # float16's steps are coarser than the above.

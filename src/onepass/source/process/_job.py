@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from onepass.source._finish import Wishes
-from onepass.source._harvest import Harvest, harvest
+from onepass.source._export import Harvest, harvest
+from onepass.source.finish import Wishes
 from onepass.source.framework import Framework, Request
 
 

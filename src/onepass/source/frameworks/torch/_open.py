@@ -22,9 +22,16 @@ from torch.utils import _pytree as pytree
 from onepass._errors import InputError, ModelFormatError, ModelNotFoundError
 from onepass.formats import Format, format_of
 from onepass.outputs import Array
-from onepass.source._torch_network import Network, argument_names, array_from_tensor, gist, quiet, tensor_from_array
-from onepass.source._torch_onnx import Dynamic, Exported, Traced
 from onepass.source.framework import Request, Trained, source_name
+from onepass.source.frameworks.torch._network import (
+    Network,
+    argument_names,
+    array_from_tensor,
+    gist,
+    quiet,
+    tensor_from_array,
+)
+from onepass.source.frameworks.torch._onnx import Dynamic, Exported, Traced
 from onepass.tensors import no_such_name
 
 

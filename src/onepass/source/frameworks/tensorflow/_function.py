@@ -12,8 +12,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
-from onepass.source._graphdef import distinct, export_graph, in_order, spec_of
 from onepass.source.framework import example_shapes
+from onepass.source.frameworks.tensorflow._graphdef import distinct, export_graph, in_order, spec_of
 from onepass.tensors import Signature
 
 

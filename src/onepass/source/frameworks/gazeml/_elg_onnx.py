@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from onepass._errors import UnsupportedModelError
-from onepass.source._elg import BETA, LANDMARK_COUNT, ElgSize, Weights, elg, scale_and_shift
-from onepass.source._elg_numpy import pixel_centres, same_padding
+from onepass.source.frameworks.gazeml._elg import BETA, LANDMARK_COUNT, ElgSize, Weights, elg, scale_and_shift
+from onepass.source.frameworks.gazeml._elg_numpy import pixel_centres, same_padding
 from onepass.tensors import Signature, TensorSpec
 
 _FIRST_OPSET = 13

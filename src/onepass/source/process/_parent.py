@@ -16,10 +16,10 @@ from typing import Any
 
 import onepass
 from onepass._errors import ConversionError, OnepassError
-from onepass.source._child import FAILURE, ORDER
-from onepass.source._harvest import Harvest
-from onepass.source._order import Order
+from onepass.source._export import Harvest
 from onepass.source.framework import Framework, source_name
+from onepass.source.process._child import FAILURE, ORDER
+from onepass.source.process._job import Order
 
 _LOG_LINES = 12
 
@@ -31,7 +31,7 @@ sys.path[:] = [place for place in sys.path if place]
 spec = importlib.util.spec_from_file_location("onepass", root + "/__init__.py", submodule_search_locations=[root])
 sys.modules["onepass"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["onepass"])
-from onepass.source._child import main
+from onepass.source.process._child import main
 main(folder)
 """
 # Frameworks run on the CPU (parity is with plain arithmetic) and keep their chatter to themselves.

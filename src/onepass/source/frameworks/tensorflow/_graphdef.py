@@ -13,8 +13,8 @@ import tensorflow as tf
 from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
 from onepass.source._edges import with_edges
-from onepass.source._tf2onnx import translated
 from onepass.source.framework import example_shapes
+from onepass.source.frameworks.tensorflow._tf2onnx import translated
 from onepass.tensors import Signature, TensorSpec, no_dense_tensor
 
 _v1 = tf.compat.v1

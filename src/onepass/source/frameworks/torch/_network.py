@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.outputs import Array
-from onepass.source._nested import named_leaves
+from onepass.source.frameworks.torch._nested import named_leaves
 from onepass.tensors import DTYPES
 
 _LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")

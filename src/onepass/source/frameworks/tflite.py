@@ -14,8 +14,8 @@ from onepass._errors import InputError, ModelFormatError, UnsupportedModelError
 from onepass._optional import optional
 from onepass.outputs import Array
 from onepass.source._edges import with_edges
-from onepass.source._tf2onnx import translated
 from onepass.source.framework import Request, example_shapes
+from onepass.source.frameworks.tensorflow import translated
 from onepass.tensors import Signature, TensorSpec, no_dense_tensor, no_such_name
 
 

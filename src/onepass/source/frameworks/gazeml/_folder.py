@@ -23,11 +23,11 @@ import onnx
 
 from onepass._errors import ModelFormatError, ModelNotFoundError
 from onepass.outputs import Array
-from onepass.source._elg import ElgSize, elg, unused_variables
-from onepass.source._elg_numpy import NumpyLayers
-from onepass.source._elg_onnx import elg_graph, elg_signature
-from onepass.source._tensor_bundle import TensorBundle
 from onepass.source.framework import Request, example_shapes
+from onepass.source.frameworks.gazeml._elg import ElgSize, elg, unused_variables
+from onepass.source.frameworks.gazeml._elg_numpy import NumpyLayers
+from onepass.source.frameworks.gazeml._elg_onnx import elg_graph, elg_signature
+from onepass.source.frameworks.gazeml._tensor_bundle import TensorBundle
 
 _CURRENT = re.compile(r'^model_checkpoint_path: "(?:.*[/\\])?(.+)"', re.MULTILINE)
 _LISTED_FAULTS = 20

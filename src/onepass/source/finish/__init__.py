@@ -1,0 +1,21 @@
+"""From the model that a framework exports to the one that is promised."""
+
+from typing import TYPE_CHECKING
+
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.source.finish._batch import Batch as Batch
+    from onepass.source.finish._finish import FIXED_BATCH as FIXED_BATCH
+    from onepass.source.finish._finish import Finished as Finished
+    from onepass.source.finish._finish import Target as Target
+    from onepass.source.finish._finish import Wishes as Wishes
+    from onepass.source.finish._finish import finish as finish
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.source.finish._batch": "Batch",
+        "onepass.source.finish._finish": "FIXED_BATCH Finished Target Wishes finish",
+    },
+)
