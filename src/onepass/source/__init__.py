@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy
 
 if TYPE_CHECKING:
+    from onepass.source._convert import DEFAULT_TIMEOUT_S as DEFAULT_TIMEOUT_S
     from onepass.source._convert import Conversion as Conversion
     from onepass.source._convert import convert as convert
     from onepass.source._parity import OutputError as OutputError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "onepass.source._convert": "Conversion convert",
+        "onepass.source._convert": "DEFAULT_TIMEOUT_S Conversion convert",
         "onepass.source._parity": "OutputError",
         "onepass.source.finish": "Batch",
         "onepass.source.framework": "Request Trained",

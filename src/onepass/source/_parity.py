@@ -11,7 +11,7 @@ import numpy as np
 from onepass._errors import OnepassError, ParityError
 from onepass.outputs import Array
 from onepass.runtime import load
-from onepass.source._export import Case
+from onepass.source._reference import Case
 from onepass.source.finish import FIXED_BATCH, Finished
 
 _ATOL, _RTOL = 1e-4, 1e-3
@@ -152,7 +152,7 @@ def _complaint(name: str, case: Case, found: Array, scale: float, finished: Fini
         )
     return (
         f"output {name!r} {what}. Likely cause: {_cause(name, case, found, scale, finished)}. Nothing was written; "
-        "--no-verify (verify=False) writes the model all the same"
+        "verify=False writes the model all the same"
     )
 
 
@@ -172,4 +172,4 @@ def _cause(name: str, case: Case, found: Array, scale: float, finished: Finished
             f"opset {finished.graph.opset} has no words for how a picture is resized (align_corners and the like are "
             "lost without a warning); use opset 11 or later"
         )
-    return "an operator that its exporter translates wrongly; onepass compare --bisect finds it between two ONNX files"
+    return "an operator that its exporter translates wrongly; onepass.compare.bisect finds it between two ONNX files"

@@ -12,14 +12,17 @@ from onnx import numpy_helper
 
 from onepass._errors import InputError
 from onepass.outputs import Array
-from onepass.source._export import Case
+from onepass.source._reference import Case
 from onepass.source.finish._values import constants, read_other, shapes
 from onepass.tensors import Dim, Signature, TensorSpec
 
 Batch: TypeAlias = int | Literal["dynamic"] | None
 """A number of items, any number, or as the source has it."""
 
-NAME = "N"
+FIXED_BATCH = "the number of items is written into the network somewhere; keep the batch that the source has"
+"""Why a model does not take another batch."""
+
+_NAME = "N"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Batches:
     def _changed(spec: TensorSpec, names: frozenset[str], batch: Batch) -> TensorSpec:
         if spec.name not in names or not spec.shape:
             return spec
-        first: Dim = batch if isinstance(batch, int) else (spec.shape[0] if isinstance(spec.shape[0], str) else NAME)
+        first: Dim = batch if isinstance(batch, int) else (spec.shape[0] if isinstance(spec.shape[0], str) else _NAME)
         return replace(spec, shape=(first, *spec.shape[1:]))
 
 

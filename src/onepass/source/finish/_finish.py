@@ -4,82 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 import onnx
 
-from onepass._errors import InputError, UnsupportedModelError
+from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
 from onepass.source._edges import with_edges
-from onepass.source._export import Case, Harvest
-from onepass.source.finish._batch import Batch, Batches, check_batch, free_reshapes
-from onepass.source.finish._layout import check_names, put_channels_first, to_first
+from onepass.source._export import FrameworkExport
+from onepass.source._reference import Case
+from onepass.source.finish._batch import FIXED_BATCH, Batch, Batches, free_reshapes
+from onepass.source.finish._layout import put_channels_first, to_first
+from onepass.source.finish._options import ModelOptions
 from onepass.source.finish._resize import repair_scales
-from onepass.tensors import Dim, Signature, TensorSpec
-
-Target: TypeAlias = Literal["tensorrt"] | None
-"""Who shall read the model, where that asks for more than ONNX does."""
-
-
-FIXED_BATCH = "the number of items is written into the network somewhere; keep the batch that the source has"
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the ONNX model shall be like.
-
-    Attributes:
-        outputs: Which outputs, and in which order; all in the source's order where None.
-        output_names: New names for these outputs, one each.
-        batch: How many items it shall take.
-        channels_first: Names, in the source, of inputs and outputs that shall have their channels in the second place.
-        target: Who shall read it.
-    """
-
-    outputs: tuple[str, ...] | None = None
-    output_names: tuple[str, ...] | None = None
-    batch: Batch = None
-    channels_first: tuple[str, ...] = ()
-    target: Target = None
-
-    def __post_init__(self) -> None:
-        check_batch(self.batch)
-        if self.target not in (None, "tensorrt"):
-            raise InputError(f"target is 'tensorrt' or None, got {self.target!r}")
-
-    def check(self, signature: Signature) -> None:
-        """Refuse what does not fit a source, before it is exported and run.
-
-        Raises:
-            InputError, OutputNameError: A name is not there, or not what is wanted of it.
-        """
-        self.renamed(signature)
-        check_names(self.channels_first, signature)
-
-    def renamed(self, signature: Signature) -> dict[str, str]:
-        """Return which output of the source becomes which of the ONNX model.
-
-        Raises:
-            OutputNameError: An output that is wished for is not there.
-            InputError: There are not as many new names as outputs, or they are not unique.
-        """
-        chosen = signature.output_names if self.outputs is None else self.outputs
-        signature.ordered_outputs(chosen)  # refuses unknown names
-        names = chosen if self.output_names is None else self.output_names
-        if len(names) != len(chosen) or len(set(names)) != len(names):
-            raise InputError(
-                f"output_names has {len(names)} names for {len(chosen)} outputs: {', '.join(names)} for "
-                f"{', '.join(chosen)}; each output needs one of its own"
-            )
-        for old, new in zip(chosen, names, strict=True):
-            if new in signature.input_names and new != old:
-                raise InputError(f"output {old!r} cannot be named {new!r}, which is an input")
-        if self.target == "tensorrt":
-            # Its parser renames an input that is an output at the same time. The input.
-            names = tuple(f"{name}_out" if name in signature.input_names else name for name in names)
-        return dict(zip(chosen, names, strict=True))
+from onepass.tensors import Dim, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +30,7 @@ class Finished:
         sources: Output of the model to output of the source.
         channels_first: Inputs and outputs of the source that have another layout in the model.
         batches: Which edges of the source have a batch.
-        batch: The batch that was wished for.
+        batch: The batch that was asked for.
     """
 
     graph: OnnxGraph
@@ -112,39 +51,39 @@ class Finished:
         return np.transpose(array, to_first(array.ndim)) if name in self.channels_first else array
 
 
-def finish(harvest: Harvest, wishes: Wishes) -> Finished:
-    """Return the model as it shall be, from the one that the framework exported.
+def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
+    """Return the model that was asked for, made from the one that the framework exported.
 
     Raises:
-        InputError, OutputNameError: A wish does not fit the model.
-        UnsupportedModelError: The model cannot take the batch that is wished for.
+        InputError, OutputNameError: An option does not fit the model.
+        UnsupportedModelError: The model cannot take the requested batch.
         ModelFormatError: What came of it breaks the ONNX specification.
     """
-    wishes.check(harvest.signature)
-    names = wishes.renamed(harvest.signature)
-    batches = Batches.of(harvest.signature, harvest.cases)
-    declared = batches.changed(harvest.signature, wishes.batch)
-    proto = with_edges(OnnxGraph(harvest.model).select(names).proto, outputs=names)
+    options.check(exported.signature)
+    names = options.renamed(exported.signature)
+    batches = Batches.of(exported.signature, exported.cases)
+    declared = batches.changed(exported.signature, options.batch)
+    proto = with_edges(OnnxGraph(exported.model).select(names).proto, outputs=names)
     repair_scales(proto)
-    if wishes.batch is not None and batches.size is not None:
+    if options.batch is not None and batches.size is not None:
         free_reshapes(proto, batches.size)
     specs = {spec.name: spec for spec in declared.inputs}
     specs |= {names[spec.name]: replace(spec, name=names[spec.name]) for spec in declared.outputs if spec.name in names}
     _declare(proto, specs)
-    first = {each for each in wishes.channels_first if each in harvest.signature.input_names}
-    first |= {names[each] for each in wishes.channels_first if each in names}
+    first = {each for each in options.channels_first if each in exported.signature.input_names}
+    first |= {names[each] for each in options.channels_first if each in names}
     put_channels_first(proto, sorted(first & specs.keys()))
     try:
         graph = _cleaned(proto)
     except UnsupportedModelError as error:
-        if wishes.batch is None:
+        if options.batch is None:
             raise
         raise UnsupportedModelError(
-            f"the model cannot take a batch of {wishes.batch}: {FIXED_BATCH} ({error})"
+            f"the model cannot take a batch of {options.batch}: {FIXED_BATCH} ({error})"
         ) from error
     graph.check()
     return Finished(
-        graph, {new: old for old, new in names.items()}, frozenset(wishes.channels_first), batches, wishes.batch
+        graph, {new: old for old, new in names.items()}, frozenset(options.channels_first), batches, options.batch
     )
 
 

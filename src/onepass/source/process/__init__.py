@@ -6,14 +6,14 @@ from onepass._lazy import lazy
 
 if TYPE_CHECKING:
     from onepass.source.process._environment import environment_python as environment_python
-    from onepass.source.process._job import Order as Order
-    from onepass.source.process._parent import harvested as harvested
+    from onepass.source.process._job import ExportJob as ExportJob
+    from onepass.source.process._parent import export_in_process as export_in_process
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "onepass.source.process._environment": "environment_python",
-        "onepass.source.process._job": "Order",
-        "onepass.source.process._parent": "harvested",
+        "onepass.source.process._job": "ExportJob",
+        "onepass.source.process._parent": "export_in_process",
     },
 )

@@ -12,24 +12,24 @@ import traceback
 from pathlib import Path
 from threading import Thread
 
-from onepass import OnepassError
-from onepass.source.process._job import Order
+from onepass._errors import OnepassError
+from onepass.source.process._job import ExportJob
 
-ORDER, FAILURE = "order.pickle", "failure.json"
+JOB, FAILURE = "job.pickle", "failure.json"
 
 
 def main(folder: str) -> None:
-    """Do what the order in a folder says, and leave the harvest, or what went wrong, there."""
+    """Run the job that lies in a folder, and leave the export, or what went wrong, there."""
     place = Path(folder)
     Thread(target=_end_with_the_other, args=(place,), daemon=True).start()
     # Written by the process that started this one, in a folder that nobody else can write to.
-    order: Order = pickle.loads((place / ORDER).read_bytes())  # noqa: S301
+    job: ExportJob = pickle.loads((place / JOB).read_bytes())  # noqa: S301
     try:
-        order.carry_out().save(place)
+        job.run().save(place)
     except OnepassError as error:
         _report(place, type(error).__name__, str(error))
     except ImportError as error:
-        framework = order.framework
+        framework = job.framework
         advice = f"Install it again with: pip install 'onepass[{framework.extra}]'"
         _report(place, "MissingExtraError", f"{framework.name} is installed, but does not import ({error}). {advice}")
     except Exception as error:  # whatever the framework raises is told, with the place where it did

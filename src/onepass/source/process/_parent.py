@@ -14,13 +14,14 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
-import onepass
+from onepass import _errors
 from onepass._errors import ConversionError, OnepassError
-from onepass.source._export import Harvest
+from onepass.source._export import FrameworkExport
 from onepass.source.framework import Framework, source_name
-from onepass.source.process._child import FAILURE, ORDER
-from onepass.source.process._job import Order
+from onepass.source.process._child import FAILURE, JOB
+from onepass.source.process._job import ExportJob
 
+_ROOT = Path(_errors.__file__).parent
 _LOG_LINES = 12
 
 # Another Python finds onepass, and nothing else of ours, where it is.
@@ -38,11 +39,11 @@ main(folder)
 _QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": ""}
 
 
-def harvested(order: Order, *, timeout_s: float, python: Path | None = None) -> Harvest:
+def export_in_process(job: ExportJob, *, timeout_s: float, python: Path | None = None) -> FrameworkExport:
     """Let a framework open, export and run a source in a process of its own, and return what it gives.
 
     Args:
-        order: What it is to do.
+        job: What it is to do.
         timeout_s: How long it may take.
         python: Interpreter of another environment that has the framework; this one where None.
 
@@ -50,23 +51,22 @@ def harvested(order: Order, *, timeout_s: float, python: Path | None = None) -> 
         ConversionError: The framework failed or crashed, or its time was up.
         OnepassError: As the framework's module raises it.
     """
-    framework, source = order.framework, order.source
+    framework, source = job.framework, job.source
     with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
         folder = Path(scratch)
-        (folder / ORDER).write_bytes(pickle.dumps(order))
+        (folder / JOB).write_bytes(pickle.dumps(job))
         status, log = _run(_command(python, folder), timeout_s, what=f"{framework.name} with {source_name(source)}")
         if (folder / FAILURE).exists():
             raise _failure(folder, framework, source, log)
         if status:
             raise ConversionError(f"{framework.name} ended by {_ending(status)} over {source_name(source)}{_tail(log)}")
-        return Harvest.load(folder)
+        return FrameworkExport.load(folder)
 
 
 def _command(python: Path | None, folder: Path) -> list[str]:
-    root = Path(onepass.__file__).parent
     # -I: neither the folder that we happen to be in nor variables of the environment bring other modules.
     isolated = [] if python is None else ["-I"]
-    return [str(python or sys.executable), *isolated, "-c", _START, str(root), str(folder)]
+    return [str(python or sys.executable), *isolated, "-c", _START, str(_ROOT), str(folder)]
 
 
 def _run(command: Sequence[str], timeout_s: float, *, what: str) -> tuple[int, str]:
@@ -80,7 +80,7 @@ def _run(command: Sequence[str], timeout_s: float, *, what: str) -> tuple[int, s
             status = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ConversionError(
-                f"{what} was not done after {timeout_s:g} s, and was stopped; --timeout (timeout_s=) gives it longer"
+                f"{what} was not done after {timeout_s:g} s, and was stopped; a greater timeout_s= gives it longer"
             ) from None
         finally:
             _kill(process)
@@ -102,7 +102,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _failure(folder: Path, framework: Framework, source: Any, log: str) -> OnepassError:
     failure = loads((folder / FAILURE).read_text(encoding="utf-8"))
-    kind = getattr(onepass, failure["kind"], None)
+    kind = getattr(_errors, failure["kind"], None)
     if not (isinstance(kind, type) and issubclass(kind, OnepassError)) or kind is ConversionError:
         return ConversionError(f"{framework.name} failed over {source_name(source)}: {failure['message']}{_tail(log)}")
     return kind(failure["message"])

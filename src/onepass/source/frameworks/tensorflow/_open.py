@@ -77,7 +77,7 @@ def _chosen_graph(folder: Path, wanted: str | None) -> Any:
         wanted = "serve"
     if wanted not in graphs:
         listed = "; ".join(graphs) or "none"
-        raise InputError(f"{folder} has no graph with the tags {wanted!r}; --tag chooses one of: {listed}")
+        raise InputError(f"{folder} has no graph with the tags {wanted!r}; tag= chooses one of: {listed}")
     return graphs[wanted]
 
 
@@ -91,7 +91,7 @@ def _chosen_signature(folder: Path, meta: Any, wanted: str | None) -> str:
             for key, each in sorted(known.items())
         )
         raise InputError(
-            f"{folder} has no signature {wanted!r}; --signature chooses one of:{listed}"
+            f"{folder} has no signature {wanted!r}; signature= chooses one of:{listed}"
             if known
             else f"{folder} has no signatures, and so does not say what its inputs and outputs are; export it with them"
         )
@@ -137,8 +137,8 @@ def _open_checkpoint(source: Path, request: Request) -> Trained:
     meta = source if source.suffix == ".meta" else _latest(source)
     if request.outputs is None:
         raise InputError(
-            f"{meta} is a graph for training, which does not say what its outputs are; name them: --outputs NAME "
-            "(outputs=[...]), as TensorBoard or the code that made it names these tensors"
+            f"{meta} is a graph for training, which does not say what its outputs are; name them: outputs=[...], "
+            "as TensorBoard or the code that made it names these tensors"
         )
     prefix = meta.with_suffix("")
     if not prefix.with_name(f"{prefix.name}.index").is_file():
@@ -185,7 +185,7 @@ def _ends(session: Any) -> dict[str, Any]:
 
 
 def _inner(session: Any, names: tuple[str, ...] | None, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tensors of a graph that are wished for and not known yet.
+    """Return the tensors of a graph of these names that are not known yet.
 
     Raises:
         OutputNameError: There is none of that name.

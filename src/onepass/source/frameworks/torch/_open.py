@@ -82,7 +82,7 @@ def open_(source: Any, request: Request) -> Trained:
     if request.example_inputs is None:
         raise InputError(
             f"{name} does not say which shapes its inputs have; give it inputs that it runs on: "
-            "example_inputs=(image,) or {'image': image} (--example FILE)"
+            "example_inputs=(image,) or {'image': image}"
         )
     args, kwargs = _arguments(request.example_inputs, _device_of(module))
     with quiet(), _evaluating(module):

@@ -10,7 +10,7 @@ import pytest
 
 from onepass import ConversionError, Signature, TensorSpec
 from onepass.outputs import Array
-from onepass.source._export import harvest
+from onepass.source._reference import reference_cases
 
 FLOAT, INT = np.dtype(np.float32), np.dtype(np.int64)
 
@@ -38,7 +38,7 @@ class Network:
 
 
 def _names(network: Network) -> list[str]:
-    return [case.name for case in harvest(network, opset=17, verify=True).cases]
+    return [case.name for case in reference_cases(network)]
 
 
 X = {"x": np.linspace(-1, 1, 6, dtype=np.float32)}
@@ -74,7 +74,7 @@ def test_ordinary_inputs_that_the_network_does_not_take() -> None:
         raise ZeroDivisionError("no weights")
 
     with pytest.raises(ConversionError, match="cannot run the network on the example: ZeroDivisionError: no weights"):
-        harvest(Network(broken, examples=X), opset=17, verify=True)
+        list(reference_cases(Network(broken, examples=X)))
 
 
 def test_whole_numbers_keep_to_the_example() -> None:
