@@ -13,7 +13,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
 from onepass.source.framework import example_shapes
-from onepass.source.frameworks.tensorflow._graphdef import distinct, export_graph, in_order, spec_of
+from onepass.source.frameworks.tensorflow._graphdef import export_graph
+from onepass.source.frameworks.tensorflow._tensors import distinct, in_order, spec_of
 from onepass.tensors import Signature
 
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
 from onepass._errors import InputError, UnsupportedModelError
-from onepass.outputs import Array
 from onepass.source.frameworks.torch._nested import named_leaves
-from onepass.tensors import DTYPES
-
-_LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
+from onepass.source.frameworks.torch._quiet import gist
 
 
 class Network:
@@ -101,64 +93,3 @@ def argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     bound = signature.bind(*args, **kwargs).arguments
     more = [name for name in bound if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD]
     return dict(named_leaves({**{k: v for k, v in bound.items() if k not in more}, **(bound[more[0]] if more else {})}))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Compute without gradients, as the exporter does, and keep what it says of itself off the screen."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.level for logger in loggers]
-    # Transformers have a shortcut that gives zeros for what is masked, and that no exporter takes.
-    shortcut = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(shortcut)
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
-
-
-def gist(error: BaseException) -> str:
-    """Return the first sentence of what PyTorch says, with its kind; the rest is of use to those who write it."""
-    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:400]
-
-
-def tensor_from_array(value: Any) -> Any:
-    """Return an array, or a number of NumPy's, as a tensor of its own; a tensor becomes a copy on the CPU."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().clone()
-    if not isinstance(value, (np.ndarray, np.generic)):
-        return value
-    array = np.array(value, order="C")
-    if array.dtype.kind != "V":  # bfloat16 and float8 are none of NumPy's own
-        return torch.from_numpy(array)
-    return torch.from_numpy(array.view(f"u{array.itemsize}")).view(getattr(torch, array.dtype.name))
-
-
-def array_from_tensor(tensor: torch.Tensor) -> Array:
-    """Return a tensor's values in NumPy's array of the same dtype."""
-    dtype = dtype_of(tensor)
-    tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    if dtype.kind != "V":
-        return np.array(tensor.numpy())
-    return np.array(tensor.view(getattr(torch, f"uint{8 * dtype.itemsize}")).numpy()).view(dtype)
-
-
-def dtype_of(tensor: torch.Tensor, *, name: str = "?") -> np.dtype[Any]:
-    """Return NumPy's dtype for a tensor.
-
-    Raises:
-        UnsupportedModelError: NumPy has none for it.
-    """
-    kind = str(tensor.dtype).removeprefix("torch.")
-    if kind not in DTYPES or tensor.layout is not torch.strided:
-        raise UnsupportedModelError(
-            f"tensor {name!r} is {kind}, {tensor.layout}; expected a dense one of {', '.join(DTYPES)}"
-        )
-    return DTYPES[kind]

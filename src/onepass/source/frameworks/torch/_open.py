@@ -23,15 +23,12 @@ from onepass._errors import InputError, ModelFormatError, ModelNotFoundError
 from onepass.formats import Format, format_of
 from onepass.outputs import Array
 from onepass.source.framework import Request, Trained, source_name
-from onepass.source.frameworks.torch._network import (
-    Network,
-    argument_names,
-    array_from_tensor,
-    gist,
-    quiet,
-    tensor_from_array,
-)
-from onepass.source.frameworks.torch._onnx import Dynamic, Exported, Traced
+from onepass.source.frameworks.torch._exported import Exported
+from onepass.source.frameworks.torch._network import Network, argument_names
+from onepass.source.frameworks.torch._onnx import Dynamic
+from onepass.source.frameworks.torch._quiet import gist, quiet
+from onepass.source.frameworks.torch._tensors import array_from_tensor, tensor_from_array
+from onepass.source.frameworks.torch._traced import Traced
 from onepass.tensors import no_such_name
 
 
