@@ -1,4 +1,4 @@
-"""Inputs and outputs of an exported graph under the names that they shall have."""
+"""Inputs and outputs of an exported graph: other names, declared shapes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import onnx
 
 from onepass.graph.nodes import all_names, free_name, rename_tensors
+from onepass.tensors import Dim
 
 
 def with_edges(
@@ -34,3 +35,15 @@ def with_edges(
             graph.node.append(onnx.helper.make_node("Identity", [names[old]], [new]))
             next(value for value in graph.output if value.name == names[old]).name = new
     return proto
+
+
+def set_shape(value: onnx.ValueInfoProto, shape: tuple[Dim, ...]) -> None:
+    """Declare the shape of an input or output: numbers, names for dynamic sizes, None for those without a name."""
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dim = dims.add()
+        if isinstance(size, int):
+            dim.dim_value = size
+        elif size is not None:
+            dim.dim_param = size

@@ -11,14 +11,14 @@ import onnx
 from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
 from onepass.outputs import Array
-from onepass.source._edges import with_edges
+from onepass.source._edges import set_shape, with_edges
 from onepass.source._export import FrameworkExport
 from onepass.source._reference import Case
 from onepass.source.finish._batch import FIXED_BATCH, Batch, Batches, free_reshapes
 from onepass.source.finish._layout import put_channels_first, to_first
 from onepass.source.finish._options import ModelOptions
 from onepass.source.finish._resize import repair_scales
-from onepass.tensors import Dim, TensorSpec
+from onepass.tensors import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +93,7 @@ def _declare(proto: onnx.ModelProto, specs: Mapping[str, TensorSpec]) -> None:
     for value in (*proto.graph.input, *proto.graph.output):
         spec = specs.get(value.name)
         if spec is not None and spec.shape is not None:
-            _set_shape(value, spec.shape)
-
-
-def _set_shape(value: onnx.ValueInfoProto, shape: tuple[Dim, ...]) -> None:
-    dims = value.type.tensor_type.shape.dim
-    del dims[:]
-    for size in shape:
-        dim = dims.add()
-        if isinstance(size, int):
-            dim.dim_value = size
-        elif size is not None:
-            dim.dim_param = size
+            set_shape(value, spec.shape)
 
 
 def _cleaned(proto: onnx.ModelProto) -> OnnxGraph:

@@ -24,10 +24,10 @@ def plain_name(tensor: Any) -> str:
 
 
 def named_tensors(session: Any, names: tuple[str, ...] | None, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tensors of a graph of these names that are not known yet.
+    """Return those tensors of a graph, by name, that are not known yet.
 
     Raises:
-        OutputNameError: There is none of that name.
+        OutputNameError: The graph has none of that name.
     """
     found = {}
     for name in names or ():
@@ -36,9 +36,8 @@ def named_tensors(session: Any, names: tuple[str, ...] | None, known: Mapping[st
         try:
             found[name] = session.graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
         except (KeyError, ValueError) as error:
-            tensors = tuple(
-                plain_name(each) for operation in session.graph.get_operations() for each in operation.outputs
-            )
+            operations = session.graph.get_operations()
+            tensors = tuple(plain_name(each) for operation in operations for each in operation.outputs)
             raise OutputNameError(no_such_name("output", name, tuple(known) or tensors)) from error
     return found
 

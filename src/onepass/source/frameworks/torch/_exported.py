@@ -11,7 +11,7 @@ import torch
 
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.source.frameworks.torch._network import Network
-from onepass.source.frameworks.torch._onnx import Dynamic, Flat, in_opset, no_form, with_signature
+from onepass.source.frameworks.torch._onnx import Dynamic, Flat, in_opset, with_signature, write_failure
 from onepass.source.frameworks.torch._quiet import gist, quiet
 from onepass.source.frameworks.torch._tensors import dtype_of
 from onepass.tensors import Dim, Signature, TensorSpec
@@ -67,7 +67,7 @@ class Exported:
                     self._program, dynamo=True, opset_version=max(opset, _FIRST_OPSET), verbose=False
                 )
         except Exception as error:
-            raise no_form(self._network.name, error) from error
+            raise write_failure(self._network.name, error) from error
         model = written.model_proto
         _forget_the_code(model)
         return with_signature(in_opset(model, opset), self.signature)

@@ -1,4 +1,4 @@
-"""What every way from PyTorch to ONNX needs: a network of plain tensors, the asked opset, names and sizes at the edges."""
+"""What both ways from PyTorch to ONNX need: a network of plain tensors, the opset, names and sizes at the edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import version_converter
 
 from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
-from onepass.source._edges import with_edges
+from onepass.source._edges import set_shape, with_edges
 from onepass.source.frameworks.torch._network import Network
 from onepass.source.frameworks.torch._quiet import gist
 from onepass.tensors import Signature, TensorSpec
@@ -38,7 +38,8 @@ class Flat(torch.nn.Module):
         return tuple(self._network(dict(zip(self._network.examples, tensors, strict=True))).values())
 
 
-def no_form(name: str, error: Exception) -> UnsupportedModelError:
+def write_failure(name: str, error: Exception) -> UnsupportedModelError:
+    """Return what to say of a network that PyTorch cannot write: which operator it is, if PyTorch names one."""
     found = _MISSING.search(str(error)) or _MISSING.search(str(error.__cause__))
     if found:
         return UnsupportedModelError(f"{name} uses {found[1] or found[2]}, for which PyTorch has no form in ONNX")
@@ -78,12 +79,5 @@ def with_signature(model: onnx.ModelProto, signature: Signature) -> onnx.ModelPr
     model = with_edges(model, inputs=inputs, outputs=outputs)
     for values, specs in ((model.graph.input, signature.inputs), (model.graph.output, signature.outputs)):
         for value, spec in zip(values, specs, strict=True):
-            shape = value.type.tensor_type.shape
-            del shape.dim[:]
-            for dim in spec.shape or ():
-                entry = shape.dim.add()
-                if isinstance(dim, int):
-                    entry.dim_value = dim
-                elif dim is not None:
-                    entry.dim_param = dim
+            set_shape(value, spec.shape or ())
     return model

@@ -10,7 +10,7 @@ import onnx
 import torch
 
 from onepass.source.frameworks.torch._network import Network
-from onepass.source.frameworks.torch._onnx import Dynamic, Flat, in_opset, no_form, with_signature
+from onepass.source.frameworks.torch._onnx import Dynamic, Flat, in_opset, with_signature, write_failure
 from onepass.source.frameworks.torch._quiet import quiet
 from onepass.source.frameworks.torch._tensors import dtype_of
 from onepass.tensors import Dim, Signature, TensorSpec
@@ -58,7 +58,7 @@ class Traced:
                     dynamic_axes={name: dict(axes) for name, axes in self._dynamic.items()},
                 )  # fmt: skip
         except Exception as error:
-            raise no_form(self._network.name, error) from error
+            raise write_failure(self._network.name, error) from error
         return with_signature(in_opset(onnx.load_from_string(file.getvalue()), opset), self.signature)
 
     def _output_shapes(self) -> Iterator[tuple[Dim, ...]]:
