@@ -66,7 +66,7 @@ def _dynamic(
 @click.option("--batch", metavar="N|dynamic", callback=_batch, help="Items the model takes; any number if dynamic.")
 @click.option("--channels-first", multiple=True, metavar="NAME",
               help="Make this input or output [N, channels, height, width]; repeat it for more.")  # fmt: skip
-@click.option("--target", type=click.Choice(["tensorrt"]), help="Who shall read it; onepass build needs no such word.")
+@click.option("--target", type=click.Choice(["tensorrt"]), help="For other tools of TensorRT; not for onepass build.")
 @click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
 @click.option(

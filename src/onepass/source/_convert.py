@@ -149,7 +149,7 @@ def _check_target(path: Path, source: Any) -> None:
 
 
 def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
-    """Return what the file shall remember of its making."""
+    """Return the metadata of the file: what it was made of, and how."""
     return {
         "onepass.source": Path(source).name if isinstance(source, (str, Path)) else source_name(source),
         "onepass.framework": framework,

@@ -15,7 +15,7 @@ def with_edges(
 ) -> onnx.ModelProto:
     """Return the model with its inputs and outputs renamed, ``{old: new}``; those not named keep their names.
 
-    Inner tensors of such names give way. An output that is an input becomes a copy of it if it shall have another
+    Inner tensors of such names give way. An output that is an input becomes a copy of it where it is given another
     name, so that the input keeps its own.
     """
     proto = onnx.ModelProto()

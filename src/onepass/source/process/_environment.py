@@ -35,7 +35,7 @@ def environment_python(framework: Framework, *, folder: Path | None = None) -> P
     Raises:
         MissingExtraError: It cannot be made, for want of a network most likely.
     """
-    from filelock import FileLock  # noqa: PLC0415 - only here, and `import onepass.source` shall not wait for it
+    from filelock import FileLock  # noqa: PLC0415 - where the environment is there already, nothing needs it
 
     pins = _PINS[str(framework.extra)]
     key = hashlib.sha256("\n".join((sys.version, *pins)).encode()).hexdigest()[:12]

@@ -31,7 +31,7 @@ class Exported:
         """Export the network.
 
         Raises:
-            InputError: A size that shall change cannot.
+            InputError: A size that is asked to change cannot.
             UnsupportedModelError: ``torch.export`` cannot follow what the network does.
         """
         self._network = network
@@ -74,7 +74,7 @@ class Exported:
 
 
 def _widened(examples: Mapping[str, torch.Tensor], dynamic: Dynamic) -> dict[str, torch.Tensor]:
-    """Return the examples with two in place of one where the size shall change: one is taken for a constant."""
+    """Return the examples with two in place of one where the size may change: one is taken for a constant."""
     wide = {}
     for name, tensor in examples.items():
         for axis in dynamic.get(name, {}):

@@ -69,7 +69,7 @@ def in_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 
 def with_signature(model: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
-    """Return the model with the names and sizes that it shall have at its edges."""
+    """Return the model with the names and sizes of this signature at its edges."""
     ends: list[tuple[Sequence[onnx.ValueInfoProto], tuple[TensorSpec, ...]]] = [
         (model.graph.input, signature.inputs), (model.graph.output, signature.outputs)]  # fmt: skip
     names = dict(zip(signature.input_names, (value.name for value in model.graph.input), strict=True))
