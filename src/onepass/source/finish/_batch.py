@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.source._reference import Case
-from onepass.source.finish._values import constants, read_other, shapes
+from onepass.source._values import constants, read_other, shapes
 from onepass.tensors import Dim, Signature, TensorSpec
 
 Batch: TypeAlias = int | Literal["dynamic"] | None

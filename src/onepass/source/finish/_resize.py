@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from onepass.outputs import Array
-from onepass.source.finish._values import constants, read_other, shapes
+from onepass.source._values import constants, read_other, shapes
 
 _NEAR = 1e-3  # so near to a whole number of pixels, that number is meant
 
