@@ -33,6 +33,12 @@ MOVED = {
     "onepass.gaze.tables": "onepass.gaze.show.tables",
     "onepass.gaze.tracker": "onepass.gaze.video.tracker",
     "onepass.gaze.weights": "onepass.gaze.fetch.weights",
+    "onepass.source.gazeml": "onepass.source.frameworks.gazeml",
+    "onepass.source.keras": "onepass.source.frameworks.keras",
+    "onepass.source.onnx": "onepass.source.frameworks.onnx",
+    "onepass.source.tensorflow": "onepass.source.frameworks.tensorflow",
+    "onepass.source.tflite": "onepass.source.frameworks.tflite",
+    "onepass.source.torch": "onepass.source.frameworks.torch",
 }
 """Old name to new name."""
 

@@ -8,8 +8,8 @@ import pytest
 from onepass import InputError, OnnxGraph
 from onepass.formats import Format
 from onepass.source import framework
-from onepass.source._elg import ElgSize
 from onepass.source.framework import Framework
+from onepass.source.frameworks.gazeml import ElgSize
 from tests.cli.shell import Shell
 from tests.source.bundles import elg_variables, write_gazeml
 from tests.source.networks import two_heads

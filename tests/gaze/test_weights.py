@@ -14,7 +14,7 @@ from onepass import InputError, ModelFormatError, ModelNotFoundError
 from onepass.cli import cli
 from onepass.gaze.fetch import weights
 from onepass.gaze.model import crop_size_px, open_model
-from onepass.source._elg import ElgSize
+from onepass.source.frameworks.gazeml import ElgSize
 from tests.source.bundles import elg_variables, write_gazeml
 from tests.webserver import Site, serve
 

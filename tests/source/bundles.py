@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from onepass.source._elg import ElgSize, unused_variables
-from onepass.source._tensor_bundle import _masked_crc32c
-from onepass.source.gazeml import _expected_shapes
+from onepass.source.frameworks.gazeml._elg import ElgSize, unused_variables
+from onepass.source.frameworks.gazeml._folder import _expected_shapes
+from onepass.source.frameworks.gazeml._string_table import masked_crc32c
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 _DTYPE_NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int64": 9, "bool": 10, "float16": 19}
@@ -36,7 +36,7 @@ def _entry(array: np.ndarray[Any, Any], offset: int) -> bytes:
     shape = b"".join(field(2, field(1, size)) for size in array.shape)
     data = array.tobytes()
     number = _DTYPE_NUMBERS[array.dtype.name]
-    where = field(4, offset) + field(5, len(data)) + field(6, _masked_crc32c(data))
+    where = field(4, offset) + field(5, len(data)) + field(6, masked_crc32c(data))
     return field(1, number) + field(2, shape) + where
 
 
@@ -57,7 +57,7 @@ def _block(pairs: Iterable[tuple[bytes, bytes]], restart_interval: int) -> bytes
 
 def _sealed(block: bytes, compression: int = 0) -> bytes:
     block += bytes([compression])
-    return block + _masked_crc32c(block).to_bytes(4, "little")
+    return block + masked_crc32c(block).to_bytes(4, "little")
 
 
 def index_bytes(

@@ -12,18 +12,18 @@ from onnx import helper
 import onepass
 from onepass import InputError, OnnxGraph, ParityError
 from onepass.outputs import Array
-from onepass.source._finish import Finished, Wishes, finish
-from onepass.source._harvest import Harvest, harvest
-from onepass.source._resize import repair_scales
-from onepass.source._verify import parity
+from onepass.source._export import FrameworkExport, export_network
+from onepass.source._parity import parity
+from onepass.source.finish import Finished, ModelOptions, finish
+from onepass.source.finish._resize import repair_scales
 from tests.source.networks import Pretended, graph_of
 
 
-def _made(runs: OnnxGraph, exports: OnnxGraph | None = None, **wishes: Any) -> Finished:
+def _made(runs: OnnxGraph, exports: OnnxGraph | None = None, **options: Any) -> Finished:
     """Take a graph through everything between a framework and a file; parity is checked."""
-    reaped = harvest(Pretended(runs, exports or runs), opset=17, verify=True)
-    finished = finish(reaped, Wishes(**wishes))
-    parity(finished, reaped.cases)
+    exported = export_network(Pretended(runs, exports or runs), opset=17, verify=True)
+    finished = finish(exported, ModelOptions(**options))
+    parity(finished, exported.cases)
     return finished
 
 
@@ -98,8 +98,8 @@ def test_an_output_that_is_no_batch() -> None:
     """A first dimension that does not follow the inputs' gets no name that says it did."""
     nodes = [helper.make_node("ReduceMax", ["x"], ["m"], axes=[0], keepdims=0), helper.make_node("Relu", ["x"], ["y"])]
     runs = graph_of(nodes, {"x": ["N", 4]}, {"m": ["K"], "y": ["N", 4]})
-    reaped = harvest(Pretended(runs, runs), opset=17, verify=True)
-    assert finish(reaped, Wishes()).batches.outputs == {"y"}
+    exported = export_network(Pretended(runs, runs), opset=17, verify=True)
+    assert finish(exported, ModelOptions()).batches.outputs == {"y"}
 
 
 def test_a_batch_in_other_places_is_found() -> None:
@@ -114,7 +114,7 @@ def test_a_batch_in_other_places_is_found() -> None:
 def test_what_is_no_batch(batch: Any) -> None:
     """A batch is a number of items or the word."""
     with pytest.raises(InputError, match="batch is a whole number from 1 up"):
-        Wishes(batch=batch)
+        ModelOptions(batch=batch)
 
 
 # ---- layout ------------------------------------------------------------------------------------------------------
@@ -234,12 +234,12 @@ def test_sound_scales_stay() -> None:
 # ---- the way from one process to another ------------------------------------------------------------------------
 
 
-def test_a_harvest_survives_the_way(tmp_path: Path) -> None:
+def test_an_export_survives_the_way(tmp_path: Path) -> None:
     """Model, signature and arrays of every dtype come back as they were."""
-    reaped = harvest(Pretended(_flattening(2, 2), _flattening(2, 2)), opset=17, verify=True)
-    reaped.save(tmp_path)
-    again = Harvest.load(tmp_path)
-    assert (again.signature, again.framework, again.model) == (reaped.signature, reaped.framework, reaped.model)
-    for before, after in zip(reaped.cases, again.cases, strict=True):
+    exported = export_network(Pretended(_flattening(2, 2), _flattening(2, 2)), opset=17, verify=True)
+    exported.save(tmp_path)
+    again = FrameworkExport.load(tmp_path)
+    assert (again.signature, again.framework, again.model) == (exported.signature, exported.framework, exported.model)
+    for before, after in zip(exported.cases, again.cases, strict=True):
         assert before.name == after.name
         np.testing.assert_array_equal(before.outputs["y"], after.outputs["y"])

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from onepass import ModelFormatError, ModelNotFoundError, OnnxGraph, UnsupportedModelError, load
 from onepass.gaze.model import crop_size_px
-from onepass.source._elg import ElgSize
 from onepass.source.framework import Request
-from onepass.source.gazeml import open_
+from onepass.source.frameworks.gazeml import ElgSize, open_
 from tests.source.bundles import elg_variables, write_bundle, write_gazeml
 
 NAME = "ELG_i20x12_f20x12_n4_m2"

@@ -10,10 +10,10 @@ from onnx import helper
 
 from onepass import ParityError
 from onepass.outputs import Array
-from onepass.source._batch import Batches
-from onepass.source._finish import Finished
-from onepass.source._harvest import Case
-from onepass.source._verify import OutputError, parity
+from onepass.source._parity import OutputError, parity
+from onepass.source._reference import Case
+from onepass.source.finish import Finished
+from onepass.source.finish._batch import Batches
 from tests.source.networks import graph_of
 
 
@@ -91,3 +91,12 @@ def test_another_dtype_or_shape() -> None:
 def test_nothing_in_it() -> None:
     """An output without elements is as it should be."""
     assert str(_checked(np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32))) == "y: exact"
+
+
+def test_what_to_do_about_it() -> None:
+    """The message names the argument and the function that help, and no option of the command line."""
+    with pytest.raises(ParityError) as caught:
+        _checked(np.ones(3, np.float32), np.zeros(3, np.float32))
+    assert "onepass.compare.bisect finds it" in str(caught.value)
+    assert str(caught.value).endswith("Nothing was written; verify=False writes the model all the same")
+    assert "--" not in str(caught.value)

@@ -12,8 +12,9 @@ import pytest
 import onepass
 from onepass import ConversionError, InputError, MissingExtraError
 from onepass.formats import Format
-from onepass.source import _environment, framework
+from onepass.source import framework
 from onepass.source.framework import Framework
+from onepass.source.process import _environment
 from tests.source.networks import two_heads
 
 _ODD = Framework("Odd", "tests.source.odd", extra="odd")
@@ -24,7 +25,7 @@ def _odd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(framework, "FRAMEWORKS", {Format.ONNX: _ODD})
 
 
-def test_the_harvest_comes_back(tmp_path: Path) -> None:
+def test_the_export_comes_back(tmp_path: Path) -> None:
     """Model, signature and reference outputs cross from the framework's process to this one."""
     result = onepass.convert(two_heads(tmp_path / "works.onnx"), tmp_path / "out.onnx")
     assert result.framework == "Pretence 1.0"
@@ -52,7 +53,7 @@ def test_failures_of_the_framework(behaviour: str, kind: type[Exception], messag
 @pytest.mark.skipif(sys.platform == "win32", reason="looks for a process by its id as POSIX has it")
 def test_time_is_up(tmp_path: Path) -> None:
     """A framework that takes too long is stopped, with the processes that it started."""
-    with pytest.raises(ConversionError, match=r"not done after 5 s, and was stopped; --timeout"):
+    with pytest.raises(ConversionError, match=r"not done after 5 s, and was stopped; a greater timeout_s= gives"):
         onepass.convert(two_heads(tmp_path / "sleeps.onnx"), tmp_path / "out.onnx", timeout_s=5)
     assert _has_ended(int((tmp_path / "child.pid").read_text()))
 

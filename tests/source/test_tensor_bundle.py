@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from onepass import ModelFormatError, ModelNotFoundError, UnsupportedModelError
-from onepass.source._tensor_bundle import TensorBundle, _masked_crc32c
+from onepass.source.frameworks.gazeml._string_table import masked_crc32c
+from onepass.source.frameworks.gazeml._tensor_bundle import TensorBundle
 from tests.source.bundles import field, index_bytes, write_bundle
 
 _ARRAYS = st.dictionaries(
@@ -42,7 +43,7 @@ def test_round_trip(tmp_path: Path, arrays: dict[str, Any], per_block: int, rest
 def test_checksum() -> None:
     """The checksum is CRC-32C: the value for "123456789" is the one of its definition, turned as LevelDB stores it."""
     crc = 0xE3069283
-    assert _masked_crc32c(b"123456789") == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    assert masked_crc32c(b"123456789") == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ def test_signatures_and_tags(trainer: _Trainer, tmp_path: Path) -> None:
         onepass.convert(folder, target)
     assert onepass.convert(folder, target, signature="picture").signature.output_names == ("picture",)
     assert onepass.convert(folder / "saved_model.pb", target, signature="heat").signature.output_names == ("heat",)
-    with pytest.raises(InputError, match="no graph with the tags 'gpu,serve'; --tag chooses one of: serve"):
+    with pytest.raises(InputError, match="no graph with the tags 'gpu,serve'; tag= chooses one of: serve"):
         onepass.convert(folder, target, tag="serve, gpu")
     onepass.convert(folder, target, tag="serve", signature="heat", outputs=["larger", "heat"])
     assert OnnxGraph.load(target).signature.output_names == ("larger", "heat")

@@ -14,8 +14,7 @@ from rich.markup import escape
 from onepass.cli._inputs import read_examples
 from onepass.cli._tables import bytes_text, console, table
 from onepass.formats import Format, format_of
-from onepass.source import Batch, Conversion, convert
-from onepass.source._convert import DEFAULT_TIMEOUT_S
+from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
 from onepass.tensors import shape_text
 
 
@@ -67,7 +66,7 @@ def _dynamic(
 @click.option("--batch", metavar="N|dynamic", callback=_batch, help="Items the model takes; any number if dynamic.")
 @click.option("--channels-first", multiple=True, metavar="NAME",
               help="Make this input or output [N, channels, height, width]; repeat it for more.")  # fmt: skip
-@click.option("--target", type=click.Choice(["tensorrt"]), help="Who shall read it; onepass build needs no such word.")
+@click.option("--target", type=click.Choice(["tensorrt"]), help="For other tools of TensorRT; not for onepass build.")
 @click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
 @click.option(
@@ -79,10 +78,10 @@ def _dynamic(
     help="A size of a TorchScript network's input that may change, such as image:0=N; repeat it for more.",
 )  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S, show_default=True,
-              metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
+              show_default=True, metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as_json: bool, **words: Any) -> None:
+def command(source: Path, file: Path | None, no_verify: bool, as_json: bool, **words: Any) -> None:
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
 
     The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
@@ -104,7 +103,7 @@ def command(source: Path, file: Path | None, no_verify: bool, timeout: float, as
     words = {name: value for name, value in words.items() if value not in (None, ())}
     screen = Console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
-        conversion = convert(source, file, verify=not no_verify, timeout_s=timeout, **words)
+        conversion = convert(source, file, verify=not no_verify, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))
     else:

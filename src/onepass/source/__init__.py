@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy
 
 if TYPE_CHECKING:
-    from onepass.source._batch import Batch as Batch
+    from onepass.source._convert import DEFAULT_TIMEOUT_S as DEFAULT_TIMEOUT_S
     from onepass.source._convert import Conversion as Conversion
     from onepass.source._convert import convert as convert
-    from onepass.source._verify import OutputError as OutputError
+    from onepass.source._parity import OutputError as OutputError
+    from onepass.source.finish import Batch as Batch
     from onepass.source.framework import Request as Request
     from onepass.source.framework import Trained as Trained
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "onepass.source._batch": "Batch",
-        "onepass.source._convert": "Conversion convert",
-        "onepass.source._verify": "OutputError",
+        "onepass.source._convert": "DEFAULT_TIMEOUT_S Conversion convert",
+        "onepass.source._parity": "OutputError",
+        "onepass.source.finish": "Batch",
         "onepass.source.framework": "Request Trained",
     },
 )

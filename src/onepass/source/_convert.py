@@ -12,17 +12,16 @@ from typing import Any
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass._version import __version__
-from onepass.source._batch import Batch
-from onepass.source._environment import environment_python
-from onepass.source._finish import Target, Wishes, finish
-from onepass.source._harvest import Harvest
-from onepass.source._order import Order
-from onepass.source._process import harvested
-from onepass.source._verify import OutputError, parity
+from onepass.source._export import FrameworkExport
+from onepass.source._parity import OutputError, parity
+from onepass.source.finish import Batch, ModelOptions, Target, finish
 from onepass.source.framework import Framework, Request, framework_of, source_name
+from onepass.source.process import ExportJob, environment_python, export_in_process
 from onepass.tensors import Signature, name_tuple
 
 DEFAULT_TIMEOUT_S = 900.0
+"""How long a framework may take unless one says otherwise, in seconds."""
+
 _OPSETS = range(7, 26)
 
 
@@ -110,7 +109,7 @@ def convert(
     if opset is not None and opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     _check_target(path, source)
-    wishes = Wishes(
+    options = ModelOptions(
         outputs=None if outputs is None else name_tuple(outputs),
         output_names=None if output_names is None else name_tuple(output_names),
         batch=batch,
@@ -118,21 +117,21 @@ def convert(
         target=target,
     )
     request = Request(
-        signature=signature, tag=tag, outputs=wishes.outputs, example_inputs=example_inputs, dynamic=dynamic
+        signature=signature, tag=tag, outputs=options.outputs, example_inputs=example_inputs, dynamic=dynamic
     )
-    _refuse_what_is_not_for(framework, request)
-    order = Order(framework, source, request, wishes, opset=opset or framework.opset, verify=verify)
-    reaped = _harvested(order, timeout_s=timeout_s)
-    finished = finish(reaped, wishes)
+    _check_request(request, framework)
+    job = ExportJob(framework, source, request, options, opset=opset or framework.opset, verify=verify)
+    exported = _export(job, timeout_s=timeout_s)
+    finished = finish(exported, options)
     if opset is not None and finished.graph.opset != opset:
         raise InputError(
             f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX has "
-            "converters upwards only. Leave --opset (opset=) out, or export it again"
+            "converters upwards only. Leave opset= out, or export it again"
         )
-    errors = parity(finished, reaped.cases)
-    graph = finished.graph.with_metadata(_notes(source, reaped.framework, finished.graph.opset, errors))
+    errors = parity(finished, exported.cases)
+    graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
     graph.save(path)
-    return Conversion(path, graph.signature, reaped.framework, errors, time.perf_counter() - start)
+    return Conversion(path, graph.signature, exported.framework, errors, time.perf_counter() - start)
 
 
 def _check_target(path: Path, source: Any) -> None:
@@ -150,7 +149,7 @@ def _check_target(path: Path, source: Any) -> None:
 
 
 def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
-    """Return what the file shall remember of its making."""
+    """Return the metadata of the file: what it was made of, and how."""
     return {
         "onepass.source": Path(source).name if isinstance(source, (str, Path)) else source_name(source),
         "onepass.framework": framework,
@@ -160,18 +159,23 @@ def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError
     }
 
 
-def _refuse_what_is_not_for(framework: Framework, request: Request) -> None:
+def _check_request(request: Request, framework: Framework) -> None:
+    """Refuse what the framework has no use for.
+
+    Raises:
+        InputError: The request has it.
+    """
     for name in ("signature", "tag", "example_inputs", "dynamic"):
         if getattr(request, name) is not None and name not in framework.takes:
-            option = name.removesuffix("_inputs")
-            raise InputError(f"--{option} ({name}=) is not for a source of {framework.name}; leave it out")
+            raise InputError(f"{name}= is not for a source of {framework.name}; leave it out")
 
 
-def _harvested(order: Order, *, timeout_s: float) -> Harvest:
-    framework = order.framework
-    if not framework.runs_code or not isinstance(order.source, Path):  # what is in memory stays there
+def _export(job: ExportJob, *, timeout_s: float) -> FrameworkExport:
+    """Run the job where its framework is to run: here, in a process, or in an environment of its own."""
+    framework = job.framework
+    if not framework.runs_code or not isinstance(job.source, Path):  # what is in memory stays there
         for module in framework.imports:
             optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
-        return order.carry_out()
+        return job.run()
     python = None if framework.is_here else environment_python(framework)
-    return harvested(order, timeout_s=timeout_s, python=python)
+    return export_in_process(job, timeout_s=timeout_s, python=python)

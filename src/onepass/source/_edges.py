@@ -1,4 +1,4 @@
-"""Inputs and outputs of an exported graph under the names that they shall have."""
+"""Inputs and outputs of an exported graph: other names, declared shapes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import onnx
 
 from onepass.graph.nodes import all_names, free_name, rename_tensors
+from onepass.tensors import Dim
 
 
 def with_edges(
@@ -14,7 +15,7 @@ def with_edges(
 ) -> onnx.ModelProto:
     """Return the model with its inputs and outputs renamed, ``{old: new}``; those not named keep their names.
 
-    Inner tensors of such names give way. An output that is an input becomes a copy of it if it shall have another
+    Inner tensors of such names give way. An output that is an input becomes a copy of it where it is given another
     name, so that the input keeps its own.
     """
     proto = onnx.ModelProto()
@@ -34,3 +35,15 @@ def with_edges(
             graph.node.append(onnx.helper.make_node("Identity", [names[old]], [new]))
             next(value for value in graph.output if value.name == names[old]).name = new
     return proto
+
+
+def set_shape(value: onnx.ValueInfoProto, shape: tuple[Dim, ...]) -> None:
+    """Declare the shape of an input or output: numbers, names for dynamic sizes, None for those without a name."""
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dim = dims.add()
+        if isinstance(size, int):
+            dim.dim_value = size
+        elif size is not None:
+            dim.dim_param = size

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, cast
-
-import onnx
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.formats import Format, format_of
 from onepass.outputs import Array
 from onepass.tensors import Signature
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class Trained(Protocol):
@@ -75,7 +76,7 @@ class Request:
     Attributes:
         signature: Which of a SavedModel's signatures; the only one, or ``serving_default``, where None.
         tag: Which of a SavedModel's graphs, by its tags, separated by commas; the one for serving where None.
-        outputs: Names of the outputs wished for. A source that does not say what its outputs are, or that has more
+        outputs: Names of the requested outputs. A source that does not say what its outputs are, or that has more
             tensors than those it declares, takes them for outputs; any other has no use for this.
         example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
             PyTorch's modules need them.
@@ -125,19 +126,19 @@ class Framework:
         return opener(source, request)
 
 
-_ONNX = Framework("ONNX", "onepass.source.onnx")
-_GAZEML = Framework("GazeML", "onepass.source.gazeml")
+_ONNX = Framework("ONNX", "onepass.source.frameworks.onnx")
+_GAZEML = Framework("GazeML", "onepass.source.frameworks.gazeml")
 
 _TFLITE = Framework(
     "TFLite",
-    "onepass.source.tflite",
+    "onepass.source.frameworks.tflite",
     extra="tflite",
     imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
     takes=frozenset({"signature"}),
 )
 _TORCH = Framework(
     "PyTorch",
-    "onepass.source.torch",
+    "onepass.source.frameworks.torch",
     extra="torch",
     imports=("torch", "onnxscript"),
     takes=frozenset({"example_inputs", "dynamic"}),
@@ -146,12 +147,14 @@ _TORCH = Framework(
 
 _TENSORFLOW = Framework(
     "TensorFlow",
-    "onepass.source.tensorflow",
+    "onepass.source.frameworks.tensorflow",
     extra="tensorflow",
     imports=("tensorflow", "tf2onnx"),
     takes=frozenset({"signature", "tag"}),
 )
-_KERAS = Framework("Keras", "onepass.source.keras", extra="tensorflow", imports=("keras", "tensorflow", "tf2onnx"))
+_KERAS = Framework(
+    "Keras", "onepass.source.frameworks.keras", extra="tensorflow", imports=("keras", "tensorflow", "tf2onnx")
+)
 
 FRAMEWORKS: Mapping[Format, Framework] = {
     Format.ONNX: _ONNX,

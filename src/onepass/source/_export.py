@@ -1,0 +1,94 @@
+"""What a framework gives: the ONNX model that it exports, and outputs that it computes itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from onepass._errors import UnsupportedModelError
+from onepass.outputs import Array
+from onepass.source._reference import Case, reference_cases
+from onepass.source.framework import Trained
+from onepass.tensors import Signature, TensorSpec
+
+_MODEL, _FACTS = "model.onnx", "export.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkExport:
+    """All that is needed of a framework; what comes after happens without it.
+
+    Attributes:
+        framework: Its name and version.
+        signature: Inputs and outputs as the source declares them.
+        model: The network as the framework exports it.
+        cases: What it computes; none if that was not asked for.
+    """
+
+    framework: str
+    signature: Signature
+    model: onnx.ModelProto
+    cases: tuple[Case, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a folder; `load` reads it back, without executing anything."""
+        large = self.model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
+        onnx.save_model(self.model, str(folder / _MODEL), save_as_external_data=large, location=f"{_MODEL}.data")
+        for index, case in enumerate(self.cases):
+            for kind, specs, arrays in (
+                ("inputs", self.signature.inputs, case.inputs), ("outputs", self.signature.outputs, case.outputs)
+            ):  # fmt: skip
+                np.savez(folder / f"{index}.{kind}.npz", *(arrays[spec.name] for spec in specs))
+        facts = {
+            "framework": self.framework,
+            "signature": self.signature.to_json(),
+            "cases": [case.name for case in self.cases],
+        }
+        (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> FrameworkExport:
+        """Read what `save` wrote."""
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        signature = Signature.from_json(facts["signature"])
+        return cls(
+            facts["framework"],
+            signature,
+            onnx.load_model(str(folder / _MODEL)),
+            tuple(
+                Case(
+                    name,
+                    _arrays(folder / f"{index}.inputs.npz", signature.inputs),
+                    _arrays(folder / f"{index}.outputs.npz", signature.outputs),
+                )
+                for index, name in enumerate(facts["cases"])
+            ),
+        )
+
+
+def export_network(trained: Trained, *, opset: int, verify: bool) -> FrameworkExport:
+    """Export a network, and run it in its own framework on random and extreme inputs.
+
+    Raises:
+        ConversionError: The framework does not keep to what it declares.
+        UnsupportedModelError: It cannot be exported, or has an input of no known rank.
+    """
+    for spec in trained.signature.inputs:
+        if spec.shape is None:
+            raise UnsupportedModelError(
+                f"the source does not say how many dimensions its input {spec.name!r} has, which ONNX asks for; export "
+                "it again with shapes (a graph of TensorFlow 1: as_graph_def(add_shapes=True), or as a SavedModel)"
+            )
+    model = trained.export(opset)
+    cases = tuple(reference_cases(trained)) if verify else ()
+    return FrameworkExport(f"{trained.framework} {trained.version}", trained.signature, model, cases)
+
+
+def _arrays(file: Path, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    with np.load(file, allow_pickle=False) as arrays:
+        # NumPy's files know bfloat16 and float8 as so many bytes.
+        return {spec.name: arrays[f"arr_{index}"].view(spec.dtype) for index, spec in enumerate(specs)}

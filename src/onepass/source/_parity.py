@@ -1,0 +1,175 @@
+"""Parity: the finished ONNX model in ONNX Runtime, beside what the framework itself computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import OnepassError, ParityError
+from onepass.outputs import Array
+from onepass.runtime import load
+from onepass.source._reference import Case
+from onepass.source.finish import FIXED_BATCH, Finished
+
+_ATOL, _RTOL = 1e-4, 1e-3
+# float16's steps are coarser than the above.
+_HALF = 4e-3
+_RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+# Below this, sums of numbers around 1 leave nothing but their rounding.
+_LEAST_SCALE = 0.01
+# Where numbers are made whole (a cast, an arg max), so small a share of elements may differ by rounding alone.
+_ROUNDED_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class OutputError:
+    """How far an output of the ONNX model is from the framework's own, in the case where that is worst.
+
+    Attributes:
+        name: Name of the output in the ONNX model.
+        max_abs: Greatest absolute error in that case.
+        scale: What the error is to be seen beside: see `parity`.
+        case: Name of the case.
+        index: Place of the error in the output.
+        expected: What the framework computes there.
+        found: What the ONNX model computes there.
+    """
+
+    name: str
+    max_abs: float
+    scale: float
+    case: str
+    index: tuple[int, ...]
+    expected: float
+    found: float
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.summary}"
+
+    @property
+    def summary(self) -> str:
+        """The error, and what it is to be seen beside."""
+        return "exact" if not self.max_abs else f"{self.max_abs:.1e} of {self.scale:.3g}"
+
+    @property
+    def relative(self) -> float:
+        """The error as a share of the scale."""
+        return self.max_abs / self.scale if self.max_abs else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return asdict(self)
+
+
+def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]:
+    """Run the model on the inputs of every case and hold each output against the framework's.
+
+    An element may be off by 1e-4 of the output's scale plus 1e-3 of itself, in float16 by 4e-3 of both; whole numbers
+    of eight bits by one; other whole numbers and truth values by nothing, except for one element in a hundred, which
+    rounding may have moved. The scale is the output's greatest magnitude in that case, but at least 1; of an output
+    that never reaches 1 it is at least what that reaches, and at least 0.01. What is not finite in the framework is
+    not compared.
+
+    Raises:
+        ParityError: An output is further off than that; the message says where, and what is likely to be the cause.
+    """
+    cases = tuple(finished.cases(cases))
+    reached = {name: max((_magnitude(case.outputs[name]) for case in cases), default=0) for name in finished.sources}
+    worst: dict[str, OutputError] = {}
+    with load(finished.graph) as session:
+        for case in cases:
+            try:
+                outputs = session(case.inputs)
+            except OnepassError as error:
+                cause = "" if finished.batch is None else f". Likely cause: {FIXED_BATCH}"
+                raise ParityError(f"ONNX Runtime cannot run the model on {case.name}: {error}{cause}") from error
+            for name, found in outputs.items():
+                expected = case.outputs[name]
+                scale = max(_magnitude(expected), min(1.0, max(reached[name], _LEAST_SCALE)))
+                if not _within(expected, found, scale):
+                    raise ParityError(_complaint(name, case, found, scale, finished))
+                index, error_here = _worst(expected, found)
+                at = (float(np.real(array[index])) if array.size else 0.0 for array in (expected, found))
+                here = OutputError(name, error_here, scale, case.name, index, *at)
+                if name not in worst or here.relative > worst[name].relative:
+                    worst[name] = here
+    return tuple(worst.values())
+
+
+def _within(expected: Array, found: Array, scale: float) -> bool:
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return False
+    if expected.dtype.itemsize == 1 and expected.dtype.kind in "iu":  # quantised, or a picture
+        return bool(np.all(np.abs(expected.astype(np.int16) - found.astype(np.int16)) <= 1))
+    if expected.dtype.kind in "iub":
+        return bool(np.count_nonzero(expected != found) <= _ROUNDED_SHARE * expected.size)
+    wide, other, known = _wide(expected, found)
+    half = expected.dtype.itemsize < 4
+    allowed = (_HALF if half else _ATOL) * scale + (_HALF if half else _RTOL) * np.abs(wide[known])
+    return bool(np.all(np.abs(wide[known] - other[known]) <= allowed))
+
+
+def _magnitude(expected: Array) -> float:
+    wide, _, known = _wide(expected, expected)
+    return float(np.abs(wide[known]).max(initial=0))
+
+
+def _worst(expected: Array, found: Array) -> tuple[tuple[int, ...], float]:
+    """Return place and size of the greatest error."""
+    if not expected.size:
+        return (), 0.0
+    wide, other, known = _wide(expected, found)
+    error = np.zeros(wide.shape)
+    error[known] = np.abs(wide[known] - other[known])
+    error[np.isnan(error)] = np.inf
+    place = np.unravel_index(int(np.argmax(error)), error.shape)
+    index = tuple(int(each) for each in place)
+    return index, float(error[index])
+
+
+def _wide(expected: Array, found: Array) -> tuple[Array, Array, Array]:
+    """Return both so wide that differences are exact, and which elements the framework has a number for."""
+    kind = np.complex128 if expected.dtype.kind == "c" else np.float64
+    wide = expected.astype(kind)
+    return wide, found.astype(kind), np.isfinite(wide)
+
+
+def _complaint(name: str, case: Case, found: Array, scale: float, finished: Finished) -> str:
+    reference = case.outputs[name]
+    if reference.shape != found.shape or reference.dtype != found.dtype:
+        what = (
+            f"is {found.dtype} {list(found.shape)}, but {reference.dtype} {list(reference.shape)} in the framework "
+            f"itself, on {case.name}"
+        )
+    else:
+        index, error = _worst(reference, found)
+        what = (
+            f"is off by up to {error:.3g}: the framework computes {reference[index]!s}, ONNX Runtime "
+            f"{found[index]!s}, at {list(index)} of {case.name}"
+        )
+    return (
+        f"output {name!r} {what}. Likely cause: {_cause(name, case, found, scale, finished)}. Nothing was written; "
+        "verify=False writes the model all the same"
+    )
+
+
+def _cause(name: str, case: Case, found: Array, scale: float, finished: Finished) -> str:
+    """Return the first of the known ways to be wrong that fits."""
+    for other, reference in case.outputs.items():
+        if other != name and reference.size and _within(reference, found, scale):
+            return f"the exporter took it for {other!r}"
+    if case.name.startswith("batch of"):
+        return FIXED_BATCH
+    kinds = {node.op_type for node in finished.graph.proto.graph.node}
+    drawn = sorted(kinds & _RANDOM)
+    if drawn:
+        return f"the network draws random numbers ({', '.join(drawn)}), other ones each time"
+    if finished.graph.opset < 11 and kinds & {"Resize", "Upsample"}:
+        return (
+            f"opset {finished.graph.opset} has no words for how a picture is resized (align_corners and the like are "
+            "lost without a warning); use opset 11 or later"
+        )
+    return "an operator that its exporter translates wrongly; onepass.compare.bisect finds it between two ONNX files"

@@ -1,0 +1,139 @@
+"""What a framework itself computes: the reference that the ONNX model is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onepass._errors import ConversionError, OnepassError
+from onepass.outputs import Array
+from onepass.sampling import edge_inputs, random_inputs
+from onepass.source.framework import Trained
+from onepass.tensors import Signature, shape_text
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Inputs, and the outputs that the framework computes from them.
+
+    Attributes:
+        name: What to call it in a report: ``random 1``, ``zeros``.
+        inputs: One array for each input, by name.
+        outputs: One array for each output, by name.
+    """
+
+    name: str
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        return f"Case({self.name}: {', '.join(self.inputs)} -> {', '.join(self.outputs)})"
+
+
+def reference_cases(trained: Trained) -> Iterator[Case]:
+    """Run a network on its examples, on random and on extreme inputs, and in batches of 1 and 3 where it takes any.
+
+    Extreme inputs are left out where the network does not run on them, or its outputs jump.
+
+    Raises:
+        ConversionError: The framework cannot run the network, or its outputs are not what it declares.
+    """
+    if trained.examples:
+        yield _case(trained, "the example", dict(trained.examples))
+    drawn = [_drawn(trained, seed) for seed in range(2)]
+    yield from (_case(trained, f"random {seed}", inputs) for seed, inputs in enumerate(drawn))
+    kept = _drawn_from_examples(trained, 0, trained.shapes)
+    for name, inputs in edge_inputs(drawn[0]):
+        outputs = _steady_outputs(trained, inputs | kept)
+        if outputs is not None:
+            yield _checked(trained, Case(name, inputs | kept, outputs))
+    if _has_free_batch(trained.signature):
+        for batch in (1, 3):
+            yield _case(trained, f"batch of {batch}", _drawn(trained, batch, batch=batch))
+
+
+def _has_free_batch(signature: Signature) -> bool:
+    """Whether the first size of every input is dynamic."""
+    return bool(signature.inputs) and all(
+        spec.shape and not isinstance(spec.shape[0], int) for spec in signature.inputs
+    )
+
+
+def _drawn(trained: Trained, seed: int, *, batch: int | None = None) -> dict[str, Array]:
+    specs = []
+    for spec in trained.signature.inputs:
+        shape = trained.shapes[spec.name]
+        specs.append(replace(spec, shape=shape if batch is None else (batch, *shape[1:])))
+    inputs = random_inputs(Signature(tuple(specs), ()), seed=seed)
+    return inputs | _drawn_from_examples(trained, seed, {name: array.shape for name, array in inputs.items()})
+
+
+def _drawn_from_examples(trained: Trained, seed: int, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Return whole numbers and truth values as the examples have them, item by item.
+
+    They may be places in a table, lengths, masks that must leave something over: random ones would mean nothing.
+    """
+    examples = {name: array for name, array in trained.examples.items() if array.dtype.kind in "iub" and array.size}
+    return {
+        name: array if not array.ndim else np.take(array, seed + np.arange(shapes[name][0]), axis=0, mode="wrap")
+        for name, array in examples.items()
+    }
+
+
+def _steady_outputs(trained: Trained, inputs: dict[str, Array]) -> dict[str, Array] | None:
+    """Return what a network computes from extreme inputs; None if it does not run on them, or if its outputs jump.
+
+    Where they jump when the inputs hardly change (it takes the greatest of equal numbers, say), no one is right.
+    """
+    rng = np.random.default_rng(0)
+    nudged = {name: _nudged(array, rng) for name, array in inputs.items()}
+    try:
+        before, after = (
+            {name: np.asarray(array) for name, array in trained.run(each).items()} for each in (inputs, nudged)
+        )
+    except Exception:  # noqa: BLE001 - whatever the framework raises
+        return None
+    return before if all(_is_near(array, after[name]) for name, array in before.items()) else None
+
+
+def _nudged(array: Array, rng: np.random.Generator) -> Array:
+    if array.dtype.kind not in "fc":
+        return array
+    step = 4 * np.finfo(array.dtype).eps * np.maximum(np.abs(array), 1)
+    nudged: Array = (array + step * rng.standard_normal(array.shape)).astype(array.dtype)
+    return nudged
+
+
+def _is_near(before: Array, after: Array) -> bool:
+    if before.shape != after.shape:
+        return False
+    if before.dtype.kind not in "fc":
+        return bool(np.array_equal(before, after))
+    finite = np.isfinite(before)
+    scale = max(1.0, float(np.abs(before[finite]).max(initial=0)))
+    return bool(np.allclose(before, after, rtol=1e-3, atol=1e-3 * scale, equal_nan=True))
+
+
+def _case(trained: Trained, name: str, inputs: dict[str, Array]) -> Case:
+    try:
+        outputs = {key: np.asarray(array) for key, array in trained.run(inputs).items()}
+    except OnepassError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ConversionError(f"{trained.framework} cannot run the network on {name}: {what}") from error
+    return _checked(trained, Case(name, inputs, outputs))
+
+
+def _checked(trained: Trained, case: Case) -> Case:
+    """Return the case, if its outputs are what the source declares."""
+    for spec in trained.signature.outputs:
+        found = case.outputs.get(spec.name)
+        if found is None or found.dtype != spec.dtype or not spec.allows(found.shape):
+            came = "nothing" if found is None else f"{found.dtype} {shape_text(found.shape)}"
+            raise ConversionError(
+                f"{trained.framework} gave {came} for output {spec.name!r}, which the source declares as {spec}"
+            )
+    return case

@@ -1,0 +1,22 @@
+"""From the model that a framework exports to the one that is promised."""
+
+from typing import TYPE_CHECKING
+
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.source.finish._batch import FIXED_BATCH as FIXED_BATCH
+    from onepass.source.finish._batch import Batch as Batch
+    from onepass.source.finish._finish import Finished as Finished
+    from onepass.source.finish._finish import finish as finish
+    from onepass.source.finish._options import ModelOptions as ModelOptions
+    from onepass.source.finish._options import Target as Target
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.source.finish._batch": "FIXED_BATCH Batch",
+        "onepass.source.finish._finish": "Finished finish",
+        "onepass.source.finish._options": "ModelOptions Target",
+    },
+)

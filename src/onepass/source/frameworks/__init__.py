@@ -1,0 +1,1 @@
+"""The frameworks that networks come from: one module, or package, each, with ``open_(source, request) -> Trained``."""

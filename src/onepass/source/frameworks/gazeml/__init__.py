@@ -1,0 +1,17 @@
+"""GazeML's trained weights, opened without TensorFlow and without GazeML."""
+
+from typing import TYPE_CHECKING
+
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.source.frameworks.gazeml._elg import ElgSize as ElgSize
+    from onepass.source.frameworks.gazeml._folder import open_ as open_
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.source.frameworks.gazeml._elg": "ElgSize",
+        "onepass.source.frameworks.gazeml._folder": "open_",
+    },
+)

@@ -1,0 +1,79 @@
+"""Keras models, ``.keras`` and ``.h5``, with TensorFlow behind them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from onepass._errors import ModelFormatError, UnsupportedModelError
+from onepass.source.framework import Request, Trained
+
+os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx translates no other
+
+
+def open_(source: Path, request: Request) -> Trained:  # noqa: ARG001 - every framework's function takes both
+    """Open a Keras model; its inputs and outputs have the names that the model itself uses.
+
+    Raises:
+        ModelFormatError: The file is damaged.
+        UnsupportedModelError: It has layers of its own, or was never given the shapes of its inputs.
+    """
+    import keras  # noqa: PLC0415 - which backend it takes is settled above
+
+    try:
+        model = keras.saving.load_model(source, compile=False, safe_mode=True)
+    except (OSError, EOFError, KeyError) as error:
+        raise ModelFormatError(f"{source} is damaged or cut short: {_brief(error)}") from error
+    except (TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"Keras {keras.__version__} cannot load {source}: {_brief(error)}. Layers written in Python are not in the "
+            "file; export a SavedModel where they are at hand (model.export), and convert that"
+        ) from error
+    return _network(keras, model, source)
+
+
+def _network(keras: Any, model: Any, source: Path) -> Trained:
+    import tensorflow as tf  # noqa: PLC0415
+
+    from onepass.source.frameworks.tensorflow import FunctionNetwork  # noqa: PLC0415
+
+    inputs = model.inputs if model.built else None
+    if not inputs:
+        raise UnsupportedModelError(
+            f"{source} does not say what shapes its inputs have; call the model once on such inputs before it is saved"
+        )
+    if isinstance(model, keras.Sequential):  # which has no names for its outputs
+        model = keras.Model(inputs, model.outputs)
+    input_names = [tensor.name for tensor in inputs]
+
+    def forward(**given: Any) -> dict[str, Any]:
+        arguments = keras.tree.pack_sequence_as(model.input, [given[name] for name in input_names])
+        return dict(_named(keras, model, model(arguments, training=False)))
+
+    specs = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name) for tensor in inputs}
+    function = tf.function(forward, autograph=False).get_concrete_function(**specs)
+    return FunctionNetwork(
+        function,
+        keep=model,
+        framework=("Keras", f"{keras.__version__} with TensorFlow {tf.__version__}"),
+        input_order=input_names,
+        output_order=[name for name, _ in _named(keras, model, model.output)],
+    )
+
+
+def _named(keras: Any, model: Any, results: Any) -> list[tuple[str, Any]]:
+    """Return results with their names: the keys of a dictionary, or the layers that they come from."""
+    if isinstance(results, dict):
+        return [(str(key), value) for key, value in results.items()]
+    values = keras.tree.flatten(results)
+    names = model.output_names
+    return [
+        (name if names.count(name) == 1 else f"{name}.{names[:index].count(name)}", value)
+        for index, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+
+
+def _brief(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

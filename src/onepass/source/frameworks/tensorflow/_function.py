@@ -1,0 +1,78 @@
+"""TensorFlow 2: a function with named inputs and named outputs, as SavedModels and Keras models are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from onepass._errors import UnsupportedModelError
+from onepass.outputs import Array
+from onepass.source.framework import example_shapes
+from onepass.source.frameworks.tensorflow._graphdef import export_graph
+from onepass.source.frameworks.tensorflow._tensors import distinct, in_order, spec_of
+from onepass.tensors import Signature
+
+
+class FunctionNetwork:
+    """A concrete function that takes tensors by keyword and returns a dictionary of them.
+
+    Args:
+        function: The ``tf.ConcreteFunction``.
+        keep: What holds the function's variables, kept alive with it.
+        framework: Name and version of who wrote it, where that is not TensorFlow.
+        input_order: Names of the inputs in the model's order; sorted where None, since a SavedModel keeps none.
+        output_order: The same for the outputs.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        *,
+        keep: Any,
+        framework: tuple[str, str] = ("TensorFlow", str(tf.__version__)),
+        input_order: list[str] | None = None,
+        output_order: list[str] | None = None,
+    ) -> None:
+        self.framework, self.version = framework
+        self._function = function
+        self._keep = keep
+        specs, results = function.structured_input_signature[1], function.structured_outputs
+        self._frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+        if len(self._frozen.inputs) != len(specs):
+            rest = ", ".join(tensor.name for tensor in self._frozen.inputs[len(specs) :])
+            raise UnsupportedModelError(
+                f"the network reads resources that are no variables (lookup tables, as a rule): {rest}. Take them out, "
+                "and give it what they would give"
+            )
+        # TensorFlow flattens dictionaries in the order of their keys.
+        self._inputs = dict(zip(sorted(specs), self._frozen.inputs, strict=True))
+        frozen = dict(zip(sorted(results), self._frozen.outputs, strict=True))
+        order = output_order or in_order(results)
+        self._outputs = distinct(self._inputs, {name: frozen[name] for name in order})
+        self._results = dict(zip(self._outputs, order, strict=True))
+        self.signature = Signature(
+            tuple(spec_of(name, specs[name]) for name in input_order or in_order(specs)),
+            tuple(spec_of(name, results[old]) for name, old in self._results.items()),
+        )
+        self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Call the function as it was loaded, with its variables."""
+        results = self._function(**{name: tf.constant(array) for name, array in inputs.items()})
+        return {name: np.asarray(results[old]) for name, old in self._results.items()}
+
+    def export(self, opset: int) -> onnx.ModelProto:
+        """Translate the function with its variables made constants."""
+        return export_graph(
+            self._frozen.graph.as_graph_def(),
+            {spec.name: self._inputs[spec.name].name for spec in self.signature.inputs},
+            {name: tensor.name for name, tensor in self._outputs.items()},
+            signature=self.signature,
+            opset=opset,
+        )

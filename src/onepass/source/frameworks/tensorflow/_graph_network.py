@@ -1,0 +1,83 @@
+"""TensorFlow 1: a graph in a session, as frozen graphs, checkpoints and SavedModels of that time are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from onepass._errors import UnsupportedModelError
+from onepass.outputs import Array
+from onepass.source.framework import example_shapes
+from onepass.source.frameworks.tensorflow._graphdef import export_graph, replace_references
+from onepass.source.frameworks.tensorflow._tensors import distinct, spec_of, upstream
+from onepass.tensors import Signature
+
+_v1 = tf.compat.v1
+
+# Operators that hand out what a training loop reads: where nothing else is fed, they are the network's inputs.
+_PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
+FEEDS = (*_PLACEHOLDERS, "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeueV2", "IteratorGetNext")
+
+
+class GraphNetwork:
+    """A graph in a session of TensorFlow 1, with tensors of it for inputs and outputs.
+
+    Any tensor can be fed, whatever computes it: also the outputs of queues that a network for training reads from.
+    """
+
+    framework = "TensorFlow"
+    version = str(tf.__version__)
+
+    def __init__(self, session: Any, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        self._session = session
+        self._inputs = dict(inputs)
+        self._outputs = distinct(inputs, outputs)
+        needed = list(upstream(self._outputs.values(), stop=self._inputs.values()))
+        self._switches = {tensor: np.False_ for tensor in needed if _is_training_switch(tensor)}
+        unfed = [each.op.name for each in needed if each.op.type in _PLACEHOLDERS and each not in self._switches]
+        if unfed:
+            raise UnsupportedModelError(
+                f"{', '.join(unfed)} has to be fed as well, and the signature does not list it; export the network "
+                "with one that does, or with a constant"
+            )
+        self.signature = Signature(
+            tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
+            tuple(spec_of(name, tensor) for name, tensor in self._outputs.items()),
+        )
+        self.shapes = example_shapes(self.signature)
+        self.examples: Mapping[str, Array] = {}
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the graph as it is, in its session."""
+        feeds = {tensor: inputs[name] for name, tensor in self._inputs.items()}
+        outputs: dict[str, Array] = self._session.run(self._outputs, {**feeds, **self._switches})
+        return outputs
+
+    def export(self, opset: int) -> onnx.ModelProto:
+        """Make the variables constants, and translate."""
+        frozen = _v1.graph_util.convert_variables_to_constants(
+            self._session, self._session.graph.as_graph_def(), [tensor.op.name for tensor in self._outputs.values()]
+        )
+        replace_references(frozen)
+        return export_graph(
+            frozen,
+            {name: tensor.name for name, tensor in self._inputs.items()},
+            {name: tensor.name for name, tensor in self._outputs.items()},
+            constants={tensor.name: value for tensor, value in self._switches.items()},
+            signature=self.signature,
+            opset=opset,
+        )
+
+
+def _is_training_switch(tensor: Any) -> bool:
+    """Whether a tensor says if the network is in training: a truth value that is to be fed, and is no input."""
+    if tensor.dtype.base_dtype != tf.bool or tensor.shape.rank not in (0, None):
+        return False
+    if tensor.op.type in _PLACEHOLDERS:
+        return True
+    name = tensor.op.name.lower()
+    return tensor.op.type == "PlaceholderWithDefault" and any(word in name for word in ("train", "learning_phase"))

@@ -1,0 +1,15 @@
+"""PyTorch: exported programs, TorchScript, and modules in memory."""
+
+from typing import TYPE_CHECKING
+
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.source.frameworks.torch._open import open_ as open_
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.source.frameworks.torch._open": "open_",
+    },
+)
