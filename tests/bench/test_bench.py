@@ -13,7 +13,7 @@ from onepass import BackendError, InputError, Session, load
 from onepass.bench import bench
 from onepass.bench._inputs import batch_inputs, batch_of
 from onepass.bench._measure import Patience, time_callers, time_calls
-from onepass.bench._report import benchmark_drawing, benchmark_page
+from onepass.bench.report import benchmark_drawing, benchmark_page
 from onepass.opening import ModelChoice
 from onepass.runtime.fake import FakeBackend
 from tests.zoo import BY_NAME, model

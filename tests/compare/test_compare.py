@@ -8,7 +8,7 @@ import pytest
 
 from onepass import InputError, OnnxGraph, OutputNameError, Session, UnsupportedModelError, load
 from onepass.compare import Case, compare, edge_cases, folder_cases, random_cases
-from onepass.compare._report import comparison_page
+from onepass.compare.report import comparison_page
 from onepass.opening import ModelChoice
 from onepass.runtime.fake import FakeBackend
 from tests.compare.models import broken_copy, half_copy

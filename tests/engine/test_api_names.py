@@ -18,7 +18,7 @@ from tests.engine.api_names import Problem, Reader, cuda_problems, flavor_of
 from tests.fakes.facts import TENSORRT
 
 ROOT = Path(onepass.__file__).parent
-FILES = sorted([*ROOT.glob("engine/*.py"), *ROOT.glob("runtime/*.py")])
+FILES = sorted(file for folder in ("builder", "engine", "runtime") for file in (ROOT / folder).glob("*.py"))
 
 
 # Files that are used only with flavours that can do what they are for; the question is asked by who calls them.
@@ -27,13 +27,14 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
     "_config.py": lambda flavor: flavor.can_build,
     "_network.py": lambda flavor: flavor.can_build,
     "_layers.py": lambda flavor: flavor.can_build and flavor.can_inspect,
+    "layers.py": lambda flavor: flavor.can_inspect,
     "_constraints.py": lambda flavor: bool(flavor.precision_flags),
     "_progress.py": lambda flavor: flavor.has_progress_monitor,
 }
 # What names of parameters mean in one file only.
 KNOWN = {
     "_network.py": {"error": "ParserError", "tensor": "ITensor"},
-    "_layers.py": {"engine": "ICudaEngine"},
+    "layers.py": {"engine": "ICudaEngine"},
     "_engine.py": {"context": "IExecutionContext"},
     "_constraints.py": {"layer": "ILayer", "layers": "ILayer", "each": "ITensor"},
 }

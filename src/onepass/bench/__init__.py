@@ -9,8 +9,28 @@ Example::
         print(row.model, row.batch, row.latency.median, row.ratio)
 """
 
-from onepass.bench._bench import Benchmark, Row, bench
-from onepass.bench._opening import Opening
-from onepass.bench._statistics import Latency, Ratio
+from typing import TYPE_CHECKING
 
-__all__ = ["Benchmark", "Latency", "Opening", "Ratio", "Row", "bench"]
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.bench._bench import Benchmark as Benchmark
+    from onepass.bench._bench import Row as Row
+    from onepass.bench._bench import bench as bench
+    from onepass.bench._opening import Opening as Opening
+    from onepass.bench._statistics import Latency as Latency
+    from onepass.bench._statistics import Ratio as Ratio
+    from onepass.bench.png import benchmark_png as benchmark_png
+    from onepass.bench.report import benchmark_drawing as benchmark_drawing
+    from onepass.bench.report import benchmark_page as benchmark_page
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.bench._bench": "Benchmark Row bench",
+        "onepass.bench._opening": "Opening",
+        "onepass.bench._statistics": "Latency Ratio",
+        "onepass.bench.png": "benchmark_png",
+        "onepass.bench.report": "benchmark_drawing benchmark_page",
+    },
+)

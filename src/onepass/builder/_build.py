@@ -7,28 +7,24 @@ import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from onepass._errors import BuildError, InputError
 from onepass.artifacts import sha256_of
 from onepass.builder._cache import cache_key, cached
 from onepass.builder._config import add_profiles, check_options, configure, timing_cache
 from onepass.builder._constraints import keep_layers_float32, reduced_types_in
-from onepass.builder._edges import Prepared, prepare
+from onepass.builder._edges import Prepared
 from onepass.builder._gpu import current_gpu
+from onepass.builder._graph import Ready, digest_of, graph_of, ready_for
 from onepass.builder._layers import check_precision, layer_types
 from onepass.builder._network import parse
-from onepass.builder._profiles import profiles_from_options
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
-from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
-from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
-from onepass.graph import weights as _weights
-from onepass.tensors import name_tuple
 
 
 def build(
@@ -142,7 +138,7 @@ def build_with(
     """Do what `build` does, and say also whether the engine was in the cache."""
     if engine is not None and not Path(engine).absolute().parent.is_dir():
         raise InputError(f"the engine cannot be written to {os.fspath(engine)}: there is no such folder")
-    graph = _graph_of(model)
+    graph = graph_of(model)
     builder = find_builder(flavor)
     check_options(builder, options, graph.proto)
     is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
@@ -153,19 +149,6 @@ def build_with(
 
     plan, known = cached(cache_key(digest, options, builder), make) if cache else (make(), False)
     return (plan if engine is None else plan.save(engine)), known
-
-
-def _graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
-    if isinstance(model, OnnxGraph):
-        return model
-    if isinstance(model, bytes):
-        return OnnxGraph.from_bytes(model)
-    if isinstance(model, (str, os.PathLike)):
-        return OnnxGraph.load(model)
-    raise InputError(
-        f"a model is a path, the bytes of a file, or an OnnxGraph; got {type(model).__name__}. "
-        "An onnx.ModelProto becomes a graph by OnnxGraph(proto)"
-    )
 
 
 def find_builder(name: str | None = None) -> Flavor:
@@ -214,7 +197,7 @@ def plan_from_graph(
     flavor = flavor or find_builder()
     check_options(flavor, options, graph.proto)
     onnx_sha256 = onnx_sha256 or digest_of(graph)
-    ready = _ready(graph, options, flavor)
+    ready = ready_for(graph, options, flavor)
     watch = Watch(progress)
     begin = time.perf_counter()
     engine, named, types = run_stoppable(
@@ -245,29 +228,8 @@ def plan_from_graph(
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
-class _Ready(NamedTuple):
-    """What goes to TensorRT: the graph, its profiles, and the nodes that its layers must not reduce."""
-
-    prepared: Prepared
-    profiles: tuple[Profile, ...]
-    kept: frozenset[str]
-
-
-def _ready(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> _Ready:
-    graph, kind = _shown(graph, options), options.reduced_type
-    by_flag = kind in flavor.precision_flags
-    if kind and not by_flag:
-        graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)
-    elif kind and options.reduced_io:
-        graph = reduce_edges(graph, kind)
-    profiles = profiles_from_options(graph.signature, options)
-    prepared = prepare(graph, flavor, profiles[0])
-    kept = float32_nodes(prepared.graph, kind, options.keep_float32) if kind and by_flag else frozenset()
-    return _Ready(prepared, profiles, kept)
-
-
 def _serialize(
-    ready: _Ready, options: BuildOptions, flavor: Flavor, watch: Watch
+    ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
 ) -> tuple[bytes, Prepared, dict[str, int]]:
     """Return the engine, the edges as they are in it, and how many layers it has of each type."""
     logger = get_logger(flavor)
@@ -290,29 +252,6 @@ def _serialize(
     types = layer_types(flavor, engine, network)
     del parser  # the network uses its memory until here
     return engine, named, types
-
-
-def digest_of(graph: OnnxGraph) -> str:
-    """Return a digest of a model's content, external weights included."""
-    digest = sha256(graph.proto.SerializeToString(deterministic=True))
-    for name in sorted(graph.weight_files):
-        assert graph.folder is not None  # noqa: S101 - a graph with weights beside it knows where
-        digest.update(f"\n{name} {sha256_of(graph.folder / name)}".encode())
-    return digest.hexdigest()
-
-
-def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
-    """Return the graph with the outputs that are asked for."""
-    if options.mark_all_outputs:
-        names = {value.name for value in graph.proto.graph.output}
-        weights = _weights.initializer_names(graph.proto.graph)
-        inputs = {value.name for value in graph.proto.graph.input}
-        graph = graph.expose([name for name in graph.tensor_names if name not in names | weights | inputs])
-    if options.outputs is not None:
-        names = {value.name for value in graph.proto.graph.output}
-        wanted = name_tuple(options.outputs)
-        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
-    return graph
 
 
 def _builder(flavor: Flavor, logger: Any, mark: int) -> Any:

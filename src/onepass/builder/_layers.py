@@ -1,74 +1,18 @@
-"""The layers of an engine, and the types that they compute in: read back, to know rather than to hope."""
+"""Whether an engine computes in the precision that was asked for: read back, to know rather than to hope."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from onepass._errors import BuildError, EngineError
-from onepass.engine.flavor import Flavor, find_flavor
+from onepass._errors import BuildError
+from onepass.engine.flavor import Flavor
+from onepass.engine.layers import layers_of_engine
 from onepass.engine.log import get_logger
-from onepass.engine.plan import Plan
 
-# How TensorRT's inspector writes types, in the several versions of its words.
-_WORDS = (
-    ("fp16", re.compile(r"\b(?:FP16|Half)\b", re.IGNORECASE)),
-    ("bf16", re.compile(r"\b(?:BF16|BFloat16)\b", re.IGNORECASE)),
-    ("fp8", re.compile(r"\b(?:FP8|E4M3)\w*\b", re.IGNORECASE)),
-    ("int8", re.compile(r"\bInt8\b", re.IGNORECASE)),
-    ("fp32", re.compile(r"\b(?:FP32|Float)\b", re.IGNORECASE)),
-)
+# Members of TensorRT's ``DataType``, by the names that options and plans have for them.
 _MEMBERS = {"HALF": "fp16", "BF16": "bf16", "FP8": "fp8", "INT8": "int8", "FLOAT": "fp32"}
-
-
-class Layer(NamedTuple):
-    """One layer of an engine: its name, its kind, and the types of what it reads and makes."""
-
-    name: str
-    kind: str
-    types: tuple[str, ...]
-
-
-def layers_of_engine(flavor: Flavor, engine: Any) -> list[Layer]:
-    """List the layers of a deserialised engine, as the inspector has them."""
-    inspector = engine.create_engine_inspector()
-    text = inspector.get_engine_information(flavor.member("LayerInformationFormat", "JSON"))
-    try:
-        data = json.loads(text)
-    except ValueError:  # some versions do not escape names
-        return []
-    return [_layer(each) for each in data.get("Layers", ())]
-
-
-def _layer(data: Any) -> Layer:
-    if not isinstance(data, Mapping):  # without DETAILED, a layer is but its name
-        return Layer(str(data), "", ())
-    formats = json.dumps(
-        [[edge.get("Format/Datatype", "") for edge in data.get(side, ())] for side in ("Inputs", "Outputs")]
-    )
-    types = tuple(name for name, word in _WORDS if word.search(formats))
-    return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types)
-
-
-def layers_of_plan(plan: Plan) -> list[Layer]:
-    """List the layers of a built engine, on a machine where it runs.
-
-    Raises:
-        MissingExtraError: The TensorRT that built it is not here.
-        EngineError: It does not run here, so that it cannot be looked into; what TensorRT says is in the message.
-        EngineMismatchError: The file is not the engine that the sidecar belongs to.
-    """
-    data, flavor = plan.engine_bytes(), find_flavor(plan.flavor)
-    logger = get_logger(flavor)
-    mark = logger.book.mark()
-    engine = flavor.module.Runtime(logger).deserialize_cuda_engine(data) if flavor.can_inspect else None
-    if engine is None:
-        log = logger.book.text(mark, at_least="ERROR") or f"  {flavor} has no inspector"
-        raise EngineError(f"the layers are known only where the engine runs, and {flavor} cannot load it here:\n{log}")
-    return layers_of_engine(flavor, engine)
 
 
 def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, int]:

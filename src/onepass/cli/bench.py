@@ -15,9 +15,7 @@ from rich.table import Table
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.artifacts import replacing
-from onepass.bench import Benchmark, Row, bench
-from onepass.bench._png import benchmark_png
-from onepass.bench._report import benchmark_drawing, benchmark_page
+from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png
 from onepass.cli._inputs import read_inputs, sizes_option
 from onepass.cli._tables import bytes_text, console, table
 from onepass.opening import ModelChoice

@@ -16,11 +16,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from onepass._errors import InputError
-from onepass.builder._build import build_with
-from onepass.builder._progress import Progress as Follow
+from onepass.builder import BuildOptions, Step, build_with, find_builder
+from onepass.builder import Progress as Follow
 from onepass.builder.options import HardwareLevel, parse_range, parse_shapes
 from onepass.cli._tables import bytes_text, console, table
-from onepass.engine import BuildOptions, Plan, ShapeRange, Step, find_builder
+from onepass.engine import Plan, ShapeRange
 from onepass.engine.flavor import NAMES, Flavor
 from onepass.tensors import shape_text
 

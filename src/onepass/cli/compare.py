@@ -24,11 +24,11 @@ from onepass.compare import (
     OutputDifference,
     bisect,
     compare,
+    comparison_page,
     edge_cases,
     folder_cases,
     random_cases,
 )
-from onepass.compare._report import comparison_page
 from onepass.opening import ModelChoice
 from onepass.tensors import Signature, shape_text
 

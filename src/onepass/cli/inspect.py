@@ -14,9 +14,8 @@ from rich.table import Table
 
 from onepass._errors import UnsupportedModelError
 from onepass.artifacts import sha256_of
-from onepass.builder._layers import layers_of_plan
 from onepass.cli._tables import bytes_text, console, table
-from onepass.engine import ShapeRange, read_sidecar
+from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
 from onepass.graph.model import OnnxGraph, kind_of, spec_of
 from onepass.runtime import load

@@ -8,25 +8,35 @@ Example::
     assert comparison.passed, comparison
 """
 
-from onepass.compare._bisect import Bisection, Step, bisect
-from onepass.compare._cases import Case, edge_cases, folder_cases, random_cases
-from onepass.compare._compare import Comparison, compare
-from onepass.compare._difference import Histogram, OutputDifference, Worst
-from onepass.compare._tolerance import Tolerance, Tolerances
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Bisection",
-    "Case",
-    "Comparison",
-    "Histogram",
-    "OutputDifference",
-    "Step",
-    "Tolerance",
-    "Tolerances",
-    "Worst",
-    "bisect",
-    "compare",
-    "edge_cases",
-    "folder_cases",
-    "random_cases",
-]
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.compare._bisect import Bisection as Bisection
+    from onepass.compare._bisect import Step as Step
+    from onepass.compare._bisect import bisect as bisect
+    from onepass.compare._cases import Case as Case
+    from onepass.compare._cases import edge_cases as edge_cases
+    from onepass.compare._cases import folder_cases as folder_cases
+    from onepass.compare._cases import random_cases as random_cases
+    from onepass.compare._compare import Comparison as Comparison
+    from onepass.compare._compare import compare as compare
+    from onepass.compare._difference import Histogram as Histogram
+    from onepass.compare._difference import OutputDifference as OutputDifference
+    from onepass.compare._difference import Worst as Worst
+    from onepass.compare._tolerance import Tolerance as Tolerance
+    from onepass.compare._tolerance import Tolerances as Tolerances
+    from onepass.compare.report import comparison_page as comparison_page
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.compare._bisect": "Bisection Step bisect",
+        "onepass.compare._cases": "Case edge_cases folder_cases random_cases",
+        "onepass.compare._compare": "Comparison compare",
+        "onepass.compare._difference": "Histogram OutputDifference Worst",
+        "onepass.compare._tolerance": "Tolerance Tolerances",
+        "onepass.compare.report": "comparison_page",
+    },
+)

@@ -3,8 +3,25 @@
 `gather` looks; `diagnose` judges, and touches nothing: any machine can be described as `Facts` and judged anywhere.
 """
 
-from onepass.doctor._diagnose import Finding, Level, diagnose
-from onepass.doctor._facts import Driver, Facts, FlavorFacts, Gpu
-from onepass.doctor._gather import gather
+from typing import TYPE_CHECKING
 
-__all__ = ["Driver", "Facts", "Finding", "FlavorFacts", "Gpu", "Level", "diagnose", "gather"]
+from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from onepass.doctor._diagnose import Finding as Finding
+    from onepass.doctor._diagnose import Level as Level
+    from onepass.doctor._diagnose import diagnose as diagnose
+    from onepass.doctor._facts import Driver as Driver
+    from onepass.doctor._facts import Facts as Facts
+    from onepass.doctor._facts import FlavorFacts as FlavorFacts
+    from onepass.doctor._facts import Gpu as Gpu
+    from onepass.doctor._gather import gather as gather
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "onepass.doctor._diagnose": "Finding Level diagnose",
+        "onepass.doctor._facts": "Driver Facts FlavorFacts Gpu",
+        "onepass.doctor._gather": "gather",
+    },
+)

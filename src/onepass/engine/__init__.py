@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy
 
 if TYPE_CHECKING:
-    from onepass.builder._build import build as build
-    from onepass.builder._build import find_builder as find_builder
-    from onepass.builder._build import plan_from_graph as plan_from_graph
-    from onepass.builder._cache import cache_entries as cache_entries
-    from onepass.builder._cache import cache_folder as cache_folder
-    from onepass.builder._cache import clear_cache as clear_cache
-    from onepass.builder._progress import Step as Step
-    from onepass.builder.options import BuildOptions as BuildOptions
+    from onepass.builder import BuildOptions as BuildOptions
+    from onepass.builder import Step as Step
+    from onepass.builder import build as build
+    from onepass.builder import cache_entries as cache_entries
+    from onepass.builder import cache_folder as cache_folder
+    from onepass.builder import clear_cache as clear_cache
+    from onepass.builder import find_builder as find_builder
+    from onepass.builder import plan_from_graph as plan_from_graph
     from onepass.engine.flavor import Flavor as Flavor
     from onepass.engine.flavor import find_flavor as find_flavor
     from onepass.engine.flavor import find_flavors as find_flavors
+    from onepass.engine.layers import Layer as Layer
+    from onepass.engine.layers import layers_of_plan as layers_of_plan
     from onepass.engine.plan import Edge as Edge
     from onepass.engine.plan import Plan as Plan
     from onepass.engine.plan import read_sidecar as read_sidecar
@@ -29,11 +31,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "onepass.builder._build": "build find_builder plan_from_graph",
-        "onepass.builder._cache": "cache_entries cache_folder clear_cache",
-        "onepass.builder._progress": "Step",
-        "onepass.builder.options": "BuildOptions",
+        "onepass.builder": "BuildOptions Step build cache_entries cache_folder clear_cache find_builder "
+        "plan_from_graph",
         "onepass.engine.flavor": "Flavor find_flavor find_flavors",
+        "onepass.engine.layers": "Layer layers_of_plan",
         "onepass.engine.plan": "Edge Plan read_sidecar sidecar_path",
         "onepass.engine.shapes": "Profile ShapeRange",
     },

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onepass._errors import (
     BackendError,
     DeviceError,
@@ -27,7 +25,7 @@ from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge, Plan, read_sidecar
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.runtime._cuda import Device
-from onepass.tensors import TensorSpec, shape_text
+from onepass.tensors import TensorSpec
 
 # What TensorRT's log says when it refuses an engine, in its various versions, and what that means.
 _VERSION_WORDS = ("version tag does not match", "not compatible with this version", "library version", "stdversionread")
@@ -227,63 +225,6 @@ class Engine:
             }
             profiles.append(Profile(shapes))
         return tuple(profiles)
-
-
-def choose_profile(
-    profiles: tuple[Profile, ...], shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, tuple[int, ...]]
-) -> int | None:
-    """Return the number of the profile that holds all shapes and values; of several, that whose best are nearest.
-
-    Args:
-        profiles: What the engine was built for.
-        shapes: Shapes of the inputs by name.
-        values: By name, the values of those that lie on the host, flat.
-    """
-    fitting = [
-        (sum(_distance(allowed, came) for allowed, came in _compared(profile, shapes, values)), index)
-        for index, profile in enumerate(profiles)
-        if all(allowed.contains(came) for allowed, came in _compared(profile, shapes, values))
-    ]
-    return min(fitting)[1] if fitting else None
-
-
-def outside_profiles(
-    name: str,
-    profiles: tuple[Profile, ...],
-    shapes: Mapping[str, tuple[int, ...]],
-    values: Mapping[str, tuple[int, ...]],
-) -> str:
-    """Say which shapes and values came and which the engine was built for."""
-    came = [f"{each} {shape_text(shape)}" for each, shape in shapes.items()]
-    came += [f"{each} = {list(numbers)}" for each, numbers in values.items()]
-    built = [
-        ", ".join(
-            [f"{each} {_range_text(allowed)}" for each, allowed in profile.shapes.items()]
-            + [f"{each} = {_range_text(allowed)}" for each, allowed in profile.values.items()]
-        )
-        for profile in profiles
-    ]
-    return (
-        f"{name}: got {', '.join(came)}, but the engine was built for {' or '.join(built)}. Give less at a time, or "
-        "build it again with a range that holds this (onepass build --shapes)"
-    )
-
-
-def _compared(
-    profile: Profile, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, tuple[int, ...]]
-) -> list[tuple[ShapeRange, tuple[int, ...]]]:
-    pairs = ((profile.shapes, shapes), (profile.values, values))
-    return [(ranges[name], came[name]) for ranges, came in pairs for name in ranges if name in came]
-
-
-def _distance(allowed: ShapeRange, came: tuple[int, ...]) -> float:
-    """How far a shape is from the best one, by the logarithm of its sizes."""
-    return float(np.abs(np.log1p(np.maximum(allowed.opt, 0)) - np.log1p(np.maximum(came, 0))).sum())
-
-
-def _range_text(allowed: ShapeRange) -> str:
-    sizes = (str(a) if a == b else f"{a}…{b}" for a, b in zip(allowed.min, allowed.max, strict=True))
-    return f"[{', '.join(sizes)}]"
 
 
 def _plan_of(model: Path | bytes | Plan) -> Plan | None:

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 from onepass._errors import BackendError, InputError, OnepassError
+from onepass.engine.profiles import choose_profile, outside_profiles
 from onepass.outputs import Array
 from onepass.runtime._context import Context
 from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._engine import Engine, choose_profile, outside_profiles
+from onepass.runtime._engine import Engine
 from onepass.runtime._pass import Feed, Pass, carried
 
 _PASSES = 8

@@ -6,7 +6,7 @@ import io
 
 from onepass._optional import optional
 from onepass.bench._bench import Benchmark
-from onepass.bench._report import series_of
+from onepass.bench.report import series_of
 
 _MARKS = "os^Dv<>P"  # lines of one colour are told apart by their marks
 

@@ -1,4 +1,4 @@
-"""Builds against the stand-ins of TensorRT 8.5, 10 and 11: flags, constraints, profiles; plans, sidecars, the cache."""
+"""Builds against the stand-ins of TensorRT 8.5, 10 and 11: flags, constraints, profiles, the cache."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ import onepass
 from onepass import (
     BuildError,
     BuildOptions,
-    EngineMismatchError,
     InputError,
     MissingExtraError,
-    ModelNotFoundError,
     OnnxGraph,
     Plan,
     ShapeRange,
@@ -31,7 +29,7 @@ from onepass import (
 from onepass.builder._cache import cache_key, cached
 from onepass.builder._config import configure
 from onepass.builder._constraints import keep_layers_float32
-from onepass.builder._layers import Layer, check_precision, layers_of_engine
+from onepass.builder._layers import check_precision
 from onepass.builder._profiles import profiles_from_options
 from onepass.builder.options import parse_range, parse_shapes
 from onepass.engine import (
@@ -41,34 +39,19 @@ from onepass.engine import (
     find_flavor,
     find_flavors,
     plan_from_graph,
-    read_sidecar,
 )
-from onepass.engine.log import LogBook, get_logger
+from onepass.engine.layers import Layer, layers_of_engine
+from onepass.engine.log import get_logger
 from onepass.tensors import Signature, TensorSpec
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
-from tests.runtime.gpu import BUILDERS, options_for
+from tests.runtime.gpu import options_for
 from tests.zoo import BY_NAME, ZOO, Animal, model
 
 _THREE = BY_NAME["three heads"].graph
 
 
-# ---- flavours ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("api", [*BUILDERS, "lean-11.4.0", "dispatch-11.4.0"])
-def test_flavor_reports_what_it_can(api: str) -> None:
-    """A report is plain JSON and tells a builder from a runtime, and flags from strong types."""
-    with installed(make_tensorrt(api)):
-        (flavor,) = find_flavors()
-        report = json.loads(json.dumps(flavor.report()))
-    assert report["builds"] == (api in BUILDERS)
-    assert report["strongly_typed"] == (api in ("11.4.0", "rtx-1.7.1"))
-    assert report["precision_flags"] == {
-        "8.5.3": ["fp16", "int8"], "10.0.1": ["fp16", "bf16", "int8", "fp8"],
-        "10.16.1": ["fp16", "bf16", "int8", "fp8"],
-    }.get(api, [])  # fmt: skip
-    assert ("int64" in report["dtypes"]) == (api != "8.5.3")
+# ---- the TensorRT that builds --------------------------------------------------------------------------------------
 
 
 def test_no_tensorrt() -> None:
@@ -81,17 +64,6 @@ def test_no_tensorrt() -> None:
             find_flavor("tensorrt_rtx")
     with pytest.raises(InputError, match="no flavour of TensorRT called 'trt'"):
         find_flavor("trt")
-
-
-def test_a_tensorrt_that_does_not_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is installed without its libraries is named, with the reason."""
-    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
-    monkeypatch.syspath_prepend(tmp_path)
-    import sys
-
-    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    with pytest.raises(MissingExtraError, match=r"installed but does not import .*libnvinfer.so.10"):
-        find_flavor("tensorrt")
 
 
 @pytest.mark.parametrize("api", ["lean-11.4.0", "dispatch-11.4.0"])
@@ -386,71 +358,7 @@ def test_wrong_options(options: dict[str, Any]) -> None:
         BuildOptions(**options)
 
 
-# ---- plans and sidecars ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def plan() -> Plan:
-    """A plan of the three heads."""
-    with installed(make_tensorrt("10.16.1")):
-        return plan_from_graph(_THREE, BuildOptions(batch=(1, 4, 8), optimization_level=3))
-
-
-def test_sidecar(plan: Plan, tmp_path: Path) -> None:
-    """What is saved is what is read; the engine's file is the engine alone."""
-    saved = plan.save(tmp_path / "three.engine")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["three.engine", "three.engine.json"]
-    assert (tmp_path / "three.engine").read_bytes() == plan.engine_bytes()
-    loaded = read_sidecar(tmp_path / "three.engine")
-    assert loaded == saved
-    assert loaded is not None
-    assert loaded.signature == _THREE.signature
-    assert loaded.options == {"batch": [1, 4, 8], "optimization_level": 3}
-    assert "b'" not in repr(plan)
-
-
-def test_no_sidecar(tmp_path: Path) -> None:
-    """An engine that another tool wrote has none; no engine at all is an error."""
-    (tmp_path / "a.engine").write_bytes(b"ptrt")
-    assert read_sidecar(tmp_path / "a.engine") is None
-    with pytest.raises(ModelNotFoundError):
-        read_sidecar(tmp_path / "b.engine")
-
-
-def test_an_engine_that_is_not_its_sidecars(plan: Plan, tmp_path: Path) -> None:
-    """An engine that was replaced or damaged is found out before anything reads it."""
-    saved = plan.save(tmp_path / "a.engine")
-    with (tmp_path / "a.engine").open("ab") as file:
-        file.write(b"x")
-    with pytest.raises(EngineMismatchError, match="is not the engine that its sidecar describes"):
-        saved.engine_bytes()
-    (tmp_path / "a.engine").unlink()
-    with pytest.raises(ModelNotFoundError):
-        saved.engine_bytes()
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"onepass_engine": 99}', '{"onepass_engine": 1}'])
-def test_damaged_sidecars(tmp_path: Path, text: str) -> None:
-    """A sidecar that cannot be read is named, with what to do."""
-    (tmp_path / "a.engine").write_bytes(b"ptrt")
-    (tmp_path / "a.engine.json").write_text(text)
-    with pytest.raises(EngineMismatchError, match=r"a\.engine\.json"):
-        read_sidecar(tmp_path / "a.engine")
-
-
-def test_a_full_disk(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stood there stays, and the message has the file's name and the room it takes."""
-    (tmp_path / "a.engine").write_bytes(b"before")
-
-    def full(path: Path, data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match=r"No space left on device; the engine takes \d+ bytes: .*a\.engine"):
-        plan.save(tmp_path / "a.engine")
-    monkeypatch.undo()
-    assert [file.name for file in tmp_path.iterdir()] == ["a.engine"]
-    assert (tmp_path / "a.engine").read_bytes() == b"before"
+# ---- what is built, and where to --------------------------------------------------------------------------------
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
@@ -510,7 +418,7 @@ def test_external_weights_are_part_of_the_key(tmp_path: Path) -> None:
     """Other weights beside the same model file give another digest."""
     import onnx
 
-    from onepass.builder._build import digest_of
+    from onepass.builder._graph import digest_of
 
     digests = set()
     for index, value in enumerate((1.0, 2.0)):
@@ -550,26 +458,3 @@ def test_two_builders_at_once(tmp_path: Path) -> None:
         assert worker.exitcode == 0
     assert len(list(marks.iterdir())) == 1
     assert len(cache_entries(tmp_path / "c")) == 1
-
-
-# ---- the log -----------------------------------------------------------------------------------------------------
-
-
-def test_log_book() -> None:
-    """Messages after a mark, by gravity; VERBOSE is not kept; the book is bounded."""
-    book = LogBook()
-    book.write("ERROR", "before")
-    mark = book.mark()
-    for severity in ("VERBOSE", "INFO", "WARNING", "ERROR", "INTERNAL_ERROR"):
-        book.write(severity, severity.lower())
-    assert book.text(mark) == "[WARNING] warning\n[ERROR] error\n[INTERNAL_ERROR] internal_error"
-    assert [line.severity for line in book.lines(mark)] == ["INFO", "WARNING", "ERROR", "INTERNAL_ERROR"]
-    for index in range(9000):
-        book.write("INFO", str(index))
-    assert 1000 < len(book.lines()) < 9000
-
-
-def test_one_logger_for_all() -> None:
-    """A flavour has one logger for the whole process: TensorRT complains of a second."""
-    with installed(make_tensorrt("11.4.0")):
-        assert get_logger(find_flavor()) is get_logger(find_flavor())

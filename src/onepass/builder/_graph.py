@@ -1,0 +1,88 @@
+"""The model that a build starts from: opened, known by its digest, and made ready for one TensorRT."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import NamedTuple
+
+from onepass._errors import InputError
+from onepass.artifacts import sha256_of
+from onepass.builder._edges import Prepared, prepare
+from onepass.builder._profiles import profiles_from_options
+from onepass.builder.options import BuildOptions
+from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision
+from onepass.engine.flavor import Flavor
+from onepass.engine.shapes import Profile
+from onepass.graph import OnnxGraph
+from onepass.graph import weights as _weights
+from onepass.tensors import name_tuple
+
+
+def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
+    """Return the model as a graph, whichever way it is given.
+
+    Raises:
+        InputError: It is given in no way that is known.
+        ModelError: It cannot be read.
+    """
+    if isinstance(model, OnnxGraph):
+        return model
+    if isinstance(model, bytes):
+        return OnnxGraph.from_bytes(model)
+    if isinstance(model, (str, os.PathLike)):
+        return OnnxGraph.load(model)
+    raise InputError(
+        f"a model is a path, the bytes of a file, or an OnnxGraph; got {type(model).__name__}. "
+        "An onnx.ModelProto becomes a graph by OnnxGraph(proto)"
+    )
+
+
+def digest_of(graph: OnnxGraph) -> str:
+    """Return a digest of a model's content, external weights included."""
+    digest = sha256(graph.proto.SerializeToString(deterministic=True))
+    for name in sorted(graph.weight_files):
+        assert graph.folder is not None  # noqa: S101 - a graph with weights beside it knows where
+        digest.update(f"\n{name} {sha256_of(graph.folder / name)}".encode())
+    return digest.hexdigest()
+
+
+class Ready(NamedTuple):
+    """What goes to TensorRT: the graph, its profiles, and the nodes that its layers must not reduce."""
+
+    prepared: Prepared
+    profiles: tuple[Profile, ...]
+    kept: frozenset[str]
+
+
+def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
+    """Return what goes to TensorRT: outputs chosen, precision written in where it is no flag, edges as it takes them.
+
+    Raises:
+        InputError: A name or a range does not fit the model.
+        UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
+    """
+    graph, kind = _shown(graph, options), options.reduced_type
+    by_flag = kind in flavor.precision_flags
+    if kind and not by_flag:
+        graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)
+    elif kind and options.reduced_io:
+        graph = reduce_edges(graph, kind)
+    profiles = profiles_from_options(graph.signature, options)
+    prepared = prepare(graph, flavor, profiles[0])
+    kept = float32_nodes(prepared.graph, kind, options.keep_float32) if kind and by_flag else frozenset()
+    return Ready(prepared, profiles, kept)
+
+
+def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
+    """Return the graph with the outputs that are asked for."""
+    if options.mark_all_outputs:
+        names = {value.name for value in graph.proto.graph.output}
+        weights = _weights.initializer_names(graph.proto.graph)
+        inputs = {value.name for value in graph.proto.graph.input}
+        graph = graph.expose([name for name in graph.tensor_names if name not in names | weights | inputs])
+    if options.outputs is not None:
+        names = {value.name for value in graph.proto.graph.output}
+        wanted = name_tuple(options.outputs)
+        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
+    return graph

@@ -1,0 +1,85 @@
+"""Who may use what of whom, read off the code itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+_SOURCE = _ROOT / "src"
+_FOLDERS = (_SOURCE, *(_ROOT / name for name in ("benchmarks", "examples", "training")))
+_FILES = sorted(file for folder in _FOLDERS for file in folder.rglob("*.py"))
+
+# What is private and used from outside all the same.
+_EXCUSED = {
+    # It measures what a pass costs beside bare TensorRT, and for that needs the pieces of one.
+    "benchmarks/tensorrt.py": {
+        "onepass.runtime._context.Context", "onepass.runtime._cuda.Device", "onepass.runtime._engine.Engine",
+    },
+    "src/onepass/cli/convert.py": {"onepass.source._convert.DEFAULT_TIMEOUT_S"},
+}  # fmt: skip
+
+
+_NAME = re.compile(r"onepass(\.\w+)+")
+
+
+def _package_of(module: str) -> str:
+    """Return the top package that a module is in: ``onepass.gaze`` for ``onepass.gaze.find.faces``."""
+    return ".".join(module.split(".")[:2])
+
+
+def _module_of(file: Path) -> str:
+    """Return the name that a file is imported by."""
+    parts = file.relative_to(_SOURCE if _SOURCE in file.parents else _ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield each module that is imported, by statement or by its name in a table, and the name taken of it, if any."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            yield from ((node.module or "", alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAME.fullmatch(node.value):
+            yield node.value, ""
+
+
+def private_imports(module: str, source: str) -> set[str]:
+    """Return what a module imports that is private to another package.
+
+    Modules at the top (``onepass._errors``) are shared by all packages of onepass.
+    """
+    found = set()
+    for where, name in _imports(ast.parse(source)):
+        if not _NAME.fullmatch(where) or _package_of(where) == _package_of(module):
+            continue
+        inner = [*where.split(".")[2:], name]
+        if any(part.startswith("_") and not part.startswith("__") for part in inner):
+            found.add(f"{where}.{name}".rstrip("."))
+    return found
+
+
+@pytest.mark.parametrize("file", _FILES, ids=lambda file: str(file.relative_to(_ROOT)))
+def test_what_is_private_stays_at_home(file: Path) -> None:
+    """No module, and no name, with an underscore is imported from another package."""
+    found = private_imports(_module_of(file), file.read_text("utf-8"))
+    assert found == _EXCUSED.get(str(file.relative_to(_ROOT)), set())
+
+
+@pytest.mark.parametrize(("source", "found"), [
+    ("from onepass.builder._build import build_with", {"onepass.builder._build.build_with"}),
+    ("from onepass.builder import _build", {"onepass.builder._build"}),
+    ("import onepass.builder._build", {"onepass.builder._build"}),
+    ("def f():\n    from onepass.graph.model import _check", {"onepass.graph.model._check"}),
+    ("lazy(__name__, {'onepass.builder._build': 'build'})", {"onepass.builder._build"}),
+    ("from onepass.cli._tables import table\nfrom onepass._errors import InputError\nimport onepass.builder", set()),
+])  # fmt: skip
+def test_what_is_private_is_found(source: str, found: set[str]) -> None:
+    """The test above sees statements and tables; what is a package's own, or shared by all, is let through."""
+    assert private_imports("onepass.cli.build", source) == found
