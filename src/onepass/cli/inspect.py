@@ -18,7 +18,8 @@ from onepass.builder._layers import layers_of_plan
 from onepass.cli._tables import bytes_text, console, table
 from onepass.engine import ShapeRange, read_sidecar
 from onepass.formats import Format, format_of
-from onepass.graph.model import OnnxGraph, kind_of, spec_of
+from onepass.graph import OnnxGraph
+from onepass.graph.edges import kind_of, spec_of
 from onepass.runtime import load
 from onepass.tensors import shape_text
 

@@ -8,10 +8,11 @@ Example::
     assert comparison.passed, comparison
 """
 
-from onepass.compare._bisect import Bisection, Step, bisect
+from onepass.compare._bisect import bisect
 from onepass.compare._cases import Case, edge_cases, folder_cases, random_cases
 from onepass.compare._compare import Comparison, compare
 from onepass.compare._difference import Histogram, OutputDifference, Worst
+from onepass.compare._steps import Bisection, Step
 from onepass.compare._tolerance import Tolerance, Tolerances
 
 __all__ = [
