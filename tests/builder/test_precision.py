@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onepass
 from onepass import InputError, OnnxGraph, UnsupportedModelError
-from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision, types_of
+from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision
 from onepass.gaze import PACKAGED_MODELS
+from onepass.graph.values import element_types
 from tests.zoo import model
 
 _DATA = Path(onepass.__file__).parent / "gaze" / "data"
@@ -35,7 +36,7 @@ def run(graph: OnnxGraph, feeds: Arrays) -> Arrays:
 
 def precision_of(graph: OnnxGraph, tensor: str) -> str:
     """Return the type that the node which makes a tensor (or its reduced twin) computes in."""
-    types = types_of(graph.proto)
+    types = element_types(graph.proto)
     made = {name for node in graph.proto.graph.node if node.op_type != "Cast" for name in node.output}
     name = tensor if tensor in made else f"{tensor}__fp16"
     return {1: "fp32", 10: "fp16"}[types[name]]
@@ -93,7 +94,7 @@ def test_eye_networks(name: str, rng: np.random.Generator) -> None:
         assert np.abs(before[output] - after[output]).max() < limit
     assert np.quantile(np.abs(before["landmarks"] - after["landmarks"]), 0.9) < 0.1
     assert reduced.size_bytes < 0.6 * graph.size_bytes
-    kinds = types_of(reduced.proto)
+    kinds = element_types(reduced.proto)
     for node in reduced.proto.graph.node:
         if node.op_type in ("Softmax", "Gemm"):
             assert kinds[node.output[0]] == TensorProto.FLOAT
@@ -293,7 +294,7 @@ def graphs(draw: st.DrawFn) -> OnnxGraph:
 @given(graph=graphs(), seed=st.integers(0, 100))
 def test_random_graphs(graph: OnnxGraph, seed: int) -> None:
     """Whatever the graph: valid, sorted, the same signature, and every output close to what it was."""
-    from onepass.graph.nodes import sort_nodes
+    from onepass.graph.sort import sort_nodes
 
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)

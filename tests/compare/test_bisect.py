@@ -8,8 +8,8 @@ import pytest
 
 from onepass import OnnxGraph, Session, UnsupportedModelError, load
 from onepass.compare import Case, bisect, compare, random_cases
-from onepass.compare._splice import spliced
 from onepass.compare.report import comparison_page
+from onepass.graph.splice import spliced
 from onepass.runtime.fake import FakeBackend
 from tests.compare.models import broken_copy, half_copy
 from tests.zoo import BY_NAME, ZOO, Animal, model

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from onepass._errors import UnsupportedModelError
 from onepass.engine.flavor import Flavor
@@ -23,8 +23,11 @@ from onepass.engine.plan import Edge
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
 from onepass.graph import weights as _weights
-from onepass.graph.nodes import all_names, captured, free_name, name_nodes, sort_nodes
-from onepass.tensors import TensorSpec, onnx_from_dtype
+from onepass.graph.casts import cast, cast_type, identity, set_cast_type
+from onepass.graph.nodes import all_names, consumers, free_name, inner_reads, name_nodes, producers
+from onepass.graph.sort import sort_nodes
+from onepass.graph.values import element_types
+from onepass.tensors import TensorSpec, dtype_from_onnx, onnx_from_dtype
 
 DType = np.dtype[Any]
 _FLOAT32, _INT32, _INT64 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64)
@@ -101,11 +104,11 @@ class _Work:
             self._cast_uint8_by_way_of_float(spec.name)
         carrier = self._carrier(spec)
         if carrier is None:
-            casts = _consumers(self._graph, spec.name)
+            casts = consumers(self._graph.node, spec.name)
             carrier = _FLOAT32 if spec.dtype in (_DOUBLE, *_FLOAT8) else _CARRIERS.get(spec.dtype)
             exact = all(node.op_type == "Cast" for node in casts) and not _is_captured(self._graph, spec.name)
             if spec.dtype == _DOUBLE:
-                exact = exact and all(_cast_to(node) == TensorProto.FLOAT for node in casts)
+                exact = exact and all(cast_type(node) == TensorProto.FLOAT for node in casts)
             if carrier not in self._native or not exact:
                 raise self._refusal("input", spec, "its only use has to be a Cast" if carrier in self._native else "")
             assert carrier is not None  # noqa: S101 - None is in no set of dtypes
@@ -129,7 +132,7 @@ class _Work:
             self._declare(value, name, carrier)
             return Edge(spec, name, carrier)
         if spec.dtype == _UINT8 and self._flavor.precision_flags:
-            self._cast_by_way_of_float(_producer(self._graph, spec.name))
+            self._cast_by_way_of_float(producers(self._graph.node).get(spec.name))
         return Edge(spec, spec.name, carrier)
 
     def forget_types(self) -> None:
@@ -150,39 +153,38 @@ class _Work:
 
     def _without_its_cast(self, spec: TensorSpec) -> tuple[str, DType]:
         """Leave out the Cast that makes an output, or let it make the carrier; return name and dtype of the output."""
-        node = _producer(self._graph, spec.name)
+        node = producers(self._graph.node).get(spec.name)
         carrier = _CARRIERS.get(spec.dtype)
         if node is None or node.op_type != "Cast" or spec.dtype in _FLOAT8:
             raise self._refusal(
                 "output", spec, "a Cast has to make it" if carrier in self._native or spec.dtype == _DOUBLE else ""
             )
         if spec.dtype == _DOUBLE:
-            source = self._dtype_of(node.input[0])
+            source = dtype_from_onnx(self._type_of(node.input[0]), tensor=node.input[0])
             carrier = source if source in _WITHIN_FLOAT32 | {_INT32} else None
         if carrier is None or carrier not in self._native:
             raise self._refusal("output", spec, "")
-        if _consumers(self._graph, spec.name) or _is_captured(self._graph, spec.name):
-            copy = self._graph.node.add()
-            copy.CopyFrom(node)
-            node = copy
+        if consumers(self._graph.node, spec.name) or _is_captured(self._graph, spec.name):
+            another = self._graph.node.add()
+            another.CopyFrom(node)
+            node = another
             node.name = free_name(self._taken, f"{spec.name}_as_{carrier.name}")
             node.output[0] = free_name(self._taken, f"{spec.name}__out")
         self._changed.add(node.output[0])
-        del node.attribute[:]
-        node.attribute.append(helper.make_attribute("to", onnx_from_dtype(carrier)))
+        set_cast_type(node, onnx_from_dtype(carrier))
         return node.output[0], carrier
 
     def _copy_of(self, name: str) -> str:
-        copy = free_name(self._taken, f"{name}__out")
-        self._graph.node.append(helper.make_node("Identity", [name], [copy], name=copy))
-        return copy
+        target = free_name(self._taken, f"{name}__out")
+        self._graph.node.append(identity(name, target, name=target))
+        return target
 
     def _declare(self, value: onnx.ValueInfoProto, name: str, carrier: DType) -> None:
         value.name = name
         value.type.tensor_type.elem_type = onnx_from_dtype(carrier)
 
     def _cast_uint8_by_way_of_float(self, name: str) -> None:
-        for node in _consumers(self._graph, name):
+        for node in consumers(self._graph.node, name):
             if node.op_type == "Cast":
                 self._cast_by_way_of_float(node)
         sort_nodes(self._graph)
@@ -191,28 +193,25 @@ class _Work:
         """Let a Cast between uint8 and another integer go over float32; TensorRT up to version 10 has no other."""
         if node is None or node.op_type != "Cast":
             return
-        ends = {_cast_to(node), onnx_from_dtype(self._dtype_of(node.input[0]))}
+        ends = {cast_type(node), self._type_of(node.input[0])}
         if ends & {TensorProto.FLOAT, TensorProto.FLOAT16}:
             return
         between = free_name(self._taken, f"{node.output[0]}__float")
-        first = helper.make_node("Cast", [node.input[0]], [between], name=between, to=TensorProto.FLOAT)
+        first = cast(node.input[0], between, TensorProto.FLOAT, name=between)
         node.input[0] = between
         self._graph.node.append(first)
         sort_nodes(self._graph)
 
-    def _dtype_of(self, name: str) -> DType:
-        """Return the dtype of an inner tensor, as ONNX infers it."""
+    def _type_of(self, name: str) -> int:
+        """Return ONNX's number of the type of an inner tensor, as ONNX infers it."""
         if self._types is None:
-            inferred = onnx.shape_inference.infer_shapes(self._proto).graph
-            values = (*inferred.value_info, *inferred.input, *inferred.output)
-            self._types = {value.name: value.type.tensor_type.elem_type for value in values}
-            self._types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
+            self._types = element_types(self._proto)
         number = self._types.get(name, TensorProto.UNDEFINED)
         if number == TensorProto.UNDEFINED:
             raise UnsupportedModelError(
                 f"ONNX cannot infer the dtype of tensor {name!r}, which {self._flavor} has to know"
             )
-        return np.dtype(helper.tensor_dtype_to_np_dtype(number))
+        return number
 
     def _refusal(self, kind: str, spec: TensorSpec, hint: str) -> UnsupportedModelError:
         held = ", ".join(sorted(dtype.name for dtype in self._native))
@@ -223,20 +222,8 @@ class _Work:
         )
 
 
-def _producer(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    return next((node for node in graph.node if name in node.output), None)
-
-
-def _consumers(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto]:
-    return [node for node in graph.node if name in node.input]
-
-
 def _is_captured(graph: onnx.GraphProto, name: str) -> bool:
-    return any(name in captured(inner) for node in graph.node for inner in _weights.subgraphs(node))
-
-
-def _cast_to(node: onnx.NodeProto) -> int:
-    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "to"), 0)
+    return any(name in inner_reads(node) for node in graph.node)
 
 
 def _is_quantized(graph: onnx.GraphProto) -> bool:

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from onepass._errors import InputError
+from onepass.graph.arrays import array_of
 from onepass.graph.nodes import reads
+from onepass.graph.values import constants
 from onepass.tensors import no_such_name
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -83,7 +85,7 @@ class _Assignment:
         self._nodes = list(graph.node)
         self._graph, self._limit, self._dtype = graph, LIMITS[kind], DTYPES[kind]
         self._float32 = {name for name, number in types.items() if number == TensorProto.FLOAT}
-        self._constants = constants_of(graph)
+        self._constants = constants(graph)
         self._made_by = {name: i for i, node in enumerate(self._nodes) for name in node.output if name}
         self._users: list[set[int]] = [set() for _ in self._nodes]
         for index, node in enumerate(self._nodes):
@@ -142,7 +144,7 @@ class _Assignment:
         tensor = self._constants.get(name)
         if tensor is None or tensor.data_type != TensorProto.FLOAT:
             return True
-        values = numpy_helper.to_array(tensor)
+        values = array_of(tensor)
         if not np.all(np.abs(values[np.isfinite(values)]) <= self._limit):
             return False
         return heavy or values.size > 1 or not np.any(values) or bool(np.any(values.astype(self._dtype)))
@@ -227,25 +229,3 @@ class _Assignment:
             if self._nodes[index].op_type in _ARITHMETIC and users and not leaves and not users & (reduced - lifted):
                 lifted.add(index)
         return lifted
-
-
-def constants_of(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """The graph's weights, and the tensors of its Constant nodes, by name."""
-    found = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            tensor = _constant_tensor(node)
-            if tensor is not None:
-                found[node.output[0]] = tensor
-    return found
-
-
-def _constant_tensor(node: onnx.NodeProto) -> onnx.TensorProto | None:
-    attribute = node.attribute[0]
-    if attribute.name == "value":
-        tensor: onnx.TensorProto = attribute.t
-        return tensor
-    if attribute.name in ("value_float", "value_floats"):
-        values = np.asarray(onnx.helper.get_attribute_value(attribute), np.float32)
-        return numpy_helper.from_array(values, node.output[0])
-    return None

@@ -9,16 +9,24 @@ shared weights stay as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from onepass._errors import UnsupportedModelError
-from onepass.builder._roles import DTYPES, FLOAT32_INPUTS, LIMITS, NUMBERS, Roles, assign_roles, constants_of
+from onepass.builder._roles import DTYPES, FLOAT32_INPUTS, LIMITS, NUMBERS, Roles, assign_roles
 from onepass.graph import OnnxGraph
-from onepass.graph.nodes import all_names, captured, free_name, sort_nodes
+from onepass.graph.arrays import array_of, tensor_of
+from onepass.graph.batch_norm import fold_batch_norms
+from onepass.graph.casts import cast, cast_type, identity
+from onepass.graph.nodes import all_names, free_name, inner_reads, replace_names, set_nodes
+from onepass.graph.select import drop_unused
+from onepass.graph.share import share_constants
+from onepass.graph.sort import sort_nodes
+from onepass.graph.values import element_types
+from onepass.graph.weights import in_memory
 
 Kind = Literal["fp16", "bf16"]
 
@@ -42,7 +50,7 @@ def reduce_precision(
         UnsupportedModelError: Nothing in the model can be reduced.
         InputError: A name of `keep_float32` is nowhere in the model.
     """
-    proto = in_memory(graph)
+    proto = in_memory(graph.proto, graph.folder)
     sort_nodes(proto.graph)
     share_constants(proto.graph)
     fold_batch_norms(proto)
@@ -57,7 +65,7 @@ def reduce_precision(
 
 def reduce_edges(graph: OnnxGraph, kind: Kind) -> OnnxGraph:
     """Return a graph whose float32 inputs and outputs are float16 or bfloat16; inside, it computes as before."""
-    proto = in_memory(graph)
+    proto = in_memory(graph.proto, graph.folder)
     sort_nodes(proto.graph)
     _reduce_edges(proto.graph, kind)
     return OnnxGraph(proto)
@@ -70,7 +78,7 @@ def float32_nodes(graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str]) -> 
         UnsupportedModelError: No heavy node is left to be reduced.
         InputError: A name of `keep_float32` is nowhere in the model.
     """
-    proto = in_memory(graph)
+    proto = in_memory(graph.proto, graph.folder)
     roles = roles_of(proto, kind, keep_float32)
     if not roles.reduced:
         raise nothing_to_reduce(kind)
@@ -88,74 +96,7 @@ def nothing_to_reduce(kind: Kind) -> UnsupportedModelError:
 
 def roles_of(proto: onnx.ModelProto, kind: Kind, keep_float32: Iterable[str]) -> Roles:
     """Decide for each node of a model whether it computes in reduced precision."""
-    return assign_roles(proto.graph, types_of(proto), kind=kind, keep=keep_float32)
-
-
-def types_of(proto: onnx.ModelProto) -> dict[str, int]:
-    """Return the ONNX type number of every tensor of the main graph that is known or can be inferred."""
-    inferred = onnx.shape_inference.infer_shapes(proto).graph
-    values = (*inferred.value_info, *inferred.input, *inferred.output)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    return types | {name: tensor.data_type for name, tensor in constants_of(inferred).items()}
-
-
-def in_memory(graph: OnnxGraph) -> onnx.ModelProto:
-    """Return a copy of the model with all weights in it."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(graph.proto)
-    if graph.folder is not None:
-        onnx.load_external_data_for_model(proto, str(graph.folder))
-    return proto
-
-
-def share_constants(graph: onnx.GraphProto) -> None:
-    """Let nodes read constants themselves, not copies of them: exporters share equal weights by way of Identity."""
-    constants = set(constants_of(graph))
-    inner = {name for node in graph.node for name in _inner(node)}
-    source: dict[str, str] = {}
-    for node in graph.node:
-        for name in set(node.input) & source.keys():
-            _replace(node.input, name, source[name])
-        if node.op_type == "Identity" and node.input[0] in constants and node.output[0] not in inner:
-            source[node.output[0]] = node.input[0]
-
-
-# ---- BatchNorm -----------------------------------------------------------------------------------------------------
-
-
-def fold_batch_norms(proto: onnx.ModelProto) -> None:
-    """Write each BatchNorm of constant statistics as Mul and Add; the graph computes the same."""
-    graph = proto.graph
-    constants, taken = constants_of(graph), all_names(graph)
-    ranks = {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in _values(onnx.shape_inference.infer_shapes(proto).graph)
-        if value.type.tensor_type.HasField("shape")
-    }
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        foldable = node.op_type == "BatchNormalization" and len(node.output) == 1 and node.input[0] in ranks
-        if not foldable or any(name not in constants for name in node.input[1:]):
-            nodes.append(node)
-            continue
-        scale, bias, mean, variance = (
-            numpy_helper.to_array(constants[name]).astype(np.float64) for name in node.input[1:]
-        )
-        epsilon = next((attribute.f for attribute in node.attribute if attribute.name == "epsilon"), 1e-5)
-        factor = scale / np.sqrt(variance + epsilon)
-        shape = (-1,) + (1,) * (ranks[node.input[0]] - 2)
-        name = node.name or node.output[0]
-        names = [free_name(taken, f"{name}__{part}") for part in ("factor", "offset", "scaled")]
-        for each, values in zip(names, (factor, bias - mean * factor), strict=False):
-            graph.initializer.append(numpy_helper.from_array(values.reshape(shape).astype(np.float32), each))
-        nodes.append(helper.make_node("Mul", [node.input[0], names[0]], [names[2]], name=names[2]))
-        nodes.append(helper.make_node("Add", [names[2], names[1]], [node.output[0]], name=name))
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:
-    return (*graph.value_info, *graph.input, *graph.output)
+    return assign_roles(proto.graph, element_types(proto), kind=kind, keep=keep_float32)
 
 
 # ---- edges ---------------------------------------------------------------------------------------------------------
@@ -164,7 +105,7 @@ def _values(graph: onnx.GraphProto) -> Iterable[onnx.ValueInfoProto]:
 def _reduce_edges(graph: onnx.GraphProto, kind: Kind) -> None:
     """Make float32 inputs and outputs of the reduced type, with a Cast behind, or before, each of them."""
     taken = all_names(graph)
-    inner = {name for node in graph.node for name in _inner(node)}
+    inner = {name for node in graph.node for name in inner_reads(node)}
     weights = {tensor.name for tensor in graph.initializer}
     first: list[onnx.NodeProto] = []
     inputs = {value.name for value in graph.input}
@@ -174,8 +115,8 @@ def _reduce_edges(graph: onnx.GraphProto, kind: Kind) -> None:
         value.type.tensor_type.elem_type = NUMBERS[kind]
         name = free_name(taken, f"{value.name}__float32")
         for node in graph.node:
-            _replace(node.input, value.name, name)
-        first.append(helper.make_node("Cast", [value.name], [name], name=name, to=TensorProto.FLOAT))
+            replace_names(node.input, {value.name: name})
+        first.append(cast(value.name, name, TensorProto.FLOAT, name=name))
     last: list[onnx.NodeProto] = []
     for value in graph.output:
         if value.type.tensor_type.elem_type != TensorProto.FLOAT or value.name in inner | weights:
@@ -185,23 +126,11 @@ def _reduce_edges(graph: onnx.GraphProto, kind: Kind) -> None:
             continue
         name = free_name(taken, f"{value.name}__float32")
         for node in graph.node:
-            _replace(node.input, value.name, name)
-            _replace(node.output, value.name, name)
-        last.append(helper.make_node("Cast", [name], [value.name], name=f"{name}__cast", to=NUMBERS[kind]))
-    nodes = [*first, *graph.node, *last]
-    del graph.node[:]
-    graph.node.extend(nodes)
+            replace_names(node.input, {value.name: name})
+            replace_names(node.output, {value.name: name})
+        last.append(cast(name, value.name, NUMBERS[kind], name=f"{name}__cast"))
+    set_nodes(graph, [*first, *graph.node, *last])
     del graph.value_info[:]
-
-
-def _inner(node: onnx.NodeProto) -> set[str]:
-    return {name for attribute in node.attribute if attribute.HasField("g") for name in captured(attribute.g)}
-
-
-def _replace(names: Any, old: str, new: str) -> None:
-    for index, name in enumerate(names):
-        if name == old:
-            names[index] = new
 
 
 # ---- nodes ---------------------------------------------------------------------------------------------------------
@@ -216,6 +145,7 @@ class _Rewriting:
         self._out: list[onnx.NodeProto] = []
         self._twins: dict[str, str] = {}  # float32 tensor -> its reduced twin
         self._wide: set[str] = {value.name for value in graph.input} | set(roles.constants)  # those there in float32
+        self._reduced_inputs = {v.name for v in graph.input if v.type.tensor_type.elem_type == NUMBERS[kind]}
         self._weights: list[onnx.TensorProto] = []
 
     def run(self) -> None:
@@ -223,60 +153,58 @@ class _Rewriting:
         for index, node in enumerate(list(self._graph.node)):
             if index in self._roles.reduced:
                 self._reduce(node)
-            elif not self._is_twin_of_input(node):
-                for name in (*node.input, *_inner(node)):
+            elif self._widens_input(node):
+                self._twins[node.output[0]] = node.input[0]
+            elif self._narrows_twin(node):
+                self._emit(identity(self._twins[node.input[0]], node.output[0], name=node.name))
+            else:
+                for name in (*node.input, *sorted(inner_reads(node))):
                     self._widen(name)
                 self._emit(node)
             for name in node.output:
                 if name in outputs:
                     self._widen(name)
-        del self._graph.node[:]
-        self._graph.node.extend(self._out)
+        set_nodes(self._graph, self._out)
         self._graph.initializer.extend(self._weights)
-        self._drop_unused()
+        drop_unused(self._graph)  # weights and nodes whose twins alone are read now
 
     def _reduce(self, node: onnx.NodeProto) -> None:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        reduced = onnx.NodeProto()
+        reduced.CopyFrom(node)
         kept = FLOAT32_INPUTS.get(node.op_type, frozenset())
         for index, name in enumerate(node.input):
             if name in self._roles.float32 and index not in kept:
-                copy.input[index] = self._twin(name)
+                reduced.input[index] = self._twin(name)
             else:
                 self._widen(name)
         for index, name in enumerate(node.output):
             if name in self._roles.float32:
-                self._twins[name] = copy.output[index] = free_name(self._taken, f"{name}__{self._kind}")
+                self._twins[name] = reduced.output[index] = free_name(self._taken, f"{name}__{self._kind}")
             else:
                 self._wide.add(name)
-        self._out.append(copy)
+        self._out.append(reduced)
 
-    def _is_twin_of_input(self, node: onnx.NodeProto) -> bool:
-        """Take a Cast between the two types for what it is; it may not be needed at all."""
-        if node.op_type != "Cast" or node.domain not in ("", "ai.onnx"):
-            return False
-        to = next(attribute.i for attribute in node.attribute if attribute.name == "to")
-        if to == TensorProto.FLOAT and node.input[0] in self._twin_names():
-            self._twins[node.output[0]] = node.input[0]
-            return True
-        if to == NUMBERS[self._kind] and node.input[0] in self._twins and node.input[0] not in self._wide:
-            self._emit(helper.make_node("Identity", [self._twins[node.input[0]]], list(node.output), name=node.name))
-            return True
-        return False
+    def _widens_input(self, node: onnx.NodeProto) -> bool:
+        """Whether a node casts an input of the reduced type to float32: the input is the twin of what it makes.
 
-    def _twin_names(self) -> set[str]:
-        """Inputs that are of the reduced type themselves."""
-        return {v.name for v in self._graph.input if v.type.tensor_type.elem_type == NUMBERS[self._kind]}
+        The node itself may not be needed at all.
+        """
+        return cast_type(node) == TensorProto.FLOAT and node.input[0] in self._reduced_inputs
+
+    def _narrows_twin(self, node: onnx.NodeProto) -> bool:
+        """Whether a node casts to the reduced type what is there in it already, and not yet in float32."""
+        name = node.input[0] if cast_type(node) == NUMBERS[self._kind] else None
+        return name in self._twins and name not in self._wide
 
     def _twin(self, name: str) -> str:
         """Return the reduced twin of a float32 tensor; made, if it is not there yet."""
         if name not in self._twins:
             self._twins[name] = free_name(self._taken, f"{name}__{self._kind}")
             if name in self._roles.constants:
-                values = numpy_helper.to_array(self._roles.constants[name])
+                values = array_of(self._roles.constants[name])
                 limit = LIMITS[self._kind]
                 finite = np.where(np.isfinite(values), np.clip(values, -limit, limit), values)
-                self._weights.append(_tensor(finite.astype(DTYPES[self._kind]), self._twins[name], self._kind))
+                self._weights.append(tensor_of(finite.astype(DTYPES[self._kind]), self._twins[name]))
             else:
                 self._out.append(self._cast(name, self._twins[name], NUMBERS[self._kind]))
         return self._twins[name]
@@ -288,28 +216,8 @@ class _Rewriting:
             self._out.append(self._cast(self._twins[name], name, TensorProto.FLOAT))
 
     def _cast(self, source: str, target: str, number: int) -> onnx.NodeProto:
-        return helper.make_node("Cast", [source], [target], name=free_name(self._taken, f"{target}__cast"), to=number)
+        return cast(source, target, number, name=free_name(self._taken, f"{target}__cast"))
 
     def _emit(self, node: onnx.NodeProto) -> None:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        self._out.append(copy)
+        self._out.append(node)
         self._wide.update(node.output)
-
-    def _drop_unused(self) -> None:
-        """Leave out weights and nodes whose twins alone are read now."""
-        read = {value.name for value in self._graph.output} | {value.name for value in self._graph.input}
-        nodes: list[onnx.NodeProto] = []
-        for node in reversed(self._graph.node):
-            if read.intersection(node.output):
-                nodes.append(node)
-                read.update(node.input, _inner(node))
-        kept = [tensor for tensor in self._graph.initializer if tensor.name in read]
-        del self._graph.initializer[:]
-        self._graph.initializer.extend(kept)
-        del self._graph.node[:]
-        self._graph.node.extend(reversed(nodes))
-
-
-def _tensor(values: Any, name: str, kind: Kind) -> onnx.TensorProto:
-    return helper.make_tensor(name, NUMBERS[kind], values.shape, values.tobytes(), raw=True)

@@ -17,7 +17,8 @@ from onepass.artifacts import sha256_of
 from onepass.cli._tables import bytes_text, console, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
-from onepass.graph.model import OnnxGraph, kind_of, spec_of
+from onepass.graph import OnnxGraph
+from onepass.graph.edges import kind_of, spec_of
 from onepass.runtime import load
 from onepass.tensors import shape_text
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy
 
 if TYPE_CHECKING:
-    from onepass.compare._bisect import Bisection as Bisection
-    from onepass.compare._bisect import Step as Step
     from onepass.compare._bisect import bisect as bisect
     from onepass.compare._cases import Case as Case
     from onepass.compare._cases import edge_cases as edge_cases
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from onepass.compare._difference import Histogram as Histogram
     from onepass.compare._difference import OutputDifference as OutputDifference
     from onepass.compare._difference import Worst as Worst
+    from onepass.compare._steps import Bisection as Bisection
+    from onepass.compare._steps import Step as Step
     from onepass.compare._tolerance import Tolerance as Tolerance
     from onepass.compare._tolerance import Tolerances as Tolerances
     from onepass.compare.report import comparison_page as comparison_page
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "onepass.compare._bisect": "Bisection Step bisect",
+        "onepass.compare._bisect": "bisect",
         "onepass.compare._cases": "Case edge_cases folder_cases random_cases",
         "onepass.compare._compare": "Comparison compare",
         "onepass.compare._difference": "Histogram OutputDifference Worst",
+        "onepass.compare._steps": "Bisection Step",
         "onepass.compare._tolerance": "Tolerance Tolerances",
         "onepass.compare.report": "comparison_page",
     },

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from onepass._distance import distances, is_exact, place_of_greatest, widened
 from onepass.compare._tolerance import Tolerance
 from onepass.outputs import Array
 from onepass.tensors import shape_text
@@ -149,7 +150,7 @@ class Meter:
         self._name, self._other, self._dtypes, self._tolerance = name, other, dtypes, tolerance
         self._shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self._complaint = ""
-        first, second = (dtype.kind in "iub" for dtype in dtypes)
+        first, second = map(is_exact, dtypes)
         if first != second:
             self._complaint = f"{dtypes[0]} against {dtypes[1]}: one holds whole numbers, the other does not"
         self._count = self._beyond = self._finite = self._nonzero = self._identical = 0
@@ -176,11 +177,10 @@ class Meter:
                 self._measure(case, first.shape, first.reshape(-1), second.reshape(-1))
 
     def _measure(self, case: str, shape: tuple[int, ...], first: Array, second: Array) -> None:
-        a, b = _wide(first), _wide(second)
+        a, b = widened(first), widened(second)
         finite = np.isfinite(a) & np.isfinite(b)
-        error = np.abs(a - b)
+        error = distances(a, b)
         same = (first == second) | (np.isnan(a) & np.isnan(b))
-        error[~finite] = math.inf
         error[same] = 0
         if first.dtype.kind in "iu" and second.dtype.kind in "iu":
             error[~same] = np.maximum(error[~same], 1)  # large whole numbers are no longer exact in float64
@@ -217,11 +217,11 @@ class Meter:
             self._bins[row] += np.bincount(clipped, minlength=_DECADES * _FINE)
 
     def _find_worst(self, case: str, shape: tuple[int, ...], a: Array, b: Array, excess: Array) -> None:
-        place = int(excess.argmax())
-        if float(excess[place]) > self._worst_excess:
-            self._worst_excess = float(excess[place])
-            index = tuple(int(each) for each in np.unravel_index(place, shape))
-            self._worst = Worst(case, index, (complex(a[place]), complex(b[place])))
+        greatest = float(excess.max())
+        if greatest > self._worst_excess:
+            self._worst_excess = greatest
+            index = place_of_greatest(excess, shape)
+            self._worst = Worst(case, index, (complex(a.reshape(shape)[index]), complex(b.reshape(shape)[index])))
 
     def result(self) -> OutputDifference:
         """Return the difference over all cases so far."""
@@ -270,10 +270,6 @@ class Meter:
 def _edges(bins: int) -> Array:
     edges: Array = 10.0 ** (np.arange(_DECADES * bins + 1) / bins + _FIRST_DECADE)
     return edges
-
-
-def _wide(array: Array) -> Array:
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _ratio(part: float, whole: float) -> float:

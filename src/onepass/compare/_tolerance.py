@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import ml_dtypes
 import numpy as np
 
+from onepass._distance import is_exact, step
 from onepass._errors import InputError, OutputNameError
 from onepass.tensors import no_such_name
 
@@ -57,11 +57,11 @@ class Tolerances:
 
     def of(self, name: str, *dtypes: np.dtype[Any]) -> Tolerance:
         """Return the tolerance of the output `name`, whose dtype in either model is one of `dtypes`."""
-        inexact = any(dtype.kind not in "iub" for dtype in dtypes)
-        step = _COARSE * max((_step(dtype) for dtype in dtypes), default=0.0)
+        inexact = not all(map(is_exact, dtypes))
+        coarse = _COARSE * max(map(step, dtypes), default=0.0)
         return Tolerance(
-            _value(self.atol, name, max(_ATOL, step) if inexact else 0.0),
-            _value(self.rtol, name, max(_RTOL, step) if inexact else 0.0),
+            _value(self.atol, name, max(_ATOL, coarse) if inexact else 0.0),
+            _value(self.rtol, name, max(_RTOL, coarse) if inexact else 0.0),
             _value(self.agreement, name, 1.0),
         )
 
@@ -81,10 +81,3 @@ def _value(given: PerOutput, name: str, default: float) -> float:
     if isinstance(given, Mapping):
         return float(given.get(name, given.get("", default)))
     return default if given is None else float(given)
-
-
-def _step(dtype: np.dtype[Any]) -> float:
-    """Return the distance from 1 to the next number, 0 where numbers are exact."""
-    if dtype.kind in "iub":
-        return 0.0
-    return float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from onepass._html import html_table, page
-from onepass.compare._bisect import Bisection, Step
 from onepass.compare._compare import Comparison
 from onepass.compare._difference import Histogram, OutputDifference
+from onepass.compare._steps import Bisection, Step
 from onepass.tensors import shape_text
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 880, 190, 8, 24, 34, 12

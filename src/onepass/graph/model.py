@@ -9,19 +9,22 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import shape_inference
+from onnx import helper, shape_inference
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.artifacts import replacing
 from onepass.formats import Format, format_of
 from onepass.graph import weights as _weights
-from onepass.graph.optimize import optimized_bytes
-from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, name_tuple, no_dense_tensor, no_such_name
+from onepass.graph.edges import expose, signature_of, tensor_names
+from onepass.graph.optimize import optimized
+from onepass.graph.rename import rename_outputs
+from onepass.graph.select import selected
+from onepass.tensors import Signature, name_tuple, no_such_name
 
 _PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
 
@@ -91,12 +94,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
         """
-        graph = self.proto.graph
-        weights = _weights.initializer_names(graph)
-        return Signature(
-            tuple(spec_of(value) for value in graph.input if value.name not in weights),
-            tuple(spec_of(value) for value in graph.output),
-        )
+        return signature_of(self.proto.graph)
 
     @property
     def opset(self) -> int:
@@ -132,9 +130,7 @@ class OnnxGraph:
     @property
     def tensor_names(self) -> tuple[str, ...]:
         """Every tensor of the main graph that `expose` can make an output, in the order of computation."""
-        weights = _weights.initializer_names(self.proto.graph)
-        inputs = [value.name for value in self.proto.graph.input if value.name not in weights]
-        return (*inputs, *(name for node in self.proto.graph.node for name in node.output if name))
+        return tensor_names(self.proto.graph)
 
     def check(self) -> None:
         """Check the model against the ONNX specification, types and shapes of all tensors included.
@@ -172,7 +168,7 @@ class OnnxGraph:
                 raise OutputNameError(no_such_name("output", name, tuple(by_name)))
         if not names:
             raise InputError(f"select() was given no output; the model has {', '.join(by_name)}")
-        return self._with_outputs([by_name[name] for name in names])
+        return OnnxGraph(selected(self.proto, [by_name[name] for name in names]), folder=self.folder)
 
     def expose(self, tensors: str | Iterable[str]) -> OnnxGraph:
         """Add inner tensors of the main graph as outputs, after those there are.
@@ -182,22 +178,7 @@ class OnnxGraph:
             UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is no dense tensor of numbers.
         """
         proto = self._copy()
-        there = {value.name for value in proto.graph.output}
-        wanted = [name for name in dict.fromkeys(name_tuple(tensors)) if name not in there]
-        known = self.tensor_names
-        for name in wanted:
-            if name not in known:
-                raise OutputNameError(no_such_name("tensor", name, known))
-        inferred = shape_inference.infer_shapes(self.proto).graph
-        types = {value.name: value for value in (*inferred.value_info, *inferred.input)}
-        for name in wanted:
-            if name not in types or not types[name].type.WhichOneof("value"):
-                raise UnsupportedModelError(
-                    f"tensor {name!r} cannot become an output: ONNX cannot infer its dtype, "
-                    "because an operator before it is not a standard one"
-                )
-            spec_of(types[name])
-            proto.graph.output.append(types[name])
+        expose(proto, name_tuple(tensors))
         return OnnxGraph(proto, folder=self.folder)
 
     def rename_outputs(self, names: Mapping[str, str]) -> OnnxGraph:
@@ -207,30 +188,14 @@ class OnnxGraph:
             OutputNameError: The model has no output of an old name.
             InputError: A new name is empty, or that of another tensor.
         """
-        names = {old: new for old, new in names.items() if old != new}
-        outputs = [value.name for value in self.proto.graph.output]
-        for old in names:
-            if old not in outputs:
-                raise OutputNameError(no_such_name("output", old, tuple(outputs)))
         proto = self._copy()
-        # What an inner graph reads may also be a name of its own there, so these keep their names, and so do inputs
-        # and weights; the output becomes a copy of them.
-        fixed = _edge_names(proto.graph) | _inner_names(proto.graph)
-        taken = (fixed | {name for node in proto.graph.node for name in node.output}) - (set(names) - fixed)
-        for old, new in names.items():
-            if not new or new in taken or list(names.values()).count(new) > 1:
-                raise InputError(f"cannot rename output {old!r} to {new!r}: the name is empty or another tensor has it")
-        _rename(proto.graph, {old: new for old, new in names.items() if old not in fixed})
-        for value in proto.graph.output:
-            if value.name in fixed and value.name in names:
-                proto.graph.node.append(onnx.helper.make_node("Identity", [value.name], [names[value.name]]))
-                value.name = names[value.name]
+        rename_outputs(proto, names)
         return OnnxGraph(proto, folder=self.folder)
 
     def with_metadata(self, notes: Mapping[str, str]) -> OnnxGraph:
         """Add notes to the model's own, or replace those of the same key."""
         proto = self._copy()
-        onnx.helper.set_model_props(proto, {**self.metadata, **notes})
+        helper.set_model_props(proto, {**self.metadata, **notes})
         return OnnxGraph(proto, folder=self.folder)
 
     def clean(self) -> OnnxGraph:
@@ -242,12 +207,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: ONNX Runtime cannot read the model.
         """
-        cleaned = OnnxGraph.from_bytes(optimized_bytes(self.to_bytes(), folder=self.folder), folder=self.folder)
-        used = {node.domain for node in _all_nodes(cleaned.proto.graph)} | {"", "ai.onnx"}
-        imports = [entry for entry in cleaned.proto.opset_import if entry.domain in used]
-        del cleaned.proto.opset_import[:]
-        cleaned.proto.opset_import.extend(imports)
-        return cleaned
+        return OnnxGraph(optimized(self.to_bytes(), folder=self.folder), folder=self.folder)
 
     # ---- out ---------------------------------------------------------------------------------------------------
 
@@ -288,102 +248,3 @@ class OnnxGraph:
         proto = onnx.ModelProto()
         proto.CopyFrom(self.proto)
         return proto
-
-    def _with_outputs(self, outputs: Sequence[onnx.ValueInfoProto]) -> OnnxGraph:
-        source = self.proto.graph
-        nodes, needed = _needed(source.node, [value.name for value in outputs])
-        weights = _weights.initializer_names(source)
-        proto = onnx.ModelProto()
-        for entry in self.proto.DESCRIPTOR.fields:
-            if entry.name != "graph" and entry.is_repeated:
-                getattr(proto, entry.name).extend(getattr(self.proto, entry.name))
-            elif entry.name != "graph" and self.proto.HasField(entry.name):
-                setattr(proto, entry.name, getattr(self.proto, entry.name))
-        graph = proto.graph
-        graph.name, graph.doc_string = source.name, source.doc_string
-        graph.output.extend(outputs)
-        graph.node.extend(nodes)
-        graph.input.extend(value for value in source.input if value.name in needed)
-        graph.initializer.extend(tensor for tensor in source.initializer if tensor.name in needed)
-        graph.sparse_initializer.extend(t for t in source.sparse_initializer if t.values.name in needed)
-        produced = needed | {name for node in nodes for name in node.output} | weights
-        graph.value_info.extend(value for value in source.value_info if value.name in produced)
-        return OnnxGraph(proto, folder=self.folder)
-
-
-def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
-    """Return name, dtype and shape of an input or output.
-
-    Raises:
-        UnsupportedModelError: It is a string, a sequence, an optional or a sparse tensor.
-    """
-    if value.type.WhichOneof("value") != "tensor_type":
-        raise UnsupportedModelError(no_dense_tensor(value.name, kind_of(value)))
-    tensor = value.type.tensor_type
-    dtype = dtype_from_onnx(tensor.elem_type, tensor=value.name)
-    if not tensor.HasField("shape"):
-        return TensorSpec(value.name, dtype, None)
-    return TensorSpec(value.name, dtype, tuple(_dim(dim) for dim in tensor.shape.dim))
-
-
-def kind_of(value: onnx.ValueInfoProto) -> str:
-    """Say what an input or output is, in ONNX's words: ``float``, ``string``, ``sequence`` …."""
-    kind = value.type.WhichOneof("value")
-    if kind != "tensor_type":
-        return kind.removesuffix("_type") if kind else "value without a type"
-    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
-
-
-def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
-    # Some exporters write -1 for a dynamic dimension, which ONNX has no such number for.
-    if dim.HasField("dim_value") and dim.dim_value >= 0:
-        return int(dim.dim_value)
-    return dim.dim_param or None
-
-
-def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for inner in _weights.subgraphs(node):
-            yield from _all_nodes(inner)
-
-
-def _edge_names(graph: onnx.GraphProto) -> set[str]:
-    return {value.name for value in graph.input} | _weights.initializer_names(graph)
-
-
-def _inner_names(graph: onnx.GraphProto) -> set[str]:
-    """Every name that occurs in a graph inside a node of this one: read from outside, or defined there."""
-    names: set[str] = set()
-    for node in graph.node:
-        for inner in _weights.subgraphs(node):
-            names |= _edge_names(inner) | _inner_names(inner) | {value.name for value in inner.output}
-            names.update(name for each in inner.node for name in (*each.input, *each.output))
-    return names
-
-
-def _needed(nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> tuple[list[onnx.NodeProto], set[str]]:
-    """Return the nodes that `outputs` depend on, in their order, and the names of all tensors those read."""
-    needed = set(outputs)
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(list(nodes)):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-            for inner in _weights.subgraphs(node):
-                # A body reads tensors of the outer graph by name. Its own names are in this set too, and keep
-                # what the outer graph may have under the same name: more than is needed, never less.
-                needed.update(value.name for value in inner.output)
-                needed.update(name for each in _all_nodes(inner) for name in each.input)
-    kept.reverse()
-    return kept, needed
-
-
-def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Rename tensors of the main graph; inner graphs must not mention them."""
-    for value in (*graph.output, *graph.value_info):
-        value.name = names.get(value.name, value.name)
-    for node in graph.node:
-        for fields in (node.input, node.output):
-            for index, name in enumerate(fields):
-                fields[index] = names.get(name, name)

@@ -1,55 +1,24 @@
-"""Order and names of the nodes and tensors of a graph."""
+"""Names in a graph and what reaches what; the name ``""`` stands for an omitted input or output and is no tensor."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSequence, Sequence
 
 import onnx
 
-from onepass._errors import ModelFormatError
 from onepass.graph import weights as _weights
 
-
-def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put the nodes of the main graph in an order of computation, changed as little as can be.
-
-    ONNX asks for such an order, and some exporters do not keep to it.
-
-    Raises:
-        ModelFormatError: The nodes form a circle.
-    """
-    nodes = list(graph.node)
-    made_by = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    needs = [{made_by[name] for name in reads(node) if name in made_by} for node in nodes]
-    if all(max(need, default=-1) < index for index, need in enumerate(needs)):
-        return
-    users: list[list[int]] = [[] for _ in nodes]
-    for index, need in enumerate(needs):
-        for each in need:
-            users[each].append(index)
-    missing = [len(need) for need in needs]
-    ready = [index for index, count in enumerate(missing) if count == 0]
-    order: list[int] = []
-    while ready:
-        order.append(heapq.heappop(ready))
-        for user in users[order[-1]]:
-            missing[user] -= 1
-            if missing[user] == 0:
-                heapq.heappush(ready, user)
-    if len(order) < len(nodes):
-        stuck = next(node for index, node in enumerate(nodes) if missing[index])
-        raise ModelFormatError(f"the model's nodes form a circle; {stuck.op_type} {stuck.name!r} is on it or behind it")
-    del graph.node[:]
-    graph.node.extend(nodes[index] for index in order)
+# ---- what a node reads ---------------------------------------------------------------------------------------------
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
     """Names of the outer tensors that a node reads: its inputs, and what its inner graphs take from outside."""
-    names = {name for name in node.input if name}
-    for inner in _weights.subgraphs(node):
-        names |= captured(inner)
-    return names
+    return {name for name in node.input if name} | inner_reads(node)
+
+
+def inner_reads(node: onnx.NodeProto) -> set[str]:
+    """Names of the outer tensors that the graphs inside a node read."""
+    return {name for inner in _weights.subgraphs(node) for name in captured(inner)}
 
 
 def captured(graph: onnx.GraphProto) -> set[str]:
@@ -58,6 +27,57 @@ def captured(graph: onnx.GraphProto) -> set[str]:
     own |= {name for node in graph.node for name in node.output}
     names = {value.name for value in graph.output} | {name for node in graph.node for name in reads(node)}
     return names - own
+
+
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node of a graph, and of the graphs inside its nodes."""
+    for node in graph.node:
+        yield node
+        for inner in _weights.subgraphs(node):
+            yield from all_nodes(inner)
+
+
+# ---- what reaches what ---------------------------------------------------------------------------------------------
+
+
+def producers(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
+    """Return the node that computes each tensor."""
+    return {name: node for node in nodes for name in node.output if name}
+
+
+def consumers(nodes: Iterable[onnx.NodeProto], name: str) -> list[onnx.NodeProto]:
+    """Return the nodes that take a tensor as an input; those that read it inside a graph of theirs are not among them.
+
+    See `inner_reads` for these.
+    """
+    return [node for node in nodes if name in node.input]
+
+
+def reach(
+    nodes: Iterable[onnx.NodeProto], tensors: Iterable[str], *, stop: Collection[str] = ()
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Return the nodes that tensors depend on, and the names of these tensors and of all that those nodes read.
+
+    Args:
+        nodes: In any order; those returned keep it.
+        tensors: Where to begin.
+        stop: Tensors behind which nothing is looked at, unless they are among those to begin with.
+    """
+    nodes = list(nodes)
+    made_by = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    names = {name for name in tensors if name}
+    waiting, kept = list(names), set[int]()
+    while waiting:
+        index = made_by.get(waiting.pop())
+        if index is not None and index not in kept:
+            kept.add(index)
+            fresh = reads(nodes[index]) - names
+            names |= fresh
+            waiting.extend(name for name in fresh if name not in stop)
+    return [nodes[index] for index in sorted(kept)], names
+
+
+# ---- names ---------------------------------------------------------------------------------------------------------
 
 
 def all_names(graph: onnx.GraphProto) -> set[str]:
@@ -69,13 +89,13 @@ def all_names(graph: onnx.GraphProto) -> set[str]:
         names.add(node.name)
         for inner in _weights.subgraphs(node):
             names |= all_names(inner)
-    return names
+    return names - {""}
 
 
 def free_name(taken: set[str], wanted: str) -> str:
-    """Return a name that is not taken yet, the one wanted if that is free, and take it."""
+    """Return a name that is not taken yet, the one wanted if that is free, and take it; it is never empty."""
     name, number = wanted, 1
-    while name in taken:
+    while not name or name in taken:
         number += 1
         name = f"{wanted}_{number}"
     taken.add(name)
@@ -99,8 +119,21 @@ def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     for sparse in graph.sparse_initializer:
         sparse.values.name = names.get(sparse.values.name, sparse.values.name)
     for node in graph.node:
-        for fields in (node.input, node.output):
-            for index, name in enumerate(fields):
-                fields[index] = names.get(name, name)
+        replace_names(node.input, names)
+        replace_names(node.output, names)
         for inner in _weights.subgraphs(node):
             rename_tensors(inner, names)
+
+
+def replace_names(fields: MutableSequence[str], names: Mapping[str, str]) -> None:
+    """Put other names into the inputs or outputs of a node, ``{old: new}``; what is omitted stays so."""
+    for index, name in enumerate(fields):
+        if name and name in names:
+            fields[index] = names[name]
+
+
+def set_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Make these the nodes of a graph; nodes of the graph itself may be among them."""
+    nodes = list(nodes)
+    del graph.node[:]
+    graph.node.extend(nodes)

@@ -5,21 +5,29 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import onnxruntime
+import onnx
 
 from onepass._errors import UnsupportedModelError
+from onepass.graph.nodes import all_nodes
 
 
-def optimized_bytes(model: bytes, *, folder: Path | None) -> bytes:
-    """Return the serialised model after constant folding, BatchNorm folding and removal of dead nodes.
+def optimized(data: bytes, *, folder: Path | None) -> onnx.ModelProto:
+    """Return the model after constant folding, BatchNorm folding and removal of dead nodes.
+
+    Requires: nothing.
+
+    Ensures: names and order of inputs and outputs are what they were, and what they hold, but for rounding. Operators
+    are standard ones where they were, and no operator set is declared that is not used.
 
     Args:
-        model: A serialised ``onnx.ModelProto``.
+        data: A serialised ``onnx.ModelProto``.
         folder: Where its external weights lie, if it has any; the result refers to those that have not changed.
 
     Raises:
         UnsupportedModelError: ONNX Runtime cannot read the model.
     """
+    import onnxruntime  # noqa: PLC0415 - graphs are looked at and changed without it
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -29,7 +37,13 @@ def optimized_bytes(model: bytes, *, folder: Path | None) -> bytes:
         result = Path(scratch, "optimized.onnx")
         options.optimized_model_filepath = str(result)
         try:
-            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
             raise UnsupportedModelError(f"ONNX Runtime cannot optimise the model: {error}") from error
-        return result.read_bytes()
+        proto = onnx.ModelProto()
+        proto.ParseFromString(result.read_bytes())
+    used = {node.domain for node in all_nodes(proto.graph)} | {"", "ai.onnx"}
+    imports = [entry for entry in proto.opset_import if entry.domain in used]
+    del proto.opset_import[:]
+    proto.opset_import.extend(imports)
+    return proto

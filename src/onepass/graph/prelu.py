@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from onepass.graph import OnnxGraph
+from onepass.graph.arrays import array_of, tensor_of
+from onepass.graph.casts import is_standard
+from onepass.graph.model import OnnxGraph
+from onepass.graph.nodes import set_nodes
+from onepass.graph.values import constants
 
 
 def without_prelu(graph: OnnxGraph) -> OnnxGraph:
@@ -15,24 +19,26 @@ def without_prelu(graph: OnnxGraph) -> OnnxGraph:
     Convolutions, unlike PRelu, keep the blocked layout in which ONNX Runtime computes them on a CPU, so that nothing
     goes back and forth between the two layouts any more. Results differ by rounding.
 
-    Made for pictures [N, C, H, W]. Slopes that are no constants [1, C, 1, 1], one for each of several channels, stay as
-    they are.
+    Requires: nothing. It is made for pictures [N, C, H, W]: slopes that are no constants [1, C, 1, 1], one for each of
+    several channels, stay as they are.
+
+    Ensures: inputs, outputs and their order are what they were; slopes that nothing reads any more are gone. The graph
+    that is given stays as it is.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)
     given = {value.name for value in proto.graph.input}
-    constants = {tensor.name: tensor for tensor in proto.graph.initializer if tensor.name not in given}
+    known = {name: tensor for name, tensor in constants(proto.graph).items() if name not in given}
     nodes: list[onnx.NodeProto] = []
     for node in proto.graph.node:
-        slope = constants.get(node.input[1]) if node.op_type == "PRelu" else None
+        slope = known.get(node.input[1]) if is_standard(node, "PRelu") else None
         if slope is not None and len(slope.dims) == 4 and 1 < slope.dims[1] == np.prod(slope.dims):
-            replacement, factors = _split(node, numpy_helper.to_array(slope).reshape(-1, 1, 1, 1))
+            replacement, factors = _split(node, array_of(slope, graph.folder).reshape(-1, 1, 1, 1))
             nodes += replacement
             proto.graph.initializer.extend(factors)
         else:
             nodes.append(node)
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
+    set_nodes(proto.graph, nodes)
     # Selecting all outputs drops the slopes that nothing reads any more.
     return OnnxGraph(proto, folder=graph.folder).select([value.name for value in proto.graph.output])
 
@@ -47,5 +53,5 @@ def _split(node: onnx.NodeProto, slope: np.ndarray) -> tuple[list[onnx.NodeProto
         for name, (source, _) in parts.items()
     ]
     total = helper.make_node("Add", list(parts), [y], node.name)
-    factors = [numpy_helper.from_array(factor, f"{name}/factor") for name, (_, factor) in parts.items()]
+    factors = [tensor_of(factor, f"{name}/factor") for name, (_, factor) in parts.items()]
     return [positive, *scaled, total], factors

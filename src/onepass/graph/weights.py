@@ -92,13 +92,14 @@ def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
     Raises:
         ModelFormatError: A file is missing or too short, or its name leads out of the folder (it could be any file).
     """
-    places = {tensor.name: _place(tensor) for tensor in tensors(model) if uses_external_data(tensor)}
-    for name, place in places.items():
+    # A list, since tensors inside nodes share a name, the empty one.
+    places = [(tensor.name, _place(tensor)) for tensor in tensors(model) if uses_external_data(tensor)]
+    for name, place in places:
         if Path(place.location).is_absolute() or ".." in Path(place.location).parts:
             raise ModelFormatError(f"weight {name!r} points to {place.location!r}, outside the model's folder; refused")
     near, real = path.parent.resolve(), path.resolve().parent
-    folder = near if all((near / place.location).is_file() for place in places.values()) else real
-    for name, place in places.items():
+    folder = near if all((near / place.location).is_file() for _, place in places) else real
+    for name, place in places:
         file = folder / place.location
         if not file.is_file():
             raise ModelFormatError(
@@ -110,7 +111,7 @@ def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
                 f"weight {name!r} ends at byte {end} of {file}, which has only {file.stat().st_size} bytes; "
                 "the file is truncated: copy it again"
             )
-    real_files = {place.location: (folder / place.location).resolve() for place in places.values()}
+    real_files = {place.location: (folder / place.location).resolve() for _, place in places}
     if all(file.is_relative_to(folder) for file in real_files.values()):
         return folder
     common = Path(os.path.commonpath([file.parent for file in real_files.values()]))
@@ -119,6 +120,20 @@ def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
             if entry.key == "location":
                 entry.value = real_files[entry.value].relative_to(common).as_posix()
     return common
+
+
+def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
+    """Return a copy of the model with all weights in it.
+
+    Args:
+        model: Stays as it is.
+        folder: Where external weights lie, if there are any.
+    """
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model)
+    if folder is not None:
+        onnx.load_external_data_for_model(proto, str(folder))
+    return proto
 
 
 def move_to_file(model: onnx.ModelProto, file: Path, *, location: str, folder: Path | None) -> None:

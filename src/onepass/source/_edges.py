@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import onnx
 
+from onepass.graph.casts import identity
 from onepass.graph.nodes import all_names, free_name, rename_tensors
 from onepass.tensors import Dim
 
@@ -32,7 +33,7 @@ def with_edges(
     rename_tensors(graph, names)
     for old, new in new_outputs.items():
         if names[old] != new:
-            graph.node.append(onnx.helper.make_node("Identity", [names[old]], [new]))
+            graph.node.append(identity(names[old], new))
             next(value for value in graph.output if value.name == names[old]).name = new
     return proto
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from onepass._distance import distances, place_of_greatest, widened
 from onepass._errors import OnepassError, ParityError
 from onepass.outputs import Array
 from onepass.runtime import load
@@ -106,35 +107,32 @@ def _within(expected: Array, found: Array, scale: float) -> bool:
         return bool(np.all(np.abs(expected.astype(np.int16) - found.astype(np.int16)) <= 1))
     if expected.dtype.kind in "iub":
         return bool(np.count_nonzero(expected != found) <= _ROUNDED_SHARE * expected.size)
-    wide, other, known = _wide(expected, found)
-    half = expected.dtype.itemsize < 4
+    wide, half = widened(expected), expected.dtype.itemsize < 4
+    known = np.isfinite(wide)
     allowed = (_HALF if half else _ATOL) * scale + (_HALF if half else _RTOL) * np.abs(wide[known])
-    return bool(np.all(np.abs(wide[known] - other[known]) <= allowed))
+    return bool(np.all(_errors(expected, found)[known] <= allowed))
 
 
 def _magnitude(expected: Array) -> float:
-    wide, _, known = _wide(expected, expected)
-    return float(np.abs(wide[known]).max(initial=0))
+    wide = widened(expected)
+    return float(np.abs(wide[np.isfinite(wide)]).max(initial=0))
 
 
 def _worst(expected: Array, found: Array) -> tuple[tuple[int, ...], float]:
     """Return place and size of the greatest error."""
     if not expected.size:
         return (), 0.0
-    wide, other, known = _wide(expected, found)
-    error = np.zeros(wide.shape)
-    error[known] = np.abs(wide[known] - other[known])
-    error[np.isnan(error)] = np.inf
-    place = np.unravel_index(int(np.argmax(error)), error.shape)
-    index = tuple(int(each) for each in place)
+    error = _errors(expected, found)
+    index = place_of_greatest(error, error.shape)
     return index, float(error[index])
 
 
-def _wide(expected: Array, found: Array) -> tuple[Array, Array, Array]:
-    """Return both so wide that differences are exact, and which elements the framework has a number for."""
-    kind = np.complex128 if expected.dtype.kind == "c" else np.float64
-    wide = expected.astype(kind)
-    return wide, found.astype(kind), np.isfinite(wide)
+def _errors(expected: Array, found: Array) -> Array:
+    """Return how far each element is off: infinitely where only the framework has a number, 0 where it has none."""
+    wide = widened(expected)
+    errors = distances(wide, widened(found))
+    errors[~np.isfinite(wide)] = 0
+    return errors
 
 
 def _complaint(name: str, case: Case, found: Array, scale: float, finished: Finished) -> str:

@@ -11,9 +11,9 @@ import onnx
 from onnx import numpy_helper
 
 from onepass._errors import InputError
+from onepass.graph.values import constants, read_other, shapes
 from onepass.outputs import Array
 from onepass.source._reference import Case
-from onepass.source._values import constants, read_other, shapes
 from onepass.tensors import Dim, Signature, TensorSpec
 
 Batch: TypeAlias = int | Literal["dynamic"] | None

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from onepass.graph.values import constants, read_other, shapes
 from onepass.outputs import Array
-from onepass.source._values import constants, read_other, shapes
 
 _NEAR = 1e-3  # so near to a whole number of pixels, that number is meant
 

@@ -1,0 +1,65 @@
+"""Parts of a model: what chosen outputs need, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+
+from onepass.graph.nodes import reach, set_nodes
+
+
+def selected(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+    """Return a model that computes `outputs`, in this order; the one given stays as it is.
+
+    Requires: the main graph computes, takes or holds every one of `outputs`.
+
+    Ensures: nodes keep their order; nodes, inputs, weights and types of inner tensors that nothing needs are gone.
+    What belongs to the model as a whole (metadata, functions, opsets) is there. Only weights that stay are copied.
+    """
+    source, proto = model.graph, _shell(model)
+    nodes, needed = reach(source.node, [value.name for value in outputs])
+    there = needed | {name for node in nodes for name in node.output if name}
+    graph = proto.graph
+    graph.name, graph.doc_string = source.name, source.doc_string
+    graph.output.extend(outputs)
+    graph.node.extend(nodes)
+    graph.input.extend(value for value in source.input if value.name in needed)
+    graph.initializer.extend(tensor for tensor in source.initializer if tensor.name in needed)
+    graph.sparse_initializer.extend(tensor for tensor in source.sparse_initializer if tensor.values.name in needed)
+    graph.value_info.extend(value for value in source.value_info if value.name in there)
+    return proto
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Leave out nodes and weights that no output needs; the graph is changed in place.
+
+    Requires: nothing.
+
+    Ensures: inputs, outputs and their order, and the order of nodes, are what they were. A weight that is an input,
+    too, stays.
+    """
+    nodes, needed = reach(graph.node, [value.name for value in graph.output])
+    set_nodes(graph, nodes)
+    needed |= {value.name for value in graph.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in needed]
+    sparse = [tensor for tensor in graph.sparse_initializer if tensor.values.name in needed]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.sparse_initializer[:]
+    graph.sparse_initializer.extend(sparse)
+    there = needed | {name for node in nodes for name in node.output}
+    values = [value for value in graph.value_info if value.name in there]
+    del graph.value_info[:]
+    graph.value_info.extend(values)
+
+
+def _shell(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of all that is no part of the main graph."""
+    proto = onnx.ModelProto()
+    for entry in model.DESCRIPTOR.fields:
+        if entry.name != "graph" and entry.is_repeated:
+            getattr(proto, entry.name).extend(getattr(model, entry.name))
+        elif entry.name != "graph" and model.HasField(entry.name):
+            setattr(proto, entry.name, getattr(model, entry.name))
+    return proto
