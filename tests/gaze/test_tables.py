@@ -233,7 +233,7 @@ import resource, signal, sys
 sys.path.insert(0, sys.argv[2])
 from onepass import MediaError
 from onepass.gaze import open_table
-    from onepass.gaze.show import tables
+from onepass.gaze.show import tables
 from tests.gaze.test_tables import TURNED, result
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))

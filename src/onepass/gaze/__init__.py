@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from onepass.gaze.confidence import ConfidenceScale as ConfidenceScale
     from onepass.gaze.directions import Gaze as Gaze
     from onepass.gaze.directions import HeadPose as HeadPose
-    from onepass.gaze.estimator import GAZE_METHODS as GAZE_METHODS
     from onepass.gaze.estimator import GazeEstimator as GazeEstimator
-    from onepass.gaze.estimator import GazeMethod as GazeMethod
     from onepass.gaze.eyes import EyeCrops as EyeCrops
     from onepass.gaze.find.cascades import CascadeFinder as CascadeFinder
     from onepass.gaze.find.dlib_finder import DlibFinder as DlibFinder
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     from onepass.gaze.find.finders import FINDERS as FINDERS
     from onepass.gaze.find.finders import open_finder as open_finder
     from onepass.gaze.find.mesh import MeshFinder as MeshFinder
+    from onepass.gaze.fit import GAZE_METHODS as GAZE_METHODS
+    from onepass.gaze.fit import GazeMethod as GazeMethod
     from onepass.gaze.fit import fit_gaze as fit_gaze
     from onepass.gaze.kappa import KAPPA_DEG as KAPPA_DEG
     from onepass.gaze.kappa import line_of_sight as line_of_sight
@@ -62,14 +62,14 @@ __getattr__, __dir__, __all__ = lazy(
         "onepass.gaze.analysis": "Analysis",
         "onepass.gaze.confidence": "ConfidenceScale",
         "onepass.gaze.directions": "Gaze HeadPose",
-        "onepass.gaze.estimator": "GAZE_METHODS GazeEstimator GazeMethod",
+        "onepass.gaze.estimator": "GazeEstimator",
         "onepass.gaze.eyes": "EyeCrops",
         "onepass.gaze.find.cascades": "CascadeFinder",
         "onepass.gaze.find.dlib_finder": "DlibFinder",
         "onepass.gaze.find.faces": "FaceFinder FaceFollower FoundFace",
         "onepass.gaze.find.finders": "FINDERS open_finder",
         "onepass.gaze.find.mesh": "MeshFinder",
-        "onepass.gaze.fit": "fit_gaze",
+        "onepass.gaze.fit": "GAZE_METHODS GazeMethod fit_gaze",
         "onepass.gaze.kappa": "KAPPA_DEG line_of_sight",
         "onepass.gaze.model": "PACKAGED_MODELS open_model",
         "onepass.gaze.result": "Box Eye Face",

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onepass._errors import InputError
 from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import EyeCrops, corners_agree, cut_eyes
 from onepass.gaze.find.faces import FoundFace, eyes_of
-from onepass.gaze.fit import fit_gaze
+from onepass.gaze.fit import GAZE_METHODS, GazeMethod, fit_gaze
 from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.kappa import line_of_sight
 from onepass.gaze.model import INPUT, crop_size_px, eyes_from_outputs
@@ -21,25 +22,32 @@ from onepass.gaze.result import Eye, Face, Side
 from onepass.outputs import Outputs
 from onepass.runtime import Session
 
+_MAX_KAPPA_DEG = 20.0
+
 
 class EyeReader:
     """Reads the eyes of faces that were found, with one ELG network."""
 
-    def __init__(self, session: Session, scale: ConfidenceScale | None, *, fit: bool, kappa_deg: float) -> None:
+    def __init__(self, session: Session, scale: ConfidenceScale | None, *, gaze: GazeMethod, kappa_deg: float) -> None:
         """Use a network that is open.
 
         Args:
             session: The network.
             scale: What the peaks of its heatmaps are worth; None takes them as they are.
-            fit: Whether to fit an eyeball to the landmarks (`onepass.gaze.fit`).
+            gaze: How the gaze is read off the landmarks: one of `GAZE_METHODS`.
             kappa_deg: Turn each gaze so far towards the nose (`onepass.gaze.kappa`).
 
         Raises:
             UnsupportedModelError: It is no ELG network.
+            InputError: `gaze` or `kappa_deg` is none that there is.
         """
+        if gaze not in GAZE_METHODS:
+            raise InputError(f"gaze must be one of {', '.join(map(repr, GAZE_METHODS))}, got {gaze!r}")
+        if not abs(kappa_deg) <= _MAX_KAPPA_DEG:
+            raise InputError(f"kappa_deg must lie within {_MAX_KAPPA_DEG:g} degrees of 0, got {kappa_deg}")
         self._size_px = crop_size_px(session.signature)
         self._session, self._scale = session, scale
-        self._fit, self._kappa_deg = fit, kappa_deg
+        self._gaze, self._kappa_deg = gaze, kappa_deg
 
     def __call__(
         self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
@@ -102,7 +110,7 @@ class EyeReader:
 
     def _refined(self, eyes: list[Eye]) -> list[Eye]:
         """Return the eyes of the last pass with their gaze as it was asked for."""
-        if self._fit:
+        if self._gaze == "fit":
             eyes = fit_gaze(eyes)
         if self._kappa_deg:
             eyes = [replace(eye, gaze=line_of_sight(eye, self._kappa_deg)) for eye in eyes]

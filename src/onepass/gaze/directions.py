@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,10 @@ class Gaze:
         """Unit vector, float64 [3]: x to the picture's right, y down, z towards the camera."""
         flat = math.cos(self.pitch_rad)
         return np.array([math.sin(self.yaw_rad) * flat, -math.sin(self.pitch_rad), math.cos(self.yaw_rad) * flat])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into JSON, ``Gaze`` in `onepass.gaze.result.SCHEMA_PATH`: angles in degrees."""
+        return {"pitch_deg": self.pitch_deg, "yaw_deg": self.yaw_deg}
 
     @classmethod
     def from_vector(cls, vector: FloatArray) -> Gaze:
@@ -128,6 +133,10 @@ class HeadPose:
                 [cy * sp * sr - sy * cr, sy * sr + cy * sp * cr, cy * cp],
             ]
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into JSON, ``HeadPose`` in `onepass.gaze.result.SCHEMA_PATH`: angles in degrees."""
+        return {"pitch_deg": self.pitch_deg, "yaw_deg": self.yaw_deg, "roll_deg": self.roll_deg}
 
     @classmethod
     def from_rotation(cls, rotation: npt.ArrayLike) -> HeadPose:

@@ -7,38 +7,22 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Protocol, TypeAlias
 
 from onepass._errors import InputError
 from onepass.gaze._eye_reader import EyeReader
 from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import grey_from_picture
-from onepass.gaze.find.faces import FaceFinder, FoundFace, sees_heads
+from onepass.gaze.find.faces import FaceFinder, FoundFace
 from onepass.gaze.find.finders import open_finder
-from onepass.gaze.geometry import FloatArray, Grey
+from onepass.gaze.fit import GAZE_METHODS, GazeMethod  # noqa: F401 - both were always offered here
+from onepass.gaze.geometry import Grey
 from onepass.gaze.model import model_path, open_model
+from onepass.gaze.on_screen import ScreenCalibration, check_finder
 from onepass.gaze.result import Face
 from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
 from onepass.runtime import Session
-
-GazeMethod: TypeAlias = Literal["closed", "fit"]
-GAZE_METHODS: tuple[GazeMethod, ...] = ("closed", "fit")
-_MAX_KAPPA_DEG = 20.0
-
-
-class ScreenCalibration(Protocol):
-    """Says where on a screen a face looks, as a `Calibration` does."""
-
-    @property
-    def uses_head(self) -> bool:
-        """Whether it needs head poses."""
-        ...
-
-    def __call__(self, face: Face, /, *, picture_size_px: tuple[int, int] | None = None) -> FloatArray | None:
-        """Return the point looked at, float64 [2] in pixels of the screen; None where the face does not say."""
-        ...
 
 
 class GazeEstimator:
@@ -89,17 +73,9 @@ class GazeEstimator:
             InputError: `passes` is below 1, `gaze` or `kappa_deg` is none that there is, or the calibration needs head
                 poses, which the finder does not see.
         """
-        if gaze not in GAZE_METHODS:
-            raise InputError(f"gaze must be one of {', '.join(map(repr, GAZE_METHODS))}, got {gaze!r}")
-        if not abs(kappa_deg) <= _MAX_KAPPA_DEG:
-            raise InputError(f"kappa_deg must lie within {_MAX_KAPPA_DEG:g} degrees of 0, got {kappa_deg}")
-        if calibration is not None and calibration.uses_head and not sees_heads(finder):
-            raise InputError(
-                f"the calibration was made with head poses, which {type(finder).__name__} does not see; take the "
-                "finder that it was made with (of those named only 'mesh' sees them), or calibrate anew with this one"
-            )
+        check_finder(calibration, finder)
         self._passes = _checked(passes)
-        self._reader = EyeReader(session, scale, fit=gaze == "fit", kappa_deg=kappa_deg)
+        self._reader = EyeReader(session, scale, gaze=gaze, kappa_deg=kappa_deg)
         self._session, self._finder, self._calibration = session, finder, calibration
         self._opened = ExitStack()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,11 @@ from onepass.gaze import geometry
 from onepass.gaze.directions import Gaze
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Eye
+
+GazeMethod: TypeAlias = Literal["closed", "fit"]
+"""How gaze is read off landmarks: in closed form, off three of them, or by this fit to all."""
+
+GAZE_METHODS: tuple[GazeMethod, ...] = ("closed", "fit")
 
 # How far the packaged networks are off on rendered eyes, in eyeball radii (of the radius: of itself).
 _RING_DEVIATION = 0.03

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from onepass.gaze.lids import openness_of
 
 Side: TypeAlias = Literal["left", "right"]
 """Which eye, as the subject would say it. The subject's right eye is on the left of a picture that is not mirrored."""
+
+SCHEMA_PATH = Path(__file__).parent / "data" / "face.schema.json"
+"""JSON Schema of what `Face.to_json` returns; its ``$defs`` are what the parts of a face return."""
 
 _POINTS = {"eyelid": (8, 2), "iris": (8, 2), "iris_centre": (2,), "eyeball_centre": (2,)}
 
@@ -123,6 +127,23 @@ class Eye:
         """
         return openness_of(self.eyelid)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into JSON, ``Eye`` in the schema (`SCHEMA_PATH`); points are [x, y] in picture pixels."""
+        confidences = self.point_confidences
+        return {
+            "side": self.side,
+            "confidence": float(self.confidence),
+            "blink": bool(self.blink),
+            "openness": float(self.openness),
+            "gaze": self.gaze.to_json(),
+            "eyelid": self.eyelid.tolist(),
+            "iris": self.iris.tolist(),
+            "iris_centre": self.iris_centre.tolist(),
+            "eyeball_centre": self.eyeball_centre.tolist(),
+            "eyeball_radius_px": float(self.eyeball_radius_px),
+            "point_confidences": None if confidences is None else confidences.tolist(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -170,6 +191,10 @@ class Box:
     def area_px(self) -> float:
         """Area in square pixels."""
         return self.width_px * self.height_px
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into JSON, ``Box`` in the schema (`SCHEMA_PATH`)."""
+        return {name: float(getattr(self, name)) for name in ("left_px", "top_px", "width_px", "height_px")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,3 +253,15 @@ class Face:
             return None
         right, left = (np.stack([eye.nasal_corner, eye.temporal_corner]) for eye in (self.right, self.left))
         return head_from_corners(right, left)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into JSON (`SCHEMA_PATH`): every key is there, null where nothing is known."""
+        return {
+            "id": None if self.id is None else int(self.id),
+            "box": self.box.to_json(),
+            "head": None if self.head is None else self.head.to_json(),
+            "gaze": self.gaze.to_json(),
+            "gaze_in_head": None if self.gaze_in_head is None else self.gaze_in_head.to_json(),
+            "screen_px": None if self.screen_px is None else self.screen_px.tolist(),
+            "eyes": [eye.to_json() for eye in self.eyes],
+        }
