@@ -20,7 +20,6 @@ _EXCUSED = {
     "benchmarks/tensorrt.py": {
         "onepass.runtime._context.Context", "onepass.runtime._cuda.Device", "onepass.runtime._engine.Engine",
     },
-    "src/onepass/cli/convert.py": {"onepass.source._convert.DEFAULT_TIMEOUT_S"},
 }  # fmt: skip
 
 
