@@ -230,6 +230,7 @@ def test_a_table_on_standard_output(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 _FILL = """
 import resource, signal, sys
+sys.dont_write_bytecode = True  # the limit holds for compiled modules too, which it would cut off
 sys.path.insert(0, sys.argv[2])
 from onepass import MediaError
 from onepass.gaze import open_table

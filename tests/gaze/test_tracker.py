@@ -517,4 +517,6 @@ def test_a_followed_face_looks_where_a_single_picture_says(network: str, astrona
             faces += tracker(frame, index / 30)
     assert faces[0].gaze.degrees_to(alone.gaze) < 0.5
     assert faces[9].gaze.degrees_to(alone.gaze) < 0.5
-    assert max(face.gaze.degrees_to(alone.gaze) for face in faces) < 2
+    # The small network answers each crop a little differently; how much depends on the processor's instructions, too.
+    limit_deg = {"default": 2, "small": 2.5}[network]
+    assert max(face.gaze.degrees_to(alone.gaze) for face in faces) < limit_deg
