@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onepass import InputError, ModelNotFoundError, TensorSpec, UnsupportedModelError
+from onepass import InputError, ModelNotFoundError, ModelSpec, TensorSpec, UnsupportedModelError
 from onepass.artifacts import sha256_of
 from onepass.engine import Plan
 from onepass.gaze import PACKAGED_MODELS, ConfidenceScale, EyeCrops, GazeEstimator, geometry, open_model
@@ -194,9 +194,9 @@ def test_unknown_models_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_model_is_opened_as_asked(threads: int) -> None:
     """Threads go on to the runtime, for a session and for an estimator that opens one."""
-    with open_model("small", threads=threads) as session:
+    with open_model(ModelSpec("small", threads=threads)) as session:
         assert session.report()["threads"] == threads
-    with GazeEstimator.from_default("small", finder=lambda grey: [], threads=threads) as estimator:
+    with GazeEstimator.from_default(ModelSpec("small", threads=threads), finder=lambda grey: []) as estimator:
         assert estimator.session.report()["threads"] == threads
 
 
@@ -205,4 +205,4 @@ def test_a_gpu_is_for_engines(how: dict[str, Any]) -> None:
     """The GPU and the flavour of TensorRT get to the runtime, which refuses them for the packaged ONNX models."""
     for opening in (open_model, GazeEstimator.from_default):
         with pytest.raises(InputError, match=f"{next(iter(how))}= is not for an ONNX model"):
-            opening("small", **how)
+            opening(ModelSpec("small", **how))

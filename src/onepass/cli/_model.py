@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
 
 from onepass.engine.flavor import NAMES
-from onepass.runtime import ModelSpec
 
 _OPTIONS = (
     click.option("--provider", "providers", metavar="NAME", multiple=True,
@@ -24,23 +22,22 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def model_argument(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the argument MODEL and options for how to open it, all of which it takes as one `ModelSpec`."""
+def opening_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for how to open its model; it takes them as `opening`, arguments of a `ModelSpec`."""
 
     @wraps(command)
-    def with_spec(
+    def collected(
         *arguments: Any,
-        model: Path,
         providers: tuple[str, ...],
         threads: int | None,
         device: int | None,
         flavor: str | None,
         **rest: Any,
     ) -> None:
-        spec = ModelSpec(str(model), providers=providers or None, threads=threads, device=device, flavor=flavor)
-        command(*arguments, spec=spec, **rest)
+        opening = {"providers": providers or None, "threads": threads, "device": device, "flavor": flavor}
+        command(*arguments, opening=opening, **rest)
 
-    decorated: Callable[..., None] = with_spec
+    decorated: Callable[..., None] = collected
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
-    return click.argument("model", type=click.Path(path_type=Path))(decorated)
+    return decorated

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -14,6 +15,7 @@ from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._gaze_job import Job
+from onepass.cli._model import opening_options
 from onepass.cli._tables import console
 from onepass.cli.gaze_calibrate import command as calibrate_command
 from onepass.cli.gaze_models import command as models_command
@@ -41,6 +43,7 @@ from onepass.media import (
     open_sink,
     open_source,
 )
+from onepass.runtime import ModelSpec
 
 _FILE = click.Path(path_type=Path)
 _STDOUT = Path("-")
@@ -94,11 +97,13 @@ _STDOUT = Path("-")
     "--fps", type=click.FloatRange(0, min_open=True), metavar="N",
     help="Frames a second: to ask a camera for, or of a video made of a folder of pictures.",
 )  # fmt: skip
+@opening_options
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
     show: bool, fullscreen: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
     calibration: Path | None, max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
+    opening: dict[str, Any],
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
@@ -122,7 +127,12 @@ def _run(
             _check_window(asked_for=show or fullscreen, headless=headless)
             learned = None if calibration is None else Calibration.load(calibration)
             opened = GazeEstimator.from_default(
-                model, finder=finder, max_faces=max_faces, gaze=gaze, kappa_deg=kappa, calibration=learned
+                ModelSpec(model, **opening),
+                finder=finder,
+                max_faces=max_faces,
+                gaze=gaze,
+                kappa_deg=kappa,
+                calibration=learned,
             )
             estimator = stack.enter_context(opened)
             if frames.sequence and batch == 1:

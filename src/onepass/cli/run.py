@@ -11,7 +11,7 @@ import click
 
 from onepass._errors import InputError
 from onepass.cli._inputs import read_inputs, sizes_option
-from onepass.cli._model import model_argument
+from onepass.cli._model import opening_options
 from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
@@ -20,6 +20,7 @@ from onepass.writers import check_path, write_outputs
 
 
 @click.command("run")
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
     help="A .npz with all inputs, a .npy, or a picture; repeat it for more inputs, or for a batch of pictures.",
@@ -46,10 +47,10 @@ from onepass.writers import check_path, write_outputs
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
 )  # fmt: skip
-@model_argument
+@opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
-    spec: ModelSpec,
+    model: Path,
     inputs: tuple[str, ...],
     randomly: bool,
     seed: int,
@@ -58,6 +59,7 @@ def command(
     wanted: tuple[str, ...],
     save: Path | None,
     as_json: bool,
+    opening: dict[str, Any],
 ) -> None:
     """Run MODEL once and show every output: name, dtype, shape, range.
 
@@ -70,14 +72,14 @@ def command(
         raise click.UsageError("--size is for random inputs; give --random too")
     if save is not None:
         check_path(save)
-    with load(spec) as session:
+    with load(ModelSpec(str(model), **opening)) as session:
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range)
         if randomly:
             feeds = {**random_inputs(signature, sizes=sizes, seed=seed), **feeds}
         elif not inputs and signature.inputs:
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
-            raise InputError(f"{spec.path} needs {names}; give it with -i NAME=FILE, or use --random")
+            raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
         outputs = session(feeds, outputs=wanted or None)
         seconds = time.perf_counter() - begin

@@ -17,12 +17,12 @@ from onepass.gaze.find.faces import FaceFinder, FoundFace
 from onepass.gaze.find.finders import open_finder
 from onepass.gaze.fit import GAZE_METHODS, GazeMethod  # noqa: F401 - both were always offered here
 from onepass.gaze.geometry import Grey
-from onepass.gaze.model import model_path, open_model
+from onepass.gaze.model import model_spec, open_model
 from onepass.gaze.on_screen import ScreenCalibration, check_finder
 from onepass.gaze.result import Face
 from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
-from onepass.runtime import Session
+from onepass.runtime import ModelSpec, Session
 
 
 class GazeEstimator:
@@ -82,7 +82,7 @@ class GazeEstimator:
     @classmethod
     def from_default(
         cls,
-        model: str | os.PathLike[str] = "default",
+        model: str | os.PathLike[str] | ModelSpec = "default",
         *,
         finder: FaceFinder | str = "auto",
         max_faces: int | None = None,
@@ -90,23 +90,18 @@ class GazeEstimator:
         gaze: GazeMethod = "closed",
         kappa_deg: float = 0.0,
         calibration: ScreenCalibration | None = None,
-        device: int | None = None,
-        threads: int | None = None,
-        flavor: str | None = None,
     ) -> GazeEstimator:
         """Open a model and return an estimator that closes it.
 
         Args:
-            model: "default" or "small" for the packaged weights, or the path of a model.
+            model: "default" or "small" for the packaged weights, the path of a model, or a `ModelSpec` of one of these,
+                which chooses a GPU, threads or a flavour of TensorRT too.
             finder: What finds faces: a finder, or the name of one (`open_finder`).
             max_faces: For a finder that is named: find only that many, the largest; None finds all.
             passes: How often the network looks at each picture.
             gaze: How the gaze is read off the landmarks, "closed" or "fit".
             kappa_deg: Turn each gaze so far towards the nose.
             calibration: Says where on a screen the faces look.
-            device: For an engine: which GPU, as `open_model` takes it.
-            threads: For an ONNX model: CPU threads of one pass.
-            flavor: For an engine: which TensorRT runs it.
 
         Raises:
             ModelNotFoundError: There is no such model.
@@ -114,7 +109,7 @@ class GazeEstimator:
             UnsupportedModelError: The model is no ELG network.
             DeviceError: There is no such GPU.
             InputError: `passes` is below 1, there is no finder of that name, it does not see the head poses that the
-                calibration needs, or `device`, `threads` or `flavor` is not for this kind of model.
+                calibration needs, or a choice of the spec is not for this kind of model.
             MissingExtraError: What the finder needs is not installed.
         """
         with ExitStack() as opened:
@@ -122,14 +117,14 @@ class GazeEstimator:
                 named = open_finder(finder, max_faces=max_faces)
                 opened.callback(named.close)
                 finder = named
-            path = model_path(model)
-            session = open_model(path, device=device, threads=threads, flavor=flavor)
+            spec = model_spec(model)
+            session = open_model(spec)
             opened.callback(session.close)
             estimator = cls(
                 session,
                 finder,
                 passes=passes,
-                scale=ConfidenceScale.of_model(path),
+                scale=ConfidenceScale.of_model(spec.path),
                 gaze=gaze,
                 kappa_deg=kappa_deg,
                 calibration=calibration,

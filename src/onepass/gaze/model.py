@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from onepass.gaze.directions import Gaze
 from onepass.gaze.eyes import EyeCrops
 from onepass.gaze.lids import is_shut, openness_of
 from onepass.gaze.result import Eye
-from onepass.runtime import Session, load
+from onepass.runtime import ModelSpec, Session, load
 from onepass.tensors import Signature
 
 PACKAGED_MODELS: Mapping[str, str] = {"default": "elg_120x72.onnx", "small": "elg_60x36.onnx"}
@@ -41,28 +42,32 @@ _EYELID, _IRIS, _IRIS_CENTRE, _EYEBALL_CENTRE = slice(0, 8), slice(8, 16), 16, 1
 _MIN_RADIUS_PX = 1.0
 
 
-def open_model(
-    model: str | os.PathLike[str] = "default",
-    *,
-    device: int | None = None,
-    threads: int | None = None,
-    flavor: str | None = None,
-) -> Session:
+def open_model(model: str | os.PathLike[str] | ModelSpec = "default") -> Session:
     """Open packaged weights by name, or a model file by path.
 
     Args:
-        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), or a path that `onepass.load` takes.
-        device: For an engine: the number of the GPU, from 0.
-        threads: For an ONNX model: CPU threads of one pass.
-        flavor: For an engine: which TensorRT runs it, ``"tensorrt"`` or ``"tensorrt_rtx"``, say.
+        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), a path that `onepass.load` takes, or a
+            `ModelSpec` of one of these, which chooses a GPU, threads or a flavour of TensorRT too:
+            ``ModelSpec("elg.engine", device=1)``.
 
     Raises:
         ModelNotFoundError: It is neither a packaged name nor a file.
         ModelFormatError: The file is damaged, or of a format that does not run here.
         DeviceError: There is no such GPU.
-        InputError: One of the three is not for this kind of model; the packaged weights are ONNX models.
+        InputError: A choice of the spec is not for this kind of model; the packaged weights are ONNX models.
     """
-    return load(model_path(model), device=device, threads=threads, flavor=flavor)
+    return load(model_spec(model))
+
+
+def model_spec(model: str | os.PathLike[str] | ModelSpec = "default") -> ModelSpec:
+    """Return how to open a model that `open_model` takes.
+
+    Raises:
+        ModelNotFoundError: It is neither a packaged name nor a file.
+    """
+    if isinstance(model, ModelSpec):
+        return replace(model, path=str(model_path(model.path)))
+    return ModelSpec(str(model_path(model)))
 
 
 def model_path(model: str | os.PathLike[str] = "default") -> Path:
