@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import external_data_helper, numpy_helper
 
+from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
-from onepass.tensors import onnx_from_dtype
+from onepass.tensors import dtype_from_onnx, onnx_from_dtype
 
 
 def loaded(tensor: onnx.TensorProto, folder: Path | None) -> onnx.TensorProto:
@@ -25,14 +26,17 @@ def loaded(tensor: onnx.TensorProto, folder: Path | None) -> onnx.TensorProto:
 
 
 def array_of(tensor: onnx.TensorProto, folder: Path | None = None) -> Array:
-    """Return the values of a tensor.
+    """Return the values of a tensor, in its own type: bfloat16 and float8 too, which onnx before 1.19 gives as float32.
 
     Args:
         tensor: A weight, or the value of a constant.
         folder: Where its file lies, if it is external.
     """
     array: Array = numpy_helper.to_array(loaded(tensor, folder))
-    return array
+    try:
+        return array.astype(dtype_from_onnx(tensor.data_type, tensor=tensor.name), copy=False)
+    except UnsupportedModelError:
+        return array  # texts, and whole numbers below eight bits
 
 
 def tensor_of(values: np.ndarray[Any, Any], name: str) -> onnx.TensorProto:

@@ -9,6 +9,7 @@ import onnx
 
 from onepass._errors import UnsupportedModelError
 from onepass.graph.nodes import all_nodes
+from onepass.graph.select import forget_absent
 
 
 def optimized(data: bytes, *, folder: Path | None) -> onnx.ModelProto:
@@ -46,4 +47,5 @@ def optimized(data: bytes, *, folder: Path | None) -> onnx.ModelProto:
     imports = [entry for entry in proto.opset_import if entry.domain in used]
     del proto.opset_import[:]
     proto.opset_import.extend(imports)
+    forget_absent(proto.graph)
     return proto

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
+from onepass.graph import weights as _weights
 from onepass.graph.nodes import reach, set_nodes
 
 
@@ -19,7 +20,6 @@ def selected(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> 
     """
     source, proto = model.graph, _shell(model)
     nodes, needed = reach(source.node, [value.name for value in outputs])
-    there = needed | {name for node in nodes for name in node.output if name}
     graph = proto.graph
     graph.name, graph.doc_string = source.name, source.doc_string
     graph.output.extend(outputs)
@@ -27,7 +27,8 @@ def selected(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> 
     graph.input.extend(value for value in source.input if value.name in needed)
     graph.initializer.extend(tensor for tensor in source.initializer if tensor.name in needed)
     graph.sparse_initializer.extend(tensor for tensor in source.sparse_initializer if tensor.values.name in needed)
-    graph.value_info.extend(value for value in source.value_info if value.name in there)
+    graph.value_info.extend(source.value_info)
+    forget_absent(graph)
     return proto
 
 
@@ -48,7 +49,13 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(kept)
     del graph.sparse_initializer[:]
     graph.sparse_initializer.extend(sparse)
-    there = needed | {name for node in nodes for name in node.output}
+    forget_absent(graph)
+
+
+def forget_absent(graph: onnx.GraphProto) -> None:
+    """Drop what a graph says of the types of tensors that it does not have; changed in place."""
+    there = {value.name for value in graph.input} | _weights.initializer_names(graph)
+    there |= {name for node in graph.node for name in node.output}
     values = [value for value in graph.value_info if value.name in there]
     del graph.value_info[:]
     graph.value_info.extend(values)

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from onepass._errors import InputError
+from onepass.graph.arrays import array_of
 from onepass.graph.values import constants, read_other, shapes
 from onepass.outputs import Array
 from onepass.source._reference import Case
@@ -126,7 +126,7 @@ def free_reshapes(proto: onnx.ModelProto, size: int) -> None:
     known, sizes = constants(proto.graph), shapes(proto)
     for node in proto.graph.node:
         if node.op_type == "Reshape" and node.input[1] in known:
-            target = numpy_helper.to_array(known[node.input[1]])
+            target = array_of(known[node.input[1]])
             freed = _freed(target, sizes.get(node.input[0]), size)
             if not np.array_equal(target, freed) and _zero_copies(node, target):
                 read_other(proto.graph, node, 1, freed, mark="any_batch")

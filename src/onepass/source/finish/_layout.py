@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onepass._errors import InputError
+from onepass.graph.arrays import array_of
 from onepass.graph.nodes import all_names, free_name, reads, rename_tensors
 from onepass.tensors import Dim, Signature, no_such_name, shape_text
 
@@ -108,7 +109,7 @@ def _moves(graph: onnx.GraphProto, node: onnx.NodeProto, permutation: Sequence[i
     target = next((tensor for tensor in graph.initializer if tensor.name == node.input[1]), None)
     if target is None:
         return False
-    wanted = numpy_helper.to_array(target).tolist()
+    wanted = array_of(target).tolist()
     channels = shape[1] if permutation == to_first(len(shape)) else shape[-1]
     same = len(wanted) == len(shape) and all(
         size in (-1, dim) or (size == 0 and axis == 0)

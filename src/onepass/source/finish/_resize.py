@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
+from onepass.graph.arrays import array_of
 from onepass.graph.values import constants, read_other, shapes
 from onepass.outputs import Array
 
@@ -32,7 +32,7 @@ def _repair_first(proto: onnx.ModelProto) -> bool:
         if attribute is not None:
             scales = np.array(attribute.floats, np.float32)
         elif place < len(node.input) and node.input[place] in known:
-            scales = numpy_helper.to_array(known[node.input[place]])
+            scales = array_of(known[node.input[place]])
         else:
             continue
         raised = _raised(scales, sizes.get(node.input[0], ()))
