@@ -16,7 +16,8 @@ from onepass.artifacts import user_cache
 from onepass.builder._gpu import current_gpu
 from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor
-from onepass.engine.plan import Plan, read_sidecar, sidecar_path
+from onepass.engine.plan import Plan, read_sidecar
+from onepass.engine.sidecar import sidecar_path
 
 _ENGINE = "model.engine"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from onepass._errors import InputError, ModelFormatError
-from onepass.engine.plan import Plan, sidecar_path
+from onepass.engine.plan import Plan
+from onepass.engine.sidecar import sidecar_path
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
 
