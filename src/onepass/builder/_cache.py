@@ -45,12 +45,10 @@ def cache_folder() -> Path:
 
 def cache_key(onnx_sha256: str, options: BuildOptions, flavor: Flavor) -> str:
     """Return the key of an engine: model, options, TensorRT, GPU, and the onepass that prepares the graph."""
-    chosen = options.to_json()
-    chosen.pop("timing_cache", None)  # it says how fast an engine is built, not which
     content = {
         "onepass": __version__,
         "onnx": onnx_sha256,
-        "options": chosen,
+        "options": options.key_json(),
         "flavor": [flavor.name, flavor.version],
         "gpu": current_gpu(),
     }
