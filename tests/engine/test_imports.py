@@ -17,7 +17,7 @@ def loaded_by(statement: str) -> set[str]:
     return {*names, *(name.partition(".")[0] for name in names)}
 
 
-@pytest.mark.parametrize("name", ["", ".plan", ".shapes", ".flavor", ".layers", ".profiles", ".log"])
+@pytest.mark.parametrize("name", ["", ".plan", ".sidecar", ".shapes", ".flavor", ".layers", ".profiles", ".log"])
 def test_facts_need_no_onnx(name: str) -> None:
     """An engine's plan, shapes, flavour and layers are known without ONNX, ONNX Runtime or the builder."""
     loaded = loaded_by(f"import onepass.engine{name}")

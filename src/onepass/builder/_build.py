@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -102,28 +103,9 @@ def build(
         BuildError: TensorRT cannot read the model, or not build it; the attribute ``log`` has what it logged.
         KeyboardInterrupt: On Ctrl-C. Nothing is written then.
     """
-    options = BuildOptions(
-        shapes=shapes,
-        batch=batch,
-        sizes=sizes or {},
-        values=values or {},
-        precision=precision,
-        keep_float32=keep_float32,
-        reduced_io=reduced_io,
-        tf32=tf32,
-        workspace_bytes=workspace_bytes,
-        optimization_level=optimization_level,
-        hardware_compatible=hardware_compatible,
-        version_compatible=version_compatible,
-        strip=strip,
-        refit=refit,
-        timing_cache=None if timing_cache is None else Path(timing_cache),
-        tactic_sources=tactic_sources,
-        outputs=outputs,
-        mark_all_outputs=mark_all_outputs,
-        target_sm=target_sm,
-    )
-    return build_with(model, engine, options, flavor=flavor, cache=cache, progress=progress)[0]
+    words = locals()  # the parameters, and as yet nothing else
+    given = {each.name: words[each.name] for each in fields(BuildOptions) if words[each.name] is not None}
+    return build_with(model, engine, BuildOptions(**given), flavor=flavor, cache=cache, progress=progress)[0]
 
 
 def build_with(

@@ -16,7 +16,8 @@ from onepass.artifacts import user_cache
 from onepass.builder._gpu import current_gpu
 from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor
-from onepass.engine.plan import Plan, read_sidecar, sidecar_path
+from onepass.engine.plan import Plan, read_sidecar
+from onepass.engine.sidecar import sidecar_path
 
 _ENGINE = "model.engine"
 
@@ -44,12 +45,10 @@ def cache_folder() -> Path:
 
 def cache_key(onnx_sha256: str, options: BuildOptions, flavor: Flavor) -> str:
     """Return the key of an engine: model, options, TensorRT, GPU, and the onepass that prepares the graph."""
-    chosen = options.to_json()
-    chosen.pop("timing_cache", None)  # it says how fast an engine is built, not which
     content = {
         "onepass": __version__,
         "onnx": onnx_sha256,
-        "options": chosen,
+        "options": options.key_json(),
         "flavor": [flavor.name, flavor.version],
         "gpu": current_gpu(),
     }

@@ -14,9 +14,26 @@ from onepass.engine.shapes import Numbers, ShapeRange
 from onepass.tensors import name_tuple
 
 HardwareLevel: TypeAlias = Literal["ampere_plus", "same_compute_capability"]
-Range: TypeAlias = "ShapeRange | int | Sequence[int] | Sequence[Sequence[int]]"
+Range: TypeAlias = ShapeRange | int | Sequence[int] | Sequence[Sequence[int]]
 """A range as users write it: one size or shape, or (least, best, greatest)."""
 Ranges: TypeAlias = Mapping[str, Range]
+
+
+def told(
+    text: str, *, unit: str = "", limits: tuple[int, int] | None = None, shapes_engine: bool = True
+) -> dict[str, Any]:
+    """Return what a field of `BuildOptions` says of itself; whatever has to know of an option reads it off its field.
+
+    A field of which nothing is told has no limits and shapes the engine, and the command line has words of its own
+    for it.
+
+    Args:
+        text: What it does, in one line: the command line offers the option with it, as the field's type suggests.
+        unit: What its value is: ``"FILE"``, ``"NAME"``.
+        limits: The least and the greatest number it may be.
+        shapes_engine: Whether another value gives another engine, so that the cache has to tell them apart.
+    """
+    return {"text": text, "unit": unit, "limits": limits, "shapes_engine": shapes_engine}
 
 
 @dataclass(frozen=True)
@@ -51,20 +68,33 @@ class BuildOptions:
     sizes: Ranges = field(default_factory=dict)
     values: Ranges = field(default_factory=dict)
     precision: str | Sequence[str] = ()
-    keep_float32: str | Sequence[str] = ()
-    reduced_io: bool = False
-    tf32: bool = False
+    keep_float32: str | Sequence[str] = field(
+        default=(), metadata=told("Compute this node, tensor or output in float32.", unit="NAME")
+    )
+    reduced_io: bool = field(default=False, metadata=told("Make float32 inputs and outputs float16 (bfloat16), too."))
+    tf32: bool = field(default=False, metadata=told("Let float32 products round their factors to ten bits."))
     workspace_bytes: int | None = None
-    optimization_level: int | None = None
-    hardware_compatible: HardwareLevel | None = None
-    version_compatible: bool = False
-    strip: bool = False
-    refit: bool = False
-    timing_cache: Path | None = None
+    optimization_level: int | None = field(
+        default=None, metadata=told("0 builds fast, 5 runs fast.", unit="0..5", limits=(0, 5))
+    )
+    hardware_compatible: HardwareLevel | None = field(
+        default=None, metadata=told("Run on more GPUs than the one here.")
+    )
+    version_compatible: bool = field(default=False, metadata=told("Run with later versions of TensorRT, too."))
+    strip: bool = field(default=False, metadata=told("Leave out the weights; refitting puts them back."))
+    refit: bool = field(default=False, metadata=told("Let the weights be replaced later."))
+    timing_cache: Path | None = field(
+        default=None,
+        metadata=told("Keep measurements of kernels for the next build.", unit="FILE", shapes_engine=False),
+    )
     tactic_sources: str | Sequence[str] | None = None
-    outputs: str | Sequence[str] | None = None
-    mark_all_outputs: bool = False
-    target_sm: str | Sequence[str] = ()
+    outputs: str | Sequence[str] | None = field(
+        default=None, metadata=told("Build this output, or inner tensor, only; repeat for more.", unit="NAME")
+    )
+    mark_all_outputs: bool = field(default=False, metadata=told("Make every inner tensor an output."))
+    target_sm: str | Sequence[str] = field(
+        default=(), metadata=told("Build for this compute capability, such as 8.9.", unit="SM")
+    )
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -83,8 +113,10 @@ class BuildOptions:
     def _check(self) -> None:
         if self.workspace_bytes is not None and not 0 < self.workspace_bytes < 1 << 63:
             raise InputError(f"workspace_bytes is {self.workspace_bytes}; expected a number of bytes above 0")
-        if self.optimization_level is not None and self.optimization_level not in range(6):
-            raise InputError(f"optimization_level is {self.optimization_level}; expected 0 to 5")
+        for each in fields(self):
+            value, limits = getattr(self, each.name), each.metadata.get("limits")
+            if limits and value is not None and value not in range(limits[0], limits[1] + 1):
+                raise InputError(f"{each.name} is {value}; expected {limits[0]} to {limits[1]}")
         if self.hardware_compatible not in (None, *get_args(HardwareLevel)):
             raise InputError(
                 f"hardware_compatible is {self.hardware_compatible!r}; expected {' or '.join(get_args(HardwareLevel))}"
@@ -110,12 +142,17 @@ class BuildOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain JSON values."""
-        default = BuildOptions()
+        default = type(self)()
         return {
             each.name: _plain(getattr(self, each.name))
             for each in fields(self)
             if getattr(self, each.name) != getattr(default, each.name)
         }
+
+    def key_json(self) -> dict[str, Any]:
+        """Return those of `to_json` that another engine would come of."""
+        kept = {each.name for each in fields(self) if each.metadata.get("shapes_engine", True)}
+        return {name: value for name, value in self.to_json().items() if name in kept}
 
 
 def _precisions(value: str | Iterable[str]) -> tuple[str, ...]:

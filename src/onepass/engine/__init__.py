@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from onepass.engine.plan import Edge as Edge
     from onepass.engine.plan import Plan as Plan
     from onepass.engine.plan import read_sidecar as read_sidecar
-    from onepass.engine.plan import sidecar_path as sidecar_path
     from onepass.engine.shapes import Profile as Profile
     from onepass.engine.shapes import ShapeRange as ShapeRange
+    from onepass.engine.sidecar import sidecar_path as sidecar_path
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -35,7 +35,8 @@ __getattr__, __dir__, __all__ = lazy(
         "plan_from_graph",
         "onepass.engine.flavor": "Flavor find_flavor find_flavors",
         "onepass.engine.layers": "Layer layers_of_plan",
-        "onepass.engine.plan": "Edge Plan read_sidecar sidecar_path",
+        "onepass.engine.plan": "Edge Plan read_sidecar",
         "onepass.engine.shapes": "Profile ShapeRange",
+        "onepass.engine.sidecar": "sidecar_path",
     },
 )

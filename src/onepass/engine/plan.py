@@ -6,22 +6,30 @@ The engine stays TensorRT's own file, so that other tools read it; the rest lies
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from onepass._errors import EngineMismatchError, ModelNotFoundError
+from onepass._errors import EngineMismatchError, InputError, ModelNotFoundError
 from onepass.artifacts import replacing
 from onepass.engine.shapes import Profile
+from onepass.engine.sidecar import (
+    MAJOR,
+    MINOR,
+    MINOR_KEY,
+    REMEDY,
+    VERSION_KEY,
+    read_json,
+    sidecar_path,
+    unknown_keys,
+    write_json,
+)
 from onepass.tensors import DTYPES, Signature, TensorSpec
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Plan:
         build_seconds: How long the build took.
         layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
         control_flow: Whether it has branches or loops, whose course a recorded pass would repeat whatever the data.
+        extra: What a later version of onepass wrote into the sidecar besides, kept for when it is saved again.
     """
 
     engine: bytes | Path = field(repr=False)
@@ -91,6 +100,7 @@ class Plan:
     build_seconds: float | None = None
     layer_types: Mapping[str, int] = field(default_factory=dict)
     control_flow: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def signature(self) -> Signature:
@@ -125,18 +135,19 @@ class Plan:
         try:
             with replacing(path) as engine, replacing(sidecar_path(path)) as sidecar:
                 engine.write_bytes(data)
-                sidecar.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+                write_json(sidecar, self.to_json())
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             room = f"{error.strerror}; the engine takes {len(data)} bytes"
             raise OSError(f"{room}: {path}") from error
-        return Plan(**{**self.__dict__, "engine": path.absolute()})
+        return replace(self, engine=path.absolute())
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the engine as plain JSON values."""
+        """Return all but the engine as plain JSON values: the content of the sidecar."""
         return {
-            "onepass_engine": _FORMAT,
+            VERSION_KEY: MAJOR,
+            MINOR_KEY: MINOR,
             "inputs": [edge.to_json() for edge in self.inputs],
             "outputs": [edge.to_json() for edge in self.outputs],
             "profiles": [profile.to_json() for profile in self.profiles],
@@ -150,28 +161,24 @@ class Plan:
             "layer_types": dict(self.layer_types),
             "control_flow": self.control_flow,
             "engine_sha256": self.engine_sha256,
+            **self.extra,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], engine: bytes | Path) -> Plan:
-        """Read what `to_json` wrote."""
-        rest = ("flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options", "control_flow")
+        """Read what `to_json` returned, or `onepass.engine.sidecar.read_json`."""
+        rest = (
+            "engine_sha256", "flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options",
+            "build_seconds", "layer_types", "control_flow",
+        )  # fmt: skip
         return cls(
             engine=engine,
-            engine_sha256=data["engine_sha256"],
             inputs=tuple(Edge.from_json(edge) for edge in data["inputs"]),
             outputs=tuple(Edge.from_json(edge) for edge in data["outputs"]),
             profiles=tuple(Profile.from_json(profile) for profile in data["profiles"]),
-            build_seconds=data["build_seconds"],
-            layer_types=data["layer_types"],
+            extra=unknown_keys(data),
             **{name: data[name] for name in rest},
         )
-
-
-def sidecar_path(engine: str | os.PathLike[str]) -> Path:
-    """Return where the sidecar of an engine lies: ``elg.engine`` has ``elg.engine.json``."""
-    path = Path(engine)
-    return path.with_name(path.name + ".json")
 
 
 def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
@@ -186,23 +193,14 @@ def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
     path = Path(engine).absolute()
     if not path.is_file():
         raise ModelNotFoundError(f"no engine file at {path}")
-    sidecar = sidecar_path(path)
-    if not sidecar.is_file():
+    file = sidecar_path(path)
+    if not file.is_file():
         return None
+    data = read_json(file)
     try:
-        data = json.loads(sidecar.read_text(encoding="utf-8"))
-        written = data["onepass_engine"]
-        if written == _FORMAT:
-            return Plan.from_json(data, path)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EngineMismatchError(
-            f"{sidecar} is no sidecar of an engine, or damaged ({type(error).__name__}: {error}); build the engine "
-            "again, or delete the file to load the engine as it is"
-        ) from error
-    raise EngineMismatchError(
-        f"{sidecar} is written in format {written!r}, and this onepass reads format {_FORMAT}; update onepass, or "
-        "build the engine again"
-    )
+        return Plan.from_json(data, path)
+    except InputError as error:
+        raise EngineMismatchError(f"{file} contradicts itself: {error}; {REMEDY}") from error
 
 
 def _read(path: Path) -> bytes:

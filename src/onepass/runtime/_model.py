@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from onepass._errors import InputError, ModelFormatError
-from onepass.engine.plan import Plan, sidecar_path
+from onepass.engine.plan import Plan
+from onepass.engine.sidecar import sidecar_path
 from onepass.formats import Format, format_of
 
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need

@@ -1,0 +1,140 @@
+"""The options of ``onepass build``: one for each of `BuildOptions`, made of its declaration or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import click
+
+from onepass._errors import InputError
+from onepass.builder.options import BuildOptions, parse_range, parse_shapes
+from onepass.engine import ShapeRange
+from onepass.engine.flavor import PRECISIONS
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _shapes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> list[dict[str, ShapeRange]]:
+    return [_usage(parse_shapes, word) for word in words]
+
+
+def _merged(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, ShapeRange]:
+    return {name: each for word in words for name, each in _usage(parse_shapes, word).items()}
+
+
+def _range(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> ShapeRange | None:
+    return None if word is None else _usage(parse_range, word)
+
+
+def _usage(parse: Any, word: str) -> Any:
+    try:
+        return parse(word)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _bytes(_ctx: click.Context, _parameter: click.Parameter, mebibytes: float | None) -> int | None:
+    return None if mebibytes is None else int(mebibytes * (1 << 20))
+
+
+def _listed(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> list[str] | None:
+    return None if word is None else [name.strip() for name in word.split(",")]
+
+
+def _underscored(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> str | None:
+    return None if word is None else word.replace("-", "_")
+
+
+# Options that are written otherwise than as a value of their type, each under its name in `BuildOptions`.
+_OWN: Mapping[str, Sequence[Callable[[_Command], _Command]]] = {
+    "batch": [
+        click.option("--batch", metavar="RANGE", callback=_range, help="First dimension of every input: 8, or 1:8:64."),
+    ],
+    "shapes": [
+        click.option("--shapes", multiple=True, metavar="NAME=RANGE,…", callback=_shapes,
+                     help="Shapes of inputs, NAME=1x1x36x60:8x1x36x60:64x1x36x60; repeat it for more profiles."),
+        click.option("--min-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged,
+                     help="Least shapes, as trtexec has it."),
+        click.option("--opt-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged,
+                     help="Shapes to make fastest."),
+        click.option("--max-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged, help="Greatest shapes."),
+    ],
+    "sizes": [
+        click.option("--size", "sizes", multiple=True, metavar="NAME=RANGE", callback=_merged,
+                     help="A dynamic dimension by its name, in every input that has it."),
+    ],
+    "values": [
+        click.option("--values", multiple=True, metavar="NAME=RANGE", callback=_merged,
+                     help="Values of an input that shape other tensors."),
+    ],
+    "precision": [
+        click.option("--fp16", is_flag=True, help="Compute in float16 wherever that is safe."),
+        click.option("--bf16", is_flag=True, help="Compute in bfloat16 wherever that is safe."),
+        click.option("--int8", is_flag=True, help="Compute in int8 where the model has Q/DQ nodes."),
+        click.option("--fp8", is_flag=True, help="Compute in float8 where the model has Q/DQ nodes."),
+    ],
+    "workspace_bytes": [
+        click.option("--workspace", "workspace_bytes", type=click.FloatRange(min=0, min_open=True), metavar="MiB",
+                     callback=_bytes, help="Scratch memory of a layer."),
+    ],
+    "tactic_sources": [
+        click.option("--tactic-sources", metavar="NAME,…", callback=_listed,
+                     help="Take kernels from these libraries only."),
+    ],
+}  # fmt: skip
+
+
+def build_options(command: _Command) -> _Command:
+    """Give a command an option, or several, for each field of `BuildOptions`, in their order."""
+    hints = get_type_hints(BuildOptions)
+    for each in reversed(fields(BuildOptions)):
+        for option in reversed(_OWN.get(each.name) or [option_of(each, hints[each.name])]):
+            command = option(command)
+    return command
+
+
+def option_of(each: Field[Any], hint: Any) -> Callable[[_Command], _Command]:
+    """Return the option that a field's declaration suggests: a flag, a choice, a number, a file, or names."""
+    word, facts = "--" + each.name.replace("_", "-"), each.metadata
+    kinds = get_args(hint) or (hint,)
+    choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+    settings: dict[str, Any] = {"help": facts["text"], "metavar": facts["unit"] or None}
+    if bool in kinds:
+        settings |= {"is_flag": True}
+    elif choices:
+        settings |= {"type": click.Choice([name.replace("_", "-") for name in choices]), "callback": _underscored}
+    elif int in kinds:
+        settings |= {"type": click.IntRange(*(facts["limits"] or (None, None)))}
+    elif Path in kinds:
+        settings |= {"type": click.Path(path_type=Path, dir_okay=False)}
+    else:
+        settings |= {"multiple": True}
+    return click.option(word, each.name, **settings)
+
+
+def options_from(words: Mapping[str, Any]) -> BuildOptions:
+    """Return what a user asks for, from what `build_options` has read."""
+    rest = dict(words)
+    shapes = _profiles(rest.pop("shapes"), [rest.pop(f"{which}_shapes") for which in ("min", "opt", "max")])
+    precision = [kind for kind in PRECISIONS if rest.pop(kind)]
+    given = {name: value for name, value in rest.items() if value not in (None, ())}
+    return BuildOptions(shapes=shapes, precision=precision, **given)
+
+
+def _profiles(whole: list[dict[str, ShapeRange]], parts: list[dict[str, ShapeRange]]) -> list[dict[str, ShapeRange]]:
+    """Put trtexec's three options together; what is missing of them is as the next one that is there."""
+    names = list(dict.fromkeys(name for part in parts for name in part))
+    if not names:
+        return whole
+    if whole:
+        raise click.UsageError("--shapes says least, best and greatest at once; use it, or the other three")
+    least, best, greatest = parts
+    profile = {}
+    for name in names:
+        low = least.get(name) or best.get(name) or greatest[name]
+        high = greatest.get(name) or best.get(name) or low
+        profile[name] = ShapeRange(low.min, (best.get(name) or high).opt, high.max)
+    return [profile]
