@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-bindings check-gpu check-training test-convert docs bench clean
+.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -29,6 +29,19 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
+
+# Names that begin with a dot are habits of the repository, and stay out of the source distribution.
+check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install each into an environment of its own and try it
+	rm -rf build/package src/onepass.egg-info  # which keeps files that the rules no longer name
+	$(BIN)/python -m build --quiet --outdir build/package .
+	$(BIN)/python -m twine check --strict build/package/*
+	tar -tzf build/package/onepass-*.tar.gz | cut -d/ -f2- > build/package.txt
+	! git ls-files ':!.*' | grep -vxFf build/package.txt
+	set -e; for archive in build/package/*; do \
+		$(PYTHON) -m venv --clear build/package.venv; \
+		build/package.venv/bin/python -m pip --disable-pip-version-check -q install --constraint constraints.txt $$archive; \
+		build/package.venv/bin/python -I tests/try_package.py src/onepass; \
+	done
 
 check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu12-bindings==10.16.1.11
