@@ -8,7 +8,7 @@ CUDA, however many outputs there are.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,14 +21,12 @@ from onepass.runtime._cuda import Graph, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
 from onepass.runtime._layout import arranged, size_of, spans
+from onepass.runtime._recordings import Recordings, Work
 from onepass.runtime._slots import DeviceSlot, HostSlot, Slots, new_device_slot, new_host_slot
 
 _SLOTS = 4
 """How many results of one shape may be kept as they are. Whoever keeps more gets copies in ordinary memory, since a
 machine has little that is page-locked."""
-
-_GRAPHS = 16
-"""How many recordings a pass keeps; there is one for each slot and each choice of outputs."""
 
 Feed: TypeAlias = "Array | DeviceArray"
 
@@ -39,7 +37,6 @@ class Pass:
     Attributes:
         profile: The number of its optimisation profile.
         shapes: Of the inputs, by their names in the model.
-        eager_because: Why each call queues its work anew; None where it is recorded once.
     """
 
     def __init__(
@@ -88,10 +85,8 @@ class Pass:
         self._spare: HostSlot | None = None
         self._is_plain = len(self._out_places) == len(engine.outputs) and not any(e.is_cast for e in engine.outputs)
 
-        self.eager_because = self._obstacle()
-        self._graphs: dict[Any, Graph] = {}
+        self._recordings = Recordings(stream, obstacle=self._obstacle())
         self._context: Context | None = None
-        self._is_warm = False
         self._bind(context)
 
     # ---- its context -------------------------------------------------------------------------------------------
@@ -105,9 +100,7 @@ class Pass:
         """Give the context away; what was recorded with it is void."""
         context = self._attached
         self._context = None
-        for graph in self._graphs.values():
-            graph.close()
-        self._graphs.clear()
+        self._recordings.clear()
         return context
 
     @property
@@ -137,8 +130,6 @@ class Pass:
             addresses[self._outputs[name].tensor] = array.ctypes.data
         context.bind(addresses, [self._outputs[name].tensor for name in sorted(self._late)])
         self._context = context
-        # TensorRT finishes setting shapes up in the first pass, which therefore cannot be the recorded one.
-        self._is_warm = False
 
     def _obstacle(self) -> str | None:
         if self._engine.streams_weights:
@@ -193,7 +184,7 @@ class Pass:
                 _fill(array, feed, self._inputs[place.name])
             address = feed.address if isinstance(feed, DeviceArray) else self._in_host.address + place.offset
             stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
-        self._start(graph, self._compute)
+        self._recordings.start(graph, self._compute)
         slot = self._device_slots.take() or new_device_slot(self._engine.device, self._out_places)
         for offset, size in spans(self._out_places, names):
             stream.copy(slot.address + offset, self._out_device.address + offset, size)
@@ -211,7 +202,7 @@ class Pass:
         stream.copy(self._in_device.address, self._in_host.address, self._in_bytes)
         marks.append(stream.mark())
         begin = time.perf_counter()
-        self._start(graph, self._compute)
+        self._recordings.start(graph, self._compute)
         enqueue_seconds = time.perf_counter() - begin
         marks.append(stream.mark())
         self._copy_out(stream, target, [place.name for place in self._out_places])
@@ -225,8 +216,8 @@ class Pass:
         return {
             "profile": self.profile,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "recorded": bool(self._graphs),
-            "eager_because": self.eager_because,
+            "recorded": self._recordings.any,
+            "eager_because": self._recordings.eager_because,
         }
 
     # ---- the work ----------------------------------------------------------------------------------------------
@@ -238,7 +229,7 @@ class Pass:
             self._copy_out(stream, target, names)
 
         graph = self._graph((source.address, target.address, names), whole)
-        self._start(graph, whole)
+        self._recordings.start(graph, whole)
         self._stream.synchronize()
 
     def _run_copied(self, source: HostSlot, names: Sequence[str]) -> list[Array]:
@@ -259,35 +250,11 @@ class Pass:
         for offset, size in spans(self._out_places, names):
             stream.copy(target.address + offset, self._out_device.address + offset, size)
 
-    def _start(self, graph: Graph | None, work: Callable[[Stream], None]) -> None:
-        """Do work on the stream: by its recording, if there is one."""
-        if graph is not None:
-            graph.launch()
-        else:
-            work(self._stream)
-            self._is_warm = True
+    def _graph(self, key: Any, work: Work) -> Graph | None:
+        return self._recordings.prepared(key, work, self._is_recordable)
 
-    def _graph(self, key: Any, work: Callable[[Stream], None]) -> Graph | None:
-        """Return the recording of some work, made if need be; None where it is to be queued anew."""
-        graph = self._graphs.get(key)
-        if graph is None and self._is_warm and self.eager_because is None:
-            graph = self._record(key, work)
-        return graph
-
-    def _record(self, key: Any, work: Callable[[Stream], None]) -> Graph | None:
-        stream = self._stream
-        if not self._attached.is_recordable(stream.number):
-            self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
-            return None
-        try:
-            graph = stream.record(lambda: work(stream))
-        except BackendError as error:
-            self.eager_because = f"it cannot be recorded: {error}"
-            return None
-        if len(self._graphs) >= _GRAPHS:
-            self._graphs.pop(next(iter(self._graphs))).close()
-        self._graphs[key] = graph
-        return graph
+    def _is_recordable(self) -> bool:
+        return self._attached.is_recordable(self._stream.number)
 
     def _gathered(self, target: HostSlot, names: Sequence[str]) -> list[Array]:
         """Return results of which some are not just where they were copied to."""
