@@ -37,6 +37,33 @@ def test_fake_passes_the_checker(animal: Animal) -> None:
     check(lambda graph: Session(FakeBackend(graph.signature, animal.reference)), animal)
 
 
+class Least:
+    """A backend of one's own, that derives from nothing."""
+
+    def __init__(self, animal: Animal) -> None:
+        self.signature = animal.graph.signature
+        self._animal = animal
+
+    def run(self, feeds: Arrays, names: Any) -> list[Any]:
+        """Compute."""
+        results = self._animal.reference(feeds)
+        return [np.array(results[name]) for name in names]
+
+    def report(self) -> dict[str, Any]:
+        """Name itself."""
+        return {"backend": "least", "device": "none"}
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@animals
+def test_four_members_are_enough(animal: Animal) -> None:
+    """Anything with a signature, run, report and close is a backend; the session completes the rest."""
+    least: Any = Least(animal)
+    check(lambda _: Session(least), animal)
+
+
 def _wrong(change: Callable[[dict[str, Any]], Any]) -> Callable[[OnnxGraph], Session]:
     animal = BY_NAME["three heads"]
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Something that executes one model. The session in front of it has checked everything a backend is given.
 
-    A backend derives from this class and defines `signature`, `run`, `report` and `close`. The rest has defaults that
-    are right for a backend that takes and gives arrays on the host.
+    A backend defines `signature`, `run`, `report` and `close`. The rest has defaults that are right for a backend that
+    takes and gives arrays on the host. A backend that derives from this class has them; a session adds them to one that
+    does not.
 
     Attributes:
         signature: Inputs and outputs in the model's order; never changes.
@@ -67,3 +68,30 @@ class Backend(Protocol):
     def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:  # noqa: ARG002 - for those that can
         """Run once and return the milliseconds of its parts, by trtexec's names; None where that cannot be told."""
         return None
+
+
+def completed(backend: Any) -> Backend:
+    """Return a backend that has everything: the one given, or one with defaults for what that lacks."""
+    return backend if isinstance(backend, Backend) else _Completed(backend)
+
+
+class _Completed(Backend):
+    """Another backend with the defaults of what it does not define."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.signature = backend.signature
+        for name in ("concurrency", "import_stream", "empty_inputs", "profile"):
+            if hasattr(backend, name):
+                setattr(self, name, getattr(backend, name))
+
+    def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
+        results: Sequence[Any] = self._backend.run(feeds, names)
+        return results
+
+    def report(self) -> Mapping[str, Any]:
+        facts: Mapping[str, Any] = self._backend.report()
+        return facts
+
+    def close(self) -> None:
+        self._backend.close()

@@ -17,7 +17,7 @@ from onepass.runtime._background import Background
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
-from onepass.runtime.backend import Backend
+from onepass.runtime.backend import Backend, completed
 from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
 
 
@@ -43,7 +43,7 @@ class Session:
         """
         self.name = name
         self.signature: Signature = backend.signature
-        self._backend = backend
+        self._backend = backend = completed(backend)
         self._check = InputChecker(self.signature, import_stream=backend.import_stream)
         self._output_names = self.signature.output_names
         self._gate = Gate(self._free)
