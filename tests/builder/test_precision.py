@@ -218,6 +218,14 @@ def test_reduced_edges() -> None:
             np.testing.assert_allclose(after[name].astype(np.float32), array, rtol=0.02, atol=0.05)
 
 
+def test_a_cast_to_the_reduced_type() -> None:
+    """What the model itself casts to float16 is taken as it is there, not made again from float32."""
+    graph = conv(f"(float16[N, 4, 8, 8] h, {_T} y) {{ {_CONV} \n h = Cast <to = 10> (c) \n y = Relu (c) }}")
+    reduced = check_parity(graph, X)
+    assert [node.op_type for node in reduced.proto.graph.node if "h" in node.output] == ["Identity"]
+    assert precision_of(reduced, "c") == "fp16"
+
+
 def test_bfloat16() -> None:
     """In bfloat16 the same nodes are reduced (ONNX before opset 22 has no such convolution, TensorRT has)."""
     graph = conv(f"({_T} y) {{ {_CONV} \n y = Relu (c) }}")

@@ -151,3 +151,11 @@ def test_what_cannot_be_exchanged() -> None:
     assert "different opsets, 17 and 18" in str(spliced(one, other, ["y"]))
     longer = model("(float[N] x) => (float[N] y) { h = Abs (x) \n y = Neg (h) }")
     assert "reads 'h', which the second graph does not have" in str(spliced(longer, one, ["y"]))
+
+
+def test_tensors_in_different_orders() -> None:
+    """Graphs in which two tensors depend on each other in opposite ways cannot be mixed."""
+    text = "(float[N] x) => (float[N] a, float[N] b) {{ {} }}"
+    one = model(text.format("a = Neg (x) \n b = Abs (a)"))
+    other = model(text.format("b = Neg (x) \n a = Abs (b)"))
+    assert spliced(one, other, ["b"]) == "the two graphs compute their tensors in different orders"

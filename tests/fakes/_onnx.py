@@ -1,4 +1,4 @@
-"""What TensorRT finds out about an ONNX model when it builds an engine, found out with onnx and ONNX Runtime."""
+"""What TensorRT finds out about an ONNX model when it builds an engine, found out with onnx alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import shape_inference
 
-from onepass import OnnxGraph, Session, load
+from tests.fakes._evaluate import Evaluator
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Shape = tuple[int, ...]
@@ -44,13 +44,16 @@ class Network:
         self.outputs = {v.name: _edge(inferred.get(v.name, v)) for v in self.proto.graph.output}
         self.host_inputs = frozenset(_host_inputs(self.proto.graph)) & frozenset(self.inputs)
         self.data_dependent = frozenset(_data_dependent(self.proto.graph)) & frozenset(self.outputs)
-        self._session: Session | None = None
+        self._evaluator: Evaluator | None = None
         self._shapes: dict[Any, dict[str, Shape]] = {}
-        self._lock = threading.Lock()
+        self._lock, self._running = threading.Lock(), threading.Lock()
 
     def run(self, feeds: Arrays) -> Arrays:
         """Compute all outputs."""
-        return dict(self._opened()(dict(feeds)))
+        with self._running:
+            if self._evaluator is None:
+                self._evaluator = Evaluator(self.proto)
+            return self._evaluator.run(feeds)
 
     def output_shapes(self, shapes: Mapping[str, Shape], values: Arrays) -> dict[str, Shape]:
         """Return the shapes of all outputs for some input shapes; -1 where only the data decides.
@@ -82,30 +85,6 @@ class Network:
                     found[value.name] = _edge(value)[1] or (-1,) * len(found[value.name])
         return found
 
-    def _opened(self) -> Session:
-        if self._session is None:
-            self._session = load(OnnxGraph(_with_own_types(self.proto)))
-        return self._session
-
-
-def _with_own_types(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model whose outputs are declared as what they are.
-
-    TensorRT goes by what a model says of its outputs (int32, where before version 10 it has no int64) and casts;
-    ONNX Runtime refuses such a model.
-    """
-    free = onnx.ModelProto()
-    free.CopyFrom(proto)
-    for value in free.graph.output:
-        value.type.tensor_type.ClearField("elem_type")
-    try:
-        found = {v.name: v.type.tensor_type.elem_type for v in shape_inference.infer_shapes(free).graph.output}
-    except shape_inference.InferenceError:
-        return proto
-    for value, declared in zip(free.graph.output, proto.graph.output, strict=True):
-        value.type.tensor_type.elem_type = found.get(value.name) or declared.type.tensor_type.elem_type
-    return free
-
 
 def _edge(value: onnx.ValueInfoProto) -> tuple[np.dtype[Any], Shape | None]:
     from onepass.tensors import dtype_from_onnx
@@ -123,7 +102,7 @@ def _data_dependent(graph: onnx.GraphProto) -> set[str]:
     for node in graph.node:
         inner = {name for attribute in node.attribute for name in _inner_names(attribute)}
         if node.op_type in _DATA_DEPENDENT or tainted & ({*node.input} | inner):
-            tainted.update(node.output)
+            tainted.update(filter(None, node.output))
     return tainted
 
 

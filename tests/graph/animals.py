@@ -22,12 +22,12 @@ def built(
     weights: dict[str, np.ndarray[Any, Any]] | None = None,
 ) -> OnnxGraph:
     """Return a graph of float32 inputs and outputs from its nodes."""
-    edges = [
+    takes, gives = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in group.items()]
         for group in (inputs, outputs)
-    ]
+    )
     tensors = [numpy_helper.from_array(array, name) for name, array in (weights or {}).items()]
-    graph = helper.make_graph(nodes, "built", *edges, tensors)
+    graph = helper.make_graph(nodes, "built", takes, gives, tensors)
     return OnnxGraph(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9))
 
 

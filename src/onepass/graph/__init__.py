@@ -2,9 +2,10 @@
 
 `OnnxGraph` is what others take; the rest is what it, and the rooms above, are made of. What a graph says is read in
 `edges` (inputs and outputs), `nodes` (names, and what reaches what), `values` (constants, types, shapes), `arrays` and
-`weights`. What changes a graph is a pass, a module each: `sort`, `select`, `extract`, `rename`, `share`, `batch_norm`,
-`prelu`, `optimize`, `splice`. A pass says what it requires and what it ensures. As with the passes of onnx/ir-py there
-are two kinds: on a protobuf message, which is changed in place, and on an `OnnxGraph`, which stays as it is.
+`weights` (numbers, and where they lie); `casts` makes the nodes that are put in most. What changes a graph is a pass,
+a module each: `sort`, `select`, `extract`, `rename`, `share`, `batch_norm`, `prelu`, `optimize`, `splice`, and
+`expose` in `edges`. A pass says what it requires and what it ensures. As with the passes of onnx/ir-py there are two
+kinds: those on a protobuf message change it in place, or return a new one; those on an `OnnxGraph` leave it as it is.
 """
 
 from typing import TYPE_CHECKING

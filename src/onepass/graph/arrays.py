@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,5 +42,7 @@ def array_of(tensor: onnx.TensorProto, folder: Path | None = None) -> Array:
 
 def tensor_of(values: np.ndarray[Any, Any], name: str) -> onnx.TensorProto:
     """Return a tensor that holds an array of one of `onepass.tensors.DTYPES`."""
-    raw = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-    return onnx.TensorProto(name=name, data_type=onnx_from_dtype(values.dtype), dims=values.shape, raw_data=raw)
+    little = values if sys.byteorder == "little" else values.byteswap()  # as ONNX has its bytes
+    return onnx.TensorProto(
+        name=name, data_type=onnx_from_dtype(values.dtype), dims=values.shape, raw_data=little.tobytes()
+    )
