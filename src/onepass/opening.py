@@ -64,7 +64,7 @@ class ModelChoice:
                 threads = int(value)
             else:
                 raise InputError(
-                    f"{word!r}: {option!r} is neither a provider nor threads=COUNT; expected MODEL, MODEL@cuda, "
+                    f"{word!r}: {option!r} is neither a provider nor a number of threads; expected MODEL, MODEL@cuda, "
                     "MODEL@threads=4 or MODEL@cuda,threads=4"
                 )
         return cls(path, provider, threads, label=word)
