@@ -112,7 +112,7 @@ def test_bundled_network_broken(small_elg: OnnxGraph) -> None:
 def test_what_has_no_inside() -> None:
     """A session has no inside to look at, and the message says what can be done."""
     graph = BY_NAME["three heads"].graph
-    with pytest.raises(UnsupportedModelError, match="--mark-all-outputs"):
+    with pytest.raises(UnsupportedModelError, match="mark_all_outputs=True"):
         bisect(graph, Session(FakeBackend(graph.signature)), cases=_cases(graph))
 
 

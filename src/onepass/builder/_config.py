@@ -166,7 +166,7 @@ def add_profiles(
                 if name not in profile.values:
                     raise InputError(
                         f"the values of input {name!r} ({edge.spec}) shape other tensors, so {flavor} has to know "
-                        f"their range: values={{{name!r}: (least, best, greatest)}}, or --values {name}=1:2:8"
+                        f"their least, best and greatest: such as values={{{name!r}: (1, 2, 8)}}"
                     )
                 values = profile.values[name]
                 made.set_shape_input(edge.tensor, values.min, values.opt, values.max)

@@ -59,7 +59,7 @@ def _range_of(spec: TensorSpec, shapes: Ranges, options: BuildOptions) -> ShapeR
     if spec.shape is None:
         raise InputError(
             f"the model does not say the rank of input {spec.name!r}, and TensorRT has to know it; give its shape: "
-            f"shapes={{{spec.name!r}: (8, 3)}}, or --shapes {spec.name}=8x3"
+            f"shapes={{{spec.name!r}: (8, 3)}}"
         )
     columns = [_dim_range(spec, index, options) for index in range(len(spec.shape))]
     return ShapeRange(*(tuple(column[which] for column in columns) for which in range(3)))
@@ -74,11 +74,10 @@ def _dim_range(spec: TensorSpec, index: int, options: BuildOptions) -> tuple[int
         return _triple(options.sizes[dim], f"sizes of {dim!r}")
     if index == 0 and options.batch is not None:
         return _triple(options.batch, "batch")
-    example = "x".join("1" if not isinstance(each, int) else str(each) for each in spec.shape)
+    example = tuple(tuple(dim if isinstance(dim, int) else size for dim in spec.shape) for size in (1, 8, 64))
     raise InputError(
-        f"input {spec.name!r} has dynamic sizes ({spec}); say which the engine is for: "
-        + ("batch=(1, 8, 64), or --batch 1:8:64; or " if index == 0 else "")
-        + f"shapes={{{spec.name!r}: (least, best, greatest)}}, or --shapes {spec.name}={example}:…:…"
+        f"input {spec.name!r} has dynamic sizes ({spec}); say the least, the best and the greatest that the engine is "
+        f"for, such as {'batch=(1, 8, 64), or ' if index == 0 else ''}shapes={{{spec.name!r}: {example}}}"
     )
 
 

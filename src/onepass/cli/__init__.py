@@ -11,6 +11,7 @@ from importlib import import_module
 import click
 
 from onepass import OnepassError, __version__
+from onepass.cli._words import in_words_of
 
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
 _COMMANDS = {
@@ -84,7 +85,10 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError as error:
         _explain(f"not enough memory: {error}", debug=debug)
         status = 2
-    except (OnepassError, OSError) as error:
+    except OnepassError as error:
+        _explain(in_words_of(str(error), arguments, cli), debug=debug)
+        status = 2
+    except OSError as error:
         _explain(str(error), debug=debug)
         status = 2
     except Exception as error:

@@ -55,7 +55,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               show_default=True, help="The most to measure one batch size, over all models.")  # fmt: skip
 @click.option("--spread", type=click.FloatRange(min=0), metavar="SHARE", default=0.01, show_default=True,
               help="Stop earlier once every median is known to this share of it.")  # fmt: skip
-@click.option("--cold", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
+@click.option("--cold", "processes", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
               help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw latency against batch: a .svg or .png, or a .html with all figures.")  # fmt: skip
@@ -70,7 +70,7 @@ def command(
     sizes: dict[str, int],
     seconds: float,
     spread: float,
-    cold: int,
+    processes: int,
     chart: Path | None,
     as_json: bool,
 ) -> None:
@@ -98,7 +98,7 @@ def command(
     quiet = as_json or not sys.stderr.isatty()
     result = bench(
         choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, inputs=feeds,
-        seconds=seconds, spread=spread, processes=cold,
+        seconds=seconds, spread=spread, processes=processes,
         progress=None if quiet else lambda line: click.echo(f"{line} …", err=True),
     )  # fmt: skip
     if chart is not None:

@@ -81,7 +81,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
               help="Tolerance relative to FIRST, likewise.  [default: 1e-3, coarser for float16]")  # fmt: skip
 @click.option("--agreement", multiple=True, metavar="[OUTPUT=]SHARE", callback=_per_output,
               help="Share of elements that must be within tolerance, likewise.  [default: 1]")  # fmt: skip
-@click.option("--output", "wanted", multiple=True, metavar="NAME", help="Compare this output only; repeat for more.")
+@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compare this output only; repeat for more.")
 @click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
               help="An input or output that is called otherwise in SECOND.")  # fmt: skip
 @click.option("--bisect", "look_inside", is_flag=True,
@@ -101,7 +101,7 @@ def command(
     seed: int,
     sizes: dict[str, int],
     value_range: tuple[float, float],
-    wanted: tuple[str, ...],
+    outputs: tuple[str, ...],
     names: dict[str, str],
     look_inside: bool,
     threshold: float | None,
@@ -122,7 +122,7 @@ def command(
     if threshold is not None and not look_inside:
         raise click.UsageError("--threshold is for --bisect; give that too")
     choices = ModelChoice.parse(first), ModelChoice.parse(second)
-    options: dict[str, Any] = {**tolerances, "outputs": wanted or None, "names": names}
+    options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
         cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, value_range))
         if not look_inside:

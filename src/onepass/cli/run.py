@@ -42,7 +42,7 @@ from onepass.writers import check_path, write_outputs
     "--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True, metavar="BLACK WHITE",
     help="What black and white become when a picture feeds a floating-point input.",
 )  # fmt: skip
-@click.option("--output", "wanted", multiple=True, metavar="NAME", help="Compute this output only; repeat for more.")
+@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compute this output only; repeat for more.")
 @click.option(
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
@@ -56,7 +56,7 @@ def command(
     seed: int,
     sizes: dict[str, int],
     value_range: tuple[float, float],
-    wanted: tuple[str, ...],
+    outputs: tuple[str, ...],
     save: Path | None,
     as_json: bool,
     opening: dict[str, Any],
@@ -81,12 +81,12 @@ def command(
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
             raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
-        outputs = session(feeds, outputs=wanted or None)
+        found = session(feeds, outputs=outputs or None)
         seconds = time.perf_counter() - begin
         report = session.report()
     if save is not None:
-        write_outputs(outputs, save)
-    _print(outputs, seconds, report, save, as_json)
+        write_outputs(found, save)
+    _print(found, seconds, report, save, as_json)
 
 
 def _print(outputs: Outputs, seconds: float, report: dict[str, Any], save: Path | None, as_json: bool) -> None:

@@ -82,7 +82,7 @@ def _graph_of(choice: ModelChoice) -> Iterator[OnnxGraph]:
 def _no_inside(choice: ModelChoice) -> str:
     return (
         f"{choice}: bisecting looks inside two ONNX graphs, and this is none. An engine shows its inside if it is "
-        "built with every tensor marked as an output (onepass build --mark-all-outputs); compare that as it is"
+        "built with every tensor marked as an output, onepass.build(mark_all_outputs=True); compare that as it is"
     )
 
 

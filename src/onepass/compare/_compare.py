@@ -182,7 +182,7 @@ class Pairs:
         if not self.outputs:
             raise InputError(
                 f"the two models share no output: {', '.join(wanted)} against {', '.join(there)}. "
-                "Say which belongs to which: names={first: second}, or --match FIRST=SECOND"
+                "Say which belongs to which: names={first: second}"
             )
         self.notes = tuple(self._notes())
 
@@ -218,7 +218,7 @@ def _paired_inputs(left: Signature, right: Signature, names: Mapping[str, str]) 
     if missing:
         raise InputError(
             f"the second model's input {missing[0]!r} has no partner among the first's: {', '.join(left.input_names)}. "
-            "Say which belongs to which: names={first: second}, or --match FIRST=SECOND"
+            "Say which belongs to which: names={first: second}"
         )
     return [(spec, back[spec.name]) for spec in right.inputs]
 

@@ -46,7 +46,7 @@ def outside_profiles(
     ]
     return (
         f"{name}: got {', '.join(came)}, but the engine was built for {' or '.join(built)}. Give less at a time, or "
-        "build it again with a range that holds this (onepass build --shapes)"
+        "build it again with a range that holds this: onepass.build(shapes=…)"
     )
 
 

@@ -90,7 +90,7 @@ class ModelSpec:
                 given[name] = value
             else:
                 raise InputError(
-                    f"{word!r}: {option!r} is neither a provider nor threads=COUNT; expected MODEL, MODEL@cuda, "
+                    f"{word!r}: {option!r} is neither a provider nor a number of threads; expected MODEL, MODEL@cuda, "
                     f"MODEL@threads=4 or MODEL@cuda,threads=4; for engines {', '.join(_NUMBERS[1:])} or "
                     f"{_NAMES[0]}, such as MODEL@device=1"
                 )
