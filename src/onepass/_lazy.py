@@ -11,6 +11,8 @@ from typing import Any
 def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports its modules on first use.
 
+    Its public modules are attributes too, as if it had imported them all.
+
     Type checkers do not see through this, so the package repeats its imports under ``TYPE_CHECKING``; a test holds both
     lists to be the same.
 
@@ -21,11 +23,18 @@ def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], 
     places = {name: module for module, offered in names.items() for name in offered.split()}
 
     def __getattr__(name: str) -> Any:  # noqa: N807 - this is what it becomes
-        if name not in places:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(places[name]), name)
-        setattr(sys.modules[package], name, value)
-        return value
+        if name in places:
+            value = getattr(import_module(places[name]), name)
+            setattr(sys.modules[package], name, value)
+            return value
+        module = f"{package}.{name}"
+        if not name.startswith("_"):
+            try:
+                return import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name != module:
+                    raise  # it is there, and needs one that is not
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:  # noqa: N807
         return sorted({*vars(sys.modules[package]), *places})
