@@ -1,6 +1,7 @@
 """Modules that have moved can still be imported by their old names, which warn.
 
-A name stays here for two minor versions after its module moved (CONTRIBUTING has the policy).
+A name stays here for two minor versions after its module moved (CONTRIBUTING has the policy). A package that moves has
+a row, and so has each of its public modules.
 """
 
 from __future__ import annotations
@@ -67,5 +68,8 @@ class _Moved(MetaPathFinder):
 
 
 def install() -> None:
-    """Let old names be imported; where a module of that name exists, it comes first."""
-    sys.meta_path.append(_Moved())
+    """Let old names be imported.
+
+    They are looked up before files are: a package under its old name would find its modules a second time.
+    """
+    sys.meta_path.insert(0, _Moved())
