@@ -115,7 +115,7 @@ class _More(BuildOptions):
 
     quick: bool = field(default=False, metadata=told("Be quick."))
     level: int | None = field(default=None, metadata=told("Try so hard.", unit="0..3", limits=(0, 3)))
-    mood: Literal["at_ease", "in_haste"] | None = field(default=None, metadata=told("How.", shapes_engine=False))
+    mood: Literal["at_ease", "in_haste"] | None = field(default=None, metadata=told("How.", decides_engine=False))
 
 
 def test_an_option_that_is_added() -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from onepass.cli import build as build_module
-from onepass.engine import Step, read_sidecar, sidecar_path
+from onepass.engine import read_sidecar, sidecar_path
 from tests.cli.shell import Shell
 from tests.runtime.gpu import fake_gpu
 from tests.zoo import BY_NAME
@@ -127,35 +127,43 @@ def test_no_builder(shell: Shell, three: Path) -> None:
         assert "cannot build" in shell.fails("build", three, "--batch", 2, "--flavor", "tensorrt_lean")
 
 
-class _Screen:
-    """A terminal in memory."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.text = io.StringIO()
-        screen = Console(file=self.text, force_terminal=True, width=100, _environ={})
-        monkeypatch.setattr(build_module, "Console", lambda **_: screen)
-
-
-@pytest.mark.parametrize(("has_monitor", "shown"), [(True, "%"), (False, "building with")])
-def test_progress(monkeypatch: pytest.MonkeyPatch, *, has_monitor: bool, shown: str) -> None:
+@pytest.mark.parametrize(("api", "shown"), [("10.16.1", "0%"), ("8.5.3", "building with tensorrt 8.5.3")])
+def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, api: str, shown: str) -> None:
     """On a terminal one sees how far the build is where TensorRT says it, and otherwise that it goes on."""
-    screen = _Screen(monkeypatch)
-    builder = SimpleNamespace(has_progress_monitor=has_monitor)
-    with build_module._following(builder, quiet=False) as follow:  # type: ignore[arg-type]
-        assert (follow is not None) == has_monitor
-        if follow is not None:
-            follow(Step(0.25, ("building", "timing kernels")))
-    assert shown in screen.text.getvalue()
-    with build_module._following(builder, quiet=True) as follow:  # type: ignore[arg-type]
-        assert follow is None
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=100, _environ={})
+    monkeypatch.setattr(build_module, "Console", lambda **_: terminal)
+    with fake_gpu(api):
+        shell("build", three, "--batch", 2, "--json")
+        assert screen.getvalue() == ""
+        shell("build", three, "--batch", 2)
+    assert shown in screen.getvalue()
 
 
-@pytest.mark.parametrize("has_monitor", [True, False])
-def test_interruption(monkeypatch: pytest.MonkeyPatch, *, has_monitor: bool) -> None:
-    """Ctrl-C ends a build that can be stopped like any command, and the process where TensorRT goes on regardless."""
-    left: list[int] = []
-    monkeypatch.setattr(os, "_exit", left.append)
-    builder = SimpleNamespace(has_progress_monitor=has_monitor)
-    with pytest.raises(KeyboardInterrupt), build_module._leaving(builder):  # type: ignore[arg-type]
-        raise KeyboardInterrupt
-    assert left == ([] if has_monitor else [130])
+_INTERRUPTED = """
+import os, signal, sys, threading
+from onepass.cli import main
+from tests.runtime.gpu import fake_gpu
+
+with fake_gpu(sys.argv[1]) as (_, trt):
+    build = trt.Builder.build_serialized_network
+
+    def held(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(float(sys.argv[2]))
+        return build(*arguments)
+
+    trt.Builder.build_serialized_network = held
+    main(["build", sys.argv[3], "--batch", "2"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal that a process could send itself there")
+@pytest.mark.parametrize(("api", "seconds"), [("10.16.1", 0.3), ("8.5.3", 600)])
+def test_interruption(three: Path, api: str, seconds: float) -> None:
+    """Ctrl-C ends the command at once, where TensorRT cannot be stopped too, and leaves nothing behind."""
+    words = [sys.executable, "-c", _INTERRUPTED, api, str(seconds), str(three)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "onepass: interrupted")
+    assert [file.name for file in three.parent.iterdir()] == [three.name]

@@ -20,20 +20,20 @@ Ranges: TypeAlias = Mapping[str, Range]
 
 
 def told(
-    text: str, *, unit: str = "", limits: tuple[int, int] | None = None, shapes_engine: bool = True
+    text: str, *, unit: str = "", limits: tuple[int, int] | None = None, decides_engine: bool = True
 ) -> dict[str, Any]:
     """Return what a field of `BuildOptions` says of itself; whatever has to know of an option reads it off its field.
 
-    A field of which nothing is told has no limits and shapes the engine, and the command line has words of its own
+    A field of which nothing is told has no limits and decides the engine, and the command line has words of its own
     for it.
 
     Args:
         text: What it does, in one line: the command line offers the option with it, as the field's type suggests.
         unit: What its value is: ``"FILE"``, ``"NAME"``.
         limits: The least and the greatest number it may be.
-        shapes_engine: Whether another value gives another engine, so that the cache has to tell them apart.
+        decides_engine: Whether another value gives another engine, so that the cache has to tell them apart.
     """
-    return {"text": text, "unit": unit, "limits": limits, "shapes_engine": shapes_engine}
+    return {"text": text, "unit": unit, "limits": limits, "decides_engine": decides_engine}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class BuildOptions:
     refit: bool = field(default=False, metadata=told("Let the weights be replaced later."))
     timing_cache: Path | None = field(
         default=None,
-        metadata=told("Keep measurements of kernels for the next build.", unit="FILE", shapes_engine=False),
+        metadata=told("Keep measurements of kernels for the next build.", unit="FILE", decides_engine=False),
     )
     tactic_sources: str | Sequence[str] | None = None
     outputs: str | Sequence[str] | None = field(
@@ -151,7 +151,7 @@ class BuildOptions:
 
     def key_json(self) -> dict[str, Any]:
         """Return those of `to_json` that another engine would come of."""
-        kept = {each.name for each in fields(self) if each.metadata.get("shapes_engine", True)}
+        kept = {each.name for each in fields(self) if each.metadata.get("decides_engine", True)}
         return {name: value for name, value in self.to_json().items() if name in kept}
 
 

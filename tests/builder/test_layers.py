@@ -1,0 +1,80 @@
+"""Layers that stay float32, and whether an engine computes as was asked."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from onepass import (
+    BuildError,
+)
+from onepass.builder._constraints import keep_layers_float32
+from onepass.builder._layers import check_precision
+from onepass.engine import (
+    find_flavor,
+)
+from onepass.engine.layers import Layer, layers_of_engine
+from tests.fakes.install import installed
+from tests.fakes.tensorrt import make_tensorrt
+
+
+class _Layer:
+    """One layer of a network as version 8.5 or 10 shows it."""
+
+    def __init__(self, name: str, reads: str, makes: str, *, kind: str = "ELEMENTWISE", dtype: str = "FLOAT") -> None:
+        self.name, self.type = name, SimpleNamespace(name=kind)
+        self.metadata = ""
+        self._in, self._out = (
+            SimpleNamespace(name=reads),
+            SimpleNamespace(name=makes, dtype=SimpleNamespace(name=dtype)),
+        )
+        self.num_inputs = self.num_outputs = 1
+        self.precision: Any = None
+        self.output_type: Any = None
+
+    def get_input(self, index: int) -> Any:
+        return self._in
+
+    def get_output(self, index: int) -> Any:
+        return self._out
+
+    def set_output_type(self, index: int, dtype: Any) -> None:
+        self.output_type = dtype
+
+
+def test_layers_held_in_float32() -> None:
+    """Layers of kept nodes are held by name, number or metadata; so are nameless ones between; the others are not."""
+    trt = make_tensorrt("8.5.3")
+    layers = [
+        _Layer("conv_1", "x", "a"), _Layer("conv_10", "a", "b"), _Layer("(Unnamed Layer* 2) [Shuffle]", "b", "c"),
+        _Layer("soft", "c", "d"), _Layer("soft_7", "d", "e"), _Layer("other", "e", "f"), _Layer("cast", "f", "g"),
+        _Layer("index", "e", "h", dtype="INT32"),
+    ]  # fmt: skip
+    layers[5].metadata, layers[6].type.name = "[ONNX Layer: sum]", "CAST"
+    network = SimpleNamespace(num_layers=len(layers), get_layer=lambda index: layers[index])
+    with installed(trt):
+        nodes = {"conv_1", "conv_10", "soft", "sum", "cast", "index"}
+        assert keep_layers_float32(find_flavor(), network, nodes, {"soft", "sum", "cast", "index"}) == 4
+    assert [layer.precision is not None for layer in layers] == [False, False, True, True, True, True, False, False]
+    assert all(layer.precision == layer.output_type for layer in layers)
+
+
+def test_precision_is_read_back() -> None:
+    """The inspector's words become types; a precision that no layer has is an error."""
+    text = json.dumps({"Layers": [
+        {"Name": "a", "LayerType": "Conv", "Inputs": [{"Format/Datatype": "Row major linear FP32"}],
+         "Outputs": [{"Format/Datatype": "Two wide channel vectorized row major FP16 format"}]},
+        {"Name": "b", "LayerType": "Relu", "Inputs": [], "Outputs": [{"Format/Datatype": "Row major Int8 format"}]},
+        "c",
+    ]})  # fmt: skip
+    inspector = SimpleNamespace(get_engine_information=lambda form: text)
+    with installed(make_tensorrt("8.5.3")):
+        flavor = find_flavor()
+        layers = layers_of_engine(flavor, SimpleNamespace(create_engine_inspector=lambda: inspector))
+        assert layers == [Layer("a", "Conv", ("fp16", "fp32")), Layer("b", "Relu", ("int8",)), Layer("c", "", ())]
+        with pytest.raises(BuildError, match=r"fp16 was asked for, but .* built no layer in it \(3 in fp32\)"):
+            check_precision(flavor, "fp16", {"fp32": 3})
+        check_precision(flavor, "fp16", {"fp16": 1, "fp32": 3})
