@@ -26,7 +26,7 @@ def named_on_map(map_: str) -> list[str]:
     for line in map_.splitlines():
         if not line.startswith("  ") or line[2:3].isspace():
             continue
-        paths = list(takewhile(lambda word: word.endswith((".py", "/")), line.split()))
+        paths = list(takewhile(lambda word: word.endswith((".py", ".json", "/")), line.split()))
         for path in paths:
             alone = "/" not in path.rstrip("/")
             folder = PurePosixPath(paths[0]).parent if alone else PurePosixPath()
