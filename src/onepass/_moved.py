@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    # Moved in 0.1, to be removed in 0.3.
     "onepass.engine.options": "onepass.builder.options",
     "onepass.engine.precision": "onepass.builder.precision",
     "onepass.gaze.blinks": "onepass.gaze.video.blinks",
