@@ -18,8 +18,8 @@ from tests.runtime.gpu import fake_gpu
 from tests.zoo import BY_NAME
 
 _SOURCE = Path(onepass.__file__).parent
-# Whose words these are; and messages that another change puts into Python's words.
-_EXCUSED = {"cli", "source"}
+# Whose words these are.
+_EXCUSED = {"cli"}
 
 
 @pytest.mark.parametrize(("words", "message", "shown"), [
