@@ -170,7 +170,6 @@ _WRONG: list[tuple[str, Any, str]] = [
     ("outputs[0].shape[0]", -1, "-1, expected 0 or more"),
     ("outputs[0].shape[1]", "", "'', expected 1 letter(s) or more"),
     ("outputs[0].shape[1]", 1.5, "1.5, expected a whole number or text or null"),
-    ("profiles", [], "[], expected 1 entries or more"),
     ("profiles[0].shapes.x", [[1, 2]], "[[1, 2]], expected 3 entries (Least, best and greatest"),
     ("profiles[0].shapes.x[0]", [True, 2], "True, expected a whole number"),
     ("gpu", 7, "7, expected text or null"),

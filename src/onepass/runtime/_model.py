@@ -105,8 +105,8 @@ class ModelHandle:
 
 def is_graph(model: object) -> TypeGuard[OnnxGraph]:
     """Whether it is an `OnnxGraph`; where that class is not loaded, nothing is."""
-    module = sys.modules.get("onepass.graph.model")
-    return module is not None and isinstance(model, module.OnnxGraph)
+    graphs = sys.modules.get("onepass.graph.model")
+    return graphs is not None and isinstance(model, graphs.OnnxGraph)
 
 
 def _format_at(path: Path, given: str | os.PathLike[str]) -> Format:
