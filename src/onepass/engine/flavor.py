@@ -1,7 +1,8 @@
 """Which TensorRT is here, and what it can do, asked of its Python module feature by feature.
 
 TensorRT comes as four modules, in versions that lack each other's names: a feature is there if its name is, and no
-version number is compared. Only this module, `onepass.engine` and ``runtime._tensorrt`` touch TensorRT's modules.
+version number is compared. Only `onepass.engine`, `onepass.builder` and what runs engines in `onepass.runtime` touch
+TensorRT's modules.
 """
 
 from __future__ import annotations
