@@ -9,7 +9,7 @@ import pytest
 from onepass.cli import cli
 
 _ROOT = Path(__file__).parent.parent
-_PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", *(_ROOT / "docs").glob("*.md"),
+_PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", _ROOT / "SECURITY.md", *(_ROOT / "docs").glob("*.md"),
                  *(_ROOT / "examples").glob("*.md")])  # fmt: skip
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -1,4 +1,4 @@
-"""As much of CUDA as one pass needs. The only module that runs anything on CUDA, by NVIDIA's own binding of the driver API.
+"""As much of CUDA as one pass needs. The only module that runs anything on CUDA, by NVIDIA's binding of its driver API.
 
 The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
 thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.

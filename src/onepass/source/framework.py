@@ -2,8 +2,8 @@
 
 A framework is a module ``onepass.source.frameworks.NAME`` with one function, ``open_(source, request) -> Trained``. It
 runs in a process of its own, perhaps with another Python than the caller's, and so imports nothing of onepass but the
-light modules: errors, tensors, graph, sampling. It raises `ModelFormatError` for a damaged source, `InputError` for a request
-that does not fit it, `OutputNameError` or `UnsupportedModelError` where the message can say what is missing.
+light modules: errors, tensors, graph, sampling. It raises `ModelFormatError` for a damaged source, `InputError` for a
+request that does not fit it, `OutputNameError` or `UnsupportedModelError` where the message can say what is missing.
 """
 
 from __future__ import annotations
