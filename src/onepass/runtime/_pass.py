@@ -144,22 +144,22 @@ class Pass:
 
     # ---- a call ------------------------------------------------------------------------------------------------
 
-    def run(self, feeds: Mapping[str, Feed], names: Sequence[str], source: HostSlot | None = None) -> list[Array]:
+    def run(self, feeds: Mapping[str, Feed], names: Sequence[str], filled: HostSlot | None = None) -> list[Array]:
         """Compute outputs from inputs on the host.
 
         Args:
             feeds: The inputs.
             names: The outputs that are wanted.
-            source: The slot on which all of the inputs lie already; by default they are copied to one.
+            filled: The slot on which all of the inputs lie already; by default they are copied to one.
         """
-        if source is None:
-            source = self._in_host
+        if filled is None:
+            filled = self._in_host
             for edge, place in self._fills:
                 _fill(place, feeds[edge.spec.name], edge)
         target = self._slots.take()
         if target is None:
-            return self._run_copied(source, names)
-        self._run(source, target, names)
+            return self._run_copied(filled, names)
+        self._run(filled, target, names)
         return target.arrays(names) if self._is_plain else self._gathered(target, names)
 
     def run_on_device(self, feeds: Mapping[str, Feed], names: Sequence[str], *, after: int) -> list[DeviceArray]:
@@ -222,20 +222,20 @@ class Pass:
 
     # ---- the work ----------------------------------------------------------------------------------------------
 
-    def _run(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
+    def _run(self, filled: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
         def whole(stream: Stream) -> None:
-            stream.copy(self._in_device.address, source.address, self._in_bytes)
+            stream.copy(self._in_device.address, filled.address, self._in_bytes)
             self._compute(stream)
             self._copy_out(stream, target, names)
 
-        graph = self._graph((source.address, target.address, names), whole)
+        graph = self._graph((filled.address, target.address, names), whole)
         self._recordings.start(graph, whole)
         self._stream.synchronize()
 
-    def _run_copied(self, source: HostSlot, names: Sequence[str]) -> list[Array]:
+    def _run_copied(self, filled: HostSlot, names: Sequence[str]) -> list[Array]:
         """Run for one who keeps many results: they go to the spare slot, which is never lent, and from there."""
         target = self._spare_slot()
-        self._run(source, target, names)
+        self._run(filled, target, names)
         return [array if array.flags.owndata else array.copy() for array in self._gathered(target, names)]
 
     def _spare_slot(self) -> HostSlot:

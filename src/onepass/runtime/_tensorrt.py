@@ -70,8 +70,8 @@ class TensorRTBackend(Backend):
             for feed in feeds.values():
                 if type(feed) is DeviceArray:
                     return lane.passing(feeds).run_on_device(feeds, names, after=self._import_stream.number)
-            source = self._lent_slot(feeds) if self._lent else None
-            return lane.passing(feeds).run(feeds, names, source)
+            filled = self._lent_slot(feeds) if self._lent else None
+            return lane.passing(feeds).run(feeds, names, filled)
         except BaseException:
             lane.settle()
             raise
