@@ -28,7 +28,7 @@ def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], 
             setattr(sys.modules[package], name, value)
             return value
         module = f"{package}.{name}"
-        if not name.startswith("_"):
+        if name.isidentifier() and not name.startswith("_"):
             try:
                 return import_module(module)
             except ModuleNotFoundError as error:

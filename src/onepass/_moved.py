@@ -14,6 +14,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from onepass._lazy import lazy
+
 MOVED = {
     # Moved in 0.1, to be removed in 0.3.
     "onepass.engine.options": "onepass.builder.options",
@@ -45,12 +47,15 @@ MOVED = {
 """Old name to new name."""
 
 
+_BETWEEN = {import_module.__code__.co_filename, lazy.__code__.co_filename}
+
+
 class _Alias(Loader):
     """Loads a module under its old name: the very same module, not a second one."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = MOVED[spec.name]
-        warnings.warn(f"{spec.name} is now {new}; import that", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"{spec.name} is now {new}; import that", DeprecationWarning, stacklevel=_stacklevel())
         module = import_module(new)
         spec.loader_state = module.__spec__  # which the import replaces by that of the old name
         return module
@@ -68,9 +73,27 @@ class _Moved(MetaPathFinder):
         return ModuleSpec(fullname, _Alias()) if fullname in MOVED else None
 
 
+def _stacklevel() -> int:
+    """Return the level of who wrote the old name, seen from the function that calls this, as `warnings.warn` counts.
+
+    That does not count the import machinery; what lies between are importlib's `import_module` and `onepass._lazy`.
+    """
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
+    while frame.f_back is not None:
+        frame = frame.f_back
+        file = frame.f_code.co_filename
+        if "importlib" in file and "_bootstrap" in file:
+            continue
+        level += 1
+        if file not in _BETWEEN:
+            break
+    return level
+
+
 def install() -> None:
     """Let old names be imported.
 
     They are looked up before files are: a package under its old name would find its modules a second time.
     """
-    sys.meta_path.insert(0, _Moved())
+    if not any(isinstance(finder, _Moved) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Moved())

@@ -42,8 +42,9 @@ class ModelChoice:
             return self.label
         if isinstance(self.model, Session):
             return self.model.name
-        model = self.unopened
-        return str(model) if isinstance(model, (str, Path)) else f"a {type(model).__name__}"
+        if isinstance(self.model, (str, Path, ModelSpec)):
+            return str(self.model)
+        return f"a {type(self.model).__name__}"
 
     @classmethod
     def parse(cls, word: str) -> ModelChoice:

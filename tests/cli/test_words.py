@@ -48,11 +48,30 @@ def test_parameters_become_options(words: str, message: str, shown: str) -> None
     "'batch=1x' is no range", "model.onnx@batch=4", "cuda,batch=4", "leave weight_streaming_bytes= out", "x == 3",
     "batch==3", "session.batch=3", "NAME=FILE", "https://host/path?batch=2", "onepass.load('m.onnx')",
     "onepass.convert(network, 'model.onnx')", "onepass.convert(net, example_inputs=(image,), batch=2)",
-    "load(path, batch=2)", "onepass.build(quick=True)", "a-batch=2",
+    "load(path, batch=2)", "onepass.build(quick=True)", "a-batch=2", "no model file at batch=8/model.onnx",
+    "batch=8\\model.onnx is no model",
 ])  # fmt: skip
 def test_anything_else_stays(message: str) -> None:
     """What the user wrote, what the command does not have, and calls that no command makes."""
     assert in_words_of(message, ["build", "m.onnx"], cli) == message
+
+
+@pytest.mark.parametrize("words", [
+    ("run", "my batch=3.onnx"), ("run", "m.onnx", "-i", "x=my batch=3.onnx"), ("bench", "my batch=3.onnx@threads=4"),
+    ("run", "m.onnx", "--save=my batch=3.onnx"),
+])  # fmt: skip
+def test_what_the_user_typed_stays(words: tuple[str, ...]) -> None:
+    """A name that the user gave is said as it was given, whatever it looks like."""
+    assert "my batch=3.onnx is none" in in_words_of("my batch=3.onnx is none; batch=2 is", ["build", *words], cli)
+    assert in_words_of("my batch=3.onnx is none; batch=2 is", ["build", "m.onnx"], cli).startswith("my --batch 3.onnx")
+
+
+def test_what_another_library_said_stays() -> None:
+    """The words of ONNX Runtime or TensorRT within a message are theirs."""
+    said = "ONNX Runtime cannot run it: Node (batch=3) failed. Try batch=2"
+    assert in_words_of(said, ["build", "m.onnx"], cli, foreign="Node (batch=3) failed") == said.replace(
+        "Try batch=2", "Try --batch 2"
+    )
 
 
 def test_messages_of_commands(shell: Shell, tmp_path: Path) -> None:

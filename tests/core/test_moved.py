@@ -86,6 +86,24 @@ def test_attribute_of_a_package() -> None:
     assert onepass.gaze.geometry.__name__ == "onepass.gaze.geometry"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import onepass.gaze.tracker",
+        "from onepass.gaze import tracker",
+        "from onepass.gaze.tracker import GazeTracker",
+        "import onepass.gaze; onepass.gaze.tracker",
+        "import importlib; importlib.import_module('onepass.gaze.tracker')",
+    ],
+)
+def test_the_warning_is_of_the_line_that_has_the_old_name(line: str, tmp_path: Path) -> None:
+    """Python shows the warning to whoever runs a script with an old name, with that line, however it imports it."""
+    script = tmp_path / "script.py"
+    script.write_text(f"pass\n{line}\n")
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert f"{script}:2: DeprecationWarning: onepass.gaze.tracker is now onepass.gaze.video.tracker" in result.stderr
+
+
 def test_reload() -> None:
     """A module that was imported by its old name can be reloaded, and is that of the new name still."""
     code = f"""

@@ -92,6 +92,27 @@ def test_load_looks_at_a_file_once() -> None:
     assert result.stdout.strip() == "2"
 
 
+def test_many_threads_load_at_first() -> None:
+    """Threads that open models while the libraries for it are still being imported do not see them half there."""
+    script = (
+        "import onepass, sys, threading\n"
+        "ready, failed = threading.Barrier(17), []\n"
+        "def work(turn):\n"
+        "    ready.wait()\n"
+        "    try:\n"
+        f"        onepass.load({_MODEL!r}).close() if turn % 2 else onepass.OnnxGraph\n"
+        "    except BaseException as error:\n"
+        "        failed.append(repr(error))\n"
+        "threads = [threading.Thread(target=work, args=(turn,)) for turn in range(16)]\n"
+        "[thread.start() for thread in threads]\n"
+        "ready.wait()\n"
+        "[thread.join() for thread in threads]\n"
+        "print(failed)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 def test_running_engines_needs_no_onnx() -> None:
     """What runs engines brings neither ONNX Runtime nor onnx, nor what builds them."""
     loaded = _modules_after("import onepass.runtime._tensorrt")

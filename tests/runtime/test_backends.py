@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from onepass import OnnxGraph, Session, load
+from onepass.runtime import Backend
 from onepass.runtime.fake import FakeBackend
 from tests.checker import check
 from tests.zoo import BY_NAME, ZOO, Animal, Arrays
@@ -57,11 +58,16 @@ class Least:
         """Hold nothing."""
 
 
+def test_what_a_backend_is() -> None:
+    """Whatever has the four members is a `Backend`; one that lacks any is none."""
+    assert isinstance(Least(BY_NAME["three heads"]), Backend)
+    assert not isinstance(object(), Backend)
+
+
 @animals
 def test_four_members_are_enough(animal: Animal) -> None:
     """Anything with a signature, run, report and close is a backend; the session completes the rest."""
-    least: Any = Least(animal)
-    check(lambda _: Session(least), animal)
+    check(lambda _: Session(Least(animal)), animal)
 
 
 def _wrong(change: Callable[[dict[str, Any]], Any]) -> Callable[[OnnxGraph], Session]:

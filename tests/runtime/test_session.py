@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 from concurrent.futures import Future
 from typing import Any
 
@@ -508,20 +509,100 @@ def test_submit_holds_a_bounded_number_of_calls() -> None:
 
 
 def test_submit_runs_as_many_at_once_as_the_backend() -> None:
-    """A backend that runs two calls side by side is given two at a time by submit."""
+    """A backend that runs two calls side by side is given two at a time by submit, and no more."""
     together = threading.Barrier(2)
+    lock, running, most = threading.Lock(), 0, 0
 
     class Two(FakeBackend):
         concurrency = 2
 
     def meet(feeds: Any) -> dict[str, Array]:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
         together.wait(10)  # broken, and an error, if no other call comes
+        time.sleep(0.005)
+        with lock:
+            running -= 1
         return {"y": feeds["a"]}
 
     with Session(Two(PAIR, meet)) as session:
         feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
         for future in [session.submit(feeds) for _ in range(10)]:
             future.result(10)
+    assert most == 2
+
+
+def test_callbacks_of_two_sessions_submit_to_each_other() -> None:
+    """No worker waits for room, whichever session it is of, so that two sessions cannot wait for each other."""
+    feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+    answered = threading.Semaphore(0)
+    with Session(FakeBackend(PAIR)) as one, Session(FakeBackend(PAIR)) as other:
+        for first, second in ((one, other), (other, one)):
+            for _ in range(50):
+
+                def go_on(_: Any, second: Session = second) -> None:
+                    for _ in range(5):
+                        second.submit(feeds).add_done_callback(lambda _: answered.release())
+
+                first.submit(feeds).add_done_callback(go_on)
+        assert all(answered.acquire(timeout=10) for _ in range(500))
+
+
+def test_closed_while_submit_waits() -> None:
+    """A call that waits for its turn to be submitted does not hold up close(), and is told."""
+    release, waiting = threading.Event(), threading.Event()
+
+    def wait(feeds: Any) -> dict[str, Array]:
+        release.wait(10)
+        return {"y": feeds["a"]}
+
+    session = Session(FakeBackend(PAIR, wait))
+    feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
+    ended: list[Any] = []
+
+    def feed() -> None:
+        try:
+            for number in range(100):
+                if number == 36:
+                    waiting.set()
+                session.submit(feeds)
+        except SessionClosedError as error:
+            ended.append(error)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    assert waiting.wait(10)
+    closer = threading.Thread(target=session.close)
+    closer.start()
+    time.sleep(0.05)
+    release.set()
+    closer.join(10)
+    feeder.join(10)
+    assert not closer.is_alive()
+    assert not feeder.is_alive()
+    assert len(ended) == 1
+
+
+def test_a_cancelled_call_gives_its_inputs_back() -> None:
+    """What was submitted and cancelled holds no memory, though calls before it still wait for their turn."""
+    release = threading.Event()
+
+    def wait(feeds: Any) -> dict[str, Array]:
+        release.wait(10)
+        return {"y": feeds["a"]}
+
+    with Session(FakeBackend(PAIR, wait)) as session:
+        first = [session.submit(a=np.zeros((1, 2), np.float32), b=np.zeros((1, 1), np.int64)) for _ in range(4)]
+        tracemalloc.start()
+        for _ in range(200):
+            session.submit(a=np.zeros((10_000, 2), np.float32), b=np.zeros((10_000, 1), np.int64)).cancel()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        release.set()
+        assert all(future.result(10) for future in first)
+    assert held < 1_600_000  # ten times as much were given, and one call takes 160 kB
 
 
 def test_submit_from_a_callback() -> None:

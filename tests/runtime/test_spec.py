@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,7 @@ def test_a_spec_goes_to_json_and_back(spec: ModelSpec) -> None:
     """JSON and pickle give the same spec again, so that another process opens the model alike."""
     assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     assert pickle.loads(pickle.dumps(spec)) == spec
+    assert len({spec, ModelSpec.from_json(spec.to_json())}) == 1
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,29 @@ def test_load_takes_a_spec(tmp_path: Path) -> None:
         assert_same(session(THREE.cases[0]), THREE.reference(THREE.cases[0]))
     with pytest.raises(InputError, match=r"threads= is given beside a ModelSpec.*replace\(spec, threads="):
         onepass.load(spec, threads=1)
+
+
+def test_a_spec_leaves_session_options_to_the_call(tmp_path: Path) -> None:
+    """ONNX Runtime's own options cannot be sent to another process, so they are given beside a spec."""
+    THREE.graph.save(tmp_path / "three.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 3
+    with onepass.load(ModelSpec(tmp_path / "three.onnx"), session_options=options) as session:
+        assert session.report()["threads"] == 3
+
+
+def test_two_ways_to_open_a_file_have_two_names(tmp_path: Path) -> None:
+    """A spec is shown with what it chooses, so that tools can tell two of one file apart."""
+    assert str(ModelSpec("elg.onnx")) == "elg.onnx"
+    spec = ModelSpec("elg.onnx", providers=["cuda"], threads=2)
+    assert str(ModelChoice(spec)) == str(spec) == "elg.onnx@cuda,threads=2"
+    assert ModelSpec.parse(str(spec)) == spec
+
+
+def test_a_wrong_word_is_named_with_its_model() -> None:
+    """Of several models on a command line, the message says which."""
+    with pytest.raises(InputError, match=r"'b.onnx@threads=0': threads is a whole number from 1 up, got 0"):
+        ModelSpec.parse("b.onnx@threads=0")
 
 
 def test_a_spec_opens_an_engine(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ Example::
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.bench._bench import Benchmark as Benchmark
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from onepass.bench.report import benchmark_drawing as benchmark_drawing
     from onepass.bench.report import benchmark_page as benchmark_page
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.bench._bench": "Benchmark Row bench",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.builder._build import build as build
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onepass.builder._progress import Step as Step
     from onepass.builder.options import BuildOptions as BuildOptions
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.builder._build": "build build_with find_builder plan_from_graph",

@@ -60,7 +60,7 @@ def cached(key: str, build: Callable[[], Plan], folder: Path | None = None) -> t
 
     Of several processes that want the same engine at once, one builds it and the others wait.
     """
-    from filelock import FileLock  # noqa: PLC0415 - only here, and `import onepass.engine` shall not wait for it
+    from filelock import FileLock  # noqa: PLC0415 - only here, and the package is not to wait for it
 
     place = (folder or cache_folder()) / key
     place.parent.mkdir(parents=True, exist_ok=True)

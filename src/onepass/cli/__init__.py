@@ -86,7 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
         _explain(f"not enough memory: {error}", debug=debug)
         status = 2
     except OnepassError as error:
-        _explain(in_words_of(str(error), arguments, cli), debug=debug)
+        said = in_words_of(str(error), arguments, cli, foreign=str(error.__cause__ or ""))
+        _explain(said, debug=debug)
         status = 2
     except OSError as error:
         _explain(str(error), debug=debug)

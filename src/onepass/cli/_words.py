@@ -13,16 +13,16 @@ import click
 # A tuple, with tuples in it perhaps; a mapping of such, a list, a text in quotes, or a word.
 _TUPLE = r"\((?:[^()]|\([^()]*\))*\)"
 _VALUE = rf"{_TUPLE}|\{{(?:[^{{}}()]|{_TUPLE})*\}}|\[[^\]]*\]|'[^']*'|\"[^\"]*\"|…|[\w+-]+(?:\.\w+)*"
-# A call, or a parameter that is named: at the beginning, or after a space or a bracket, since anything else is what the
-# user wrote.
-_CALL = rf"(?P<callee>\w[\w.]*)(?P<words>{_TUPLE})"
-_GIVEN = rf"(?<![^\s(`])(?P<name>[a-z]\w*)=(?!=)(?P<value>{_VALUE})?"
+# A call, or a parameter that is named: between spaces, brackets or punctuation, since anything else is what the user
+# wrote, as in a path.
+_CALL = rf"(?<![\w.])(?P<callee>\w[\w.]*)(?P<words>{_TUPLE})"
+_GIVEN = rf"(?<![^\s(`])(?P<name>[a-z]\w*)=(?!=)(?P<value>{_VALUE})?(?=[\s,;:)`]|\.?$|\.\s)"
 _CALL_OR_GIVEN = re.compile(f"{_CALL}|{_GIVEN}")
 # What parameters that are quantities have behind their names, and options have not.
 _UNITS = ("_s", "_bytes")
 
 
-def in_words_of(message: str, words: Sequence[str], root: click.Group) -> str:
+def in_words_of(message: str, words: Sequence[str], root: click.Group, *, foreign: str = "") -> str:
     """Return a message of the library with parameters called by their options.
 
     ``name=`` and ``name=value`` become the option that a parameter of that name has in the command that ran, and
@@ -32,11 +32,20 @@ def in_words_of(message: str, words: Sequence[str], root: click.Group) -> str:
         message: What the library says.
         words: The command's words as they were typed, after the program's name.
         root: The group that all commands are in.
+        foreign: What another library said, of which the message may hold the text. It stays as it is, and so does
+            whatever the user typed.
     """
     options = list(_options(_commands(words, root)))
-    return _CALL_OR_GIVEN.sub(
-        lambda found: _called(found, root) if found["callee"] else _option_for(found, options), message
-    )
+    typed = {part for word in words for part in (word, *word.split("=", 1), *word.split("@", 1)) if "=" in part}
+    theirs = [text for text in (foreign, *sorted(typed, key=len, reverse=True)) if text]
+
+    def rewritten(found: re.Match[str]) -> str:
+        return _called(found, root) if found["callee"] else _option_for(found, options)
+
+    if not theirs:
+        return _CALL_OR_GIVEN.sub(rewritten, message)
+    parts = re.split("(" + "|".join(map(re.escape, theirs)) + ")", message)
+    return "".join(part if index % 2 else _CALL_OR_GIVEN.sub(rewritten, part) for index, part in enumerate(parts))
 
 
 def _called(call: re.Match[str], root: click.Group) -> str:

@@ -10,7 +10,7 @@ Example::
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.compare._bisect import bisect as bisect
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from onepass.compare._tolerance import Tolerances as Tolerances
     from onepass.compare.report import comparison_page as comparison_page
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.compare._bisect": "bisect",

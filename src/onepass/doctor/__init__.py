@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.doctor._diagnose import Finding as Finding
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onepass.doctor._facts import Gpu as Gpu
     from onepass.doctor._gather import gather as gather
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.doctor._diagnose": "Finding Level diagnose",

@@ -5,7 +5,7 @@ The names of `onepass.builder` are offered here too.
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.builder import BuildOptions as BuildOptions
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from onepass.engine.shapes import ShapeRange as ShapeRange
     from onepass.engine.sidecar import sidecar_path as sidecar_path
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.builder": "BuildOptions Step build cache_entries cache_folder clear_cache find_builder "

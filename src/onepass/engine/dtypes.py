@@ -28,8 +28,6 @@ DTYPE_BY_MEMBER: Mapping[str, np.dtype[Any]] = {
 }
 """Members of ``DataType`` and what holds them in NumPy; INT4 and FP4, half a byte each, have no array form."""
 
-_MEMBER_BY_DTYPE = {dtype: name for name, dtype in DTYPE_BY_MEMBER.items()}
-
 
 def dtype_from_tensorrt(member: Any, *, tensor: str) -> np.dtype[Any]:
     """Return the NumPy dtype of a member of ``DataType``, whichever flavour it comes from.
@@ -43,8 +41,3 @@ def dtype_from_tensorrt(member: Any, *, tensor: str) -> np.dtype[Any]:
             f"{', '.join(DTYPE_BY_MEMBER)}"
         )
     return DTYPE_BY_MEMBER[member.name]
-
-
-def member_from_dtype(dtype: np.dtype[Any]) -> str | None:
-    """Return the name of the member of ``DataType`` that holds a dtype; None if TensorRT has none."""
-    return _MEMBER_BY_DTYPE.get(np.dtype(dtype))

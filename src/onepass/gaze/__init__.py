@@ -5,7 +5,7 @@ OpenCV and PyAV are imported by what needs them, not by this, and come with ``on
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.gaze.analysis import Analysis as Analysis
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from onepass.gaze.video.smoothing import Smoothing as Smoothing
     from onepass.gaze.video.tracker import GazeTracker as GazeTracker
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.gaze.analysis": "Analysis",

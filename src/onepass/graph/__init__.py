@@ -10,14 +10,17 @@ kinds: those on a protobuf message change it in place, or return a new one; thos
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
+    from onepass.graph.edges import kind_of as kind_of
+    from onepass.graph.edges import spec_of as spec_of
     from onepass.graph.model import OnnxGraph as OnnxGraph
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
+        "onepass.graph.edges": "kind_of spec_of",
         "onepass.graph.model": "OnnxGraph",
     },
 )

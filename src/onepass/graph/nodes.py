@@ -64,12 +64,16 @@ def reach(
         stop: Tensors behind which nothing is looked at, unless they are among those to begin with.
     """
     nodes = list(nodes)
-    made_by = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    made_by: dict[str, list[int]] = {}  # several nodes only in a model that is not valid, which is to stay so
+    for index, node in enumerate(nodes):
+        for name in filter(None, node.output):
+            made_by.setdefault(name, []).append(index)
     names = {name for name in tensors if name}
     waiting, kept = list(names), set[int]()
     while waiting:
-        index = made_by.get(waiting.pop())
-        if index is not None and index not in kept:
+        for index in made_by.get(waiting.pop(), ()):
+            if index in kept:
+                continue
             kept.add(index)
             fresh = reads(nodes[index]) - names
             names |= fresh

@@ -12,6 +12,9 @@ Result = TypeVar("Result")
 MOST_WAITING = 32
 """How many submitted calls may wait for a worker; each holds a copy of its inputs."""
 
+# Of a thread: whether it is a worker, of whichever session.
+_thread = threading.local()
+
 
 class Background:
     """Worker threads, started as they are needed."""
@@ -24,28 +27,25 @@ class Background:
         """
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="onepass", initializer=self._mark)
         self._room = threading.BoundedSemaphore(workers + MOST_WAITING)
-        self._here = threading.local()
 
     @property
     def is_here(self) -> bool:
         """Whether the calling thread is one of the workers, as in a future's callback."""
-        return getattr(self._here, "is_worker", False)
+        return getattr(_thread, "works_for", None) is self
+
+    def wait_for_room(self) -> Callable[[], None]:
+        """Wait until one more call may be submitted, and return what gives its place back when it has ended.
+
+        A worker does not wait, whichever session it is of: its call would never end if others wait for it.
+        """
+        if getattr(_thread, "works_for", None) is not None:
+            return lambda: None
+        self._room.acquire()
+        return self._room.release
 
     def submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Run a function in the background; while too many calls wait, this waits too.
-
-        A worker does not wait: it would wait for itself.
-        """
-        if self.is_here:
-            return self._pool.submit(function, *arguments)
-        self._room.acquire()
-        try:
-            future = self._pool.submit(function, *arguments)
-        except BaseException:
-            self._room.release()
-            raise
-        future.add_done_callback(lambda _: self._room.release())
-        return future
+        """Run a function in the background."""
+        return self._pool.submit(function, *arguments)
 
     def shutdown(self, *, wait: bool) -> None:
         """Take no further call; the workers end when they are through with those they have.
@@ -56,4 +56,4 @@ class Background:
         self._pool.shutdown(wait=wait)
 
     def _mark(self) -> None:
-        self._here.is_worker = True
+        _thread.works_for = self

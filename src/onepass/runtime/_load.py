@@ -8,7 +8,7 @@ from typing import Any
 from onepass._errors import InputError
 from onepass.formats import Format
 from onepass.runtime._model import Model, ModelHandle
-from onepass.runtime.backend import Backend
+from onepass.runtime.backend import BackendBase
 from onepass.runtime.session import Session
 from onepass.runtime.spec import BackendName, ModelSpec, Provider
 
@@ -68,12 +68,14 @@ def load(
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, ModelSpec):
-        if given:
+        beside = [name for name in given if name != "session_options"]  # which no other process could be sent
+        if beside:
             raise InputError(
-                f"{next(iter(given))}= is given beside a ModelSpec, which says how to open the model; put it into the "
-                f"spec: dataclasses.replace(spec, {next(iter(given))}=...)"
+                f"{beside[0]}= is given beside a ModelSpec, which says how to open the model; put it into the spec: "
+                f"dataclasses.replace(spec, {beside[0]}=...)"
             )
-        return load(model.path, **model.options())
+        given |= model.options()
+        model = model.path
     handle = ModelHandle(model)
     return Session(_backend_of(handle, given), name=handle.name)
 
@@ -82,16 +84,16 @@ _ONNX_OPTIONS = ("providers", "threads", "session_options")
 _ENGINE_OPTIONS = ("device", "flavor", "contexts", "weight_streaming_bytes")
 
 
-def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> Backend:
+def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
     """Open a model on its backend, which is imported only here: each brings libraries that the other does not need."""
     wanted = given.pop("backend", None)
     if handle.format is Format.ENGINE:
-        _check_options(given, _ENGINE_OPTIONS, "an engine")
+        _check_options(given, _ENGINE_OPTIONS, f"an engine, and {handle.name} is one")
         _check_backend(wanted, "tensorrt", handle)
         from onepass.runtime._tensorrt import TensorRTBackend  # noqa: PLC0415
 
         return TensorRTBackend(handle, **given)
-    _check_options(given, _ONNX_OPTIONS, "an ONNX model")
+    _check_options(given, _ONNX_OPTIONS, f"an ONNX model, and {handle.name} is one")
     _check_backend(wanted, "onnxruntime", handle)
     from onepass.runtime._onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
 
@@ -101,7 +103,7 @@ def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> Backend:
 def _check_options(given: dict[str, Any], known: Sequence[str], kind: str) -> None:
     wrong = [name for name in given if name not in known]
     if wrong:
-        raise InputError(f"{wrong[0]}= is not for {kind}, which takes {'=, '.join(known)}=")
+        raise InputError(f"{wrong[0]}= is not for {kind}; leave it out")
 
 
 def _check_backend(wanted: str | None, here: str, handle: ModelHandle) -> None:

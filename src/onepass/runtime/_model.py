@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from onepass._errors import InputError, ModelFormatError
 from onepass.engine.plan import Plan
@@ -16,7 +15,9 @@ from onepass.formats import Format, format_of
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need
     from onepass.graph import OnnxGraph
 
-Model: TypeAlias = "str | os.PathLike[str] | bytes | OnnxGraph | Plan"
+    Model: TypeAlias = str | os.PathLike[str] | bytes | OnnxGraph | Plan
+else:
+    Model = Any
 
 # A file of this size is large whatever lies beside it.
 LARGE_BYTES = 32 << 20
@@ -44,6 +45,7 @@ class ModelHandle:
         """
         self.model: Path | bytes | OnnxGraph | Plan
         self._files: list[Path] = []
+        self._stamps: list[tuple[int, ...]] = []
         if isinstance(model, Plan):
             name = str(model.engine) if isinstance(model.engine, Path) else "the plan given"
             self.name, self.model, self.format = name, model, Format.ENGINE
@@ -55,7 +57,7 @@ class ModelHandle:
         elif isinstance(model, (str, os.PathLike)):
             # Absolute, since the working directory may be another when the file is read again.
             self.name, self.model = os.fspath(model), Path(model).absolute()
-            self.format = _runnable(self.name, _format_at(self.model, model))
+            self.format = _runnable(self.name, _format_at(self.model, model), path=self.model)
             if self.format is not Format.ENGINE:
                 self._files = _files_of(self.model, self.format)
                 self._stamps = [_stamp(file) for file in self._files]
@@ -104,9 +106,9 @@ class ModelHandle:
 
 
 def is_graph(model: object) -> TypeGuard[OnnxGraph]:
-    """Whether it is an `OnnxGraph`; where that class is not loaded, nothing is."""
-    graphs = sys.modules.get("onepass.graph.model")
-    return graphs is not None and isinstance(model, graphs.OnnxGraph)
+    """Whether it is an `OnnxGraph`; where that class is not there, or not yet, nothing is."""
+    kind = getattr(sys.modules.get("onepass.graph.model"), "OnnxGraph", None)
+    return kind is not None and isinstance(model, kind)
 
 
 def _format_at(path: Path, given: str | os.PathLike[str]) -> Format:
@@ -126,8 +128,7 @@ def _files_of(path: Path, kind: Format) -> list[Path]:
 
 def _may_have_weight_files(path: Path) -> bool:
     """Whether the bytes of an ONNX file name another file; if not, it need not be parsed to know that it has none."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(_LOCATION) >= 0
+    return _LOCATION in path.read_bytes()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -138,10 +139,11 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _runnable(name: str, kind: Format) -> Format:
+def _runnable(name: str, kind: Format, *, path: Path | None = None) -> Format:
     if kind not in _RUNS:
+        call = "" if path is None else f": onepass.convert({name!r}, 'model.onnx')"
         raise ModelFormatError(
-            f"{name} is {kind.value}; onepass.load runs ONNX models and TensorRT engines. Make it an ONNX model first: "
-            f"onepass.convert({name!r}, 'model.onnx')"
+            f"{name} is {kind.value}; onepass.load runs ONNX models and TensorRT engines. "
+            f"Make it an ONNX model first{call}"
         )
     return kind

@@ -26,7 +26,7 @@ from onepass._errors import (
 from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
-from onepass.runtime.backend import Backend
+from onepass.runtime.backend import BackendBase
 from onepass.runtime.spec import Provider
 from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
 
@@ -62,7 +62,7 @@ _PREPARE_ERRORS: dict[str, type[OnepassError]] = {
 }
 
 
-class OnnxRuntimeBackend(Backend):
+class OnnxRuntimeBackend(BackendBase):
     """Runs an ONNX model with ONNX Runtime.
 
     Outputs that a call does not ask for are not computed either: the first call for a subset prepares a session of

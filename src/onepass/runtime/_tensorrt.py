@@ -18,7 +18,7 @@ from onepass.runtime._layout import arranged
 from onepass.runtime._model import ModelHandle
 from onepass.runtime._pass import Feed
 from onepass.runtime._slots import HostSlot, Slots, new_host_slot
-from onepass.runtime.backend import Backend
+from onepass.runtime.backend import BackendBase
 from onepass.tensors import Signature
 
 _LENT_SHAPES = 8
@@ -26,7 +26,7 @@ _LENT_INPUTS = 4
 """For how many shapes, and how many of each, `empty_inputs` gives page-locked memory."""
 
 
-class TensorRTBackend(Backend):
+class TensorRTBackend(BackendBase):
     """Runs an engine. Calls of several threads run side by side, each in a lane of its own, as long as there are any.
 
     Attributes:
@@ -54,7 +54,7 @@ class TensorRTBackend(Backend):
             weight_streaming_bytes=weight_streaming_bytes,
         )
         self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))
-        self.import_stream = self._import_stream = engine.device.stream()
+        self.import_stream = engine.device.stream()
         self._lanes = Lanes(engine, limit=contexts)
         self.concurrency = self._lanes.limit
         self._can_lend = not any(e.is_cast or e.tensor in engine.host_tensors for e in engine.inputs)
@@ -69,7 +69,7 @@ class TensorRTBackend(Backend):
         try:
             for feed in feeds.values():
                 if type(feed) is DeviceArray:
-                    return lane.passing(feeds).run_on_device(feeds, names, after=self._import_stream.number)
+                    return lane.passing(feeds).run_on_device(feeds, names, after=self.import_stream.number)
             filled = self._lent_slot(feeds) if self._lent else None
             return lane.passing(feeds).run(feeds, names, filled)
         except BaseException:
@@ -118,7 +118,7 @@ class TensorRTBackend(Backend):
         with self._engine.device.current():
             self._lanes.close()
             self._lent.clear()
-            self._import_stream.close()
+            self.import_stream.close()
         self._engine.close()
 
     def _input_slot(self, key: tuple[Shape, ...]) -> HostSlot | None:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from onepass.outputs import Array
 from onepass.tensors import Signature
 
-if TYPE_CHECKING:
-    from onepass.runtime._cuda import Stream
-
 
 @runtime_checkable
 class Backend(Protocol):
     """Something that executes one model. The session in front of it has checked everything a backend is given.
 
-    A backend defines `signature`, `run`, `report` and `close`. The rest has defaults that are right for a backend that
-    takes and gives arrays on the host. A backend that derives from this class has them; a session adds them to one that
-    does not.
-
-    Attributes:
-        signature: Inputs and outputs in the model's order; never changes.
-        concurrency: How many runs go on side by side; more threads may call, and wait. From 1 up.
-        import_stream: The CUDA stream that waits for arrays on the backend's GPU. A backend that has one takes a
-            `DeviceArray` for any input; None where it takes none.
+    This is the least that a session takes. `BackendBase` has the rest, with defaults.
     """
 
-    signature: Signature
-    concurrency: int = 4
-    import_stream: Stream | None = None
+    @property
+    def signature(self) -> Signature:
+        """Inputs and outputs in the model's order; never changes."""
 
-    def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
+    def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
         """Compute the outputs called `names`, in that order. Many threads may call at once.
 
         Args:
@@ -47,15 +37,39 @@ class Backend(Protocol):
         Raises:
             BackendError: The computation failed.
         """
-        ...
 
     def report(self) -> Mapping[str, Any]:
         """Say what runs the model: at least ``backend`` (its name) and ``device``; plain JSON values."""
-        ...
 
     def close(self) -> None:
         """Free what the backend holds. Calls under way finish first; the session makes no further call."""
-        ...
+
+
+class BackendBase(ABC):
+    """All that a session asks of a backend. What has a default is right for one that takes and gives NumPy arrays.
+
+    Attributes:
+        signature: As of `Backend`.
+        concurrency: How many runs go on side by side, from 1 up. More threads may call, and wait.
+        import_stream: The CUDA stream that waits for arrays on the backend's GPU. A backend that has one takes a
+            `DeviceArray` for any input, and then returns such; None where it takes none.
+    """
+
+    signature: Signature
+    concurrency: int = 4
+    import_stream: Any = None
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
+        """Compute; see `Backend.run`."""
+
+    @abstractmethod
+    def report(self) -> Mapping[str, Any]:
+        """Say what runs the model; see `Backend.report`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what the backend holds; see `Backend.close`."""
 
     def empty_inputs(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
         """Return an array for every input, to be filled and given to `run`; the caller's until it is gone.
@@ -70,15 +84,15 @@ class Backend(Protocol):
         return None
 
 
-def completed(backend: Any) -> Backend:
+def completed(backend: Backend) -> BackendBase:
     """Return a backend that has everything: the one given, or one with defaults for what that lacks."""
-    return backend if isinstance(backend, Backend) else _Completed(backend)
+    return backend if isinstance(backend, BackendBase) else _Completed(backend)
 
 
-class _Completed(Backend):
+class _Completed(BackendBase):
     """Another backend with the defaults of what it does not define."""
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.signature = backend.signature
         for name in ("concurrency", "import_stream", "empty_inputs", "profile"):
@@ -86,12 +100,10 @@ class _Completed(Backend):
                 setattr(self, name, getattr(backend, name))
 
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
-        results: Sequence[Any] = self._backend.run(feeds, names)
-        return results
+        return self._backend.run(feeds, names)
 
     def report(self) -> Mapping[str, Any]:
-        facts: Mapping[str, Any] = self._backend.report()
-        return facts
+        return self._backend.report()
 
     def close(self) -> None:
         self._backend.close()

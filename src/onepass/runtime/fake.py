@@ -24,13 +24,13 @@ import numpy as np
 
 from onepass._errors import BackendError
 from onepass.outputs import Array
-from onepass.runtime.backend import Backend
+from onepass.runtime.backend import BackendBase
 from onepass.tensors import Signature, TensorSpec, shape_text
 
 Compute = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 
-class FakeBackend(Backend):
+class FakeBackend(BackendBase):
     """Answers with what a function returns, or with zeros of the right shapes and dtypes.
 
     Attributes:

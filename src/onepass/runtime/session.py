@@ -111,7 +111,8 @@ class Session:
 
         The inputs are checked and copied before this returns, so the caller may reuse its arrays at once; those on a
         GPU are not copied, and must stay as they are until the result is there. As many submitted calls run at once as
-        the backend runs side by side; while 32 more wait for their turn, this waits before it returns.
+        the backend runs side by side. While 32 more wait for their turn, this waits before it returns, except in a
+        future's callback; so hold no lock here that such a callback takes, and call it from an event loop in a thread.
 
         Returns:
             A future of the outputs. `close` waits for all of them.
@@ -124,12 +125,29 @@ class Session:
             checked = self._check(self._by_name(inputs, named))
             feeds = {name: array if type(array) is DeviceArray else array.copy() for name, array in checked.items()}
             names = self._output_names if outputs is None else self._wanted(outputs)
-            future = self._workers().submit(self._run, feeds, names, None)
-        except BaseException:
+            workers = self._workers()
+        finally:
             self._gate.leave()
+        # Nobody waits inside: close() waits for those who are, and may have been called in a signal handler.
+        give_back = workers.wait_for_room()
+        try:
+            self._enter()
+        except BaseException:
+            give_back()
+            raise
+
+        def end() -> None:
+            feeds.clear()  # of a cancelled call, whose place in the queue stays until its turn
+            give_back()
+            self._gate.leave()
+
+        try:
+            future = workers.submit(self._run, feeds, names, None)
+        except BaseException:
+            end()
             raise
         # The call ends with the future, also when that is cancelled before it began.
-        future.add_done_callback(lambda _: self._gate.leave())
+        future.add_done_callback(lambda _: end())
         return future
 
     def empty_inputs(self, **shapes: tuple[int, ...]) -> dict[str, Array]:

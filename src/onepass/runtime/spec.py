@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -27,12 +28,12 @@ class ModelSpec:
     in the same way: ``onepass.load(ModelSpec.from_json(received))``. None leaves a choice to onepass.
 
     Attributes:
-        path: The model file.
+        path: The model file; kept as a string.
         backend: The backend that has to run it; by default the one that the file's content calls for.
         device: Number of the GPU, from 0, for engines.
         threads: CPU threads of one call, for ONNX models.
         contexts: How many calls may run side by side, for engines.
-        providers: ONNX Runtime execution providers in order of preference, for ONNX models.
+        providers: ONNX Runtime execution providers in order of preference, for ONNX models; kept as a tuple.
         flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
 
@@ -40,12 +41,12 @@ class ModelSpec:
         InputError: A value is of the wrong type, or out of range.
     """
 
-    path: str
+    path: str | os.PathLike[str]
     backend: BackendName | None = None
     device: int | None = None
     threads: int | None = None
     contexts: int | None = None
-    providers: tuple[Provider, ...] | None = None
+    providers: Sequence[Provider] | None = None
     flavor: str | None = None
     weight_streaming_bytes: int | None = None
 
@@ -65,6 +66,15 @@ class ModelSpec:
             raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
         if self.providers is not None:
             object.__setattr__(self, "providers", _checked(self.providers))
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.to_json(), sort_keys=True, default=repr))  # options of providers are mappings
+
+    def __str__(self) -> str:
+        given = self.options()
+        names = [one if isinstance(one, str) else one[0] for one in given.pop("providers", ())]
+        words = ",".join([*names, *(f"{name}={value}" for name, value in given.items())])
+        return f"{self.path}@{words}" if words else str(self.path)
 
     @classmethod
     def parse(cls, word: str) -> ModelSpec:
@@ -94,7 +104,10 @@ class ModelSpec:
                     f"MODEL@threads=4 or MODEL@cuda,threads=4; for engines {', '.join(_NUMBERS[1:])} or "
                     f"{_NAMES[0]}, such as MODEL@device=1"
                 )
-        return cls(path, **given)
+        try:
+            return cls(path, **given)
+        except InputError as error:
+            raise InputError(f"{word!r}: {error}") from error
 
     def options(self) -> dict[str, Any]:
         """Return what was chosen, as keyword arguments of `onepass.load`."""
@@ -102,7 +115,7 @@ class ModelSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON values, without what is left to onepass; `from_json` reads it back."""
-        data = {"path": self.path, **self.options()}
+        data = {"path": os.fspath(self.path), **self.options()}
         if self.providers is not None:
             data["providers"] = [one if isinstance(one, str) else [one[0], dict(one[1])] for one in self.providers]
         return data

@@ -6,7 +6,7 @@ all: names and order of the outputs, batch, layout, clean-up, and parity with th
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.source._convert import DEFAULT_TIMEOUT_S as DEFAULT_TIMEOUT_S
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onepass.source.framework import Request as Request
     from onepass.source.framework import Trained as Trained
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.source._convert": "DEFAULT_TIMEOUT_S Conversion convert",

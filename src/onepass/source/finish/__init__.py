@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from onepass._lazy import lazy
+from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
     from onepass.source.finish._batch import FIXED_BATCH as FIXED_BATCH
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from onepass.source.finish._options import ModelOptions as ModelOptions
     from onepass.source.finish._options import Target as Target
 
-__getattr__, __dir__, __all__ = lazy(
+__getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.source.finish._batch": "FIXED_BATCH Batch",
