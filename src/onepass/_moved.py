@@ -4,17 +4,16 @@ A name stays here for two minor versions after its module moved (CONTRIBUTING ha
 a row, and so has each of its public modules.
 """
 
-from __future__ import annotations
-
 import sys
-import warnings
-from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from onepass._lazy import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
 
 MOVED = {
     # Moved in 0.1, to be removed in 0.3.
@@ -50,27 +49,32 @@ MOVED = {
 _BETWEEN = {import_module.__code__.co_filename, lazy.__code__.co_filename}
 
 
-class _Alias(Loader):
-    """Loads a module under its old name: the very same module, not a second one."""
+class _Alias:
+    """Loads a module under its old name: the very same module, not a second one.
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    It is an `importlib.abc.Loader` by what it does; that class takes longer to import than all of onepass's face.
+    """
+
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
+        import warnings  # noqa: PLC0415 - only for who needs it
+
         new = MOVED[spec.name]
         warnings.warn(f"{spec.name} is now {new}; import that", DeprecationWarning, stacklevel=_stacklevel())
         module = import_module(new)
         spec.loader_state = module.__spec__  # which the import replaces by that of the old name
         return module
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
         assert module.__spec__ is not None  # noqa: S101 - what is being imported has one
         module.__spec__ = module.__spec__.loader_state
 
 
-class _Moved(MetaPathFinder):
+class _Moved:
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: "Sequence[str] | None", target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
         del path, target
-        return ModuleSpec(fullname, _Alias()) if fullname in MOVED else None
+        return ModuleSpec(fullname, _Alias()) if fullname in MOVED else None  # type: ignore[arg-type]
 
 
 def _stacklevel() -> int:
