@@ -1,4 +1,4 @@
-"""How long ``import onepass`` and ``onepass --help`` take, beside a Python that does nothing."""
+"""How long ``import onepass``, ``onepass --help`` and opening a model take, beside a Python that does nothing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Row
+from onepass.gaze.model import model_path
 
 _RUNS = 15
+_MODEL = str(model_path("small"))
 _COMMANDS: dict[str, list[str]] = {
     "bare Python": [sys.executable, "-c", "pass"],
     "import onepass": [sys.executable, "-c", "import onepass"],
     "onepass --help": [str(Path(sys.executable).with_name("onepass")), "--help"],
     "import numpy": [sys.executable, "-c", "import numpy"],
     "from onepass import load": [sys.executable, "-c", "from onepass import load"],
+    "onepass.load of the small network": [sys.executable, "-c", f"import onepass; onepass.load({_MODEL!r})"],
+    "onnxruntime.InferenceSession of it": [
+        sys.executable,
+        "-c",
+        f"import onnxruntime; onnxruntime.InferenceSession({_MODEL!r}, providers=['CPUExecutionProvider'])",
+    ],
     "import onnx, onnxruntime": [sys.executable, "-c", "import onnx, onnxruntime"],
 }
 
