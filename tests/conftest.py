@@ -4,6 +4,8 @@ import os
 import platform
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -46,6 +48,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("ONEPASS_") and name != "ONEPASS_REQUIRE_GPU":
             monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Every thread that a test starts, by what it calls too, has ended with it."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) == before
 
 
 @pytest.fixture

@@ -1,7 +1,14 @@
-"""Run the same work in many threads at once."""
+"""Run the same work in many threads at once, and wait for what must happen."""
 
 import threading
 from collections.abc import Callable
+
+WAIT_SECONDS = 20  # for what happens at once, unless it never does
+
+
+def wait(event: threading.Event) -> None:
+    """Wait for what must happen."""
+    assert event.wait(WAIT_SECONDS)
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:

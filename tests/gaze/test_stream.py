@@ -12,22 +12,11 @@ from onepass import Session
 from onepass.gaze import Box, FoundFace, GazeEstimator, GazeTracker, StreamResult
 from onepass.media import Frame, Source
 from onepass.runtime.fake import FakeBackend
+from tests.threads import wait
 
 pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 
-WAIT_SECONDS = 20  # for what happens at once, unless it never does
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) == before
-
-
-def wait(event: threading.Event) -> None:
-    """Wait for what must happen."""
-    assert event.wait(WAIT_SECONDS)
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 PICTURES = [np.full((120, 160, 3), value, np.uint8) for value in range(7)]

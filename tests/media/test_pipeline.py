@@ -11,20 +11,9 @@ import pytest
 from onepass import InputError, MediaError
 from onepass.media.channel import Channel
 from onepass.media.pipeline import side_by_side
+from tests.threads import WAIT_SECONDS, wait
 
-WAIT_SECONDS = 20  # for what happens at once, unless it never does
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) == before
-
-
-def wait(event: threading.Event) -> None:
-    """Wait for what must happen."""
-    assert event.wait(WAIT_SECONDS)
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 
 # ---- the channel ---------------------------------------------------------------------------------------------------

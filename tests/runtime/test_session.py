@@ -461,15 +461,20 @@ def test_close_from_a_callback() -> None:
     assert backend.closed
 
 
-def test_cancelled_futures_do_not_hold_up_close() -> None:
-    """A submitted call that is cancelled before it began is no call under way."""
-    release = threading.Event()
+def _held(release: threading.Event) -> FakeBackend:
+    """Return a backend whose every call waits for the release."""
 
     def wait(feeds: Any) -> dict[str, Array]:
         release.wait(10)
         return {"y": feeds["a"]}
 
-    session = Session(FakeBackend(PAIR, wait))
+    return FakeBackend(PAIR, wait)
+
+
+def test_cancelled_futures_do_not_hold_up_close() -> None:
+    """A submitted call that is cancelled before it began is no call under way."""
+    release = threading.Event()
+    session = Session(_held(release))
     feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
     futures = [session.submit(feeds) for _ in range(20)]
     cancelled = [future.cancel() for future in futures]
@@ -553,12 +558,7 @@ def test_callbacks_of_two_sessions_submit_to_each_other() -> None:
 def test_closed_while_submit_waits() -> None:
     """A call that waits for its turn to be submitted does not hold up close(), and is told."""
     release, waiting = threading.Event(), threading.Event()
-
-    def wait(feeds: Any) -> dict[str, Array]:
-        release.wait(10)
-        return {"y": feeds["a"]}
-
-    session = Session(FakeBackend(PAIR, wait))
+    session = Session(_held(release))
     feeds = {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 1), np.int64)}
     ended: list[Any] = []
 
@@ -588,12 +588,7 @@ def test_closed_while_submit_waits() -> None:
 def test_a_cancelled_call_gives_its_inputs_back() -> None:
     """What was submitted and cancelled holds no memory, though calls before it still wait for their turn."""
     release = threading.Event()
-
-    def wait(feeds: Any) -> dict[str, Array]:
-        release.wait(10)
-        return {"y": feeds["a"]}
-
-    with Session(FakeBackend(PAIR, wait)) as session:
+    with Session(_held(release)) as session:
         first = [session.submit(a=np.zeros((1, 2), np.float32), b=np.zeros((1, 1), np.int64)) for _ in range(4)]
         tracemalloc.start()
         for _ in range(200):
@@ -616,12 +611,7 @@ def test_submit_from_a_callback() -> None:
         submitted.set()
 
     release = threading.Event()
-
-    def wait(feeds: Any) -> dict[str, Array]:
-        release.wait(10)
-        return {"y": feeds["a"]}
-
-    with Session(FakeBackend(PAIR, wait)) as opened:
+    with Session(_held(release)) as opened:
         opened.submit(feeds).add_done_callback(go_on)
         release.set()
         assert submitted.wait(10)
@@ -631,12 +621,7 @@ def test_submit_from_a_callback() -> None:
 def test_submit_takes_its_inputs_at_once() -> None:
     """The caller may reuse its array as soon as submit() is back."""
     release = threading.Event()
-
-    def wait(feeds: Any) -> dict[str, Array]:
-        release.wait(10)
-        return {"y": feeds["a"]}
-
-    with Session(FakeBackend(PAIR, wait)) as session:
+    with Session(_held(release)) as session:
         a = np.zeros((1, 2), np.float32)
         future = session.submit(a=a, b=np.zeros((1, 1), np.int64))
         a[:] = 9
