@@ -22,6 +22,12 @@ def test_help_is_up_to_date() -> None:
         assert f"## onepass {name}\n" in made
 
 
+def test_help_fits_a_terminal() -> None:
+    """No command's help is wider than the 80 columns that every terminal has."""
+    page = runpy.run_path(str(_ROOT / "docs" / "write_help.py"))["help_page"](width=80)
+    assert [line for line in page.splitlines() if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_links(page: Path) -> None:
     """A link to a file leads to one that is there, and a link within the pages to a heading that is there."""

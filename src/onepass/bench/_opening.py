@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from onepass._errors import BackendError
+from onepass._errors import BackendError, OnepassError
 
 if TYPE_CHECKING:  # importing is what is measured
     from onepass.runtime import ModelSpec
@@ -149,4 +149,7 @@ def _peak_bytes() -> int | None:
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    print(json.dumps(_child(json.loads(sys.argv[1]))))  # noqa: T201 - how it answers its parent
+    try:
+        print(json.dumps(_child(json.loads(sys.argv[1]))))  # noqa: T201 - how it answers its parent
+    except OnepassError as failure:
+        sys.exit(str(failure))

@@ -117,7 +117,7 @@ def command(
 
     \b
     onepass compare elg.onnx elg.engine --random 8 --atol heatmaps=1e-2
-    onepass compare model.onnx model-fp16.onnx -i street.jpg --bisect --html report.html
+    onepass compare elg.onnx elg-fp16.onnx -i eye.npy --bisect --html report.html
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if threshold is not None and not look_inside:
         raise click.UsageError("--threshold is for --bisect; give that too")

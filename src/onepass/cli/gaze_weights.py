@@ -36,7 +36,8 @@ def fetch_command(names: tuple[str, ...], archive: Path | None) -> None:
 
     \b
     onepass gaze weights fetch ELG_i60x36_f60x36_n32_m2
-    onepass gaze face.jpg --model ~/.cache/onepass/gazeml-weights/ELG_i60x36_f60x36_n32_m2.onnx
+    onepass gaze face.jpg \\
+      --model ~/.cache/onepass/gazeml-weights/ELG_i60x36_f60x36_n32_m2.onnx
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if archive is not None and len(names) != 1:
         raise click.UsageError(f"--archive is for one NAME; give one of {', '.join(_NAMES)}")
