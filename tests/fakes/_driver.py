@@ -84,6 +84,7 @@ def function(*, results: int = 0, context: bool = True, unsafe: bool = False) ->
         def call(self: Driver, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
             if self.driver_missing:
                 raise RuntimeError(NO_DRIVER)
+            self.wait_if_held(name)
             with self.lock:
                 self.calls[name] += 1
                 try:
@@ -129,6 +130,7 @@ class Driver:
         self._next = 0x1000
         self._numbers = 0
         self._forced: dict[str, list[str]] = {}
+        self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
         self._sticky: str | None = None
         self.initialised = False
         self.primary = [Context(device) for device in range(devices)]
@@ -143,6 +145,21 @@ class Driver:
         if error not in self.facts["enums"]["CUresult"] or function_name not in self.facts["functions"]:
             raise ValueError(f"there is no {function_name} or no {error}")
         self._forced.setdefault(function_name, []).extend([error] * times)
+
+    def hold_next(self, function_name: str) -> tuple[threading.Event, threading.Event]:
+        """Let the next call of a function wait, as for a busy GPU; return what is set when it does, and what ends it."""
+        if function_name not in self.facts["functions"]:
+            raise ValueError(f"there is no {function_name}")
+        self._held[function_name] = threading.Event(), threading.Event()
+        return self._held[function_name]
+
+    def wait_if_held(self, function_name: str) -> None:
+        """Wait for the end of a hold, if the function is held; no other call waits."""
+        reached, released = self._held.pop(function_name, (None, None))
+        if reached is not None and released is not None:
+            reached.set()
+            if not released.wait(30):
+                raise RuntimeError(f"{function_name} was never let go")
 
     @property
     def live(self) -> dict[str, int]:

@@ -326,16 +326,21 @@ def test_no_memory_for_another_context() -> None:
     """Where a second lane finds no memory, callers share the first."""
     with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
         session(x=_x(2))
-        backend: Any = session._backend
-        lane = backend._lanes.take()
+        busy, over = cuda.hold_next("cuStreamSynchronize")
+        results: list[Any] = []
+        first, second = (threading.Thread(target=lambda: results.append(session(x=_x(2)))) for _ in range(2))
+        first.start()
+        assert busy.wait(10)
         cuda.fail_next("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
-        done = threading.Thread(target=lambda: session(x=_x(2)))
-        done.start()
-        done.join(0.2)
-        assert done.is_alive()  # waits for the lane that is taken
-        backend._lanes.give(lane)
-        done.join(10)
-        assert not done.is_alive()
+        second.start()
+        second.join(0.2)
+        assert second.is_alive()  # waits for the first
+        over.set()
+        first.join(10)
+        second.join(10)
+        for outputs in results:
+            assert_same(outputs, THREE.reference({"x": _x(2)}))
+        assert len(results) == 2
         assert session.report()["contexts"] == {"now": 1, "at_most": 1}
 
 
