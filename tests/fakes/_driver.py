@@ -147,7 +147,7 @@ class Driver:
         self._forced.setdefault(function_name, []).extend([error] * times)
 
     def hold_next(self, function_name: str) -> tuple[threading.Event, threading.Event]:
-        """Let the next call of a function wait, as for a busy GPU; return what is set when it does, and what ends it."""
+        """Let the next call of a function wait, as for a busy GPU; return events: that it waits, and that ends it."""
         if function_name not in self.facts["functions"]:
             raise ValueError(f"there is no {function_name}")
         self._held[function_name] = threading.Event(), threading.Event()
