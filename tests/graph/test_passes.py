@@ -14,13 +14,12 @@ from onepass import ModelFormatError, OnnxGraph, load
 from onepass._distance import widened
 from onepass.graph.batch_norm import fold_batch_norms
 from onepass.graph.edges import expose
-from onepass.graph.nodes import name_nodes
+from onepass.graph.nodes import name_nodes, subgraphs
 from onepass.graph.prelu import without_prelu
 from onepass.graph.select import drop_unused
 from onepass.graph.share import share_constants
 from onepass.graph.sort import sort_nodes
 from onepass.graph.splice import spliced
-from onepass.graph.weights import subgraphs
 from tests.graph.animals import GRAPHS, captured, normalised, omitted, shared
 
 Pass = Callable[[OnnxGraph], OnnxGraph]

@@ -22,9 +22,8 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.plan import Edge
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
-from onepass.graph import weights as _weights
 from onepass.graph.casts import cast, cast_type, identity, set_cast_type
-from onepass.graph.nodes import all_names, consumers, free_name, inner_reads, name_nodes, producers
+from onepass.graph.nodes import all_names, consumers, free_name, initializer_names, inner_reads, name_nodes, producers
 from onepass.graph.sort import sort_nodes
 from onepass.graph.values import element_types
 from onepass.tensors import TensorSpec, dtype_from_onnx, onnx_from_dtype
@@ -88,7 +87,7 @@ class _Work:
         self._taken = all_names(proto.graph)
         self._changed: set[str] = set()
         self._types: dict[str, int] | None = None
-        self._weights = _weights.initializer_names(proto.graph)
+        self._weights = initializer_names(proto.graph)
         has_int8 = not flavor.precision_flags or _is_quantized(proto.graph)
         native = flavor.edge_dtypes - set(_FLOAT8)
         # Networks that are not strongly typed take int8 for quantised, and want to know its scale.

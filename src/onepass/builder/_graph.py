@@ -15,7 +15,7 @@ from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precis
 from onepass.engine.flavor import Flavor
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
-from onepass.graph import weights as _weights
+from onepass.graph.nodes import initializer_names
 from onepass.tensors import name_tuple
 
 
@@ -78,7 +78,7 @@ def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     """Return the graph with the outputs that are asked for."""
     if options.mark_all_outputs:
         names = {value.name for value in graph.proto.graph.output}
-        weights = _weights.initializer_names(graph.proto.graph)
+        weights = initializer_names(graph.proto.graph)
         inputs = {value.name for value in graph.proto.graph.input}
         graph = graph.expose([name for name in graph.tensor_names if name not in names | weights | inputs])
     if options.outputs is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import onnx
 
 from onepass._errors import OutputNameError, UnsupportedModelError
-from onepass.graph import weights as _weights
+from onepass.graph.nodes import initializer_names
 from onepass.graph.values import inferred
 from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, no_such_name
 
@@ -44,7 +44,7 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """Return what a caller has to give; old models list their weights among the inputs, too."""
-    weights = _weights.initializer_names(graph)
+    weights = initializer_names(graph)
     return [value for value in graph.input if value.name not in weights]
 
 

@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping
 import onnx
 
 from onepass.graph.model import OnnxGraph
-from onepass.graph.nodes import reach
-from onepass.graph.weights import subgraphs
+from onepass.graph.nodes import reach, subgraphs
 
 
 def extracted(

@@ -19,7 +19,7 @@ from onnx import helper, shape_inference
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.artifacts import replacing
 from onepass.formats import Format, format_of
-from onepass.graph import weights as _weights
+from onepass.graph import weights
 from onepass.graph.edges import expose, signature_of, tensor_names
 from onepass.graph.optimize import optimized
 from onepass.graph.rename import rename_outputs
@@ -62,7 +62,7 @@ class OnnxGraph:
         graph = cls.from_bytes(path.read_bytes(), name=str(path))
         if not graph.weight_files:
             return graph
-        return cls(graph.proto, folder=_weights.settle_folder(graph.proto, path))
+        return cls(graph.proto, folder=weights.settle_folder(graph.proto, path))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
@@ -115,12 +115,12 @@ class OnnxGraph:
     @property
     def size_bytes(self) -> int:
         """Size of the model with all its weights, those in files beside it included."""
-        return int(self.proto.ByteSize()) + _weights.external_bytes(self.proto, self.folder)
+        return int(self.proto.ByteSize()) + weights.external_bytes(self.proto, self.folder)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
         """Names of the files beside the model that hold external weights."""
-        return _weights.files(self.proto)
+        return weights.files(self.proto)
 
     @property
     def parameter_count(self) -> int:
@@ -241,7 +241,7 @@ class OnnxGraph:
         data = path.with_name(path.name + ".data")
         # Both are written before either takes its place, so that a full disk leaves the former model whole.
         with replacing(path) as temporary, replacing(data) as temporary_data:
-            _weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
+            weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
             temporary.write_bytes(proto.SerializeToString())
 
     def _copy(self) -> onnx.ModelProto:

@@ -6,7 +6,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSequ
 
 import onnx
 
-from onepass.graph import weights as _weights
+# ---- what is in a graph --------------------------------------------------------------------------------------------
+
+
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs inside a node: the branches of an If, the body of a Loop."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def initializer_names(graph: onnx.GraphProto) -> set[str]:
+    """Names of the graph's own weights."""
+    return {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
+
 
 # ---- what a node reads ---------------------------------------------------------------------------------------------
 
@@ -18,12 +32,12 @@ def reads(node: onnx.NodeProto) -> set[str]:
 
 def inner_reads(node: onnx.NodeProto) -> set[str]:
     """Names of the outer tensors that the graphs inside a node read."""
-    return {name for inner in _weights.subgraphs(node) for name in captured(inner)}
+    return {name for inner in subgraphs(node) for name in captured(inner)}
 
 
 def captured(graph: onnx.GraphProto) -> set[str]:
     """Names that an inner graph reads and does not define itself."""
-    own = {value.name for value in graph.input} | _weights.initializer_names(graph)
+    own = {value.name for value in graph.input} | initializer_names(graph)
     own |= {name for node in graph.node for name in node.output}
     names = {value.name for value in graph.output} | {name for node in graph.node for name in reads(node)}
     return names - own
@@ -33,7 +47,7 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Yield every node of a graph, and of the graphs inside its nodes."""
     for node in graph.node:
         yield node
-        for inner in _weights.subgraphs(node):
+        for inner in subgraphs(node):
             yield from all_nodes(inner)
 
 
@@ -87,11 +101,11 @@ def reach(
 def all_names(graph: onnx.GraphProto) -> set[str]:
     """Every name of a tensor or node that occurs in a graph, and in the graphs inside its nodes."""
     names = {value.name for value in (*graph.input, *graph.output, *graph.value_info)}
-    names |= _weights.initializer_names(graph)
+    names |= initializer_names(graph)
     for node in graph.node:
         names.update(node.input, node.output)
         names.add(node.name)
-        for inner in _weights.subgraphs(node):
+        for inner in subgraphs(node):
             names |= all_names(inner)
     return names - {""}
 
@@ -125,7 +139,7 @@ def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     for node in graph.node:
         replace_names(node.input, names)
         replace_names(node.output, names)
-        for inner in _weights.subgraphs(node):
+        for inner in subgraphs(node):
             rename_tensors(inner, names)
 
 

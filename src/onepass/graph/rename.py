@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import onnx
 
 from onepass._errors import InputError, OutputNameError
-from onepass.graph import weights as _weights
 from onepass.graph.casts import identity
-from onepass.graph.nodes import replace_names
+from onepass.graph.nodes import initializer_names, replace_names, subgraphs
 from onepass.tensors import no_such_name
 
 
@@ -50,14 +49,14 @@ def rename_outputs(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
 
 
 def _edge_names(graph: onnx.GraphProto) -> set[str]:
-    return {value.name for value in graph.input} | _weights.initializer_names(graph)
+    return {value.name for value in graph.input} | initializer_names(graph)
 
 
 def _inner_names(graph: onnx.GraphProto) -> set[str]:
     """Every name that occurs in a graph inside a node of this one: read from outside, or defined there."""
     names: set[str] = set()
     for node in graph.node:
-        for inner in _weights.subgraphs(node):
+        for inner in subgraphs(node):
             names |= _edge_names(inner) | _inner_names(inner) | {value.name for value in inner.output}
             names.update(name for each in inner.node for name in (*each.input, *each.output))
     return names

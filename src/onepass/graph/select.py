@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from onepass.graph import weights as _weights
-from onepass.graph.nodes import reach, set_nodes
+from onepass.graph.nodes import initializer_names, reach, set_nodes
 
 
 def selected(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
@@ -54,7 +53,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
 
 def forget_absent(graph: onnx.GraphProto) -> None:
     """Drop what a graph says of the types of tensors that it does not have; changed in place."""
-    there = {value.name for value in graph.input} | _weights.initializer_names(graph)
+    there = {value.name for value in graph.input} | initializer_names(graph)
     there |= {name for node in graph.node for name in node.output}
     values = [value for value in graph.value_info if value.name in there]
     del graph.value_info[:]

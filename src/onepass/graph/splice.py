@@ -10,10 +10,9 @@ from onepass._errors import ModelFormatError
 from onepass.graph.arrays import loaded
 from onepass.graph.casts import cast, identity, is_standard
 from onepass.graph.model import OnnxGraph
-from onepass.graph.nodes import producers, set_nodes
+from onepass.graph.nodes import producers, set_nodes, subgraphs
 from onepass.graph.sort import sort_nodes
 from onepass.graph.values import element_types
-from onepass.graph.weights import subgraphs
 
 _PREFIX = "onepass_exchanged/"
 

@@ -11,6 +11,7 @@ import onnx
 from onnx.external_data_helper import uses_external_data
 
 from onepass._errors import ModelFormatError
+from onepass.graph.nodes import subgraphs
 
 # Weights begin at a page boundary, so that a runtime can map the file instead of reading it.
 _ALIGNMENT_BYTES = 4096
@@ -36,11 +37,6 @@ def _place(tensor: onnx.TensorProto) -> _Place:
     return _Place(location, int(offset), None if length is None else int(length))
 
 
-def initializer_names(graph: onnx.GraphProto) -> set[str]:
-    """Names of the graph's own weights."""
-    return {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
-
-
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every tensor stored in the model: weights and constants, those of inner graphs and functions included."""
     yield from _graph_tensors(model.graph)
@@ -62,14 +58,6 @@ def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
         yield from attribute.tensors
     for graph in subgraphs(node):
         yield from _graph_tensors(graph)
-
-
-def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs inside a node: the branches of an If, the body of a Loop."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def files(model: onnx.ModelProto) -> tuple[str, ...]:

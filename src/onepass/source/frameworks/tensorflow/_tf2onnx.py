@@ -8,7 +8,7 @@ import onnx
 
 from onepass._errors import UnsupportedModelError
 from onepass._optional import optional
-from onepass.graph.weights import subgraphs
+from onepass.graph.nodes import subgraphs
 
 
 def translated(what: str, model: Any, *, opset: int, extra: str, **options: Any) -> onnx.ModelProto:
