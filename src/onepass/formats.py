@@ -31,6 +31,9 @@ class Format(Enum):
     PICKLE = "a Python pickle (older PyTorch files are)"
 
 
+RUNNABLE = frozenset({Format.ONNX, Format.ORT, Format.ENGINE})
+"""What `onepass.load` opens; the others are converted first."""
+
 # Format, position of the mark in the file, the mark.
 _MARKS: tuple[tuple[Format, int, bytes], ...] = (
     (Format.ENGINE, 0, b"ptrt"),

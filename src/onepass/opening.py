@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import InputError, UnsupportedModelError
-from onepass.formats import Format, format_of
+from onepass.formats import RUNNABLE, format_of
 from onepass.runtime import ModelSpec, Session, load
 from onepass.source import convert
-
-_RUNS = (Format.ONNX, Format.ORT, Format.ENGINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ def runnable(model: Any) -> Iterator[Any]:
         ModelError: It is a model of a training framework, and cannot be converted.
         MissingExtraError: The framework is not installed.
     """
-    if not isinstance(model, (str, Path, bytes)) or format_of(model) in _RUNS:
+    if not isinstance(model, (str, Path, bytes)) or format_of(model) in RUNNABLE:
         yield model
         return
     with tempfile.TemporaryDirectory(prefix="onepass-") as folder:

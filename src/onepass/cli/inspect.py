@@ -18,7 +18,7 @@ from onepass.cli._tables import bytes_text, console, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
-from onepass.graph.edges import kind_of, spec_of
+from onepass.graph.edges import inputs_of, kind_of, spec_of
 from onepass.runtime import load
 from onepass.tensors import shape_text
 
@@ -49,7 +49,6 @@ def command(model: Path, layers: bool, as_json: bool) -> None:
 
 
 def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
-    weights = {tensor.name for tensor in graph.proto.graph.initializer}
     return {
         "file": str(path),
         "format": "onnx",
@@ -61,7 +60,7 @@ def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
         "parameters": graph.parameter_count,
         "weight_files": list(graph.weight_files),
         "metadata": graph.metadata,
-        "inputs": _edges(value for value in graph.proto.graph.input if value.name not in weights),
+        "inputs": _edges(inputs_of(graph.proto.graph)),
         "outputs": _edges(graph.proto.graph.output),
     }
 

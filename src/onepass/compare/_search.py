@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 import onnx
 
+from onepass._distance import is_exact
 from onepass._errors import OnepassError, UnsupportedModelError
 from onepass.compare._cases import Case
 from onepass.compare._compare import Pairs
@@ -48,7 +49,7 @@ class Search:
 
     def steps(self) -> Iterator[Step]:
         """Yield every shared tensor of inexact numbers with its error, in the first graph's order."""
-        names = [name for name in self._shared if self._specs[name][0].dtype.kind not in "iub"]
+        names = [name for name in self._shared if not is_exact(self._specs[name][0].dtype)]
         for start in range(0, len(names), _BATCH):
             yield from self._batch(names[start : start + _BATCH])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from onepass._errors import InputError, ModelFormatError
 from onepass.engine.plan import Plan
 from onepass.engine.sidecar import sidecar_path
-from onepass.formats import Format, format_of
+from onepass.formats import RUNNABLE, Format, format_of
 
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need
     from onepass.graph import OnnxGraph
@@ -23,7 +23,6 @@ else:
 LARGE_BYTES = 32 << 20
 # How protobuf writes the key under which ONNX keeps the file of an external weight.
 _LOCATION = b"\x0a\x08location"
-_RUNS = (Format.ONNX, Format.ORT, Format.ENGINE)
 
 
 class ModelHandle:
@@ -140,7 +139,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def _runnable(name: str, kind: Format, *, path: Path | None = None) -> Format:
-    if kind not in _RUNS:
+    if kind not in RUNNABLE:
         call = "" if path is None else f": onepass.convert({name!r}, 'model.onnx')"
         raise ModelFormatError(
             f"{name} is {kind.value}; onepass.load runs ONNX models and TensorRT engines. "

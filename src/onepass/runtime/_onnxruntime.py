@@ -27,7 +27,7 @@ from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime.backend import BackendBase
-from onepass.runtime.spec import Provider
+from onepass.runtime.spec import Provider, checked_providers
 from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class OnnxRuntimeBackend(BackendBase):
     ) -> None:
         """Prepare the model; see `onepass.load` for the arguments and errors."""
         self._handle = handle
-        self._providers = _checked_providers(providers)
+        self._providers = _available_providers(providers)
         self._own_options = session_options
         self._threads = _checked_threads(threads, session_options, handle)
         self._spinning = threads is not None
@@ -194,13 +194,11 @@ class OnnxRuntimeBackend(BackendBase):
         return [_array_from_value(value) for value in session.run_with_ort_values(list(names), values)]
 
 
-def _checked_providers(providers: Sequence[Provider]) -> list[Provider]:
-    if isinstance(providers, str) or not providers:
-        raise InputError(f'providers= takes a list with at least one name, got {providers!r}; write providers=["cpu"]')
+def _available_providers(providers: Sequence[Provider]) -> list[Provider]:
     available = onnxruntime.get_available_providers()
     by_short_name = {_short_name(name): name for name in available}
     checked: list[Provider] = []
-    for entry in providers:
+    for entry in checked_providers(providers):
         name, options = (entry, None) if isinstance(entry, str) else entry
         full = by_short_name.get(name.lower(), name)
         if full not in available:

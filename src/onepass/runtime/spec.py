@@ -65,7 +65,7 @@ class ModelSpec:
         if flavor is not None and not isinstance(flavor, str):
             raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
         if self.providers is not None:
-            object.__setattr__(self, "providers", _checked(self.providers))
+            object.__setattr__(self, "providers", checked_providers(self.providers))
 
     def __hash__(self) -> int:
         return hash(json.dumps(self.to_json(), sort_keys=True, default=repr))  # options of providers are mappings
@@ -134,7 +134,12 @@ class ModelSpec:
         return cls(**given)
 
 
-def _checked(providers: Any) -> tuple[Provider, ...]:
+def checked_providers(providers: Any) -> tuple[Provider, ...]:
+    """Return providers as a tuple of names, and of names with options, if that is what they are.
+
+    Raises:
+        InputError: They are not.
+    """
     if isinstance(providers, str) or not isinstance(providers, Sequence) or not providers:
         raise InputError(f'providers= takes a list with at least one name, got {providers!r}; write providers=["cpu"]')
     checked: list[Provider] = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import onnx
 
 from onepass.graph.casts import identity
+from onepass.graph.edges import inputs_of
 from onepass.graph.nodes import all_names, free_name, rename_tensors
 from onepass.tensors import Dim
 
@@ -22,8 +23,7 @@ def with_edges(
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
     graph = proto.graph
-    weights = {tensor.name for tensor in graph.initializer}
-    new_inputs = {each.name: each.name for each in graph.input if each.name not in weights} | dict(inputs or {})
+    new_inputs = {each.name: each.name for each in inputs_of(graph)} | dict(inputs or {})
     new_outputs = {each.name: each.name for each in graph.output} | dict(outputs or {})
     names = {**new_outputs, **new_inputs}
     taken = all_names(graph)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onepass._distance import distances, place_of_greatest, widened
+from onepass._distance import distances, is_exact, place_of_greatest, widened
 from onepass._errors import OnepassError, ParityError
 from onepass.outputs import Array
 from onepass.runtime import load
@@ -105,7 +105,7 @@ def _within(expected: Array, found: Array, scale: float) -> bool:
         return False
     if expected.dtype.itemsize == 1 and expected.dtype.kind in "iu":  # quantised, or a picture
         return bool(np.all(np.abs(expected.astype(np.int16) - found.astype(np.int16)) <= 1))
-    if expected.dtype.kind in "iub":
+    if is_exact(expected.dtype):
         return bool(np.count_nonzero(expected != found) <= _ROUNDED_SHARE * expected.size)
     wide, half = widened(expected), expected.dtype.itemsize < 4
     known = np.isfinite(wide)

@@ -10,6 +10,7 @@ from onnx import version_converter
 
 from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
+from onepass.graph.weights import in_memory
 from onepass.outputs import Array
 from onepass.runtime import load
 from onepass.source.framework import Request, example_shapes
@@ -31,10 +32,7 @@ class _Onnx:
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Return the model, in opset `opset` if it is older; a newer one stays as it is."""
-        proto = onnx.ModelProto()
-        proto.CopyFrom(self._graph.proto)
-        if self._graph.weight_files:
-            onnx.load_external_data_for_model(proto, str(self._graph.folder))
+        proto = in_memory(self._graph.proto, self._graph.folder)
         if self._graph.opset in range(1, opset):
             try:
                 return version_converter.convert_version(proto, opset)
