@@ -212,7 +212,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: ONNX Runtime cannot read the model.
         """
-        return OnnxGraph(optimized(self.to_bytes(), folder=self.folder), folder=self.folder)
+        return OnnxGraph(optimized(self.proto, folder=self.folder), folder=self.folder)
 
     # ---- out ---------------------------------------------------------------------------------------------------
 
