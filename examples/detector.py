@@ -46,18 +46,14 @@ def plugin(classes: int = 2, most: int = 20) -> onepass.OnnxGraph:
         "EfficientNMS_TRT", ["boxes", "scores"], OUTPUTS, domain="TRT", plugin_version="1", background_class=-1,
         box_coding=0, iou_threshold=0.5, score_threshold=0.25, max_output_boxes=most, score_activation=0,
     )  # fmt: skip
-    shapes = (
-        (TensorProto.INT32, 1),
-        (TensorProto.FLOAT, most, 4),
-        (TensorProto.FLOAT, most),
-        (TensorProto.INT32, most),
-    )
+    rests = {"num_dets": [1], "det_boxes": [most, 4], "det_scores": [most], "det_classes": [most]}
+    kinds = {name: TensorProto.INT32 if name in ("num_dets", "det_classes") else TensorProto.FLOAT for name in OUTPUTS}
     graph = helper.make_graph(
         [helper.make_node("Sigmoid", ["logits"], ["scores"]), suppress],
         "detector",
         [helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", "B", 4]),
          helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", "B", classes])],
-        [helper.make_tensor_value_info(name, kind, ["N", *rest]) for name, (kind, *rest) in zip(OUTPUTS, shapes, strict=True)],
+        [helper.make_tensor_value_info(name, kinds[name], ["N", *rests[name]]) for name in OUTPUTS],
     )  # fmt: skip
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("TRT", 1)]
     return onepass.OnnxGraph(helper.make_model(graph, opset_imports=opsets, ir_version=9))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import InputError
-
 from onepass.drafts import Draft
 
 _CHUNK_BYTES = 1 << 20
