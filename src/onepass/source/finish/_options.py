@@ -51,7 +51,7 @@ class ModelOptions:
 
         Raises:
             OutputNameError: A requested output is not there.
-            InputError: There are not as many new names as outputs, or they are not unique.
+            InputError: There are not as many new names as outputs, they are not unique, or one is that of another output.
         """
         chosen = signature.output_names if self.outputs is None else self.outputs
         signature.ordered_outputs(chosen)  # refuses unknown names
@@ -62,6 +62,13 @@ class ModelOptions:
                 f"{', '.join(chosen)}; each output needs one of its own"
             )
         for old, new in zip(chosen, names, strict=True):
+            if new in chosen and new != old:
+                raise InputError(
+                    f"output_names= would call output {old!r} {new!r}, which is another output's name: it gives new "
+                    f"names to {', '.join(chosen)}, in this order. outputs={list(names)} chooses outputs and their order"
+                    if set(names) <= set(chosen)
+                    else f"output {old!r} cannot be named {new!r}, which is another output"
+                )
             if new in signature.input_names and new != old:
                 raise InputError(f"output {old!r} cannot be named {new!r}, which is an input")
         if self.target == "tensorrt":
