@@ -65,7 +65,10 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, output_names=["a"])
     with pytest.raises(InputError, match="output 'narrow' cannot be named 'x', which is an input"):
         onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
-    with pytest.raises(InputError, match=r"^output_names= would call output 'wide' 'narrow', .*\. outputs=\['narrow', 'wide'\] chooses outputs"):
+    with pytest.raises(
+        InputError,
+        match=r"^output_names= would call output 'wide' 'narrow', .*\. outputs=\['narrow', 'wide'\] chooses outputs",
+    ):
         onepass.convert(source, target, output_names=["narrow", "wide"])
     with pytest.raises(InputError, match="output 'wide' cannot be named 'narrow', which is another output"):
         onepass.convert(source, target, output_names=["narrow", "new"])
