@@ -15,6 +15,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge
 from onepass.graph import OnnxGraph
+from onepass.graph.sound import check_sound
 
 
 def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, Prepared]:
@@ -32,6 +33,7 @@ def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, P
     network = builder.create_network(_creation_flags(flavor))
     parser = flavor.module.OnnxParser(network, logger)
     graph = prepared.graph
+    check_sound(graph.proto)  # which a graph made in memory may not be, and a parser does not survive
     # The file itself is not opened: external weights are looked for in the folder of this path.
     where = () if graph.folder is None else (str(graph.folder / "model.onnx"),)
     if not parser.parse(graph.to_bytes(), *where) or parser.num_errors:
