@@ -20,7 +20,7 @@ from tests.fakes._plugins import library
 from tests.runtime.gpu import BUILDERS, fake_gpu
 
 
-class Best(OpRun):  # type: ignore[misc] # onnx's reference has no types
+class Best(OpRun):
     """A detector's tail: how many boxes are good, and the best of each row."""
 
     def _run(self, boxes: Any, scores: Any, **_: Any) -> tuple[Any, ...]:
