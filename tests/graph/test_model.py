@@ -281,31 +281,7 @@ def test_expose_without_a_type() -> None:
         graph.expose(["h"])
 
 
-# ---- clean -------------------------------------------------------------------------------------------------------
-
-
-@animals
-def test_clean_keeps_meaning(animal: Animal) -> None:
-    """A cleaned model has the same signature and computes the same."""
-    cleaned = animal.graph.clean()
-    assert cleaned.signature.output_names == animal.graph.signature.output_names
-    with load(cleaned) as session:
-        for case in animal.cases:
-            assert_same(session(case), animal.reference(case))
-
-
-def test_clean_folds() -> None:
-    """Constants are folded and identities go, in standard operators only."""
-    graph = model("""(float[N] x) => (float[N] y) {
-        one = Constant <value_float = 1.0> ()
-        two = Add (one, one)
-        same = Identity (x)
-        y = Mul (same, two)
-    }""")
-    cleaned = graph.clean()
-    cleaned.check()
-    assert [node.op_type for node in cleaned.proto.graph.node] == ["Mul"]
-    assert [entry.domain for entry in cleaned.proto.opset_import] == [""]
+# ---- load, save, external weights --------------------------------------------------------------------------------
 
 
 def test_clean_with_external_weights(external: Path) -> None:
@@ -315,18 +291,6 @@ def test_clean_with_external_weights(external: Path) -> None:
     x = np.ones((1, 600), np.float32)
     with load(cleaned) as ours, load(_with_weights()) as reference:
         assert_same(ours(x), reference(x))
-
-
-def test_clean_unknown_operator() -> None:
-    """A model that ONNX Runtime does not know cannot be cleaned, and the message says why."""
-    graph = OnnxGraph(onnx.parser.parse_model(
-        '<ir_version: 9, opset_import: ["mine" : 1]> g (float[N] x) => (float[N] y) { y = mine.Op (x) }'
-    ))  # fmt: skip
-    with pytest.raises(UnsupportedModelError, match="cannot optimise the model"):
-        graph.clean()
-
-
-# ---- load, save, external weights --------------------------------------------------------------------------------
 
 
 def test_external_weights_are_not_read(external: Path) -> None:
