@@ -22,6 +22,7 @@ from onepass.bench._statistics import Latency, Ratio, doubts, milliseconds, rati
 from onepass.opening import ModelChoice, runnable
 from onepass.outputs import Array
 from onepass.runtime import ModelSpec, Session
+from onepass.sampling import explained
 from onepass.tensors import name_tuple
 
 _PROFILED = 20
@@ -164,6 +165,9 @@ def bench(
             batch = batch_of(next(iter(feeds.values()))) if drawn["shapes"] else wanted
             for count in callers:
                 tell(f"batch {batch}, {count} caller(s)")
+                for name, session in sessions.items() if inputs is None else ():
+                    with explained(session.signature, feeds[name]):
+                        session(feeds[name], outputs=chosen)
                 calls = [partial(session, feeds[name], outputs=chosen) for name, session in sessions.items()]
                 rows.extend(_rows(sessions, feeds, calls, batch, count, patience, seed))
         reports = {name: session.report() for name, session in sessions.items()}

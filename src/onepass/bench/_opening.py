@@ -129,6 +129,7 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
     """Open the model, call it once, and say what that took."""
     from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - importing is what is measured
     from onepass.runtime import ModelSpec, load  # noqa: PLC0415
+    from onepass.sampling import explained  # noqa: PLC0415
 
     imported, ready = time.perf_counter(), time.time()
     memory = _memory_bytes(peak=False)
@@ -136,7 +137,8 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
         loaded = time.perf_counter()
         feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"], shapes=job["shapes"])
         fed = time.perf_counter()
-        session(feeds, outputs=job["outputs"])
+        with explained(session.signature, feeds):
+            session(feeds, outputs=job["outputs"])
         called, now = time.perf_counter(), time.time()
         after = _memory_bytes(peak=True)
         return {

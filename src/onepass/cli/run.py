@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from onepass.cli._model import opening_options
 from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
-from onepass.sampling import random_inputs
+from onepass.sampling import explained, random_inputs
 from onepass.tensors import dtype_name
 from onepass.writers import check_path, write_outputs
 
@@ -80,7 +81,8 @@ def command(
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
             raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
-        found = session(feeds, outputs=outputs or None)
+        with explained(signature, feeds) if randomly else nullcontext():
+            found = session(feeds, outputs=outputs or None)
         seconds = time.perf_counter() - begin
         report = session.report()
     if save is not None:
