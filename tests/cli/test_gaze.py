@@ -20,7 +20,7 @@ from onepass import MediaError
 from onepass.cli import gaze
 from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
 from tests.cli.shell import Shell
-from tests.media.clips import flat_pictures, sound_packets, write_clip
+from tests.media.clips import flat_pictures, sound_packets, sound_seconds, write_clip
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
@@ -94,6 +94,16 @@ def test_a_video_through_the_whole_path(words: tuple[object, ...], ids: set[str]
     assert min(drawn[:FACES]) > 100
     assert drawn[-1] == 0
     assert sound_packets(Path("out.mp4")) == sound_packets(clip)
+
+
+@pytest.mark.parametrize(("name", "codec", "sound"), [("a.ts", "libx264", "aac"), ("a.wmv", "wmv2", "wmav2")])
+def test_broadcasts_and_windows_media(name: str, codec: str, sound: str, shell: Shell) -> None:
+    """Videos whose sound MP4 cannot hold as it is become MP4 files with sound, and not a word of it."""
+    write_clip(Path(name), flat_pictures(5), codec=codec, sound=sound)
+    out = shell("gaze", name, "--model", "small")
+    assert out.endswith("written to a-gaze.mp4\n")
+    assert len(list(VideoSource("a-gaze.mp4"))) == 5
+    assert sound_seconds(Path("a-gaze.mp4")) == pytest.approx(0.5, abs=0.15)
 
 
 def test_a_picture(shell: Shell) -> None:

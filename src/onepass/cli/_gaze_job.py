@@ -86,7 +86,7 @@ class Job:
 
     def report(self, written: Sequence[Path | None], out: Console) -> None:
         """Say what was done, what went less than well, and where it is."""
-        for note in self.source.notes:
+        for note in (*self.source.notes, *(self.sink.notes if self.sink is not None else ())):
             click.echo(f"onepass: {note}", err=True)
         if self.last is None:
             return

@@ -82,6 +82,7 @@ class PictureSink(Sink):
     """One picture file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
         self._path = Path(path)
 
     def write(self, frame: Frame, picture: Picture) -> None:
@@ -103,6 +104,7 @@ class FolderSink(Sink):
         Raises:
             MediaError: It cannot be made.
         """
+        super().__init__()
         self._folder = Path(path)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

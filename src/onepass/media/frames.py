@@ -83,7 +83,14 @@ class Source(ABC):
 
 
 class Sink(ABC):
-    """Where frames go. What was written is kept, however the ``with`` block ends."""
+    """Where frames go. What was written is kept, however the ``with`` block ends.
+
+    Attributes:
+        notes: What went less than well, for people: sound that was left out.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
 
     @abstractmethod
     def write(self, frame: Frame, picture: Picture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from onepass._errors import MediaError
 from onepass._optional import optional
 from onepass.media.frames import Frame, Source
 from onepass.media.pictures import Picture
+from onepass.media.times import BestEffort, Timeline
 
 _PURPOSE = "Reading videos"
 # Network streams: seconds to wait for the connection, and for each piece after it.
 _TIMEOUT_SECONDS = 10.0
 # A video is called cut short when this much of what its header promises is missing: rounding is less.
 _MISSING_SECONDS = 0.5
+_DEFAULT_FPS = 30.0
 
 
 def is_url(location: str) -> bool:
@@ -66,6 +69,10 @@ class VideoSource(Source):
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else None
+        self._frame_seconds = 1 / (self.fps or _DEFAULT_FPS)
+        self._only_decoding = self._container.format.name == "avi"  # it says when frames are decoded, not when shown
+        start = None if self._only_decoding else self._container.start_time
+        self._begins = None if start is None else start / float(self._av.time_base)
         self.frame_count = self._stream.frames or None
 
     def _no_video(self, error: Exception) -> str:
@@ -80,9 +87,10 @@ class VideoSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         count, seconds = 0, 0.0
+        timeline, best = Timeline(self._frame_seconds), BestEffort()
         for decoded in self._decoded():
-            # Joined or damaged videos can go back in time; nobody who reads them should have to think of that.
-            seconds = max(seconds, self._seconds(decoded, count))
+            raw = best.choose(*self._times(decoded))
+            seconds = timeline.place(raw, float((decoded.duration or 0) * self._unit(decoded)))
             yield Frame(self._upright(decoded), count, seconds, f"{count:06}.jpg")
             count += 1
         if count == 0:
@@ -119,11 +127,21 @@ class VideoSource(Source):
                 raise MediaError(f"{self.name} broke off: {reason}") from broken
             self.notes.append(f"{self.name} cannot be read to its end: {reason}")
 
-    def _seconds(self, decoded: Any, index: int) -> float:
-        """Return a frame's own time; frames without one follow at the usual distance."""
-        if decoded.time is None:
-            return index / (self.fps or 30.0)
-        return float(decoded.time) - (self._container.start_time or 0) / float(self._av.time_base)
+    def _unit(self, decoded: Any) -> Fraction:
+        """Return what a frame counts its times in, in seconds; the last ones out of a decoder do not say."""
+        unit: Fraction = decoded.time_base or self._stream.time_base
+        return unit
+
+    def _times(self, decoded: Any) -> tuple[float | None, float | None]:
+        """Return when a frame is to be shown and when decoded, in seconds since the file began."""
+        shown, decoding = (
+            None if each is None else float(each * self._unit(decoded)) for each in (decoded.pts, decoded.dts)
+        )
+        if self._only_decoding:  # what FFmpeg takes for the time of showing is none
+            shown = None
+            self._begins = decoding if self._begins is None else self._begins
+        start = self._begins or 0.0
+        return None if shown is None else shown - start, None if decoding is None else decoding - start
 
     def _upright(self, decoded: Any) -> Picture:
         """Return uint8 RGB [H, W, 3] as it is meant to be seen."""
@@ -141,7 +159,7 @@ class VideoSource(Source):
             promised = float(duration * self._stream.time_base)
         else:
             promised = (self._container.duration or 0) / float(self._av.time_base)
-        if seconds + 1 / (self.fps or 30.0) < promised - _MISSING_SECONDS:
+        if seconds + self._frame_seconds < promised - _MISSING_SECONDS:
             self.notes.append(
                 f"{self.name} ends early: {seconds:.1f} s of {promised:.1f} s ({frames} frames) could be read; "
                 "the file is cut short or damaged"

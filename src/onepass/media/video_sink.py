@@ -60,6 +60,7 @@ class VideoSink(Sink):
             MediaError: The ending is unknown, or the file cannot be written.
             MissingExtraError: PyAV is not installed.
         """
+        super().__init__()
         self._av = optional("av", extra="gaze", purpose="Writing videos")
         self._path = Path(path)
         suffix = self._path.suffix.lower()
@@ -74,7 +75,7 @@ class VideoSink(Sink):
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
         try:
-            self._sound = None if sound_of is None else Sound(sound_of, self._container)
+            self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes)
         except MediaError:
             self._draft.discard()
             raise
@@ -96,12 +97,21 @@ class VideoSink(Sink):
             seconds = self._frames / self._fps if frame.seconds is None else frame.seconds
             video.pts = self._last_pts = max(round(seconds / _TIME_BASE), self._last_pts + 1)
             video.time_base = _TIME_BASE
-            self._container.mux(stream.encode(video))
+            self._mux(stream.encode(video))
             if self._sound is not None:
                 self._sound.mux_until(seconds)
         except self._av.error.FFmpegError as error:
             raise MediaError(self._failed(error)) from error
         self._frames += 1
+
+    def _mux(self, packets: Any) -> None:
+        """Put pictures into the container, which may find only now that it cannot hold some sound."""
+        try:
+            self._container.mux(packets)
+        except self._av.error.FFmpegError as error:
+            if self._sound is None:
+                raise
+            self._sound.give_up(error)
 
     def _begin(self, picture: Picture) -> None:
         """Declare the streams, once the size of the frames is known."""
@@ -124,7 +134,7 @@ class VideoSink(Sink):
         self._closed = True
         try:
             if self._stream is not None:
-                self._container.mux(self._stream.encode())
+                self._mux(self._stream.encode())
                 if self._sound is not None:
                     self._sound.finish(self._last_pts * float(_TIME_BASE) + 1 / self._fps)
             self._container.close()
