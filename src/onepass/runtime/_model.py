@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from onepass._errors import InputError, ModelFormatError
 from onepass.engine.plan import Plan
-from onepass.engine.sidecar import sidecar_path
+from onepass.engine.sidecar import sidecar_files
 from onepass.formats import RUNNABLE, Format, format_of
 
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need
@@ -112,7 +112,7 @@ def is_graph(model: object) -> TypeGuard[OnnxGraph]:
 
 def _format_at(path: Path, given: str | os.PathLike[str]) -> Format:
     # A sidecar says that it is an engine, whatever mark a later TensorRT may put at the beginning.
-    return Format.ENGINE if path.is_file() and sidecar_path(path).is_file() else format_of(given)
+    return Format.ENGINE if path.is_file() and sidecar_files(path) else format_of(given)
 
 
 def _files_of(path: Path, kind: Format) -> list[Path]:
