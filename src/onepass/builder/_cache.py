@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -19,6 +20,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.plan import Plan, read_sidecar
 
 _ENGINE = "model.engine"
+_KEY = re.compile("[0-9a-f]{64}")
 
 
 class Entry(NamedTuple):
@@ -113,9 +115,9 @@ def cache_entries(folder: Path | None = None) -> list[Entry]:
 def clear_cache(folder: Path | None = None) -> int:
     """Delete every engine in the cache; return how many bytes that frees. Nothing else in the folder is touched."""
     folder, freed = folder or cache_folder(), 0
-    for place in list(folder.glob(f"*/{_ENGINE}")):
-        freed += _size_bytes(place.parent)
-        shutil.rmtree(place.parent)
+    for place in [place for place in folder.glob("*") if _KEY.fullmatch(place.name) and place.is_dir()]:
+        freed += _size_bytes(place)
+        shutil.rmtree(place)
     for lock in folder.glob("*.lock"):
         lock.unlink(missing_ok=True)
     return freed
