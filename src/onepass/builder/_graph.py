@@ -27,6 +27,7 @@ def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
         ModelError: It cannot be read.
     """
     if isinstance(model, OnnxGraph):
+        model.require_weights()
         return model
     if isinstance(model, bytes):
         return OnnxGraph.from_bytes(model)

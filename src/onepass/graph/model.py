@@ -14,7 +14,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper, shape_inference
+from onnx import helper
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.artifacts import replacing
@@ -24,6 +24,7 @@ from onepass.graph.edges import expose, signature_of, tensor_names
 from onepass.graph.optimize import optimized
 from onepass.graph.rename import rename_outputs
 from onepass.graph.select import selected
+from onepass.graph.sound import check_sound, explained
 from onepass.tensors import Signature, name_tuple, no_such_name
 
 _PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
@@ -59,10 +60,8 @@ class OnnxGraph:
         kind = format_of(path)
         if kind is not Format.ONNX:
             raise ModelFormatError(f"{path} is {kind.value}, not an ONNX model")
-        graph = cls.from_bytes(path.read_bytes(), name=str(path))
-        if not graph.weight_files:
-            return graph
-        return cls(graph.proto, folder=weights.settle_folder(graph.proto, path))
+        proto = _parsed(path.read_bytes(), name=str(path))
+        return cls(proto, folder=weights.settle_folder(proto, path) if weights.files(proto) else None)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
@@ -74,16 +73,12 @@ class OnnxGraph:
             name: What to call it in an error.
 
         Raises:
-            ModelFormatError: They are no ONNX model.
+            ModelFormatError: They are no ONNX model, or there are external weights that do not lie in `folder`.
         """
-        proto = onnx.ModelProto()
-        try:
-            proto.ParseFromString(data)
-        except DecodeError as error:
-            raise ModelFormatError(f"{name} is not a sound ONNX model: {error}") from error
-        if not proto.HasField("graph") or not proto.graph.output:
-            raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
-        return cls(proto, folder=folder)
+        proto = _parsed(data, name=name)
+        graph = cls(proto, folder=folder)
+        graph.require_weights()
+        return graph if folder is None else cls(proto, folder=weights.settle_folder(proto, folder / "model.onnx"))
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -132,13 +127,25 @@ class OnnxGraph:
         """Every tensor of the main graph that `expose` can make an output, in the order of computation."""
         return tensor_names(self.proto.graph)
 
+    def require_weights(self) -> None:
+        """Make sure that it is known where external weights lie, before they are looked for wherever we happen to be.
+
+        Raises:
+            ModelFormatError: It is not.
+        """
+        if self.folder is None and self.weight_files:
+            raise ModelFormatError(
+                f"the model has weights in {', '.join(self.weight_files)}, and nothing says in which folder; "
+                "OnnxGraph.load(path) knows, and folder= tells it"
+            )
+
     def check(self) -> None:
         """Check the model against the ONNX specification, types and shapes of all tensors included.
 
         Raises:
             ModelFormatError: It breaks the specification; the message is that of ``onnx.checker``.
         """
-        try:
+        with explained("ONNX's checker says"):
             if self.folder is None:
                 onnx.checker.check_model(self.proto, full_check=True)
             else:
@@ -147,8 +154,6 @@ class OnnxGraph:
                     file.write(self.to_bytes())
                     file.flush()
                     onnx.checker.check_model(file.name, full_check=True)
-        except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-            raise ModelFormatError(f"the model breaks the ONNX specification: {error}") from error
 
     # ---- change ------------------------------------------------------------------------------------------------
 
@@ -248,3 +253,15 @@ class OnnxGraph:
         proto = onnx.ModelProto()
         proto.CopyFrom(self.proto)
         return proto
+
+
+def _parsed(data: bytes, *, name: str) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as error:
+        raise ModelFormatError(f"{name} is not a sound ONNX model: {error}") from error
+    if not proto.HasField("graph") or not proto.graph.output:
+        raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
+    check_sound(proto, name=name)
+    return proto

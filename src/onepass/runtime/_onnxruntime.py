@@ -131,6 +131,7 @@ class OnnxRuntimeBackend(BackendBase):
             return self._open(str(model), options)
         if isinstance(model, bytes):
             return self._open(model, options)
+        model.require_weights()
         if model.proto.ByteSize() >= LARGE_BYTES:
             # A session keeps the bytes it was made from as long as it lives, but a file only while it reads.
             with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
