@@ -111,6 +111,16 @@ def _make_a_folder_of_the_engine(place: Path) -> None:
     (place / "model.engine" / "x").touch()
 
 
+def _put_a_read_only_engine(place: Path) -> None:
+    (place / "model.engine").write_bytes(b"x")
+    (place / "model.engine").chmod(0o400)
+
+
+def _empty(place: Path) -> None:
+    for file in place.iterdir():
+        file.unlink()
+
+
 _DAMAGES: dict[str, Callable[[Path], Any]] = {
     "no digest of the engine": _edit(lambda data: data.update(engine_sha256=None)),
     "exchanged names": _edit(lambda data: data["outputs"].reverse()),
@@ -122,9 +132,8 @@ _DAMAGES: dict[str, Callable[[Path], Any]] = {
     "an empty engine": lambda place: (place / "model.engine").write_bytes(b""),
     "another engine": lambda place: (place / "model.engine").write_bytes(b"longer"),
     "no engine": lambda place: (place / "model.engine").unlink(),
-    "a read-only engine of another": lambda place: ((place / "model.engine").write_bytes(b"x"),
-                                                    (place / "model.engine").chmod(0o400)),
-    "an empty folder": lambda place: [file.unlink() for file in place.iterdir()],
+    "a read-only engine of another": _put_a_read_only_engine,
+    "an empty folder": _empty,
     "a folder for an engine": _make_a_folder_of_the_engine,
     "a file for a folder": _make_a_file_of,
 }  # fmt: skip
