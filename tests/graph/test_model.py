@@ -19,7 +19,7 @@ from onepass import (
     load,
 )
 from tests.checker import assert_same
-from tests.zoo import BY_NAME, ZOO, Animal, model, string_model
+from tests.zoo import BY_NAME, ZOO, Animal, model, sequence_model
 
 animals = pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
 THREE = BY_NAME["three heads"]
@@ -56,7 +56,7 @@ def test_signature_agrees_with_onnxruntime(animal: Animal) -> None:
 
     raw = onnxruntime.InferenceSession(animal.graph.to_bytes(), providers=["CPUExecutionProvider"])
     assert list(animal.graph.signature.input_names) == [node.name for node in raw.get_inputs()]
-    assert list(animal.graph.signature.output_names) == [node.name for node in raw.get_outputs()]
+    assert list(animal.graph.signature.output_names) == list(dict.fromkeys(node.name for node in raw.get_outputs()))
 
 
 @animals
@@ -84,20 +84,36 @@ def test_minus_one_is_dynamic() -> None:
     assert graph.signature.inputs[0].shape == (None,)
 
 
-def test_strings_and_sequences_are_refused() -> None:
-    """Edges that are no dense numeric tensors are refused by name, and can be selected away."""
-    with pytest.raises(UnsupportedModelError, match=r"tensor 's' holds strings"):
-        _ = string_model().signature
-    assert string_model().select(["y"]).signature.output_names == ("y",)
-    with pytest.raises(UnsupportedModelError, match="strings"):
-        load(string_model())
-    with pytest.raises(UnsupportedModelError, match="strings"):
-        load(string_model().to_bytes())
-    sequence = model("(float[N] x) => (seq(float[N]) s) { s = SequenceConstruct (x) }")
-    with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a seq"):
-        load(sequence)
-    with pytest.raises(UnsupportedModelError, match=r"tensor 's' is a seq"):
-        load(sequence.to_bytes())
+def test_what_is_no_dense_tensor_is_left_out() -> None:
+    """A sequence beside tensors is named and left out; asked for, or alone, it is refused; as an input too."""
+    graph = sequence_model()
+    assert graph.signature.output_names == ("y", "z")
+    assert graph.signature.left_out == {"s": "sequence"}
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Ask for others: y, z"):
+        graph.signature.ordered_outputs(["y", "s"])
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence; onepass moves dense tensors"):
+        _ = graph.select("s").signature
+    taken = model("(seq(float[N]) s) => (float[N] y) { i = Constant <value_int = 0> () \n y = SequenceAt (s, i) }")
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence"):
+        _ = taken.signature
+
+
+@pytest.mark.parametrize("mark", ["?", "-1", "*", "None", "unk", "unk__7", "UNKNOWN", "", " ", "??", "dynamic"])
+def test_false_names_are_no_names(mark: str) -> None:
+    """What exporters write for every size that they do not know is no name: two of them may differ."""
+    graph = model("(float[N, M] x) => (float[N, M] y) { y = Abs (x) }")
+    for dim in graph.proto.graph.input[0].type.tensor_type.shape.dim:
+        dim.dim_param = mark
+    assert graph.signature.inputs[0].shape == (None, None)
+    assert str(graph.signature.inputs[0]) == "float32 [?, ?]"
+
+
+@pytest.mark.parametrize("name", ["N", "batch", "unknown_dims", "unk_batch", "none_of_these", "x?", "dynamic_axis"])
+def test_names_are_names(name: str) -> None:
+    """A name that only looks like one of those is kept."""
+    graph = model("(float[N] x) => (float[N] y) { y = Abs (x) }")
+    graph.proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = name
+    assert graph.signature.inputs[0].shape == (name,)
 
 
 def test_facts() -> None:

@@ -87,7 +87,7 @@ class OnnxGraph:
         """Inputs and outputs with their names, dtypes and shapes, in the model's order.
 
         Raises:
-            UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+            UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one.
         """
         return signature_of(self.proto.graph)
 
