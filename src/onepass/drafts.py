@@ -62,8 +62,11 @@ class Draft:
                 os.chown(self.path, former.st_uid, former.st_gid)
         self.path.chmod(former.st_mode & 0o777)
 
-    def put(self) -> None:
+    def put(self, name: str | None = None) -> None:
         """Put the file in place; it is on the disk then, whatever happens to the machine.
+
+        Args:
+            name: What it is called in the target's folder, where that was not known before it was written.
 
         Raises:
             OSError: That cannot be done; the target is as it was.
@@ -73,7 +76,7 @@ class Draft:
                 shutil.copyfileobj(written, out)
             return
         sync(self.path)
-        self.path.replace(self._place)
+        self.path.replace(self._place if name is None else self._place.with_name(name))
         sync_folder(self._place.parent)
 
     def discard(self) -> None:
