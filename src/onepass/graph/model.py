@@ -248,13 +248,15 @@ class OnnxGraph:
         proto = self.proto
         stays = self.folder is not None and self.folder.resolve() == place.parent
         moves = bool(self.weight_files) and not stays
-        with replacing(path) as temporary:
-            former = weights.moved_before(place)
-            if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
-                proto = self._copy()
-                weights.move_to_file(proto, place, folder=self.folder)
-            temporary.write_bytes(proto.SerializeToString())
-        weights.remove_unused(former, place)
+        written = weights.moved_before(place)
+        try:
+            with replacing(path) as temporary:
+                if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
+                    proto = self._copy()
+                    written.append(weights.move_to_file(proto, place, folder=self.folder))
+                temporary.write_bytes(proto.SerializeToString())
+        finally:
+            weights.remove_unused(written, place)
 
     def _save_as_one(self, path: Path) -> None:
         size = self.size_bytes

@@ -155,7 +155,7 @@ def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
     return proto
 
 
-def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -> None:
+def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -> Path:
     """Write the weights of `model` into a file beside another, one at a time, and make them point there.
 
     The file is named by its content, so that it never takes the place of other weights, which a model may point to.
@@ -164,6 +164,9 @@ def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -
         model: Changed in place.
         beside: The model's own file to be, ``model.onnx``; the weights go into ``model.onnx.<digest>.data``.
         folder: Where weights that are external already lie.
+
+    Returns:
+        The file.
     """
     draft = Draft(beside.with_name(f"{beside.name}.data"))
     try:
@@ -173,6 +176,7 @@ def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -
         for tensor in moved:
             tensor.external_data.add(key="location", value=location)
         draft.put(location)
+        return beside.with_name(location)
     except OSError as error:
         raise draft.told(error) from error
     finally:

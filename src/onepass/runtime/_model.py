@@ -89,8 +89,10 @@ class ModelHandle:
         return OnnxGraph.load(self.model)
 
     def onnx(self) -> Path | bytes | OnnxGraph:
-        """Return an ONNX model as it was given."""
+        """Return an ONNX model as it was given; behind a link, with weights, as a graph that knows where these lie."""
         assert not isinstance(self.model, Plan)  # noqa: S101 - that is an engine
+        if isinstance(self.model, Path) and len(self._files) > 1 and self.model.is_symlink():
+            return self.graph()  # ONNX Runtime looks for weights beside the link alone
         return self.model
 
     def engine(self) -> Path | bytes | Plan:
