@@ -12,7 +12,7 @@ import pytest
 import onepass
 from onepass.media import read_picture, write_picture
 from tests.cli.shell import Shell
-from tests.zoo import BY_NAME, model, string_model
+from tests.zoo import BY_NAME, model, sequence_model
 
 
 @pytest.fixture
@@ -148,12 +148,23 @@ def test_inspect_shows_metadata_as_it_is(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_inspect_shows_what_cannot_be_moved(shell: Shell, tmp_path: Path) -> None:
-    """Strings and sequences are listed as such: who looks at a model wants to see all of it."""
-    string_model().save(tmp_path / "m.onnx")
+    """Sequences are listed as such, in their place: who looks at a model wants to see all of it."""
+    sequence_model().save(tmp_path / "m.onnx")
     text = shell("inspect", tmp_path / "m.onnx")
-    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
-    assert "string (not supported)" in rows["t"]
-    assert "float32" in rows["y"]
+    rows = [line.split(maxsplit=1) for line in text.splitlines() if line[:2] in ("y ", "s ", "z ")]
+    assert [row[0] for row in rows] == ["y", "s", "z"]
+    assert "sequence (left out)" in rows[1][1]
+    assert "float32" in rows[2][1]
+
+
+def test_what_is_left_out_is_said_in_one_line(three: Path, tmp_path: Path) -> None:
+    """The program says in one line what it leaves out, and says nothing where nothing is."""
+    sequence_model().save(tmp_path / "m.onnx")
+    for file, said in ((tmp_path / "m.onnx", 1), (three, 0)):
+        command = [sys.executable, "-m", "onepass", "run", str(file), "--random"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert len(ran.stderr.splitlines()) == said
+        assert not said or ran.stderr.startswith(f"onepass: {file}: left out s (sequence)")
 
 
 def test_inspect_ort(shell: Shell, three: Path) -> None:

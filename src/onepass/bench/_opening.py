@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,8 @@ class Opening:
         import_seconds: Of that, starting Python and importing onepass with what the backend needs.
         load_seconds: Of that, `onepass.load`.
         first_call_seconds: Of that, the first call.
-        host_bytes: Greatest memory of the process, less what it had before the model was loaded.
+        host_bytes: Greatest memory of the process from the loading of the model on, less what it had before; None
+            where the system does not tell.
         device_bytes: Memory in use on all GPUs after the first call, less that before; None where there is no
             ``nvidia-smi`` to ask. What other processes take or give meanwhile is in it.
     """
@@ -53,13 +55,16 @@ class Opening:
         }
 
 
-def measure_opening(spec: ModelSpec, *, batch: int, sizes: dict[str, int], processes: int) -> Opening:
-    """Open a model in fresh processes, one after another.
+def measure_opening(
+    spec: ModelSpec, *, batch: int, sizes: Mapping[str, int], shapes: Mapping[str, Sequence[int]], processes: int
+) -> Opening:
+    """Open a model in fresh processes, one after another, and call it on inputs as `batch_inputs` makes them.
 
     Raises:
         BackendError: A process failed; the message is its own.
     """
-    job = {"spec": spec.to_json(), "batch": batch, "sizes": sizes}
+    shapes = {name: list(shape) for name, shape in shapes.items()}
+    job = {"spec": spec.to_json(), "batch": batch, "sizes": dict(sizes), "shapes": shapes}
     found = [_run(job) for _ in range(processes)]
 
     def middle(key: str) -> float:
@@ -122,7 +127,7 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
     memory = _peak_bytes()
     with load(ModelSpec.from_json(job["spec"])) as session:
         loaded = time.perf_counter()
-        feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"])
+        feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"], shapes=job["shapes"])
         fed = time.perf_counter()
         session(feeds)
         called, now = time.perf_counter(), time.time()

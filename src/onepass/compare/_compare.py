@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +81,7 @@ def compare(
     edges: bool = False,
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     atol: PerOutput = None,
     rtol: PerOutput = None,
     agreement: PerOutput = None,
@@ -98,6 +99,7 @@ def compare(
         edges: Whether to run edge cases too: see `edge_cases`.
         seed: Of the random numbers.
         sizes: Sizes of dynamic dimensions in random and edge cases, by name.
+        shapes: Whole shapes of inputs in these cases by name, which size dimensions without a name too.
         atol: Absolute tolerance, one for all outputs or by output name (``""`` for the others); see `Tolerances`.
         rtol: Relative tolerance, likewise.
         agreement: Share of elements that must be within tolerance, likewise; all by default.
@@ -115,7 +117,7 @@ def compare(
         pairs = Pairs(left.signature, right.signature, names=names or {}, outputs=outputs)
         tolerances = Tolerances(atol, rtol, agreement)
         tolerances.check_names(tuple(pairs.outputs))
-        chosen = _cases(left.signature, cases, random, edges=edges, seed=seed, sizes=sizes)
+        chosen = _cases(left.signature, cases, random, edges=edges, seed=seed, sizes=sizes, shapes=shapes)
         meters = pairs.meters(tolerances)
         ran = run_cases(left, right, pairs, chosen, meters)
         return Comparison(
@@ -136,6 +138,7 @@ def _cases(
     edges: bool,
     seed: int,
     sizes: Mapping[str, int] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
 ) -> Iterator[Case]:
     count = 0
     for count, each in enumerate(given, 1):
@@ -143,8 +146,8 @@ def _cases(
     if random is None:
         random = 0 if count or edges else 4
     if edges:
-        yield from edge_cases(signature, sizes=sizes, seed=seed)
-    yield from random_cases(signature, random, seed=seed, sizes=sizes)
+        yield from edge_cases(signature, sizes=sizes, shapes=shapes, seed=seed)
+    yield from random_cases(signature, random, seed=seed, sizes=sizes, shapes=shapes)
 
 
 class Pairs:
