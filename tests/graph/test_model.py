@@ -1,5 +1,8 @@
 """OnnxGraph: load, look, select, rename, expose, clean, save."""
 
+import hashlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -313,11 +316,52 @@ def test_save_elsewhere_takes_the_weights_along(external: Path, tmp_path: Path) 
     target = tmp_path / "other"
     target.mkdir()
     OnnxGraph.load(external).save(target / "copy.onnx")
-    assert sorted(file.name for file in target.iterdir()) == ["copy.onnx", "copy.onnx.data"]
+    assert len(list(target.iterdir())) == 2
+    (name,) = OnnxGraph.load(target / "copy.onnx").weight_files
+    digest = hashlib.sha256((target / name).read_bytes()).hexdigest()
+    assert name == f"copy.onnx.{digest[:16]}.data"
     (external.parent / "w.data").unlink()
     x = np.ones((2, 600), np.float32)
     with load(target / "copy.onnx") as session, load(_with_weights()) as reference:
         assert_same(session(x), reference(x))
+
+
+def test_weights_that_nothing_points_to_are_removed(external: Path, tmp_path: Path) -> None:
+    """Other weights under the same name take the place of the former, unless another model there has these."""
+    target = tmp_path / "target"
+    target.mkdir()
+    OnnxGraph.load(external).save(target / "m.onnx")
+    (first,) = target.glob("*.data")
+    other = OnnxGraph(_with_weights(seed=1).proto)
+    other.save(target / "m.onnx")  # all of it in one file
+    assert [file.name for file in target.iterdir()] == ["m.onnx"]
+    OnnxGraph.load(external).save(target / "m.onnx")
+    OnnxGraph.load(target / "m.onnx").select(["y"]).save(target / "part.onnx")
+    (target / "mine.data").touch()
+    other.save(target / "m.onnx")
+    assert sorted(file.name for file in target.iterdir()) == sorted(["m.onnx", first.name, "mine.data", "part.onnx"])
+    with load(target / "part.onnx") as session, load(_with_weights().select(["y"])) as reference:
+        x = np.ones((2, 600), np.float32)
+        assert_same(session(x), reference(x))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+def test_save_through_a_link_and_into_a_pipe(external: Path, tmp_path: Path) -> None:
+    """Through a link the weights lie beside the file that it leads to; into a pipe goes the model with its weights."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "store" / "real.onnx")
+    OnnxGraph.load(external).save(tmp_path / "link.onnx")
+    os.mkfifo(tmp_path / "pipe")
+    descriptor = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    OnnxGraph.load(external).save(tmp_path / "pipe")
+    piped = OnnxGraph.from_bytes(os.read(descriptor, 1 << 20))
+    os.close(descriptor)
+    assert piped.weight_files == ()
+    x = np.ones((2, 600), np.float32)
+    with load(_with_weights()) as reference:
+        for source in (tmp_path / "link.onnx", tmp_path / "store" / "real.onnx", piped):
+            with load(source) as session:
+                assert_same(session(x), reference(x))
 
 
 def test_save_in_place_leaves_the_weights(external: Path) -> None:
@@ -486,7 +530,8 @@ def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     with pytest.raises(UnsupportedModelError, match="2 GB"):
         graph.to_bytes()
     graph.save(tmp_path / "model.onnx")
-    assert (tmp_path / "model.onnx.data").stat().st_size >= 4800
+    (data,) = tmp_path.glob("model.onnx.*.data")
+    assert data.stat().st_size >= 4800
     assert (tmp_path / "model.onnx").stat().st_size < 1000
     x = np.ones((2, 600), np.float32)
     with load(tmp_path / "model.onnx") as from_file, load(graph) as from_memory:
