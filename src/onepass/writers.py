@@ -16,6 +16,7 @@ import numpy as np
 from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.outputs import Array, Outputs
+from onepass.tensors import STRING, dtype_name
 
 _INDEX = "outputs.json"
 _MAX_STEM = 180
@@ -32,6 +33,7 @@ def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
       this one does not, is removed.
 
     NumPy's files do not know bfloat16 and float8; those are stored as float32, which holds every one of their values.
+    Strings are stored as NumPy's text of fixed width, which needs no pickle to be read.
 
     Returns:
         The path written.
@@ -79,7 +81,7 @@ def _write_folder(outputs: Outputs, folder: Path) -> None:
         file = _file_name(name)
         with replacing(folder / file) as temporary:
             np.save(temporary, _storable(array), allow_pickle=False)
-        index[name] = {"file": file, "dtype": array.dtype.name, "shape": list(array.shape)}
+        index[name] = {"file": file, "dtype": dtype_name(array.dtype), "shape": list(array.shape)}
     _write_text(folder / _INDEX, json.dumps(index, indent=2))
     for stale in former - {_file_name(name) for name in outputs}:
         (folder / stale).unlink(missing_ok=True)
@@ -107,14 +109,16 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _storable(array: Array) -> Array:
+    if array.dtype == STRING:
+        return array.astype(np.str_)
     return array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
 
 
 def _json_form(array: Array) -> dict[str, Any]:
-    data: Any = _storable(array).tolist()
-    if array.dtype.kind not in "iub":
+    data: Any = (array if array.dtype == STRING else _storable(array)).tolist()
+    if array.dtype.kind not in "iubO":
         data = _strict(data)
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
+    return {"dtype": dtype_name(array.dtype), "shape": list(array.shape), "data": data}
 
 
 def _strict(value: Any) -> Any:

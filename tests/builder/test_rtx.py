@@ -33,6 +33,11 @@ _CANNOT = {
     "input uint64": (UnsupportedModelError, r"input 'x' is uint64, which tensorrt_rtx .* cannot hold"),
     "output float8e4m3fn": (UnsupportedModelError, r"output 'y' is float8_e4m3fn, .* Cast it in the model"),
     "output float8e5m2": (UnsupportedModelError, r"output 'y' is float8_e5m2, .* Cast it in the model"),
+    "class labels beside numbers": (UnsupportedModelError, r"output 'label' holds strings, .* GPU's memory"),
+    **dict.fromkeys(
+        ("strings", "strings [M]", "strings [A, B]"),
+        (UnsupportedModelError, r"input 's' holds strings, .* GPU's memory"),
+    ),
     "data-dependent shape": (BuildError, r"node NonZero_where \(NonZero\): "),
 }
 
@@ -69,7 +74,8 @@ def test_zoo(rtx: Flavor, animal: Animal, capfd: pytest.CaptureFixture[str]) -> 
 def test_names_in_the_engine(rtx: Flavor, animal: Animal) -> None:
     """The network's tensors have the names that the plan says, each once, and the dtypes."""
     profiles = profiles_from_options(animal.graph.signature, options_for(animal, first_rank=True))
-    prepared = prepare(animal.graph, rtx, profiles[0])
+    graph = animal.graph.select(animal.graph.signature.output_names)  # each once
+    prepared = prepare(graph, rtx, profiles[0])
     builder = rtx.module.Builder(get_logger(rtx))
     network, parser, named = parse(rtx, builder, prepared)
     tensors = [network.get_input(i) for i in range(network.num_inputs)]

@@ -16,7 +16,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
 from onepass.graph.nodes import initializer_names
-from onepass.tensors import name_tuple
+from onepass.tensors import name_tuple, warn_of_left_out
 
 
 def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
@@ -91,5 +91,8 @@ def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     if options.outputs is not None:
         names = {value.name for value in graph.proto.graph.output}
         wanted = name_tuple(options.outputs)
-        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
-    return graph
+        return graph.expose([name for name in wanted if name not in names]).select(wanted)
+    signature = graph.signature
+    warn_of_left_out(signature, "the model")
+    # An output that is listed twice is one, too.
+    return graph.select(signature.output_names) if len(signature.outputs) < len(graph.proto.graph.output) else graph

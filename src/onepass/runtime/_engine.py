@@ -231,7 +231,30 @@ class Engine:
                         f"{self.name}: {kind} {edge.tensor!r} is {dtype}, its sidecar says {edge.carrier}; they do "
                         "not belong together"
                     )
+        self._check_sizes(self.plan)
         return self.plan.inputs, self.plan.outputs
+
+    def _check_sizes(self, plan: Plan) -> None:
+        """Hold the sidecar's sizes of inputs, and its profiles, against the engine's own."""
+        for edge in plan.inputs:
+            there, shape = tuple(self.raw.get_tensor_shape(edge.tensor)), edge.spec.shape
+            pairs = zip(there, shape, strict=False) if shape is not None else ()
+            differ = any(isinstance(size, int) and size not in (own, -1) and own >= 0 for own, size in pairs)
+            if differ or (shape is not None and len(there) != len(shape)):
+                raise EngineMismatchError(
+                    f"{self.name}: input {edge.tensor!r} is {list(there)}, its sidecar says {edge.spec}; they do not "
+                    "belong together"
+                )
+            if -1 not in there or edge.tensor in self.host_tensors:
+                continue
+            for index, profile in enumerate(plan.profiles):
+                told = profile.shapes.get(edge.spec.name)
+                own = [tuple(each) for each in self.raw.get_tensor_profile_shape(edge.tensor, index)]
+                if told is None or [*own[:1], *own[2:]] != [tuple(told.min), tuple(told.max)]:
+                    raise EngineMismatchError(
+                        f"{self.name}: input {edge.tensor!r} was built for {own or 'no such profile'}, its sidecar "
+                        f"says {told} (profile {index}); they do not belong together"
+                    )
 
     def _edge(self, tensor: str) -> Edge:
         dtype = dtype_from_tensorrt(self.raw.get_tensor_dtype(tensor), tensor=tensor)

@@ -13,6 +13,7 @@ from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.session import Session
 from onepass.runtime.spec import BackendName, ModelSpec, Provider
+from onepass.tensors import warn_of_left_out
 
 
 def load(
@@ -33,6 +34,9 @@ def load(
 
     What the model is, is decided by its content, not by the file's ending. A TensorRT engine runs on an NVIDIA GPU, an
     ONNX model on ONNX Runtime. An engine is code: load those that you built or trust.
+
+    Strings are NumPy arrays of ``str`` objects. Outputs that are sequences, maps or optionals are left out, with an
+    `OnepassWarning`, where others remain.
 
     Args:
         model: Path of a TensorRT engine or an ONNX (or ONNX Runtime ``.ort``) file, the bytes of one, an `OnnxGraph`,
@@ -61,7 +65,8 @@ def load(
     Raises:
         ModelNotFoundError: There is nothing at the path.
         ModelFormatError: The file is damaged, or of a format that does not run here; the message says what it is.
-        UnsupportedModelError: The model has strings or sequences at its edge, or operators ONNX Runtime lacks.
+        UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one; or the
+            model has operators that ONNX Runtime lacks.
         EngineError: The engine was built by another version of TensorRT (`EngineVersionError`), for another GPU
             (`EngineDeviceError`), or is not the one its sidecar describes (`EngineMismatchError`).
         DeviceError: A provider is not available; or, for an engine, there is no GPU, no driver, or the installed
@@ -87,7 +92,9 @@ def load(
         given |= model.options()
         model = model.path
     handle = ModelHandle(model)
-    return Session(_backend_of(handle, given), name=handle.name)
+    session = Session(_backend_of(handle, given), name=handle.name)
+    warn_of_left_out(session.signature, handle.name)
+    return session
 
 
 _ONNX_OPTIONS = ("providers", "threads", "session_options")
