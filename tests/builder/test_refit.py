@@ -144,7 +144,7 @@ def test_engines_that_take_none(tmp_path: Path) -> None:
             lambda: refit(tmp_path / "a.engine", tmp_path / "a.onnx"),
             lambda: onepass.load(tmp_path / "a.engine", weights=tmp_path / "a.onnx"),
         ):
-            with pytest.raises(InputError, match="was not built to take other weights; build it with onepass.build"):
+            with pytest.raises(InputError, match=r"take other weights; build it with onepass\.build\(refit"):
                 call()
         sidecar_path(tmp_path / "a.engine").unlink()
         with pytest.raises(InputError, match="has no sidecar that says how it was built"):

@@ -110,7 +110,8 @@ def put_weights(
     if plan.options.get("strip") and not plan.options.get("refit") and plan.onnx_sha256 not in (None, digest):
         raise InputError(
             f"{name} takes back only the weights that it was stripped of: SHA-256 of the model {digest[:12]}…, of the "
-            f"one it was built from {str(plan.onnx_sha256)[:12]}…. For others, build it with onepass.build(strip=True, refit=True)"
+            f"one it was built from {str(plan.onnx_sha256)[:12]}…. For others, build it with "
+            "onepass.build(strip=True, refit=True)"
         )
     ready = ready_for(graph, BuildOptions.from_json(plan.options), flavor)
     _check_edges(ready, plan, name)
