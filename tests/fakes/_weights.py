@@ -54,7 +54,7 @@ def _with(data: bytes, changed: dict[str, np.ndarray[Any, Any] | None]) -> bytes
             old, new = numpy_helper.to_array(tensor), changed[tensor.name]
             values = np.zeros_like(old) if new is None else np.asarray(new, old.dtype).reshape(old.shape)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return proto.SerializeToString()
+    return bytes(proto.SerializeToString())
 
 
 class Refitter:
