@@ -1,0 +1,96 @@
+"""Standard input and named pipes: read once, from the beginning to the end."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from onepass._errors import MediaError
+
+STDIN = "-"
+_CHUNK_BYTES = 1 << 16
+# How the kinds of pictures that may come through a pipe begin, and at which byte that stands.
+_JPEG = b"\xff\xd8\xff"
+_PICTURES = (
+    (0, b"\x89PNG"), (0, b"GIF8"), (0, b"BM"), (0, b"II*\x00"), (0, b"MM\x00*"), (8, b"WEBP"),
+    (8, b"avif"), (8, b"heic"), (8, b"heix"), (8, b"mif1"),
+)  # fmt: skip
+
+
+def is_pipe(location: str) -> bool:
+    """Whether this is standard input, or a path that leads to a pipe or a device."""
+    if location == STDIN:
+        return True
+    try:
+        mode = Path(location).stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+class Pipe:
+    """What comes through a pipe, of which the beginning was looked at.
+
+    Attributes:
+        name: What to call it.
+    """
+
+    def __init__(self, location: str) -> None:
+        """Open it; that waits until somebody writes.
+
+        Raises:
+            MediaError: It cannot be opened, or is the keyboard.
+        """
+        self.name = "stdin" if location in {STDIN, "/dev/stdin"} else location
+        self._head = bytearray()
+        try:
+            file: BinaryIO = sys.stdin.buffer if location == STDIN else Path(location).open("rb")  # noqa: SIM115
+        except OSError as error:
+            raise MediaError(f"{location} cannot be read: {error.strerror or error}") from error
+        if file.isatty():
+            raise MediaError(f"{self.name} is a terminal; send a picture or a video through a pipe")
+        self._file = file
+
+    def picture(self) -> bytes | None:
+        """Return all there is, if that is one picture; None, and nothing is lost, if it is a video.
+
+        Pictures as JPEG one after the other are a video.
+        """
+        self._fill(16)
+        if self._head.startswith(_JPEG):
+            searched = 0
+            while self._head.find(b"\xff\xd9" + _JPEG, searched) < 0:
+                searched = max(0, len(self._head) - len(_JPEG) - 1)
+                if not self._fill(len(self._head) + 1):
+                    return bytes(self._head)
+            return None
+        if not any(self._head[place:].startswith(mark) for place, mark in _PICTURES):
+            return None
+        while self._fill(len(self._head) + 1):
+            pass
+        return bytes(self._head)
+
+    def _fill(self, size: int) -> bool:
+        """Read until the head has a size. False: there is no more."""
+        while len(self._head) < size:
+            data = os.read(self._file.fileno(), _CHUNK_BYTES)
+            if not data:
+                return False
+            self._head += data
+        return True
+
+    def read(self, size: int) -> bytes:
+        """Return up to that many bytes, as soon as there are any; none at the end."""
+        if self._head:
+            data = bytes(self._head[:size])
+            del self._head[:size]
+            return data
+        return os.read(self._file.fileno(), size)
+
+    def close(self) -> None:
+        """Close it, so that whoever writes into it learns of it."""
+        if self._file is not sys.stdin.buffer:
+            self._file.close()
