@@ -45,6 +45,10 @@ class Context:
         # Known before the first pass only: after it, TensorRT 8.5 answers with the shape that the last data led to.
         self._data_dependent: set[str] | None = None
 
+    def look_on(self, profiler: Any) -> None:
+        """Let a profiler be told how long each layer takes, from the next pass on."""
+        self._raw.profiler = profiler
+
     def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
         """Set the shapes of the inputs, and the values of those that lie on the host; return the outputs' shapes.
 

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onepass._errors import InputError
+from onepass.engine.layers import TimedLayer
 from onepass.outputs import Array
 from onepass.runtime._context import Shape
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
 from onepass.runtime._lanes import Lanes
+from onepass.runtime._layer_times import time_layers
 from onepass.runtime._layout import arranged
 from onepass.runtime._model import ModelHandle
 from onepass.runtime._pass import Feed
@@ -97,6 +99,15 @@ class TensorRTBackend(BackendBase):
         try:
             with device.current():
                 return lane.passing(feeds).timed(feeds)
+        finally:
+            self._lanes.give(lane)
+
+    def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer]:
+        """Return how long each layer takes; see `time_layers`."""
+        lane = self._lanes.take()
+        try:
+            with self._engine.device.current():
+                return time_layers(self._engine, lane.passing(feeds), feeds)
         finally:
             self._lanes.give(lane)
 
