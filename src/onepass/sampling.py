@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from onepass._errors import InputError
+from onepass._errors import BackendError, InputError
 from onepass.outputs import Array
 from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
 
@@ -93,6 +94,31 @@ def random_inputs(
     rng = np.random.default_rng(seed)
     found = input_shapes(signature, sizes=sizes, shapes=shapes, batch=batch)
     return {spec.name: _random_array(spec, found[spec.name], rng) for spec in signature.inputs}
+
+
+@contextmanager
+def explained(signature: Signature, feeds: Mapping[str, Array]) -> Iterator[None]:
+    """Say of a call that fails on inputs that were made up that they were, and how to give others.
+
+    Raises:
+        BackendError: The call raised one; its words are at the beginning.
+    """
+    try:
+        yield
+    except BackendError as error:
+        words = f"{error}. The inputs were made up: {_sizes_made_up(signature, feeds)}"
+        raise BackendError(words) from error.__cause__ or error
+
+
+def _sizes_made_up(signature: Signature, feeds: Mapping[str, Array]) -> str:
+    free = [spec for spec in signature.inputs if not spec.is_static]
+    listed = [f"{spec.name} is {shape_text(feeds[spec.name].shape)} for {shape_text(spec.shape)}" for spec in free]
+    if any(spec.dtype.kind in "iu" and spec.dtype != np.uint8 for spec in signature.inputs):
+        listed.append("whole numbers are 0 to 9")
+    ways = [f"sizes={{{dim!r}: 64}}" for spec in free for dim in spec.shape or () if isinstance(dim, str)][:1]
+    nameless = [spec for spec in free if spec.shape is None or None in spec.shape][:1]
+    ways += [f"shapes={{{s.name!r}: {tuple(n if n > 1 else 64 for n in feeds[s.name].shape)}}}" for s in nameless]
+    return f"{', '.join(listed) or 'random numbers'}. Give {', '.join([*ways, 'or inputs of your own'])}"
 
 
 def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:

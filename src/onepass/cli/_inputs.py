@@ -56,6 +56,11 @@ def size_options(command: Callable[..., None]) -> Callable[..., None]:
     return size(shape(command))
 
 
+def outputs_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option that chooses outputs; a command takes them as `outputs`, and nothing given is no name."""
+    return click.option("--outputs", "--output", "outputs", multiple=True, metavar="NAME", help=help_text)
+
+
 def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tuple[float, float]) -> dict[str, Array]:
     """Read what ``[NAME=]FILE`` words name; several pictures for one input become one batch.
 

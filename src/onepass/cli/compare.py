@@ -15,7 +15,7 @@ from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
-from onepass.cli._inputs import read_inputs, size_options
+from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._tables import console, table
 from onepass.compare import (
     Bisection,
@@ -80,7 +80,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
               help="Tolerance relative to FIRST, likewise.  [default: 1e-3, coarser for float16]")  # fmt: skip
 @click.option("--agreement", multiple=True, metavar="[OUTPUT=]SHARE", callback=_per_output,
               help="Share of elements that must be within tolerance, likewise.  [default: 1]")  # fmt: skip
-@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compare this output only; repeat for more.")
+@outputs_option("Compare this output only; repeat for more.")
 @click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
               help="An input or output that is called otherwise in SECOND.")  # fmt: skip
 @click.option("--bisect", "look_inside", is_flag=True,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from onepass._errors import InputError
-from onepass.cli._inputs import read_inputs, size_options
+from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._model import opening_options
 from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
-from onepass.sampling import random_inputs
+from onepass.sampling import explained, random_inputs
 from onepass.tensors import dtype_name
 from onepass.writers import check_path, write_outputs
 
@@ -40,7 +41,7 @@ from onepass.writers import check_path, write_outputs
     "--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True, metavar="BLACK WHITE",
     help="What black and white become when a picture feeds a floating-point input.",
 )  # fmt: skip
-@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compute this output only; repeat for more.")
+@outputs_option("Compute this output only; repeat for more.")
 @click.option(
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
@@ -65,7 +66,7 @@ def command(
     \b
     onepass run elg.onnx --random
     onepass run elg.onnx -i eye.npy -o outputs.npz
-    onepass run detector.onnx -i image=street.jpg --output boxes --output scores
+    onepass run detector.onnx -i image=street.jpg --outputs boxes --outputs scores
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if (sizes or shapes) and not randomly:
         raise click.UsageError("--size and --shape are for random inputs; give --random too")
@@ -80,7 +81,8 @@ def command(
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
             raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
-        found = session(feeds, outputs=outputs or None)
+        with explained(signature, feeds) if randomly else nullcontext():
+            found = session(feeds, outputs=outputs or None)
         seconds = time.perf_counter() - begin
         report = session.report()
     if save is not None:

@@ -22,10 +22,12 @@ class Case:
     Attributes:
         name: What to call it in a report: ``random 3``, ``zeros``, the name of a file.
         feeds: One array for each input of the first model, by name.
+        drawn: Whether onepass made these inputs up.
     """
 
     name: str
     feeds: Mapping[str, Array]
+    drawn: bool = False
 
     def __repr__(self) -> str:
         return f"Case({self.name}: {', '.join(f'{name}={a.dtype}{list(a.shape)}' for name, a in self.feeds.items())})"
@@ -41,7 +43,9 @@ def random_cases(
 ) -> Iterator[Case]:
     """Yield `count` cases of normal numbers, small whole numbers or truth values; see `sampling.random_inputs`."""
     for index in range(count):
-        yield Case(f"random {index}", random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed + index))
+        yield Case(
+            f"random {index}", random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed + index), drawn=True
+        )
 
 
 def edge_cases(
@@ -57,14 +61,14 @@ def edge_cases(
     """
     drawn = random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed)
     for name, feeds in edge_inputs(drawn):
-        yield Case(name, feeds)
+        yield Case(name, feeds, drawn=True)
     dims = [(spec.name, dim) for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
     sized = {*(sizes or {}), *(dim for name, dim in dims if name in (shapes or {}))}
     free = sorted({dim for _, dim in dims} - sized)
     for size in (1, 3) if free else ():
         wanted = {**dict.fromkeys(free, size), **(sizes or {})}
         feeds = random_inputs(signature, sizes=wanted, shapes=shapes, seed=seed + size)
-        yield Case(f"{', '.join(free)} = {size}", feeds)
+        yield Case(f"{', '.join(free)} = {size}", feeds, drawn=True)
 
 
 def folder_cases(folder: str | os.PathLike[str]) -> Iterator[Case]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from onepass.compare._tolerance import PerOutput, Tolerances
 from onepass.opening import ModelChoice
 from onepass.outputs import Array
 from onepass.runtime import Session
+from onepass.sampling import explained
 from onepass.tensors import Signature, TensorSpec, shape_text
 
 
@@ -238,8 +239,8 @@ def run_cases(
     wanted_right = [pairs.outputs[name][1].name for name in meters]
     ran = []
     for case in cases:
-        one = _run(left, case.feeds, wanted_left, case.name)
-        other = _run(right, pairs.feeds_of_second(case.feeds), wanted_right, case.name)
+        one = _run(left, case, case.feeds, wanted_left)
+        other = _run(right, case, pairs.feeds_of_second(case.feeds), wanted_right)
         for name, meter in meters.items():
             meter.add(case.name, one[name], other[pairs.outputs[name][1].name])
         ran.append(case.name)
@@ -248,9 +249,10 @@ def run_cases(
     return tuple(ran)
 
 
-def _run(session: Session, feeds: Mapping[str, Array], wanted: list[str], case: str) -> Mapping[str, Array]:
+def _run(session: Session, case: Case, feeds: Mapping[str, Array], wanted: list[str]) -> Mapping[str, Array]:
     try:
-        return session(feeds, outputs=wanted)
+        with explained(session.signature, feeds) if case.drawn else nullcontext():
+            return session(feeds, outputs=wanted)
     except InputError as error:
         shapes = ", ".join(f"{name} {shape_text(np.shape(array))}" for name, array in feeds.items())
-        raise InputError(f"{session.name} refuses case {case} ({shapes}): {error}") from error
+        raise InputError(f"{session.name} refuses case {case.name} ({shapes}): {error}") from error
