@@ -87,7 +87,7 @@ class Pipe:
         return spooled
 
     def _index_comes_last(self) -> bool:
-        """Whether this is an MP4 or MOV, which is made of boxes with size and name, and has its pictures before its index."""
+        """Whether this is an MP4 or MOV, made of boxes with size and name, that has its pictures before its index."""
         place = 0
         while self._fill(place + 8):
             size, name = int.from_bytes(self._head[place : place + 4], "big"), self._head[place + 4 : place + 8]
