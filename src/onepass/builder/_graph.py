@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from onepass._errors import InputError
 from onepass.artifacts import sha256_of
@@ -46,6 +46,12 @@ def digest_of(graph: OnnxGraph) -> str:
         assert graph.folder is not None  # noqa: S101 - a graph with weights beside it knows where
         digest.update(f"\n{name} {sha256_of(graph.folder / name)}".encode())
     return digest.hexdigest()
+
+
+def digest_of_model(model: str | os.PathLike[str] | bytes | OnnxGraph, graph: OnnxGraph) -> str:
+    """Return the digest of a model as it was given: that of its file, if all of it lies in one."""
+    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
+    return sha256_of(cast("str", model)) if is_file else digest_of(graph)
 
 
 class Ready(NamedTuple):

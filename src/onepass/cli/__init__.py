@@ -20,6 +20,7 @@ _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
     "convert": ("onepass.cli.convert", "Make an ONNX model of a network of another framework."),
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
+    "refit": ("onepass.cli.refit", "Put the weights of a model into an engine."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),

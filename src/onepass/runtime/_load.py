@@ -27,6 +27,7 @@ def load(
     flavor: str | None = None,
     contexts: int | None = None,
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    weights: str | os.PathLike[str] | None = None,
     weight_streaming_bytes: int | None = None,
 ) -> Session:
     """Open a model; the session that comes back gives every output by name.
@@ -58,6 +59,7 @@ def load(
             computation from when it is first needed. Before TensorRT 8.6 there is one, and calls queue.
         plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
             library is code; none is opened that is not named here.
+        weights: For engines built with ``refit=True`` or ``strip=True``: the ONNX file whose weights to take.
         weight_streaming_bytes: For engines built with weight streaming: how much of their weights stays on the GPU.
 
     Raises:
@@ -75,7 +77,7 @@ def load(
     options = {
         "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
         "device": device, "flavor": flavor, "contexts": contexts,
-        "weight_streaming_bytes": weight_streaming_bytes,
+        "weights": weights, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
     if plugins is not None:
         options["plugins"] = path_tuple(plugins, what="plugins")
@@ -96,7 +98,7 @@ def load(
 
 
 _ONNX_OPTIONS = ("providers", "threads", "session_options")
-_ENGINE_OPTIONS = ("device", "flavor", "contexts", "plugins", "weight_streaming_bytes")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "plugins", "weights", "weight_streaming_bytes")
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
