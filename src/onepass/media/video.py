@@ -98,7 +98,7 @@ class VideoSource(Source):
     def _open(self) -> Opened:
         try:
             if self._pipe is not None:
-                opened = Opened(self._pipe)
+                opened = Opened(self._pipe.file())
             elif self._is_url:
                 opened = Opened(self.name, timeout_seconds=self._timeout_seconds, options=self._url_options())
             else:
@@ -122,10 +122,7 @@ class VideoSource(Source):
         if self._is_url:
             return f"{self.name} cannot be opened: {reason}. Is the address right, and the other side there?"
         if self._pipe is not None:
-            return (
-                f"{self.name} cannot be read as a picture or a video: {reason}. An MP4 whose index comes last can be "
-                "read from a file only"
-            )
+            return f"{self.name} cannot be read as a picture or a video: {reason}"
         size = Path(self.name).stat().st_size
         return (
             f"{self.name} ({size} bytes) is neither a picture nor a video that can be read: {reason}. "
