@@ -28,9 +28,9 @@ def plan() -> Plan:
         ", ".join(f"{value:.4f}" for value in rng.standard_normal(count) * 0.2) for count in (8 * 3 * 9, 4 * 8 * 9)
     )
     graph = model(
-        f"(float[N, 3, 16, 16] x) => (float[N, 8, 16, 16] near, float[N, 4, 16, 16] far) "
-        f"<float[8, 3, 3, 3] w = {{{first}}}, float[4, 8, 3, 3] v = {{{second}}}> {{ a = Conv <pads = [1, 1, 1, 1]> (x, w) \n near = Sigmoid (a)"
-        " \n far = Conv <pads = [1, 1, 1, 1]> (a, v) }"
+        "(float[N, 3, 16, 16] x) => (float[N, 8, 16, 16] near, float[N, 4, 16, 16] far) "
+        f"<float[8, 3, 3, 3] w = {{{first}}}, float[4, 8, 3, 3] v = {{{second}}}> {{"
+        " a = Conv <pads = [1, 1, 1, 1]> (x, w) \n near = Sigmoid (a) \n far = Conv <pads = [1, 1, 1, 1]> (a, v) }"
     )
     return plan_from_graph(graph, BuildOptions(batch=(1, 2, 4), tactic_sources=_TACTICS))
 
