@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import onepass
@@ -16,6 +17,7 @@ from onepass.builder._network import parse
 from onepass.builder._profiles import profiles_from_options
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine.log import get_logger
+from onepass.engine.plugins import Plugin, registered
 from onepass.formats import Format, format_of
 from onepass.gaze import PACKAGED_MODELS
 from tests.runtime.gpu import options_for
@@ -131,8 +133,6 @@ def test_all_tensors_as_outputs(rtx: Flavor) -> None:
 
 def test_external_weights(rtx: Flavor, tmp_path: Path) -> None:
     """Weights that lie beside the model are found, in float32 and when they are reduced."""
-    import onnx
-
     weights = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
     graph = model("(float[N, 64] x, float[64, 64] w) => (float[N, 64] y) { h = MatMul (x, w) \n y = MatMul (h, w) }")
     graph.proto.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
@@ -185,6 +185,20 @@ def test_nothing_to_reduce(rtx: Flavor) -> None:
     """Reduced precision that would change nothing is an error, not a float32 engine without a word."""
     with pytest.raises(UnsupportedModelError, match="nothing in the model can compute in it"):
         plan_from_graph(BY_NAME["three heads"].graph, BuildOptions(batch=2, precision="fp16"), flavor=rtx)
+
+
+def test_a_plugin_that_is_not_there(rtx: Flavor) -> None:
+    """An operator of nobody's is named with its plugin; TensorRT's own words of it are left out."""
+    proto = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 17, "TRT" : 1]> g (float[2, 4] x) => (float[2, 4] y)'
+        ' { h = Relu (x) \n y = TRT.EfficientNMS_TRT <plugin_version = "1"> (h) }'
+    )
+    assert Plugin("ROIAlign_TRT", "2") in registered(rtx)
+    with pytest.raises(
+        BuildError, match=r"\(EfficientNMS_TRT\) takes the plugin EfficientNMS_TRT, version 1"
+    ) as caught:
+        plan_from_graph(OnnxGraph(proto), BuildOptions(), flavor=rtx)
+    assert "Plugin not found" not in str(caught.value)
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------

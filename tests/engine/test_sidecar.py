@@ -72,8 +72,8 @@ def test_what_is_written_is_in_the_schema(api: str) -> None:
 def test_the_page_has_every_key() -> None:
     """docs/sidecar.md describes the keys of the schema, in their order, and no others."""
     keys = re.findall(r"^\| `(\w+)` \|", _PAGE.read_text("utf-8"), flags=re.MULTILINE)
-    edge, profile = (schema()["$defs"][name]["properties"] for name in ("edge", "profile"))
-    assert keys == [*schema()["properties"], *edge, *profile]
+    edge, profile, plugin = (schema()["$defs"][name]["properties"] for name in ("edge", "profile", "plugin"))
+    assert keys == [*schema()["properties"], *edge, *profile, *plugin]
     assert f"\n- {MAJOR}.{MINOR}: " in _PAGE.read_text("utf-8")
 
 
@@ -91,7 +91,7 @@ def test_every_version_is_read(tmp_path: Path, file: Path) -> None:
     assert plan.profiles[0].values["to"].opt == (4, 2)
     assert plan.layer_types == {"fp32": 3}
     version = {"onepass_engine_minor": MINOR}
-    assert {**plan.to_json(), **version} == {**data, **version}
+    assert {**plan.to_json(), **version} == {**dict(completed(data, schema())), **version}
 
 
 def test_the_latest_version_has_a_golden_file() -> None:

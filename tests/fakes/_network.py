@@ -14,6 +14,7 @@ from tests.fakes._compile import Unsupported, edge_key, edges, inner_tensors, la
 from tests.fakes._core import dims
 from tests.fakes._onnx import Network as Model
 from tests.fakes._plan import TensorInfo
+from tests.fakes._plugins import needs_plugin
 
 # Of ONNX's own operators, those that no TensorRT's parser has.
 _UNSUPPORTED = {
@@ -315,7 +316,8 @@ class Parser:
 
     def _take(self, data: bytes, proto: onnx.ModelProto) -> bool:
         for number, node in enumerate(proto.graph.node):
-            if node.domain not in ("", "ai.onnx") or not _is_supported(node.op_type):
+            plugin = needs_plugin(node) and self._trt.get_plugin_registry()._has(node)
+            if not plugin and (node.domain not in ("", "ai.onnx") or not _is_supported(node.op_type)):
                 self._fail(
                     "UNSUPPORTED_NODE",
                     'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',

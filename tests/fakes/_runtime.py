@@ -10,11 +10,14 @@ import operator
 import weakref
 from typing import Any
 
+import onnx
+
 from tests.fakes._classes import make
 from tests.fakes._context import Context
 from tests.fakes._core import dims, dtype_of, host_memory, log
 from tests.fakes._onnx import Network
 from tests.fakes._plan import MAGIC, RTX_MAGIC, SERIALIZATION_VERSIONS, EngineFile, TensorInfo, read_head
+from tests.fakes._plugins import missing_plugin
 
 
 class Runtime:
@@ -83,6 +86,9 @@ class Runtime:
         if len(data) < head.length:
             return str(wording.truncated if head.version == mine else mismatch)
         file = EngineFile.from_bytes(data)
+        missing = missing_plugin(self._trt, onnx.load_from_string(file.onnx))
+        if missing:
+            return missing
         if not (file.version_compatible and hasattr(self._trt.Runtime, "engine_host_code_allowed")):
             if head.version != mine or self._trt.api.startswith(("lean", "dispatch")):
                 return str(mismatch)

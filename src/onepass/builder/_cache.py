@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from onepass._errors import EngineMismatchError
 from onepass._version import __version__
-from onepass.artifacts import user_cache
+from onepass.artifacts import path_tuple, sha256_of, user_cache
 from onepass.builder._gpu import current_gpu
 from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor
@@ -49,6 +49,7 @@ def cache_key(onnx_sha256: str, options: BuildOptions, flavor: Flavor) -> str:
         "onepass": __version__,
         "onnx": onnx_sha256,
         "options": options.key_json(),
+        "plugins": [sha256_of(library) for library in path_tuple(options.plugins, what="plugins")],
         "flavor": [flavor.name, flavor.version],
         "gpu": current_gpu(),
     }

@@ -19,6 +19,8 @@ _OPTIONS = (
                  help="GPU, from 0, for TensorRT engines.  [default: 0]"),
     click.option("--flavor", type=click.Choice(NAMES), metavar="NAME",
                  help="TensorRT that runs an engine; the one that built it where not given."),
+    click.option("--plugins", metavar="FILE", multiple=True,
+                 help="Library with plugins that an engine needs; repeat for more."),
 )  # fmt: skip
 
 
@@ -32,9 +34,13 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
         threads: int | None,
         device: int | None,
         flavor: str | None,
+        plugins: tuple[str, ...],
         **rest: Any,
     ) -> None:
-        opening = {"providers": providers or None, "threads": threads, "device": device, "flavor": flavor}
+        opening = {
+            "providers": providers or None, "threads": threads, "device": device, "flavor": flavor,
+            "plugins": plugins or None,
+        }  # fmt: skip
         command(*arguments, opening=opening, **rest)
 
     decorated: Callable[..., None] = collected

@@ -17,6 +17,7 @@ import numpy as np
 
 from onepass._errors import EngineMismatchError, InputError, ModelNotFoundError
 from onepass.artifacts import replacing
+from onepass.engine.plugins import Plugin
 from onepass.engine.shapes import Profile
 from onepass.engine.sidecar import (
     MAJOR,
@@ -83,6 +84,7 @@ class Plan:
         build_seconds: How long the build took.
         layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
         control_flow: Whether it has branches or loops, whose course a recorded pass would repeat whatever the data.
+        plugins: What it takes from plugins, which have to be registered where it runs.
         extra: What a later version of onepass wrote into the sidecar besides, kept for when it is saved again.
     """
 
@@ -100,6 +102,7 @@ class Plan:
     build_seconds: float | None = None
     layer_types: Mapping[str, int] = field(default_factory=dict)
     control_flow: bool = False
+    plugins: tuple[Plugin, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -160,6 +163,7 @@ class Plan:
             "build_seconds": self.build_seconds,
             "layer_types": dict(self.layer_types),
             "control_flow": self.control_flow,
+            "plugins": [plugin.to_json() for plugin in self.plugins],
             "engine_sha256": self.engine_sha256,
             **self.extra,
         }
@@ -176,6 +180,7 @@ class Plan:
             inputs=tuple(Edge.from_json(edge) for edge in data["inputs"]),
             outputs=tuple(Edge.from_json(edge) for edge in data["outputs"]),
             profiles=tuple(Profile.from_json(profile) for profile in data["profiles"]),
+            plugins=tuple(Plugin.from_json(plugin) for plugin in data["plugins"]),
             extra=unknown_keys(data),
             **{name: data[name] for name in rest},
         )

@@ -16,7 +16,7 @@ from typing import Any
 from onepass._errors import EngineMismatchError
 from onepass.engine._schema import completed
 
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 VERSION_KEY, MINOR_KEY = "onepass_engine", "onepass_engine_minor"
 SCHEMA_FILE = Path(__file__).with_name("sidecar.schema.json")
 

@@ -6,7 +6,7 @@ Whatever TensorRT refuses by returning None or False becomes an exception with T
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from onepass._errors import (
     BackendError,
     DeviceError,
     EngineDeviceError,
+    EngineError,
     EngineMismatchError,
     EngineVersionError,
     ModelFormatError,
@@ -23,6 +24,7 @@ from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge, Plan, read_sidecar
+from onepass.engine.plugins import check_plugins, load_plugins, missing_in_engine
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.runtime._cuda import Device
 from onepass.tensors import TensorSpec
@@ -30,6 +32,8 @@ from onepass.tensors import TensorSpec
 # What TensorRT's log says when it refuses an engine, in its various versions, and what that means.
 _VERSION_WORDS = ("version tag does not match", "not compatible with this version", "library version", "stdversionread")
 _DEVICE_WORDS = ("incompatible device", "compute capability", "different device", "platform")
+# What it says of an engine with a plugin that is not registered.
+_NO_PLUGIN = re.compile(r"(?:not find|Cannot find) plugin:? (?P<name>[^\s,]+),? version:? (?P<version>[^\s,)]+)")
 # What TensorRT's parser calls the layers of an If, and TensorRT itself those of loops and conditions.
 _CONTROL_FLOW = re.compile(r"_OutputLayer\b|\[(?:Loop|Condition|Recurrence|TripLimit|Iterator)\w*\]")
 
@@ -58,6 +62,7 @@ class Engine:
         name: str,
         device: Device,
         flavor: str | None = None,
+        plugins: Sequence[str] = (),
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open an engine; see `onepass.load` for arguments and errors."""
@@ -77,8 +82,11 @@ class Engine:
             if is_portable and hasattr(self._runtime, "engine_host_code_allowed"):
                 # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
                 self._runtime.engine_host_code_allowed = True
-            if self.flavor.has("init_libnvinfer_plugins"):
-                self.flavor.module.init_libnvinfer_plugins(logger, "")
+            load_plugins(self.flavor, plugins)
+            if self.plan is not None:
+                check_plugins(
+                    self.flavor, self.plan.plugins, name=name, built_with=self.plan.options.get("plugins", ())
+                )
             self.raw = self._deserialized(data)
         self.streams_weights = self._stream_weights(weight_streaming_bytes)
         tensors = self._tensors()
@@ -144,6 +152,10 @@ class Engine:
                 f"{self.name} was built by another version of TensorRT than the {self.flavor} that is here; build it "
                 f"again from its ONNX file, or install the version that built it. TensorRT says:\n{log}"
             )
+        missing = _NO_PLUGIN.search(log)
+        if missing:
+            plugin = f"{missing['name']}, version {missing['version']}"
+            raise EngineError(f"{missing_in_engine(self.flavor, self.name, plugin)}. TensorRT says:\n{log}")
         if any(each in words for each in _DEVICE_WORDS):
             raise EngineDeviceError(
                 f"{self.name} was built for another GPU than the {self.device.name} (compute capability "

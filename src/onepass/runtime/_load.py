@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from onepass._errors import InputError
+from onepass.artifacts import path_tuple
 from onepass.formats import Format
 from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import BackendBase
@@ -23,6 +25,7 @@ def load(
     device: int | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
+    plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     weight_streaming_bytes: int | None = None,
 ) -> Session:
     """Open a model; the session that comes back gives every output by name.
@@ -49,6 +52,8 @@ def load(
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
         contexts: For engines: how many calls may run side by side, 4 by default; each takes memory for its
             computation from when it is first needed. Before TensorRT 8.6 there is one, and calls queue.
+        plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
+            library is code; none is opened that is not named here.
         weight_streaming_bytes: For engines built with weight streaming: how much of their weights stays on the GPU.
 
     Raises:
@@ -64,8 +69,11 @@ def load(
     """
     options = {
         "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
-        "device": device, "flavor": flavor, "contexts": contexts, "weight_streaming_bytes": weight_streaming_bytes,
+        "device": device, "flavor": flavor, "contexts": contexts,
+        "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
+    if plugins is not None:
+        options["plugins"] = path_tuple(plugins, what="plugins")
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, ModelSpec):
         beside = [name for name in given if name != "session_options"]  # which no other process could be sent
@@ -81,7 +89,7 @@ def load(
 
 
 _ONNX_OPTIONS = ("providers", "threads", "session_options")
-_ENGINE_OPTIONS = ("device", "flavor", "contexts", "weight_streaming_bytes")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "plugins", "weight_streaming_bytes")
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:

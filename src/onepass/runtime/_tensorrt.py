@@ -41,6 +41,7 @@ class TensorRTBackend(BackendBase):
         device: int = 0,
         flavor: str | None = None,
         contexts: int = 4,
+        plugins: Sequence[str] = (),
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open the engine; see `onepass.load` for the arguments and errors."""
@@ -51,6 +52,7 @@ class TensorRTBackend(BackendBase):
             name=handle.name,
             device=Device(device),
             flavor=flavor,
+            plugins=plugins,
             weight_streaming_bytes=weight_streaming_bytes,
         )
         self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))
