@@ -29,6 +29,7 @@ from onepass._errors import (
     ParityError,
     SessionClosedError,
     UnsupportedModelError,
+    UntrustedModelError,
 )
 from onepass._lazy import lazy as _lazy
 from onepass._moved import install as _install
@@ -79,6 +80,7 @@ __all__ = [
     "Signature",
     "TensorSpec",
     "UnsupportedModelError",
+    "UntrustedModelError",
     "build",
     "convert",
     "load",
