@@ -116,6 +116,17 @@ def test_a_picture(shell: Shell) -> None:
     assert (read_picture("face-gaze.png") != data.astronaut()).any()
 
 
+def test_standard_input(clip: Path) -> None:
+    """A video or a picture comes through a pipe as well as from a file; the table may go out through one."""
+    command = [str(Path(sys.executable).with_name("onepass")), "gaze", "-", "--model", "small"]
+    result = subprocess.run([*command, "--csv", "-"], input=clip.read_bytes(), capture_output=True, check=True)
+    assert {row["frame"] for row in csv.DictReader(result.stdout.decode().splitlines())} == set(map(str, range(FRAMES)))
+    write_picture("face.png", data.astronaut())
+    result = subprocess.run(command, input=Path("face.png").read_bytes(), capture_output=True, check=True)
+    assert b"stdin: 512 x 512 pixels, 1 face(s)" in result.stdout
+    assert result.stdout.endswith(b"written to stdin-gaze.png\n")
+
+
 def test_a_folder(shell: Shell, tmp_path: Path) -> None:
     """A folder becomes a folder, or a video with a rate that the user chooses; what is no picture is named."""
     (tmp_path / "in").mkdir()
@@ -252,6 +263,8 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--parquet", "-"], "cannot go to standard output"),
         (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
         (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
+        (["CLIP", "--reconnect", "5"], "--reconnect is for streams"),
+        (["camera:CLIP", "--live"], "--live and --no-live are for"),
         (["CLIP", "--fps", "5"], "a video has times of its own"),
         (["camera:98"], "camera:98 cannot be opened"),
     ],

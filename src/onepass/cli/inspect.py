@@ -67,13 +67,13 @@ def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
 
 
 def _edges(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
-    """Describe inputs or outputs, those that onepass cannot move included: who looks wants to see them too."""
+    """Describe inputs or outputs, those that are no dense tensors included: who looks wants to see them too."""
     edges = []
     for value in values:
         try:
             edges.append(spec_of(value).to_json())
         except UnsupportedModelError:
-            edges.append({"name": value.name, "dtype": f"{kind_of(value)} (not supported)", "shape": None})
+            edges.append({"name": value.name, "dtype": f"{kind_of(value)} (left out)", "shape": None})
     return edges
 
 

@@ -18,6 +18,7 @@ from onnx import helper
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.artifacts import replacing
+from onepass.drafts import is_stream
 from onepass.formats import Format, format_of
 from onepass.graph import weights
 from onepass.graph.edges import expose, signature_of, tensor_names
@@ -87,7 +88,7 @@ class OnnxGraph:
         """Inputs and outputs with their names, dtypes and shapes, in the model's order.
 
         Raises:
-            UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+            UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one.
         """
         return signature_of(self.proto.graph)
 
@@ -231,23 +232,41 @@ class OnnxGraph:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`; the file is put in place whole or not at all.
 
-        Weights go into one file ``<path>.data`` if the model is over 2 GB, or had external weights in another
-        folder. External weights in the same folder stay as they are.
+        Weights go into one file ``<path>.<digest>.data`` if the model is over 2 GB, or had external weights in another
+        folder. It is named by its content, and whole before the model points to it, so that a model that stood there
+        before keeps its own weights until then; what nothing points to any more is removed. External weights in the
+        same folder stay as they are. Into a pipe or a device goes the model with its weights in it.
+
+        Raises:
+            UnsupportedModelError: `path` is a pipe or a device, and the model is over 2 GB.
         """
         path = Path(path)
-        proto = self.proto
-        stays = self.folder is not None and self.folder.resolve() == path.parent.resolve()
-        moves = bool(self.weight_files) and not stays
-        if proto.ByteSize() <= _PROTOBUF_LIMIT_BYTES and not moves:
-            with replacing(path) as temporary:
-                temporary.write_bytes(proto.SerializeToString())
+        if is_stream(path):
+            self._save_as_one(path)
             return
-        proto = self._copy()
-        data = path.with_name(path.name + ".data")
-        # Both are written before either takes its place, so that a full disk leaves the former model whole.
-        with replacing(path) as temporary, replacing(data) as temporary_data:
-            weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
-            temporary.write_bytes(proto.SerializeToString())
+        place = Path(os.path.realpath(path))
+        proto = self.proto
+        stays = self.folder is not None and self.folder.resolve() == place.parent
+        moves = bool(self.weight_files) and not stays
+        written = weights.moved_before(place)
+        try:
+            with replacing(path) as temporary:
+                if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
+                    proto = self._copy()
+                    written.append(weights.move_to_file(proto, place, folder=self.folder))
+                temporary.write_bytes(proto.SerializeToString())
+        finally:
+            weights.remove_unused(written, place)
+
+    def _save_as_one(self, path: Path) -> None:
+        size = self.size_bytes
+        if size > _PROTOBUF_LIMIT_BYTES:
+            raise UnsupportedModelError(
+                f"the model takes {size} bytes, over protobuf's limit of 2 GB, and beside {path}, which is no file, "
+                "there is no place for its weights; save it to a file"
+            )
+        with replacing(path) as temporary:
+            temporary.write_bytes(weights.in_memory(self.proto, self.folder).SerializeToString())
 
     def _copy(self) -> onnx.ModelProto:
         proto = onnx.ModelProto()

@@ -17,6 +17,7 @@ from onepass._errors import (
     EngineError,
     EngineMismatchError,
     EngineVersionError,
+    InputError,
     ModelFormatError,
     UnsupportedModelError,
 )
@@ -63,6 +64,7 @@ class Engine:
         device: Device,
         flavor: str | None = None,
         plugins: Sequence[str] = (),
+        weights: str | None = None,
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open an engine; see `onepass.load` for arguments and errors."""
@@ -88,6 +90,7 @@ class Engine:
                     self.flavor, self.plan.plugins, name=name, built_with=self.plan.options.get("plugins", ())
                 )
             self.raw = self._deserialized(data)
+            self._take_weights(weights)
         self.streams_weights = self._stream_weights(weight_streaming_bytes)
         tensors = self._tensors()
         self.host_tensors = frozenset(
@@ -166,6 +169,23 @@ class Engine:
             f"Copy it or build it again. TensorRT says:\n{log or '(nothing)'}"
         )
 
+    def _take_weights(self, model: str | None) -> None:
+        """Put a model's weights into the engine, if it is to have others, or has none of its own."""
+        if model is None:
+            if self.plan is not None and self.plan.options.get("strip"):
+                raise EngineError(
+                    f"{self.name} was built without its weights (strip); name the model that has them: "
+                    "weights='model.onnx', or put them in for good with onepass.engine.refit"
+                )
+            return
+        if self.plan is None:
+            raise InputError(
+                f"weights= is for engines with a sidecar, which says how they were built; {self.name} has none"
+            )
+        from onepass.engine import put_weights  # noqa: PLC0415 - it brings the builder and ONNX
+
+        put_weights(self.flavor, self.raw, self.plan, model, name=self.name)
+
     def _stream_weights(self, budget: int | None) -> bool:
         if budget is None:
             return False
@@ -211,7 +231,30 @@ class Engine:
                         f"{self.name}: {kind} {edge.tensor!r} is {dtype}, its sidecar says {edge.carrier}; they do "
                         "not belong together"
                     )
+        self._check_sizes(self.plan)
         return self.plan.inputs, self.plan.outputs
+
+    def _check_sizes(self, plan: Plan) -> None:
+        """Hold the sidecar's sizes of inputs, and its profiles, against the engine's own."""
+        for edge in plan.inputs:
+            there, shape = tuple(self.raw.get_tensor_shape(edge.tensor)), edge.spec.shape
+            pairs = zip(there, shape, strict=False) if shape is not None else ()
+            differ = any(isinstance(size, int) and size not in (own, -1) and own >= 0 for own, size in pairs)
+            if differ or (shape is not None and len(there) != len(shape)):
+                raise EngineMismatchError(
+                    f"{self.name}: input {edge.tensor!r} is {list(there)}, its sidecar says {edge.spec}; they do not "
+                    "belong together"
+                )
+            if -1 not in there or edge.tensor in self.host_tensors:
+                continue
+            for index, profile in enumerate(plan.profiles):
+                told = profile.shapes.get(edge.spec.name)
+                own = [tuple(each) for each in self.raw.get_tensor_profile_shape(edge.tensor, index)]
+                if told is None or [*own[:1], *own[2:]] != [tuple(told.min), tuple(told.max)]:
+                    raise EngineMismatchError(
+                        f"{self.name}: input {edge.tensor!r} was built for {own or 'no such profile'}, its sidecar "
+                        f"says {told} (profile {index}); they do not belong together"
+                    )
 
     def _edge(self, tensor: str) -> Edge:
         dtype = dtype_from_tensorrt(self.raw.get_tensor_dtype(tensor), tensor=tensor)

@@ -42,6 +42,7 @@ class TensorRTBackend(BackendBase):
         flavor: str | None = None,
         contexts: int = 4,
         plugins: Sequence[str] = (),
+        weights: str | None = None,
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open the engine; see `onepass.load` for the arguments and errors."""
@@ -53,6 +54,7 @@ class TensorRTBackend(BackendBase):
             device=Device(device),
             flavor=flavor,
             plugins=plugins,
+            weights=weights,
             weight_streaming_bytes=weight_streaming_bytes,
         )
         self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))

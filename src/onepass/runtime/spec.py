@@ -18,7 +18,7 @@ Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 
 # What may follow the @ of a model on the command line.
 _NUMBERS = ("threads", "device", "contexts", "weight_streaming_bytes")
-_NAMES = ("flavor", "backend")
+_NAMES = ("flavor", "backend", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class ModelSpec:
         flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
         plugins: Libraries that have plugins, for engines that take any; kept as a tuple of strings.
+        weights: The model whose weights an engine takes that was built for that; kept as a string.
 
     Raises:
         InputError: A value is of the wrong type, or out of range.
@@ -52,6 +53,7 @@ class ModelSpec:
     flavor: str | None = None
     weight_streaming_bytes: int | None = None
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None
+    weights: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         path: Any = self.path
@@ -69,6 +71,11 @@ class ModelSpec:
             raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
         if self.providers is not None:
             object.__setattr__(self, "providers", checked_providers(self.providers))
+        weights: Any = self.weights
+        if weights is not None:
+            if not isinstance(weights, (str, os.PathLike)) or not os.fspath(weights):
+                raise InputError(f"weights is the path of a model file, got {weights!r}")
+            object.__setattr__(self, "weights", os.fspath(weights))
         if self.plugins is not None:
             object.__setattr__(self, "plugins", path_tuple(self.plugins, what="plugins"))
 
