@@ -58,12 +58,9 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               help="Stop earlier once every median is known to this share of it.")  # fmt: skip
 @click.option("--cold", "processes", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
               help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
-<<<<<<< HEAD
 @click.option("--layers", is_flag=True,
               help="Time each layer of an engine instead: with its types, and the outputs that need it.")  # fmt: skip
-=======
 @trust_option
->>>>>>> main
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw latency against batch, or layers: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -80,11 +77,8 @@ def command(
     seconds: float,
     spread: float,
     processes: int,
-<<<<<<< HEAD
     layers: bool,
-=======
     trust: bool,
->>>>>>> main
     chart: Path | None,
     as_json: bool,
 ) -> None:
