@@ -23,6 +23,7 @@ def load(
     device: int | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
+    keep_bytes: int | None = None,
     weight_streaming_bytes: int | None = None,
 ) -> Session:
     """Open a model; the session that comes back gives every output by name.
@@ -47,8 +48,12 @@ def load(
         device: For engines: the number of the GPU, from 0 (the default) among those that the process sees.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
-        contexts: For engines: how many calls may run side by side, 4 by default; each takes memory for its
-            computation from when it is first needed. Before TensorRT 8.6 there is one, and calls queue.
+        contexts: For engines: how many calls may compute side by side, 4 by default; each takes memory for its
+            computation from when it is first needed. Before TensorRT 8.6 there is one. As many calls again copy
+            their inputs and results while those compute.
+        keep_bytes: For engines: how much page-locked memory results may lie in, which costs a call nothing. Results
+            that are kept beyond that are copied to ordinary memory. By default an eighth of the machine's memory, and
+            4 GiB at most.
         weight_streaming_bytes: For engines built with weight streaming: how much of their weights stays on the GPU.
 
     Raises:
@@ -64,7 +69,8 @@ def load(
     """
     options = {
         "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
-        "device": device, "flavor": flavor, "contexts": contexts, "weight_streaming_bytes": weight_streaming_bytes,
+        "device": device, "flavor": flavor, "contexts": contexts, "keep_bytes": keep_bytes,
+        "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, ModelSpec):
@@ -81,7 +87,7 @@ def load(
 
 
 _ONNX_OPTIONS = ("providers", "threads", "session_options")
-_ENGINE_OPTIONS = ("device", "flavor", "contexts", "weight_streaming_bytes")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "weight_streaming_bytes")
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
