@@ -20,6 +20,8 @@
     ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
     └── MissingExtraError       an optional dependency is not installed   (also ImportError)
 
+What a user should know, though all goes on, is an `OnepassWarning`.
+
 A message says which tensor or file, what came, what was expected and what to do. What a foreign library raised is
 always kept as ``__cause__``.
 """
@@ -27,6 +29,10 @@ always kept as ``__cause__``.
 
 class OnepassError(Exception):
     """Base of every error that onepass raises on purpose."""
+
+
+class OnepassWarning(UserWarning):
+    """Something a user should know, though all goes on: an output of a model is left out, say."""
 
 
 class ModelError(OnepassError):

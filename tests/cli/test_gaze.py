@@ -20,7 +20,7 @@ from onepass import MediaError
 from onepass.cli import gaze
 from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
 from tests.cli.shell import Shell
-from tests.media.clips import flat_pictures, sound_packets, write_clip
+from tests.media.clips import flat_pictures, sound_packets, sound_seconds, write_clip
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
@@ -96,6 +96,16 @@ def test_a_video_through_the_whole_path(words: tuple[object, ...], ids: set[str]
     assert sound_packets(Path("out.mp4")) == sound_packets(clip)
 
 
+@pytest.mark.parametrize(("name", "codec", "sound"), [("a.ts", "libx264", "aac"), ("a.wmv", "wmv2", "wmav2")])
+def test_broadcasts_and_windows_media(name: str, codec: str, sound: str, shell: Shell) -> None:
+    """Videos whose sound MP4 cannot hold as it is become MP4 files with sound, and not a word of it."""
+    write_clip(Path(name), flat_pictures(5), codec=codec, sound=sound)
+    out = shell("gaze", name, "--model", "small")
+    assert out.endswith("written to a-gaze.mp4\n")
+    assert len(list(VideoSource("a-gaze.mp4"))) == 5
+    assert sound_seconds(Path("a-gaze.mp4")) == pytest.approx(0.5, abs=0.15)
+
+
 def test_a_picture(shell: Shell) -> None:
     """A picture is annotated beside a word on each face and eye."""
     write_picture("face.png", data.astronaut())
@@ -104,6 +114,17 @@ def test_a_picture(shell: Shell) -> None:
     assert "left eye" in out
     assert out.endswith("written to face-gaze.png\n")
     assert (read_picture("face-gaze.png") != data.astronaut()).any()
+
+
+def test_standard_input(clip: Path) -> None:
+    """A video or a picture comes through a pipe as well as from a file; the table may go out through one."""
+    command = [str(Path(sys.executable).with_name("onepass")), "gaze", "-", "--model", "small"]
+    result = subprocess.run([*command, "--csv", "-"], input=clip.read_bytes(), capture_output=True, check=True)
+    assert {row["frame"] for row in csv.DictReader(result.stdout.decode().splitlines())} == set(map(str, range(FRAMES)))
+    write_picture("face.png", data.astronaut())
+    result = subprocess.run(command, input=Path("face.png").read_bytes(), capture_output=True, check=True)
+    assert b"stdin: 512 x 512 pixels, 1 face(s)" in result.stdout
+    assert result.stdout.endswith(b"written to stdin-gaze.png\n")
 
 
 def test_a_folder(shell: Shell, tmp_path: Path) -> None:
@@ -242,6 +263,8 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--parquet", "-"], "cannot go to standard output"),
         (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
         (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
+        (["CLIP", "--reconnect", "5"], "--reconnect is for streams"),
+        (["camera:CLIP", "--live"], "--live and --no-live are for"),
         (["CLIP", "--fps", "5"], "a video has times of its own"),
         (["camera:98"], "camera:98 cannot be opened"),
     ],

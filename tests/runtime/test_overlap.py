@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
 def _warm(session: Session, rows: int = 3) -> None:
     """Bring both lanes to where calls repeat what is recorded."""
     for seed in range(4):
-        with _busy(lambda seed=seed: session(x=_x(rows, seed))) as results:
+        with _busy(partial(session, x=_x(rows, seed))) as results:
             assert_same(session(x=_x(rows, seed)), _expected(rows, seed))
         assert_same(results[0], _expected(rows, seed))
 
@@ -108,7 +109,7 @@ def test_calls_that_overlap_all_the_time(api: str) -> None:
     with fake_gpu(api), _session() as session:
         kept = []
         for seed in range(0, 40, 2):
-            with _busy(lambda seed=seed: session(x=_x(3, seed))) as results:
+            with _busy(partial(session, x=_x(3, seed))) as results:
                 kept.append((seed + 1, session(x=_x(3, seed + 1))))
             kept.append((seed, results[0]))
         for seed, outputs in kept:
@@ -124,7 +125,7 @@ def test_other_shapes_and_choices_beside(api: str) -> None:
         target = np.empty((5, 4), np.float32)
         for seed in range(6):
             lent["x"][...] = _x(2, seed)
-            with _busy(lambda seed=seed: session(x=_x(3, seed))) as results:
+            with _busy(partial(session, x=_x(3, seed))) as results:
                 assert_same(session(x=_x(7, seed)), _expected(7, seed))
                 assert_same(session(lent), _expected(2, seed))
                 wanted = session(x=_x(3, seed), outputs=["ant"])

@@ -611,6 +611,24 @@ def test_a_sidecar_of_another_engine(tmp_path: Path) -> None:
             onepass.load(mixed)
 
 
+@pytest.mark.parametrize("api", BUILDERS)
+@pytest.mark.parametrize("place", ["shape", "rank", "profile"])
+def test_a_sidecar_of_other_sizes(api: str, place: str) -> None:
+    """Sizes and profiles that are not the engine's own are found out when it is opened, whoever wrote them."""
+    with fake_gpu(api):
+        data = json.loads(json.dumps(_three().to_json()))
+        plan = _three()
+        onepass.load(Plan.from_json(data, plan.engine_bytes())).close()
+        if place == "profile":
+            data["profiles"][0]["shapes"]["x"][2][0] = 128
+        else:
+            data["inputs"][0]["shape"] = ["N", 5] if place == "shape" else ["N", 4, 1]
+            data["profiles"][0]["shapes"]["x"] = [[*each, 1][: len(data["inputs"][0]["shape"])] for each in
+                                                  data["profiles"][0]["shapes"]["x"]]  # fmt: skip
+        with pytest.raises(EngineMismatchError, match=r"input 'x' .*its sidecar says .*; they do not belong together"):
+            onepass.load(Plan.from_json(data, plan.engine_bytes()))
+
+
 def test_a_failing_pass_leaves_the_session_usable() -> None:
     """An error in one call is an exception with TensorRT's or CUDA's own word; the next call works."""
     with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:

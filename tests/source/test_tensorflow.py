@@ -57,7 +57,7 @@ def test_keras_file(three_heads: keras.Model, ending: str, tmp_path: Path) -> No
 
 
 def test_other_keras_models(tmp_path: Path) -> None:
-    """A dictionary's keys name outputs, the last layer that of a sequence; one layer's several outputs are numbered."""
+    """A dictionary's keys name outputs, also deep down; in lists it is layers, whose several outputs are numbered."""
     keras.utils.set_random_seed(0)
     word = keras.Input((4, 3), name="word")
     steps, *state = keras.layers.LSTM(5, return_sequences=True, return_state=True, name="memory")(word)
@@ -66,6 +66,9 @@ def test_other_keras_models(tmp_path: Path) -> None:
         (keras.Model(word, {"steps": steps, "state": state[0]}), ("steps", "state")),
         (keras.Model(word, [steps, *state]), ("memory.0", "memory.1", "memory.2")),
         (last, ("last",)),
+        (keras.Model(word, {"head": steps, "more": [state[0], state[1]]}), ("head", "more.0", "more.1")),
+        (keras.Model(word, {"more": {"b": steps, "a": state[0]}}), ("more.b", "more.a")),
+        (keras.Model(word, [steps, {"state": state[1]}]), ("output.0", "output.1.state")),
     ):
         model.save(tmp_path / "model.keras")
         result = onepass.convert(tmp_path / "model.keras", tmp_path / "out.onnx")

@@ -16,7 +16,7 @@ from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png
-from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._tables import bytes_text, console, table
 from onepass.opening import ModelChoice
 
@@ -49,8 +49,8 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               help="A .npz with all inputs, a .npy, or a picture, in place of random numbers.")  # fmt: skip
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
-@click.option("--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
-              help="Size of another dynamic dimension of random inputs; 1 where not given.")  # fmt: skip
+@size_options
+@outputs_option("Ask for this output only; repeat for more.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="NUMBER", default=5.0,
               show_default=True, help="The most to measure one batch size, over all models.")  # fmt: skip
 @click.option("--spread", type=click.FloatRange(min=0), metavar="SHARE", default=0.01, show_default=True,
@@ -68,6 +68,8 @@ def command(
     inputs: tuple[str, ...],
     value_range: tuple[float, float],
     sizes: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    outputs: tuple[str, ...],
     seconds: float,
     spread: float,
     processes: int,
@@ -91,14 +93,14 @@ def command(
     choices = [ModelChoice.parse(word) for word in models]
     feeds = None
     if inputs:
-        if batches or sizes:
-            raise click.UsageError("--batch and --size are for random inputs; -i has sizes of its own")
+        if batches or sizes or shapes:
+            raise click.UsageError("--batch, --size and --shape are for random inputs; -i has sizes of its own")
         with choices[0].opened() as session:
             feeds = read_inputs(inputs, session.signature, value_range=value_range)
     quiet = as_json or not sys.stderr.isatty()
     result = bench(
-        choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, inputs=feeds,
-        seconds=seconds, spread=spread, processes=processes,
+        choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, shapes=shapes,
+        inputs=feeds, outputs=outputs or None, seconds=seconds, spread=spread, processes=processes,
         progress=None if quiet else lambda line: click.echo(f"{line} …", err=True),
     )  # fmt: skip
     if chart is not None:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
-from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._tables import console, table
 from onepass.compare import (
     Bisection,
@@ -71,8 +71,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--edges", is_flag=True, help="Edge cases too: zeros, ones, tiny and large numbers, batches of 1 and 3.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="NUMBER", default=0, show_default=True,
               help="Seed of the random numbers.")  # fmt: skip
-@click.option("--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
-              help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.")  # fmt: skip
+@size_options
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
 @click.option("--atol", multiple=True, metavar="[OUTPUT=]NUMBER", callback=_per_output,
@@ -81,7 +80,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
               help="Tolerance relative to FIRST, likewise.  [default: 1e-3, coarser for float16]")  # fmt: skip
 @click.option("--agreement", multiple=True, metavar="[OUTPUT=]SHARE", callback=_per_output,
               help="Share of elements that must be within tolerance, likewise.  [default: 1]")  # fmt: skip
-@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compare this output only; repeat for more.")
+@outputs_option("Compare this output only; repeat for more.")
 @click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
               help="An input or output that is called otherwise in SECOND.")  # fmt: skip
 @click.option("--bisect", "look_inside", is_flag=True,
@@ -100,6 +99,7 @@ def command(
     edges: bool,
     seed: int,
     sizes: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
     value_range: tuple[float, float],
     outputs: tuple[str, ...],
     names: dict[str, str],
@@ -124,7 +124,7 @@ def command(
     choices = ModelChoice.parse(first), ModelChoice.parse(second)
     options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
-        cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, value_range))
+        cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, shapes, value_range))
         if not look_inside:
             comparison, found = compare(ModelChoice(session, label=first), choices[1], cases=cases, **options), None
     if look_inside:
@@ -150,12 +150,13 @@ def _cases(
     edges: bool,
     seed: int,
     sizes: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
     value_range: tuple[float, float],
 ) -> Iterator[Case]:
     if random is None:
         random = 0 if inputs or folder or edges else 4
-    if sizes and not (random or edges):
-        raise InputError("--size is for random inputs; give --random COUNT or --edges too")
+    if (sizes or shapes) and not (random or edges):
+        raise InputError("--size and --shape are for random inputs; give --random COUNT or --edges too")
     given: Iterable[Case] = ()
     if inputs:
         feeds = read_inputs(inputs, signature, value_range=value_range)
@@ -163,8 +164,8 @@ def _cases(
     yield from chain(
         given,
         folder_cases(folder) if folder else (),
-        edge_cases(signature, sizes=sizes, seed=seed) if edges else (),
-        random_cases(signature, random, seed=seed, sizes=sizes),
+        edge_cases(signature, sizes=sizes, shapes=shapes, seed=seed) if edges else (),
+        random_cases(signature, random, seed=seed, sizes=sizes, shapes=shapes),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from onepass._errors import MediaError
 from onepass._optional import optional
 from onepass.media.frames import Frame, Sink, Source
-from onepass.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
+from onepass.media.pictures import PICTURE_SUFFIXES, Picture, decode_picture, read_picture, write_picture
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
@@ -24,12 +24,19 @@ class PictureSource(Source):
 
     frame_count = 1
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
+        """Name the picture.
+
+        Args:
+            path: The file, or what to call it.
+            data: What is in it, where it was read already.
+        """
         super().__init__(os.fspath(path))
-        self._path = Path(path)
+        self._path, self._data = Path(path), data
 
     def __iter__(self) -> Iterator[Frame]:
-        yield Frame(read_picture(self._path), 0, None, self._path.name)
+        picture = read_picture(self._path) if self._data is None else decode_picture(self._data, self.name)
+        yield Frame(picture, 0, None, self._path.name)
 
 
 class FolderSource(Source):
@@ -82,6 +89,7 @@ class PictureSink(Sink):
     """One picture file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
         self._path = Path(path)
 
     def write(self, frame: Frame, picture: Picture) -> None:
@@ -103,6 +111,7 @@ class FolderSink(Sink):
         Raises:
             MediaError: It cannot be made.
         """
+        super().__init__()
         self._folder = Path(path)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

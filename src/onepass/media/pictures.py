@@ -37,15 +37,32 @@ def read_picture(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
         MediaError: There is no file, or it holds no picture that can be read.
         MissingExtraError: OpenCV is not installed.
     """
+    optional("cv2", extra="gaze", purpose="Reading pictures")
+    return decode_picture(_read_bytes(Path(path)), os.fspath(path))
+
+
+def decode_picture(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """Decode the bytes of a picture file, as `read_picture` does.
+
+    Args:
+        data: What is in the file.
+        name: What to call it in messages.
+
+    Returns:
+        uint8 RGB [H, W, 3].
+
+    Raises:
+        MediaError: It is no picture that can be read.
+        MissingExtraError: OpenCV is not installed.
+    """
     cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
-    data = _read_bytes(Path(path))
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise MediaError(f"{path} cannot be decoded as a picture: {error}") from error
+        raise MediaError(f"{name} cannot be decoded as a picture: {error}") from error
     if picture is None:
         raise MediaError(
-            f"{path} holds no picture that OpenCV can read: {len(data)} bytes that begin with {data[:8]!r}. "
+            f"{name} holds no picture that OpenCV can read: {len(data)} bytes that begin with {data[:8]!r}. "
             "It may be damaged or of another format; save it as JPEG or PNG"
         )
     rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

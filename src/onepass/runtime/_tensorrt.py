@@ -38,6 +38,8 @@ class TensorRTBackend(BackendBase):
         flavor: str | None = None,
         contexts: int = 4,
         keep_bytes: int | None = None,
+        plugins: Sequence[str] = (),
+        weights: str | None = None,
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open the engine; see `onepass.load` for the arguments and errors."""
@@ -48,6 +50,8 @@ class TensorRTBackend(BackendBase):
             name=handle.name,
             device=Device(device),
             flavor=flavor,
+            plugins=plugins,
+            weights=weights,
             weight_streaming_bytes=weight_streaming_bytes,
         )
         self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))

@@ -17,7 +17,7 @@ from onepass.source._parity import OutputError, parity
 from onepass.source.finish import Batch, ModelOptions, Target, finish
 from onepass.source.framework import Framework, Request, framework_of, source_name
 from onepass.source.process import ExportJob, environment_python, export_in_process
-from onepass.tensors import Signature, name_tuple
+from onepass.tensors import Signature, name_tuple, warn_of_left_out
 
 DEFAULT_TIMEOUT_S = 900.0
 """How long a framework may take unless one says otherwise, in seconds."""
@@ -122,6 +122,8 @@ def convert(
     _check_request(request, framework)
     job = ExportJob(framework, source, request, options, opset=opset or framework.opset, verify=verify)
     exported = _export(job, timeout_s=timeout_s)
+    if outputs is None:
+        warn_of_left_out(exported.signature, source_name(source))
     finished = finish(exported, options)
     if opset is not None and finished.graph.opset != opset:
         raise InputError(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.formats import Format, format_of
 from onepass.outputs import Array
+from onepass.sampling import input_shapes
 from onepass.tensors import Signature
 
 if TYPE_CHECKING:
@@ -204,13 +205,13 @@ def framework_of(source: Any) -> Framework:
 
 
 def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
-    """Return a shape for each input: `batch` for a first size that is dynamic, `size` for any other that is."""
-    return {
-        spec.name: tuple(
-            dim if isinstance(dim, int) else size if axis else batch for axis, dim in enumerate(spec.shape or ())
-        )
-        for spec in signature.inputs
-    }
+    """Return a shape for each input: `batch` for what counts items, `size` for any other size that is dynamic.
+
+    An input of no known rank has the shape of a scalar.
+    """
+    known = Signature(tuple(spec for spec in signature.inputs if spec.shape is not None), ())
+    shapes = input_shapes(known, batch=batch, other=size)
+    return {name: shapes.get(name, ()) for name in signature.input_names}
 
 
 def source_name(source: Any) -> str:

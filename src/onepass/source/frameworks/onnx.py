@@ -23,10 +23,10 @@ class _Onnx:
     framework = "ONNX"
 
     def __init__(self, graph: OnnxGraph, name: str) -> None:
-        self._graph = graph
+        self.signature: Signature = graph.signature
+        self._graph = graph.select(self.signature.output_names) if self.signature.left_out else graph
         self._name = name
         self.version = f"opset {graph.opset}"
-        self.signature: Signature = graph.signature
         self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 

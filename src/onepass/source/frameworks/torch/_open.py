@@ -83,7 +83,7 @@ def open_(source: Any, request: Request) -> Trained:
         )
     args, kwargs = _arguments(request.example_inputs, _device_of(module))
     with quiet(), _evaluating(module):
-        network = Network(module, args, kwargs, name=name)
+        network = Network(module, args, kwargs, name=name, chosen=request.outputs)
     return _Torch(network, _checked(request.dynamic or {}, network))
 
 
@@ -114,7 +114,8 @@ def _from_program(program: torch.export.ExportedProgram, request: Request, name:
     args, kwargs = program.example_inputs
     with quiet():
         # Guards would refuse a batch of one where the program was exported with two.
-        network = Network(program.module(check_guards=False), args, kwargs, name=name)
+        module = program.module(check_guards=False)
+        network = Network(module, args, kwargs, name=name, chosen=request.outputs)
     nodes = pytree.tree_unflatten(program.graph_signature.user_inputs, program.call_spec.in_spec)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = {key: values.get(node) for key, node in argument_names(network.module, *nodes).items()}
