@@ -18,19 +18,14 @@ def time_layers(engine: Engine, one: Pass, feeds: Mapping[str, Array]) -> tuple[
     """Run a pass some times while TensorRT's profiler looks on; the median of each layer, in TensorRT's order.
 
     A pass that is looked at is not recorded, and TensorRT waits after each layer, so together they take longer than the
-    pass does by itself. What the pass had recorded is void afterwards, and its context is replaced.
+    pass does by itself.
     """
     profiler = _make_profiler(engine.flavor.module)
     runs = []
     for _ in range(_RUNS + 1):
-        context = one.detach()
-        context.look_on(profiler)
-        one.attach(context)  # which makes the next run an unrecorded one
-        one.timed(feeds)
+        one.watched(feeds, profiler)
         runs.append(profiler.take())
-    one.detach()
-    times = _medians(runs[1:])  # TensorRT finishes setting shapes up in the first
-    return _matched(engine, times)
+    return _matched(engine, _medians(runs[1:]))  # TensorRT finishes setting shapes up in the first
 
 
 def _medians(runs: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[str, float]]:
