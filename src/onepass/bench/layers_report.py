@@ -16,7 +16,7 @@ _BARS = 60
 
 def layers_page(result: LayerTimes) -> str:
     """Return the HTML page: bars, what each output costs, and every layer in a table."""
-    return page("onepass bench --layers", _body(result))
+    return page("onepass bench: layers", _body(result))
 
 
 def layers_drawing(result: LayerTimes) -> str:
