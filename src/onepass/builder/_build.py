@@ -188,7 +188,7 @@ def plan_from_graph(
     built = run_stoppable(lambda: _serialize(ready, options, flavor, watch), watch, stops=flavor.has_progress_monitor)
     kind = options.reduced_type
     if kind:
-        check_precision(flavor, kind, built.types)
+        check_precision(flavor, options.precision, built.types)
     gpu = current_gpu()
     return Plan(
         engine=built.engine,

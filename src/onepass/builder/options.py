@@ -147,6 +147,11 @@ class BuildOptions:
         """The floating-point type that layers may use in place of float32, if any."""
         return "fp16" if "fp16" in self.precision else "bf16" if "bf16" in self.precision else None
 
+    @property
+    def quantized(self) -> bool:
+        """Whether layers that the model quantises are to be computed so."""
+        return not {"int8", "fp8"}.isdisjoint(self.precision)
+
     def to_json(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain JSON values."""
         default = type(self)()
