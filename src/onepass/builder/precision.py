@@ -16,12 +16,12 @@ import onnx
 from onnx import TensorProto
 
 from onepass._errors import UnsupportedModelError
-from onepass.builder._roles import DTYPES, FLOAT32_INPUTS, LIMITS, NUMBERS, Roles, assign_roles
+from onepass.builder._roles import DTYPES, FLOAT32_INPUTS, HEAVY, LIMITS, NUMBERS, Roles, assign_roles
 from onepass.graph import OnnxGraph
 from onepass.graph.arrays import array_of, tensor_of
 from onepass.graph.batch_norm import fold_batch_norms
 from onepass.graph.casts import cast, cast_type, identity
-from onepass.graph.nodes import all_names, free_name, inner_reads, replace_names, set_nodes
+from onepass.graph.nodes import all_names, all_nodes, free_name, inner_reads, replace_names, set_nodes, subgraphs
 from onepass.graph.select import drop_unused
 from onepass.graph.share import share_constants
 from onepass.graph.sort import sort_nodes
@@ -63,7 +63,7 @@ def reduce_precision(
     if reduced_io:
         _reduce_edges(proto.graph, kind)
     roles = roles_of(proto, kind, keep_float32)
-    _check_reduces(roles, kind, quantized=quantized)
+    _check_reduces(proto.graph, roles, kind, quantized=quantized)
     _Rewriting(proto.graph, roles, kind).run()
     return OnnxGraph(proto)
 
@@ -89,23 +89,32 @@ def float32_nodes(
     """
     proto = in_memory(graph.proto, graph.folder)
     roles = roles_of(proto, kind, keep_float32)
-    _check_reduces(roles, kind, quantized=quantized)
+    _check_reduces(proto.graph, roles, kind, quantized=quantized)
     free = roles.reduced | roles.quantized
     kept = (node for index, node in enumerate(proto.graph.node) if index not in free)
     return frozenset(node.name for node in kept if roles.float32.intersection((*node.input, *node.output)))
 
 
-def nothing_to_reduce(kind: Kind) -> UnsupportedModelError:
-    """Say that a precision would change nothing."""
+def nothing_to_reduce(graph: onnx.GraphProto, kind: Kind) -> UnsupportedModelError:
+    """Say that a precision would change nothing, and why."""
+    inside = [
+        node for node in graph.node if any(each.op_type in HEAVY for g in subgraphs(node) for each in all_nodes(g))
+    ]
+    why = "there is no convolution or matrix product outside of what stays float32"
+    if inside:
+        node = inside[0]
+        why = (
+            f"its convolutions and matrix products lie in the branches or loops of {node.op_type} "
+            f"{node.name or node.output[0]!r}, and these stay float32"
+        )
     return UnsupportedModelError(
-        f"precision {kind} is asked for, but nothing in the model can compute in it: there is no convolution or matrix "
-        "product outside of what stays float32. Build it without"
+        f"precision {kind} is asked for, but nothing in the model can compute in it: {why}. Build it without"
     )
 
 
-def _check_reduces(roles: Roles, kind: Kind, *, quantized: bool) -> None:
+def _check_reduces(graph: onnx.GraphProto, roles: Roles, kind: Kind, *, quantized: bool) -> None:
     if not roles.reduced and not (quantized and roles.quantized):
-        raise nothing_to_reduce(kind)
+        raise nothing_to_reduce(graph, kind)
 
 
 def roles_of(proto: onnx.ModelProto, kind: Kind, keep_float32: Iterable[str]) -> Roles:
