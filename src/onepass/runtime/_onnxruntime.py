@@ -259,27 +259,27 @@ def _signature(session: onnxruntime.InferenceSession, handle: ModelHandle) -> Si
     nodes = (*session.get_inputs(), *session.get_outputs())
     if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
         # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
-        unknown = handle.graph().names_of_unknown_rank
+        scalars = handle.graph().scalars
     else:
-        unknown = frozenset()
+        scalars = frozenset(node.name for node in nodes)
     outputs = {node.name: node for node in session.get_outputs()}
     left_out = {name: _kind(node) for name, node in outputs.items() if _kind(node) != _TENSOR}
     if len(left_out) == len(outputs) > 0:
         name, kind = next(iter(left_out.items()))
         raise UnsupportedModelError(no_dense_tensor(name, kind))
     return Signature(
-        tuple(_spec(node, unknown) for node in session.get_inputs()),
-        tuple(_spec(node, unknown) for name, node in outputs.items() if name not in left_out),
+        tuple(_spec(node, scalars) for node in session.get_inputs()),
+        tuple(_spec(node, scalars) for name, node in outputs.items() if name not in left_out),
         left_out,
     )
 
 
-def _spec(node: onnxruntime.NodeArg, unknown_rank: frozenset[str]) -> TensorSpec:
+def _spec(node: onnxruntime.NodeArg, scalars: frozenset[str]) -> TensorSpec:
     if _kind(node) != _TENSOR:
         raise UnsupportedModelError(no_dense_tensor(node.name, _kind(node)))
     dtype = dtype_from_onnx(str(node.type).removeprefix("tensor(").removesuffix(")"), tensor=node.name)
-    shape = None if node.name in unknown_rank else tuple(map(dim_from_onnx, node.shape))
-    return TensorSpec(node.name, dtype, shape)
+    has_rank = node.shape or node.name in scalars
+    return TensorSpec(node.name, dtype, tuple(map(dim_from_onnx, node.shape)) if has_rank else None)
 
 
 def _kind(node: onnxruntime.NodeArg) -> str:
