@@ -18,7 +18,7 @@ from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png
 from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._tables import bytes_text, console, table
-from onepass.opening import ModelChoice
+from onepass.cli._trust import chosen, trust_option
 
 _DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
     ".html": lambda result: benchmark_page(result).encode(),
@@ -57,6 +57,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               help="Stop earlier once every median is known to this share of it.")  # fmt: skip
 @click.option("--cold", "processes", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
               help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
+@trust_option
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw latency against batch: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -73,14 +74,17 @@ def command(
     seconds: float,
     spread: float,
     processes: int,
+    trust: bool,
     chart: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how fast each MODEL is here: latency, throughput, cold start, memory.
 
-    Models are ONNX files or engines; other formats are converted first. All take turns, so that what else the machine
-    does falls on all alike, and each is compared with the first as a ratio with its 95 % interval. MODEL@cuda and
-    MODEL@threads=4 say how to open an ONNX model. What cannot be trusted is said below the table.
+    Models are ONNX files or engines; other formats are converted first. Files of TensorFlow, Keras and PyTorch are
+    programs: what is in them is executed. On a terminal you are asked whether to run one; elsewhere --trust says
+    so. All take turns, so that what else the machine does falls on all alike, and each is compared with the first
+    as a ratio with its 95 % interval. MODEL@cuda and MODEL@threads=4 say how to open an ONNX model. What cannot be
+    trusted is said below the table.
 
     \b
     onepass bench elg.onnx elg.engine --batch 1,8,64 --chart bench.html
@@ -90,7 +94,7 @@ def command(
         raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg, .png or .html")
     if chart is not None and chart.suffix.lower() == ".png":
         optional("matplotlib", extra="chart", purpose="Drawing a PNG")  # said before anything is measured
-    choices = [ModelChoice.parse(word) for word in models]
+    choices = [chosen(word, trust=trust) for word in models]
     feeds = None
     if inputs:
         if batches or sizes or shapes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from onepass._errors import UnsupportedModelError
+from onepass._optional import import_onnxruntime
 from onepass.graph.nodes import all_names, all_nodes, free_name, rename_tensors
 from onepass.graph.select import forget_absent
 
@@ -67,8 +68,7 @@ def _give_names_back(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def _optimized(data: bytes, folder: Path | None) -> onnx.ModelProto:
-    import onnxruntime  # noqa: PLC0415 - graphs are looked at and changed without it
-
+    onnxruntime = import_onnxruntime()  # here, since graphs are looked at and changed without it
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -29,12 +29,18 @@ class Opened:
     """
 
     def __init__(
-        self, file: Any, *, timeout_seconds: float | None = None, options: dict[str, str] | None = None
+        self,
+        file: Any,
+        *,
+        container: str | None = None,
+        timeout_seconds: float | None = None,
+        options: dict[str, str] | None = None,
     ) -> None:
         """Open it.
 
         Args:
             file: A path, a URL, or an object with `read`.
+            container: FFmpeg's name of how it is made; None for what its content and name say.
             timeout_seconds: How long it may be silent.
             options: FFmpeg's, for how to open it.
 
@@ -43,7 +49,7 @@ class Opened:
             MissingExtraError: PyAV is not installed.
         """
         self._av = optional("av", extra="gaze", purpose="Reading videos")
-        self.container = self._av.open(file, timeout=timeout_seconds, options=options or {})
+        self.container = self._av.open(file, format=container, timeout=timeout_seconds, options=options or {})
         album = self._av.stream.Disposition.attached_pic
         self.stream: Any = next((each for each in self.container.streams.video if not each.disposition & album), None)
         self.broken: Exception | None = None

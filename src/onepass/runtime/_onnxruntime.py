@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from onepass._errors import (
     BackendError,
@@ -23,6 +22,7 @@ from onepass._errors import (
     OnepassError,
     UnsupportedModelError,
 )
+from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
@@ -41,7 +41,11 @@ from onepass.tensors import (
 )
 
 if TYPE_CHECKING:
+    import onnxruntime
+
     from onepass.graph import OnnxGraph
+else:
+    onnxruntime = import_onnxruntime()
 
 # ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
 _BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
