@@ -159,7 +159,7 @@ class OnnxRuntimeBackend(BackendBase):
         try:
             session = onnxruntime.InferenceSession(model, options, providers=self._providers)
         except Exception as error:  # as above
-            raise refusal(error, self._handle.name) from error
+            raise refusal(error, self._handle.name, version=onnxruntime.__version__) from error
         wanted = [entry if isinstance(entry, str) else entry[0] for entry in self._providers]
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:

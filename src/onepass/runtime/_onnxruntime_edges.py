@@ -6,9 +6,9 @@ import ctypes
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from onepass._errors import UnsupportedModelError
+from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._model import ModelHandle
@@ -29,7 +29,7 @@ _REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtyp
 _TENSOR = "tensor"  # how ONNX Runtime begins the type of a dense one
 
 
-def signature_of(session: onnxruntime.InferenceSession, handle: ModelHandle) -> Signature:
+def signature_of(session: Any, handle: ModelHandle) -> Signature:
     nodes = (*session.get_inputs(), *session.get_outputs())
     if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
         # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
@@ -48,7 +48,7 @@ def signature_of(session: onnxruntime.InferenceSession, handle: ModelHandle) -> 
     )
 
 
-def _spec(node: onnxruntime.NodeArg, scalars: frozenset[str]) -> TensorSpec:
+def _spec(node: Any, scalars: frozenset[str]) -> TensorSpec:
     if _kind(node) != _TENSOR:
         raise UnsupportedModelError(no_dense_tensor(node.name, _kind(node)))
     dtype = dtype_from_onnx(str(node.type).removeprefix("tensor(").removesuffix(")"), tensor=node.name)
@@ -56,7 +56,7 @@ def _spec(node: onnxruntime.NodeArg, scalars: frozenset[str]) -> TensorSpec:
     return TensorSpec(node.name, dtype, tuple(map(dim_from_onnx, node.shape)) if has_rank else None)
 
 
-def _kind(node: onnxruntime.NodeArg) -> str:
+def _kind(node: Any) -> str:
     """Say what an input or output is, in the words of `Signature.left_out`."""
     kind, _, inner = str(node.type).removesuffix(")").partition("(")
     if kind == _TENSOR and not has_dtype(inner):
@@ -81,14 +81,14 @@ def is_exotic(signature: Signature) -> bool:
     return bool(exotic)
 
 
-def value_from_array(array: Array) -> onnxruntime.OrtValue:
+def value_from_array(array: Array) -> Any:
     if array.dtype.isbuiltin != _REGISTERED:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        return import_onnxruntime().OrtValue.ortvalue_from_numpy(array)
     bits = array.view(_BITS[array.dtype.itemsize])
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, onnx_from_dtype(array.dtype))
+    return import_onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(bits, onnx_from_dtype(array.dtype))
 
 
-def array_from_value(value: onnxruntime.OrtValue) -> Array:
+def array_from_value(value: Any) -> Array:
     dtype = dtype_from_onnx(value.element_type(), tensor="output")
     if dtype == STRING:
         strings: Array = value.numpy()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import onnxruntime
-
 from onepass._errors import BackendError, DeviceError, ModelFormatError, OnepassError, UnsupportedModelError
 
 # What each kind of error means that ONNX Runtime can raise while it prepares a model.
@@ -58,13 +56,19 @@ _REASONS = {
 }
 
 
-def refusal(error: Exception, name: str) -> OnepassError:
-    """Return the error to raise for one that ONNX Runtime raised while it prepared the model called `name`."""
+def refusal(error: Exception, name: str, *, version: str) -> OnepassError:
+    """Return the error to raise for one that ONNX Runtime raised while it prepared a model.
+
+    Args:
+        error: What it raised.
+        name: What to call the model.
+        version: Of ONNX Runtime.
+    """
     kind = PREPARE_ERRORS.get(type(error).__name__, BackendError)
     for pattern, reason in _REASONS.items():
         found = re.search(pattern, str(error), flags=re.DOTALL)
         if found is not None:
-            here = f"onnxruntime {onnxruntime.__version__}"
+            here = f"onnxruntime {version}"
             return UnsupportedModelError(f"{name} {reason.format(here=here, **found.groupdict())}. It says: {error}")
     if issubclass(kind, ModelFormatError):
         return kind(f"{name} is not a sound ONNX model: ONNX Runtime cannot read it: {error}")
