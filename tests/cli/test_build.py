@@ -132,7 +132,8 @@ def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, ap
     """On a terminal one sees how far the build is where TensorRT says it, and otherwise that it goes on."""
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100, _environ={})
-    monkeypatch.setattr(build_module, "Console", lambda **_: terminal)
+    shown_on = build_module.console
+    monkeypatch.setattr(build_module, "console", lambda **on: terminal if on.get("stderr") else shown_on())
     with fake_gpu(api):
         shell("build", three, "--batch", 2, "--json")
         assert screen.getvalue() == ""
