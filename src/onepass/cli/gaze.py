@@ -213,6 +213,8 @@ def _output_for(source: Source) -> Path | None:
     path = Path(source.name).resolve()
     if path.is_dir():
         return Path(f"{path.name}-gaze")
+    if not source.sequence and (source.frame_count or 1) > 1:
+        return Path(f"{path.stem}-gaze")
     known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
     suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
     return Path(f"{path.stem}-gaze{suffix}")

@@ -26,6 +26,7 @@ def load(
     device: int | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
+    keep_bytes: int | None = None,
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     weights: str | os.PathLike[str] | None = None,
     weight_streaming_bytes: int | None = None,
@@ -55,8 +56,12 @@ def load(
         device: For engines: the number of the GPU, from 0 (the default) among those that the process sees.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
-        contexts: For engines: how many calls may run side by side, 4 by default; each takes memory for its
-            computation from when it is first needed. Before TensorRT 8.6 there is one, and calls queue.
+        contexts: For engines: how many calls may compute side by side, 4 by default; each takes memory for its
+            computation from when it is first needed. Before TensorRT 8.6 there is one. As many calls again copy
+            their inputs and results while those compute.
+        keep_bytes: For engines: how much page-locked memory results may lie in, which costs a call nothing. Results
+            that are kept beyond that are copied to ordinary memory. By default an eighth of the machine's memory, and
+            4 GiB at most.
         plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
             library is code; none is opened that is not named here.
         weights: For engines built with ``refit=True`` or ``strip=True``: the ONNX file whose weights to take.
@@ -76,7 +81,7 @@ def load(
     """
     options = {
         "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
-        "device": device, "flavor": flavor, "contexts": contexts,
+        "device": device, "flavor": flavor, "contexts": contexts, "keep_bytes": keep_bytes,
         "weights": weights, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
     if plugins is not None:
@@ -98,7 +103,7 @@ def load(
 
 
 _ONNX_OPTIONS = ("providers", "threads", "session_options")
-_ENGINE_OPTIONS = ("device", "flavor", "contexts", "plugins", "weights", "weight_streaming_bytes")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "plugins", "weights", "weight_streaming_bytes")
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:

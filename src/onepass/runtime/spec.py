@@ -17,7 +17,8 @@ Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 """An ONNX Runtime execution provider, alone or with its options."""
 
 # What may follow the @ of a model on the command line.
-_NUMBERS = ("threads", "device", "contexts", "weight_streaming_bytes")
+_SIZES = ("keep_bytes", "weight_streaming_bytes")
+_NUMBERS = ("threads", "device", "contexts", *_SIZES)
 _NAMES = ("flavor", "backend", "weights")
 
 
@@ -33,7 +34,8 @@ class ModelSpec:
         backend: The backend that has to run it; by default the one that the file's content calls for.
         device: Number of the GPU, from 0, for engines.
         threads: CPU threads of one call, for ONNX models.
-        contexts: How many calls may run side by side, for engines.
+        contexts: How many calls may compute side by side, for engines.
+        keep_bytes: How much page-locked memory results may lie in, for engines.
         providers: ONNX Runtime execution providers in order of preference, for ONNX models; kept as a tuple.
         flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
@@ -51,6 +53,7 @@ class ModelSpec:
     contexts: int | None = None
     providers: Sequence[Provider] | None = None
     flavor: str | None = None
+    keep_bytes: int | None = None
     weight_streaming_bytes: int | None = None
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None
     weights: str | os.PathLike[str] | None = None
@@ -62,7 +65,7 @@ class ModelSpec:
         object.__setattr__(self, "path", os.fspath(path))
         if self.backend not in (None, *get_args(BackendName)):
             raise InputError(f"backend is {self.backend!r}; expected {' or '.join(get_args(BackendName))}")
-        for name, least in (("device", 0), ("threads", 1), ("contexts", 1), ("weight_streaming_bytes", 0)):
+        for name, least in (("device", 0), ("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise InputError(f"{name} is a whole number from {least} up, got {value!r}")
