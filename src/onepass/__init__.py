@@ -30,6 +30,7 @@ from onepass._errors import (
     ParityError,
     SessionClosedError,
     UnsupportedModelError,
+    UntrustedModelError,
 )
 from onepass._lazy import lazy as _lazy
 from onepass._moved import install as _install
@@ -81,6 +82,7 @@ __all__ = [
     "Signature",
     "TensorSpec",
     "UnsupportedModelError",
+    "UntrustedModelError",
     "build",
     "convert",
     "load",

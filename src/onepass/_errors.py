@@ -5,6 +5,7 @@
     │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
     │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
     │   ├── UnsupportedModelError sound, but beyond onepass or a backend
+    │   ├── UntrustedModelError a program, which nobody has said to run
     │   ├── ConversionError     a framework failed while it opened, ran or exported a model
     │   │   └── ParityError       the ONNX model computes something else than its source
     │   └── EngineError           a TensorRT engine cannot be used here
@@ -49,6 +50,10 @@ class ModelFormatError(ModelError, ValueError):
 
 class UnsupportedModelError(ModelError):
     """The model is sound but needs something that onepass or the chosen backend does not have."""
+
+
+class UntrustedModelError(ModelError):
+    """The file is a program: to open it is to run it, and nobody has said that it can be trusted."""
 
 
 class ConversionError(ModelError):

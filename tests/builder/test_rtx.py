@@ -15,6 +15,7 @@ from onepass.builder._edges import prepare
 from onepass.builder._gpu import current_gpu
 from onepass.builder._network import parse
 from onepass.builder._profiles import profiles_from_options
+from onepass.builder._refit import weights_of
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine.log import get_logger
 from onepass.engine.plugins import Plugin, registered
@@ -118,6 +119,22 @@ def test_weights_left_out(rtx: Flavor, option: str) -> None:
     """Weights can be left out, or replaceable (of networks with convolutions only where there is a GPU)."""
     options = BuildOptions(batch=2, **{option: True})  # type: ignore[arg-type]
     assert plan_from_graph(BY_NAME["two inputs, one batch"].graph, options, flavor=rtx).options[option] is True
+
+
+def test_weights_in_a_network(rtx: Flavor, elg: OnnxGraph) -> None:
+    """The layers of the parsed network have every number of the weights, where refitting asks for it."""
+    prepared = prepare(elg, rtx, profiles_from_options(elg.signature, BuildOptions(batch=2))[0])
+    builder = rtx.module.Builder(get_logger(rtx))
+    network, parser, _ = parse(rtx, builder, prepared)
+    found = dict(weights_of(rtx, network))
+    kernels = [values for place, values in found.items() if place.role == "KERNEL"]
+    convolutions = [node for node in elg.proto.graph.node if node.op_type == "Conv"]
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in elg.proto.graph.initializer}
+    assert len(kernels) == len(convolutions)
+    for node, values in zip(convolutions, kernels, strict=True):
+        np.testing.assert_array_equal(values.reshape(weights[node.input[1]].shape), weights[node.input[1]])
+    assert {place.role for place in found} >= {"KERNEL", "BIAS", "CONSTANT"}
+    del parser
 
 
 def test_default_eye_network(rtx: Flavor) -> None:

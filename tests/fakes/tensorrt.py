@@ -26,6 +26,7 @@ from tests.fakes._compile import fake_engine
 from tests.fakes._core import CORE, dtype_of, log
 from tests.fakes._plugins import PLUGINS
 from tests.fakes._runtime import RUNTIME
+from tests.fakes._weights import WEIGHTS
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.facts import module_name, tensorrt_facts, version
 
@@ -210,7 +211,7 @@ def make_tensorrt(api: str, cuda: FakeCuda | None = None) -> Any:
         cuda: The GPUs that it runs on; by default one of its own.
     """
     trt = FakeTensorrt(api, cuda or FakeCuda())
-    behaviours = CORE | RUNTIME | BUILD | PLUGINS
+    behaviours = CORE | RUNTIME | BUILD | PLUGINS | WEIGHTS
     for name, fact in tensorrt_facts(api).items():
         if isinstance(fact, list) and fact[:1] == ["enum"]:
             setattr(trt, name, make_enum(name, fact[1:], trt.__name__))

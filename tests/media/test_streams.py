@@ -183,7 +183,9 @@ needs_fifos = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named 
 
 
 @needs_fifos
-@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "libx264"), ("a.avi", "mpeg4"), ("a.ts", "mpeg2video")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mkv", "libx264"), ("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.ts", "mpeg2video")]
+)
 def test_a_video_through_a_pipe(name: str, codec: str, tmp_path: Path) -> None:
     """Every frame is read; the sound, which would take a second reading, is left out, and that is said."""
     sound = "mp2" if name.endswith("ts") else "aac"

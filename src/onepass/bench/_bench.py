@@ -206,7 +206,7 @@ def _resolved(choice: ModelChoice, stack: ExitStack) -> ModelChoice:
     """Convert a model once, for the processes that open it and for this one."""
     if isinstance(choice.model, Session):
         return choice
-    return choice.of(stack.enter_context(runnable(choice.unopened)))
+    return choice.of(stack.enter_context(runnable(choice.unopened, trust=choice.trust)))
 
 
 def _openings(

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from onepass._errors import BuildError, InputError
-from onepass.artifacts import sha256_of
 from onepass.builder._cache import cache_key, cached
 from onepass.builder._config import add_profiles, check_options, configure, timing_cache
 from onepass.builder._constraints import keep_layers_float32, reduced_types_in
 from onepass.builder._edges import Prepared
 from onepass.builder._gpu import current_gpu
-from onepass.builder._graph import Ready, digest_of, graph_of, ready_for
+from onepass.builder._graph import Ready, digest_of, digest_of_model, graph_of, ready_for
 from onepass.builder._layers import check_precision, layer_types
 from onepass.builder._network import parse
 from onepass.builder._plugins import plugins_of
@@ -128,8 +127,7 @@ def build_with(
     graph = graph_of(model)
     builder = find_builder(flavor)
     check_options(builder, options, graph.proto)
-    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
-    digest = sha256_of(cast("str", model)) if is_file else digest_of(graph)
+    digest = digest_of_model(model, graph)
 
     def make() -> Plan:
         return plan_from_graph(graph, options, flavor=builder, progress=progress, onnx_sha256=digest)

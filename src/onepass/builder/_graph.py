@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from onepass._errors import InputError
 from onepass.artifacts import sha256_of
@@ -48,6 +48,12 @@ def digest_of(graph: OnnxGraph) -> str:
     return digest.hexdigest()
 
 
+def digest_of_model(model: str | os.PathLike[str] | bytes | OnnxGraph, graph: OnnxGraph) -> str:
+    """Return the digest of a model as it was given: that of its file, if all of it lies in one."""
+    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
+    return sha256_of(cast("str", model)) if is_file else digest_of(graph)
+
+
 class Ready(NamedTuple):
     """What goes to TensorRT: the graph, its profiles, and the nodes that its layers must not reduce."""
 
@@ -63,7 +69,7 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
         InputError: A name or a range does not fit the model.
         UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
     """
-    graph, kind = _shown(graph, options), options.reduced_type
+    graph, kind = _shown(graph, options).with_true_outputs(), options.reduced_type
     by_flag = kind in flavor.precision_flags
     if kind and not by_flag:
         graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)

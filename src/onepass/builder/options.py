@@ -156,6 +156,18 @@ class BuildOptions:
             if getattr(self, each.name) != getattr(default, each.name)
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BuildOptions:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: It has an option that is not known here.
+        """
+        unknown = sorted(set(data) - {each.name for each in fields(cls)})
+        if unknown:
+            raise InputError(f"{unknown[0]} is no option of a build that this onepass knows; update it")
+        return cls(**data)
+
     def key_json(self) -> dict[str, Any]:
         """Return those of `to_json` that another engine would come of."""
         kept = {each.name for each in fields(self) if each.metadata.get("decides_engine", True)}

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.cli._inputs import outputs_option, read_inputs, size_options
-from onepass.cli._tables import console, table
+from onepass.cli._tables import console, escape, table
+from onepass.cli._trust import chosen, trust_option
 from onepass.compare import (
     Bisection,
     Case,
@@ -87,6 +87,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
               help="If they differ: find the first inner tensor that does, and what to keep of FIRST.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(min=0), metavar="NUMBER",
               help="Relative error at which an inner tensor differs.  [default: 1e-4, for float16 1e-2]")  # fmt: skip
+@trust_option
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a report with a histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -105,15 +106,17 @@ def command(
     names: dict[str, str],
     look_inside: bool,
     threshold: float | None,
+    trust: bool,
     report: Path | None,
     as_json: bool,
     **tolerances: dict[str, float] | None,
 ) -> None:
     """Run FIRST and SECOND on the same inputs and compare every output.
 
-    Models are ONNX files or engines; SavedModels and other formats are converted first. MODEL@cuda runs an ONNX model
-    on another provider of ONNX Runtime. FIRST is taken to be right. The exit status is 1 if an output is not within
-    its tolerance, or only one of the models has it.
+    Models are ONNX files or engines; other formats are converted first. Files of TensorFlow, Keras and PyTorch are
+    programs: what is in them is executed. On a terminal you are asked whether to run one; elsewhere --trust says
+    so. MODEL@cuda runs an ONNX model on another provider of ONNX Runtime. FIRST is taken to be right. The exit
+    status is 1 if an output is not within its tolerance, or only one of the models has it.
 
     \b
     onepass compare elg.onnx elg.engine --random 8 --atol heatmaps=1e-2
@@ -121,7 +124,7 @@ def command(
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if threshold is not None and not look_inside:
         raise click.UsageError("--threshold is for --bisect; give that too")
-    choices = ModelChoice.parse(first), ModelChoice.parse(second)
+    choices = chosen(first, trust=trust), chosen(second, trust=trust)
     options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
         cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, shapes, value_range))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from onepass._errors import InputError
 from onepass._optional import optional
@@ -161,7 +160,7 @@ def _run(
             job.run()
     finally:
         if job is not None:
-            job.report(written, Console(stderr=True) if _STDOUT in (csv, jsonl) else console())
+            job.report(written, console(stderr=True) if _STDOUT in (csv, jsonl) else console())
     if job.stopped_by:
         ctx.exit(128 + job.stopped_by)
 
@@ -214,6 +213,8 @@ def _output_for(source: Source) -> Path | None:
     path = Path(source.name).resolve()
     if path.is_dir():
         return Path(f"{path.name}-gaze")
+    if not source.sequence and (source.frame_count or 1) > 1:
+        return Path(f"{path.stem}-gaze")
     known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
     suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
     return Path(f"{path.stem}-gaze{suffix}")

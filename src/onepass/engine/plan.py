@@ -148,6 +148,22 @@ class Plan:
             raise OSError(f"{room}: {path}") from error
         return replace(self, engine=path.absolute()) if beside else self
 
+    def refit(self, model: Any, *, plugins: Any = ()) -> Plan:
+        """Return the engine with the weights of another model of the same layers; it takes a GPU, and builds nothing.
+
+        Args:
+            model: Path of an ONNX file, its bytes, or an `OnnxGraph`.
+            plugins: Libraries whose plugins the engine takes.
+
+        Raises:
+            InputError: It was not built with ``refit=True`` or ``strip=True``, or the model does not fit.
+            EngineError: It does not run here.
+            BackendError: TensorRT refuses the weights.
+        """
+        from onepass.engine import refit  # noqa: PLC0415 - it brings the builder and ONNX
+
+        return refit(self, model, plugins=plugins)
+
     def to_json(self) -> dict[str, Any]:
         """Return all but the engine as plain JSON values: the content of the sidecar."""
         return {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onepass._optional import optional
+from onepass.media.colours import rgb
 from onepass.media.endings import asf_seconds, program_stream_is_cut
 from onepass.media.orientation import turned
 from onepass.media.pictures import Picture
@@ -29,12 +30,18 @@ class Opened:
     """
 
     def __init__(
-        self, file: Any, *, timeout_seconds: float | None = None, options: dict[str, str] | None = None
+        self,
+        file: Any,
+        *,
+        container: str | None = None,
+        timeout_seconds: float | None = None,
+        options: dict[str, str] | None = None,
     ) -> None:
         """Open it.
 
         Args:
             file: A path, a URL, or an object with `read`.
+            container: FFmpeg's name of how it is made; None for what its content and name say.
             timeout_seconds: How long it may be silent.
             options: FFmpeg's, for how to open it.
 
@@ -43,7 +50,7 @@ class Opened:
             MissingExtraError: PyAV is not installed.
         """
         self._av = optional("av", extra="gaze", purpose="Reading videos")
-        self.container = self._av.open(file, timeout=timeout_seconds, options=options or {})
+        self.container = self._av.open(file, format=container, timeout=timeout_seconds, options=options or {})
         album = self._av.stream.Disposition.attached_pic
         self.stream: Any = next((each for each in self.container.streams.video if not each.disposition & album), None)
         self.broken: Exception | None = None
@@ -111,7 +118,7 @@ class Opened:
         """Return uint8 RGB [H, W, 3] as a frame is meant to be seen."""
         aspect = self.stream.sample_aspect_ratio
         width = round(frame.width * aspect) if aspect else frame.width
-        picture: Picture = frame.to_ndarray(format="rgb24", width=width)
+        picture: Picture = rgb(frame, width)
         matrix = frame.side_data.get("DISPLAYMATRIX")
         return picture if matrix is None else turned(picture, struct.unpack_from("=2i4x2i", matrix))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from onepass._errors import MediaError
 from onepass.media.camera import CameraSource
-from onepass.media.folder import FolderSink, FolderSource, PictureSink, PictureSource, is_picture
+from onepass.media.folder import FolderSink, FolderSource, PictureSink, PictureSource
 from onepass.media.frames import Sink, Source
+from onepass.media.pages import Kind, PagesSource, kind_of
 from onepass.media.pictures import PICTURE_SUFFIXES
 from onepass.media.pipes import Pipe, is_pipe
 from onepass.media.video import VideoSource, is_url
@@ -53,7 +54,16 @@ def open_source(
             f"there is no file or folder {text!r} (in {Path.cwd()}); give a picture, a folder of pictures, a video, "
             "a camera as camera:0, a URL as rtsp://…, or - for standard input"
         )
-    return PictureSource(path) if is_picture(path) else VideoSource(path, live=live)
+    return _open_file(path, live=live)
+
+
+def _open_file(path: Path, *, live: bool | None) -> Source:
+    kind = kind_of(path)
+    if kind is Kind.PICTURE:
+        return PictureSource(path)
+    if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
+        return VideoSource(path, live=live, container="mjpeg" if kind is Kind.JPEGS else None)
+    return PagesSource(path, animated=kind is Kind.ANIMATION)
 
 
 def _open_pipe(pipe: Pipe, *, live: bool | None) -> Source:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from onepass._errors import MediaError
 
@@ -46,6 +47,7 @@ class Pipe:
         """
         self.name = "stdin" if location in {STDIN, "/dev/stdin"} else location
         self._head = bytearray()
+        self._spooled: IO[bytes] | None = None
         try:
             file: BinaryIO = sys.stdin.buffer if location == STDIN else Path(location).open("rb")  # noqa: SIM115
         except OSError as error:
@@ -73,6 +75,29 @@ class Pipe:
             pass
         return bytes(self._head)
 
+    def file(self) -> Any:
+        """Return what PyAV reads a video from: this, or a file of all that comes where the video's index comes last."""
+        if not self._index_comes_last():
+            return self
+        spooled = tempfile.TemporaryFile()  # noqa: SIM115 - whoever reads it closes it, with us
+        while data := self.read(_CHUNK_BYTES):
+            spooled.write(data)
+        spooled.seek(0)
+        self._spooled = spooled
+        return spooled
+
+    def _index_comes_last(self) -> bool:
+        """Whether this is an MP4 or MOV, made of boxes with size and name, that has its pictures before its index."""
+        place = 0
+        while self._fill(place + 8):
+            size, name = int.from_bytes(self._head[place : place + 4], "big"), self._head[place + 4 : place + 8]
+            if name == b"mdat" or (place == 0 and name != b"ftyp"):
+                return place > 0
+            if name == b"moov" or size < 8:
+                return False
+            place += size
+        return False
+
     def _fill(self, size: int) -> bool:
         """Read until the head has a size. False: there is no more."""
         while len(self._head) < size:
@@ -92,5 +117,7 @@ class Pipe:
 
     def close(self) -> None:
         """Close it, so that whoever writes into it learns of it."""
+        if self._spooled is not None:
+            self._spooled.close()
         if self._file is not sys.stdin.buffer:
             self._file.close()

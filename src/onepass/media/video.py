@@ -48,6 +48,7 @@ class VideoSource(Source):
         location: str | os.PathLike[str] | Pipe,
         *,
         live: bool | None = None,
+        container: str | None = None,
         reconnect_seconds: float = 0.0,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -57,6 +58,7 @@ class VideoSource(Source):
         Args:
             location: A path, a URL, or an open pipe.
             live: Whether frames that come late are better left out; None for what the stream itself calls for.
+            container: FFmpeg's name of how a file is made, where its own name would mislead it.
             reconnect_seconds: For how long to try to open a live stream again that broke off, or to read on from a
                 file behind a URL; 0 for not at all. The frames after that have the next number as their `connection`,
                 and a live stream's times say how long it was away.
@@ -78,6 +80,7 @@ class VideoSource(Source):
         self._stopped = threading.Event()
         if self._pipe is None and not self._is_url and not Path(self.name).is_file():
             raise MediaError(f"there is no file {self.name!r} (in {Path.cwd()}); check the path")
+        self._container = container
         self._opened = self._open()
         self.live = self._is_live() if live is None else live
         # Threads over frames hold some of them back, which is no matter in a file.
@@ -98,11 +101,11 @@ class VideoSource(Source):
     def _open(self) -> Opened:
         try:
             if self._pipe is not None:
-                opened = Opened(self._pipe)
+                opened = Opened(self._pipe.file())
             elif self._is_url:
                 opened = Opened(self.name, timeout_seconds=self._timeout_seconds, options=self._url_options())
             else:
-                opened = Opened(self.name)
+                opened = Opened(self.name, container=self._container)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             raise MediaError(self._no_video(error)) from error
         if opened.stream is None:
@@ -122,10 +125,7 @@ class VideoSource(Source):
         if self._is_url:
             return f"{self.name} cannot be opened: {reason}. Is the address right, and the other side there?"
         if self._pipe is not None:
-            return (
-                f"{self.name} cannot be read as a picture or a video: {reason}. An MP4 whose index comes last can be "
-                "read from a file only"
-            )
+            return f"{self.name} cannot be read as a picture or a video: {reason}"
         size = Path(self.name).stat().st_size
         return (
             f"{self.name} ({size} bytes) is neither a picture nor a video that can be read: {reason}. "

@@ -17,6 +17,7 @@ from onepass._errors import (
     EngineError,
     EngineMismatchError,
     EngineVersionError,
+    InputError,
     ModelFormatError,
     UnsupportedModelError,
 )
@@ -63,6 +64,7 @@ class Engine:
         device: Device,
         flavor: str | None = None,
         plugins: Sequence[str] = (),
+        weights: str | None = None,
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open an engine; see `onepass.load` for arguments and errors."""
@@ -88,6 +90,7 @@ class Engine:
                     self.flavor, self.plan.plugins, name=name, built_with=self.plan.options.get("plugins", ())
                 )
             self.raw = self._deserialized(data)
+            self._take_weights(weights)
         self.streams_weights = self._stream_weights(weight_streaming_bytes)
         tensors = self._tensors()
         self.host_tensors = frozenset(
@@ -165,6 +168,23 @@ class Engine:
             f"{self.flavor} cannot read {self.name}: it is damaged, truncated, or no engine of this TensorRT. "
             f"Copy it or build it again. TensorRT says:\n{log or '(nothing)'}"
         )
+
+    def _take_weights(self, model: str | None) -> None:
+        """Put a model's weights into the engine, if it is to have others, or has none of its own."""
+        if model is None:
+            if self.plan is not None and self.plan.options.get("strip"):
+                raise EngineError(
+                    f"{self.name} was built without its weights (strip); name the model that has them: "
+                    "weights='model.onnx', or put them in for good with onepass.engine.refit"
+                )
+            return
+        if self.plan is None:
+            raise InputError(
+                f"weights= is for engines with a sidecar, which says how they were built; {self.name} has none"
+            )
+        from onepass.engine import put_weights  # noqa: PLC0415 - it brings the builder and ONNX
+
+        put_weights(self.flavor, self.raw, self.plan, model, name=self.name)
 
     def _stream_weights(self, budget: int | None) -> bool:
         if budget is None:

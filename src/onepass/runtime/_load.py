@@ -12,7 +12,7 @@ from onepass.formats import Format
 from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.session import Session
-from onepass.runtime.spec import BackendName, ModelSpec, Provider
+from onepass.runtime.spec import BackendName, ModelSpec, Optimize, Provider
 from onepass.tensors import warn_of_left_out
 
 
@@ -22,11 +22,14 @@ def load(
     backend: BackendName | None = None,
     providers: Sequence[Provider] | None = None,
     threads: int | None = None,
+    optimize: Optimize | None = None,
     session_options: Any = None,
     device: int | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
+    keep_bytes: int | None = None,
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    weights: str | os.PathLike[str] | None = None,
     weight_streaming_bytes: int | None = None,
 ) -> Session:
     """Open a model; the session that comes back gives every output by name.
@@ -49,15 +52,23 @@ def load(
             there: none is left out silently. ``["cpu"]`` by default.
         threads: CPU threads for one call; they spin while they wait for work, as ONNX Runtime has it. By default one
             for models under 32 MB and otherwise as many as the process may use, which sleep while they wait.
-        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads`. It
-            serves again when a call asks for some outputs only, and must not be changed meanwhile.
+        optimize: How much ONNX Runtime rewrites the graph: ``"all"``, ``"basic"`` (what keeps to standard operators) or
+            ``"none"``. By default all of it; a valid model that the optimiser breaks is opened with less, and `report`
+            says with how much.
+        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads` and
+            `optimize`. It serves again when a call asks for some outputs only, and must not be changed meanwhile.
         device: For engines: the number of the GPU, from 0 (the default) among those that the process sees.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
-        contexts: For engines: how many calls may run side by side, 4 by default; each takes memory for its
-            computation from when it is first needed. Before TensorRT 8.6 there is one, and calls queue.
+        contexts: For engines: how many calls may compute side by side, 4 by default; each takes memory for its
+            computation from when it is first needed. Before TensorRT 8.6 there is one. As many calls again copy
+            their inputs and results while those compute.
+        keep_bytes: For engines: how much page-locked memory results may lie in, which costs a call nothing. Results
+            that are kept beyond that are copied to ordinary memory. By default an eighth of the machine's memory, and
+            4 GiB at most.
         plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
             library is code; none is opened that is not named here.
+        weights: For engines built with ``refit=True`` or ``strip=True``: the ONNX file whose weights to take.
         weight_streaming_bytes: For engines built with weight streaming: how much of their weights stays on the GPU.
 
     Raises:
@@ -73,9 +84,10 @@ def load(
         InputError: An argument is none of what is described above, or not for this kind of model.
     """
     options = {
-        "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
-        "device": device, "flavor": flavor, "contexts": contexts,
-        "weight_streaming_bytes": weight_streaming_bytes,
+        "backend": backend, "providers": providers, "threads": threads, "optimize": optimize,
+        "session_options": session_options,
+        "device": device, "flavor": flavor, "contexts": contexts, "keep_bytes": keep_bytes,
+        "weights": weights, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
     if plugins is not None:
         options["plugins"] = path_tuple(plugins, what="plugins")
@@ -95,8 +107,8 @@ def load(
     return session
 
 
-_ONNX_OPTIONS = ("providers", "threads", "session_options")
-_ENGINE_OPTIONS = ("device", "flavor", "contexts", "plugins", "weight_streaming_bytes")
+_ONNX_OPTIONS = ("providers", "threads", "optimize", "session_options")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "plugins", "weights", "weight_streaming_bytes")
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from itertools import combinations
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
 from onepass.runtime.backend import Backend, completed
 from onepass.tensors import Signature, TensorSpec, dtype_name, no_such_name, shape_text
+
+if TYPE_CHECKING:
+    from onepass.engine.layers import TimedLayer
 
 
 class Session:
@@ -183,6 +186,20 @@ class Session:
         try:
             times = self._backend.profile(self._check(self._by_name(inputs, named)))
             return None if times is None else dict(times)
+        finally:
+            self._gate.leave()
+
+    def profile_layers(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> list[TimedLayer] | None:
+        """Run the model some times and say how long each layer of it takes; None where the backend cannot tell.
+
+        Args:
+            inputs: As of a call.
+            named: As of a call.
+        """
+        self._enter()
+        try:
+            times = self._backend.profile_layers(self._check(self._by_name(inputs, named)))
+            return None if times is None else list(times)
         finally:
             self._gate.leave()
 

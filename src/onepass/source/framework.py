@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from onepass._errors import InputError, UnsupportedModelError
-from onepass.formats import Format, format_of
+from onepass._errors import InputError, UnsupportedModelError, UntrustedModelError
+from onepass.formats import PROGRAMS, Format, format_of
 from onepass.outputs import Array
 from onepass.sampling import input_shapes
 from onepass.tensors import Signature
@@ -202,6 +202,22 @@ def framework_of(source: Any) -> Framework:
             return _IN_MEMORY[package]
     what = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
     raise InputError(f"{what} is no network; expected a path, or PyTorch's module (an object) or exported program")
+
+
+def require_trust(source: Any, *, trust: bool) -> None:
+    """Let a file that is a program pass only where the user says that it can be trusted.
+
+    Raises:
+        UntrustedModelError: Nobody says so. What is in memory already has run what it had to run.
+    """
+    if trust or not isinstance(source, (str, os.PathLike)):
+        return
+    kind = format_of(source)
+    if kind in PROGRAMS:
+        raise UntrustedModelError(
+            f"{os.fspath(source)} is {kind.value}, and such a file is a program: opening it runs what is in it. If you "
+            "trust where it comes from, say so: trust=True"
+        )
 
 
 def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
