@@ -187,16 +187,18 @@ class Pass:
         recordings, lane = self._recordings, self._lane
         if not self._setup.is_current:
             self._renew_if_needed()
-        key = (source and source.address, target.address, names)
+        where = None if source is None else source.address
+        is_alone = not lane.other.is_busy
+        if is_alone and (whole := recordings.whole(where, target.address, names)) is not None:
+            lane.launch_whole(whole)
+            return True
+        key = (where, target.address, names)
         if not recordings.is_usable:
             recordings.comes_round(key)
             return False
-        is_alone = not lane.other.is_busy
-        if is_alone:
-            whole = recordings.whole(key)
-            if whole is None and recordings.comes_round(key):
-                lane.queue.settle()
-                whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
+        if is_alone and recordings.comes_round(key):
+            lane.queue.settle()
+            whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
             if whole is not None:
                 lane.launch_whole(whole)
                 return True

@@ -95,10 +95,9 @@ class Lane(Generic[Ready]):
 
     def begin(self) -> None:
         """Begin a call: from here on something may be under way."""
-        if self.is_busy:
+        if self.is_busy:  # since a call before was broken off
             self.queue.settle()
-        self._held = None
-        self.is_whole = False
+            self._rest()
         self.is_busy = True
 
     def hold(self, memory: object) -> None:
@@ -108,7 +107,10 @@ class Lane(Generic[Ready]):
     def finish(self) -> None:
         """Wait for the results."""
         self.stream.synchronize()
-        self.is_busy = False
+        self._rest()
+
+    def _rest(self) -> None:
+        self.is_busy = self.is_whole = False
         self._held = None
 
     def launch_whole(self, graph: Graph) -> None:
