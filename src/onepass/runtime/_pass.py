@@ -79,7 +79,7 @@ class Pass:
         slot = self._slots.take()
         target = slot if slot is not None else self._spare_slot()
         arrays = target.arrays(names) if self._is_plain else None
-        lane.hold((source, target, arrays))
+        lane.held = (source, target, arrays)
         with lane.queue.lock:
             if not self._start(source, target, names):
                 self._run_alone(source, target, names)
@@ -105,7 +105,7 @@ class Pass:
         lane.begin()
         slot = self._device_slots.take() or new_device_slot(self._device, setup.out_places)
         results = self._on_device(slot)
-        lane.hold((feeds, results))
+        lane.held = (feeds, results)
         stream = lane.queue.stream
         with lane.queue.lock:
             self._renew_if_needed()
@@ -133,7 +133,7 @@ class Pass:
         for edge, array, _ in self._fills:
             fill(array, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._spare_slot()
-        lane.hold((target, target.arrays([])))
+        lane.held = (target, target.arrays([]))
         stream = lane.queue.stream
         with lane.queue.lock:
             self._renew_if_needed()
