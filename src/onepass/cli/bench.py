@@ -9,16 +9,16 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
 from onepass._optional import optional
+from onepass._printable import printable
 from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
 from onepass.cli._bench_layers import show_layers
 from onepass.cli._inputs import outputs_option, read_inputs, size_options
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.cli._trust import chosen, trust_option
 
 _DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
@@ -116,7 +116,7 @@ def command(
     result = bench(
         choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, shapes=shapes,
         inputs=feeds, outputs=outputs or None, seconds=seconds, spread=spread, processes=processes,
-        progress=None if quiet else lambda line: click.echo(f"{line} …", err=True),
+        progress=None if quiet else lambda line: click.echo(printable(f"{line} …"), err=True),
     )  # fmt: skip
     if chart is not None:
         chart.parent.mkdir(parents=True, exist_ok=True)
