@@ -54,4 +54,4 @@ def open_(source: Path, request: Request) -> _Onnx:  # noqa: ARG001 - every fram
     Raises:
         ModelFormatError: It is damaged.
     """
-    return _Onnx(OnnxGraph.load(source), str(source))
+    return _Onnx(OnnxGraph.load(source).with_true_outputs(), str(source))
