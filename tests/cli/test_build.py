@@ -142,6 +142,13 @@ def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, ap
     assert shown in screen.getvalue()
 
 
+def test_values_with_fractions(shell: Shell, three: Path, trt8: None) -> None:
+    """Numbers with fractions are read as values; that TensorRT takes none is said with the input's name."""
+    said = shell.fails("build", three, "--values", "ratio=0.25:0.5:1.0").replace("\n", " ")
+    assert "input 'ratio': 0.25:0.5:1.0 has fractions" in said
+    assert "is no NAME=SHAPES" in shell.fails("build", three, "--values", "ratio=half")
+
+
 def test_refit(shell: Shell, three: Path, trt8: None) -> None:
     """Another file's weights go into the engine, or into one beside it; a message speaks of options."""
     other = three.with_name("other.onnx")

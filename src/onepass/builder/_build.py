@@ -21,6 +21,7 @@ from onepass.builder._layers import check_precision, layer_types
 from onepass.builder._network import parse
 from onepass.builder._plugins import plugins_of
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
+from onepass.builder._reasons import explained
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
@@ -188,7 +189,7 @@ def plan_from_graph(
     built = run_stoppable(lambda: _serialize(ready, options, flavor, watch), watch, stops=flavor.has_progress_monitor)
     kind = options.reduced_type
     if kind:
-        check_precision(flavor, kind, built.types)
+        check_precision(flavor, options.precision, built.types)
     gpu = current_gpu()
     return Plan(
         engine=built.engine,
@@ -238,7 +239,7 @@ def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
     with timing_cache(flavor, config, options.timing_cache):
         serialized = builder.build_serialized_network(network, config)
         if serialized is None:
-            raise _build_error(flavor, logger.book.text(mark))
+            raise _build_error(flavor, logger.book.text(mark), ready.prepared.graph)
     engine = bytes(serialized)
     types = layer_types(flavor, engine, network)
     plugins = plugins_of(flavor, parser, ready.prepared.graph)
@@ -257,10 +258,10 @@ def _builder(flavor: Flavor, logger: Any, mark: int) -> Any:
     return builder
 
 
-def _build_error(flavor: Flavor, log: str) -> BuildError:
+def _build_error(flavor: Flavor, log: str, graph: OnnxGraph) -> BuildError:
     errors = [line for line in log.splitlines() if line.startswith(("[ERROR]", "[INTERNAL_ERROR]"))]
     text = "\n".join(errors) or "  (it gives no reason; logging.getLogger('onepass.tensorrt') has all it says)"
-    return BuildError(f"{flavor} could not build the engine. It says:\n{text}", log=log)
+    return BuildError(f"{flavor} could not build the engine. It says:\n{explained(flavor, text, graph)}", log=log)
 
 
 def _compute_capability(flavor: Flavor, options: BuildOptions, here: str | None) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 from onepass._errors import BuildError
 from onepass.builder._edges import Prepared
 from onepass.builder._plugins import missing_plugins
+from onepass.builder._reasons import explained
 from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
@@ -95,7 +96,9 @@ def _parser_error(flavor: Flavor, parser: Any, graph: OnnxGraph, log: str) -> Bu
     operators = {node.op_type: None for node in graph.proto.graph.node if node.op_type not in told}
     lines += [f"operator {name} is not supported" for name in operators if not parser.supports_operator(name)]
     text = "\n".join(f"  {line}" for line in dict.fromkeys(lines)) or "  (it gives no reason)"
-    return BuildError(f"{flavor} cannot read the model (opset {graph.opset}):\n{text}", log=log)
+    return BuildError(
+        f"{flavor} cannot read the model (opset {graph.opset}):\n{explained(flavor, text, graph)}", log=log
+    )
 
 
 def _error_line(error: Any, graph: OnnxGraph) -> str:
