@@ -85,6 +85,8 @@ class Engine:
                 # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
                 self._runtime.engine_host_code_allowed = True
             load_plugins(self.flavor, plugins)
+            if self.plan is not None and self.plan.options.get("dla") is not None:
+                self._runtime.DLA_core = self.plan.options["dla"]
             if self.plan is not None:
                 check_plugins(
                     self.flavor, self.plan.plugins, name=name, built_with=self.plan.options.get("plugins", ())
