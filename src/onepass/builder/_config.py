@@ -47,7 +47,9 @@ _TAKES = {
     "target_sm": ("IBuilderConfig", "set_compute_capability"),
 }
 # Names that are there and do nothing, or do not work: TensorRT-RTX says so in its log, not in its interface.
-_INERT = {"tensorrt_rtx": frozenset({"timing_cache", "hardware_compatible", "version_compatible"})}
+_INERT = {
+    "tensorrt_rtx": frozenset({"timing_cache", "hardware_compatible", "version_compatible", "dla", "gpu_fallback"})
+}
 
 
 def check_options(flavor: Flavor, options: BuildOptions, model: onnx.ModelProto) -> None:
@@ -80,7 +82,8 @@ def _needs(flavor: Flavor, options: BuildOptions) -> Iterator[tuple[str, bool]]:
         level = options.hardware_compatible.upper()
         yield "hardware_compatible", level in flavor.members("HardwareCompatibilityLevel")
     for name, path in _TAKES.items():
-        if getattr(options, name) not in (None, False, ()):
+        value = getattr(options, name)
+        if value is not None and value is not False and value != ():  # an optimization level, or core, may be 0
             yield name, flavor.has(*path)
 
 
