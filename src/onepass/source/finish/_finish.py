@@ -63,7 +63,7 @@ def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
     names = options.renamed(exported.signature)
     batches = Batches.of(exported.signature, exported.cases)
     declared = batches.changed(exported.signature, options.batch)
-    proto = with_edges(OnnxGraph(exported.model).select(names).proto, outputs=names)
+    proto = with_edges(exported.graph.select(names).proto, outputs=names)
     repair_scales(proto)
     if options.batch is not None and batches.size is not None:
         free_reshapes(proto, batches.size)
@@ -74,7 +74,7 @@ def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
     first |= {names[each] for each in options.channels_first if each in names}
     put_channels_first(proto, sorted(first & specs.keys()))
     try:
-        graph = _cleaned(proto)
+        graph = _cleaned(OnnxGraph(proto, folder=exported.graph.folder))
     except UnsupportedModelError as error:
         if options.batch is None:
             raise
@@ -96,10 +96,10 @@ def _declare(proto: onnx.ModelProto, specs: Mapping[str, TensorSpec]) -> None:
             set_shape(value, spec.shape)
 
 
-def _cleaned(proto: onnx.ModelProto) -> OnnxGraph:
+def _cleaned(graph: OnnxGraph) -> OnnxGraph:
     """Clean the model up; its inputs and outputs stay as they are declared."""
-    graph = OnnxGraph(proto).clean()
-    edges = {value.name: value for value in (*proto.graph.input, *proto.graph.output)}
-    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
+    cleaned = graph.clean()
+    edges = {value.name: value for value in (*graph.proto.graph.input, *graph.proto.graph.output)}
+    for value in (*cleaned.proto.graph.input, *cleaned.proto.graph.output):
         value.CopyFrom(edges[value.name])
-    return graph
+    return cleaned
