@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from onepass.cli import build as build_module
+from onepass.cli._tables import console
 from onepass.engine import read_sidecar, sidecar_path
 from tests.cli.shell import Shell
 from tests.runtime.gpu import fake_gpu
@@ -132,12 +133,37 @@ def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, ap
     """On a terminal one sees how far the build is where TensorRT says it, and otherwise that it goes on."""
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100, _environ={})
-    monkeypatch.setattr(build_module, "Console", lambda **_: terminal)
+    shown_on = console
+    monkeypatch.setattr(build_module, "console", lambda **on: terminal if on.get("stderr") else shown_on())
     with fake_gpu(api):
         shell("build", three, "--batch", 2, "--json")
         assert screen.getvalue() == ""
         shell("build", three, "--batch", 2)
     assert shown in screen.getvalue()
+
+
+def test_values_with_fractions(shell: Shell, three: Path, trt8: None) -> None:
+    """Numbers with fractions are read as values; that TensorRT takes none is said with the input's name."""
+    said = shell.fails("build", three, "--values", "ratio=0.25:0.5:1.0").replace("\n", " ")
+    assert "input 'ratio': 0.25:0.5:1.0 has fractions" in said
+    assert "is no NAME=SHAPES" in shell.fails("build", three, "--values", "ratio=half")
+
+
+def test_refit(shell: Shell, three: Path, trt8: None) -> None:
+    """Another file's weights go into the engine, or into one beside it; a message speaks of options."""
+    other = three.with_name("other.onnx")
+    BY_NAME["three heads"].graph.save(other)
+    shell("build", three, "--batch", 2, "--refit")
+    engine = three.with_suffix(".engine")
+    text = shell("refit", engine, "--from", other)
+    assert text == f"{engine}: {text.partition(': ')[2].partition(',')[0]}, weights of {other}\n"
+    facts = json.loads(shell("refit", engine, "--from", other, "-o", three.with_name("b.engine"), "--json"))
+    assert facts["engine"] == str(three.with_name("b.engine"))
+    assert read_sidecar(three.with_name("b.engine")) is not None
+    shell("build", three, "--batch", 2)
+    assert "was not built to take other weights; build it with onepass build --refit" in shell.fails(
+        "refit", engine, "--from", other
+    ).replace("\n", " ")
 
 
 _INTERRUPTED = """

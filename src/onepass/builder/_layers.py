@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onepass._errors import BuildError
@@ -35,13 +35,14 @@ def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, in
     return dict(counts)
 
 
-def check_precision(flavor: Flavor, kind: str, types: Mapping[str, int]) -> None:
-    """Raise if an engine does not compute in the precision that was asked for.
+def check_precision(flavor: Flavor, kinds: Sequence[str], types: Mapping[str, int]) -> None:
+    """Raise if an engine does not compute in any of the reduced precisions that were asked for.
 
     Raises:
         BuildError: No layer does.
     """
-    if types and not types.get(kind):
+    if types and not any(types.get(kind) for kind in kinds):
+        kind = " and ".join(kinds)
         counts = ", ".join(f"{count} in {name}" for name, count in sorted(types.items()))
         raise BuildError(
             f"precision {kind} was asked for, but {flavor} built no layer in it ({counts}): it found none faster that "

@@ -10,6 +10,8 @@ import numpy as np
 
 from onepass._errors import BuildError
 from onepass.builder._edges import Prepared
+from onepass.builder._plugins import missing_plugins
+from onepass.builder._reasons import explained
 from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
@@ -85,13 +87,18 @@ def _with_carrier(edge: Edge, dtype: np.dtype[Any], kind: str) -> Edge:
 
 def _parser_error(flavor: Flavor, parser: Any, graph: OnnxGraph, log: str) -> BuildError:
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    lines = [_error_line(error, graph) for error in errors]
+    missing = missing_plugins(flavor, parser, graph)
+    lines = [*missing.values(), *(_error_line(error, graph) for error in errors)]
     told = " ".join(lines)
+    # What is said of a missing plugin takes the place of TensorRT's own words of it.
+    lines = [*missing.values(), *(line for line in lines if not any(f"({name}): " in line for name in missing))]
     # Some parsers stop at the first node: the operators that they do not have at all are looked for beside.
     operators = {node.op_type: None for node in graph.proto.graph.node if node.op_type not in told}
     lines += [f"operator {name} is not supported" for name in operators if not parser.supports_operator(name)]
     text = "\n".join(f"  {line}" for line in dict.fromkeys(lines)) or "  (it gives no reason)"
-    return BuildError(f"{flavor} cannot read the model (opset {graph.opset}):\n{text}", log=log)
+    return BuildError(
+        f"{flavor} cannot read the model (opset {graph.opset}):\n{explained(flavor, text, graph)}", log=log
+    )
 
 
 def _error_line(error: Any, graph: OnnxGraph) -> str:

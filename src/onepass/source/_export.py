@@ -89,7 +89,7 @@ def export_network(trained: Trained, *, opset: int, verify: bool, scratch: Path)
                 f"the source does not say how many dimensions its input {spec.name!r} has, which ONNX asks for; export "
                 "it again with shapes (a graph of TensorFlow 1: as_graph_def(add_shapes=True), or as a SavedModel)"
             )
-    graph = with_weights_outside(trained.export(opset), scratch / "weights")
+    graph = with_weights_outside(trained.export(opset), scratch / _MODEL)
     cases = tuple(reference_cases(trained)) if verify else ()
     return FrameworkExport(f"{trained.framework} {trained.version}", trained.signature, graph, cases)
 

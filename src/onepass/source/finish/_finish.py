@@ -10,6 +10,7 @@ import onnx
 
 from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
+from onepass.graph.model import with_weights_outside
 from onepass.outputs import Array
 from onepass.source._edges import set_shape, with_edges
 from onepass.source._export import FrameworkExport
@@ -102,4 +103,6 @@ def _cleaned(graph: OnnxGraph) -> OnnxGraph:
     edges = {value.name: value for value in (*graph.proto.graph.input, *graph.proto.graph.output)}
     for value in (*cleaned.proto.graph.input, *cleaned.proto.graph.output):
         value.CopyFrom(edges[value.name])
-    return cleaned
+    if graph.folder is None:
+        return cleaned
+    return with_weights_outside(cleaned.proto, graph.folder / "cleaned.onnx", folder=graph.folder)
