@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onepass._errors import UnsupportedModelError
+from onepass.graph.arrays import tensor_of
 from onepass.outputs import Array
 from onepass.source._edges import with_edges
 from onepass.source.frameworks.tflite._file import Tensor, TFLiteFile
@@ -89,7 +90,7 @@ class GraphInTheMaking:
     def weight(self, values: Array) -> str:
         """Add a constant and return its name."""
         name = f"weight_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self._weights.append(tensor_of(np.ascontiguousarray(values), name))
         return name
 
     def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
