@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 
 from onepass.cli._inputs import read_examples
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import is_trusted, trust_option
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
@@ -131,4 +131,4 @@ def _print(conversion: Conversion) -> None:
                 cells.append(errors[spec.name].summary if errors else "not verified")
             rows.add_row(*cells)
         out.print()
-        out.print(rows)
+        show(out, rows)

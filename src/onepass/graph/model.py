@@ -6,7 +6,6 @@ renaming read the structure alone, and only `OnnxGraph.save` into another folder
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -120,8 +119,8 @@ class OnnxGraph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model's weights hold."""
-        return sum(math.prod(tensor.dims) for tensor in self.proto.graph.initializer)
+        """How many numbers the model holds: weights and constants, those in branches and functions included."""
+        return weights.count_numbers(self.proto)
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
