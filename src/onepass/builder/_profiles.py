@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from onepass._errors import InputError
-from onepass.builder.options import BuildOptions, Range, Ranges
+from onepass.builder.options import BuildOptions, Range, Ranges, whole_numbers_only
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.tensors import Signature, TensorSpec, no_such_name
 
@@ -33,6 +33,9 @@ def as_range(value: Range, name: str) -> ShapeRange:
         return ShapeRange((value,), (value,), (value,))
     if len(value) != 3:
         raise InputError(f"{name!r}: {value!r} is no range; expected one number, or (least, best, greatest)")
+    flat = [number for each in value for number in (each if isinstance(each, Sequence) else (each,))]
+    if any(isinstance(number, float) for number in flat):
+        raise InputError(f"{name!r}: {value!r} has fractions. {whole_numbers_only(name)}")
     least, best, greatest = (tuple(each) if isinstance(each, Sequence) else (each,) for each in value)
     return ShapeRange(least, best, greatest)
 

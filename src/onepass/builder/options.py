@@ -207,6 +207,14 @@ _RANGE = rf"{_SIZES}(?::{_SIZES}:{_SIZES})?"
 _NAMED = re.compile(rf"(?P<name>.+)=(?P<range>{_RANGE})|(?P<name2>[^=]+?):(?P<range2>{_RANGE})")
 
 
+def whole_numbers_only(name: str) -> str:
+    """Say what TensorRT takes for an input whose values shape other tensors, and what to do about any other."""
+    return (
+        f"TensorRT shapes tensors by whole numbers from 0 up only, so {name!r} can be none of these: make it a "
+        "constant of the model, or give Resize its sizes in place of its scales"
+    )
+
+
 def parse_range(text: str) -> ShapeRange:
     """Read ``1:8:64``, ``1x1x36x60:8x1x36x60:64x1x36x60``, or one of the three where all are the same.
 
@@ -230,6 +238,9 @@ def parse_shapes(text: str) -> dict[str, ShapeRange]:
     ranges: dict[str, ShapeRange] = {}
     for part in text.split(","):
         found = _NAMED.fullmatch(part.strip())
+        numbers = re.fullmatch(r"(?P<name>.+)=[-+.:x\d]+", part.strip())
+        if found is None and numbers is not None:
+            raise InputError(f"{part!r} has numbers that are not whole. {whole_numbers_only(numbers['name'])}")
         if found is None:
             raise InputError(f"{part!r} is no NAME=SHAPES; expected such as eye=1x1x36x60:8x1x36x60:64x1x36x60")
         name = found["name"] or found["name2"]
