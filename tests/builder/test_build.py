@@ -21,7 +21,6 @@ from onepass import (
 from onepass.builder._config import configure
 from onepass.builder._edges import prepare
 from onepass.builder._profiles import profiles_from_options
-from onepass.builder.options import parse_shapes
 from onepass.engine import (
     find_builder,
     find_flavor,
@@ -259,16 +258,3 @@ def test_what_is_no_dense_tensor_is_left_out() -> None:
         assert plan_from_graph(sequence_model(), BuildOptions(batch=2, outputs=["z"])).signature.output_names == ("z",)
         with pytest.raises(UnsupportedModelError, match="'s' is a sequence"):
             plan_from_graph(sequence_model(), BuildOptions(batch=2, outputs=["s"]))
-
-
-def test_scales_of_a_resize() -> None:
-    """TensorRT takes no fractions for what shapes tensors; the input is named, whatever its values are said to be."""
-    graph = model("(float[1, 3, 8, 8] x, float[4] ratio) => (float[1, 3, H, W] y) { y = Resize (x, , ratio) }")
-    with installed(make_tensorrt("10.0.1")):
-        with pytest.raises(UnsupportedModelError, match=r"input 'ratio' \(float32 \[4\]\) is the scales of Resize"):
-            plan_from_graph(graph, BuildOptions())
-        fractions: Any = {"ratio": (0.25, 0.5, 1.0)}
-        with pytest.raises(InputError, match=r"'ratio': .* has fractions\. TensorRT shapes tensors by whole numbers"):
-            plan_from_graph(graph, BuildOptions(values=fractions))
-    with pytest.raises(InputError, match=r"'ratio=0\.25:0\.5:1\.0' has numbers that are not whole\. .*'ratio'"):
-        parse_shapes("ratio=0.25:0.5:1.0")

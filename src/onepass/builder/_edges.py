@@ -19,7 +19,6 @@ import onnx
 from onnx import TensorProto
 
 from onepass._errors import UnsupportedModelError
-from onepass.builder.options import whole_numbers_only
 from onepass.engine.flavor import Flavor
 from onepass.engine.plan import Edge
 from onepass.engine.shapes import Profile
@@ -99,7 +98,6 @@ class _Work:
     def input_edge(self, spec: TensorSpec, profile: Profile) -> Edge:
         """Make one input fit."""
         value = next(value for value in self._graph.input if value.name == spec.name)
-        self._refuse_scales(spec)
         if spec.shape is None:
             _give_rank(value, profile.shapes[spec.name].min)
             spec = TensorSpec(spec.name, spec.dtype, (None,) * len(profile.shapes[spec.name].min))
@@ -144,13 +142,6 @@ class _Work:
         if len(kept) < len(self._graph.value_info):
             del self._graph.value_info[:]
             self._graph.value_info.extend(kept)
-
-    def _refuse_scales(self, spec: TensorSpec) -> None:
-        for node in consumers(self._graph.node, spec.name):
-            if spec.dtype.kind == "f" and node.op_type in ("Resize", "Upsample") and spec.name in node.input[1:]:
-                raise UnsupportedModelError(
-                    f"input {spec.name!r} ({spec}) is the scales of {node.op_type}. {whole_numbers_only(spec.name)}"
-                )
 
     # ---- helpers -----------------------------------------------------------------------------------------------
 

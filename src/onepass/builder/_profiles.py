@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from onepass._errors import InputError
-from onepass.builder.options import BuildOptions, Range, Ranges, whole_numbers_only
+from onepass.builder.options import BuildOptions, Range, Ranges, fractions_of
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.tensors import Signature, TensorSpec, no_such_name
 
@@ -29,13 +31,12 @@ def as_range(value: Range, name: str) -> ShapeRange:
     """Return a range of one or more numbers: a number, ``(least, best, greatest)``, or those of several numbers."""
     if isinstance(value, ShapeRange):
         return value
+    if any(isinstance(each, float) for each in np.asarray(value, object).reshape(-1)):
+        raise InputError(fractions_of(name, value))
     if isinstance(value, int):
         return ShapeRange((value,), (value,), (value,))
     if len(value) != 3:
         raise InputError(f"{name!r}: {value!r} is no range; expected one number, or (least, best, greatest)")
-    flat = [number for each in value for number in (each if isinstance(each, Sequence) else (each,))]
-    if any(isinstance(number, float) for number in flat):
-        raise InputError(f"{name!r}: {value!r} has fractions. {whole_numbers_only(name)}")
     least, best, greatest = (tuple(each) if isinstance(each, Sequence) else (each,) for each in value)
     return ShapeRange(least, best, greatest)
 
