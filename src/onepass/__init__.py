@@ -27,6 +27,7 @@ from onepass._errors import (
     OnepassError,
     OutputNameError,
     ParityError,
+    RunTimeoutError,
     SessionClosedError,
     UnsupportedModelError,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Outputs",
     "ParityError",
     "Plan",
+    "RunTimeoutError",
     "Session",
     "SessionClosedError",
     "ShapeRange",

@@ -3,21 +3,71 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+import weakref
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
-Result = TypeVar("Result")
+from onepass.outputs import Outputs
 
 MOST_WAITING = 32
 """How many submitted calls may wait for a worker; each holds a copy of its inputs."""
 
-# Of a thread: whether it is a worker, of whichever session.
+_PAUSE_S = 0.2e-3
+
+# Of a thread: the mark of the workers it is one of, of whichever session.
 _thread = threading.local()
 
 
+class Work:
+    """A submitted call, under way until it has run or was cancelled.
+
+    It holds a place inside the session's gate, so that the session is not freed before it ran.
+    """
+
+    def __init__(self, again: Callable[[], memoryview]) -> None:
+        """Make a call that is yet to be filled.
+
+        Args:
+            again: Gives another place inside, to who has one.
+        """
+        self.ended = False
+        self.feeds: dict[str, Any] = {}
+        self._again = again
+        self._place: memoryview | None = None
+
+    def fill(self, place: memoryview, feeds: Mapping[str, Any]) -> None:
+        """Take over a place inside, and what the call is fed."""
+        self._place = place
+        self.feeds.update(feeds)
+
+    def run(self, function: Callable[..., Outputs], *arguments: Any) -> Outputs | None:
+        """Call the function with the feeds and the arguments, and end; None if this has ended before."""
+        # A place of its own: the thread that submitted it may end it at any time, if it is interrupted.
+        with self._again():
+            if self.ended:
+                return None
+            try:
+                return function(self.feeds, *arguments)
+            finally:
+                self.end()
+
+    def empty(self) -> None:
+        """Give back the place and the memory of the feeds."""
+        self.feeds = {}
+        place, self._place = self._place, None
+        if place is not None:
+            place.release()
+
+    def end(self) -> None:
+        """Be under way no more; ending again does nothing."""
+        self.ended = True
+        self.empty()
+
+
 class Background:
-    """Worker threads, started as they are needed."""
+    """Worker threads, started as they are needed; they end when this is shut down or gone."""
 
     def __init__(self, workers: int) -> None:
         """Prepare the workers.
@@ -25,35 +75,39 @@ class Background:
         Args:
             workers: How many calls run at once.
         """
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="onepass", initializer=self._mark)
-        self._room = threading.BoundedSemaphore(workers + MOST_WAITING)
+        self._mark = object()
+        # Nothing that the threads hold leads back here, or a session that was dropped would never go.
+        self._pool = ThreadPoolExecutor(
+            workers, thread_name_prefix="onepass", initializer=setattr, initargs=(_thread, "works_for", self._mark)
+        )
+        self._most = workers + MOST_WAITING
+        self._under_way: weakref.WeakSet[Work] = weakref.WeakSet()
+        self._lock = threading.Lock()
 
     @property
     def is_here(self) -> bool:
         """Whether the calling thread is one of the workers, as in a future's callback."""
-        return getattr(_thread, "works_for", None) is self
+        return getattr(_thread, "works_for", None) is self._mark
 
-    def wait_for_room(self) -> Callable[[], None]:
-        """Wait until one more call may be submitted, and return what gives its place back when it has ended.
+    def submit(self, work: Work, function: Callable[..., Outputs], *arguments: Any) -> Future[Any] | None:
+        """Run the work in the background; None where there is no room now.
 
-        A worker does not wait, whichever session it is of: its call would never end if others wait for it.
+        For a worker, of whichever session, there is always room: its call would never end if others waited for it.
         """
-        if getattr(_thread, "works_for", None) is not None:
-            return lambda: None
-        self._room.acquire()
-        return self._room.release
+        with self._lock:
+            is_worker = getattr(_thread, "works_for", None) is not None
+            if not is_worker and sum(not each.ended for each in self._under_way) >= self._most:
+                return None
+            self._under_way.add(work)
+            future = self._pool.submit(work.run, function, *arguments)
+        # A call ends with its future, also where that is cancelled before it began.
+        future.add_done_callback(lambda _: work.end())
+        return future
 
-    def submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Run a function in the background."""
-        return self._pool.submit(function, *arguments)
+    def pause(self) -> None:
+        """Wait a moment for room."""
+        time.sleep(_PAUSE_S)
 
-    def shutdown(self, *, wait: bool) -> None:
-        """Take no further call; the workers end when they are through with those they have.
-
-        Args:
-            wait: Come back when all workers have ended.
-        """
-        self._pool.shutdown(wait=wait)
-
-    def _mark(self) -> None:
-        _thread.works_for = self
+    def shutdown(self) -> None:
+        """Take no further call, and come back when all workers have ended."""
+        self._pool.shutdown(wait=True)
