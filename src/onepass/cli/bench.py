@@ -17,6 +17,7 @@ from onepass._optional import optional
 from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png
 from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._stopping import stoppable
 from onepass.cli._tables import bytes_text, console, table
 from onepass.opening import ModelChoice
 
@@ -60,6 +61,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw latency against batch: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     models: tuple[str, ...],
     batches: tuple[int, ...] | None,

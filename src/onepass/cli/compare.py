@@ -16,6 +16,7 @@ from rich.table import Table
 from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._stopping import stoppable
 from onepass.cli._tables import console, table
 from onepass.compare import (
     Bisection,
@@ -91,6 +92,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a report with a histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     first: str,
     second: str,

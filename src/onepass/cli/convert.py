@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from onepass.cli._inputs import read_examples
+from onepass.cli._stopping import interruptible
 from onepass.cli._tables import bytes_text, console, table
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
@@ -78,8 +79,10 @@ def _dynamic(
     help="A size of a TorchScript network's input that may change, such as image:0=N; repeat it for more.",
 )  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
-              show_default=True, metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
+    show_default=True, metavar="SECONDS", help="How long the framework may take, or one run of an ONNX model.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(source: Path, file: Path | None, no_verify: bool, as_json: bool, **words: Any) -> None:
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
@@ -102,7 +105,7 @@ def command(source: Path, file: Path | None, no_verify: bool, as_json: bool, **w
     file = file or _beside(source)
     words = {name: value for name, value in words.items() if value not in (None, ())}
     screen = Console(stderr=True)
-    with screen.status(f"converting {escape(str(source))}"):
+    with screen.status(f"converting {escape(str(source))}"), interruptible():
         conversion = convert(source, file, verify=not no_verify, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, NamedTuple
 
 from onepass.outputs import Outputs
 
@@ -15,6 +16,7 @@ MOST_WAITING = 32
 """How many submitted calls may wait for a worker; each holds a copy of its inputs."""
 
 _PAUSE_S = 0.2e-3
+_LAST_WORDS_S = 1.0  # for a worker whose calls have all ended; it may be in a callback of the caller's
 
 # Of a thread: the mark of the workers it is one of, of whichever session.
 _thread = threading.local()
@@ -26,26 +28,27 @@ class Work:
     It holds a place inside the session's gate, so that the session is not freed before it ran.
     """
 
-    def __init__(self, again: Callable[[], memoryview]) -> None:
+    def __init__(self, place: Callable[[], memoryview]) -> None:
         """Make a call that is yet to be filled.
 
         Args:
-            again: Gives another place inside, to who has one.
+            place: Gives a place inside, to who has one. It is written in C: no signal comes between the place and who
+                holds it.
         """
         self.ended = False
         self.feeds: dict[str, Any] = {}
-        self._again = again
+        self._new_place = place
         self._place: memoryview | None = None
 
-    def fill(self, place: memoryview, feeds: Mapping[str, Any]) -> None:
-        """Take over a place inside, and what the call is fed."""
-        self._place = place
+    def fill(self, feeds: Mapping[str, Any]) -> None:
+        """Take a place inside, and what the call is fed."""
+        self._place = self._new_place()
         self.feeds.update(feeds)
 
     def run(self, function: Callable[..., Outputs], *arguments: Any) -> Outputs | None:
         """Call the function with the feeds and the arguments, and end; None if this has ended before."""
         # A place of its own: the thread that submitted it may end it at any time, if it is interrupted.
-        with self._again():
+        with self._new_place():
             if self.ended:
                 return None
             try:
@@ -67,7 +70,11 @@ class Work:
 
 
 class Background:
-    """Worker threads, started as they are needed; they end when this is shut down or gone."""
+    """Worker threads, started as they are needed; they end when this is shut down or gone.
+
+    Not `concurrent.futures.ThreadPoolExecutor`: a Ctrl-C in its `submit` can leave one of its locks taken, after which
+    no call ends any more. Here all that threads share is a queue written in C.
+    """
 
     def __init__(self, workers: int) -> None:
         """Prepare the workers.
@@ -75,14 +82,15 @@ class Background:
         Args:
             workers: How many calls run at once.
         """
+        self._workers = workers
         self._mark = object()
-        # Nothing that the threads hold leads back here, or a session that was dropped would never go.
-        self._pool = ThreadPoolExecutor(
-            workers, thread_name_prefix="onepass", initializer=setattr, initargs=(_thread, "works_for", self._mark)
-        )
-        self._most = workers + MOST_WAITING
-        self._under_way: weakref.WeakSet[Work] = weakref.WeakSet()
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._under_way: list[Work] = []
         self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        self._let_go()
 
     @property
     def is_here(self) -> bool:
@@ -94,20 +102,65 @@ class Background:
 
         For a worker, of whichever session, there is always room: its call would never end if others waited for it.
         """
+        is_worker = getattr(_thread, "works_for", None) is not None
         with self._lock:
-            is_worker = getattr(_thread, "works_for", None) is not None
-            if not is_worker and sum(not each.ended for each in self._under_way) >= self._most:
+            self._under_way = [each for each in self._under_way if not each.ended]
+            waiting = len(self._under_way)
+            if not is_worker and waiting >= self._workers + MOST_WAITING:
                 return None
-            self._under_way.add(work)
-            future = self._pool.submit(work.run, function, *arguments)
-        # A call ends with its future, also where that is cancelled before it began.
-        future.add_done_callback(lambda _: work.end())
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if len(self._threads) < min(waiting + 1, self._workers):
+                # Nothing that a thread holds leads back here, or a session that was dropped would never go.
+                thread = threading.Thread(
+                    target=_work, args=(self._queue, self._mark), name="onepass-worker", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+            future: Future[Any] = Future()
+            # A call ends with its future, also where that is cancelled before it began.
+            future.add_done_callback(lambda _: work.end())
+            self._under_way.append(work)
+            self._queue.put(_Item(future, partial(work.run, function, *arguments)))
         return future
 
     def pause(self) -> None:
         """Wait a moment for room."""
         time.sleep(_PAUSE_S)
 
+    def drain(self) -> None:
+        """Wait until all calls have ended."""
+        while any(not each.ended for each in self._under_way):
+            self.pause()
+
     def shutdown(self) -> None:
-        """Take no further call, and come back when all workers have ended."""
-        self._pool.shutdown(wait=True)
+        """Let the workers end, all calls having ended, and wait for them."""
+        self._let_go()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_LAST_WORDS_S)
+
+    def _let_go(self) -> None:
+        for _ in self._threads:
+            self._queue.put(None)
+
+
+class _Item(NamedTuple):
+    """What a worker takes from the queue."""
+
+    future: Future[Any]
+    call: Callable[[], Any]
+
+
+def _work(items: SimpleQueue[_Item | None], mark: object) -> None:
+    """Be a worker."""
+    _thread.works_for = mark
+    while (item := items.get()) is not None:
+        if item.future.set_running_or_notify_cancel():
+            try:
+                result = item.call()
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                item.future.set_exception(error)
+            else:
+                item.future.set_result(result)
+                del result
+        del item  # or its inputs would stay until the next comes

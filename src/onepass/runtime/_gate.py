@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 20e-6, 5e-3
 
@@ -34,9 +35,9 @@ class Gate:
             return self._late(view)
         return view
 
-    def inside_still(self) -> memoryview:
-        """Return a view although the gate may be closed: for what was let in before."""
-        return memoryview(self._door)
+    def for_those_inside(self) -> Callable[[], memoryview]:
+        """Return what gives further views to who is inside, though the gate may be closed by then."""
+        return partial(memoryview, self._door)
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -68,6 +69,10 @@ class Gate:
     def forget(self) -> None:
         """Forget who is inside: their threads are not there in a process that was forked."""
         self._door, self._lock = bytearray(1), threading.Lock()
+
+    def abandon(self) -> None:
+        """Be closed, and never free anything."""
+        self._closed = self._freed = True
 
     def _late(self, view: memoryview) -> memoryview | None:
         if self._closed:

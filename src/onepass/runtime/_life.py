@@ -11,7 +11,7 @@ _LAST_CALLS_S, _STOPPED_CALLS_S = 1.0, 5.0
 
 
 class Living(Protocol):
-    """What a session does for them."""
+    """What a session does for them, and shows to nobody else."""
 
     def _hold_threads(self, seconds: float) -> bool: ...
 
@@ -40,19 +40,18 @@ def stop_runs(reason: str) -> None:
 
 
 def _at_exit() -> None:
-    """Let the calls of daemon threads end: Python stops such a thread at once, and a process aborts if it is then in
-    the middle of C++."""
+    """Let calls of daemon threads end: Python stops these at once, which aborts the process in the middle of C++."""
     sessions = list(_sessions)
-    still = [each for each in sessions if not each._hold_threads(_LAST_CALLS_S)]
+    still = [each for each in sessions if not each._hold_threads(_LAST_CALLS_S)]  # noqa: SLF001 - see Living
     for session in still:
         session.stop("the process ends")
     for session in still:
-        session._hold_threads(_STOPPED_CALLS_S)
+        session._hold_threads(_STOPPED_CALLS_S)  # noqa: SLF001
 
 
 def _after_fork() -> None:
     for session in list(_sessions):
-        session._after_fork()
+        session._after_fork()  # noqa: SLF001
 
 
 atexit.register(_at_exit)

@@ -24,8 +24,8 @@ from onepass._errors import (
 )
 from onepass.formats import Format
 from onepass.outputs import Array
-from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime._ending import Runs, is_of_runtime
+from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.spec import Provider, checked_providers
 from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
@@ -108,7 +108,9 @@ class OnnxRuntimeBackend(BackendBase):
         """End the runs under way, each after the node that it is at; further ones fail."""
         self._runs.stop(reason)
 
-    def _run(self, feeds: Mapping[str, Array], names: Sequence[str], options: onnxruntime.RunOptions) -> Sequence[Array]:
+    def _run(
+        self, feeds: Mapping[str, Array], names: Sequence[str], options: onnxruntime.RunOptions
+    ) -> Sequence[Array]:
         session = self._session
         if len(names) != len(self._names):
             session = self._part(tuple(names))

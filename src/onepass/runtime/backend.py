@@ -89,7 +89,9 @@ class BackendBase(ABC):
             RunTimeoutError: It was ended.
             InputError: The backend cannot end a run, or the number of seconds is none.
         """
-        raise InputError("timeout= is for ONNX models on ONNX Runtime: what runs this model cannot end a run; leave it out")
+        raise InputError(
+            "timeout= is for ONNX models on ONNX Runtime: what runs this model cannot end a run; leave it out"
+        )
 
     def stop(self, reason: str) -> None:  # noqa: B027 - right for those that cannot
         """End the runs under way and let further ones fail, if that can be done.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -125,7 +125,7 @@ class Session:
         Raises:
             InputError, OutputNameError, SessionClosedError: At once, as a call would.
         """
-        work = Work(self._gate.inside_still)
+        work = Work(self._gate.for_those_inside())
         try:
             with self._inside():
                 checked = self._check(self._by_name(inputs, named))
@@ -133,8 +133,9 @@ class Session:
                 names = self._output_names if outputs is None else self._wanted(outputs)
                 workers = self._workers()
             while True:
-                work.fill(self._inside(), feeds)
-                future = workers.submit(work, self._run, names, None)
+                with self._inside():
+                    work.fill(feeds)
+                    future = workers.submit(work, self._run, names, None)
                 if future is not None:
                     return future
                 # Nobody waits inside: close() waits for those who are.
@@ -187,7 +188,7 @@ class Session:
     def close(self) -> None:
         """Wait for calls under way, those submitted included, then free the model. Closing again does nothing.
 
-        Called in the middle of a call or by a future's callback, it cannot wait: the model is freed once all have ended.
+        In the middle of a call, or in a future's callback, it cannot wait: the model is freed when all have ended.
         """
         self._gate.close()
         if self._is_in_a_call():
@@ -196,7 +197,7 @@ class Session:
             self._gate.free(self._free)
 
     def stop(self, reason: str) -> None:
-        """End the runs under way, and refuse further ones, where the backend can: ONNX Runtime does, an engine does not.
+        """End the runs under way, and refuse further ones, if the backend can: ONNX Runtime does, an engine does not.
 
         Args:
             reason: What the `BackendError` of these runs says.
@@ -234,7 +235,7 @@ class Session:
 
     def _is_in_a_call(self) -> bool:
         """Whether the thread is in a call of this session: in a signal handler, say, or in an input's conversion."""
-        frame = sys._getframe(1)
+        frame = inspect.currentframe()
         while frame is not None:
             if frame.f_code in _CALLS and frame.f_locals.get("self") is self:
                 return True
@@ -242,8 +243,13 @@ class Session:
         return self._background is not None and self._background.is_here
 
     def _hold_threads(self, seconds: float) -> bool:
-        """At the end of the process, let no thread in any more, and wait for those inside; whether all are out."""
+        """At the end of the process, let no thread in any more, and wait for those inside; whether all are out.
+
+        What was submitted is computed, however long that takes.
+        """
         self._gate.hold()
+        if self._background is not None:
+            self._background.drain()
         return self._gate.wait_until_empty(seconds)
 
     def _after_fork(self) -> None:
@@ -251,7 +257,7 @@ class Session:
         self._gate.forget()
         self._lock, self._background = threading.Lock(), None
         if not self._backend.survives_fork:
-            self._gate.close()
+            self._gate.abandon()
             self._unusable = (
                 f"the session of {self.name} was opened before this process was forked, and neither threads nor GPUs "
                 "survive that; open the model again here with onepass.load, or start processes by 'spawn'"
@@ -321,7 +327,8 @@ class Session:
 
 # What a thread is in while it is inside.
 _CALLS = frozenset(
-    method.__code__ for method in (Session.__call__, Session.submit, Session.empty_inputs, Session.profile, Session.report)
+    method.__code__
+    for method in (Session.__call__, Session.submit, Session.empty_inputs, Session.profile, Session.report)
 )
 # Backends that a fork broke: to free what they hold would touch threads or a GPU that are not there.
 _LEFT_BEHIND: list[Backend] = []

@@ -93,7 +93,7 @@ def convert(
             one, several in their order, or a mapping by name.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
-        timeout_s: How long the framework may take.
+        timeout_s: How long the framework may take, or one run of a model that runs in this process.
 
     Raises:
         ModelNotFoundError, ModelFormatError: The source is not there, or damaged.
@@ -117,7 +117,12 @@ def convert(
         target=target,
     )
     request = Request(
-        signature=signature, tag=tag, outputs=options.outputs, example_inputs=example_inputs, dynamic=dynamic
+        signature=signature,
+        tag=tag,
+        outputs=options.outputs,
+        example_inputs=example_inputs,
+        dynamic=dynamic,
+        timeout_s=timeout_s,
     )
     _check_request(request, framework)
     job = ExportJob(framework, source, request, options, opset=opset or framework.opset, verify=verify)
@@ -128,7 +133,7 @@ def convert(
             f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX has "
             "converters upwards only. Leave opset= out, or export it again"
         )
-    errors = parity(finished, exported.cases)
+    errors = parity(finished, exported.cases, timeout_s=timeout_s)
     graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
     graph.save(path)
     return Conversion(path, graph.signature, exported.framework, errors, time.perf_counter() - start)
