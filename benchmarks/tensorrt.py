@@ -59,7 +59,7 @@ class _Raw:
         graph = self.stream.record(lambda: self.context.enqueue(self.stream.number))
 
         def call() -> None:
-            graph.launch()
+            self.stream.launch(graph)
             self.stream.synchronize()
 
         return call
@@ -80,7 +80,7 @@ class _Raw:
         graph = self.stream.record(work)
 
         def call() -> None:
-            graph.launch()
+            self.stream.launch(graph)
             self.stream.synchronize()
 
         return call

@@ -25,11 +25,13 @@ from onepass._errors import (
     ModelFormatError,
     ModelNotFoundError,
     OnepassError,
+    OnepassWarning,
     OutputNameError,
     ParityError,
     RunTimeoutError,
     SessionClosedError,
     UnsupportedModelError,
+    UntrustedModelError,
 )
 from onepass._lazy import lazy as _lazy
 from onepass._moved import install as _install
@@ -69,6 +71,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelSpec",
     "OnepassError",
+    "OnepassWarning",
     "OnnxGraph",
     "OutputNameError",
     "Outputs",
@@ -81,6 +84,7 @@ __all__ = [
     "Signature",
     "TensorSpec",
     "UnsupportedModelError",
+    "UntrustedModelError",
     "build",
     "convert",
     "load",

@@ -1,5 +1,6 @@
-"""Import a library that only an extra installs, or say which extra that is."""
+"""Import a library that only an extra installs, or say which extra that is; and ONNX Runtime, which stays silent."""
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -24,3 +25,13 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
             f"{purpose} needs the Python module {module!r}, which does not import ({error}). "
             f"Install it with: pip install 'onepass[{extra}]'"
         ) from error
+
+
+def import_onnxruntime() -> Any:
+    """Import and return ONNX Runtime, with its telemetry off unless the user has set that otherwise.
+
+    From 1.32 on it writes an identifier and a database of events into the user's cache when it is imported, and looks
+    up the host that they go to.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_module("onnxruntime")

@@ -5,42 +5,40 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from onepass._errors import InputError
+from onepass.drafts import Draft
 
 _CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
 def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `target`, which takes its place when the block ends well.
+    """Yield a temporary path, whose file takes the place of `target` when the block ends well.
 
-    Until then whatever stood at `target` stays as it was; if the block raises (or is interrupted), the temporary
-    file is removed. The temporary name keeps the suffix, since writers choose their format by it.
+    What place that is, where `target` is a link, a pipe or a device, says `onepass.drafts.Draft`. Until then whatever
+    stood there stays as it was; if the block raises (or is interrupted), the temporary file is removed.
 
     Example::
 
         with replacing("model.onnx") as temporary:
             temporary.write_bytes(data)
     """
-    path = Path(target)
-    temporary = temporary_beside(path)
+    draft = Draft(target)
     try:
-        yield temporary
-        temporary.replace(path)
+        yield draft.path
+        draft.put()
     except OSError as error:
-        if error.filename == str(temporary):  # the name that the caller knows
-            raise type(error)(error.errno, error.strerror, str(path)) from error
-        raise
+        told = draft.told(error)
+        if told is error:
+            raise
+        raise told from error
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def temporary_beside(target: str | os.PathLike[str]) -> Path:
-    """Return a free name in the target's folder, with the target's suffix: what is written there can be renamed."""
-    path = Path(target)
-    return path.with_name(f".{path.stem}.{os.urandom(6).hex()}{path.suffix}")
+        draft.discard()
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -67,3 +65,15 @@ def user_cache(kind: str) -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return base.expanduser() / "onepass" / kind
+
+
+def path_tuple(paths: Any, *, what: str) -> tuple[str, ...]:
+    """Return one path, or several, as a tuple of texts.
+
+    Raises:
+        InputError: It is something else; the message calls it `what`.
+    """
+    listed = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if not isinstance(listed, Iterable) or not all(isinstance(one, (str, os.PathLike)) for one in (*listed,)):
+        raise InputError(f"{what} is the path of a file, or a list of such, got {paths!r}")
+    return tuple(map(os.fspath, listed))

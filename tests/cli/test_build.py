@@ -140,6 +140,23 @@ def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, ap
     assert shown in screen.getvalue()
 
 
+def test_refit(shell: Shell, three: Path, trt8: None) -> None:
+    """Another file's weights go into the engine, or into one beside it; a message speaks of options."""
+    other = three.with_name("other.onnx")
+    BY_NAME["three heads"].graph.save(other)
+    shell("build", three, "--batch", 2, "--refit")
+    engine = three.with_suffix(".engine")
+    text = shell("refit", engine, "--from", other)
+    assert text == f"{engine}: {text.partition(': ')[2].partition(',')[0]}, weights of {other}\n"
+    facts = json.loads(shell("refit", engine, "--from", other, "-o", three.with_name("b.engine"), "--json"))
+    assert facts["engine"] == str(three.with_name("b.engine"))
+    assert read_sidecar(three.with_name("b.engine")) is not None
+    shell("build", three, "--batch", 2)
+    assert "was not built to take other weights; build it with onepass build --refit" in shell.fails(
+        "refit", engine, "--from", other
+    ).replace("\n", " ")
+
+
 _INTERRUPTED = """
 import os, signal, sys, threading
 from onepass.cli import main

@@ -20,7 +20,7 @@ from onepass import MediaError
 from onepass.cli import gaze
 from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
 from tests.cli.shell import Shell
-from tests.media.clips import flat_pictures, sound_packets, write_clip
+from tests.media.clips import flat_pictures, sound_packets, sound_seconds, write_clip
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
@@ -96,6 +96,16 @@ def test_a_video_through_the_whole_path(words: tuple[object, ...], ids: set[str]
     assert sound_packets(Path("out.mp4")) == sound_packets(clip)
 
 
+@pytest.mark.parametrize(("name", "codec", "sound"), [("a.ts", "libx264", "aac"), ("a.wmv", "wmv2", "wmav2")])
+def test_broadcasts_and_windows_media(name: str, codec: str, sound: str, shell: Shell) -> None:
+    """Videos whose sound MP4 cannot hold as it is become MP4 files with sound, and not a word of it."""
+    write_clip(Path(name), flat_pictures(5), codec=codec, sound=sound)
+    out = shell("gaze", name, "--model", "small")
+    assert out.endswith("written to a-gaze.mp4\n")
+    assert len(list(VideoSource("a-gaze.mp4"))) == 5
+    assert sound_seconds(Path("a-gaze.mp4")) == pytest.approx(0.5, abs=0.15)
+
+
 def test_a_picture(shell: Shell) -> None:
     """A picture is annotated beside a word on each face and eye."""
     write_picture("face.png", data.astronaut())
@@ -104,6 +114,34 @@ def test_a_picture(shell: Shell) -> None:
     assert "left eye" in out
     assert out.endswith("written to face-gaze.png\n")
     assert (read_picture("face-gaze.png") != data.astronaut()).any()
+
+
+def test_standard_input(clip: Path) -> None:
+    """A video or a picture comes through a pipe as well as from a file; the table may go out through one."""
+    command = [str(Path(sys.executable).with_name("onepass")), "gaze", "-", "--model", "small"]
+    result = subprocess.run([*command, "--csv", "-"], input=clip.read_bytes(), capture_output=True, check=True)
+    assert {row["frame"] for row in csv.DictReader(result.stdout.decode().splitlines())} == set(map(str, range(FRAMES)))
+    write_picture("face.png", data.astronaut())
+    result = subprocess.run(command, input=Path("face.png").read_bytes(), capture_output=True, check=True)
+    assert b"stdin: 512 x 512 pixels, 1 face(s)" in result.stdout
+    assert result.stdout.endswith(b"written to stdin-gaze.png\n")
+
+
+def test_pictures_in_a_file(shell: Shell) -> None:
+    """Pages go into a folder, an animation into a video; a still GIF is a picture."""
+    image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install 'onepass[gaze]'")
+    first, *more = (image.fromarray(picture) for picture in flat_pictures(3))
+    for name, words in {"pages.tif": {}, "moves.webp": {"duration": 200}}.items():
+        first.save(name, save_all=True, append_images=more, **words)
+    first.save("still.gif")
+    assert shell("gaze", "pages.tif").endswith("written to pages-gaze\n")
+    assert [path.name for path in sorted(Path("pages-gaze").iterdir())] == [
+        f"pages-000{page}.tif" for page in (1, 2, 3)
+    ]
+    shell("gaze", "moves.webp", "--csv", "moves.csv", "-o", "moves.mp4")
+    assert [row["seconds"] for row in rows_of("moves.csv")] == ["0.0", "0.2", "0.4"]
+    assert len(list(VideoSource("moves.mp4"))) == 3
+    assert "still.gif: 64 x 48 pixels, 0 face(s)" in shell("gaze", "still.gif")
 
 
 def test_a_folder(shell: Shell, tmp_path: Path) -> None:
@@ -127,7 +165,7 @@ def test_pictures_that_cannot_be_read_are_named(shell: Shell) -> None:
     Path("in/a.png").write_bytes(Path("in/b.png").read_bytes()[:3000])
     status, out, err = shell.run("gaze", "in")
     assert (status, "512 x 512 pixels" in out) == (0, True)
-    assert err.startswith("onepass: in/a.png holds no picture that OpenCV can read")
+    assert err.startswith("onepass: in/a.png holds no picture that can be read")
     Path("in/b.png").unlink()
     err = shell.fails("gaze", "in", "-o", "other")
     assert "none of the 1 picture(s) in in can be read" in err
@@ -242,6 +280,8 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--parquet", "-"], "cannot go to standard output"),
         (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
         (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
+        (["CLIP", "--reconnect", "5"], "--reconnect is for streams"),
+        (["camera:CLIP", "--live"], "--live and --no-live are for"),
         (["CLIP", "--fps", "5"], "a video has times of its own"),
         (["camera:98"], "camera:98 cannot be opened"),
     ],

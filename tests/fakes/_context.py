@@ -118,7 +118,8 @@ class Context:
             if one.on_host and block is not None and block.kind == "device":
                 self._trt.fault(f"the host tensor {name!r} was given device memory")
                 raise Refusal(f"IExecutionContext::setTensorAddress: tensor {name} is on the host, its address is not")
-            if self._addresses.get(name) != address:
+            # Addresses are part of what is recorded; that a context may have others afterwards was seen with 8.5 only.
+            if self._addresses.get(name) != address and self._trt.shares_profiles:
                 self._alive.changes += 1
             self._addresses[name] = address
 

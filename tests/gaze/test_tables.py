@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from onepass.gaze import (
     TextTable,
     open_table,
 )
+from onepass.gaze.show import tables
 from onepass.gaze.show.columns import rows_of
 from onepass.media import Frame
 
@@ -277,6 +280,81 @@ def test_a_full_disk_leaves_no_half_parquet(tmp_path: Path) -> None:
     """Parquet cannot be read without its end, so nothing is left that looks like a table."""
     pytest.importorskip("pyarrow")
     assert "gaze.parquet cannot be written" in fill_the_disk(tmp_path / "gaze.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("suffix", "read"), FORMATS)
+def test_a_table_without_a_row_takes_no_place(
+    suffix: str, read: Callable[[Path], list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the disk is full before the first row, the table of an earlier run stays as it was."""
+    path = tmp_path / f"gaze{suffix}"
+    with open_table(path) as table:
+        table.write(RESULTS[0])
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said = "the table is lost" if suffix == ".parquet" else "what was there before stays"
+    with (  # noqa: PT012
+        pytest.raises(MediaError, match=rf"gaze{suffix} cannot be written: No space left on device.* {said}"),
+        open_table(path) as table,
+    ):
+        monkeypatch.setattr(tables, "_write_all", full)
+        monkeypatch.setattr(tables, "_ROWS_AT_ONCE", 1)
+        monkeypatch.setattr(table, "_batch_of", full, raising=False)
+        table.write(RESULTS[1])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes of POSIX")
+def test_a_table_into_a_pipe_grows_as_it_is_read(tmp_path: Path) -> None:
+    """Who reads a named pipe gets each row when it is written; when they have enough, that is a broken pipe."""
+    pipe = tmp_path / "gaze.jsonl"
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with open_table(pipe) as table:
+        table.write(RESULTS[0])
+        assert os.read(descriptor, 1 << 16).count(b"\n") == 2
+        os.close(descriptor)
+        with pytest.raises(BrokenPipeError):
+            table.write(RESULTS[1])
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0.jpg", "+1.png", "-1.png", "@sum(a1).png", "\tx.png", "a=b.png"])
+def test_a_name_is_no_formula(name: str, tmp_path: Path) -> None:
+    """A file's name that a spreadsheet would compute has an apostrophe before it in CSV, and numbers have none."""
+    frame = Frame(np.zeros((8, 8, 3), np.uint8), 0, -1.5, name)
+    for suffix in (".csv", ".jsonl"):
+        with open_table(tmp_path / f"gaze{suffix}") as table:
+            table.write(StreamResult(frame, ()))
+    (row,) = read_csv(tmp_path / "gaze.csv")
+    assert (row["name"], row["seconds"]) == (name if name[0] == "a" else f"'{name}", "-1.5")
+    assert read_jsonl(tmp_path / "gaze.jsonl")[0]["name"] == name
+
+
+@pytest.mark.parametrize(("suffix", "read"), FORMATS)
+def test_a_name_that_is_no_text(suffix: str, read: Callable[[Path], list[dict[str, Any]]], tmp_path: Path) -> None:
+    """A file's name in no encoding is written with its odd bytes as escapes; the table is UTF-8."""
+    frame = Frame(np.zeros((8, 8, 3), np.uint8), 0, None, b"caf\xe9.jpg".decode(errors="surrogateescape"))
+    with open_table(tmp_path / f"gaze{suffix}") as table:
+        table.write(StreamResult(frame, ()))
+    assert read(tmp_path / f"gaze{suffix}")[0]["name"] == "caf\\udce9.jpg"
+
+
+def test_a_parquet_that_cannot_be_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PyArrow cannot open its file, the error has the name that was asked for, and nothing is left behind."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(errno.EMFILE, f"[Errno 24] Failed to open local file '{path}'. Detail: Too many open files")
+
+    monkeypatch.setattr(parquet, "ParquetWriter", refuse)
+    with pytest.raises(MediaError, match=rf"Failed to open local file '{tmp_path}/gaze.parquet'"):
+        open_table(tmp_path / "gaze.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

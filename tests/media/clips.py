@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ def write_clip(
     *,
     fps: int = 10,
     codec: str = "libx264",
-    sound: str | None = "aac",
+    sound: str | Sequence[str] | None = "aac",
+    sound_rate: int = SAMPLE_RATE,
+    layout: str = "mono",
+    options: dict[str, str] | None = None,
     times: Iterable[float] | None = None,
     rotation_deg: int = 0,
 ) -> Path:
@@ -37,13 +40,14 @@ def write_clip(
 
     container: Any = av.open(str(path), "w")
     pictures = list(pictures)
-    video = container.add_stream(codec, rate=fps)
+    video = container.add_stream(codec, rate=fps, options=options)
     video.height, video.width = pictures[0].shape[:2]
-    video.pix_fmt = "yuv420p"
+    video.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     video.codec_context.time_base = Fraction(1, 1000) if times is not None else Fraction(1, fps)
     if rotation_deg:
         video.set_display_rotation(rotation_deg)
-    audio = container.add_stream(sound, rate=SAMPLE_RATE, layout="mono") if sound else None
+    sounds = [sound] if isinstance(sound, str) else list(sound or ())
+    audio = [container.add_stream(each, rate=sound_rate, layout=layout, bit_rate=128_000) for each in sounds]
     samples = SAMPLE_RATE // fps
     whens = [index / fps for index in range(len(pictures))] if times is None else list(times)
     for index, (picture, seconds) in enumerate(zip(pictures, whens, strict=True)):
@@ -51,14 +55,13 @@ def write_clip(
         frame.time_base = video.codec_context.time_base
         frame.pts = round(seconds / frame.time_base)
         container.mux(video.encode(frame))
-        if audio is not None:
+        for stream in audio:
             turn = (np.arange(samples) + index * samples) * (2 * np.pi * 440 / SAMPLE_RATE)
             tone = av.AudioFrame.from_ndarray((0.3 * np.sin(turn)).astype(np.float32)[None], "fltp", "mono")
             tone.sample_rate, tone.pts = SAMPLE_RATE, index * samples
-            container.mux(audio.encode(tone))
-    for stream in (video, audio):
-        if stream is not None:
-            container.mux(stream.encode())
+            container.mux(stream.encode(tone))
+    for stream in (video, *audio):
+        container.mux(stream.encode())
     container.close()
     return path
 
@@ -69,6 +72,20 @@ def sound_packets(path: Path) -> list[bytes]:
 
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def tone_of(path: Path) -> tuple[float, float]:
+    """Return the strongest frequency of the first sound track in Hz, and when it begins, in seconds."""
+    import av
+
+    with av.open(str(path)) as container:
+        start = (container.start_time or 0) / av.time_base
+        plain = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+        frames = [each for frame in container.decode(audio=0) for each in plain.resample(frame)]
+        begins = float(frames[0].time or 0) - start
+        sound = np.concatenate([frame.to_ndarray()[0].copy() for frame in frames])
+    hertz = float(np.argmax(np.abs(np.fft.rfft(sound - sound.mean()))) * SAMPLE_RATE / len(sound))
+    return hertz, begins
 
 
 def sound_seconds(path: Path) -> float:

@@ -49,6 +49,8 @@ def test_some_outputs_under_new_names(tmp_path: Path) -> None:
     source = two_heads(tmp_path / "in.onnx")
     result = onepass.convert(source, tmp_path / "out.onnx", outputs=["narrow", "wide"], output_names=["b", "a"])
     assert result.signature.output_names == ("b", "a")
+    result = onepass.convert(source, tmp_path / "same.onnx", output_names=["wide", "thin"])
+    assert result.signature.output_names == ("wide", "thin")
     result = onepass.convert(source, tmp_path / "one.onnx", outputs="narrow")
     assert result.signature.output_names == ("narrow",)
 
@@ -63,6 +65,13 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, output_names=["a"])
     with pytest.raises(InputError, match="output 'narrow' cannot be named 'x', which is an input"):
         onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
+    with pytest.raises(
+        InputError,
+        match=r"^output_names= would call output 'wide' 'narrow', .*\. outputs=\['narrow', 'wide'\] chooses outputs",
+    ):
+        onepass.convert(source, target, output_names=["narrow", "wide"])
+    with pytest.raises(InputError, match="output 'wide' cannot be named 'narrow', which is another output"):
+        onepass.convert(source, target, output_names=["narrow", "new"])
     with pytest.raises(InputError, match="opset is a whole number from 7 to"):
         onepass.convert(source, target, opset=3)
     with pytest.raises(InputError, match=r"^signature= is not for a source of ONNX"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from onepass._errors import InputError
 from onepass.artifacts import sha256_of
@@ -16,7 +16,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
 from onepass.graph.nodes import initializer_names
-from onepass.tensors import name_tuple
+from onepass.tensors import name_tuple, warn_of_left_out
 
 
 def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
@@ -27,6 +27,7 @@ def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
         ModelError: It cannot be read.
     """
     if isinstance(model, OnnxGraph):
+        model.require_weights()
         return model
     if isinstance(model, bytes):
         return OnnxGraph.from_bytes(model)
@@ -45,6 +46,12 @@ def digest_of(graph: OnnxGraph) -> str:
         assert graph.folder is not None  # noqa: S101 - a graph with weights beside it knows where
         digest.update(f"\n{name} {sha256_of(graph.folder / name)}".encode())
     return digest.hexdigest()
+
+
+def digest_of_model(model: str | os.PathLike[str] | bytes | OnnxGraph, graph: OnnxGraph) -> str:
+    """Return the digest of a model as it was given: that of its file, if all of it lies in one."""
+    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
+    return sha256_of(cast("str", model)) if is_file else digest_of(graph)
 
 
 class Ready(NamedTuple):
@@ -84,5 +91,8 @@ def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     if options.outputs is not None:
         names = {value.name for value in graph.proto.graph.output}
         wanted = name_tuple(options.outputs)
-        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
-    return graph
+        return graph.expose([name for name in wanted if name not in names]).select(wanted)
+    signature = graph.signature
+    warn_of_left_out(signature, "the model")
+    # An output that is listed twice is one, too.
+    return graph.select(signature.output_names) if len(signature.outputs) < len(graph.proto.graph.output) else graph

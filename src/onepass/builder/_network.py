@@ -10,11 +10,13 @@ import numpy as np
 
 from onepass._errors import BuildError
 from onepass.builder._edges import Prepared
+from onepass.builder._plugins import missing_plugins
 from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge
 from onepass.graph import OnnxGraph
+from onepass.graph.sound import check_sound
 
 
 def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, Prepared]:
@@ -32,6 +34,7 @@ def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, P
     network = builder.create_network(_creation_flags(flavor))
     parser = flavor.module.OnnxParser(network, logger)
     graph = prepared.graph
+    check_sound(graph.proto)  # which a graph made in memory may not be, and a parser does not survive
     # The file itself is not opened: external weights are looked for in the folder of this path.
     where = () if graph.folder is None else (str(graph.folder / "model.onnx"),)
     if not parser.parse(graph.to_bytes(), *where) or parser.num_errors:
@@ -83,8 +86,11 @@ def _with_carrier(edge: Edge, dtype: np.dtype[Any], kind: str) -> Edge:
 
 def _parser_error(flavor: Flavor, parser: Any, graph: OnnxGraph, log: str) -> BuildError:
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    lines = [_error_line(error, graph) for error in errors]
+    missing = missing_plugins(flavor, parser, graph)
+    lines = [*missing.values(), *(_error_line(error, graph) for error in errors)]
     told = " ".join(lines)
+    # What is said of a missing plugin takes the place of TensorRT's own words of it.
+    lines = [*missing.values(), *(line for line in lines if not any(f"({name}): " in line for name in missing))]
     # Some parsers stop at the first node: the operators that they do not have at all are looked for beside.
     operators = {node.op_type: None for node in graph.proto.graph.node if node.op_type not in told}
     lines += [f"operator {name} is not supported" for name in operators if not parser.supports_operator(name)]

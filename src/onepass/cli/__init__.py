@@ -6,11 +6,13 @@ import io
 import signal
 import sys
 import traceback
+import warnings
 from importlib import import_module
+from typing import TextIO
 
 import click
 
-from onepass import OnepassError, __version__
+from onepass import OnepassError, OnepassWarning, __version__
 from onepass.cli._words import in_words_of
 
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
@@ -18,6 +20,7 @@ _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
     "convert": ("onepass.cli.convert", "Make an ONNX model of a network of another framework."),
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
+    "refit": ("onepass.cli.refit", "Put the weights of a model into an engine."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
@@ -99,12 +102,29 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _be_a_good_program() -> None:
-    """End quietly when the reader of our output (`head`, say) has enough, and print what the terminal cannot show."""
+    """End quietly when the reader of our output (`head`, say) has enough, and print what the terminal cannot show.
+
+    What the library warns of is a line like any other of the program's.
+    """
+    warnings.showwarning = _show_warning
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    own = issubclass(category, OnepassWarning)
+    click.echo(f"onepass: {message}" if own else text.rstrip(), err=True, file=file)
 
 
 def _explain(message: str, *, debug: bool) -> None:

@@ -42,7 +42,7 @@ class Job:
     def run(self) -> None:
         """Work until the source ends, the window is closed, or a signal comes."""
         start = time.perf_counter()
-        with _signals() as stop, self._progress() as progress:
+        with _signals(self.source.stop) as stop, self._progress() as progress:
             task = progress.add_task(escape(Path(self.source.name).name), total=self.source.frame_count, pace="")
             frames = _until(stop, self.source)
             with closing(self.stream(frames)) as results:
@@ -86,7 +86,7 @@ class Job:
 
     def report(self, written: Sequence[Path | None], out: Console) -> None:
         """Say what was done, what went less than well, and where it is."""
-        for note in self.source.notes:
+        for note in (*self.source.notes, *(self.sink.notes if self.sink is not None else ())):
             click.echo(f"onepass: {note}", err=True)
         if self.last is None:
             return
@@ -117,10 +117,11 @@ class _Stop:
 
 
 @contextmanager
-def _signals() -> Iterator[_Stop]:
+def _signals(also: Callable[[], None]) -> Iterator[_Stop]:
     """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once.
 
-    A pipe that nobody reads any more is an error meanwhile, not the end of the process.
+    A pipe that nobody reads any more is an error meanwhile, not the end of the process. `also` is called with the first
+    signal.
     """
     stop = _Stop()
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -129,6 +130,7 @@ def _signals() -> Iterator[_Stop]:
     def ask(number: int, _frame: object) -> None:
         stop.signal = number
         stop.event.set()
+        also()
         signal.signal(number, before[signal.Signals(number)])
 
     for number in numbers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
@@ -27,6 +27,38 @@ def sizes_option(_ctx: click.Context, _parameter: click.Parameter, words: tuple[
             raise click.BadParameter(f"{word!r}: expected NAME=SIZE, such as N=8")
         sizes[name] = int(size)
     return sizes
+
+
+def shapes_option(
+    _ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
+    """Read ``NAME=SHAPE`` words; a scalar's shape is empty."""
+    shapes = {}
+    for word in words:
+        name, _, text = word.rpartition("=")
+        parts = text.split("x") if text else []
+        if not name or not all(part.isascii() and part.isdigit() for part in parts):
+            raise click.BadParameter(f"{word!r}: expected NAME=SHAPE, such as x=1x3x48x192")
+        shapes[name] = tuple(map(int, parts))
+    return shapes
+
+
+def size_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for the sizes of random inputs; it takes them as `sizes` and `shapes`."""
+    shape = click.option(
+        "--shape", "shapes", multiple=True, metavar="NAME=SHAPE", callback=shapes_option,
+        help="Shape of a random input, x=1x3x48x192, for sizes without a name.",
+    )  # fmt: skip
+    size = click.option(
+        "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
+        help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
+    )  # fmt: skip
+    return size(shape(command))
+
+
+def outputs_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option that chooses outputs; a command takes them as `outputs`, and nothing given is no name."""
+    return click.option("--outputs", "--output", "outputs", multiple=True, metavar="NAME", help=help_text)
 
 
 def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tuple[float, float]) -> dict[str, Array]:

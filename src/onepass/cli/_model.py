@@ -19,6 +19,10 @@ _OPTIONS = (
                  help="GPU, from 0, for TensorRT engines.  [default: 0]"),
     click.option("--flavor", type=click.Choice(NAMES), metavar="NAME",
                  help="TensorRT that runs an engine; the one that built it where not given."),
+    click.option("--plugins", metavar="FILE", multiple=True,
+                 help="Library with plugins that an engine needs; repeat for more."),
+    click.option("--weights", metavar="FILE",
+                 help="ONNX file whose weights an engine takes that was built for that."),
 )  # fmt: skip
 
 
@@ -32,9 +36,14 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
         threads: int | None,
         device: int | None,
         flavor: str | None,
+        plugins: tuple[str, ...],
+        weights: str | None,
         **rest: Any,
     ) -> None:
-        opening = {"providers": providers or None, "threads": threads, "device": device, "flavor": flavor}
+        opening = {
+            "providers": providers or None, "threads": threads, "device": device, "flavor": flavor,
+            "plugins": plugins or None, "weights": weights,
+        }  # fmt: skip
         command(*arguments, opening=opening, **rest)
 
     decorated: Callable[..., None] = collected

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from onepass.outputs import Array, Outputs
-from onepass.tensors import shape_text
+from onepass.tensors import STRING, dtype_name, shape_text
 
 
 def console() -> Console:
@@ -32,14 +32,17 @@ def outputs_table(outputs: Outputs) -> Table:
     """Return a table of every output: name, dtype, shape, range of values."""
     rows = table("outputs", "name", "dtype", "shape", "range")
     for name, array in outputs.items():
-        rows.add_row(escape(name), str(array.dtype), escape(shape_text(array.shape)), value_range(array))
+        rows.add_row(escape(name), dtype_name(array.dtype), escape(shape_text(array.shape)), escape(value_range(array)))
     return rows
 
 
 def value_range(array: Array) -> str:
-    """Return the least and the greatest value, and how many are not finite."""
+    """Return the least and the greatest value, and how many are not finite; of strings the first and the last."""
     if array.size == 0:
         return "empty"
+    if array.dtype == STRING:
+        texts = sorted(set(array.flat))
+        return " … ".join(shorten(repr(text), 24) for text in dict.fromkeys((texts[0], texts[-1])))
     if array.dtype.kind == "b":
         return f"{int(array.sum())} of {array.size} true"
     if array.dtype.kind == "c":
@@ -50,6 +53,11 @@ def value_range(array: Array) -> str:
     finite = wide[np.isfinite(wide)]
     odd = f" ({wide.size - finite.size} not finite)" if finite.size < wide.size else ""
     return f"{finite.min():.4g} … {finite.max():.4g}{odd}" if finite.size else f"none finite of {wide.size}"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text of at most `length` letters, cut at its end if need be."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def bytes_text(count: int) -> str:

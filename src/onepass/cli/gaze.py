@@ -97,21 +97,31 @@ _STDOUT = Path("-")
     "--fps", type=click.FloatRange(0, min_open=True), metavar="N",
     help="Frames a second: to ask a camera for, or of a video made of a folder of pictures.",
 )  # fmt: skip
+@click.option(
+    "--live/--no-live", default=None,
+    help="Of a stream, leave out frames for which there is no time, or take every one.  [default: --live for RTSP and "
+    "other streams without an end, --no-live for files behind a URL and pipes]",
+)  # fmt: skip
+@click.option(
+    "--reconnect", type=click.FloatRange(0), default=0.0, metavar="SECONDS",
+    help="Try for so long to open a stream again that broke off; the table says from which frame on.",
+)  # fmt: skip
 @opening_options
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
     show: bool, fullscreen: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
     calibration: Path | None, max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
-    opening: dict[str, Any],
+    live: bool | None, reconnect: float, opening: dict[str, Any],
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
-    SOURCE is a picture, a folder of pictures, a video, a camera as camera:0, or a URL as rtsp://… or http://….
+    SOURCE is a picture, a folder of pictures, a video, a camera as camera:0, a URL as rtsp://… or http://…, or - for
+    standard input.
 
     Pictures come out annotated, videos with their sound, and the table has a row for each frame, face and eye.
-    A video is worked through frame by frame; of a camera, frames for which there is no time are left out, so that
-    what you see is now. After Ctrl-C what was written so far is complete and can be used.
+    A video is worked through frame by frame; of a camera or a live stream, frames for which there is no time are left
+    out, so that what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
     _check_places(source, [path for path in (output, csv, jsonl, parquet) if path is not None])
     _silence_opencv()
@@ -119,8 +129,8 @@ def _run(
     written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
     try:
         with ExitStack() as stack:
-            frames = stack.enter_context(open_source(source, fps=fps))
-            _check(frames, batch=batch, fps=fps)
+            frames = stack.enter_context(open_source(source, fps=fps, live=live, reconnect_seconds=reconnect))
+            _check(frames, batch=batch, fps=fps, live=live, reconnect=reconnect)
             if not (output or csv or jsonl or parquet or show or fullscreen):
                 output = _output_for(frames)
                 show = output is None
@@ -167,7 +177,7 @@ def _check_places(source: str, places: Sequence[Path]) -> None:
     resolved = [path.resolve() for path in places]
     if len(set(resolved)) < len(resolved):
         raise click.UsageError("-o, --csv, --jsonl and --parquet need a place of their own each")
-    if Path(source.removeprefix("camera:")).resolve() in resolved:
+    if source != "-" and Path(source.removeprefix("camera:")).resolve() in resolved:
         raise click.UsageError(f"{source} is the source itself; write elsewhere")
 
 
@@ -177,8 +187,12 @@ def _silence_opencv() -> None:
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
-def _check(source: Source, *, batch: int, fps: float | None) -> None:
+def _check(source: Source, *, batch: int, fps: float | None, live: bool | None, reconnect: float) -> None:
     """Refuse options that this source has no use for."""
+    if live is not None and not isinstance(source, VideoSource):
+        raise click.UsageError("--live and --no-live are for videos, streams and pipes")
+    if reconnect and "://" not in source.name:
+        raise click.UsageError("--reconnect is for streams, by their URL")
     if source.live and batch > 1:
         raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
     if fps is not None and isinstance(source, VideoSource):
@@ -200,6 +214,8 @@ def _output_for(source: Source) -> Path | None:
     path = Path(source.name).resolve()
     if path.is_dir():
         return Path(f"{path.name}-gaze")
+    if not source.sequence and (source.frame_count or 1) > 1:
+        return Path(f"{path.stem}-gaze")
     known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
     suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
     return Path(f"{path.stem}-gaze{suffix}")

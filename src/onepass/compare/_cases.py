@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,36 +22,53 @@ class Case:
     Attributes:
         name: What to call it in a report: ``random 3``, ``zeros``, the name of a file.
         feeds: One array for each input of the first model, by name.
+        drawn: Whether onepass made these inputs up.
     """
 
     name: str
     feeds: Mapping[str, Array]
+    drawn: bool = False
 
     def __repr__(self) -> str:
         return f"Case({self.name}: {', '.join(f'{name}={a.dtype}{list(a.shape)}' for name, a in self.feeds.items())})"
 
 
 def random_cases(
-    signature: Signature, count: int, *, seed: int = 0, sizes: Mapping[str, int] | None = None
+    signature: Signature,
+    count: int,
+    *,
+    seed: int = 0,
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Iterator[Case]:
     """Yield `count` cases of normal numbers, small whole numbers or truth values; see `sampling.random_inputs`."""
     for index in range(count):
-        yield Case(f"random {index}", random_inputs(signature, sizes=sizes, seed=seed + index))
+        yield Case(
+            f"random {index}", random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed + index), drawn=True
+        )
 
 
-def edge_cases(signature: Signature, *, sizes: Mapping[str, int] | None = None, seed: int = 0) -> Iterator[Case]:
+def edge_cases(
+    signature: Signature,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+) -> Iterator[Case]:
     """Yield the cases of `sampling.edge_inputs`, at which reduced precision and rewritten graphs break first.
 
     And, where dynamic dimensions have names and no size is given, one case with these at 1 and one at 3.
     """
-    drawn = random_inputs(signature, sizes=sizes, seed=seed)
+    drawn = random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed)
     for name, feeds in edge_inputs(drawn):
-        yield Case(name, feeds)
-    names = sorted({dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)})
-    free = [name for name in names if name not in (sizes or {})]
+        yield Case(name, feeds, drawn=True)
+    dims = [(spec.name, dim) for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
+    sized = {*(sizes or {}), *(dim for name, dim in dims if name in (shapes or {}))}
+    free = sorted({dim for _, dim in dims} - sized)
     for size in (1, 3) if free else ():
-        feeds = random_inputs(signature, sizes={**dict.fromkeys(free, size), **(sizes or {})}, seed=seed + size)
-        yield Case(f"{', '.join(free)} = {size}", feeds)
+        wanted = {**dict.fromkeys(free, size), **(sizes or {})}
+        feeds = random_inputs(signature, sizes=wanted, shapes=shapes, seed=seed + size)
+        yield Case(f"{', '.join(free)} = {size}", feeds, drawn=True)
 
 
 def folder_cases(folder: str | os.PathLike[str]) -> Iterator[Case]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onepass._errors import EngineError
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
+from onepass.engine.plugins import check_plugins, load_plugins
 
 # How TensorRT's inspector writes types, in the several versions of its words.
 _WORDS = (
@@ -51,8 +53,14 @@ def _layer(data: Any) -> Layer:
     return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types)
 
 
-def layers_of_plan(plan: Plan) -> list[Layer]:
+def layers_of_plan(
+    plan: Plan, *, plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()
+) -> list[Layer]:
     """List the layers of a built engine, on a machine where it runs.
+
+    Args:
+        plan: The engine.
+        plugins: Libraries that have the plugins that it needs.
 
     Raises:
         MissingExtraError: The TensorRT that built it is not here.
@@ -60,6 +68,8 @@ def layers_of_plan(plan: Plan) -> list[Layer]:
         EngineMismatchError: The file is not the engine that the sidecar belongs to.
     """
     data, flavor = plan.engine_bytes(), find_flavor(plan.flavor)
+    load_plugins(flavor, plugins)
+    check_plugins(flavor, plan.plugins, name="the engine", built_with=plan.options.get("plugins", ()))
     logger = get_logger(flavor)
     mark = logger.book.mark()
     engine = flavor.module.Runtime(logger).deserialize_cuda_engine(data) if flavor.can_inspect else None

@@ -11,6 +11,7 @@ import onnx
 from onnx import external_data_helper, numpy_helper
 
 from onepass._errors import UnsupportedModelError
+from onepass.graph.sound import explained
 from onepass.outputs import Array
 from onepass.tensors import dtype_from_onnx, onnx_from_dtype
 
@@ -33,7 +34,8 @@ def array_of(tensor: onnx.TensorProto, folder: Path | None = None) -> Array:
         tensor: A weight, or the value of a constant.
         folder: Where its file lies, if it is external.
     """
-    array: Array = numpy_helper.to_array(loaded(tensor, folder))
+    with explained(f"tensor {tensor.name!r} does not hold the numbers that its shape and type say"):
+        array: Array = numpy_helper.to_array(loaded(tensor, folder))
     try:
         return array.astype(dtype_from_onnx(tensor.data_type, tensor=tensor.name), copy=False)
     except UnsupportedModelError:

@@ -9,14 +9,23 @@ import onnx
 from onepass._errors import OutputNameError, UnsupportedModelError
 from onepass.graph.nodes import initializer_names
 from onepass.graph.values import inferred
-from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, no_such_name
+from onepass.tensors import (
+    Dim,
+    Signature,
+    TensorSpec,
+    dim_from_onnx,
+    dtype_from_onnx,
+    has_dtype,
+    no_dense_tensor,
+    no_such_name,
+)
 
 
 def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
     """Return name, dtype and shape of an input or output.
 
     Raises:
-        UnsupportedModelError: It is a string, a sequence, an optional or a sparse tensor.
+        UnsupportedModelError: It is a sequence, a map, an optional or a sparse tensor, or of a type below eight bits.
     """
     if value.type.WhichOneof("value") != "tensor_type":
         raise UnsupportedModelError(no_dense_tensor(value.name, kind_of(value)))
@@ -31,15 +40,12 @@ def kind_of(value: onnx.ValueInfoProto) -> str:
     """Say what an input or output is, in ONNX's words: ``float``, ``string``, ``sequence`` …."""
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        return kind.removesuffix("_type") if kind else "value without a type"
+        return kind.removesuffix("_type").replace("_", " ") if kind else "value without a type"
     return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
-    # Some exporters write -1 for a dynamic dimension, which ONNX has no such number for.
-    if dim.HasField("dim_value") and dim.dim_value >= 0:
-        return int(dim.dim_value)
-    return dim.dim_param or None
+    return dim_from_onnx(int(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param)
 
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
@@ -49,12 +55,28 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def signature_of(graph: onnx.GraphProto) -> Signature:
-    """Return inputs and outputs in the graph's order.
+    """Return inputs and outputs in the graph's order; an output that is listed twice is one.
 
     Raises:
-        UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+        UnsupportedModelError: An input is no dense tensor, or no output is one.
     """
-    return Signature(tuple(map(spec_of, inputs_of(graph))), tuple(map(spec_of, graph.output)))
+    outputs = {value.name: value for value in graph.output}
+    left_out = {name: _left_out_as(value) for name, value in outputs.items() if not is_dense(value)}
+    dense = [spec_of(value) for name, value in outputs.items() if name not in left_out]
+    if left_out and not dense:
+        name, kind = next(iter(left_out.items()))
+        raise UnsupportedModelError(no_dense_tensor(name, kind))
+    return Signature(tuple(map(spec_of, inputs_of(graph))), tuple(dense), left_out)
+
+
+def is_dense(value: onnx.ValueInfoProto) -> bool:
+    """Whether an input or output is a dense tensor, of strings or of numbers of at least eight bits."""
+    return bool(value.type.WhichOneof("value") == "tensor_type") and has_dtype(value.type.tensor_type.elem_type)
+
+
+def _left_out_as(value: onnx.ValueInfoProto) -> str:
+    is_tensor = value.type.WhichOneof("value") == "tensor_type"
+    return f"tensor of {kind_of(value)}" if is_tensor else kind_of(value)
 
 
 def tensor_names(graph: onnx.GraphProto) -> tuple[str, ...]:

@@ -14,16 +14,18 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper, shape_inference
+from onnx import helper
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.artifacts import replacing
+from onepass.drafts import is_stream
 from onepass.formats import Format, format_of
 from onepass.graph import weights
 from onepass.graph.edges import expose, signature_of, tensor_names
 from onepass.graph.optimize import optimized
 from onepass.graph.rename import rename_outputs
 from onepass.graph.select import selected
+from onepass.graph.sound import check_sound, explained
 from onepass.tensors import Signature, name_tuple, no_such_name
 
 _PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
@@ -59,10 +61,8 @@ class OnnxGraph:
         kind = format_of(path)
         if kind is not Format.ONNX:
             raise ModelFormatError(f"{path} is {kind.value}, not an ONNX model")
-        graph = cls.from_bytes(path.read_bytes(), name=str(path))
-        if not graph.weight_files:
-            return graph
-        return cls(graph.proto, folder=weights.settle_folder(graph.proto, path))
+        proto = _parsed(path.read_bytes(), name=str(path))
+        return cls(proto, folder=weights.settle_folder(proto, path) if weights.files(proto) else None)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
@@ -74,16 +74,12 @@ class OnnxGraph:
             name: What to call it in an error.
 
         Raises:
-            ModelFormatError: They are no ONNX model.
+            ModelFormatError: They are no ONNX model, or there are external weights that do not lie in `folder`.
         """
-        proto = onnx.ModelProto()
-        try:
-            proto.ParseFromString(data)
-        except DecodeError as error:
-            raise ModelFormatError(f"{name} is not a sound ONNX model: {error}") from error
-        if not proto.HasField("graph") or not proto.graph.output:
-            raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
-        return cls(proto, folder=folder)
+        proto = _parsed(data, name=name)
+        graph = cls(proto, folder=folder)
+        graph.require_weights()
+        return graph if folder is None else cls(proto, folder=weights.settle_folder(proto, folder / "model.onnx"))
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -92,7 +88,7 @@ class OnnxGraph:
         """Inputs and outputs with their names, dtypes and shapes, in the model's order.
 
         Raises:
-            UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+            UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one.
         """
         return signature_of(self.proto.graph)
 
@@ -132,13 +128,25 @@ class OnnxGraph:
         """Every tensor of the main graph that `expose` can make an output, in the order of computation."""
         return tensor_names(self.proto.graph)
 
+    def require_weights(self) -> None:
+        """Make sure that it is known where external weights lie, before they are looked for wherever we happen to be.
+
+        Raises:
+            ModelFormatError: It is not.
+        """
+        if self.folder is None and self.weight_files:
+            raise ModelFormatError(
+                f"the model has weights in {', '.join(self.weight_files)}, and nothing says in which folder; "
+                "OnnxGraph.load(path) knows, and folder= tells it"
+            )
+
     def check(self) -> None:
         """Check the model against the ONNX specification, types and shapes of all tensors included.
 
         Raises:
             ModelFormatError: It breaks the specification; the message is that of ``onnx.checker``.
         """
-        try:
+        with explained("ONNX's checker says"):
             if self.folder is None:
                 onnx.checker.check_model(self.proto, full_check=True)
             else:
@@ -147,8 +155,6 @@ class OnnxGraph:
                     file.write(self.to_bytes())
                     file.flush()
                     onnx.checker.check_model(file.name, full_check=True)
-        except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-            raise ModelFormatError(f"the model breaks the ONNX specification: {error}") from error
 
     # ---- change ------------------------------------------------------------------------------------------------
 
@@ -207,7 +213,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: ONNX Runtime cannot read the model.
         """
-        return OnnxGraph(optimized(self.to_bytes(), folder=self.folder), folder=self.folder)
+        return OnnxGraph(optimized(self.proto, folder=self.folder), folder=self.folder)
 
     # ---- out ---------------------------------------------------------------------------------------------------
 
@@ -226,25 +232,55 @@ class OnnxGraph:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`; the file is put in place whole or not at all.
 
-        Weights go into one file ``<path>.data`` if the model is over 2 GB, or had external weights in another
-        folder. External weights in the same folder stay as they are.
+        Weights go into one file ``<path>.<digest>.data`` if the model is over 2 GB, or had external weights in another
+        folder. It is named by its content, and whole before the model points to it, so that a model that stood there
+        before keeps its own weights until then; what nothing points to any more is removed. External weights in the
+        same folder stay as they are. Into a pipe or a device goes the model with its weights in it.
+
+        Raises:
+            UnsupportedModelError: `path` is a pipe or a device, and the model is over 2 GB.
         """
         path = Path(path)
-        proto = self.proto
-        stays = self.folder is not None and self.folder.resolve() == path.parent.resolve()
-        moves = bool(self.weight_files) and not stays
-        if proto.ByteSize() <= _PROTOBUF_LIMIT_BYTES and not moves:
-            with replacing(path) as temporary:
-                temporary.write_bytes(proto.SerializeToString())
+        if is_stream(path):
+            self._save_as_one(path)
             return
-        proto = self._copy()
-        data = path.with_name(path.name + ".data")
-        # Both are written before either takes its place, so that a full disk leaves the former model whole.
-        with replacing(path) as temporary, replacing(data) as temporary_data:
-            weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
-            temporary.write_bytes(proto.SerializeToString())
+        place = Path(os.path.realpath(path))
+        proto = self.proto
+        stays = self.folder is not None and self.folder.resolve() == place.parent
+        moves = bool(self.weight_files) and not stays
+        written = weights.moved_before(place)
+        try:
+            with replacing(path) as temporary:
+                if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
+                    proto = self._copy()
+                    written.append(weights.move_to_file(proto, place, folder=self.folder))
+                temporary.write_bytes(proto.SerializeToString())
+        finally:
+            weights.remove_unused(written, place)
+
+    def _save_as_one(self, path: Path) -> None:
+        size = self.size_bytes
+        if size > _PROTOBUF_LIMIT_BYTES:
+            raise UnsupportedModelError(
+                f"the model takes {size} bytes, over protobuf's limit of 2 GB, and beside {path}, which is no file, "
+                "there is no place for its weights; save it to a file"
+            )
+        with replacing(path) as temporary:
+            temporary.write_bytes(weights.in_memory(self.proto, self.folder).SerializeToString())
 
     def _copy(self) -> onnx.ModelProto:
         proto = onnx.ModelProto()
         proto.CopyFrom(self.proto)
         return proto
+
+
+def _parsed(data: bytes, *, name: str) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as error:
+        raise ModelFormatError(f"{name} is not a sound ONNX model: {error}") from error
+    if not proto.HasField("graph") or not proto.graph.output:
+        raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
+    check_sound(proto, name=name)
+    return proto

@@ -3,32 +3,72 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 
 from onepass._errors import UnsupportedModelError
-from onepass.graph.nodes import all_nodes
+from onepass._optional import import_onnxruntime
+from onepass.graph.nodes import all_names, all_nodes, free_name, rename_tensors
 from onepass.graph.select import forget_absent
 
 
-def optimized(data: bytes, *, folder: Path | None) -> onnx.ModelProto:
+def optimized(model: onnx.ModelProto, *, folder: Path | None) -> onnx.ModelProto:
     """Return the model after constant folding, BatchNorm folding and removal of dead nodes.
 
     Requires: nothing.
 
     Ensures: names and order of inputs and outputs are what they were, and what they hold, but for rounding. Operators
-    are standard ones where they were, and no operator set is declared that is not used.
+    are standard ones where they were, and no operator set is declared that is not used. Tensors that the optimiser made
+    have names that it will not give again, so that the result can be optimised like any model.
 
     Args:
-        data: A serialised ``onnx.ModelProto``.
+        model: Stays as it is.
         folder: Where its external weights lie, if it has any; the result refers to those that have not changed.
 
     Raises:
         UnsupportedModelError: ONNX Runtime cannot read the model.
     """
-    import onnxruntime  # noqa: PLC0415 - graphs are looked at and changed without it
+    marked = onnx.ModelProto()
+    marked.CopyFrom(model)
+    names = _marked(marked.graph)
+    proto = _optimized(marked.SerializeToString(), folder)
+    _give_names_back(proto.graph, names)
+    used = {node.domain for node in all_nodes(proto.graph)} | {"", "ai.onnx"}
+    imports = [entry for entry in proto.opset_import if entry.domain in used]
+    del proto.opset_import[:]
+    proto.opset_import.extend(imports)
+    forget_absent(proto.graph)
+    return proto
 
+
+def _marked(graph: onnx.GraphProto) -> dict[str, str]:
+    """Mark every name in a graph, and return ``{marked: former}``.
+
+    Some of the names that the optimiser gives are always the same ("gemm_input_shape"), whether the model has them or
+    not. Between marked ones none is taken.
+    """
+    taken = all_names(graph)
+    mark = "@"
+    while any(name.endswith(mark) for name in taken):
+        mark += "@"
+    names = {name: f"{name}{mark}" for name in taken}
+    rename_tensors(graph, names)
+    return {marked: name for name, marked in names.items()}
+
+
+def _give_names_back(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Take the marks off, and give what the optimiser made names that are nobody's."""
+    given = dict(names)
+    taken = set(names.values())
+    for name in sorted(all_names(graph) - set(names)):
+        given[name] = free_name(taken, f"{name}_made")
+    rename_tensors(graph, given)
+
+
+def _optimized(data: bytes, folder: Path | None) -> onnx.ModelProto:
+    onnxruntime = import_onnxruntime()  # here, since graphs are looked at and changed without it
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -43,9 +83,4 @@ def optimized(data: bytes, *, folder: Path | None) -> onnx.ModelProto:
             raise UnsupportedModelError(f"ONNX Runtime cannot optimise the model: {error}") from error
         proto = onnx.ModelProto()
         proto.ParseFromString(result.read_bytes())
-    used = {node.domain for node in all_nodes(proto.graph)} | {"", "ai.onnx"}
-    imports = [entry for entry in proto.opset_import if entry.domain in used]
-    del proto.opset_import[:]
-    proto.opset_import.extend(imports)
-    forget_absent(proto.graph)
     return proto

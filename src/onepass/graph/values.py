@@ -11,6 +11,7 @@ from onnx import helper, shape_inference
 from onepass.graph.arrays import tensor_of
 from onepass.graph.casts import is_standard
 from onepass.graph.nodes import all_names, free_name
+from onepass.graph.sound import explained
 from onepass.outputs import Array
 
 # The forms of a Constant that hold plain numbers, beside `value`, a tensor.
@@ -56,7 +57,8 @@ def inferred(model: onnx.ModelProto, *, by_value: bool = False) -> dict[str, onn
         model: Stays as it is.
         by_value: Whether to compute shapes that depend on values too, such as that of a Reshape behind a Shape.
     """
-    graph = shape_inference.infer_shapes(model, data_prop=by_value).graph
+    with explained("types and shapes of its tensors cannot be inferred"):
+        graph = shape_inference.infer_shapes(model, data_prop=by_value).graph
     return {value.name: value for value in (*graph.value_info, *graph.input, *graph.output) if value.name}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -11,13 +13,16 @@ import onnx
 from onnx.external_data_helper import uses_external_data
 
 from onepass._errors import ModelFormatError
-from onepass.graph.nodes import subgraphs
+from onepass.artifacts import sha256_of
+from onepass.drafts import Draft
 
 # Weights begin at a page boundary, so that a runtime can map the file instead of reading it.
 _ALIGNMENT_BYTES = 4096
 # Smaller tensors (shapes, axes) stay in the model file, where shape inference can read them.
 _SMALL_BYTES = 1024
 _CHUNK_BYTES = 16 << 20
+# Of the digest that a file of weights is named by.
+_DIGITS = 16
 
 
 class _Place(NamedTuple):
@@ -32,15 +37,26 @@ def _place(tensor: onnx.TensorProto) -> _Place:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, offset, length = entries.get("location", ""), entries.get("offset", "0"), entries.get("length")
     numbers = [number for number in (offset, length) if number is not None]
-    if not location or "\0" in location or not all(number.isdecimal() for number in numbers):
-        raise ModelFormatError(f"weight {tensor.name!r} has no sound place in a file: {entries}")
+    if len(entries) < len(tensor.external_data):
+        raise ModelFormatError(f"weight {tensor.name!r} has two places in files; refused")
+    if not location or "\0" in location or not all(map(_is_number, numbers)):
+        raise ModelFormatError(f"weight {tensor.name!r} has no sound place in a file: {_shortened(entries)}")
     return _Place(location, int(offset), None if length is None else int(length))
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20  # below 2^64, as every file's size
+
+
+def _shortened(entries: dict[str, str]) -> str:
+    return ", ".join(f"{key[:40]} {value[:40]!r}" for key, value in entries.items())
+
+
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor stored in the model: weights and constants, those of inner graphs and functions included."""
+    """Every dense tensor stored in the model: weights and constants, those of inner graphs and functions included."""
     yield from _graph_tensors(model.graph)
     for function in model.functions:
+        yield from _attribute_tensors(function.attribute_proto)
         for node in function.node:
             yield from _node_tensors(node)
 
@@ -52,12 +68,16 @@ def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    for attribute in node.attribute:
+    yield from _attribute_tensors(node.attribute)
+
+
+def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in attributes:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-    for graph in subgraphs(node):
-        yield from _graph_tensors(graph)
+        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            yield from _graph_tensors(graph)
 
 
 def files(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -73,12 +93,13 @@ def external_bytes(model: onnx.ModelProto, folder: Path | None) -> int:
 def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
     """Return the folder where the external weights of the model at `path` lie, all of them, in full.
 
-    That is the folder of the path or, where the path is a link, that of the file it leads to. A weight's file may be a
-    link too, as in caches that keep every file once under the name of its content; then the weights are made to point
-    to the files themselves, in their folder, since ONNX Runtime follows no link out of a folder.
+    That is the folder of the path or, where the path is a link, that of the file it leads to. In caches that keep every
+    file once, under the name of its content, the model and its weights are links into one store. Such weights are made
+    to point to the files themselves, since ONNX Runtime follows no link out of a folder. A link to anywhere else could
+    be one to any file of the user's, and is refused.
 
     Raises:
-        ModelFormatError: A file is missing or too short, or its name leads out of the folder (it could be any file).
+        ModelFormatError: A file is missing or too short, or its name or a link leads out of these folders.
     """
     # A list, since tensors inside nodes share a name, the empty one.
     places = [(tensor.name, _place(tensor)) for tensor in tensors(model) if uses_external_data(tensor)]
@@ -87,6 +108,25 @@ def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
             raise ModelFormatError(f"weight {name!r} points to {place.location!r}, outside the model's folder; refused")
     near, real = path.parent.resolve(), path.resolve().parent
     folder = near if all((near / place.location).is_file() for _, place in places) else real
+    _check_there(places, near, folder)
+    real_files = {place.location: (folder / place.location).resolve() for _, place in places}
+    for location, file in real_files.items():
+        if not (file.is_relative_to(near) or file.is_relative_to(real)):
+            raise ModelFormatError(
+                f"{location!r}, with weights, is a link to {file}, outside the model's folder; refused. Put the file "
+                "itself beside the model"
+            )
+    if all(file.is_relative_to(folder) for file in real_files.values()):
+        return folder
+    common = Path(os.path.commonpath([file.parent for file in real_files.values()]))
+    for tensor in tensors(model):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = real_files[entry.value].relative_to(common).as_posix()
+    return common
+
+
+def _check_there(places: Iterable[tuple[str, _Place]], near: Path, folder: Path) -> None:
     for name, place in places:
         file = folder / place.location
         if not file.is_file():
@@ -99,15 +139,6 @@ def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
                 f"weight {name!r} ends at byte {end} of {file}, which has only {file.stat().st_size} bytes; "
                 "the file is truncated: copy it again"
             )
-    real_files = {place.location: (folder / place.location).resolve() for _, place in places}
-    if all(file.is_relative_to(folder) for file in real_files.values()):
-        return folder
-    common = Path(os.path.commonpath([file.parent for file in real_files.values()]))
-    for tensor in tensors(model):
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = real_files[entry.value].relative_to(common).as_posix()
-    return common
 
 
 def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
@@ -124,31 +155,72 @@ def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
     return proto
 
 
-def move_to_file(model: onnx.ModelProto, file: Path, *, location: str, folder: Path | None) -> None:
-    """Write the weights of `model` into `file`, one at a time, and make them point there.
+def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -> Path:
+    """Write the weights of `model` into a file beside another, one at a time, and make them point there.
+
+    The file is named by its content, so that it never takes the place of other weights, which a model may point to.
 
     Args:
         model: Changed in place.
-        file: Written from its beginning.
-        location: The name that `file` will have beside the model.
+        beside: The model's own file to be, ``model.onnx``; the weights go into ``model.onnx.<digest>.data``.
         folder: Where weights that are external already lie.
+
+    Returns:
+        The file.
     """
-    with file.open("wb") as out:
-        for tensor in tensors(model):
-            external = uses_external_data(tensor)
-            if not external and len(tensor.raw_data) < _SMALL_BYTES:
-                continue
-            out.seek(-out.tell() % _ALIGNMENT_BYTES, 1)
-            offset = out.tell()
-            if external:
-                _copy_range(tensor, folder, out)
-            else:
-                out.write(tensor.raw_data)
-                tensor.ClearField("raw_data")
-            del tensor.external_data[:]
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, value in (("location", location), ("offset", offset), ("length", out.tell() - offset)):
-                tensor.external_data.add(key=key, value=str(value))
+    draft = Draft(beside.with_name(f"{beside.name}.data"))
+    try:
+        with draft.path.open("wb") as out:
+            moved = [tensor for tensor in tensors(model) if _move(tensor, folder, out)]
+        location = f"{beside.name}.{sha256_of(draft.path)[:_DIGITS]}.data"
+        for tensor in moved:
+            tensor.external_data.add(key="location", value=location)
+        draft.put(location)
+        return beside.with_name(location)
+    except OSError as error:
+        raise draft.told(error) from error
+    finally:
+        draft.discard()
+
+
+def _move(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> bool:
+    """Write a tensor's numbers, and make it say where, but for the file; returns whether it is large enough."""
+    external = uses_external_data(tensor)
+    if not external and len(tensor.raw_data) < _SMALL_BYTES:
+        return False
+    out.seek(-out.tell() % _ALIGNMENT_BYTES, 1)
+    offset = out.tell()
+    if external:
+        _copy_range(tensor, folder, out)
+    else:
+        out.write(tensor.raw_data)
+        tensor.ClearField("raw_data")
+    del tensor.external_data[:]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("offset", offset), ("length", out.tell() - offset)):
+        tensor.external_data.add(key=key, value=str(value))
+    return True
+
+
+def moved_before(path: Path) -> list[Path]:
+    """Return the files that `move_to_file` wrote for the model that is at `path` now; none where there is no model."""
+    ours = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{{_DIGITS}}}\.data")
+    return [file for file in path.parent.iterdir() if ours.fullmatch(file.name) and _names(path, file.name)]
+
+
+def remove_unused(moved: list[Path], model: Path) -> None:
+    """Remove files that `move_to_file` wrote, but for those that the model, or another one beside it, points to."""
+    for file in moved:
+        if not any(_names(each, file.name) for each in {model, *model.parent.glob("*.onnx")}):
+            file.unlink(missing_ok=True)
+
+
+def _names(model: Path, data: str) -> bool:
+    """Whether a model's file has the name of a file of weights in it."""
+    if not model.is_file() or not model.stat().st_size:
+        return False
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(data.encode()) >= 0
 
 
 def _copy_range(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> None:

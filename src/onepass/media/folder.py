@@ -8,15 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onepass._errors import MediaError
-from onepass._optional import optional
+from onepass.media.decoding import decode_picture
 from onepass.media.frames import Frame, Sink, Source
+from onepass.media.pages import Kind, kind_of
 from onepass.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
-
-
-def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a file holds a picture, by its content. A GIF is taken for a video, since it may move."""
-    cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
-    return Path(path).suffix.lower() != ".gif" and bool(cv2.haveImageReader(os.fspath(path)))
 
 
 class PictureSource(Source):
@@ -24,12 +19,22 @@ class PictureSource(Source):
 
     frame_count = 1
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
+        """Name the picture.
+
+        Args:
+            path: The file, or what to call it.
+            data: What is in it, where it was read already.
+        """
         super().__init__(os.fspath(path))
-        self._path = Path(path)
+        self._path, self._data = Path(path), data
 
     def __iter__(self) -> Iterator[Frame]:
-        yield Frame(read_picture(self._path), 0, None, self._path.name)
+        if self._data is None:
+            picture = read_picture(self._path, self.notes)
+        else:
+            picture = decode_picture(self._data, self.name, self.notes)
+        yield Frame(picture, 0, None, self._path.name)
 
 
 class FolderSource(Source):
@@ -48,13 +53,16 @@ class FolderSource(Source):
         files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
         self._paths: list[Path] = []
         for each in sorted(files, key=_natural):
-            if is_picture(each):
-                self._paths.append(each)
-            else:
+            kind = kind_of(each)
+            if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
                 self.notes.append(f"{each} is no picture: skipped")
+                continue
+            self._paths.append(each)
+            if kind is not Kind.PICTURE:
+                self.notes.append(f"{each} holds several pictures: only the first is taken; give the file by itself")
         if not self._paths:
             raise MediaError(
-                f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP, BMP or TIFF"
+                f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP and such"
             )
         self.frame_count = len(self._paths)
 
@@ -62,7 +70,7 @@ class FolderSource(Source):
         read = 0
         for index, path in enumerate(self._paths):
             try:
-                picture = read_picture(path)
+                picture = read_picture(path, self.notes)
             except MediaError as error:
                 self.notes.append(f"{error}: skipped")
             else:
@@ -82,6 +90,7 @@ class PictureSink(Sink):
     """One picture file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
         self._path = Path(path)
 
     def write(self, frame: Frame, picture: Picture) -> None:
@@ -103,6 +112,7 @@ class FolderSink(Sink):
         Raises:
             MediaError: It cannot be made.
         """
+        super().__init__()
         self._folder = Path(path)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

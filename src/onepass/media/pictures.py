@@ -12,6 +12,7 @@ import numpy.typing as npt
 from onepass._errors import InputError, MediaError
 from onepass._optional import optional
 from onepass.artifacts import replacing
+from onepass.media.decoding import decode_picture
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """A picture: uint8 RGB [H, W, 3], or grey [H, W]."""
@@ -20,36 +21,27 @@ PICTURE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", "
 """Endings that `write_picture` knows; `read_picture` goes by what is in the file."""
 
 
-def read_picture(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+def read_picture(path: str | os.PathLike[str], notes: list[str] | None = None) -> npt.NDArray[np.uint8]:
     """Read a picture file.
 
-    What it is, is decided by its content: JPEG, PNG, WebP, BMP, TIFF and whatever else this OpenCV reads. The result
-    stands upright (EXIF orientation is applied), grey is spread over three channels, 16 bits are scaled to 8, and
-    transparency is dropped.
+    What it is, is decided by its content: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, ICO and whatever else this OpenCV
+    reads, and HEIC with ``onepass[heif]``; TGA by its name. The result stands upright (EXIF orientation is applied),
+    grey is spread over three channels, 16 bits (or 10, 12, 14 in 16) and floats are scaled to 8, and transparency is
+    dropped. Of several pictures in a file it is the first.
 
     Args:
         path: The file.
+        notes: Where to say what had to be assumed of the range of its values.
 
     Returns:
         uint8 RGB [H, W, 3].
 
     Raises:
         MediaError: There is no file, or it holds no picture that can be read.
-        MissingExtraError: OpenCV is not installed.
+        MissingExtraError: OpenCV is not installed, or it is a HEIC and `pillow-heif` is not.
     """
-    cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
-    data = _read_bytes(Path(path))
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise MediaError(f"{path} cannot be decoded as a picture: {error}") from error
-    if picture is None:
-        raise MediaError(
-            f"{path} holds no picture that OpenCV can read: {len(data)} bytes that begin with {data[:8]!r}. "
-            "It may be damaged or of another format; save it as JPEG or PNG"
-        )
-    rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return rgb
+    optional("cv2", extra="gaze", purpose="Reading pictures")
+    return decode_picture(_read_bytes(Path(path)), os.fspath(path), notes)
 
 
 def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) -> None:

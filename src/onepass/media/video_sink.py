@@ -11,7 +11,7 @@ import numpy as np
 
 from onepass._errors import MediaError
 from onepass._optional import optional
-from onepass.artifacts import temporary_beside
+from onepass.drafts import Draft
 from onepass.media.frames import Frame, Sink
 from onepass.media.pictures import Picture, check_picture
 from onepass.media.sound import Sound
@@ -60,6 +60,7 @@ class VideoSink(Sink):
             MediaError: The ending is unknown, or the file cannot be written.
             MissingExtraError: PyAV is not installed.
         """
+        super().__init__()
         self._av = optional("av", extra="gaze", purpose="Writing videos")
         self._path = Path(path)
         suffix = self._path.suffix.lower()
@@ -67,17 +68,16 @@ class VideoSink(Sink):
             raise MediaError(f"cannot tell a video format from {str(path)!r}; use one of {', '.join(VIDEO_SUFFIXES)}")
         self._encoder, self._encoder_options = _ENCODERS[suffix]
         self._fps = fps or _DEFAULT_FPS
-        self._temporary = temporary_beside(self._path)
         options = _FRAGMENTS if self._encoder is _H264[0] and suffix != ".mkv" else {}
         try:
-            self._temporary.touch()  # PyAV opens files at the first frame, and the user is better told now
-            self._container = self._av.open(str(self._temporary), "w", container_options=options)
+            self._draft = Draft(self._path)  # PyAV opens files at the first frame, and the user is better told now
+            self._container = self._av.open(str(self._draft.path), "w", container_options=options)
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
         try:
-            self._sound = None if sound_of is None else Sound(sound_of, self._container)
+            self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes)
         except MediaError:
-            self._temporary.unlink(missing_ok=True)
+            self._draft.discard()
             raise
         self._stream: Any = None
         self._frames = 0
@@ -97,12 +97,21 @@ class VideoSink(Sink):
             seconds = self._frames / self._fps if frame.seconds is None else frame.seconds
             video.pts = self._last_pts = max(round(seconds / _TIME_BASE), self._last_pts + 1)
             video.time_base = _TIME_BASE
-            self._container.mux(stream.encode(video))
+            self._mux(stream.encode(video))
             if self._sound is not None:
                 self._sound.mux_until(seconds)
         except self._av.error.FFmpegError as error:
             raise MediaError(self._failed(error)) from error
         self._frames += 1
+
+    def _mux(self, packets: Any) -> None:
+        """Put pictures into the container, which may find only now that it cannot hold some sound."""
+        try:
+            self._container.mux(packets)
+        except self._av.error.FFmpegError as error:
+            if self._sound is None:
+                raise
+            self._sound.give_up(error)
 
     def _begin(self, picture: Picture) -> None:
         """Declare the streams, once the size of the frames is known."""
@@ -125,7 +134,7 @@ class VideoSink(Sink):
         self._closed = True
         try:
             if self._stream is not None:
-                self._container.mux(self._stream.encode())
+                self._mux(self._stream.encode())
                 if self._sound is not None:
                     self._sound.finish(self._last_pts * float(_TIME_BASE) + 1 / self._fps)
             self._container.close()
@@ -137,10 +146,13 @@ class VideoSink(Sink):
             self._put_in_place()
 
     def _put_in_place(self) -> None:
-        if self._frames:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+        try:
+            if self._frames:
+                self._draft.put()
+        except OSError as error:
+            raise MediaError(f"{self._path} cannot be written: {self._draft.told(error).strerror}") from error
+        finally:
+            self._draft.discard()
 
 
 def _framed(video: Any, width: int, height: int) -> Picture:

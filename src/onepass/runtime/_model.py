@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from onepass._errors import InputError, ModelFormatError
 from onepass.engine.plan import Plan
-from onepass.engine.sidecar import sidecar_path
+from onepass.engine.sidecar import sidecar_files
 from onepass.formats import RUNNABLE, Format, format_of
 
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need
@@ -21,8 +22,8 @@ else:
 
 # A file of this size is large whatever lies beside it.
 LARGE_BYTES = 32 << 20
-# How protobuf writes the key under which ONNX keeps the file of an external weight.
-_LOCATION = b"\x0a\x08location"
+# The key under which ONNX keeps the file of an external weight.
+_LOCATION = b"location"
 
 
 class ModelHandle:
@@ -53,6 +54,8 @@ class ModelHandle:
         elif isinstance(model, (bytes, bytearray, memoryview)):
             self.name, self.model = "the bytes given", bytes(model)
             self.format = _runnable(self.name, format_of(self.model))
+            if self.format is Format.ONNX and _LOCATION in self.model:
+                self.graph().require_weights()
         elif isinstance(model, (str, os.PathLike)):
             # Absolute, since the working directory may be another when the file is read again.
             self.name, self.model = os.fspath(model), Path(model).absolute()
@@ -86,8 +89,10 @@ class ModelHandle:
         return OnnxGraph.load(self.model)
 
     def onnx(self) -> Path | bytes | OnnxGraph:
-        """Return an ONNX model as it was given."""
+        """Return an ONNX model as it was given; behind a link, with weights, as a graph that knows where these lie."""
         assert not isinstance(self.model, Plan)  # noqa: S101 - that is an engine
+        if isinstance(self.model, Path) and len(self._files) > 1 and self.model.is_symlink():
+            return self.graph()  # ONNX Runtime looks for weights beside the link alone
         return self.model
 
     def engine(self) -> Path | bytes | Plan:
@@ -112,12 +117,12 @@ def is_graph(model: object) -> TypeGuard[OnnxGraph]:
 
 def _format_at(path: Path, given: str | os.PathLike[str]) -> Format:
     # A sidecar says that it is an engine, whatever mark a later TensorRT may put at the beginning.
-    return Format.ENGINE if path.is_file() and sidecar_path(path).is_file() else format_of(given)
+    return Format.ENGINE if path.is_file() and sidecar_files(path) else format_of(given)
 
 
 def _files_of(path: Path, kind: Format) -> list[Path]:
-    """Return the model's file and those with its weights; a file that is large by itself is not read for them."""
-    if kind is not Format.ONNX or path.stat().st_size >= LARGE_BYTES or not _may_have_weight_files(path):
+    """Return the model's file and those with its weights, which must lie beside it."""
+    if kind is not Format.ONNX or not _may_have_weight_files(path):
         return [path]
     from onepass.graph import OnnxGraph  # noqa: PLC0415 - it brings onnx
 
@@ -127,7 +132,8 @@ def _files_of(path: Path, kind: Format) -> list[Path]:
 
 def _may_have_weight_files(path: Path) -> bool:
     """Whether the bytes of an ONNX file name another file; if not, it need not be parsed to know that it has none."""
-    return _LOCATION in path.read_bytes()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_LOCATION) >= 0
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

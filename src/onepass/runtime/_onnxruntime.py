@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from onepass._errors import (
     BackendError,
@@ -22,20 +21,36 @@ from onepass._errors import (
     OnepassError,
     UnsupportedModelError,
 )
+from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._ending import Runs, is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.spec import Provider, checked_providers
-from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
+from onepass.tensors import (
+    STRING,
+    Signature,
+    TensorSpec,
+    dim_from_onnx,
+    dtype_from_onnx,
+    dtype_name,
+    has_dtype,
+    no_dense_tensor,
+    onnx_from_dtype,
+)
 
 if TYPE_CHECKING:
+    import onnxruntime
+
     from onepass.graph import OnnxGraph
+else:
+    onnxruntime = import_onnxruntime()
 
 # ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
 _BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
 _REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtypes) registered
+_TENSOR = "tensor"  # how ONNX Runtime begins the type of a dense one
 _QUIET = 4  # log nothing below "fatal": what goes wrong is in the exception
 _MAX_THREADS = 1024
 _MAX_PARTS = 8
@@ -87,7 +102,7 @@ class OnnxRuntimeBackend(BackendBase):
         self.signature = _signature(self._session, handle)
         self.concurrency = min(_MAX_CONCURRENCY, _usable_cores())
         self._names = self.signature.output_names
-        self._exotic = _exotic(self.signature)
+        self._exotic = _is_exotic(self.signature)
         # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
         self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
         self._parts: OrderedDict[tuple[str, ...], _Part] = OrderedDict()
@@ -149,6 +164,7 @@ class OnnxRuntimeBackend(BackendBase):
             return self._open(str(model), options)
         if isinstance(model, bytes):
             return self._open(model, options)
+        model.require_weights()
         if model.proto.ByteSize() >= LARGE_BYTES:
             # A session keeps the bytes it was made from as long as it lives, but a file only while it reads.
             with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
@@ -266,23 +282,49 @@ def _signature(session: onnxruntime.InferenceSession, handle: ModelHandle) -> Si
         unknown = handle.graph().names_of_unknown_rank
     else:
         unknown = frozenset()
+    outputs = {node.name: node for node in session.get_outputs()}
+    left_out = {name: _kind(node) for name, node in outputs.items() if _kind(node) != _TENSOR}
+    if len(left_out) == len(outputs) > 0:
+        name, kind = next(iter(left_out.items()))
+        raise UnsupportedModelError(no_dense_tensor(name, kind))
     return Signature(
         tuple(_spec(node, unknown) for node in session.get_inputs()),
-        tuple(_spec(node, unknown) for node in session.get_outputs()),
+        tuple(_spec(node, unknown) for name, node in outputs.items() if name not in left_out),
+        left_out,
     )
 
 
 def _spec(node: onnxruntime.NodeArg, unknown_rank: frozenset[str]) -> TensorSpec:
-    kind = str(node.type)
-    if not kind.startswith("tensor("):
-        raise UnsupportedModelError(no_dense_tensor(node.name, kind))
-    dtype = dtype_from_onnx(kind.removeprefix("tensor(").removesuffix(")"), tensor=node.name)
-    return TensorSpec(node.name, dtype, None if node.name in unknown_rank else tuple(node.shape))
+    if _kind(node) != _TENSOR:
+        raise UnsupportedModelError(no_dense_tensor(node.name, _kind(node)))
+    dtype = dtype_from_onnx(str(node.type).removeprefix("tensor(").removesuffix(")"), tensor=node.name)
+    shape = None if node.name in unknown_rank else tuple(map(dim_from_onnx, node.shape))
+    return TensorSpec(node.name, dtype, shape)
 
 
-def _exotic(signature: Signature) -> bool:
-    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's."""
-    return any(spec.dtype.isbuiltin == _REGISTERED for spec in (*signature.inputs, *signature.outputs))
+def _kind(node: onnxruntime.NodeArg) -> str:
+    """Say what an input or output is, in the words of `Signature.left_out`."""
+    kind, _, inner = str(node.type).removesuffix(")").partition("(")
+    if kind == _TENSOR and not has_dtype(inner):
+        return f"tensor of {inner}"
+    return {"seq": "sequence", "sparse_tensor": "sparse tensor"}.get(kind, kind)
+
+
+def _is_exotic(signature: Signature) -> bool:
+    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's.
+
+    Raises:
+        UnsupportedModelError: So it is, and an input holds strings; the binding takes either of them only.
+    """
+    exotic = [s for s in (*signature.inputs, *signature.outputs) if s.dtype.isbuiltin == _REGISTERED]
+    texts = [spec.name for spec in signature.inputs if spec.dtype == STRING]
+    if exotic and texts:
+        raise UnsupportedModelError(
+            f"the model takes strings ({', '.join(texts)}) beside {exotic[0].dtype} ({exotic[0].name}), and ONNX "
+            "Runtime's Python package moves only one of the two; choose outputs that do without, "
+            "OnnxGraph.load(...).select([...]), or cast to float32 in the model"
+        )
+    return bool(exotic)
 
 
 def _value_from_array(array: Array) -> onnxruntime.OrtValue:
@@ -294,6 +336,9 @@ def _value_from_array(array: Array) -> onnxruntime.OrtValue:
 
 def _array_from_value(value: onnxruntime.OrtValue) -> Array:
     dtype = dtype_from_onnx(value.element_type(), tensor="output")
+    if dtype == STRING:
+        strings: Array = value.numpy()
+        return strings
     shape = tuple(value.shape())
     array: Array = np.empty(shape, dtype)
     if array.nbytes:
@@ -313,4 +358,7 @@ def _run_exotic(
 
 
 def _shapes(feeds: Mapping[str, Array]) -> str:
-    return ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in feeds.items()) or "no inputs"
+    return (
+        ", ".join(f"{name} {dtype_name(array.dtype)}{list(array.shape)}" for name, array in feeds.items())
+        or "no inputs"
+    )

@@ -20,7 +20,7 @@ from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
 from onepass.runtime.backend import Backend, completed
-from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
+from onepass.tensors import Signature, TensorSpec, dtype_name, no_such_name, shape_text
 
 
 class Session:
@@ -356,7 +356,8 @@ def _check_target(spec: TensorSpec, target: Any) -> None:
         raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
     if target.dtype != spec.dtype or not spec.allows(target.shape):
         raise InputError(
-            f"out={{{spec.name!r}: ...}}: got {target.dtype} {shape_text(target.shape)}, the output is {spec}"
+            f"out={{{spec.name!r}: ...}}: got {dtype_name(target.dtype)} {shape_text(target.shape)}, "
+            f"the output is {spec}"
         )
     if not target.flags.writeable:
         raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; give one that can be written")

@@ -15,9 +15,9 @@ from onepass._version import __version__
 from onepass.source._export import FrameworkExport
 from onepass.source._parity import OutputError, parity
 from onepass.source.finish import Batch, ModelOptions, Target, finish
-from onepass.source.framework import Framework, Request, framework_of, source_name
+from onepass.source.framework import Framework, Request, framework_of, require_trust, source_name
 from onepass.source.process import ExportJob, environment_python, export_in_process
-from onepass.tensors import Signature, name_tuple
+from onepass.tensors import Signature, name_tuple, warn_of_left_out
 
 DEFAULT_TIMEOUT_S = 900.0
 """How long a framework may take unless one says otherwise, in seconds."""
@@ -69,6 +69,7 @@ def convert(
     example_inputs: Any = None,
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
     verify: bool = True,
+    trust: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> Conversion:
     """Make an ONNX file of a trained network, with every output under the name that the source gives it.
@@ -93,9 +94,12 @@ def convert(
             one, several in their order, or a mapping by name.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
+        trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
+            is executed. `onepass.formats.PROGRAMS` lists the formats.
         timeout_s: How long the framework may take, or one run of a model that runs in this process.
 
     Raises:
+        UntrustedModelError: The source is a program, and nobody says that it can be trusted.
         ModelNotFoundError, ModelFormatError: The source is not there, or damaged.
         UnsupportedModelError: It, or an operator in it, cannot be converted.
         OutputNameError, InputError: An argument does not fit the source.
@@ -106,6 +110,7 @@ def convert(
     path = Path(path)
     source = Path(source) if isinstance(source, (str, os.PathLike)) else source
     framework = framework_of(source)
+    require_trust(source, trust=trust)
     if opset is not None and opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     _check_target(path, source)
@@ -127,6 +132,8 @@ def convert(
     _check_request(request, framework)
     job = ExportJob(framework, source, request, options, opset=opset or framework.opset, verify=verify)
     exported = _export(job, timeout_s=timeout_s)
+    if outputs is None:
+        warn_of_left_out(exported.signature, source_name(source))
     finished = finish(exported, options)
     if opset is not None and finished.graph.opset != opset:
         raise InputError(

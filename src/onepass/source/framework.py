@@ -16,9 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from onepass._errors import InputError, UnsupportedModelError
-from onepass.formats import Format, format_of
+from onepass._errors import InputError, UnsupportedModelError, UntrustedModelError
+from onepass.formats import PROGRAMS, Format, format_of
 from onepass.outputs import Array
+from onepass.sampling import input_shapes
 from onepass.tensors import Signature
 
 if TYPE_CHECKING:
@@ -205,14 +206,30 @@ def framework_of(source: Any) -> Framework:
     raise InputError(f"{what} is no network; expected a path, or PyTorch's module (an object) or exported program")
 
 
-def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
-    """Return a shape for each input: `batch` for a first size that is dynamic, `size` for any other that is."""
-    return {
-        spec.name: tuple(
-            dim if isinstance(dim, int) else size if axis else batch for axis, dim in enumerate(spec.shape or ())
+def require_trust(source: Any, *, trust: bool) -> None:
+    """Let a file that is a program pass only where the user says that it can be trusted.
+
+    Raises:
+        UntrustedModelError: Nobody says so. What is in memory already has run what it had to run.
+    """
+    if trust or not isinstance(source, (str, os.PathLike)):
+        return
+    kind = format_of(source)
+    if kind in PROGRAMS:
+        raise UntrustedModelError(
+            f"{os.fspath(source)} is {kind.value}, and such a file is a program: opening it runs what is in it. If you "
+            "trust where it comes from, say so: trust=True"
         )
-        for spec in signature.inputs
-    }
+
+
+def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
+    """Return a shape for each input: `batch` for what counts items, `size` for any other size that is dynamic.
+
+    An input of no known rank has the shape of a scalar.
+    """
+    known = Signature(tuple(spec for spec in signature.inputs if spec.shape is not None), ())
+    shapes = input_shapes(known, batch=batch, other=size)
+    return {name: shapes.get(name, ()) for name in signature.input_names}
 
 
 def source_name(source: Any) -> str:

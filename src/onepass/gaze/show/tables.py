@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from onepass._errors import InputError, MediaError
 from onepass._optional import optional
-from onepass.artifacts import temporary_beside
+from onepass.drafts import Draft, is_stream, open_stream
 from onepass.gaze.show.columns import COLUMNS, Value, rows_of
 from onepass.gaze.stream import StreamResult
 
@@ -22,6 +22,7 @@ TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".jsonl", ".parquet")
 """Endings that `open_table` knows."""
 
 _DECIMALS = 4
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_AT_ONCE = 5_000  # rows that a Parquet table gathers before it writes them
 
 
@@ -29,13 +30,14 @@ class Table(ABC):
     """A table that grows by the rows of each result; see `onepass.gaze.show.columns` for what is in it.
 
     It is written under a temporary name and takes its own when closed, with all rows that were written until then,
-    however the ``with`` block ends.
+    however the ``with`` block ends. If not a row could be written, what stood there before stays.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._temporary = temporary_beside(self._path)
+        self._draft: Draft | None = None  # none where rows go straight to who reads them
         self._rows = 0
+        self._cut_off = False
         self._closed = False
 
     def write(self, result: StreamResult) -> None:
@@ -43,14 +45,15 @@ class Table(ABC):
 
         Raises:
             MediaError: They cannot be written; the table ends with the frame before.
-            BrokenPipeError: Nobody reads standard output any more.
+            BrokenPipeError: Nobody reads standard output, or the pipe, any more.
         """
-        rows = [{name: _rounded(value) for name, value in row.items()} for row in rows_of(result)]
+        rows = [{name: _clean(value) for name, value in row.items()} for row in rows_of(result)]
         try:
             self._append(rows)
         except BrokenPipeError:
             raise
         except OSError as error:
+            self._cut_off = True
             raise MediaError(self._failed(error)) from error
         self._rows += len(rows)
 
@@ -65,11 +68,26 @@ class Table(ABC):
         self._closed = True
         try:
             self._finish()
+            if self._draft is not None and self._can_be_used:
+                self._draft.put()
         except OSError as error:
             raise MediaError(self._failed(error)) from error
+        finally:
+            if self._draft is not None:
+                self._draft.discard()
+
+    @property
+    def _can_be_used(self) -> bool:
+        return self._rows > 0 or not self._cut_off
+
+    def _reason(self, error: OSError) -> str:
+        """Return what the system says, with no name in it but the caller's."""
+        told = error if self._draft is None else self._draft.told(error)
+        return f"{self._path} cannot be written: {told.strerror or told}"
 
     def _failed(self, error: OSError) -> str:
-        return f"{self._path} cannot be written: {error.strerror or error}; it ends after {self._rows} rows"
+        left = f"it ends after {self._rows} rows" if self._rows else "what was there before stays"
+        return f"{self._reason(error)}; {left}"
 
     @abstractmethod
     def _append(self, rows: list[dict[str, Value]]) -> None:
@@ -77,7 +95,7 @@ class Table(ABC):
 
     @abstractmethod
     def _finish(self) -> None:
-        """Close the file and rename it."""
+        """Close the file."""
 
     def __enter__(self) -> Table:
         return self
@@ -89,7 +107,11 @@ class Table(ABC):
 
 
 class TextTable(Table):
-    """CSV with a header line, or JSON Lines with one object a row; ``-`` is standard output."""
+    """CSV with a header line, or JSON Lines with one object a row; ``-`` is standard output.
+
+    Into standard output and pipes rows go as they come. A CSV cell of text that a spreadsheet would compute, since it
+    begins with ``=``, ``+``, ``-`` or ``@``, gets an apostrophe in front.
+    """
 
     def __init__(self, path: str | os.PathLike[str], *, jsonl: bool = False) -> None:
         """Open the table.
@@ -102,12 +124,21 @@ class TextTable(Table):
         self._to_stdout = os.fspath(path) == "-"
         self._end = 0
         try:
-            self._file: Any = sys.stdout.buffer if self._to_stdout else self._temporary.open("wb", buffering=0)
+            self._file = self._opened()
             if not jsonl:
                 self._write(_csv([{column.name: column.name for column in COLUMNS}]))
         except OSError as error:
-            self._temporary.unlink(missing_ok=True)
+            if self._draft is not None:
+                self._draft.discard()
             raise MediaError(self._failed(error)) from error
+
+    def _opened(self) -> Any:
+        if self._to_stdout:
+            return sys.stdout.buffer
+        if is_stream(self._path):
+            return open_stream(self._path)
+        self._draft = Draft(self._path)
+        return self._draft.path.open("wb", buffering=0)
 
     def _append(self, rows: list[dict[str, Value]]) -> None:
         self._write(self._text_of(rows))
@@ -117,7 +148,7 @@ class TextTable(Table):
         try:
             _write_all(self._file, data)
         except OSError:
-            if not self._to_stdout:
+            if self._draft is not None:
                 self._file.truncate(self._end)  # no half a row
             raise
         self._end += len(data)
@@ -127,7 +158,6 @@ class TextTable(Table):
     def _finish(self) -> None:
         if not self._to_stdout:
             self._file.close()
-            self._temporary.replace(self._path)
 
 
 def _write_all(file: BinaryIO, data: memoryview) -> None:
@@ -153,11 +183,13 @@ class ParquetTable(Table):
         self._batch_of = pa.RecordBatch.from_pydict
         self._schema = pa.schema(fields)
         self._waiting = _empty_columns()
-        self._lost = False
         writer = optional("pyarrow.parquet", extra="parquet", purpose="Writing Parquet").ParquetWriter
         try:
-            self._writer = writer(self._temporary, self._schema)
+            self._draft = Draft(self._path)
+            self._writer = writer(self._draft.path, self._schema)
         except OSError as error:
+            if self._draft is not None:
+                self._draft.discard()
             raise MediaError(self._failed(error)) from error
 
     def _append(self, rows: list[dict[str, Value]]) -> None:
@@ -176,23 +208,24 @@ class ParquetTable(Table):
         try:
             self._writer.write_batch(self._batch_of(waiting, schema=self._schema))
         except OSError:
-            self._lost = True
+            self._cut_off = True
             raise
+
+    @property
+    def _can_be_used(self) -> bool:
+        return not self._cut_off
 
     def _finish(self) -> None:
         try:
-            if self._rows_waiting and not self._lost:
+            if self._rows_waiting and not self._cut_off:
                 self._flush()
-            self._writer.close()  # does nothing after an error
-            if not self._lost:
-                self._temporary.replace(self._path)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            self._writer.close()  # does nothing after an error
 
     def _failed(self, error: OSError) -> str:
         return (
-            f"{self._path} cannot be written: {error.strerror or error}. Parquet cannot be read without its end, so "
-            "the table is lost; CSV and JSON Lines would be kept up to here"
+            f"{self._reason(error)}. Parquet cannot be read without its end, so the table is lost; CSV and JSON Lines "
+            "would be kept up to here"
         )
 
 
@@ -219,15 +252,23 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     raise InputError(f"cannot tell a table format from {os.fspath(path)!r}; use one of {', '.join(TABLE_SUFFIXES)}")
 
 
-def _rounded(value: Value) -> Value:
-    """Keep a ten-thousandth of a pixel, a degree or a second: more would only look exact."""
-    return round(value, _DECIMALS) if isinstance(value, float) else value
+def _clean(value: Value) -> Value:
+    """Keep a ten-thousandth of a pixel, a degree or a second, more would only look exact; and text that is UTF-8."""
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _csv(rows: list[dict[str, Value]]) -> str:
     text = io.StringIO()
-    csv.DictWriter(text, [column.name for column in COLUMNS], lineterminator="\n").writerows(rows)
+    safe = [{name: _uncomputed(value) for name, value in row.items()} for row in rows]
+    csv.DictWriter(text, [column.name for column in COLUMNS], lineterminator="\n").writerows(safe)
     return text.getvalue()
+
+
+def _uncomputed(value: Value) -> Value:
+    """Return a cell that a spreadsheet shows as it is: text that it would take for a formula gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _jsonl(rows: list[dict[str, Value]]) -> str:

@@ -23,11 +23,11 @@ class _Onnx:
     framework = "ONNX"
 
     def __init__(self, graph: OnnxGraph, name: str, *, timeout_s: float | None) -> None:
-        self._graph = graph
+        self.signature: Signature = graph.signature
+        self._graph = graph.select(self.signature.output_names) if self.signature.left_out else graph
         self._name = name
         self._timeout_s = timeout_s
         self.version = f"opset {graph.opset}"
-        self.signature: Signature = graph.signature
         self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 

@@ -36,7 +36,8 @@ from onepass.source.process._child import main
 main(folder)
 """
 # Frameworks run on the CPU (parity is with plain arithmetic) and keep their chatter to themselves.
-_QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": ""}
+_QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": "",
+          "ORT_DISABLE_TELEMETRY": os.environ.get("ORT_DISABLE_TELEMETRY", "1")}  # fmt: skip
 
 
 def export_in_process(job: ExportJob, *, timeout_s: float, python: Path | None = None) -> FrameworkExport:

@@ -25,6 +25,7 @@ _BY_VALUE = {
     "RefNextIteration": "NextIteration",
     "AssignSub": "Sub",
     "AssignAdd": "Add",
+    "StatefulPartitionedCall": "PartitionedCall",
 }
 _ONLY_BY_REFERENCE = ("use_locking", "validate_shape")
 
@@ -92,7 +93,7 @@ def export_graph(
 
 def replace_references(frozen: Any) -> None:
     """Make a graph sound again whose variables have become constants; changed in place."""
-    for node in frozen.node:
+    for node in (*frozen.node, *(node for each in frozen.library.function for node in each.node_def)):
         if node.op not in _BY_VALUE:
             continue
         node.op = _BY_VALUE[node.op]

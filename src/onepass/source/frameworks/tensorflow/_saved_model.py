@@ -27,9 +27,9 @@ def open_saved_model(folder: Path, request: Request) -> Trained:
     key = _chosen_signature(folder, meta, request.signature)
     _check_variables(folder, meta)
     tags = list(meta.meta_info_def.tags)
-    if meta.HasField("object_graph_def") and meta.object_graph_def.nodes:
-        with told(folder):
-            model = tf.saved_model.load(str(folder), tags=tags)
+    has_objects = meta.HasField("object_graph_def") and bool(meta.object_graph_def.nodes)
+    model = _objects(folder, tags) if has_objects else None
+    if model is not None:
         return FunctionNetwork(model.signatures[key], keep=model)
     session = _v1.Session(graph=tf.Graph())
     with session.graph.as_default(), told(folder):
@@ -38,6 +38,20 @@ def open_saved_model(folder: Path, request: Request) -> Trained:
     inputs = {name: _tensor(session, signature.inputs[name]) for name in in_order(signature.inputs)}
     outputs = {name: _tensor(session, signature.outputs[name]) for name in in_order(signature.outputs)}
     return GraphNetwork(session, inputs, {**outputs, **named_tensors(session, request.outputs, outputs)})
+
+
+def _objects(folder: Path, tags: list[str]) -> Any:
+    """Return the objects that TensorFlow 2 saved; None where this version cannot make them again.
+
+    Optimisers of Keras 2 are such objects. A signature is a graph, whatever else was saved beside it.
+    """
+    with told(folder):
+        try:
+            return tf.saved_model.load(str(folder), tags=tags)
+        except (tf.errors.OpError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever objects raise that are not what this version takes them for
+            return None
 
 
 def _chosen_graph(folder: Path, wanted: str | None) -> Any:

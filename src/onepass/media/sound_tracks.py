@@ -1,0 +1,160 @@
+"""How a sound track gets from one file into another: copied, or encoded anew; and whether that will work."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from onepass._optional import optional
+from onepass.media.times import Timeline
+
+_PURPOSE = "The sound of a video"
+# The encoder of each container; all others get AAC.
+_ENCODERS = {"webm": "libopus"}
+_USUAL_LAYOUTS = dict(enumerate(("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"), 1))
+_USUAL_SECONDS = 0.02
+# What is tried before the first frame: a second or so of sound.
+_TRIAL_PACKETS = 50
+
+
+class Track(ABC):
+    """One sound track on its way into a container. Its times are those of `Timeline`."""
+
+    def __init__(self, stream: Any) -> None:
+        self._timeline = Timeline(_USUAL_SECONDS)
+        self._stream = stream
+
+    def begins(self, packet: Any, start_seconds: float) -> float | None:
+        """Set a packet's times to seconds since the pictures began, and return them; None for the mark at the end."""
+        raw = packet.pts if packet.pts is not None else packet.dts
+        if not packet.size:
+            return None
+        unit = packet.time_base
+        given = None if raw is None else float(raw * unit) - start_seconds
+        seconds = self._timeline.place(given, float((packet.duration or 0) * unit))
+        packet.pts = packet.dts = round(seconds / unit)
+        return seconds
+
+    @abstractmethod
+    def take(self, packet: Any) -> None:
+        """Put a packet into the container."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Put into the container what is held back."""
+
+
+Way = Callable[[Any, Any], Track]
+"""Takes PyAV's output container and the input's stream, adds a stream to the container, and returns the track."""
+
+
+class Copied(Track):
+    """A track whose packets go over as they are; AAC of broadcasts without the header that each packet has there."""
+
+    def __init__(self, container: Any, source: Any) -> None:
+        super().__init__(container.add_stream_from_template(source))
+        self._container = container
+        bitstream = optional("av", extra="gaze", purpose=_PURPOSE).bitstream
+        framed = source.codec_context.name == "aac" and not source.codec_context.extradata
+        self._filter = bitstream.BitStreamFilterContext("aac_adtstoasc", source) if framed else None
+
+    def take(self, packet: Any) -> None:
+        """Put the packet into the container as it is."""
+        unit = packet.time_base
+        for each in self._filter.filter(packet) if self._filter is not None else [packet]:
+            each.stream, each.time_base = self._stream, unit
+            self._container.mux(each)
+
+    def finish(self) -> None:
+        """Packets are held back nowhere."""
+
+
+class Encoded(Track):
+    """A track that is decoded, and encoded with what the container is made for."""
+
+    def __init__(self, container: Any, source: Any, *, layout: str | None = None) -> None:
+        self._av = optional("av", extra="gaze", purpose=_PURPOSE)
+        context = source.codec_context
+        encoder = _ENCODERS.get(container.format.name, "aac")
+        rates = self._av.Codec(encoder, "w").audio_rates or [context.sample_rate]
+        rate = min((each for each in rates if each >= context.sample_rate), default=max(rates))
+        super().__init__(container.add_stream(encoder, rate=rate, layout=layout or context.layout.name))
+        self._container = container
+        self._resampler: Any = None
+        self._kind: tuple[str, str, int] | None = None
+
+    def take(self, packet: Any) -> None:
+        """Decode the packet, and put what the encoder gives into the container."""
+        try:
+            frames = packet.decode()
+        except self._av.error.FFmpegError:
+            return  # one damaged packet is a click, no reason to lose the rest
+        for frame in frames:
+            self._encode(frame)
+
+    def _encode(self, frame: Any) -> None:
+        """Encode a frame, whatever its rate and channels are; joined recordings may differ in them."""
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            self._flush()
+            context = self._stream.codec_context
+            self._resampler = self._av.AudioResampler(context.format, context.layout, context.sample_rate)
+            self._kind = kind
+        for each in self._resampler.resample(frame):
+            self._container.mux(self._stream.encode(each))
+
+    def _flush(self) -> None:
+        for each in self._resampler.resample(None) if self._resampler is not None else ():
+            if each is not None:
+                self._container.mux(self._stream.encode(each))
+
+    def finish(self) -> None:
+        """Put into the container what resampler and encoder hold back."""
+        self._flush()
+        self._container.mux(self._stream.encode())
+
+
+def _as_usual(container: Any, source: Any) -> Track:
+    """Encode with the usual order of that many channels: 5.1 for 5.1(side)."""
+    return Encoded(container, source, layout=_USUAL_LAYOUTS.get(source.codec_context.channels, "stereo"))
+
+
+def _as_stereo(container: Any, source: Any) -> Track:
+    return Encoded(container, source, layout="stereo")
+
+
+WAYS: tuple[Way, ...] = (Copied, Encoded, _as_usual, _as_stereo)
+"""The ways, the best first."""
+
+
+def works(way: Way, location: str, index: int, container: Any) -> bool:
+    """Try the first second of a track in a container in memory that is like the real one, and play it.
+
+    Args:
+        way: How to take the track over.
+        location: The video that the sound is from.
+        index: The track's stream in it.
+        container: PyAV's output container that the sound is meant for.
+    """
+    av = optional("av", extra="gaze", purpose=_PURPOSE)
+    written = io.BytesIO()
+    try:
+        with av.open(location) as source:
+            stream = source.streams[index]
+            with av.open(
+                written, "w", format=container.format.name, container_options=container.container_options
+            ) as trial:
+                track = way(trial, stream)
+                for number, packet in enumerate(source.demux(stream)):
+                    if number == _TRIAL_PACKETS:
+                        break
+                    if track.begins(packet, 0.0) is not None:
+                        track.take(packet)
+                track.finish()
+        written.seek(0)
+        with av.open(written) as played:
+            return next(played.decode(audio=0), None) is not None
+    except (av.error.FFmpegError, ValueError):
+        return False
