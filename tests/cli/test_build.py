@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from onepass.cli import build as build_module
+from onepass.cli._tables import console
 from onepass.engine import read_sidecar, sidecar_path
 from tests.cli.shell import Shell
 from tests.runtime.gpu import fake_gpu
@@ -132,7 +133,8 @@ def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, ap
     """On a terminal one sees how far the build is where TensorRT says it, and otherwise that it goes on."""
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100, _environ={})
-    monkeypatch.setattr(build_module, "Console", lambda **_: terminal)
+    shown_on = console
+    monkeypatch.setattr(build_module, "console", lambda **on: terminal if on.get("stderr") else shown_on())
     with fake_gpu(api):
         shell("build", three, "--batch", 2, "--json")
         assert screen.getvalue() == ""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from onepass import (
     OnnxGraph,
     OutputNameError,
     UnsupportedModelError,
+    convert,
     load,
 )
 from tests.checker import assert_same
@@ -117,6 +119,46 @@ def test_names_are_names(name: str) -> None:
     graph = model("(float[N] x) => (float[N] y) { y = Abs (x) }")
     graph.proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = name
     assert graph.signature.inputs[0].shape == (name,)
+
+
+def _declared(change: Callable[[Any], Any]) -> OnnxGraph:
+    """Return a model, of whose first output something else is declared."""
+    graph = model("(float[N, 4] x) => (float[N, 4] y, float[N, 4] z) { y = Neg (x) \n z = Abs (x) }")
+    change(graph.proto.graph.output[0].type)
+    return graph
+
+
+_DECLARED: dict[str, Callable[[Any], Any]] = {
+    "no type": lambda kind: kind.Clear(),
+    "no shape": lambda kind: kind.tensor_type.ClearField("shape"),
+    "another size": lambda kind: setattr(kind.tensor_type.shape.dim[1], "dim_value", 5),
+    "a fixed batch": lambda kind: setattr(kind.tensor_type.shape.dim[0], "dim_value", 1),
+    "less rank": lambda kind: kind.tensor_type.shape.dim.pop(),
+    "more rank": lambda kind: setattr(kind.tensor_type.shape.dim.add(), "dim_value", 1),
+}
+
+
+@pytest.mark.parametrize("change", _DECLARED.values(), ids=_DECLARED)
+def test_outputs_that_are_declared_wrong(change: Callable[[Any], Any], tmp_path: Path) -> None:
+    """An output without a type or shape, or with another one, runs, into given arrays too, and converts as it is."""
+    graph = _declared(change)
+    graph.save(tmp_path / "m.onnx")
+    x = np.ones((3, 4), np.float32)
+    for source in (graph, tmp_path / "m.onnx"):
+        with load(source) as session:
+            outputs = session(x)
+            assert (list(outputs), outputs.y.shape) == (["y", "z"], (3, 4))
+    assert [str(spec) for spec in graph.with_true_outputs().signature.outputs] == ["float32 [N, 4]"] * 2
+    converted = convert(tmp_path / "m.onnx", tmp_path / "new.onnx")
+    assert [str(spec) for spec in converted.signature.outputs] == ["float32 [N, 4]"] * 2
+
+
+def test_what_is_declared_better_than_inferred_stays() -> None:
+    """A size that ONNX cannot infer stays as declared, and so do names; a sound model is given back itself."""
+    graph = model(
+        "(float[N, K] x, int64[2] s) => (float[M, 4] y, float[rows, K] z) { y = Reshape (x, s) \n z = Abs (x) }"
+    )
+    assert graph.with_true_outputs() is graph
 
 
 def test_facts() -> None:

@@ -122,7 +122,12 @@ def test_what_a_signal_handler_raises_stays_what_it_is(endless_file: Path) -> No
 
 def test_close_in_a_signal_handler() -> None:
     """A handler that closes the session in the middle of a call does not wait for it; all is freed after it."""
-    backend = FakeBackend(LINE, lambda feeds: signal.raise_signal(signal.SIGALRM) or dict.fromkeys("yz", feeds["x"]))
+
+    def compute(feeds: Any) -> dict[str, Any]:
+        signal.raise_signal(signal.SIGALRM)
+        return dict.fromkeys("yz", feeds["x"])
+
+    backend = FakeBackend(LINE, compute)
     session = onepass.Session(backend)
     before = signal.signal(signal.SIGALRM, lambda *_: session.close())
     try:

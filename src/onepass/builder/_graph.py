@@ -69,7 +69,7 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
         InputError: A name or a range does not fit the model.
         UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
     """
-    graph, kind = _shown(graph, options), options.reduced_type
+    graph, kind = _shown(graph, options).with_true_outputs(), options.reduced_type
     by_flag = kind in flavor.precision_flags
     if kind and not by_flag:
         graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)

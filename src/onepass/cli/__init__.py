@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from onepass import OnepassError, OnepassWarning, __version__
+from onepass._printable import indented, printable
 from onepass.cli._words import in_words_of
 
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
@@ -80,7 +81,9 @@ def main(arguments: list[str] | None = None) -> None:
         result = cli.main(arguments, prog_name="onepass", standalone_mode=False)
         status = result if isinstance(result, int) else 0  # what a command gave to ctx.exit
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(printable(text.getvalue(), lines=True), err=True, nl=False)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("onepass: interrupted", err=True)
@@ -124,10 +127,10 @@ def _show_warning(
 ) -> None:
     text = warnings.formatwarning(message, category, filename, lineno, line)
     own = issubclass(category, OnepassWarning)
-    click.echo(f"onepass: {message}" if own else text.rstrip(), err=True, file=file)
+    click.echo(printable(f"onepass: {message}" if own else text.rstrip(), lines=True), err=True, file=file)
 
 
 def _explain(message: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    click.echo(f"onepass: {message}", err=True)
+    click.echo(f"onepass: {indented(message)}", err=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from onepass._printable import printable
 from onepass.cli._faces import about_face
+from onepass.cli._tables import console, escape
 from onepass.gaze import StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
@@ -79,7 +80,7 @@ class Job:
 
     def _progress(self) -> Progress:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        err = Console(stderr=True)
+        err = console(stderr=True)
         return Progress(
             *columns, TextColumn("{task.fields[pace]}"), console=err, transient=True, disable=not err.is_terminal
         )
@@ -87,7 +88,7 @@ class Job:
     def report(self, written: Sequence[Path | None], out: Console) -> None:
         """Say what was done, what went less than well, and where it is."""
         for note in (*self.source.notes, *(self.sink.notes if self.sink is not None else ())):
-            click.echo(f"onepass: {note}", err=True)
+            click.echo(f"onepass: {printable(note)}", err=True)
         if self.last is None:
             return
         out.print(f"{self.source.name}: {self._summary()}", markup=False, soft_wrap=True, highlight=False)

@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from onepass._printable import printable
 from onepass.outputs import Array, Outputs
 from onepass.tensors import STRING, dtype_name, shape_text
 
 
-def console() -> Console:
+class _SafeConsole(Console):
+    """A console for text that is not ours: no character of it controls the terminal, whatever a model's names hold."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; of plain text (``markup=False``) only the newlines at its ends are taken for the command's own."""
+        if options.get("markup") is False:
+            objects = tuple(_one_line(each) if isinstance(each, str) else each for each in objects)
+        super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Take a text, markup and all, without what controls a terminal."""
+        return super().render_str(printable(text, lines=True), **options)
+
+
+def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output; in a file or a pipe its lines are as long as they need to be."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
+    if stderr:
+        return _SafeConsole(stderr=True)
+    return _SafeConsole(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
+
+
+def escape(text: str) -> str:
+    """Return foreign text as a part of rich's markup: neither brackets nor control characters mean anything in it."""
+    return markup.escape(printable(text))
+
+
+def _one_line(text: str) -> str:
+    bare = text.strip("\n")
+    start = len(text) - len(text.lstrip("\n"))
+    return text[:start] + printable(bare) + text[start + len(bare) :]
 
 
 def table(title: str, *columns: str) -> Table:

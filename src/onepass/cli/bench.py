@@ -9,16 +9,17 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
 from onepass._optional import optional
+from onepass._printable import printable
 from onepass.artifacts import replacing
-from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png
+from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
+from onepass.cli._bench_layers import show_layers
 from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._stopping import stoppable
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.cli._trust import chosen, trust_option
 
 _DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
@@ -58,9 +59,11 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               help="Stop earlier once every median is known to this share of it.")  # fmt: skip
 @click.option("--cold", "processes", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
               help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
+@click.option("--layers", is_flag=True,
+              help="Time each layer of an engine instead: with its types, and the outputs that need it.")  # fmt: skip
 @trust_option
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw latency against batch: a .svg or .png, or a .html with all figures.")  # fmt: skip
+              help="Draw latency against batch, or layers: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @stoppable
 def command(
@@ -76,6 +79,7 @@ def command(
     seconds: float,
     spread: float,
     processes: int,
+    layers: bool,
     trust: bool,
     chart: Path | None,
     as_json: bool,
@@ -91,6 +95,7 @@ def command(
     \b
     onepass bench elg.onnx elg.engine --batch 1,8,64 --chart bench.html
     onepass bench elg.onnx elg.onnx@threads=2 --callers 1,4
+    onepass bench elg.engine --layers --batch 8 --chart layers.html
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if chart is not None and chart.suffix.lower() not in _DRAWN:
         raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg, .png or .html")
@@ -103,11 +108,17 @@ def command(
             raise click.UsageError("--batch, --size and --shape are for random inputs; -i has sizes of its own")
         with choices[0].opened() as session:
             feeds = read_inputs(inputs, session.signature, value_range=value_range)
+    if layers:
+        if len(choices) > 1 or len(batches or ()) > 1:
+            raise click.UsageError("--layers looks at one engine and one batch size at a time")
+        times = measure_layers(choices[0], batch=(batches or (1,))[0], sizes=sizes, shapes=shapes, inputs=feeds)
+        show_layers(times, chart, as_json=as_json)
+        return
     quiet = as_json or not sys.stderr.isatty()
     result = bench(
         choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, shapes=shapes,
         inputs=feeds, outputs=outputs or None, seconds=seconds, spread=spread, processes=processes,
-        progress=None if quiet else lambda line: click.echo(f"{line} …", err=True),
+        progress=None if quiet else lambda line: click.echo(printable(f"{line} …"), err=True),
     )  # fmt: skip
     if chart is not None:
         chart.parent.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from onepass.builder import Progress as Follow
 from onepass.builder import Step, build_with, find_builder
 from onepass.cli._build_options import build_options, options_from
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.engine import Plan
 from onepass.engine.flavor import NAMES, Flavor
 from onepass.tensors import shape_text
@@ -60,7 +58,7 @@ def command(model: Path, engine: Path | None, flavor: str | None, cache: bool, a
 @contextmanager
 def _following(builder: Flavor, *, quiet: bool) -> Iterator[Follow | None]:
     """Show how far the build is, where TensorRT says it, or else that it goes on; nothing where nobody looks."""
-    screen = Console(stderr=True)
+    screen = console(stderr=True)
     if quiet or not screen.is_terminal:
         yield None
         return
@@ -72,7 +70,7 @@ def _following(builder: Flavor, *, quiet: bool) -> Iterator[Follow | None]:
 
         def follow(step: Step) -> None:
             phase = step.phases[-1] if step.phases else "building"
-            shown.update(task, completed=step.fraction, description=f"{phase:.40}")
+            shown.update(task, completed=step.fraction, description=escape(f"{phase:.40}"))
 
         yield follow if knows else None
 

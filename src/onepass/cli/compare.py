@@ -10,14 +10,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.cli._inputs import outputs_option, read_inputs, size_options
 from onepass.cli._stopping import stoppable
-from onepass.cli._tables import console, table
+from onepass.cli._tables import console, escape, table
 from onepass.cli._trust import chosen, trust_option
 from onepass.compare import (
     Bisection,

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from onepass.cli._inputs import read_examples
 from onepass.cli._stopping import interruptible
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.cli._trust import is_trusted, trust_option
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
@@ -107,7 +105,7 @@ def command(source: Path, file: Path | None, no_verify: bool, trust: bool, as_js
     file = file or _beside(source)
     trust = is_trusted(source, trust=trust)
     words = {name: value for name, value in words.items() if value not in (None, ())}
-    screen = Console(stderr=True)
+    screen = console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"), interruptible():
         conversion = convert(source, file, verify=not no_verify, trust=trust, **words)
     if as_json:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from onepass._errors import InputError
 from onepass._optional import optional
@@ -161,7 +160,7 @@ def _run(
             job.run()
     finally:
         if job is not None:
-            job.report(written, Console(stderr=True) if _STDOUT in (csv, jsonl) else console())
+            job.report(written, console(stderr=True) if _STDOUT in (csv, jsonl) else console())
     if job.stopped_by:
         ctx.exit(128 + job.stopped_by)
 

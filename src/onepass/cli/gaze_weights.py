@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from onepass.cli._tables import bytes_text, console, table
@@ -60,7 +59,7 @@ def list_command() -> None:
 
 def _fetched(name: str, archive: Path | None) -> Path:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    err = Console(stderr=True)
+    err = console(stderr=True)
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         return fetch(name, archive, progress=lambda here, total: bar.update(task, completed=here, total=total))

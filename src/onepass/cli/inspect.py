@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 import onnx
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import UnsupportedModelError
 from onepass.artifacts import sha256_of
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from onepass.builder import refit
-from onepass.cli._tables import bytes_text, console
+from onepass.cli._tables import bytes_text, console, escape
 
 
 @click.command("refit")

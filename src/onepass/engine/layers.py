@@ -25,11 +25,21 @@ _WORDS = (
 
 
 class Layer(NamedTuple):
-    """One layer of an engine: its name, its kind, and the types of what it reads and makes."""
+    """One layer of an engine: its name, its kind, and the types and names of the tensors that it reads and makes."""
 
     name: str
     kind: str
     types: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+
+
+class TimedLayer(NamedTuple):
+    """A layer, the milliseconds that it takes, and the outputs of the model that need it, in the model's order."""
+
+    layer: Layer
+    milliseconds: float
+    outputs: tuple[str, ...]
 
 
 def layers_of_engine(flavor: Flavor, engine: Any) -> list[Layer]:
@@ -50,7 +60,36 @@ def _layer(data: Any) -> Layer:
         [[edge.get("Format/Datatype", "") for edge in data.get(side, ())] for side in ("Inputs", "Outputs")]
     )
     types = tuple(name for name, word in _WORDS if word.search(formats))
-    return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types)
+    reads, makes = (
+        tuple(str(edge["Name"]) for edge in data.get(side, ()) if "Name" in edge) for side in ("Inputs", "Outputs")
+    )
+    return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types, reads, makes)
+
+
+def outputs_served(layers: Sequence[Layer], outputs: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return which outputs need each layer; none where an engine does not say what its layers read.
+
+    Args:
+        layers: Those of an engine.
+        outputs: The engine's tensor to the model's name, in the model's order.
+    """
+    makers: dict[str, list[int]] = {}
+    for index, layer in enumerate(layers):
+        for tensor in layer.makes:
+            makers.setdefault(tensor, []).append(index)
+    served: list[list[str]] = [[] for _ in layers]
+    for tensor, name in outputs.items():
+        waiting, seen = [tensor], {tensor}
+        needed: set[int] = set()
+        while waiting:
+            for index in makers.get(waiting.pop(), ()):
+                needed.add(index)
+                fresh = {*layers[index].reads} - seen
+                seen |= fresh
+                waiting += fresh
+        for index in needed:
+            served[index].append(name)
+    return [tuple(names) for names in served]
 
 
 def layers_of_plan(

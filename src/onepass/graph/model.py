@@ -21,7 +21,7 @@ from onepass.artifacts import replacing
 from onepass.drafts import is_stream
 from onepass.formats import Format, format_of
 from onepass.graph import weights
-from onepass.graph.edges import expose, signature_of, tensor_names
+from onepass.graph.edges import expose, signature_of, tensor_names, true_outputs
 from onepass.graph.optimize import optimized
 from onepass.graph.rename import rename_outputs
 from onepass.graph.select import selected
@@ -90,7 +90,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one.
         """
-        return signature_of(self.proto.graph)
+        return signature_of(self.proto)
 
     @property
     def opset(self) -> int:
@@ -103,10 +103,10 @@ class OnnxGraph:
         return {entry.key: entry.value for entry in self.proto.metadata_props}
 
     @property
-    def names_of_unknown_rank(self) -> frozenset[str]:
-        """Names of the inputs and outputs that the model gives no rank."""
-        edges = (*self.proto.graph.input, *self.proto.graph.output)
-        return frozenset(value.name for value in edges if not value.type.tensor_type.HasField("shape"))
+    def scalars(self) -> frozenset[str]:
+        """Names of the inputs and outputs that the model declares to be scalars."""
+        tensors = ((v.name, v.type.tensor_type) for v in (*self.proto.graph.input, *self.proto.graph.output))
+        return frozenset(name for name, tensor in tensors if tensor.HasField("shape") and not tensor.shape.dim)
 
     @property
     def size_bytes(self) -> int:
@@ -185,6 +185,16 @@ class OnnxGraph:
         """
         proto = self._copy()
         expose(proto, name_tuple(tensors))
+        return OnnxGraph(proto, folder=self.folder)
+
+    def with_true_outputs(self) -> OnnxGraph:
+        """Declare the outputs as they are, where ONNX can infer that the model leaves something out or is wrong."""
+        outputs = true_outputs(self.proto)
+        if outputs == list(self.proto.graph.output):
+            return self
+        proto = self._copy()
+        del proto.graph.output[:]
+        proto.graph.output.extend(outputs)
         return OnnxGraph(proto, folder=self.folder)
 
     def rename_outputs(self, names: Mapping[str, str]) -> OnnxGraph:

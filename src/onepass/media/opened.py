@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onepass._optional import optional
+from onepass.media.colours import rgb
 from onepass.media.endings import asf_seconds, program_stream_is_cut
 from onepass.media.orientation import turned
 from onepass.media.pictures import Picture
@@ -117,7 +118,7 @@ class Opened:
         """Return uint8 RGB [H, W, 3] as a frame is meant to be seen."""
         aspect = self.stream.sample_aspect_ratio
         width = round(frame.width * aspect) if aspect else frame.width
-        picture: Picture = frame.to_ndarray(format="rgb24", width=width)
+        picture: Picture = rgb(frame, width)
         matrix = frame.side_data.get("DISPLAYMATRIX")
         return picture if matrix is None else turned(picture, struct.unpack_from("=2i4x2i", matrix))
 

@@ -52,6 +52,12 @@ class Context:
         self._found: dict[str, Shape | None] = {}
         self._bound: Mapping[str, int] | None = None
 
+    def look_on(self, profiler: Any) -> None:
+        """Let a profiler be told how long each layer takes, from the next pass on; None for nobody."""
+        self._raw.profiler = profiler
+        self.turn += 1
+        self._set = None
+
     def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
         """Set the shapes of the inputs, and the values of those that lie on the host; return the outputs' shapes.
 

@@ -37,7 +37,8 @@ class Gate:
 
     def for_those_inside(self) -> Callable[[], memoryview]:
         """Return what gives further views to who is inside, though the gate may be closed by then."""
-        return partial(memoryview, self._door)
+        view: Callable[[bytearray], memoryview] = memoryview
+        return partial(view, self._door)
 
     def close(self) -> None:
         """Let nobody in any more."""

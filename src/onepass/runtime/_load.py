@@ -12,7 +12,7 @@ from onepass.formats import Format
 from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.session import Session
-from onepass.runtime.spec import BackendName, ModelSpec, Provider
+from onepass.runtime.spec import BackendName, ModelSpec, Optimize, Provider
 from onepass.tensors import warn_of_left_out
 
 
@@ -22,6 +22,7 @@ def load(
     backend: BackendName | None = None,
     providers: Sequence[Provider] | None = None,
     threads: int | None = None,
+    optimize: Optimize | None = None,
     session_options: Any = None,
     device: int | None = None,
     flavor: str | None = None,
@@ -51,8 +52,11 @@ def load(
             there: none is left out silently. ``["cpu"]`` by default.
         threads: CPU threads for one call; they spin while they wait for work, as ONNX Runtime has it. By default one
             for models under 32 MB and otherwise as many as the process may use, which sleep while they wait.
-        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads`. It
-            serves again when a call asks for some outputs only, and must not be changed meanwhile.
+        optimize: How much ONNX Runtime rewrites the graph: ``"all"``, ``"basic"`` (what keeps to standard operators) or
+            ``"none"``. By default all of it; a valid model that the optimiser breaks is opened with less, and `report`
+            says with how much.
+        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads` and
+            `optimize`. It serves again when a call asks for some outputs only, and must not be changed meanwhile.
         device: For engines: the number of the GPU, from 0 (the default) among those that the process sees.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
@@ -80,7 +84,8 @@ def load(
         InputError: An argument is none of what is described above, or not for this kind of model.
     """
     options = {
-        "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
+        "backend": backend, "providers": providers, "threads": threads, "optimize": optimize,
+        "session_options": session_options,
         "device": device, "flavor": flavor, "contexts": contexts, "keep_bytes": keep_bytes,
         "weights": weights, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
@@ -102,7 +107,7 @@ def load(
     return session
 
 
-_ONNX_OPTIONS = ("providers", "threads", "session_options")
+_ONNX_OPTIONS = ("providers", "threads", "optimize", "session_options")
 _ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "plugins", "weights", "weight_streaming_bytes")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import tempfile
 import threading
@@ -11,13 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onepass._errors import (
     BackendError,
     DeviceError,
     InputError,
-    ModelFormatError,
     OnepassError,
     UnsupportedModelError,
 )
@@ -26,18 +22,12 @@ from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._ending import Runs, is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
+from onepass.runtime._onnxruntime_edges import array_from_value, is_exotic, signature_of, value_from_array
+from onepass.runtime._refusals import refusal
 from onepass.runtime.backend import BackendBase
-from onepass.runtime.spec import Provider, checked_providers
+from onepass.runtime.spec import Optimize, Provider, checked_providers
 from onepass.tensors import (
-    STRING,
-    Signature,
-    TensorSpec,
-    dim_from_onnx,
-    dtype_from_onnx,
     dtype_name,
-    has_dtype,
-    no_dense_tensor,
-    onnx_from_dtype,
 )
 
 if TYPE_CHECKING:
@@ -47,34 +37,18 @@ if TYPE_CHECKING:
 else:
     onnxruntime = import_onnxruntime()
 
-# ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
-_BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
-_REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtypes) registered
-_TENSOR = "tensor"  # how ONNX Runtime begins the type of a dense one
 _QUIET = 4  # log nothing below "fatal": what goes wrong is in the exception
 _MAX_THREADS = 1024
 _MAX_PARTS = 8
 _MAX_CONCURRENCY = 4
 
-# What each kind of error means that ONNX Runtime can raise while it prepares a model.
-_PREPARE_ERRORS: dict[str, type[OnepassError]] = {
-    "InvalidProtobuf": ModelFormatError,
-    "NoSuchFile": ModelFormatError,
-    "NoModel": ModelFormatError,
-    "InvalidGraph": UnsupportedModelError,
-    "InvalidArgument": UnsupportedModelError,
-    "NotImplemented": UnsupportedModelError,
-    "ModelRequiresCompilation": UnsupportedModelError,
-    "Fail": UnsupportedModelError,
-    "EPFail": DeviceError,
-    "DeviceReset": DeviceError,
-    "EngineError": BackendError,
-    "ModelLoaded": BackendError,
-    "ModelLoadCanceled": BackendError,
-    "RuntimeException": BackendError,
-    "NotFound": BackendError,
-    "RuntimeError": BackendError,
+# How much ONNX Runtime rewrites a graph, from most to least.
+_LEVELS: Mapping[str, Any] = {
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+_LEVEL_NAMES = {level: name for name, level in _LEVELS.items()}
 
 
 class OnnxRuntimeBackend(BackendBase):
@@ -90,6 +64,7 @@ class OnnxRuntimeBackend(BackendBase):
         *,
         providers: Sequence[Provider] = ("cpu",),
         threads: int | None = None,
+        optimize: Optimize | None = None,
         session_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
         """Prepare the model; see `onepass.load` for the arguments and errors."""
@@ -98,11 +73,12 @@ class OnnxRuntimeBackend(BackendBase):
         self._own_options = session_options
         self._threads = _checked_threads(threads, session_options, handle)
         self._spinning = threads is not None
+        self._levels = _checked_levels(optimize, session_options)
         self._session = self._prepare(handle.onnx())
-        self.signature = _signature(self._session, handle)
+        self.signature = signature_of(self._session, handle)
         self.concurrency = min(_MAX_CONCURRENCY, _usable_cores())
         self._names = self.signature.output_names
-        self._exotic = _is_exotic(self.signature)
+        self._exotic = is_exotic(self.signature)
         # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
         self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
         self._parts: OrderedDict[tuple[str, ...], _Part] = OrderedDict()
@@ -145,12 +121,14 @@ class OnnxRuntimeBackend(BackendBase):
     def report(self) -> Mapping[str, Any]:
         """Name ONNX Runtime, its version, the providers in use and the number of threads."""
         providers = self._session.get_providers()
+        options = self._session.get_session_options()
         return {
             "backend": "onnxruntime",
             "version": onnxruntime.__version__,
             "device": _short_name(providers[0]),
             "providers": providers,
-            "threads": self._session.get_session_options().intra_op_num_threads,
+            "threads": options.intra_op_num_threads,
+            "optimize": _LEVEL_NAMES.get(options.graph_optimization_level, "all"),
         }
 
     def close(self) -> None:
@@ -159,7 +137,27 @@ class OnnxRuntimeBackend(BackendBase):
         del self._session
 
     def _prepare(self, model: Path | bytes | OnnxGraph) -> onnxruntime.InferenceSession:
-        options = self._own_options or _options(self._threads, spinning=self._spinning)
+        """Prepare a model with as much optimisation as it stands.
+
+        The optimiser makes some valid models invalid, so that they open with less of it only.
+        """
+        if self._own_options:
+            return self._prepare_with(self._own_options, model)
+        failures: list[OnepassError] = []
+        for level in self._levels:
+            options = _options(self._threads, spinning=self._spinning)
+            options.graph_optimization_level = _LEVELS[level]
+            try:
+                return self._prepare_with(options, model)
+            except DeviceError:
+                raise
+            except (UnsupportedModelError, BackendError) as error:
+                failures.append(error)
+        raise failures[0]
+
+    def _prepare_with(
+        self, options: onnxruntime.SessionOptions, model: Path | bytes | OnnxGraph
+    ) -> onnxruntime.InferenceSession:
         if isinstance(model, Path):
             return self._open(str(model), options)
         if isinstance(model, bytes):
@@ -181,11 +179,7 @@ class OnnxRuntimeBackend(BackendBase):
         except Exception as error:  # as above
             if not is_of_runtime(error):
                 raise
-            kind = _PREPARE_ERRORS.get(type(error).__name__, BackendError)
-            name = self._handle.name
-            unsound = f"{name} is not a sound ONNX model: ONNX Runtime cannot read it"
-            what = unsound if issubclass(kind, ModelFormatError) else f"ONNX Runtime cannot prepare {name}"
-            raise kind(f"{what}: {error}") from error
+            raise refusal(error, self._handle.name, version=onnxruntime.__version__) from error
         wanted = [entry if isinstance(entry, str) else entry[0] for entry in self._providers]
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:
@@ -259,6 +253,17 @@ def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None
     return threads
 
 
+def _checked_levels(optimize: Optimize | None, options: onnxruntime.SessionOptions | None) -> tuple[str, ...]:
+    """Return the levels of optimisation to try: the one asked for, or all of them from most to least."""
+    if optimize is None:
+        return tuple(_LEVELS)
+    if options is not None:
+        raise InputError("give optimize= or session_options=, not both: set graph_optimization_level in the options")
+    if optimize not in _LEVELS:
+        raise InputError(f"optimize= is one of {', '.join(_LEVELS)}, got {optimize!r}")
+    return (optimize,)
+
+
 def _options(threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
@@ -275,77 +280,6 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _signature(session: onnxruntime.InferenceSession, handle: ModelHandle) -> Signature:
-    nodes = (*session.get_inputs(), *session.get_outputs())
-    if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
-        # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
-        unknown = handle.graph().names_of_unknown_rank
-    else:
-        unknown = frozenset()
-    outputs = {node.name: node for node in session.get_outputs()}
-    left_out = {name: _kind(node) for name, node in outputs.items() if _kind(node) != _TENSOR}
-    if len(left_out) == len(outputs) > 0:
-        name, kind = next(iter(left_out.items()))
-        raise UnsupportedModelError(no_dense_tensor(name, kind))
-    return Signature(
-        tuple(_spec(node, unknown) for node in session.get_inputs()),
-        tuple(_spec(node, unknown) for name, node in outputs.items() if name not in left_out),
-        left_out,
-    )
-
-
-def _spec(node: onnxruntime.NodeArg, unknown_rank: frozenset[str]) -> TensorSpec:
-    if _kind(node) != _TENSOR:
-        raise UnsupportedModelError(no_dense_tensor(node.name, _kind(node)))
-    dtype = dtype_from_onnx(str(node.type).removeprefix("tensor(").removesuffix(")"), tensor=node.name)
-    shape = None if node.name in unknown_rank else tuple(map(dim_from_onnx, node.shape))
-    return TensorSpec(node.name, dtype, shape)
-
-
-def _kind(node: onnxruntime.NodeArg) -> str:
-    """Say what an input or output is, in the words of `Signature.left_out`."""
-    kind, _, inner = str(node.type).removesuffix(")").partition("(")
-    if kind == _TENSOR and not has_dtype(inner):
-        return f"tensor of {inner}"
-    return {"seq": "sequence", "sparse_tensor": "sparse tensor"}.get(kind, kind)
-
-
-def _is_exotic(signature: Signature) -> bool:
-    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's.
-
-    Raises:
-        UnsupportedModelError: So it is, and an input holds strings; the binding takes either of them only.
-    """
-    exotic = [s for s in (*signature.inputs, *signature.outputs) if s.dtype.isbuiltin == _REGISTERED]
-    texts = [spec.name for spec in signature.inputs if spec.dtype == STRING]
-    if exotic and texts:
-        raise UnsupportedModelError(
-            f"the model takes strings ({', '.join(texts)}) beside {exotic[0].dtype} ({exotic[0].name}), and ONNX "
-            "Runtime's Python package moves only one of the two; choose outputs that do without, "
-            "OnnxGraph.load(...).select([...]), or cast to float32 in the model"
-        )
-    return bool(exotic)
-
-
-def _value_from_array(array: Array) -> onnxruntime.OrtValue:
-    if array.dtype.isbuiltin != _REGISTERED:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
-    bits = array.view(_BITS[array.dtype.itemsize])
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, onnx_from_dtype(array.dtype))
-
-
-def _array_from_value(value: onnxruntime.OrtValue) -> Array:
-    dtype = dtype_from_onnx(value.element_type(), tensor="output")
-    if dtype == STRING:
-        strings: Array = value.numpy()
-        return strings
-    shape = tuple(value.shape())
-    array: Array = np.empty(shape, dtype)
-    if array.nbytes:
-        ctypes.memmove(array.ctypes.data, value.data_ptr(), array.nbytes)
-    return array
-
-
 def _run_exotic(
     session: onnxruntime.InferenceSession,
     feeds: Mapping[str, Array],
@@ -353,8 +287,8 @@ def _run_exotic(
     options: onnxruntime.RunOptions,
 ) -> list[Array]:
     """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
-    values = {name: _value_from_array(array) for name, array in feeds.items()}
-    return [_array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
+    values = {name: value_from_array(array) for name, array in feeds.items()}
+    return [array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
 
 
 def _shapes(feeds: Mapping[str, Array]) -> str:

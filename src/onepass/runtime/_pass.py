@@ -14,10 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from onepass._errors import InputError
-from onepass.engine.plan import Edge
 from onepass.outputs import Array
 from onepass.runtime._budget import HostMemory, KeptMemory
+from onepass.runtime._carried import carried, fill
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._layout import size_of, spans
@@ -116,7 +115,7 @@ class Pass:
                 feed = feeds[place.name]
                 if not isinstance(feed, DeviceArray):
                     array = self._in_host.arrays([place.name])[0]
-                    _fill(array, feed, setup.inputs[place.name])
+                    fill(array, feed, setup.inputs[place.name])
                 address = feed.address if isinstance(feed, DeviceArray) else self._in_host.address + place.offset
                 stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
             self._compute_on(stream)
@@ -132,7 +131,7 @@ class Pass:
         lane, setup = self._lane, self._setup
         lane.begin()
         for edge, array, _ in self._fills:
-            _fill(array, feeds[edge.spec.name], edge)
+            fill(array, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._spare_slot()
         lane.hold((target, target.arrays([])))
         stream = lane.queue.stream
@@ -152,6 +151,15 @@ class Pass:
         lane.finish()
         h2d, compute, d2h = stream.milliseconds(*marks)
         return {"h2d_ms": h2d, "gpu_compute_ms": compute, "d2h_ms": d2h, "enqueue_ms": enqueue_seconds * 1e3}
+
+    def watched(self, feeds: Mapping[str, Array], profiler: Any) -> None:
+        """Run once, not by what is recorded, while a profiler is told how long each layer takes."""
+        self._lane.begin()
+        with self._lane.queue.lock:
+            self._renew_if_needed()
+            with self._setup.watched_by(profiler):
+                self._run_alone(self._fill(feeds), self._in_host, [])
+        self._lane.finish()
 
     def report(self) -> dict[str, Any]:
         """Say which shapes it is for and how it runs."""
@@ -254,7 +262,7 @@ class Pass:
         """Copy inputs to where the GPU fetches them; None if they are large, and then on their way already."""
         if not self._is_large:
             for edge, array, _ in self._fills:
-                _fill(array, feeds[edge.spec.name], edge)
+                fill(array, feeds[edge.spec.name], edge)
             return self._in_host
         for edge, array, place in self._fills:
             to, given = array.reshape(-1), carried(feeds[edge.spec.name], edge).reshape(-1)
@@ -322,20 +330,3 @@ class Pass:
         if late:
             stream.synchronize()
         return results
-
-
-def carried(feed: Any, edge: Edge) -> Any:
-    """Check that the engine's dtype holds the numbers of an input, where it is not the model's own."""
-    if edge.is_cast and edge.carrier.kind in "iu" and feed.size:
-        limits = np.iinfo(edge.carrier)
-        if int(feed.min()) < limits.min or int(feed.max()) > limits.max:
-            raise InputError(
-                f"input {edge.spec.name!r}: the engine holds it as {edge.carrier} ({limits.min} … {limits.max}), and "
-                f"there are numbers from {feed.min()} to {feed.max()}; build it with a TensorRT that has "
-                f"{edge.spec.dtype}, version 10 or later"
-            )
-    return feed
-
-
-def _fill(place: Array, feed: Any, edge: Edge) -> None:
-    place[...] = carried(feed, edge) if edge.is_cast else feed

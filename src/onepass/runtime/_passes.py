@@ -9,10 +9,11 @@ from onepass._errors import InputError
 from onepass.engine.profiles import choose_profile, outside_profiles
 from onepass.outputs import Array
 from onepass.runtime._budget import KeptMemory
+from onepass.runtime._carried import carried
 from onepass.runtime._context import Context
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
-from onepass.runtime._pass import Feed, Pass, carried
+from onepass.runtime._pass import Feed, Pass
 from onepass.runtime._queue import ComputeQueue, Lane
 from onepass.runtime._setup import Setup
 

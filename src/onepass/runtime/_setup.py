@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,15 @@ class Setup:
     def is_recordable(self, stream: int) -> bool:
         """Whether TensorRT says that the computation can be recorded."""
         return self._context.is_recordable(stream)
+
+    @contextmanager
+    def watched_by(self, profiler: Any) -> Iterator[None]:
+        """Let a profiler be told how long each layer takes; what was recorded with the context is void afterwards."""
+        self._context.look_on(profiler)
+        try:
+            yield
+        finally:
+            self._context.look_on(None)
 
     def allocated(self, name: str) -> tuple[int, Shape]:
         """Return where an output of `late` lies, and its shape; the pass must be over."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from onepass._errors import InputError
+from onepass.engine.layers import TimedLayer
 from onepass.outputs import Array
 from onepass.runtime._budget import KeptMemory
 from onepass.runtime._context import Shape
@@ -13,6 +15,7 @@ from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
 from onepass.runtime._lanes import Lanes
+from onepass.runtime._layer_times import time_layers
 from onepass.runtime._lent import LentInputs
 from onepass.runtime._model import ModelHandle
 from onepass.runtime._pass import Feed, Pass
@@ -91,14 +94,13 @@ class TensorRTBackend(BackendBase):
 
     def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float]:
         """Run once and return the milliseconds of its parts: copies, computation, enqueueing; trtexec's names."""
-        held: list[Lane[Pass]] = []
-        try:
-            with self._engine.device.current():
-                return self._passes.of(self._lanes.take(held), feeds).timed(feeds)
-        finally:
-            if held:
-                held[0].home.extend(held)
-                self._lanes.tell()
+        with self._pass_for(feeds) as passing:
+            return passing.timed(feeds)
+
+    def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer]:
+        """Run some times and return how long each layer takes."""
+        with self._pass_for(feeds) as passing:
+            return time_layers(self._engine, passing, feeds)
 
     def report(self) -> Mapping[str, Any]:
         """Name TensorRT, its version, the GPU, the profiles, and how each shape of inputs runs."""
@@ -128,3 +130,15 @@ class TensorRTBackend(BackendBase):
                 self._lent.close()
             self.import_stream.close()
         self._engine.close()
+
+    @contextmanager
+    def _pass_for(self, feeds: Mapping[str, Array]) -> Iterator[Pass]:
+        """Lend the pass for some inputs, for what measures it."""
+        held: list[Lane[Pass]] = []
+        try:
+            with self._engine.device.current():
+                yield self._passes.of(self._lanes.take(held), feeds)
+        finally:
+            if held:
+                held[0].home.extend(held)
+                self._lanes.tell()

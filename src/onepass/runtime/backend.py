@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.tensors import Signature
+
+if TYPE_CHECKING:
+    from onepass.engine.layers import TimedLayer
 
 
 @runtime_checkable
@@ -104,8 +107,21 @@ class BackendBase(ABC):
         """Run once and return the milliseconds of its parts, by trtexec's names; None where that cannot be told."""
         return None
 
+    def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer] | None:  # noqa: ARG002 - likewise
+        """Run some times and return how long each layer takes; None where that cannot be told."""
+        return None
 
-_OPTIONAL = ("concurrency", "import_stream", "survives_fork", "empty_inputs", "profile", "run_within", "stop")
+
+_OPTIONAL = (
+    "concurrency",
+    "import_stream",
+    "survives_fork",
+    "empty_inputs",
+    "profile",
+    "profile_layers",
+    "run_within",
+    "stop",
+)
 
 
 def completed(backend: Backend) -> BackendBase:

@@ -6,11 +6,8 @@ import inspect
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from itertools import combinations
 from types import TracebackType
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from onepass._errors import InputError, SessionClosedError
 from onepass.outputs import Array, Outputs
@@ -19,8 +16,12 @@ from onepass.runtime._background import Background, Work
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
+from onepass.runtime._targets import check_out, fill, full_shapes
 from onepass.runtime.backend import Backend, completed
-from onepass.tensors import Signature, TensorSpec, dtype_name, no_such_name, shape_text
+from onepass.tensors import Signature
+
+if TYPE_CHECKING:
+    from onepass.engine.layers import TimedLayer
 
 
 class Session:
@@ -101,7 +102,7 @@ class Session:
             feeds = self._check(self._by_name(inputs, named))
             names = self._output_names if outputs is None else self._wanted(outputs)
             if out is not None:
-                self._check_out(out, names)
+                check_out(out, names, self.signature)
             return self._run(feeds, names, out, copy=copy, timeout=timeout)
 
     def submit(
@@ -158,7 +159,7 @@ class Session:
             InputError: A shape is missing, unknown, or not one that the input may have.
         """
         with self._inside():
-            return self._backend.empty_inputs(_full_shapes(self.signature, shapes))
+            return self._backend.empty_inputs(full_shapes(self.signature, shapes))
 
     def profile(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> dict[str, float] | None:
         """Run the model once and say what took how long, in milliseconds; None where the backend cannot tell.
@@ -174,6 +175,17 @@ class Session:
         with self._inside():
             times = self._backend.profile(self._check(self._by_name(inputs, named)))
             return None if times is None else dict(times)
+
+    def profile_layers(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> list[TimedLayer] | None:
+        """Run the model some times and say how long each layer of it takes; None where the backend cannot tell.
+
+        Args:
+            inputs: As of a call.
+            named: As of a call.
+        """
+        with self._inside():
+            times = self._backend.profile_layers(self._check(self._by_name(inputs, named)))
+            return None if times is None else list(times)
 
     def report(self) -> dict[str, Any]:
         """Say what runs the model (backend, version, device, options) as plain JSON values."""
@@ -283,7 +295,7 @@ class Session:
         found = backend.run(feeds, names) if timeout is None else backend.run_within(feeds, names, timeout)
         arrays: dict[str, Any] = dict(zip(names, found, strict=True))
         if out is not None:
-            _fill(out, arrays)
+            fill(out, arrays)
         if copy:
             # What is a view of something lies in memory that the backend lends.
             arrays = {n: a if isinstance(a, DeviceArray) or a.flags.owndata else a.copy() for n, a in arrays.items()}
@@ -309,68 +321,18 @@ class Session:
             raise InputError(f"outputs=[] asks for nothing; the model has {', '.join(self._output_names)}")
         return names
 
-    def _check_out(self, out: Mapping[str, Array], names: tuple[str, ...]) -> None:
-        if not isinstance(out, Mapping):
-            raise InputError(
-                f"out= takes a mapping from output name to array, got {type(out).__name__}. "
-                "An input called 'out' is fed by mapping: session({'out': array})"
-            )
-        specs = {spec.name: spec for spec in self.signature.outputs}
-        for name in self.signature.ordered_outputs(out):
-            if name not in names:
-                raise InputError(f"out= has {name!r}, which outputs= does not ask for")
-            _check_target(specs[name], out[name])
-        for (name, first), (other, second) in combinations(out.items(), 2):
-            if np.shares_memory(first, second):
-                raise InputError(f"out= gives {name!r} and {other!r} the same memory; each needs an array of its own")
-
 
 # What a thread is in while it is inside.
 _CALLS = frozenset(
     method.__code__
-    for method in (Session.__call__, Session.submit, Session.empty_inputs, Session.profile, Session.report)
+    for method in (
+        Session.__call__,
+        Session.submit,
+        Session.empty_inputs,
+        Session.profile,
+        Session.profile_layers,
+        Session.report,
+    )
 )
 # Backends that a fork broke: to free what they hold would touch threads or a GPU that are not there.
 _LEFT_BEHIND: list[Backend] = []
-
-
-def _full_shapes(signature: Signature, given: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every input: those given, and those that are fixed anyway."""
-    for name in given:
-        if name not in signature.input_names:
-            raise InputError(no_such_name("input", name, signature.input_names))
-    shapes: dict[str, tuple[int, ...]] = {}
-    for spec in signature.inputs:
-        shape: Any = given.get(spec.name, spec.shape if spec.is_static else None)
-        if shape is None:
-            raise InputError(f"input {spec.name!r} is {spec}; say its shape: empty_inputs({spec.name}=(...))")
-        if not spec.allows(tuple(shape)):
-            raise InputError(f"input {spec.name!r}: the shape {shape_text(tuple(shape))} does not fit; it is {spec}")
-        shapes[spec.name] = tuple(shape)
-    return shapes
-
-
-def _check_target(spec: TensorSpec, target: Any) -> None:
-    """Find before the run what would otherwise be found after it."""
-    if not isinstance(target, np.ndarray):
-        raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
-    if target.dtype != spec.dtype or not spec.allows(target.shape):
-        raise InputError(
-            f"out={{{spec.name!r}: ...}}: got {dtype_name(target.dtype)} {shape_text(target.shape)}, "
-            f"the output is {spec}"
-        )
-    if not target.flags.writeable:
-        raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; give one that can be written")
-
-
-def _fill(out: Mapping[str, Array], arrays: dict[str, Array]) -> None:
-    """Put results into the caller's arrays; all are compared first, so that none is filled if one does not fit."""
-    for name, target in out.items():
-        if arrays[name].shape != target.shape:
-            raise InputError(
-                f"out={{{name!r}: ...}}: got {shape_text(target.shape)}, "
-                f"but this call's output has {shape_text(arrays[name].shape)}"
-            )
-    for name, target in out.items():
-        np.copyto(target, arrays[name])
-        arrays[name] = target

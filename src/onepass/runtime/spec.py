@@ -13,13 +13,15 @@ from onepass._errors import InputError
 from onepass.artifacts import path_tuple
 
 BackendName: TypeAlias = Literal["onnxruntime", "tensorrt"]
+Optimize: TypeAlias = Literal["none", "basic", "all"]
+"""How much ONNX Runtime rewrites a graph before it runs it."""
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 """An ONNX Runtime execution provider, alone or with its options."""
 
 # What may follow the @ of a model on the command line.
 _SIZES = ("keep_bytes", "weight_streaming_bytes")
 _NUMBERS = ("threads", "device", "contexts", *_SIZES)
-_NAMES = ("flavor", "backend", "weights")
+_NAMES = ("flavor", "backend", "optimize", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ModelSpec:
         contexts: How many calls may compute side by side, for engines.
         keep_bytes: How much page-locked memory results may lie in, for engines.
         providers: ONNX Runtime execution providers in order of preference, for ONNX models; kept as a tuple.
+        optimize: How much ONNX Runtime rewrites the graph, for ONNX models; by default as much as the model stands.
         flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
         plugins: Libraries that have plugins, for engines that take any; kept as a tuple of strings.
@@ -52,6 +55,7 @@ class ModelSpec:
     threads: int | None = None
     contexts: int | None = None
     providers: Sequence[Provider] | None = None
+    optimize: Optimize | None = None
     flavor: str | None = None
     keep_bytes: int | None = None
     weight_streaming_bytes: int | None = None
@@ -59,12 +63,10 @@ class ModelSpec:
     weights: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        path: Any = self.path
-        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-            raise InputError(f"path is the path of a model file, got {path!r}")
-        object.__setattr__(self, "path", os.fspath(path))
-        if self.backend not in (None, *get_args(BackendName)):
-            raise InputError(f"backend is {self.backend!r}; expected {' or '.join(get_args(BackendName))}")
+        object.__setattr__(self, "path", _model_path("path", self.path))
+        for name, kind in (("backend", BackendName), ("optimize", Optimize)):
+            if getattr(self, name) not in (None, *get_args(kind)):
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(get_args(kind))}")
         for name, least in (("device", 0), ("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
@@ -74,11 +76,8 @@ class ModelSpec:
             raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
         if self.providers is not None:
             object.__setattr__(self, "providers", checked_providers(self.providers))
-        weights: Any = self.weights
-        if weights is not None:
-            if not isinstance(weights, (str, os.PathLike)) or not os.fspath(weights):
-                raise InputError(f"weights is the path of a model file, got {weights!r}")
-            object.__setattr__(self, "weights", os.fspath(weights))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _model_path("weights", self.weights))
         if self.plugins is not None:
             object.__setattr__(self, "plugins", path_tuple(self.plugins, what="plugins"))
 
@@ -152,6 +151,12 @@ class ModelSpec:
         if not isinstance(given, Mapping) or "path" not in given or not set(given) <= set(known):
             raise InputError(f"a model's spec has a path, and may have {', '.join(known[1:])}; got {given!r}")
         return cls(**given)
+
+
+def _model_path(name: str, path: Any) -> str:
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InputError(f"{name} is the path of a model file, got {path!r}")
+    return str(os.fspath(path))
 
 
 def checked_providers(providers: Any) -> tuple[Provider, ...]:

@@ -55,4 +55,4 @@ def open_(source: Path, request: Request) -> _Onnx:
     Raises:
         ModelFormatError: It is damaged.
     """
-    return _Onnx(OnnxGraph.load(source), str(source), timeout_s=request.timeout_s)
+    return _Onnx(OnnxGraph.load(source).with_true_outputs(), str(source), timeout_s=request.timeout_s)
