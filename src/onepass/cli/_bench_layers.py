@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
 from onepass.artifacts import replacing
 from onepass.bench import LayerTimes, layers_drawing, layers_page, layers_png
 from onepass.bench.layers import SHARED, types_text
-from onepass.cli._tables import console, shorten, table
+from onepass.cli._tables import console, escape, shorten, table
 
 _DRAWN: dict[str, Callable[[LayerTimes], bytes]] = {
     ".html": lambda result: layers_page(result).encode(),

@@ -17,7 +17,7 @@ from onepass._printable import printable
 from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
 from onepass.cli._bench_layers import show_layers
-from onepass.cli._inputs import outputs_option, read_inputs, size_options
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._stopping import stoppable
 from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.cli._trust import chosen, trust_option
@@ -51,6 +51,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               help="A .npz with all inputs, a .npy, or a picture, in place of random numbers.")  # fmt: skip
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
+@max_bytes_option
 @size_options
 @outputs_option("Ask for this output only; repeat for more.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="NUMBER", default=5.0,
@@ -79,6 +80,7 @@ def command(
     seconds: float,
     spread: float,
     processes: int,
+    max_bytes: int,
     layers: bool,
     trust: bool,
     chart: Path | None,
@@ -107,7 +109,7 @@ def command(
         if batches or sizes or shapes:
             raise click.UsageError("--batch, --size and --shape are for random inputs; -i has sizes of its own")
         with choices[0].opened() as session:
-            feeds = read_inputs(inputs, session.signature, value_range=value_range)
+            feeds = read_inputs(inputs, session.signature, value_range=value_range, max_bytes=max_bytes)
     if layers:
         if len(choices) > 1 or len(batches or ()) > 1:
             raise click.UsageError("--layers looks at one engine and one batch size at a time")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
-from onepass.cli._inputs import outputs_option, read_inputs, size_options
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._stopping import stoppable
 from onepass.cli._tables import console, escape, table
 from onepass.cli._trust import chosen, trust_option
@@ -72,6 +72,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--edges", is_flag=True, help="Edge cases too: zeros, ones, tiny and large numbers, batches of 1 and 3.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="NUMBER", default=0, show_default=True,
               help="Seed of the random numbers.")  # fmt: skip
+@max_bytes_option
 @size_options
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
@@ -108,6 +109,7 @@ def command(
     names: dict[str, str],
     look_inside: bool,
     threshold: float | None,
+    max_bytes: int,
     trust: bool,
     report: Path | None,
     as_json: bool,
@@ -129,7 +131,9 @@ def command(
     choices = chosen(first, trust=trust), chosen(second, trust=trust)
     options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
-        cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, shapes, value_range))
+        drawing = {"seed": seed, "sizes": sizes, "shapes": shapes}
+        reading = {"value_range": value_range, "max_bytes": max_bytes}
+        cases = list(_cases(session.signature, inputs, folder, random, edges, drawing, reading))
         if not look_inside:
             comparison, found = compare(ModelChoice(session, label=first), choices[1], cases=cases, **options), None
     if look_inside:
@@ -153,24 +157,22 @@ def _cases(
     folder: Path | None,
     random: int | None,
     edges: bool,
-    seed: int,
-    sizes: dict[str, int],
-    shapes: dict[str, tuple[int, ...]],
-    value_range: tuple[float, float],
+    drawing: dict[str, Any],
+    reading: dict[str, Any],
 ) -> Iterator[Case]:
     if random is None:
         random = 0 if inputs or folder or edges else 4
-    if (sizes or shapes) and not (random or edges):
+    if (drawing["sizes"] or drawing["shapes"]) and not (random or edges):
         raise InputError("--size and --shape are for random inputs; give --random COUNT or --edges too")
     given: Iterable[Case] = ()
     if inputs:
-        feeds = read_inputs(inputs, signature, value_range=value_range)
+        feeds = read_inputs(inputs, signature, **reading)
         given = [Case(", ".join(Path(word.rpartition("=")[2]).name for word in inputs), feeds)]
     yield from chain(
         given,
-        folder_cases(folder) if folder else (),
-        edge_cases(signature, sizes=sizes, shapes=shapes, seed=seed) if edges else (),
-        random_cases(signature, random, seed=seed, sizes=sizes, shapes=shapes),
+        folder_cases(folder, max_bytes=reading["max_bytes"]) if folder else (),
+        edge_cases(signature, **drawing) if edges else (),
+        random_cases(signature, random, **drawing),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from onepass._errors import InputError
+from onepass._interrupts import leaving_at_once
 from onepass._optional import optional
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._gaze_job import Job
@@ -42,6 +43,7 @@ from onepass.media import (
     open_sink,
     open_source,
 )
+from onepass.media.folder import fitting_name
 from onepass.runtime import ModelSpec
 
 _FILE = click.Path(path_type=Path)
@@ -123,27 +125,28 @@ def _run(
     out, so that what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
     _check_places(source, [path for path in (output, csv, jsonl, parquet) if path is not None])
-    _silence_opencv()
     job: Job | None = None
     written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
     try:
         with ExitStack() as stack:
-            frames = stack.enter_context(open_source(source, fps=fps, live=live, reconnect_seconds=reconnect))
-            _check(frames, batch=batch, fps=fps, live=live, reconnect=reconnect)
-            if not (output or csv or jsonl or parquet or show or fullscreen):
-                output = _output_for(frames)
-                show = output is None
-            _check_window(asked_for=show or fullscreen, headless=headless)
-            learned = None if calibration is None else Calibration.load(calibration)
-            opened = GazeEstimator.from_default(
-                ModelSpec(model, **opening),
-                finder=finder,
-                max_faces=max_faces,
-                gaze=gaze,
-                kappa_deg=kappa,
-                calibration=learned,
-            )
-            estimator = stack.enter_context(opened)
+            with leaving_at_once():
+                _silence_opencv()
+                frames = stack.enter_context(open_source(source, fps=fps, live=live, reconnect_seconds=reconnect))
+                _check(frames, batch=batch, fps=fps, live=live, reconnect=reconnect)
+                if not (output or csv or jsonl or parquet or show or fullscreen):
+                    output = _output_for(frames)
+                    show = output is None
+                _check_window(asked_for=show or fullscreen, headless=headless)
+                learned = None if calibration is None else Calibration.load(calibration)
+                opened = GazeEstimator.from_default(
+                    ModelSpec(model, **opening),
+                    finder=finder,
+                    max_faces=max_faces,
+                    gaze=gaze,
+                    kappa_deg=kappa,
+                    calibration=learned,
+                )
+                estimator = stack.enter_context(opened)
             if frames.sequence and batch == 1:
                 smoothing = Smoothing() if smooth else None
                 tracker = GazeTracker(estimator, every=every, max_faces=max_faces, smoothing=smoothing)
@@ -212,12 +215,12 @@ def _output_for(source: Source) -> Path | None:
         return None
     path = Path(source.name).resolve()
     if path.is_dir():
-        return Path(f"{path.name}-gaze")
+        return Path(fitting_name(path.name, "-gaze"))
     if not source.sequence and (source.frame_count or 1) > 1:
-        return Path(f"{path.stem}-gaze")
+        return Path(fitting_name(path.stem, "-gaze"))
     known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
     suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
-    return Path(f"{path.stem}-gaze{suffix}")
+    return Path(fitting_name(path.stem, f"-gaze{suffix}"))
 
 
 def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None) -> Iterator[Table]:

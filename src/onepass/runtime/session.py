@@ -305,10 +305,12 @@ class Session:
         if inputs is None:
             return named
         if isinstance(inputs, Mapping):
+            if not named:
+                return inputs
             both = inputs.keys() & named.keys()
             if both:
                 raise InputError(f"input {min(both)!r} is given twice, in the mapping and as a keyword")
-            return {**inputs, **named} if named else inputs
+            return {**inputs, **named}
         specs = self.signature.inputs
         if len(specs) != 1:
             listed = ", ".join(f"{spec.name}=..." for spec in specs)
