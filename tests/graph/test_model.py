@@ -5,11 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import EncodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ from onepass import (
     convert,
     load,
 )
+from onepass.graph.weights import message_bytes
 from tests.checker import assert_same
 from tests.zoo import BY_NAME, ZOO, Animal, model, sequence_model
 
@@ -562,6 +565,16 @@ def test_check_finds_a_broken_graph() -> None:
     graph.proto.graph.node[0].input[0] = "nobody"
     with pytest.raises(ModelFormatError, match="breaks the ONNX specification"):
         graph.check()
+
+
+def test_a_size_that_protobuf_cannot_say() -> None:
+    """Over 2 GB protobuf does not say how large a message is; its weights do."""
+
+    def too_large() -> int:
+        raise EncodeError("Failed to serialize proto")
+
+    huge: Any = SimpleNamespace(ByteSize=too_large, graph=_with_weights().proto.graph, functions=[])
+    assert message_bytes(huge) == 2 * 600 * 4
 
 
 def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

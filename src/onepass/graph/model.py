@@ -111,7 +111,12 @@ class OnnxGraph:
     @property
     def size_bytes(self) -> int:
         """Size of the model with all its weights, those in files beside it included."""
-        return int(self.proto.ByteSize()) + weights.external_bytes(self.proto, self.folder)
+        return self.inline_bytes + weights.external_bytes(self.proto, self.folder)
+
+    @property
+    def inline_bytes(self) -> int:
+        """Size of the model without the files beside it."""
+        return weights.message_bytes(self.proto)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -233,7 +238,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: It is over protobuf's limit of 2 GB; `save` writes such models.
         """
-        size = self.proto.ByteSize()
+        size = self.inline_bytes
         if size > _PROTOBUF_LIMIT_BYTES:
             raise UnsupportedModelError(f"the model takes {size} bytes, over protobuf's limit of 2 GB; use save()")
         data: bytes = self.proto.SerializeToString()
@@ -261,7 +266,7 @@ class OnnxGraph:
         written = weights.moved_before(place)
         try:
             with replacing(path) as temporary:
-                if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
+                if self.inline_bytes > _PROTOBUF_LIMIT_BYTES or moves:
                     proto = self._copy()
                     written.append(weights.move_to_file(proto, place, folder=self.folder))
                 temporary.write_bytes(proto.SerializeToString())
@@ -294,3 +299,19 @@ def _parsed(data: bytes, *, name: str) -> onnx.ModelProto:
         raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
     check_sound(proto, name=name)
     return proto
+
+
+def with_weights_outside(model: onnx.ModelProto, beside: Path, *, folder: Path | None = None) -> OnnxGraph:
+    """Return a graph of the model, which is given away; where it is over 2 GB, its weights are moved to a file first.
+
+    Much of protobuf, ONNX and ONNX Runtime takes a model as one message, which cannot be larger than that.
+
+    Args:
+        model: Changed in place.
+        beside: A file to be; where there is need for it, the weights are put beside it.
+        folder: Where weights that are external already lie, if any do.
+    """
+    if weights.message_bytes(model) <= _PROTOBUF_LIMIT_BYTES:
+        return OnnxGraph(model, folder=folder)
+    weights.move_to_file(model, beside, folder=folder)
+    return OnnxGraph(model, folder=beside.parent)

@@ -163,7 +163,7 @@ class OnnxRuntimeBackend(BackendBase):
         if isinstance(model, bytes):
             return self._open(model, options)
         model.require_weights()
-        if model.proto.ByteSize() >= LARGE_BYTES:
+        if model.inline_bytes >= LARGE_BYTES:
             # A session keeps the bytes it was made from as long as it lives, but a file only while it reads.
             with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
                 path = Path(scratch, "model.onnx")
