@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import onnxruntime
+from typing import Any, Protocol
 
 from onepass._errors import BackendError, InputError, RunTimeoutError
 
 _LONGEST_S = threading.TIMEOUT_MAX
+
+
+class RunOptions(Protocol):
+    """ONNX Runtime's options of a run: once `terminate` is true, the run ends after the node that it is at."""
+
+    terminate: bool
 
 
 class Runs:
@@ -22,13 +26,19 @@ class Runs:
         options: What a run is given that only `stop` ends.
     """
 
-    def __init__(self) -> None:
-        self.options = onnxruntime.RunOptions()
+    def __init__(self, new_options: Callable[[], RunOptions]) -> None:
+        """Prepare for runs.
+
+        Args:
+            new_options: Makes the options of a run.
+        """
+        self.options = new_options()
+        self._new_options = new_options
         self._limited: dict[int, _Limit] = {}
         self._reason: str | None = None
 
     @contextmanager
-    def limited(self, seconds: Any) -> Iterator[onnxruntime.RunOptions]:
+    def limited(self, seconds: Any) -> Iterator[RunOptions]:
         """Give options for one run, which is ended after so many seconds.
 
         Raises:
@@ -37,7 +47,7 @@ class Runs:
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and not math.isnan(seconds)
         if not number or seconds <= 0:
             raise InputError(f"timeout= takes seconds, a number above 0; got {seconds!r}")
-        limit = _Limit(seconds)
+        limit = _Limit(seconds, self._new_options())
         key = id(limit.options)
         self._limited[key] = limit
         timer = threading.Timer(min(seconds, _LONGEST_S), limit.expire)
@@ -58,7 +68,7 @@ class Runs:
         for limit in list(self._limited.values()):
             limit.options.terminate = True
 
-    def failure(self, options: onnxruntime.RunOptions, message: str) -> BackendError:
+    def failure(self, options: RunOptions, message: str) -> BackendError:
         """Return the error for a run that failed: it was ended, or it could not be done."""
         limit = self._limited.get(id(options))
         if limit is not None and limit.expired:
@@ -73,9 +83,9 @@ class Runs:
 class _Limit:
     """The options of a run that may not take longer than some seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, options: RunOptions) -> None:
         self.seconds = seconds
-        self.options = onnxruntime.RunOptions()
+        self.options = options
         self.expired = False
 
     def expire(self) -> None:

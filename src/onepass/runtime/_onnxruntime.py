@@ -20,7 +20,7 @@ from onepass._errors import (
 from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
-from onepass.runtime._ending import Runs, is_of_runtime
+from onepass.runtime._ending import RunOptions, Runs, is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime._onnxruntime_edges import array_from_value, is_exotic, signature_of, value_from_array
 from onepass.runtime._refusals import refusal
@@ -83,7 +83,7 @@ class OnnxRuntimeBackend(BackendBase):
         self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
         self._parts: OrderedDict[tuple[str, ...], _Part] = OrderedDict()
         self._lock = threading.Lock()
-        self._runs = Runs()
+        self._runs = Runs(onnxruntime.RunOptions)
         self.survives_fork = self._threads == 1 and self._session.get_providers() == ["CPUExecutionProvider"]
 
     def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
@@ -99,9 +99,7 @@ class OnnxRuntimeBackend(BackendBase):
         """End the runs under way, each after the node that it is at; further ones fail."""
         self._runs.stop(reason)
 
-    def _run(
-        self, feeds: Mapping[str, Array], names: Sequence[str], options: onnxruntime.RunOptions
-    ) -> Sequence[Array]:
+    def _run(self, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions) -> Sequence[Array]:
         session = self._session
         if len(names) != len(self._names):
             session = self._part(tuple(names))
@@ -284,7 +282,7 @@ def _run_exotic(
     session: onnxruntime.InferenceSession,
     feeds: Mapping[str, Array],
     names: Sequence[str],
-    options: onnxruntime.RunOptions,
+    options: RunOptions,
 ) -> list[Array]:
     """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
     values = {name: value_from_array(array) for name, array in feeds.items()}
