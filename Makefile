@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert docs bench clean
+.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-onnx docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -16,8 +16,8 @@ help:  ## List the targets
 demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astronaut-gaze.png
 	$(BIN)/onepass demo
 
-test: $(VENV)/.installed-test  ## Run the tests (without those of training)
-	$(BIN)/python $(PYTEST) --ignore tests/training
+test: $(VENV)/.installed-test  ## Run the tests (without those of training, and ONNX's own)
+	$(BIN)/python $(PYTEST) --ignore tests/training --ignore tests/conformance
 
 check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
 	$(BIN)/ruff check
@@ -26,7 +26,7 @@ check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, c
 	$(BIN)/lint-imports
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training
+	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training --ignore tests/conformance
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
 
@@ -54,6 +54,9 @@ check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and
 check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch
 	$(BIN)/mypy training $(wildcard tests/training/*.py)
 	$(BIN)/python -m pytest tests/training
+
+test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that ONNX Runtime passes
+	$(BIN)/python -m pytest tests/conformance
 
 test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)

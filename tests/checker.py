@@ -38,6 +38,10 @@ def assert_same(outputs: Outputs, expected: Arrays) -> None:
         assert isinstance(array, np.ndarray), name
         assert array.dtype == wanted.dtype, f"{name}: {array.dtype}, expected {wanted.dtype}"
         assert array.shape == wanted.shape, f"{name}: {array.shape}, expected {wanted.shape}"
+        if array.dtype == object:
+            np.testing.assert_array_equal(array, wanted, err_msg=name)
+            assert all(type(each) is str for each in array.flat), name
+            continue
         np.testing.assert_allclose(_wide(array), _wide(wanted), rtol=1e-3, atol=1e-6, err_msg=name)
 
 

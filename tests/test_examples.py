@@ -9,7 +9,7 @@ import pytest
 
 import onepass
 import onepass.gaze
-from examples import batch, build, gaze_stream, image, live, nms
+from examples import batch, build, detector, gaze_stream, image, live, nms
 from onepass.media import write_picture
 from tests.media.clips import write_clip
 
@@ -89,6 +89,19 @@ def test_nms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The output has as many rows as boxes remain, none included."""
     nms.main(str(tmp_path / "nms.onnx"))
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["2", "1", "0"]
+
+
+def test_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best boxes come first, and where there is no engine the example says why."""
+
+    def missing(*arguments: object, **options: object) -> None:
+        raise onepass.MissingExtraError("TensorRT is needed for engines")
+
+    monkeypatch.setattr(onepass, "build", missing, raising=False)
+    detector.main(str(tmp_path))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("ONNX Runtime: 7 left, classes [1, 0, 1, 1, 1, 0, 0], scores 0.94, 0.86, 0.67, ")
+    assert second == "no engine: TensorRT is needed for engines"
 
 
 def test_three_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

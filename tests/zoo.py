@@ -34,11 +34,12 @@ class Animal:
     strict: bool = True
 
 
-def model(text: str, *, opset: int = 17) -> OnnxGraph:
-    """Return a checked model from the body of ONNX's text form: ``(inputs) => (outputs) { nodes }``."""
+def model(text: str, *, opset: int = 17, check: bool = True) -> OnnxGraph:
+    """Return a model from the body of ONNX's text form, ``(inputs) => (outputs) { nodes }``; checked, if complete."""
     proto = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : {opset}]> zoo {text}')
     graph = OnnxGraph(proto)
-    graph.check()
+    if check:
+        graph.check()
     return graph
 
 
@@ -232,16 +233,68 @@ def _no_input() -> Animal:
     return Animal("no input at all", graph, ({},), lambda _: {"y": np.array([1, 2], np.float32)})
 
 
+def _strings(dims: str, *shapes: tuple[int, ...]) -> Animal:
+    graph = model(f"(string{dims} s, float[N] x) => (string{dims} t, float[N] y) {{ t = Identity (s) \n y = Neg (x) }}")
+    texts = np.array(["", "größe 中", "a longer one, with a comma", "x"] * 3, object)
+    cases = tuple({"s": texts[: int(np.prod(shape))].reshape(shape), "x": _x(2)} for shape in shapes)
+    return Animal(f"strings {dims}".strip(), graph, cases, lambda f: {"t": f["s"], "y": -f["x"]})
+
+
+def _labels() -> Animal:
+    graph = model("""
+        (float[N, 3] x) => (string[N] label, float[N, 3] prob) <string[3] names = {"cat", "dog", "owl"}> {
+            best = ArgMax <axis = 1, keepdims = 0> (x)
+            label = Gather (names, best)
+            prob = Softmax (x)
+        }""")
+    names = np.array(["cat", "dog", "owl"], object)
+
+    def computed(f: Arrays) -> Arrays:
+        shares = np.exp(f["x"]) / np.exp(f["x"]).sum(1, keepdims=True)
+        return {"label": names[f["x"].argmax(1)], "prob": shares.astype(np.float32)}
+
+    return Animal("class labels beside numbers", graph, ({"x": _x(4, 3)}, {"x": _x(1, 3, seed=3)}), computed)
+
+
+def _listed_twice() -> Animal:
+    graph = model("(float[N] x) => (float[N] y, float[N] z) { y = Neg (x) \n z = Abs (x) }")
+    graph.proto.graph.output.append(graph.proto.graph.output[0])
+    return Animal(
+        "an output that is listed twice", graph, ({"x": _x(3)},), lambda f: {"y": -f["x"], "z": np.abs(f["x"])}
+    )
+
+
+def _false_names() -> Animal:
+    graph = model("(float[A, 3, B] x) => (float[A, 3, B] y) { y = Neg (x) }")
+    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
+        for dim in (value.type.tensor_type.shape.dim[0], value.type.tensor_type.shape.dim[2]):
+            dim.dim_param = "?"
+    return Animal(
+        "unknown sizes of one false name", graph, ({"x": _x(1, 3, 5)}, {"x": _x(2, 3, 2)}), lambda f: {"y": -f["x"]}
+    )
+
+
+def _not_first() -> Animal:
+    graph = model("(float[batch, time] x, float[2, batch, 4] state) => (float[2, batch, 4] next, float[batch, time] y)"
+                  " { y = Neg (x) \n next = Abs (state) }")  # fmt: skip
+    return Animal(
+        "a batch that is not first", graph, ({"x": _x(3, 5), "state": _x(2, 3, 4)},),
+        lambda f: {"next": np.abs(f["state"]), "y": -f["x"]},
+    )  # fmt: skip
+
+
 ZOO: tuple[Animal, ...] = (
     _heads(), _many(), _used_twice(), _pass_through(), _constant(), _scalars(), _zero_size(), _zero_size_input(),
     *(_cast_out(*row) for row in _CASTS), *(_cast_in(name, dtype, opset) for name, _, dtype, opset in _CASTS),
     *(_dynamic(rank) for rank in range(4)), _unknown_rank(), _nonzero(), _static(), _two_inputs(), _odd_names(),
-    _branch(), _loop(), _no_input(),
+    _branch(), _loop(), _no_input(), _labels(), _strings("", ()), _strings("[M]", (2,), (3,)),
+    _strings("[A, B]", (2, 3), (0, 3)), _listed_twice(), _false_names(), _not_first(),
 )  # fmt: skip
 
 BY_NAME: Mapping[str, Animal] = {animal.name: animal for animal in ZOO}
 
 
-def string_model() -> OnnxGraph:
-    """Return a model that onepass must refuse: one of its two outputs holds strings."""
-    return model("(float[N] x, string[N] s) => (string[N] t, float[N] y) { t = Identity (s) \n y = Neg (x) }")
+def sequence_model() -> OnnxGraph:
+    """Return a model with a sequence beside two tensors, which onepass leaves out."""
+    return model("(float[N] x) => (float[N] y, seq(float[N]) s, float[N] z)"
+                 " { y = Neg (x) \n s = SequenceConstruct (x, y) \n z = Abs (x) }")  # fmt: skip

@@ -25,10 +25,12 @@ from onepass._errors import (
     ModelFormatError,
     ModelNotFoundError,
     OnepassError,
+    OnepassWarning,
     OutputNameError,
     ParityError,
     SessionClosedError,
     UnsupportedModelError,
+    UntrustedModelError,
 )
 from onepass._lazy import lazy as _lazy
 from onepass._moved import install as _install
@@ -68,6 +70,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelSpec",
     "OnepassError",
+    "OnepassWarning",
     "OnnxGraph",
     "OutputNameError",
     "Outputs",
@@ -79,6 +82,7 @@ __all__ = [
     "Signature",
     "TensorSpec",
     "UnsupportedModelError",
+    "UntrustedModelError",
     "build",
     "convert",
     "load",

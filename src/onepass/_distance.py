@@ -8,11 +8,24 @@ import ml_dtypes
 import numpy as np
 
 from onepass.outputs import Array
+from onepass.tensors import STRING
 
 
 def widened(array: Array) -> Array:
-    """Return an array as float64, or complex128 if it is complex: so wide that differences of the others are exact."""
+    """Return an array as float64, or complex128 if it is complex: so wide that differences of the others are exact.
+
+    Strings are zeros.
+    """
+    if array.dtype == STRING:
+        return np.zeros(array.shape)
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def widened_pair(first: Array, second: Array) -> tuple[Array, Array]:
+    """Return two arrays of one shape widened; strings are 0 and, where the second has another one, 1."""
+    if STRING in (first.dtype, second.dtype):
+        return np.zeros(first.shape), np.asarray(first != second, np.float64)
+    return widened(first), widened(second)
 
 
 def distances(first: Array, second: Array) -> Array:
@@ -29,8 +42,8 @@ def place_of_greatest(values: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def is_exact(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype holds whole numbers or truth values; those below eight bits have no kind of their own."""
-    return dtype.kind in "iub" or dtype.name.removeprefix("u").startswith("int")
+    """Whether a dtype holds whole numbers, truth values or strings; those below eight bits have no own kind."""
+    return dtype == STRING or dtype.kind in "iub" or dtype.name.removeprefix("u").startswith("int")
 
 
 def step(dtype: np.dtype[Any]) -> float:

@@ -5,6 +5,7 @@
     │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
     │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
     │   ├── UnsupportedModelError sound, but beyond onepass or a backend
+    │   ├── UntrustedModelError a program, which nobody has said to run
     │   ├── ConversionError     a framework failed while it opened, ran or exported a model
     │   │   └── ParityError       the ONNX model computes something else than its source
     │   └── EngineError           a TensorRT engine cannot be used here
@@ -20,6 +21,8 @@
     ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
     └── MissingExtraError       an optional dependency is not installed   (also ImportError)
 
+What a user should know, though all goes on, is an `OnepassWarning`.
+
 A message says which tensor or file, what came, what was expected and what to do. What a foreign library raised is
 always kept as ``__cause__``.
 """
@@ -27,6 +30,10 @@ always kept as ``__cause__``.
 
 class OnepassError(Exception):
     """Base of every error that onepass raises on purpose."""
+
+
+class OnepassWarning(UserWarning):
+    """Something a user should know, though all goes on: an output of a model is left out, say."""
 
 
 class ModelError(OnepassError):
@@ -43,6 +50,10 @@ class ModelFormatError(ModelError, ValueError):
 
 class UnsupportedModelError(ModelError):
     """The model is sound but needs something that onepass or the chosen backend does not have."""
+
+
+class UntrustedModelError(ModelError):
+    """The file is a program: to open it is to run it, and nobody has said that it can be trusted."""
 
 
 class ConversionError(ModelError):

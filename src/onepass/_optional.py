@@ -1,9 +1,15 @@
-"""Import a library that only an extra installs, or say which extra that is."""
+"""Import a library that only an extra installs, or say which extra that is; and ONNX Runtime, which stays silent."""
 
+import os
 from importlib import import_module
 from typing import Any
 
 from onepass._errors import MissingExtraError
+
+MAX_PIXELS = 178_956_970
+"""How many pixels a picture may have by its header: Pillow's own limit, and what OpenCV is told before it is loaded."""
+
+_SETTINGS = {"cv2": ("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))}
 
 
 def optional(module: str, *, extra: str, purpose: str) -> Any:
@@ -17,6 +23,8 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
     Raises:
         MissingExtraError: The module is not installed, or is installed but does not import.
     """
+    if module in _SETTINGS:
+        os.environ.setdefault(*_SETTINGS[module])
     try:
         return import_module(module)
     except ImportError as error:
@@ -24,3 +32,13 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
             f"{purpose} needs the Python module {module!r}, which does not import ({error}). "
             f"Install it with: pip install 'onepass[{extra}]'"
         ) from error
+
+
+def import_onnxruntime() -> Any:
+    """Import and return ONNX Runtime, with its telemetry off unless the user has set that otherwise.
+
+    From 1.32 on it writes an identifier and a database of events into the user's cache when it is imported, and looks
+    up the host that they go to.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_module("onnxruntime")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from onepass._errors import InputError
 from onepass.drafts import Draft
 
 _CHUNK_BYTES = 1 << 20
@@ -63,3 +65,15 @@ def user_cache(kind: str) -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return base.expanduser() / "onepass" / kind
+
+
+def path_tuple(paths: Any, *, what: str) -> tuple[str, ...]:
+    """Return one path, or several, as a tuple of texts.
+
+    Raises:
+        InputError: It is something else; the message calls it `what`.
+    """
+    listed = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    if not isinstance(listed, Iterable) or not all(isinstance(one, (str, os.PathLike)) for one in (*listed,)):
+        raise InputError(f"{what} is the path of a file, or a list of such, got {paths!r}")
+    return tuple(map(os.fspath, listed))

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from contextlib import suppress
 from errno import EACCES, EDQUOT, EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EPIPE
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 # Descriptors that are open in this process.
 _DESCRIPTOR = re.compile(r"/dev/(?:std(?P<std>out|err)|fd/(?P<fd>\d+))|/proc/self/fd/(?P<own>\d+)")
@@ -62,18 +62,21 @@ class Draft:
                 os.chown(self.path, former.st_uid, former.st_gid)
         self.path.chmod(former.st_mode & 0o777)
 
-    def put(self) -> None:
+    def put(self, name: str | None = None) -> None:
         """Put the file in place; it is on the disk then, whatever happens to the machine.
+
+        Args:
+            name: What it is called in the target's folder, where that was not known before it was written.
 
         Raises:
             OSError: That cannot be done; the target is as it was.
         """
         if self.streams:
-            with self.path.open("rb") as written, open_stream(self._target) as out:
+            with self.path.open("rb") as written, BufferedWriter(open_stream(self._target)) as out:
                 shutil.copyfileobj(written, out)
             return
         sync(self.path)
-        self.path.replace(self._place)
+        self.path.replace(self._place if name is None else self._place.with_name(name))
         sync_folder(self._place.parent)
 
     def discard(self) -> None:
@@ -124,13 +127,13 @@ def is_stream(target: str | os.PathLike[str]) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def open_stream(target: str | os.PathLike[str]) -> BinaryIO:
-    """Open what `is_stream` says is one; a descriptor goes on where it is."""
+def open_stream(target: str | os.PathLike[str]) -> FileIO:
+    """Open what `is_stream` says is one, unbuffered; a descriptor goes on where it is."""
     descriptor = _descriptor(target)
-    if descriptor is None:
-        # Never made: what was a pipe a moment ago does not become a file.
-        return os.fdopen(os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "wb")
-    return os.fdopen(os.dup(descriptor), "wb")
+    if descriptor is not None:
+        return FileIO(os.dup(descriptor), "w")
+    # Never made: what was a pipe a moment ago does not become a file.
+    return FileIO(os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "w")
 
 
 def _descriptor(target: str | os.PathLike[str]) -> int | None:

@@ -34,6 +34,16 @@ class Format(Enum):
 RUNNABLE = frozenset({Format.ONNX, Format.ORT, Format.ENGINE})
 """What `onepass.load` opens; the others are converted first."""
 
+PROGRAMS = frozenset({
+    Format.SAVED_MODEL, Format.FROZEN_GRAPH, Format.CHECKPOINT, Format.KERAS, Format.HDF5, Format.TORCH_PROGRAM,
+    Format.TORCHSCRIPT,
+})  # fmt: skip
+"""Networks that are programs: whoever opens one runs what is in it, so that it takes the user's word to open it.
+
+TensorFlow's graphs read and write files; Keras makes objects by the names of their classes; what PyTorch exports has
+expressions that are evaluated, and TorchScript is a language.
+"""
+
 # Format, position of the mark in the file, the mark.
 _MARKS: tuple[tuple[Format, int, bytes], ...] = (
     (Format.ENGINE, 0, b"ptrt"),

@@ -24,12 +24,14 @@ class ModelChoice:
         provider: ONNX Runtime execution provider, for ONNX models; the spec's, or the CPU, where None.
         threads: CPU threads of one call, for ONNX models.
         label: What to call it in tables.
+        trust: Whether to convert it where it is a program, which runs what is in it; see `onepass.convert`.
     """
 
     model: Any
     provider: str | None = None
     threads: int | None = None
     label: str = ""
+    trust: bool = False
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -89,15 +91,20 @@ class ModelChoice:
         if isinstance(self.model, Session):
             yield self.model
             return
-        with runnable(self.unopened) as model, load(model, **self.options()) as session:
+        with runnable(self.unopened, trust=self.trust) as model, load(model, **self.options()) as session:
             yield session
 
 
 @contextmanager
-def runnable(model: Any) -> Iterator[Any]:
+def runnable(model: Any, *, trust: bool = False) -> Iterator[Any]:
     """Yield a model that `onepass.load` opens: the model itself, or the ONNX file it is converted to meanwhile.
 
+    Args:
+        model: What `ModelChoice.model` may be.
+        trust: Whether to convert it where it is a program.
+
     Raises:
+        UntrustedModelError: It is a program, and nobody says that it can be trusted.
         ModelError: It is a model of a training framework, and cannot be converted.
         MissingExtraError: The framework is not installed.
     """
@@ -106,12 +113,12 @@ def runnable(model: Any) -> Iterator[Any]:
         return
     with tempfile.TemporaryDirectory(prefix="onepass-") as folder:
         target = Path(folder, "converted.onnx")
-        _convert(model, target)
+        _convert(model, target, trust=trust)
         yield target
 
 
-def _convert(model: str | Path | bytes, target: Path) -> None:
+def _convert(model: str | Path | bytes, target: Path, *, trust: bool) -> None:
     kind = format_of(model).value
     if isinstance(model, bytes):
         raise UnsupportedModelError(f"the bytes given are {kind}, which is converted from a file only; give its path")
-    convert(model, target)
+    convert(model, target, trust=trust)

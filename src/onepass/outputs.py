@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, overload
 import numpy.typing as npt
 
 from onepass._errors import InputError, OutputNameError
-from onepass.tensors import no_such_name, shape_text
+from onepass.tensors import dtype_name, no_such_name, shape_text
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -75,7 +75,7 @@ class Outputs(Mapping[str, Array]):
         return [*super().__dir__(), *(name for name in self._arrays if name.isidentifier())]
 
     def __repr__(self) -> str:
-        parts = (f"{name}={array.dtype}{shape_text(array.shape)}" for name, array in self._arrays.items())
+        parts = (f"{name}={dtype_name(array.dtype)}{shape_text(array.shape)}" for name, array in self._arrays.items())
         return f"Outputs({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[type[Outputs], tuple[dict[str, Array]]]:

@@ -1,41 +1,131 @@
-"""Random and extreme inputs for a model that nobody has data for yet."""
+"""Inputs for a model that nobody has data for yet: their shapes, and random and extreme numbers for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from onepass._errors import InputError
+from onepass._errors import BackendError, InputError
 from onepass.outputs import Array
-from onepass.tensors import Signature, TensorSpec, no_such_name
+from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
+
+_BATCH = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 
 
-def random_inputs(signature: Signature, *, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Array]:
-    """Return one array for each input: normal numbers, small non-negative integers, bytes, or truth values.
+def batch_names(signature: Signature) -> frozenset[str]:
+    """Return the names of the dimension that counts items, on whatever axis: those that say so, such as ``batch``.
+
+    Where none says so, they are the names of all first dimensions of inputs.
+    """
+    names = [[dim for dim in spec.shape or () if isinstance(dim, str)] for spec in signature.inputs]
+    said = {dim for dims in names for dim in dims if _BATCH.fullmatch(dim)}
+    leading = {spec.shape[0] for spec in signature.inputs if spec.shape}
+    return frozenset(said or {dim for dim in leading if isinstance(dim, str)})
+
+
+def input_shapes(
+    signature: Signature,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int = 1,
+    other: int = 1,
+) -> dict[str, tuple[int, ...]]:
+    """Return a shape for each input, in which a dimension has one size wherever its name is.
+
+    Args:
+        signature: Says which inputs there are.
+        sizes: Sizes of dynamic dimensions by name (``{"N": 8}``).
+        shapes: Whole shapes of inputs by name, which size dimensions without a name too; the other inputs follow.
+        batch: Size of what counts items (see `batch_names`), and of first dimensions without a name.
+        other: Size of every other dynamic dimension.
+
+    Raises:
+        InputError: `sizes` or `shapes` has a name that the inputs have not, or a shape that does not fit; or an input
+            has no known rank and no shape is given.
+    """
+    known = _sizes_by_name(signature, sizes or {}, shapes or {})
+    counted = batch_names(signature)
+
+    def size_of(dim: str | None, axis: int) -> int:
+        if dim is None:
+            return batch if axis == 0 else other
+        return known.get(dim, batch if dim in counted else other)
+
+    found: dict[str, tuple[int, ...]] = {}
+    for spec in signature.inputs:
+        given = (shapes or {}).get(spec.name)
+        if given is None and spec.shape is None:
+            raise InputError(
+                f"input {spec.name!r} has no known rank, so none can be made up; give its shape, "
+                f"shapes={{{spec.name!r}: (1, 3)}}, or the array itself"
+            )
+        if given is not None:
+            found[spec.name] = tuple(given)
+        else:
+            dims = enumerate(spec.shape or ())
+            found[spec.name] = tuple(dim if isinstance(dim, int) else size_of(dim, axis) for axis, dim in dims)
+    return found
+
+
+def random_inputs(
+    signature: Signature,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int = 1,
+    seed: int = 0,
+) -> dict[str, Array]:
+    """Return one array for each input: normal numbers, small non-negative integers, bytes, truth values, or digits.
 
     Args:
         signature: Says which inputs there are.
         sizes: Sizes of dynamic dimensions by name (``{"N": 8}``); those not named, and nameless ones, are 1.
+        shapes: Whole shapes of inputs by name; see `input_shapes`.
+        batch: Size of what counts items where nothing else says it; see `input_shapes`.
         seed: The same seed gives the same arrays.
 
     Raises:
-        InputError: `sizes` names a dimension that no input has, or an input has no known rank.
+        InputError: `sizes` or `shapes` does not fit, or an input has no known rank.
     """
-    sizes = dict(sizes or {})
-    known = {dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)}
-    for dim in sizes:
-        if dim not in known:
-            raise InputError(no_such_name("dynamic dimension", dim, tuple(sorted(known))))
     rng = np.random.default_rng(seed)
-    return {spec.name: _random_array(spec, sizes, rng) for spec in signature.inputs}
+    found = input_shapes(signature, sizes=sizes, shapes=shapes, batch=batch)
+    return {spec.name: _random_array(spec, found[spec.name], rng) for spec in signature.inputs}
+
+
+@contextmanager
+def explained(signature: Signature, feeds: Mapping[str, Array]) -> Iterator[None]:
+    """Say of a call that fails on inputs that were made up that they were, and how to give others.
+
+    Raises:
+        BackendError: The call raised one; its words are at the beginning.
+    """
+    try:
+        yield
+    except BackendError as error:
+        words = f"{error}. The inputs were made up: {_sizes_made_up(signature, feeds)}"
+        raise BackendError(words) from error.__cause__ or error
+
+
+def _sizes_made_up(signature: Signature, feeds: Mapping[str, Array]) -> str:
+    free = [spec for spec in signature.inputs if not spec.is_static]
+    listed = [f"{spec.name} is {shape_text(feeds[spec.name].shape)} for {shape_text(spec.shape)}" for spec in free]
+    if any(spec.dtype.kind in "iu" and spec.dtype != np.uint8 for spec in signature.inputs):
+        listed.append("whole numbers are 0 to 9")
+    ways = [f"sizes={{{dim!r}: 64}}" for spec in free for dim in spec.shape or () if isinstance(dim, str)][:1]
+    nameless = [spec for spec in free if spec.shape is None or None in spec.shape][:1]
+    ways += [f"shapes={{{s.name!r}: {tuple(n if n > 1 else 64 for n in feeds[s.name].shape)}}}" for s in nameless]
+    return f"{', '.join(listed) or 'random numbers'}. Give {', '.join([*ways, 'or inputs of your own'])}"
 
 
 def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield inputs at which reduced precision and rewritten graphs break first, each with a name for reports.
 
     All zeros, all ones, all minus ones, and the arrays given a ten-thousandth and ten times as large; whole numbers
-    and truth values are 0 or 1 throughout.
+    and truth values are 0 or 1 throughout, strings stay.
 
     Args:
         drawn: One array for each input, as `random_inputs` gives them.
@@ -45,7 +135,42 @@ def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Arr
         yield name, {key: _scaled(array, factor, offset) for key, array in drawn.items()}
 
 
+def _sizes_by_name(
+    signature: Signature, sizes: Mapping[str, int], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
+    """Return every size that is given for a dimension with a name, be it in a whole shape."""
+    dims = [dim for spec in signature.inputs for dim in spec.shape or () if not isinstance(dim, int)]
+    names = tuple(sorted({dim for dim in dims if dim is not None}))
+    for dim in sizes:
+        if dim not in names:
+            raise InputError(no_such_name("dynamic dimension", dim, names) + _hint_of_nameless(signature))
+    specs = {spec.name: spec for spec in signature.inputs}
+    known = dict(sizes)
+    for name, shape in shapes.items():
+        if name not in specs:
+            raise InputError(no_such_name("input", name, tuple(specs)))
+        spec = specs[name]
+        for named, size in zip(spec.shape or (), shape, strict=False):
+            if isinstance(named, str) and known.setdefault(named, size) != size:
+                came = shape_text(tuple(shape))
+                raise InputError(f"input {name!r}: {came} makes {named} {size}, but it is {known[named]} already")
+        if not spec.allows(tuple(shape)):
+            raise InputError(f"input {name!r}: the shape {shape_text(tuple(shape))} does not fit; it is {spec}")
+    return known
+
+
+def _hint_of_nameless(signature: Signature) -> str:
+    """Say how to size a dimension without a name, where there is one."""
+    for spec in signature.inputs:
+        if spec.shape and None in spec.shape:
+            example = tuple(dim if isinstance(dim, int) else 8 for dim in spec.shape)
+            return f". Sizes without a name are given by a whole shape: shapes={{{spec.name!r}: {example}}}"
+    return ""
+
+
 def _scaled(array: Array, factor: float, offset: int) -> Array:
+    if array.dtype == STRING:
+        return array
     if array.dtype.kind in "fcV":
         wide = array if array.dtype.kind == "c" else array.astype(np.float64)
         scaled: Array = (wide * factor + offset).astype(array.dtype)
@@ -53,12 +178,11 @@ def _scaled(array: Array, factor: float, offset: int) -> Array:
     return np.full_like(array, int(offset > 0))
 
 
-def _random_array(spec: TensorSpec, sizes: Mapping[str, int], rng: np.random.Generator) -> Array:
-    if spec.shape is None:
-        raise InputError(f"input {spec.name!r} has no known rank, so no random array fits it; give the array itself")
-    shape = tuple(dim if isinstance(dim, int) else sizes.get(dim or "", 1) for dim in spec.shape)
+def _random_array(spec: TensorSpec, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     if spec.dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(np.bool_)
+    if spec.dtype == STRING:  # digits, so that a model that makes numbers of them can
+        return np.asarray(rng.integers(0, 10, shape)).astype(str).astype(STRING)
     if spec.dtype == np.uint8:  # a picture, as a rule
         return rng.integers(0, 256, shape).astype(spec.dtype)
     if spec.dtype.kind in "iu":

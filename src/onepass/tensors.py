@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -10,7 +12,7 @@ from typing import Any, TypeAlias
 import ml_dtypes
 import numpy as np
 
-from onepass._errors import InputError, OutputNameError, UnsupportedModelError
+from onepass._errors import InputError, OnepassWarning, OutputNameError, UnsupportedModelError
 
 Dim: TypeAlias = int | str | None
 """A size, the name of a dynamic dimension, or None where it is dynamic and has no name."""
@@ -38,31 +40,38 @@ _TYPES: tuple[tuple[int, str, Any], ...] = (
     (20, "float8e5m2fnuz", ml_dtypes.float8_e5m2fnuz),
     (24, "float8e8m0", ml_dtypes.float8_e8m0fnu),
 )
+_STRING = (8, "string")
+# What exporters write for a size that they do not know, as if it were a name.
+_NO_NAME = re.compile(r"\s*(\?+|\*|-\d+|none|null|unk|unk__.*|unknown|dynamic)?\s*", re.IGNORECASE)
 _DTYPE_BY_ONNX_NAME = {name: np.dtype(kind) for _, name, kind in _TYPES}
 _DTYPE_BY_ONNX_NUMBER = {number: np.dtype(kind) for number, _, kind in _TYPES}
 _ONNX_NUMBER_BY_DTYPE = {np.dtype(kind): number for number, _, kind in _TYPES}
 DTYPES: Mapping[str, np.dtype[Any]] = {np.dtype(kind).name: np.dtype(kind) for _, _, kind in _TYPES}
-"""Every dtype that a tensor may have, by NumPy's name (bfloat16 and the float8 types come from ml_dtypes)."""
+"""Every dtype of numbers that a tensor may have, by NumPy's name (ml_dtypes has bfloat16 and the float8 types)."""
+STRING: np.dtype[Any] = np.dtype(object)
+"""The dtype of a tensor of strings: its array holds Python's ``str`` objects."""
+
+
+def has_dtype(element_type: int | str) -> bool:
+    """Whether `dtype_from_onnx` knows an ONNX element type, by number or name; those below eight bits it does not."""
+    return element_type in _STRING or element_type in _DTYPE_BY_ONNX_NUMBER or element_type in _DTYPE_BY_ONNX_NAME
 
 
 def dtype_from_onnx(element_type: int | str, *, tensor: str) -> np.dtype[Any]:
-    """Return the NumPy dtype of an ONNX element type.
+    """Return the NumPy dtype of an ONNX element type; `STRING` for strings.
 
     Args:
         element_type: ONNX's number (``1``) or name (``"float"``) of the type.
         tensor: Name of the tensor, for the error.
 
     Raises:
-        UnsupportedModelError: Strings and types below eight bits have no array form here.
+        UnsupportedModelError: Types below eight bits have no array form here.
     """
     table: Mapping[Any, np.dtype[Any]] = _DTYPE_BY_ONNX_NUMBER if isinstance(element_type, int) else _DTYPE_BY_ONNX_NAME
     if element_type in table:
         return table[element_type]
-    if element_type in (8, "string"):
-        raise UnsupportedModelError(
-            f"tensor {tensor!r} holds strings, which have no fixed size and no place in a GPU's memory; onepass moves "
-            f"numbers only. Take the string tensor out of the model: OnnxGraph.load(...).select([the other outputs])"
-        )
+    if element_type in _STRING:
+        return STRING
     raise UnsupportedModelError(
         f"tensor {tensor!r} has the ONNX element type {element_type!r}, which NumPy cannot hold; expected one of "
         f"{', '.join(DTYPES)}. Cast it inside the model (for example to int8 or float16)"
@@ -70,8 +79,23 @@ def dtype_from_onnx(element_type: int | str, *, tensor: str) -> np.dtype[Any]:
 
 
 def onnx_from_dtype(dtype: np.dtype[Any]) -> int:
-    """Return ONNX's number (``onnx.TensorProto.DataType``) of a dtype of `DTYPES`."""
-    return _ONNX_NUMBER_BY_DTYPE[dtype]
+    """Return ONNX's number (``onnx.TensorProto.DataType``) of `STRING` or a dtype of `DTYPES`."""
+    return _STRING[0] if dtype == STRING else _ONNX_NUMBER_BY_DTYPE[dtype]
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return NumPy's name of a dtype, ``"string"`` for `STRING`."""
+    return _STRING[1] if dtype == STRING else dtype.name
+
+
+def dim_from_onnx(dim: int | str | None) -> Dim:
+    """Return one size of a shape as `TensorSpec` has it; ``?``, ``-1``, ``unk__7`` and their like are no names.
+
+    Exporters write these for every size that they do not know; two of them need not be equal.
+    """
+    if isinstance(dim, int):
+        return dim if dim >= 0 else None
+    return None if dim is None or _NO_NAME.fullmatch(dim) else dim
 
 
 def shape_text(shape: tuple[Dim, ...] | None) -> str:
@@ -87,7 +111,7 @@ class TensorSpec:
 
     Attributes:
         name: The tensor's name in the model.
-        dtype: NumPy dtype, one of `DTYPES`.
+        dtype: NumPy dtype, one of `DTYPES`, or `STRING`.
         shape: One entry a dimension: its size, the name of a dynamic dimension (``"N"``), or None where it is
             dynamic and nameless. None in place of the tuple where the model does not say even the rank.
     """
@@ -98,13 +122,14 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
-        if self.dtype not in _ONNX_NUMBER_BY_DTYPE:
-            raise InputError(f"tensor {self.name!r}: dtype {self.dtype} is none of {', '.join(DTYPES)}")
+        if self.dtype != STRING and self.dtype not in _ONNX_NUMBER_BY_DTYPE:
+            known = ", ".join((*DTYPES, _STRING[1]))
+            raise InputError(f"tensor {self.name!r}: dtype {self.dtype} is none of {known}")
         if self.shape is not None:
             object.__setattr__(self, "shape", tuple(_checked_dim(dim, self.name, self.shape) for dim in self.shape))
 
     def __str__(self) -> str:
-        return f"{self.dtype} {shape_text(self.shape)}"
+        return f"{dtype_name(self.dtype)} {shape_text(self.shape)}"
 
     @property
     def is_static(self) -> bool:
@@ -123,7 +148,7 @@ class TensorSpec:
         """Return the spec as plain JSON values; `from_json` reads it back."""
         return {
             "name": self.name,
-            "dtype": self.dtype.name,
+            "dtype": dtype_name(self.dtype),
             "shape": None if self.shape is None else list(self.shape),
         }
 
@@ -131,7 +156,8 @@ class TensorSpec:
     def from_json(cls, data: Mapping[str, Any]) -> TensorSpec:
         """Read what `to_json` wrote."""
         shape = data["shape"]
-        return cls(data["name"], DTYPES[data["dtype"]], None if shape is None else tuple(shape))
+        dtype = STRING if data["dtype"] == _STRING[1] else DTYPES[data["dtype"]]
+        return cls(data["name"], dtype, None if shape is None else tuple(shape))
 
 
 def _checked_dim(dim: object, tensor: str, shape: object) -> Dim:
@@ -149,10 +175,13 @@ class Signature:
     Attributes:
         inputs: What a call must be given.
         outputs: What a call gives back.
+        left_out: Outputs of the model that no call gives back, since they are no dense tensors, or of a type below
+            eight bits: name to kind (``sequence``, ``map``, ``optional``, ``tensor of int4`` …).
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
     _output_index: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -186,9 +215,12 @@ class Signature:
 
         Raises:
             OutputNameError: One of them is no output of the model; the message lists those that are.
+            UnsupportedModelError: One of them is no dense tensor.
         """
         wanted = set()
         for name in name_tuple(names):
+            if name in self.left_out:
+                raise UnsupportedModelError(no_dense_tensor(name, self.left_out[name], self.output_names))
             if name not in self._output_index:
                 raise OutputNameError(no_such_name("output", name, self.output_names))
             wanted.add(name)
@@ -196,10 +228,11 @@ class Signature:
 
     def to_json(self) -> dict[str, Any]:
         """Return the signature as plain JSON values; `from_json` reads it back."""
-        return {
+        data: dict[str, Any] = {
             "inputs": [spec.to_json() for spec in self.inputs],
             "outputs": [spec.to_json() for spec in self.outputs],
         }
+        return {**data, "left_out": dict(self.left_out)} if self.left_out else data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Signature:
@@ -207,15 +240,26 @@ class Signature:
         return cls(
             tuple(TensorSpec.from_json(spec) for spec in data["inputs"]),
             tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
+            data.get("left_out", {}),
         )
 
 
-def no_dense_tensor(name: str, kind: str) -> str:
-    """Say that a value at a model's edge is no dense tensor, and what to do about it."""
-    return (
-        f"tensor {name!r} is a {kind}; onepass moves dense tensors only. Take it out of the model: "
-        "OnnxGraph.load(...).select([the other outputs])"
-    )
+_MOVED = "onepass moves dense tensors of eight bits and more only"
+
+
+def no_dense_tensor(name: str, kind: str, others: Iterable[str] = ()) -> str:
+    """Say that a value at a model's edge is no dense tensor, and which outputs can be had without it."""
+    article = "an" if kind[:1] in "aeiou" else "a"
+    without = ", ".join(others)
+    advice = f"Ask for others: {without}" if without else "Choose others: OnnxGraph.load(...).select([...])"
+    return f"{name!r} is {article} {kind}; {_MOVED}. {advice}"
+
+
+def warn_of_left_out(signature: Signature, model: str) -> None:
+    """Say once which outputs of a model no call gives back, if there are such."""
+    if signature.left_out:
+        listed = ", ".join(f"{name} ({kind})" for name, kind in signature.left_out.items())
+        warnings.warn(f"{model}: left out {listed}; {_MOVED}", OnepassWarning, stacklevel=3)
 
 
 def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from onepass._errors import InputError
+from onepass._output_folder import write_folder
 from onepass.artifacts import replacing
+from onepass.drafts import check_target, is_stream
 from onepass.outputs import Array, Outputs
+from onepass.tensors import STRING, dtype_name
 
-_INDEX = "outputs.json"
-_MAX_STEM = 180
+_MAX_MEMBER_BYTES = 65_000  # a little below what a zip archive can say
 
 
 def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
@@ -28,26 +29,33 @@ def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
     * ``.json``: ``{"name": {"dtype": …, "shape": […], "data": nested lists}}``; NaN and infinities are the strings
       ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, complex numbers pairs.
     * no ending: a folder with one ``.npy`` a name, and ``outputs.json``, which lists file, dtype and shape in the
-      model's order. Characters that a file name cannot have are percent-encoded. What an earlier list names, and
-      this one does not, is removed.
+      model's order. Characters that a file name cannot have are percent-encoded; names that differ by case, or that
+      Windows has for devices, get a mark. What an earlier list names, and this one does not, is removed. At every
+      moment the list names the files of one whole run, the former or this one.
+
+    Into a pipe or a device goes what its ending asks for, and JSON where it has none.
 
     NumPy's files do not know bfloat16 and float8; those are stored as float32, which holds every one of their values.
+    Strings are stored as NumPy's text of fixed width, which needs no pickle to be read.
 
     Returns:
         The path written.
 
     Raises:
-        InputError: The ending is another.
+        InputError: The ending is another, or a .npz cannot hold one of the names.
+        OSError: It cannot be written there.
     """
     path = check_path(path)
     ending = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir() or not ending:
-        _write_folder(outputs, path)
-    elif ending == ".npz":
+    if ending == ".npz" and not path.is_dir():
         _write_npz(outputs, path)
+    elif path.is_dir() or not (ending or is_stream(path)):
+        write_folder(path, ((name, _storable(array), _facts(array)) for name, array in outputs.items()))
     else:
-        _write_text(path, json.dumps({name: _json_form(array) for name, array in outputs.items()}))
+        _write_text(
+            path, json.dumps({name: {**_facts(array), "data": _data(array)} for name, array in outputs.items()})
+        )
     return path
 
 
@@ -55,15 +63,25 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     """Return the path if `write_outputs` can tell from it what to write; worth asking before a long computation.
 
     Raises:
-        InputError: The ending is none of those it writes.
+        InputError: The ending is none of those it writes, or it means a folder and a file is there.
+        OSError: It cannot be written there.
     """
     path = Path(path)
-    if path.suffix.lower() not in ("", ".npz", ".json") and not path.is_dir():
+    if path.is_dir() or is_stream(path):
+        return path
+    if path.suffix.lower() not in ("", ".npz", ".json"):
         raise InputError(f"cannot write outputs to {path}: the ending is {path.suffix!r}, expected .npz, .json or none")
+    if path.exists():
+        check_target(path)
+        if not path.suffix:
+            raise InputError(
+                f"cannot write outputs to {path}: a name without an ending means a folder, and it is a file"
+            )
     return path
 
 
 def _write_npz(outputs: Outputs, path: Path) -> None:
+    _check_members(outputs)
     # numpy.savez takes names as keywords, and so cannot store an output called "file".
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in outputs.items():
@@ -71,34 +89,19 @@ def _write_npz(outputs: Outputs, path: Path) -> None:
                 np.lib.format.write_array(member, _storable(array), allow_pickle=False)
 
 
-def _write_folder(outputs: Outputs, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    former = _files_listed(folder / _INDEX)
-    index = {}
-    for name, array in outputs.items():
-        file = _file_name(name)
-        with replacing(folder / file) as temporary:
-            np.save(temporary, _storable(array), allow_pickle=False)
-        index[name] = {"file": file, "dtype": array.dtype.name, "shape": list(array.shape)}
-    _write_text(folder / _INDEX, json.dumps(index, indent=2))
-    for stale in former - {_file_name(name) for name in outputs}:
-        (folder / stale).unlink(missing_ok=True)
-
-
-def _file_name(name: str) -> str:
-    stem = quote(name, safe=" ")
-    if len(stem) > _MAX_STEM:  # file systems end at 255 bytes
-        stem = f"{stem[:_MAX_STEM]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-    return f"{stem}.npy"
-
-
-def _files_listed(index: Path) -> set[str]:
-    """Return the files that an earlier call wrote into the folder."""
-    try:
-        files = {str(entry["file"]) for entry in json.loads(index.read_text(encoding="utf-8")).values()}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return set()  # there is none, or it is somebody else's
-    return {file for file in files if file.endswith(".npy") and Path(file).name == file}
+def _check_members(names: Iterable[str]) -> None:
+    """Refuse names that would be read back as others, or as each other's."""
+    names = frozenset(names)
+    for name in names:
+        if "\0" in name:
+            why = "a zip archive cuts names at a null character"
+        elif name.endswith(".npy") and name.removesuffix(".npy") in names:
+            why = f"numpy.load takes it for {name.removesuffix('.npy')!r}"
+        elif len(name.encode()) > _MAX_MEMBER_BYTES:
+            why = f"it has {len(name.encode())} bytes, and may have {_MAX_MEMBER_BYTES}"
+        else:
+            continue
+        raise InputError(f"output {name[:80]!r} cannot be in a .npz: {why}; write a .json or a folder")
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -107,14 +110,18 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _storable(array: Array) -> Array:
+    if array.dtype == STRING:
+        return array.astype(np.str_)
     return array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
 
 
-def _json_form(array: Array) -> dict[str, Any]:
-    data: Any = _storable(array).tolist()
-    if array.dtype.kind not in "iub":
-        data = _strict(data)
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "data": data}
+def _facts(array: Array) -> dict[str, Any]:
+    return {"dtype": dtype_name(array.dtype), "shape": list(array.shape)}
+
+
+def _data(array: Array) -> Any:
+    data: Any = (array if array.dtype == STRING else _storable(array)).tolist()
+    return data if array.dtype.kind in "iubO" else _strict(data)
 
 
 def _strict(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onepass import BackendError, InputError, Session, load
+from onepass import BackendError, InputError, OutputNameError, Session, load
 from onepass.bench import bench
 from onepass.bench._inputs import batch_inputs, batch_of
 from onepass.bench._measure import Patience, time_callers, time_calls
@@ -182,3 +182,44 @@ def test_batch_inputs(edge: str, shape: tuple[int, ...]) -> None:
     assert batch_of(feeds) == (5 if shape else 1)
     with load(graph) as session:
         session(feeds)
+
+
+def test_memory_is_the_models_own(three: Path) -> None:
+    """A process that is large itself measures what opening a model takes, not what it takes itself."""
+    ballast = bytearray(b"x") * (300 << 20)
+    opening = bench([three], processes=1, seconds=0.05, warm_up_seconds=0.0).openings[str(three)]
+    assert len(ballast) > (opening.host_bytes or 0) > 1 << 20
+
+
+def test_chosen_outputs(three: Path) -> None:
+    """Calls ask for the chosen outputs only; a name that is none is told."""
+    asked: list[tuple[str, ...]] = []
+
+    class Noting(FakeBackend):
+        def run(self, feeds: Any, names: Any) -> Any:
+            asked.append(tuple(names))
+            return super().run(feeds, names)
+
+    with Session(Noting(BY_NAME["three heads"].graph.signature)) as session:
+        bench([session], outputs=["ant"], **_QUICK)
+    assert set(asked) == {("ant",)}
+    with pytest.raises(OutputNameError, match="no output 'aunt'"):
+        bench([three], outputs="aunt", **_QUICK)
+
+
+def test_whole_shapes() -> None:
+    """A whole shape sizes what has no name, and says how many items there are."""
+    graph = model("(float[A, 3, B] x) => (float[A, 3, B] y) { y = Neg (x) }")
+    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
+        value.type.tensor_type.shape.dim[2].dim_param = "?"
+    rows = bench([graph], shapes={"x": (4, 3, 48)}, **_QUICK).rows
+    assert [row.batch for row in rows] == [4]
+    with pytest.raises(InputError, match="leave batches= out"):
+        bench([graph], shapes={"x": (4, 3, 48)}, batches=(1, 8), **_QUICK)
+
+
+def test_the_batch_is_found_by_its_name() -> None:
+    """A recurrent state has its batch on another axis; it is as large there."""
+    signature = BY_NAME["a batch that is not first"].graph.signature
+    feeds = batch_inputs(signature, 8, sizes={"time": 5})
+    assert {name: array.shape for name, array in feeds.items()} == {"x": (8, 5), "state": (2, 8, 4)}

@@ -14,10 +14,13 @@ from onepass import (
     BuildOptions,
     InputError,
     MissingExtraError,
+    OnepassWarning,
     ShapeRange,
     UnsupportedModelError,
 )
 from onepass.builder._config import configure
+from onepass.builder._edges import prepare
+from onepass.builder._profiles import profiles_from_options
 from onepass.engine import (
     find_builder,
     find_flavor,
@@ -28,7 +31,7 @@ from onepass.engine.log import get_logger
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
 from tests.runtime.gpu import fake_gpu, options_for
-from tests.zoo import BY_NAME, ZOO, Animal, model
+from tests.zoo import BY_NAME, ZOO, Animal, model, sequence_model
 
 _THREE = BY_NAME["three heads"].graph
 
@@ -67,12 +70,13 @@ def test_a_builder_behind_a_runtime() -> None:
 @pytest.mark.parametrize("api", ["8.5.3", "10.0.1", "10.16.1", "11.4.0"])
 @pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
 def test_zoo(api: str, animal: Animal) -> None:
-    """Every model builds on every version, in its order and with its dtypes, or is refused for a dtype."""
+    """Every model builds on every version, in its order and with its dtypes, or is refused for a dtype by name."""
     refused = {"output uint64", "input uint64", "output float8e4m3fn", "output float8e5m2"}
     refused |= {"output uint32", "input uint32"} if api == "8.5.3" else set()
+    refused |= {"class labels beside numbers", "strings", "strings [M]", "strings [A, B]"}
     with installed(make_tensorrt(api)):
         if animal.name in refused:
-            with pytest.raises(UnsupportedModelError, match="cannot hold at an engine's edge"):
+            with pytest.raises(UnsupportedModelError, match=r"cannot hold at an engine's edge|holds strings"):
                 plan_from_graph(animal.graph, options_for(animal, first_rank=True))
             return
         plan = plan_from_graph(animal.graph, options_for(animal, first_rank=True))
@@ -233,3 +237,24 @@ def test_models_of_every_form(tmp_path: Path) -> None:
         assert len({p.engine_bytes() for p in plans}) == 1
         with pytest.raises(InputError, match="a model is a path"):
             onepass.build(3, batch=2)  # type: ignore[arg-type]
+
+
+def test_false_names_are_taken_away() -> None:
+    """TensorRT takes sizes of one name to be equal, so ``?`` is no name when the model comes to it."""
+    animal = BY_NAME["unknown sizes of one false name"]
+    profile = profiles_from_options(animal.graph.signature, options_for(animal))[0]
+    with installed(make_tensorrt("10.0.1")):
+        prepared = prepare(animal.graph, find_builder(), profile)
+    values = (*prepared.graph.proto.graph.input, *prepared.graph.proto.graph.output)
+    assert not [dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim if dim.dim_param]
+
+
+def test_what_is_no_dense_tensor_is_left_out() -> None:
+    """A sequence beside tensors is left out of the engine with a warning; what was chosen is built in silence."""
+    with installed(make_tensorrt("10.0.1")):
+        with pytest.warns(OnepassWarning, match=r"left out s \(sequence\)"):
+            plan = plan_from_graph(sequence_model(), BuildOptions(batch=2))
+        assert plan.signature.output_names == ("y", "z")
+        assert plan_from_graph(sequence_model(), BuildOptions(batch=2, outputs=["z"])).signature.output_names == ("z",)
+        with pytest.raises(UnsupportedModelError, match="'s' is a sequence"):
+            plan_from_graph(sequence_model(), BuildOptions(batch=2, outputs=["s"]))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from onepass.engine import (
     clear_cache,
     find_flavors,
     plan_from_graph,
+    sidecar_path,
 )
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
@@ -82,6 +86,87 @@ def test_external_weights_are_part_of_the_key(tmp_path: Path) -> None:
         onnx.save(proto, str(folder / "m.onnx"), save_as_external_data=True, size_threshold=0, location="w")
         digests.add(digest_of(OnnxGraph.load(folder / "m.onnx")))
     assert len(digests) == 2
+
+
+def _edit(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    """Return what changes a sidecar as an editor would."""
+
+    def damage(place: Path) -> None:
+        file = sidecar_path(place / "model.engine")
+        data = json.loads(file.read_text("utf-8"))
+        change(data)
+        file.write_text(json.dumps(data), "utf-8")
+
+    return damage
+
+
+def _make_a_file_of(place: Path) -> None:
+    shutil.rmtree(place)
+    place.write_bytes(b"?")
+
+
+def _make_a_folder_of_the_engine(place: Path) -> None:
+    (place / "model.engine").unlink()
+    (place / "model.engine").mkdir()
+    (place / "model.engine" / "x").touch()
+
+
+def _put_a_read_only_engine(place: Path) -> None:
+    (place / "model.engine").write_bytes(b"x")
+    (place / "model.engine").chmod(0o400)
+
+
+def _empty(place: Path) -> None:
+    for file in place.iterdir():
+        file.unlink()
+
+
+_DAMAGES: dict[str, Callable[[Path], Any]] = {
+    "no digest of the engine": _edit(lambda data: data.update(engine_sha256=None)),
+    "exchanged names": _edit(lambda data: data["outputs"].reverse()),
+    "another profile": _edit(lambda data: data["profiles"][0]["shapes"]["x"][2].__setitem__(0, 9)),
+    "deep": lambda place: sidecar_path(place / "model.engine").write_text("[" * 100_000),
+    "no text": lambda place: sidecar_path(place / "model.engine").write_bytes(b"\xff\xfe{"),
+    "a list": lambda place: sidecar_path(place / "model.engine").write_text("[]"),
+    "no sidecar": lambda place: sidecar_path(place / "model.engine").unlink(),
+    "an empty engine": lambda place: (place / "model.engine").write_bytes(b""),
+    "another engine": lambda place: (place / "model.engine").write_bytes(b"longer"),
+    "no engine": lambda place: (place / "model.engine").unlink(),
+    "a read-only engine of another": _put_a_read_only_engine,
+    "an empty folder": _empty,
+    "a folder for an engine": _make_a_folder_of_the_engine,
+    "a file for a folder": _make_a_file_of,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """An engine as it was built."""
+    with installed(make_tensorrt("11.4.0")):
+        return plan_from_graph(_THREE, BuildOptions(batch=2))
+
+
+@pytest.mark.parametrize("damage", _DAMAGES.values(), ids=_DAMAGES.keys())
+def test_a_damaged_entry_is_built_again(tmp_path: Path, plan: Plan, damage: Callable[[Path], Any]) -> None:
+    """Whatever is wrong with an entry, it is not listed, it is built again, and it can be cleared away."""
+    key, built = "0123" * 16, list[None]()
+
+    def build() -> Plan:
+        built.append(None)
+        return plan
+
+    assert not cached(key, build, tmp_path)[1]
+    assert cached(key, build, tmp_path)[1]
+    damage(tmp_path / key)
+    assert cache_entries(tmp_path) == []
+    assert not cached(key, build, tmp_path)[1]
+    assert len(built) == 2
+    again, known = cached(key, build, tmp_path)
+    assert (again.engine_bytes(), known) == (plan.engine_bytes(), True)
+    assert sorted(file.name for file in (tmp_path / key).iterdir()) == ["model.engine", "model.engine.json"]
+    damage(tmp_path / key)
+    clear_cache(tmp_path)
+    assert [each.name for each in tmp_path.iterdir() if each.is_dir()] == []
 
 
 def _wait_and_build(folder: Path, marks: Path, go: Any) -> None:

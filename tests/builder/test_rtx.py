@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import onepass
@@ -14,8 +15,10 @@ from onepass.builder._edges import prepare
 from onepass.builder._gpu import current_gpu
 from onepass.builder._network import parse
 from onepass.builder._profiles import profiles_from_options
+from onepass.builder._refit import weights_of
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine.log import get_logger
+from onepass.engine.plugins import Plugin, registered
 from onepass.formats import Format, format_of
 from onepass.gaze import PACKAGED_MODELS
 from tests.runtime.gpu import options_for
@@ -30,6 +33,11 @@ _CANNOT = {
     "input uint64": (UnsupportedModelError, r"input 'x' is uint64, which tensorrt_rtx .* cannot hold"),
     "output float8e4m3fn": (UnsupportedModelError, r"output 'y' is float8_e4m3fn, .* Cast it in the model"),
     "output float8e5m2": (UnsupportedModelError, r"output 'y' is float8_e5m2, .* Cast it in the model"),
+    "class labels beside numbers": (UnsupportedModelError, r"output 'label' holds strings, .* GPU's memory"),
+    **dict.fromkeys(
+        ("strings", "strings [M]", "strings [A, B]"),
+        (UnsupportedModelError, r"input 's' holds strings, .* GPU's memory"),
+    ),
     "data-dependent shape": (BuildError, r"node NonZero_where \(NonZero\): "),
 }
 
@@ -66,7 +74,8 @@ def test_zoo(rtx: Flavor, animal: Animal, capfd: pytest.CaptureFixture[str]) -> 
 def test_names_in_the_engine(rtx: Flavor, animal: Animal) -> None:
     """The network's tensors have the names that the plan says, each once, and the dtypes."""
     profiles = profiles_from_options(animal.graph.signature, options_for(animal, first_rank=True))
-    prepared = prepare(animal.graph, rtx, profiles[0])
+    graph = animal.graph.select(animal.graph.signature.output_names)  # each once
+    prepared = prepare(graph, rtx, profiles[0])
     builder = rtx.module.Builder(get_logger(rtx))
     network, parser, named = parse(rtx, builder, prepared)
     tensors = [network.get_input(i) for i in range(network.num_inputs)]
@@ -112,6 +121,22 @@ def test_weights_left_out(rtx: Flavor, option: str) -> None:
     assert plan_from_graph(BY_NAME["two inputs, one batch"].graph, options, flavor=rtx).options[option] is True
 
 
+def test_weights_in_a_network(rtx: Flavor, elg: OnnxGraph) -> None:
+    """The layers of the parsed network have every number of the weights, where refitting asks for it."""
+    prepared = prepare(elg, rtx, profiles_from_options(elg.signature, BuildOptions(batch=2))[0])
+    builder = rtx.module.Builder(get_logger(rtx))
+    network, parser, _ = parse(rtx, builder, prepared)
+    found = dict(weights_of(rtx, network))
+    kernels = [values for place, values in found.items() if place.role == "KERNEL"]
+    convolutions = [node for node in elg.proto.graph.node if node.op_type == "Conv"]
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in elg.proto.graph.initializer}
+    assert len(kernels) == len(convolutions)
+    for node, values in zip(convolutions, kernels, strict=True):
+        np.testing.assert_array_equal(values.reshape(weights[node.input[1]].shape), weights[node.input[1]])
+    assert {place.role for place in found} >= {"KERNEL", "BIAS", "CONSTANT"}
+    del parser
+
+
 def test_default_eye_network(rtx: Flavor) -> None:
     """The default network builds in float16 and keeps its tails in float32."""
     graph = OnnxGraph.load(_DATA / PACKAGED_MODELS["default"])
@@ -131,8 +156,6 @@ def test_all_tensors_as_outputs(rtx: Flavor) -> None:
 
 def test_external_weights(rtx: Flavor, tmp_path: Path) -> None:
     """Weights that lie beside the model are found, in float32 and when they are reduced."""
-    import onnx
-
     weights = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
     graph = model("(float[N, 64] x, float[64, 64] w) => (float[N, 64] y) { h = MatMul (x, w) \n y = MatMul (h, w) }")
     graph.proto.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
@@ -185,6 +208,44 @@ def test_nothing_to_reduce(rtx: Flavor) -> None:
     """Reduced precision that would change nothing is an error, not a float32 engine without a word."""
     with pytest.raises(UnsupportedModelError, match="nothing in the model can compute in it"):
         plan_from_graph(BY_NAME["three heads"].graph, BuildOptions(batch=2, precision="fp16"), flavor=rtx)
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    (("(float[1, 6, 4] b, float[1, 2, 6] s) => (int64[K, 3] kept) <int64 m = {9}, float o = {0.5}> "
+     "{ kept = NonMaxSuppression (b, s, m, o) }"),
+     r"has nothing that computes node NonMaxSuppression_kept \(NonMaxSuppression\)"),
+    ("(float[2, 4] x) => (int64[2, K] y) { y = NonZero (x) }",
+     r"has no NonZero, which node NonZero_y \(NonZero\) takes; full TensorRT has it"),
+    (("(float[2, 4] x, bool c) => (int64[2, K] y) {"
+     " y = If (c) <then_branch = t () => (int64[2, K] a) { a = NonZero (x) },"
+     " else_branch = e () => (int64[2, L] d) { h = Neg (x) \n d = NonZero (h) }> }"),
+     r"has no NonZero, which node of a \(NonZero\) takes"),
+    (("(float[2, 4] x, bool c) => (float y) { y = If (c) <then_branch = t () => (float[2, 4] a) { a = Relu (x) },"
+     " else_branch = e () => (float[8] d) <int64[1] s = {8}> { d = Reshape (x, s) }> }"),
+     r"takes branches only whose results have the same rank; those of node If_y \(If\) differ"),
+    ("(float[1, 1, 8, 8] x, float[4] ratio) => (float[1, 1, H, W] y) { y = Resize <mode = \"nearest\"> (x, , ratio) }",
+     r"Input 'ratio' decides shapes, and tensorrt_rtx .* takes whole numbers only .* let the model take sizes"),
+], ids=["NMS", "NonZero", "NonZero in a branch", "ranks of branches", "scales"])  # fmt: skip
+def test_what_it_cannot_build(rtx: Flavor, text: str, sentence: str) -> None:
+    """The message ends in a sentence with flavour and node, or input, whatever TensorRT's own words are."""
+    graph = OnnxGraph(onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 17]> g {text}'))
+    with pytest.raises(BuildError, match=sentence) as caught:
+        plan_from_graph(graph, BuildOptions(), flavor=rtx)
+    assert str(caught.value).splitlines()[-1].startswith(("tensorrt_rtx", "Input 'ratio'"))
+
+
+def test_a_plugin_that_is_not_there(rtx: Flavor) -> None:
+    """An operator of nobody's is named with its plugin; TensorRT's own words of it are left out."""
+    proto = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 17, "TRT" : 1]> g (float[2, 4] x) => (float[2, 4] y)'
+        ' { h = Relu (x) \n y = TRT.EfficientNMS_TRT <plugin_version = "1"> (h) }'
+    )
+    assert Plugin("ROIAlign_TRT", "2") in registered(rtx)
+    with pytest.raises(
+        BuildError, match=r"\(EfficientNMS_TRT\) takes the plugin EfficientNMS_TRT, version 1"
+    ) as caught:
+        plan_from_graph(OnnxGraph(proto), BuildOptions(), flavor=rtx)
+    assert "Plugin not found" not in str(caught.value)
 
 
 # ---- progress ----------------------------------------------------------------------------------------------------

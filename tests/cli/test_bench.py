@@ -84,3 +84,27 @@ def test_cold_start(shell: Shell, three: Path, tmp_path: Path) -> None:
     text = shell("bench", three, "--seconds", 0.2, "--cold", 1, "--chart", tmp_path / "c.html")
     assert "milliseconds to the first outputs" in text
     assert "Opening a model" in (tmp_path / "c.html").read_text()
+
+
+def test_layers(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--layers prints each layer with its share, types and outputs within 80 columns, and draws them."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with fake_gpu("8.5.3"):
+        shell("build", three, "--batch", "1:2:4")
+        engine = three.with_suffix(".engine")
+        text = shell("bench", engine, "--layers", "--batch", 2)
+        facts = json.loads(shell("bench", engine, "--layers", "--json", "--chart", tmp_path / "l.svg"))
+        shell("bench", engine, "--layers", "--chart", tmp_path / "l.html")
+        shell("bench", engine, "--layers", "--chart", tmp_path / "l.png")
+        assert "one engine and one batch size at a time" in shell.fails("bench", engine, engine, "--layers")
+    rows = [line.split() for line in text.partition("layer ")[2].splitlines()[1:4]]
+    assert rows == [["0.03", "50.0%", "fp32", "zebra", "Neg_zebra"], ["0.02", "33.3%", "fp32", "monkey", "Relu_monkey"],
+                    ["0.01", "16.7%", "fp32", "ant", "ReduceSum_ant"]]  # fmt: skip
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines()[2:])
+    assert "zebra alone" in text
+    assert [each["outputs"] for each in facts["layers"]] == [["ant"], ["monkey"], ["zebra"]]
+    assert facts["by_output"]["zebra"] == pytest.approx(0.03)
+    assert (tmp_path / "l.svg").read_text().startswith("<svg")
+    assert "<h2>Outputs</h2>" in (tmp_path / "l.html").read_text()
+    assert read_picture(tmp_path / "l.png").shape[2] == 3
+    assert "is no TensorRT engine" in shell.fails("bench", three, "--layers")

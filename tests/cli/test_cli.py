@@ -12,7 +12,7 @@ import pytest
 import onepass
 from onepass.media import read_picture, write_picture
 from tests.cli.shell import Shell
-from tests.zoo import BY_NAME, model, string_model
+from tests.zoo import BY_NAME, model, sequence_model
 
 
 @pytest.fixture
@@ -148,12 +148,70 @@ def test_inspect_shows_metadata_as_it_is(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_inspect_shows_what_cannot_be_moved(shell: Shell, tmp_path: Path) -> None:
-    """Strings and sequences are listed as such: who looks at a model wants to see all of it."""
-    string_model().save(tmp_path / "m.onnx")
+    """Sequences are listed as such, in their place: who looks at a model wants to see all of it."""
+    sequence_model().save(tmp_path / "m.onnx")
     text = shell("inspect", tmp_path / "m.onnx")
-    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
-    assert "string (not supported)" in rows["t"]
-    assert "float32" in rows["y"]
+    rows = [line.split(maxsplit=1) for line in text.splitlines() if line[:2] in ("y ", "s ", "z ")]
+    assert [row[0] for row in rows] == ["y", "s", "z"]
+    assert "sequence (left out)" in rows[1][1]
+    assert "float32" in rows[2][1]
+
+
+def test_what_is_left_out_is_said_in_one_line(three: Path, tmp_path: Path) -> None:
+    """The program says in one line what it leaves out, and says nothing where nothing is."""
+    sequence_model().save(tmp_path / "m.onnx")
+    for file, said in ((tmp_path / "m.onnx", 1), (three, 0)):
+        command = [sys.executable, "-m", "onepass", "run", str(file), "--random"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert len(ran.stderr.splitlines()) == said
+        assert not said or ran.stderr.startswith(f"onepass: {file}: left out s (sequence)")
+
+
+@pytest.fixture
+def picky(tmp_path: Path) -> Path:
+    """A model that takes pictures whose unknown sizes are 48 and 192 only, and says so of none of them."""
+    graph = model("(float[A, 3, B, C] x) => (float[A, 27648] y)"
+                  " { s = Constant <value_ints = [-1, 27648]> () \n y = Reshape (x, s) }")  # fmt: skip
+    for dim in graph.proto.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dim.dim_param = "?"
+    graph.save(tmp_path / "picky.onnx")
+    return tmp_path / "picky.onnx"
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "bench"])
+def test_sizes_without_a_name(shell: Shell, picky: Path, command: str) -> None:
+    """Inputs that a model refuses are said to be made up, with the option that sizes them; it does."""
+    words = {
+        "run": ["run", picky, "--random"],
+        "compare": ["compare", picky, picky],
+        "bench": ["bench", picky, "--seconds", "0.1", "--cold", "0"],
+    }[command]
+    said = shell.fails(*words)
+    assert "The inputs were made up: x is [1, 3, 1, 1] for [A, 3, ?, ?]. Give --size A=64, --shape x=64x3x64x64" in said
+    assert shell(*words, "--shape", "x=2x3x48x192")
+    assert "does not fit; it is float32 [A, 3, ?, ?]" in shell.fails(*words, "--shape", "x=2x4x48x192")
+    assert "expected NAME=SHAPE, such as x=1x3x48x192" in shell.fails(*words, "--shape", "x=2x")
+    assert "--shape x=8x3x8x8" in shell.fails(*words, "--size", "?=48")
+
+
+def test_one_size_for_a_name(shell: Shell, tmp_path: Path) -> None:
+    """A dimension that several inputs name has one size in all of them, on whatever axis, the one that is given."""
+    BY_NAME["a batch that is not first"].graph.save(tmp_path / "state.onnx")
+    facts = json.loads(shell("run", tmp_path / "state.onnx", "--random", "--size", "batch=3", "--json"))
+    assert [each["shape"] for each in facts["outputs"].values()] == [[2, 3, 4], [3, 1]]
+    facts = json.loads(shell("run", tmp_path / "state.onnx", "--random", "--shape", "state=2x5x4", "--json"))
+    assert [each["shape"] for each in facts["outputs"].values()] == [[2, 5, 4], [5, 1]]
+
+
+def test_strings_on_the_command_line(shell: Shell, tmp_path: Path) -> None:
+    """Strings are made up, read from files, shown and written; TensorRT refuses them by name."""
+    BY_NAME["strings [M]"].graph.save(tmp_path / "s.onnx")
+    np.savez(tmp_path / "in.npz", s=np.array(["cat [b]", "owl"]), x=np.ones(1, np.float32))
+    text = shell("run", tmp_path / "s.onnx", "-i", tmp_path / "in.npz", "-o", tmp_path / "out.json")
+    assert "'cat [b]' … 'owl'" in text
+    assert json.loads((tmp_path / "out.json").read_text())["t"]["data"] == ["cat [b]", "owl"]
+    assert "string" in shell("run", tmp_path / "s.onnx", "--random")
+    assert shell("compare", tmp_path / "s.onnx", tmp_path / "s.onnx", "--edges").endswith("within tolerance\n")
 
 
 def test_inspect_ort(shell: Shell, three: Path) -> None:

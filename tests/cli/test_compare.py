@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.cli.shell import Shell
-from tests.zoo import BY_NAME, model, string_model
+from tests.zoo import BY_NAME, model
 
 _BODY = """(float[N, 4] x) => (float[N, 4] y, float[N, 4] z) {{
     k = Constant <value_float = {}> ()
@@ -86,15 +86,15 @@ def test_inputs_of_ones_own(shell: Shell, pair: tuple[Path, Path], tmp_path: Pat
 def test_messages(shell: Shell, pair: tuple[Path, Path], tmp_path: Path) -> None:
     """What is wrong on the command line, or with a model, is said with what to do."""
     first = pair[0]
-    string_model().save(tmp_path / "strings.onnx")
     assert "no model file at" in shell.fails("compare", first, tmp_path / "none.onnx")
-    assert "holds strings" in shell.fails("compare", first, tmp_path / "strings.onnx")
     assert "expected a number, or OUTPUT=NUMBER" in shell.fails("compare", first, first, "--atol", "y=much")
     assert "from 0 up" in shell.fails("compare", first, first, "--rtol", "-1")
     assert "no output 'yy'" in shell.fails("compare", first, first, "--atol", "yy=1")
     assert "expected NAME_IN_FIRST=NAME_IN_SECOND" in shell.fails("compare", first, first, "--match", "y")
     assert "give that too" in shell.fails("compare", first, first, "--threshold", 1)
-    assert "--size is for random inputs" in shell.fails("compare", first, first, "--inputs", tmp_path, "--size", "N=2")
+    assert "--size and --shape are for random inputs" in shell.fails(
+        "compare", first, first, "--inputs", tmp_path, "--size", "N=2"
+    )
     assert "provider 'cuda' is not available" in shell.fails("compare", first, f"{first}@cuda")
 
 

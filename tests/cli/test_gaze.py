@@ -18,6 +18,7 @@ import pytest
 
 from onepass import MediaError
 from onepass.cli import gaze
+from onepass.gaze import GazeEstimator
 from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
 from tests.cli.shell import Shell
 from tests.media.clips import flat_pictures, sound_packets, sound_seconds, write_clip
@@ -116,6 +117,34 @@ def test_a_picture(shell: Shell) -> None:
     assert (read_picture("face-gaze.png") != data.astronaut()).any()
 
 
+def test_standard_input(clip: Path) -> None:
+    """A video or a picture comes through a pipe as well as from a file; the table may go out through one."""
+    command = [str(Path(sys.executable).with_name("onepass")), "gaze", "-", "--model", "small"]
+    result = subprocess.run([*command, "--csv", "-"], input=clip.read_bytes(), capture_output=True, check=True)
+    assert {row["frame"] for row in csv.DictReader(result.stdout.decode().splitlines())} == set(map(str, range(FRAMES)))
+    write_picture("face.png", data.astronaut())
+    result = subprocess.run(command, input=Path("face.png").read_bytes(), capture_output=True, check=True)
+    assert b"stdin: 512 x 512 pixels, 1 face(s)" in result.stdout
+    assert result.stdout.endswith(b"written to stdin-gaze.png\n")
+
+
+def test_pictures_in_a_file(shell: Shell) -> None:
+    """Pages go into a folder, an animation into a video; a still GIF is a picture."""
+    image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install 'onepass[gaze]'")
+    first, *more = (image.fromarray(picture) for picture in flat_pictures(3))
+    for name, words in {"pages.tif": {}, "moves.webp": {"duration": 200}}.items():
+        first.save(name, save_all=True, append_images=more, **words)
+    first.save("still.gif")
+    assert shell("gaze", "pages.tif").endswith("written to pages-gaze\n")
+    assert [path.name for path in sorted(Path("pages-gaze").iterdir())] == [
+        f"pages-000{page}.tif" for page in (1, 2, 3)
+    ]
+    shell("gaze", "moves.webp", "--csv", "moves.csv", "-o", "moves.mp4")
+    assert [row["seconds"] for row in rows_of("moves.csv")] == ["0.0", "0.2", "0.4"]
+    assert len(list(VideoSource("moves.mp4"))) == 3
+    assert "still.gif: 64 x 48 pixels, 0 face(s)" in shell("gaze", "still.gif")
+
+
 def test_a_folder(shell: Shell, tmp_path: Path) -> None:
     """A folder becomes a folder, or a video with a rate that the user chooses; what is no picture is named."""
     (tmp_path / "in").mkdir()
@@ -137,7 +166,7 @@ def test_pictures_that_cannot_be_read_are_named(shell: Shell) -> None:
     Path("in/a.png").write_bytes(Path("in/b.png").read_bytes()[:3000])
     status, out, err = shell.run("gaze", "in")
     assert (status, "512 x 512 pixels" in out) == (0, True)
-    assert err.startswith("onepass: in/a.png holds no picture that OpenCV can read")
+    assert err.startswith("onepass: in/a.png holds no picture that can be read")
     Path("in/b.png").unlink()
     err = shell.fails("gaze", "in", "-o", "other")
     assert "none of the 1 picture(s) in in can be read" in err
@@ -193,8 +222,8 @@ class Screen:
         self.titles: list[str] = []
         self.holds: list[bool] = []
 
-    def __call__(self, title: str, *, fullscreen: bool) -> Screen:
-        self.titles.append(f"{title} {fullscreen}")
+    def __call__(self, title: str, *, fullscreen: bool, mirror: bool) -> Screen:
+        self.titles.append(f"{title} {fullscreen} {mirror}")
         return self
 
     def show(self, picture: np.ndarray[Any, Any], *, hold: Callable[[], bool]) -> bool:
@@ -213,8 +242,8 @@ def test_a_window_ends_the_work(clip: Path, shell: Shell, monkeypatch: pytest.Mo
     """Closing the window ends all in good order; nothing is written that nobody asked for."""
     screen = Screen(2)
     monkeypatch.setattr(gaze, "Window", screen)
-    out = shell("gaze", clip, "--model", "small", "--fullscreen")
-    assert screen.titles == [f"onepass gaze {clip} True"]
+    out = shell("gaze", clip, "--model", "small", "--fullscreen", "--mirror")
+    assert screen.titles == [f"onepass gaze {clip} True True"]
     assert not any(screen.holds)
     assert " frames in" in out
     assert len(screen.holds) < FRAMES
@@ -235,7 +264,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
     screen = Screen(99)
     monkeypatch.setattr(gaze, "Window", screen)
     shell("gaze", f"camera:{clip}", "--model", "small")
-    assert screen.titles == [f"onepass gaze camera:{clip} False"]
+    assert screen.titles == [f"onepass gaze camera:{clip} False False"]
     assert "nothing else would come of it" in shell.fails("gaze", f"camera:{clip}", "--headless")
 
 
@@ -245,13 +274,18 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         ([], "Missing argument 'SOURCE'"),
         (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
         (["CLIP", "--show", "--headless"], "--headless opens no window"),
+        (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror is for what a window shows"),
         (["CLIP", "-o", "a.txt"], "its ending is none of"),
+        (["CLIP", "-o", "nowhere/a.mp4"], "nowhere/a.mp4 cannot be written: No such file"),
+        (["CLIP", "--csv", "nowhere/a.csv"], "nowhere/a.csv cannot be written: No such file"),
         (["CLIP", "-o", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "-", "--jsonl", "-"], "need a place of their own each"),
         (["CLIP", "--parquet", "-"], "cannot go to standard output"),
         (["CLIP", "--model", "missing.onnx"], "missing.onnx"),
         (["camera:CLIP", "--csv", "a.csv", "--batch", "2"], "frame by frame"),
+        (["CLIP", "--reconnect", "5"], "--reconnect is for streams"),
+        (["camera:CLIP", "--live"], "--live and --no-live are for"),
         (["CLIP", "--fps", "5"], "a video has times of its own"),
         (["camera:98"], "camera:98 cannot be opened"),
     ],
@@ -260,6 +294,55 @@ def test_what_cannot_be_done(words: list[str], message: str, clip: Path, shell: 
     """Each mistake has its message, and leaves no file behind."""
     assert message in shell.fails("gaze", *(word.replace("CLIP", str(clip)) for word in words))
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("-o", "out.png"), ("--csv", "out.csv"), ("--parquet", "out.parquet")])
+def test_a_folder_where_a_file_is_to_be(words: tuple[str, str], shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said before a frame is looked at, and nothing is written."""
+    write_picture("face.png", flat_pictures(1)[0])
+    Path(words[1]).mkdir()
+    monkeypatch.setattr(GazeEstimator, "stream", lambda *_, **__: pytest.fail("too late"))
+    assert f"{words[1]} cannot be written: it is a folder" in shell.fails("gaze", "face.png", *words)
+    assert sorted(path.name for path in Path().rglob("*")) == sorted(["face.png", words[1]])
+
+
+@pytest.mark.parametrize("letter", ["n", "目"])
+def test_sources_with_long_names(letter: str, shell: Shell) -> None:
+    """Where the name of the result would be too long for a file, it is cut, and keeps its ending."""
+    name = letter * ((255 - 4) // len(letter.encode())) + ".png"
+    write_picture(name, flat_pictures(1)[0])
+    out = shell("gaze", name)
+    (written,) = [path.name for path in Path().iterdir() if path.name != name]
+    assert out.endswith(f"written to {written}\n")
+    assert written.endswith(f"{letter}-gaze.png")
+    assert 245 < len(written.encode()) <= 255
+    Path("in").mkdir()
+    Path(name).rename(Path("in", name))
+    shell("gaze", "in", "-o", "out")
+    assert [path.name for path in Path("out").iterdir()] == [name]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+@pytest.mark.parametrize("when", ["import onepass.cli", "import cv2", "import onnxruntime"])
+def test_an_interruption_before_the_first_frame(when: str, clip: Path, tmp_path: Path) -> None:
+    """Ctrl-C while libraries are still being imported ends it in one sentence."""
+    module = when.removeprefix("import ")
+    script = f"""
+import os, runpy, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["onepass", "gaze", {str(clip)!r}, "--csv", "a.csv"]
+runpy.run_module("onepass", run_name="__main__")
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "onepass: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")

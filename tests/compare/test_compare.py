@@ -184,3 +184,18 @@ def test_half_and_broken_are_seen(small_elg: OnnxGraph) -> None:
     bad = compare(small_elg, broken_copy(small_elg, weight), random=2, atol={"heatmaps": 0.01, "": 0.2})
     assert set(bad.broken) >= {"heatmaps", "landmarks"}
     assert Case("x", {}).name == "x"
+
+
+def test_strings_are_equal_or_not() -> None:
+    """Strings are compared as they are, whatever tolerance is given; the worst is shown as it is."""
+    first = BY_NAME["class labels beside numbers"]
+    other = OnnxGraph.from_bytes(first.graph.to_bytes().replace(b"owl", b"elk"))
+    assert compare(first.graph, first.graph, cases=first.cases).passed
+    found = compare(first.graph, other, cases=[{"x": np.eye(3, dtype=np.float32)}], atol=5)
+    assert found.broken == ("label",)
+    label = found.outputs[0]
+    assert (label.dtypes, label.beyond, label.count, label.infs) == (("string", "string"), 1, 3, (0, 0))
+    assert "'owl' against 'elk' at [2]" in str(label.worst)
+    numbers = model("(float[N, 3] x) => (int64[N] label) { label = ArgMax <axis = 1, keepdims = 0> (x) }")
+    found = compare(first.graph, numbers, cases=first.cases, outputs=["label"])
+    assert "string against int64: one holds strings" in found.outputs[0].complaint

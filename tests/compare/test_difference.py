@@ -84,7 +84,7 @@ def test_cases_add_up(rng: np.random.Generator) -> None:
     assert whole.worst is not None
     assert parts.worst.case == f"case {whole.worst.index[0]}"
     assert parts.worst.index == whole.worst.index[1:]
-    assert a[whole.worst.index] == np.float32(whole.worst.values[0].real)
+    assert a[whole.worst.index] == np.real(whole.worst.values[0])
 
 
 def test_norms_and_cosine() -> None:

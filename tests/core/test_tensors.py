@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onepass import InputError, OutputNameError, Signature, TensorSpec, UnsupportedModelError
-from onepass.tensors import DTYPES, dtype_from_onnx, no_such_name, onnx_from_dtype, shape_text
+from onepass.tensors import DTYPES, dtype_from_onnx, dtype_name, no_such_name, onnx_from_dtype, shape_text
 
 dims = st.one_of(st.integers(0, 10), st.sampled_from(["N", "batch", "H"]), st.none())
 shapes = st.one_of(st.none(), st.lists(dims, max_size=5).map(tuple))
@@ -44,10 +44,19 @@ def test_dtypes_cover_numpy_and_ml_dtypes(scalar: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [8, "string"])
-def test_strings_are_refused_with_advice(kind: int | str) -> None:
-    """Strings have no array form; the message says what to do."""
-    with pytest.raises(UnsupportedModelError, match=r"tensor 'label' holds strings.*select"):
-        dtype_from_onnx(kind, tensor="label")
+def test_strings_are_objects(kind: int | str) -> None:
+    """A tensor of strings is an array of objects, which is called what it is."""
+    dtype = dtype_from_onnx(kind, tensor="label")
+    assert (dtype, onnx_from_dtype(dtype), dtype_name(dtype)) == (np.dtype(object), 8, "string")
+    spec = TensorSpec("label", dtype, ("N",))
+    assert str(spec) == "string [N]"
+    assert TensorSpec.from_json(spec.to_json()) == spec
+
+
+def test_left_out_survives_json() -> None:
+    """Outputs that no call gives back are part of the signature, wherever it is sent."""
+    signature = Signature((), (TensorSpec("y", np.dtype(np.float32), ()),), {"s": "sequence"})
+    assert Signature.from_json(signature.to_json()) == signature
 
 
 def test_four_bit_types_are_refused() -> None:

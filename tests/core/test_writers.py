@@ -1,6 +1,8 @@
 """Outputs in files: what is written can be read back."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,28 @@ from hypothesis.extra import numpy as hnp
 
 from onepass import InputError, Outputs
 from onepass.outputs import Array
-from onepass.writers import write_outputs
+from onepass.writers import check_path, write_outputs
 
 numbers = st.sampled_from([np.float32, np.float64, np.int64, np.uint8, np.bool_, np.float16])
 arrays = numbers.flatmap(lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)))
-named = st.dictionaries(st.sampled_from(["file", "a/b:0", "größe", "y", "Y", ".."]), arrays, min_size=1)
+NAMES = [
+    "file",
+    "a/b:0",
+    "größe",
+    "y",
+    "Y",
+    "y~2",
+    "..",
+    "",
+    " ",
+    "con",
+    "NUL.x",
+    "_con",
+    "outputs.json",
+    ".run-0",
+    "%00",
+]
+named = st.dictionaries(st.sampled_from(NAMES), arrays, min_size=1, max_size=4)
 
 
 @given(named)
@@ -90,6 +109,83 @@ def test_folders_are_made_and_tidied(tmp_path: Path) -> None:
     write_outputs(Outputs({"z": np.ones(2)}), tmp_path / "c" / "out.NPZ")
     with np.load(tmp_path / "c" / "out.NPZ") as saved:
         assert list(saved) == ["z"]
+
+
+def test_names_that_other_systems_would_confuse(tmp_path: Path) -> None:
+    """Names that differ by case get files that differ by more, and no file is called like a device of Windows."""
+    names = ["Y", "y", "y~2", "ß", "SS", "CON", "aux.weights", "Com1", "a\0b", "a%00b"]
+    write_outputs(Outputs({name: np.full(1, i) for i, name in enumerate(names)}), tmp_path / "out")
+    index = json.loads((tmp_path / "out" / "outputs.json").read_text())
+    files = [index[name]["file"] for name in names]
+    assert files[:3] == ["Y.npy", "y~2.npy", "y~2~2.npy"]
+    assert len({file.casefold() for file in files}) == len(names)
+    assert not {file.split(".")[0].casefold() for file in files} & {"con", "aux", "com1"}
+    assert [np.load(tmp_path / "out" / file).tolist() for file in files] == [[i] for i in range(len(names))]
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["a\0b", "a"], r"output 'a\\x00b' cannot be in a \.npz: a zip archive cuts names at a null character"),
+        (["x.npy", "x"], r"output 'x\.npy' cannot be in a \.npz: numpy\.load takes it for 'x'"),
+        (["n" * 70_000], r"cannot be in a \.npz: it has 70000 bytes, and may have 65000; write a \.json or a folder"),
+    ],
+    ids=["null", "ending", "length"],
+)
+def test_names_that_an_npz_cannot_hold(tmp_path: Path, names: list[str], why: str) -> None:
+    """A name that would be read back as another output's is refused, and what stood there stays."""
+    (tmp_path / "out.npz").write_bytes(b"before")
+    with pytest.raises(InputError, match=why):
+        write_outputs(Outputs({name: np.zeros(1) for name in names}), tmp_path / "out.npz")
+    assert (tmp_path / "out.npz").read_bytes() == b"before"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes of POSIX")
+@pytest.mark.parametrize("name", ["pipe", "pipe.json", "pipe.fifo"])
+def test_outputs_into_a_pipe(tmp_path: Path, name: str) -> None:
+    """A pipe without an ending of ours gets JSON; it is neither replaced nor taken for a folder."""
+    os.mkfifo(tmp_path / name)
+    descriptor = os.open(tmp_path / name, os.O_RDONLY | os.O_NONBLOCK)
+    write_outputs(Outputs({"y": np.arange(3)}), tmp_path / name)
+    assert json.loads(os.read(descriptor, 1 << 16)) == {"y": {"dtype": "int64", "shape": [3], "data": [0, 1, 2]}}
+    os.close(descriptor)
+
+
+def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
+    """A file is not taken for a folder, and that is said before anything is computed."""
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(InputError, match="a name without an ending means a folder, and it is a file"):
+        check_path(tmp_path / "out")
+
+
+def test_a_folder_whose_writing_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the disk fills in the middle, the folder holds the former run and nothing else."""
+    write_outputs(Outputs({"y": np.zeros(1), "z": np.zeros(1)}), tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    save = np.save
+
+    def full(file: Path, array: Array, **options: Any) -> None:
+        if file.name.startswith("z"):
+            raise OSError(28, "No space left on device")
+        save(file, array, **options)
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_outputs(Outputs({"y": np.ones(1), "z": np.ones(1)}), tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_file_systems_without_second_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file cannot have two names, it is copied."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    for value in (1, 2):
+        write_outputs(Outputs({"y": np.full(1, value)}), tmp_path)
+        assert np.load(tmp_path / "y.npy").tolist() == [value]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["outputs.json", "y.npy"]
 
 
 def test_long_names(tmp_path: Path) -> None:

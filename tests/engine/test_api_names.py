@@ -26,6 +26,8 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
     "_build.py": lambda flavor: flavor.can_build,
     "_config.py": lambda flavor: flavor.can_build,
     "_network.py": lambda flavor: flavor.can_build,
+    "_refit.py": lambda flavor: flavor.can_build,
+    "_plugins.py": lambda flavor: flavor.can_build,
     "_layers.py": lambda flavor: flavor.can_build and flavor.can_inspect,
     "layers.py": lambda flavor: flavor.can_inspect,
     "_constraints.py": lambda flavor: bool(flavor.precision_flags),
@@ -34,6 +36,7 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
 # What names of parameters mean in one file only.
 KNOWN = {
     "_network.py": {"error": "ParserError", "tensor": "ITensor"},
+    "plugins.py": {"registry": "IPluginRegistry"},
     "layers.py": {"engine": "ICudaEngine"},
     "_engine.py": {"context": "IExecutionContext"},
     "_constraints.py": {"layer": "ILayer", "layers": "ILayer", "each": "ITensor"},

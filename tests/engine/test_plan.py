@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from onepass import BuildOptions, EngineMismatchError, ModelNotFoundError, Plan
 from onepass.engine import plan_from_graph, read_sidecar
+from onepass.engine.sidecar import new_sidecar_path, write_json
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
 from tests.zoo import BY_NAME
@@ -33,6 +38,45 @@ def test_sidecar(plan: Plan, tmp_path: Path) -> None:
     assert loaded.signature == _THREE.signature
     assert loaded.options == {"batch": [1, 4, 8], "optimization_level": 3}
     assert "b'" not in repr(plan)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+def test_a_plan_goes_through_links_and_into_pipes(plan: Plan, tmp_path: Path) -> None:
+    """Saved through a link, engine and sidecar lie where it leads, found by either path; a pipe has no sidecar."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link.engine").symlink_to(Path("store", "real.engine"))
+    plan.save(tmp_path / "link.engine")
+    assert sorted(file.name for file in (tmp_path / "store").iterdir()) == ["real.engine", "real.engine.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.engine", "store"]
+    by_link, by_file = read_sidecar(tmp_path / "link.engine"), read_sidecar(tmp_path / "store" / "real.engine")
+    assert by_link is not None
+    assert by_file is not None
+    assert by_link.to_json() == by_file.to_json() == plan.to_json()
+    os.mkfifo(tmp_path / "pipe")
+    descriptor = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert plan.save(tmp_path / "pipe") is plan
+    assert os.read(descriptor, 1 << 20) == plan.engine_bytes()
+    os.close(descriptor)
+    assert not (tmp_path / "pipe.json").exists()
+
+
+def test_the_digest_of_the_engine_decides(plan: Plan, tmp_path: Path) -> None:
+    """Of two sidecars, as a writer leaves them that was stopped between its files, that of the engine is taken."""
+    path = tmp_path / "a.engine"
+    plan.save(path)
+    new = replace(plan, engine=b"ptrt another", engine_sha256=sha256(b"ptrt another").hexdigest(), gpu="another")
+    write_json(new_sidecar_path(path), new.to_json())
+    before = read_sidecar(path)
+    path.write_bytes(b"ptrt another")
+    after = read_sidecar(path)
+    assert before is not None
+    assert after is not None
+    assert (before.to_json(), after.to_json()) == (plan.to_json(), new.to_json())
+    new_sidecar_path(path).write_text("{")  # damaged: the one that is left is of another engine, which is told
+    left = read_sidecar(path)
+    assert left is not None
+    with pytest.raises(EngineMismatchError, match="is not the engine that its sidecar describes"):
+        left.engine_bytes()
 
 
 def test_no_sidecar(tmp_path: Path) -> None:

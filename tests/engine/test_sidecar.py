@@ -12,11 +12,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onepass import BuildOptions, EngineMismatchError, Plan
 from onepass.engine import plan_from_graph, read_sidecar, sidecar_path
 from onepass.engine._schema import completed
-from onepass.engine.sidecar import MAJOR, MINOR, schema
+from onepass.engine.sidecar import DIGEST_KEY, MAJOR, MINOR, digest_of, schema
 from onepass.tensors import DTYPES
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
@@ -35,10 +37,15 @@ def _data(**changed: Any) -> dict[str, Any]:
     return {**json.loads(_LATEST.read_text("utf-8")), **changed}
 
 
+def _signed(data: Any) -> Any:
+    """Return it as its writer would have written it, with the digest of what is in it."""
+    return {**data, DIGEST_KEY: digest_of(data)} if data.get(DIGEST_KEY) else data
+
+
 def _read(folder: Path, data: Any) -> Plan:
     engine = folder / "a.engine"
     engine.write_bytes(b"ptrt")
-    sidecar_path(engine).write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
+    sidecar_path(engine).write_text(json.dumps(_signed(data)), encoding="utf-8")
     plan = read_sidecar(engine)
     assert plan is not None
     return plan
@@ -55,11 +62,12 @@ def test_the_schema_is_one() -> None:
 
 
 @pytest.mark.parametrize("api", ["8.5.3", "11.4.0"])
-def test_what_is_written_is_in_the_schema(api: str) -> None:
+def test_what_is_written_is_in_the_schema(tmp_path: Path, api: str) -> None:
     """A plan writes every key of the schema, and no other."""
     with installed(make_tensorrt(api)):
         plan = plan_from_graph(BY_NAME["three heads"].graph, BuildOptions(batch=(1, 4, 8)))
-    data = json.loads(json.dumps(plan.to_json()))
+    plan.save(tmp_path / "a.engine")
+    data = json.loads(sidecar_path(tmp_path / "a.engine").read_text("utf-8"))
     assert _valid(data)
     for found, known in (
         (data, schema()),
@@ -72,8 +80,8 @@ def test_what_is_written_is_in_the_schema(api: str) -> None:
 def test_the_page_has_every_key() -> None:
     """docs/sidecar.md describes the keys of the schema, in their order, and no others."""
     keys = re.findall(r"^\| `(\w+)` \|", _PAGE.read_text("utf-8"), flags=re.MULTILINE)
-    edge, profile = (schema()["$defs"][name]["properties"] for name in ("edge", "profile"))
-    assert keys == [*schema()["properties"], *edge, *profile]
+    edge, profile, plugin = (schema()["$defs"][name]["properties"] for name in ("edge", "profile", "plugin"))
+    assert keys == [*schema()["properties"], *edge, *profile, *plugin]
     assert f"\n- {MAJOR}.{MINOR}: " in _PAGE.read_text("utf-8")
 
 
@@ -91,7 +99,9 @@ def test_every_version_is_read(tmp_path: Path, file: Path) -> None:
     assert plan.profiles[0].values["to"].opt == (4, 2)
     assert plan.layer_types == {"fp32": 3}
     version = {"onepass_engine_minor": MINOR}
-    assert {**plan.to_json(), **version} == {**data, **version}
+    known = dict(completed(data, schema()))
+    del known[DIGEST_KEY]
+    assert {**plan.to_json(), **version} == {**known, **version}
 
 
 def test_the_latest_version_has_a_golden_file() -> None:
@@ -108,14 +118,14 @@ def test_keys_of_a_later_minor_version_are_kept(tmp_path: Path) -> None:
     plan = Plan.from_json({**plan.to_json(), "engine_sha256": _sha(b"ptrt")}, tmp_path / "ptrt")
     saved = plan.save(tmp_path / "b.engine")
     written = json.loads(sidecar_path(tmp_path / "b.engine").read_text("utf-8"))
-    assert written == {**data, "engine_sha256": _sha(b"ptrt")}
+    assert written == _signed({**data, "engine_sha256": _sha(b"ptrt")})
     assert read_sidecar(tmp_path / "b.engine") == saved
 
 
 def test_an_older_file_becomes_a_new_one(tmp_path: Path) -> None:
     """A file of an earlier minor version is written in this one."""
     data = _data()
-    del data["onepass_engine_minor"]
+    del data["onepass_engine_minor"], data[DIGEST_KEY]
     assert _read(tmp_path, data).to_json()["onepass_engine_minor"] == MINOR
 
 
@@ -210,6 +220,52 @@ def test_a_file_that_contradicts_itself(tmp_path: Path) -> None:
     _put(data, "profiles[0].shapes.x", [[8, 2], [4, 2], [1, 2]])
     with pytest.raises(EngineMismatchError, match=r"a\.engine\.json contradicts itself: shapes 8x2:4x2:1x2"):
         _read(tmp_path, data)
+
+
+# ---- digests ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 8 * _LATEST.stat().st_size - 1))
+def test_a_flipped_bit_is_found(bit: int) -> None:
+    """Whichever bit of a sidecar is flipped, it is refused: no name, shape or profile changes unnoticed."""
+    import tempfile
+
+    data = bytearray(_LATEST.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, "a.engine").write_bytes(b"ptrt")
+        Path(scratch, "a.engine.json").write_bytes(data)
+        with pytest.raises(EngineMismatchError, match=r"a\.engine\.json"):
+            read_sidecar(Path(scratch, "a.engine"))
+
+
+def test_exchanged_names_are_found(tmp_path: Path) -> None:
+    """Two outputs whose names were exchanged by hand are not run under each other's."""
+    data = json.loads(_LATEST.read_text("utf-8"))
+    one, two = data["outputs"][:2]
+    one["name"], two["name"] = two["name"], one["name"]
+    (tmp_path / "a.engine").write_bytes(b"ptrt")
+    (tmp_path / "a.engine.json").write_text(json.dumps(data))
+    with pytest.raises(
+        EngineMismatchError, match=r"is damaged, or was changed by hand: the SHA-256 of its content is "
+    ):
+        read_sidecar(tmp_path / "a.engine")
+
+
+def test_a_file_that_ought_to_have_a_digest(tmp_path: Path) -> None:
+    """From 1.2 on there is one: a file that has lost it is damaged."""
+    data = _data()
+    del data[DIGEST_KEY]
+    with pytest.raises(EngineMismatchError, match="recorded is None"):
+        _read(tmp_path, data)
+
+
+def test_another_layout_is_no_damage(tmp_path: Path) -> None:
+    """Spaces and the order of keys, which tools change, do not matter to the digest."""
+    data = json.loads(_LATEST.read_text("utf-8"))
+    (tmp_path / "a.engine").write_bytes(b"ptrt")
+    (tmp_path / "a.engine.json").write_text(json.dumps(dict(sorted(data.items())), indent=7), encoding="utf-8")
+    assert read_sidecar(tmp_path / "a.engine") is not None
 
 
 # ---- our reading of the schema ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from typing import Any
 
 from tests.fakes._classes import make
@@ -13,6 +14,7 @@ from tests.fakes._compile import compile_engine
 from tests.fakes._core import dims, host_memory, log, shape_argument
 from tests.fakes._network import NETWORK
 from tests.fakes._plan import Triple
+from tests.fakes._weights import stripped
 
 _CACHE_MARK = b"fake timing cache of "
 # What TensorRT computes in half precision when it is allowed to.
@@ -261,6 +263,8 @@ class Builder:
             log(self._trt, self._logger, "ERROR", problem)
             return None
         file = self._compiled(network, config)
+        if "STRIP_PLAN" in config._flags:
+            file = replace(file, onnx=stripped(file.onnx), was_stripped=True, stripped=True)
         self._trt.builds.append({**config._asked(), "network_flags": network._flags, "onnx": network._model.data})
         if config._cache is not None:
             config._cache._data += b" +1"

@@ -118,7 +118,8 @@ class Context:
             if one.on_host and block is not None and block.kind == "device":
                 self._trt.fault(f"the host tensor {name!r} was given device memory")
                 raise Refusal(f"IExecutionContext::setTensorAddress: tensor {name} is on the host, its address is not")
-            if self._addresses.get(name) != address:
+            # Addresses are part of what is recorded; that a context may have others afterwards was seen with 8.5 only.
+            if self._addresses.get(name) != address and self._trt.shares_profiles:
                 self._alive.changes += 1
             self._addresses[name] = address
 
@@ -245,6 +246,17 @@ class Context:
         targets = [self._target(name, shape) for name, shape in outputs.items()]
         self._trt.cuda.enqueue(stream, self._op(network, inputs, values, targets, captured=stream.capture is not None))
         self._flushed = self._flushed or stream.capture is None
+        self._tell_profiler(stream)
+
+    def _tell_profiler(self, stream: Stream) -> None:
+        """Wait, and tell a profiler of every layer; as with the real one, that cannot be captured."""
+        if self.profiler is None:
+            return
+        if stream.capture is not None:
+            self._forbid_capture(stream, "a profiler looks on")
+        self._trt.cuda.drain(stream)
+        for number, layer in enumerate(self._engine._file.layers):
+            self.profiler.report_layer_time(layer["Name"], (number + 1) / 100)
 
     def _op(
         self, network: Network, inputs: list[Placed], values: Arrays, targets: list[Placed], *, captured: bool

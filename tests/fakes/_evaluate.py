@@ -11,6 +11,8 @@ import onnxruntime
 from onnx import shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from tests.fakes._plugins import COMPUTES
+
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -20,13 +22,19 @@ class Evaluator:
     def __init__(self, proto: onnx.ModelProto) -> None:
         self._names = [value.name for value in proto.graph.output]
         # The reference takes a name that an inner graph defines anew for the outer tensor.
-        self._runner: Any = _onnxruntime(proto) if _shadows(proto.graph) else ReferenceEvaluator(proto)
+        self._runner: Any = _onnxruntime(proto) if _shadows(proto.graph) else _reference(proto)
 
     def run(self, feeds: Arrays) -> Arrays:
         """Return all outputs, in memory of their own."""
         with np.errstate(all="ignore"):  # as any runtime does
             values = self._runner.run(self._names, dict(feeds))
         return {name: np.array(value, order="C") for name, value in zip(self._names, values, strict=True)}
+
+
+def _reference(proto: onnx.ModelProto) -> ReferenceEvaluator:
+    plugins = {node.op_type: node.domain for node in proto.graph.node if node.op_type in COMPUTES}
+    new = [type(name, (COMPUTES[name],), {"op_domain": domain}) for name, domain in plugins.items()]
+    return ReferenceEvaluator(proto, new_ops=new)
 
 
 def _shadows(graph: onnx.GraphProto, around: frozenset[str] = frozenset()) -> bool:

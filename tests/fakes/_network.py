@@ -6,14 +6,18 @@ import operator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import numpy_helper
 
 from tests.fakes._classes import make
 from tests.fakes._compile import Unsupported, edge_key, edges, inner_tensors, layer_name
 from tests.fakes._core import dims
 from tests.fakes._onnx import Network as Model
 from tests.fakes._plan import TensorInfo
+from tests.fakes._plugins import needs_plugin
+from tests.fakes._weights import Place, constant_nodes, places
 
 # Of ONNX's own operators, those that no TensorRT's parser has.
 _UNSUPPORTED = {
@@ -82,8 +86,9 @@ class Layer:
     _trt: Any
     metadata = ""
 
-    def _start(self, node: onnx.NodeProto, number: int, tensors: dict[str, Any]) -> None:
+    def _start(self, node: onnx.NodeProto, number: int, tensors: dict[str, Any], weights: dict[Place, Any]) -> None:
         self._node = node
+        self._weights = {role: values for (layer, role), values in weights.items() if layer == layer_name(node, number)}
         self._tensors = tensors
         self._name = layer_name(node, number)
         self._precision: Any = None
@@ -142,6 +147,29 @@ class Layer:
         return index in self._types
 
 
+class Convolution(Layer):
+    """One that convolves, either way."""
+
+    @property
+    def kernel(self) -> Any:
+        return self._held("KERNEL")
+
+    @property
+    def bias(self) -> Any:
+        return self._held("BIAS")
+
+    def _held(self, role: str) -> Any:
+        return self._weights.get(role, np.empty(0, np.float32))
+
+
+class Constant(Layer):
+    """One that holds numbers, which those of ONNX's own Constant nodes are not asked for."""
+
+    @property
+    def weights(self) -> Any:
+        return self._weights.get("CONSTANT", np.empty(0, np.float32))
+
+
 class Network:
     """What the parser fills and the builder builds."""
 
@@ -197,7 +225,13 @@ class Network:
         tensors = {one._info.source: one for one in (*self._inputs, *self._outputs)}
         for info in inner_tensors(self._trt.engine_api, model):
             tensors.setdefault(info.name, make(self._trt.ITensor, info))
-        self._layers = [make(self._trt.ILayer, node, n, tensors) for n, node in enumerate(model.proto.graph.node)]
+        for node in constant_nodes(model.proto):
+            info = TensorInfo(node.output[0], node.output[0], False, "FLOAT", ())
+            tensors.setdefault(info.name, make(self._trt.ITensor, info))
+        nodes = [*model.proto.graph.node, *constant_nodes(model.proto)]
+        weights = {one.name: one for one in model.proto.graph.initializer}
+        held = {place: numpy_helper.to_array(weights[name]) for place, name in places(model.proto).items()}
+        self._layers = [make(self._trt.ILayer, node, n, tensors, held) for n, node in enumerate(nodes)]
 
     def _tensor_names(self) -> dict[str, str]:
         """Return what tensors are to be called in the engine."""
@@ -315,7 +349,8 @@ class Parser:
 
     def _take(self, data: bytes, proto: onnx.ModelProto) -> bool:
         for number, node in enumerate(proto.graph.node):
-            if node.domain not in ("", "ai.onnx") or not _is_supported(node.op_type):
+            plugin = needs_plugin(node) and self._trt.get_plugin_registry()._has(node)
+            if not plugin and (node.domain not in ("", "ai.onnx") or not _is_supported(node.op_type)):
                 self._fail(
                     "UNSUPPORTED_NODE",
                     'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
@@ -343,5 +378,6 @@ def _is_supported(op_type: str) -> bool:
 
 
 NETWORK: dict[str, type] = {
-    "ITensor": Tensor, "ILayer": Layer, "INetworkDefinition": Network, "ParserError": ParserError, "OnnxParser": Parser,
+    "ITensor": Tensor, "ILayer": Layer, "IConvolutionLayer": Convolution, "IDeconvolutionLayer": Convolution,
+    "IConstantLayer": Constant, "INetworkDefinition": Network, "ParserError": ParserError, "OnnxParser": Parser,
 }  # fmt: skip

@@ -59,6 +59,8 @@ class EngineFile:
         version_compatible: Whether other versions, lean and dispatch runtimes may load it.
         has_lean_runtime: Whether it carries code of its own, which a runtime must be allowed to run.
         refittable: Whether its weights can be changed.
+        was_stripped: Whether it was built without its weights.
+        stripped: Whether it lacks them now.
     """
 
     built_by: str
@@ -75,6 +77,8 @@ class EngineFile:
     version_compatible: bool = False
     has_lean_runtime: bool = False
     refittable: bool = False
+    was_stripped: bool = False
+    stripped: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 import operator
 import weakref
+from dataclasses import replace
 from typing import Any
+
+import onnx
 
 from tests.fakes._classes import make
 from tests.fakes._context import Context
 from tests.fakes._core import dims, dtype_of, host_memory, log
 from tests.fakes._onnx import Network
 from tests.fakes._plan import MAGIC, RTX_MAGIC, SERIALIZATION_VERSIONS, EngineFile, TensorInfo, read_head
+from tests.fakes._plugins import missing_plugin
+from tests.fakes._weights import stripped
 
 
 class Runtime:
@@ -83,6 +88,9 @@ class Runtime:
         if len(data) < head.length:
             return str(wording.truncated if head.version == mine else mismatch)
         file = EngineFile.from_bytes(data)
+        missing = missing_plugin(self._trt, onnx.load_from_string(file.onnx))
+        if missing:
+            return missing
         if not (file.version_compatible and hasattr(self._trt.Runtime, "engine_host_code_allowed")):
             if head.version != mine or self._trt.api.startswith(("lean", "dispatch")):
                 return str(mismatch)
@@ -297,7 +305,20 @@ class Engine:
         return self._file.streamable // 2
 
     def serialize(self) -> Any:
-        return host_memory(self._trt, self._file.to_bytes())
+        return self._written(exclude=self._file.was_stripped)
+
+    def create_serialization_config(self) -> Any:
+        names = {"EXCLUDE_WEIGHTS"} if self._file.was_stripped else set()
+        return make(self._trt.ISerializationConfig, names)
+
+    def serialize_with_config(self, config: Any) -> Any:
+        return self._written(exclude="EXCLUDE_WEIGHTS" in config._flags)
+
+    def _written(self, *, exclude: bool) -> Any:
+        file = replace(self._file, was_stripped=exclude)
+        if exclude:
+            file = replace(file, onnx=stripped(file.onnx), stripped=True)
+        return host_memory(self._trt, file.to_bytes())
 
     def create_engine_inspector(self) -> Any:
         return make(self._trt.EngineInspector, self)

@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 
 from tests.fakes._build import BUILD
-from tests.fakes._classes import Unimplemented, make_class, make_enum
+from tests.fakes._classes import Unimplemented, make, make_class, make_enum
 from tests.fakes._compile import fake_engine
 from tests.fakes._core import CORE, dtype_of, log
+from tests.fakes._plugins import PLUGINS
 from tests.fakes._runtime import RUNTIME
+from tests.fakes._weights import WEIGHTS
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.facts import module_name, tensorrt_facts, version
 
@@ -209,7 +211,7 @@ def make_tensorrt(api: str, cuda: FakeCuda | None = None) -> Any:
         cuda: The GPUs that it runs on; by default one of its own.
     """
     trt = FakeTensorrt(api, cuda or FakeCuda())
-    behaviours = CORE | RUNTIME | BUILD
+    behaviours = CORE | RUNTIME | BUILD | PLUGINS | WEIGHTS
     for name, fact in tensorrt_facts(api).items():
         if isinstance(fact, list) and fact[:1] == ["enum"]:
             setattr(trt, name, make_enum(name, fact[1:], trt.__name__))
@@ -246,6 +248,7 @@ def _plain(trt: Any, name: str, severity: Any) -> Any:
         "nptype": _nptype,
         "volume": _volume,
         "init_libnvinfer_plugins": _plugins(trt),
+        "get_plugin_registry": _registry(trt),
     }
     return known.get(name, Unimplemented(name))
 
@@ -264,3 +267,8 @@ def _plugins(trt: Any) -> Callable[[Any, str], bool]:
         return True
 
     return init_libnvinfer_plugins
+
+
+def _registry(trt: Any) -> Callable[[], Any]:
+    registry = make(trt.IPluginRegistry)
+    return lambda: registry

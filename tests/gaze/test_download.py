@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from onepass import ModelNotFoundError
+from onepass import ModelFormatError, ModelNotFoundError
 from onepass.gaze.fetch._download import download
 from tests.webserver import Site, serve
 
@@ -118,3 +119,87 @@ def test_no_network(target: Path) -> None:
         url = gone.url
     with pytest.raises(ModelNotFoundError, match=r"cannot fetch http://127\.0\.0\.1:\d+/file\.zip: .*refused"):
         download(url, target)
+
+
+@pytest.mark.parametrize("length", ["abc", "9" * 5000, "-1", "1e3", "0x10"])
+def test_a_length_that_makes_no_sense(site: Site, target: Path, length: str) -> None:
+    """What the server says of the length is told where it cannot be understood, shortened."""
+    site.says = {"Content-Length": length}
+    with pytest.raises(
+        ModelNotFoundError, match=r"cannot fetch .*: the server's Content-Length makes no sense: '"
+    ) as said:
+        download(site.url, target)
+    assert len(str(said.value)) < 250
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("range_", ["abc", f"bytes {'9' * 5000}-1/2", "bytes 1000-511999/*", None])
+def test_a_range_that_makes_no_sense(site: Site, target: Path, range_: str | None) -> None:
+    """A part whose place cannot be understood is not taken for the whole file; what is here stays."""
+    site.break_after = [1000, 0]
+    with pytest.raises(ModelNotFoundError):
+        download(site.url, target)
+    site.says = {"Content-Range": range_}
+    with pytest.raises(ModelNotFoundError, match=r"Content-Range makes no sense: .*; 1000 bytes are here"):
+        download(site.url, target)
+    site.says = {}
+    download(site.url, target)
+    assert target.read_bytes() == DATA
+
+
+def test_a_length_that_is_not_told(site: Site, target: Path) -> None:
+    """Without a length the end of the connection is the end of the file."""
+    site.says = {"Content-Length": None}
+    download(site.url, target)
+    assert target.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_that_is_too_large(site: Site, target: Path, told: bool) -> None:
+    """More than may come is refused, by what the server says or by what comes, and nothing of it stays."""
+    if not told:
+        site.says = {"Content-Length": None}
+    with pytest.raises(ModelFormatError, match=r"has .*more than the 70000 (bytes )?that it may have"):
+        download(site.url, target, max_bytes=70_000)
+    assert not list(target.parent.iterdir())
+    site.says = {}
+    download(site.url, target, max_bytes=len(DATA))
+    assert target.read_bytes() == DATA
+
+
+def test_a_server_that_takes_for_ever(site: Site, target: Path) -> None:
+    """A trickle that never stops ends when the time for all of it is up; what came stays, and the next try goes on."""
+    site.waits = 0.02
+    with pytest.raises(ModelNotFoundError, match=r"it took longer than 0\.1 s; \d+ bytes are here, and the next try"):
+        download(site.url, target, max_seconds=0.1)
+    site.waits = 0
+    download(site.url, target)
+    assert target.read_bytes() == DATA
+    assert site.asked[-1] != ""
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"", b"{", b"[]", b"5", b"null", b"\xff", b"[" * 100_000, b'{"url": 1}', b'{"url": "URL", "version": 7}',
+     b'{"url": "URL", "version": "a\\r\\nX: y"}', b'{"url": "URL", "version": "\\u20ac"}',
+     b'{"url": "URL", "version": null}', b'["url", "version"]', b'[["url", "URL"]]'],
+    ids=range(14),
+)  # fmt: skip
+def test_a_damaged_note(site: Site, target: Path, note: bytes) -> None:
+    """Whatever stands in the note beside a part, the file comes, from its beginning if need be."""
+    target.with_name("file.zip.part").write_bytes(DATA[:1000])
+    target.with_name("file.zip.part.json").write_bytes(note.replace(b"URL", site.url.encode()))
+    download(site.url, target)
+    assert target.read_bytes() == DATA
+    assert [path.name for path in target.parent.iterdir()] == ["file.zip"]
+
+
+def test_a_server_that_refuses_every_range(site: Site, target: Path) -> None:
+    """A server that answers 416 to everything is an error, not a question without an end."""
+    site.status = 416
+    with pytest.raises(ModelNotFoundError, match="the server answers 416"):
+        download(site.url, target)
+    target.with_name("file.zip.part").write_bytes(DATA[:10])
+    target.with_name("file.zip.part.json").write_text(json.dumps({"url": site.url, "version": site.etag}))
+    with pytest.raises(ModelNotFoundError, match="the server answers 416"):
+        download(site.url, target)

@@ -82,3 +82,34 @@ def test_damaged_archives_leave_what_was_there(tmp_path: Path) -> None:
             unpack(archive, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["old"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "out"]
+
+
+def _members(*names: str) -> list[tuple[str, bytes]]:
+    return [(name, b"x") for name in names]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [_members("a", "a/b"), _members("a/b", "a"), _members("n" * 300), _members("/".join("d" * 2500))],
+    ids=["a file and a folder", "a folder and a file", "a long name", "deep"],
+)
+def test_members_that_no_folder_can_hold(tmp_path: Path, members: list[tuple[str, bytes]]) -> None:
+    """Names that contradict each other, or that no file can have, are the archive's fault and told as such."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        for name, data in members:
+            opened.writestr(name, data)
+    with pytest.raises(ModelFormatError, match=r"a\.zip (cannot be unpacked|is damaged)"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_whose_content_is_damaged(tmp_path: Path, method: int) -> None:
+    """However it is compressed, a member that cannot be read is an archive that is damaged."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as opened:
+        opened.writestr("member", os.urandom(4000))
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[45:2000] = bytes(1955)
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(ModelFormatError, match=r"a\.zip (is damaged|cannot be unpacked)"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")

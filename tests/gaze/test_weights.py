@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from onepass import InputError, ModelFormatError, ModelNotFoundError
+from onepass import InputError, ModelError, ModelFormatError, ModelNotFoundError
 from onepass.cli import cli
 from onepass.gaze.fetch import weights
 from onepass.gaze.model import crop_size_px, open_model
@@ -76,6 +76,34 @@ def test_a_page_in_place_of_the_archive(site: Site) -> None:
         weights.fetch(NAME)
     site.data = good
     assert weights.fetch(NAME).is_file()
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["something/else.txt", f"{NAME}/checkpoints/hourglass/checkpoint"],
+    ids=["another archive", "a part of it"],
+)
+def test_a_sound_archive_of_something_else(site: Site, member: str) -> None:
+    """An archive without a network in it is not kept: the next try fetches it again, and works."""
+    good, buffer = site.data, io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(member, "hello")
+    site.data = buffer.getvalue()
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            weights.fetch(NAME)
+    assert len(site.asked) == 2
+    site.data = good
+    assert weights.fetch(NAME).is_file()
+
+
+def test_what_a_stopped_fetch_left_is_swept(site: Site) -> None:
+    """Hidden files and folders of a fetch that was killed are gone after the next one."""
+    folder = weights.weights_folder()
+    (folder / f".{NAME}.abc" / "unpacked").mkdir(parents=True)
+    (folder / f".{NAME}.0123.onnx").touch()
+    weights.fetch(NAME)
+    assert not list(folder.glob(".*"))
 
 
 def test_from_a_file(site: Site, tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from onepass import (
     ModelFormatError,
     OnnxGraph,
     Plan,
+    SessionClosedError,
     UnsupportedModelError,
 )
 from onepass.engine import BuildOptions, plan_from_graph, sidecar_path
@@ -27,7 +32,7 @@ from onepass.runtime._device_arrays import DeviceArray
 from tests.checker import assert_same, check
 from tests.runtime.gpu import options_for
 from tests.threads import in_threads
-from tests.zoo import BY_NAME, ZOO, Animal, model
+from tests.zoo import BY_NAME, ZOO, Animal, Arrays, model
 
 pytestmark = pytest.mark.gpu
 
@@ -265,6 +270,161 @@ def test_half_precision_happens() -> None:
     for name in expected:
         assert outputs[name].dtype == np.float32
         np.testing.assert_allclose(outputs[name], expected[name], atol=2e-2)
+
+
+# ---- calls that overlap ------------------------------------------------------------------------------------------
+
+
+def _alone(session: onepass.Session, cases: Sequence[Arrays]) -> list[Arrays]:
+    return [dict(session(case, copy=True)) for case in cases]
+
+
+def _same_bits(outputs: Any, expected: Arrays) -> bool:
+    return all(np.array_equal(outputs[name], array, equal_nan=True) for name, array in expected.items())
+
+
+def test_overlapping_calls_are_equal_to_the_bit(three: Plan) -> None:
+    """Two callers that are always at it get, to the bit, what each call gives alone, with one execution context."""
+    with onepass.load(three, contexts=1) as session:
+        cases = [{"x": _x(rows, seed)} for seed, rows in enumerate((1, 2, 16, 64, 64, 3))]
+        expected = _alone(session, cases)
+
+        def work(number: int) -> None:
+            for turn in range(300):
+                which = (turn // 3 + number * 2) % len(cases)
+                assert _same_bits(session(cases[which]), expected[which]), (number, turn)
+
+        in_threads(2, work)
+
+
+@pytest.mark.parametrize("keep_bytes", [None, 1 << 14, 0])
+def test_results_kept_by_threads(three: Plan, keep_bytes: int | None) -> None:
+    """Results that several threads keep stay, in page-locked memory and beyond it."""
+    with onepass.load(three, contexts=1, keep_bytes=keep_bytes) as session:
+        cases = [{"x": _x(64, seed)} for seed in range(5)]
+        expected = _alone(session, cases)
+        kept: list[list[Any]] = [[] for _ in range(4)]
+
+        def work(number: int) -> None:
+            for turn in range(60):
+                kept[number].append(((turn + number) % 5, session(cases[(turn + number) % 5])))
+
+        in_threads(4, work)
+        for which, outputs in (pair for each in kept for pair in each):
+            assert _same_bits(outputs, expected[which])
+        if keep_bytes is not None:
+            assert session.report()["keep_bytes"]["used"] <= keep_bytes
+
+
+def test_everything_at_once(three: Plan) -> None:
+    """Subsets, arrays to fill, inputs that are lent, arrays on the GPU and wrong shapes, side by side."""
+    device = Device(0)
+    with onepass.load(three, contexts=1) as session:
+        cases = [{"x": _x(rows, rows)} for rows in (2, 3, 16, 64)]
+        expected = _alone(session, cases)
+
+        def work(number: int) -> None:
+            lent = session.empty_inputs(x=(2, 4))
+            target = np.empty((16, 4), np.float32)
+            on_gpu = _OnGpu(device, cases[1]["x"])
+            for turn in range(60):
+                what = (turn + number) % 5
+                if what == 0:
+                    outputs = session(cases[0], outputs=["ant", "zebra"])
+                    assert all(np.array_equal(outputs[name], expected[0][name]) for name in ("ant", "zebra"))
+                elif what == 1:
+                    outputs = session(cases[2], out={"zebra": target})
+                    assert outputs["zebra"] is target
+                    assert _same_bits(outputs, expected[2])
+                elif what == 2:
+                    lent["x"][...] = cases[0]["x"]
+                    assert _same_bits(session(lent), expected[0])
+                elif what == 3:
+                    outputs = session(x=on_gpu)
+                    assert all(np.array_equal(_host(outputs[name]), array) for name, array in expected[1].items())
+                else:
+                    with pytest.raises(InputError, match=r"x \[1…64, 4\]"):
+                        session(x=_x(65))
+                    assert _same_bits(session(cases[3]), expected[3])
+
+        in_threads(4, work)
+
+
+def test_submitted_calls(three: Plan) -> None:
+    """Submitted calls overlap and give what calls give; closing waits for those under way."""
+    session = onepass.load(three, contexts=1)
+    cases = [{"x": _x(rows, rows)} for rows in (1, 16, 64)]
+    expected = _alone(session, cases)
+    futures = [(turn % 3, session.submit(cases[turn % 3])) for turn in range(90)]
+    session.close()
+    for which, future in futures:
+        assert _same_bits(future.result(60), expected[which])
+
+
+def test_closing_beside_callers(three: Plan) -> None:
+    """Threads that call while the session is closed get their results, or are told that it is closed."""
+    session = onepass.load(three)
+    expected = THREE.reference({"x": _x(16)})
+    begun = threading.Barrier(5)
+
+    def work(number: int) -> None:
+        begun.wait()
+        if number == 4:
+            time.sleep(0.02)
+            session.close()
+            return
+        with suppress(SessionClosedError):
+            while True:
+                assert_same(session(x=_x(16)), expected)
+        assert session.closed
+
+    in_threads(5, work)
+
+
+def test_large_inputs_travel_piece_by_piece() -> None:
+    """Inputs of several megabytes arrive whole, from one caller and from two."""
+    plan = _plan(THREE.graph, shapes=[{"x": ((1, 4), (1000, 4), (300_000, 4))}])
+    with onepass.load(plan) as session:
+        cases = [{"x": _x(rows, seed)} for seed, rows in enumerate((299_999, 150_001, 70_000))]
+        for case in cases * 3:
+            assert_same(session(case), THREE.reference(case))
+        expected = _alone(session, cases)
+
+        def work(number: int) -> None:
+            for turn in range(20):
+                assert _same_bits(session(cases[(turn + number) % 3]), expected[(turn + number) % 3])
+
+        in_threads(2, work)
+
+
+def test_kept_memory_is_given_back(three: Plan) -> None:
+    """Page-locked memory of results that are gone goes back in later calls."""
+    with onepass.load(three) as session, pytest.MonkeyPatch.context() as patch:
+        kept = [session(x=_x(64)) for _ in range(20_000)]
+        most = session.report()["keep_bytes"]["used"]
+        del kept
+        patch.setattr("onepass.runtime._slots._IDLE_SECONDS", 0.0)
+        for _ in range(30_000):
+            session(x=_x(64))
+        assert session.report()["keep_bytes"]["used"] < most / 4
+
+
+@pytest.mark.skipif(not _SAMPLE.is_dir(), reason="no sample engines at SAMPLE_ENGINES or ../shared/gpu/sample")
+@pytest.mark.parametrize("rows", [1, 2, 16, 64, 256])
+def test_overlapping_calls_of_a_real_network(rows: int) -> None:
+    """A network of many layers computes the same, to the bit, alone and beside another call."""
+    (engine,) = _SAMPLE.glob("elg_random*.engine")
+    rng = np.random.default_rng(rows)
+    cases = [{"eye": rng.uniform(-1, 1, (rows, 1, 36, 60)).astype(np.float32)} for _ in range(4)]
+    with onepass.load(engine) as session:
+        expected = _alone(session, cases)
+
+        def work(number: int) -> None:
+            for turn in range(50):
+                which = (turn + number) % len(cases)
+                assert _same_bits(session(cases[which]), expected[which]), (number, turn)
+
+        in_threads(2, work)
 
 
 @pytest.mark.skipif(not _SAMPLE.is_dir(), reason="no sample engines at SAMPLE_ENGINES or ../shared/gpu/sample")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onepass import ModelFormatError, OnnxGraph, load
-from onepass._distance import widened
+from onepass._distance import widened_pair
 from onepass.graph.batch_norm import fold_batch_norms
 from onepass.graph.edges import expose
 from onepass.graph.nodes import name_nodes, subgraphs
@@ -96,7 +96,7 @@ def test_every_pass_keeps_what_a_graph_is(change: str, name: str) -> None:
     assert graph.to_bytes() == before
     assert_whole(after.proto.graph)
     inputs, outputs = names_of(after)
-    assert outputs == names_of(graph)[1]
+    assert list(dict.fromkeys(outputs)) == list(dict.fromkeys(names_of(graph)[1]))
     # What nothing needs is no input any more, if the pass is one that drops it.
     assert [each for each in names_of(graph)[0] if each in inputs] == inputs
     with load(graph) as one, load(after) as other:
@@ -104,7 +104,7 @@ def test_every_pass_keeps_what_a_graph_is(change: str, name: str) -> None:
             found = other({each: feeds[each] for each in other.signature.input_names})
             for output, array in one(feeds).items():
                 assert found[output].dtype == array.dtype
-                np.testing.assert_allclose(widened(found[output]), widened(array), 1e-5, 1e-6, err_msg=output)
+                np.testing.assert_allclose(*widened_pair(found[output], array), 1e-5, 1e-6, err_msg=output)
 
 
 @graphs

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from onepass import InputError, MediaError, MissingExtraError
-from onepass.media import PICTURE_SUFFIXES, read_picture, write_picture
+from onepass.media import PICTURE_SUFFIXES, open_source, read_picture, write_picture
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 
@@ -114,13 +116,52 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     """An error of the file system keeps its reason and is the cause."""
     write_picture(tmp_path / "a.png", PICTURE)
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(MediaError, match=r"a\.png cannot be read: Permission denied") as caught:
         read_picture(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, PermissionError)
+
+
+def _jpeg_that_claims(data: bytes) -> bytes:
+    start = data.index(b"\xff\xc0") + 5  # height and width in the frame's header
+    return data[:start] + (30_000).to_bytes(2, "big") * 2 + data[start + 4 :]
+
+
+def _png_that_claims(data: bytes) -> bytes:
+    header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + data[24:29]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+
+
+def _bmp_that_claims(data: bytes) -> bytes:
+    return data[:18] + (30_000).to_bytes(4, "little") * 2 + data[26:]
+
+
+_CLAIMS = {".jpg": _jpeg_that_claims, ".png": _png_that_claims, ".bmp": _bmp_that_claims}
+
+
+@pytest.mark.parametrize("ending", _CLAIMS)
+def test_a_header_that_claims_too_much(ending: str, tmp_path: Path) -> None:
+    """A small file that claims 30,000 by 30,000 pixels is refused by its header, before memory is taken for them."""
+    path = tmp_path / f"a{ending}"
+    write_picture(path, PICTURE)
+    path.write_bytes(_CLAIMS[ending](path.read_bytes()))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        MediaError, match=rf"a{ending} (says that it has more pixels|cannot be decoded|holds no picture)"
+    ):
+        read_picture(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (300 << 10)
+
+
+def test_a_device_has_no_end(tmp_path: Path) -> None:
+    """Of a file no more is read than is allowed, and of a device no more than that either."""
+    write_picture(tmp_path / "a.png", PICTURE)
+    for path in (Path("/dev/zero"), tmp_path / "a.png"):
+        with pytest.raises(MediaError, match=r"has more than 60 bytes, which max_bytes=60 does not let in"):
+            read_picture(path, max_bytes=60)
 
 
 @pytest.mark.parametrize("name", ["picture", "picture.txt", "picture.jpg.bak"])
@@ -155,7 +196,7 @@ def test_an_error_of_opencv_is_the_cause(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(cv2, "imdecode", refuse)
     monkeypatch.setattr(cv2, "imencode", refuse)
-    with pytest.raises(MediaError, match=r"a\.png cannot be decoded.*MAX_IMAGE_PIXELS") as caught:
+    with pytest.raises(MediaError, match=r"a\.png says that it has more pixels.*MAX_IMAGE_PIXELS") as caught:
         read_picture(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, cv2.error)
     with pytest.raises(MediaError, match=r"b\.png cannot be encoded.*MAX_IMAGE_PIXELS"):
@@ -180,3 +221,82 @@ def test_a_missing_opencv_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_picture(tmp_path / "a.png")
     with pytest.raises(MissingExtraError, match=r"Writing pictures.*onepass\[gaze\]"):
         write_picture(tmp_path / "a.png", PICTURE)
+
+
+# ---- kinds that OpenCV does not read, or not right ------------------------------------------------------------------
+
+
+ORIENTATIONS = {
+    1: PICTURE,
+    2: PICTURE[:, ::-1],
+    3: PICTURE[::-1, ::-1],
+    4: PICTURE[::-1],
+    5: PICTURE.transpose(1, 0, 2),
+    6: np.rot90(PICTURE, -1),
+    7: PICTURE[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(PICTURE),
+}
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic", "tiff", "webp", "png"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_all_orientations_in_all_formats(orientation: int, suffix: str, tmp_path: Path) -> None:
+    """However a telephone keeps its pictures, they stand upright and are not mirrored."""
+    image = pytest.importorskip("PIL.Image").fromarray(PICTURE)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "heic":
+        heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif: pip install 'onepass[heif]'")
+        heif.register_heif_opener()
+    image.save(path, exif=exif.tobytes(), quality=100)
+    read, right = read_picture(path), ORIENTATIONS[orientation]
+    assert read.shape == right.shape
+    assert np.abs(read.astype(int) - right).mean() < 5
+
+
+def test_heic_without_its_library_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other reader may have it: they see the first tile alone."""
+    (tmp_path / "a.HEIC").write_bytes(b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00mif1heicmiaf" + bytes(200))
+    with pytest.raises(MediaError, match=r"a\.HEIC cannot be decoded as a HEIC picture"):
+        read_picture(tmp_path / "a.HEIC")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingExtraError, match=r"Reading .*a\.HEIC, a HEIC picture, needs .*onepass\[heif\]"):
+        read_picture(tmp_path / "a.HEIC")
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("name", ["deep.png", "deep.tiff"])
+def test_sensors_in_sixteen_bits(name: str, bits: int, tmp_path: Path) -> None:
+    """Values of fewer bits than the file has are as bright as they were meant, and the notes say so."""
+    cv2.imwrite(str(tmp_path / name), PICTURE[:, :, ::-1].astype(np.uint16) << (bits - 8))
+    notes: list[str] = []
+    np.testing.assert_array_equal(read_picture(tmp_path / name, notes), PICTURE)
+    assert notes == [
+        f"{tmp_path / name} has values up to {int(PICTURE.max()) << (bits - 8)} in 16 bits: taken for {bits} bits"
+    ]
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [(0, 1, False), (0, 4000, True), (-3, 3, True), (0, 255, True)])
+def test_floats_are_read(low: float, high: float, said: bool, tmp_path: Path) -> None:
+    """Floats from 0 to 1 are what they say; others are stretched, and the notes say so; what is no number is dark."""
+    values = (PICTURE / PICTURE.max()).astype(np.float32) * (high - low) + low
+    cv2.imwrite(str(tmp_path / "a.tiff"), values[:, :, ::-1])
+    notes: list[str] = []
+    read = read_picture(tmp_path / "a.tiff", notes)
+    assert np.abs(read.astype(int) - PICTURE * (255 / PICTURE.max())).max() <= 2
+    assert bool(notes) == said
+    values[0, 0] = np.nan
+    cv2.imwrite(str(tmp_path / "b.tiff"), values[:, :, ::-1])
+    assert read_picture(tmp_path / "b.tiff").shape == PICTURE.shape
+
+
+@pytest.mark.parametrize("name", ["a.tga", "a.ico", "a.gif", "a.jp2"])
+def test_other_formats(name: str, tmp_path: Path) -> None:
+    """Icons, Targa, still GIFs and JPEG 2000 are pictures."""
+    image = pytest.importorskip("PIL.Image").fromarray(np.kron(PICTURE, np.ones((3, 2, 1), np.uint8))[:64, :64])
+    image.save(tmp_path / name)
+    (frame,) = open_source(tmp_path / name)
+    assert frame.seconds is None
+    assert frame.picture.shape == (64, 64, 3)
+    assert np.abs(frame.picture.astype(int) - np.asarray(image)).mean() < 12

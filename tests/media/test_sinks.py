@@ -123,6 +123,44 @@ def test_grey_pictures_are_written(tmp_path: Path) -> None:
     assert np.abs(frame.picture.astype(int) - 120).max() < 8
 
 
+GREEN = (32, 160, 64)  # which BT.601 and BT.709 tell apart by ten
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize(("size", "code"), [((480, 640), 6), ((720, 960), 1), ((600, 1280), 1)])
+def test_colours_are_those_that_were_written(size: tuple[int, int], code: int, suffix: str, tmp_path: Path) -> None:
+    """HD is BT.709 and says so, what is smaller BT.601; read again, by us or by OpenCV, the colours are the same."""
+    picture = np.full((*size, 3), GREEN, np.uint8)
+    path = tmp_path / f"a{suffix}"
+    with VideoSink(path) as sink:
+        sink.write(Frame(picture, 0, None, "a"), picture)
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc) == (code, code, code)
+        assert context.color_range == 1
+    (frame,) = VideoSource(path)
+    assert np.abs(frame.picture.astype(int) - GREEN).max() <= 4
+    _, theirs = cv2.VideoCapture(str(path)).read()
+    assert np.abs(theirs[:, :, ::-1].astype(int) - GREEN).max() <= 6
+
+
+@pytest.mark.parametrize(("matrix", "tag"), [("ITU709", None), ("ITU709", 1), ("ITU601", 6)])
+def test_hd_without_a_word_on_its_colours(matrix: str, tag: int | None, tmp_path: Path) -> None:
+    """HD that is not tagged is read as players read it; a tag counts, whatever the size."""
+    picture = av.VideoFrame.from_ndarray(np.full((720, 1280, 3), GREEN, np.uint8), format="rgb24")
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 720, 1280, "yuv420p"
+        if tag is not None:
+            stream.codec_context.colorspace = tag
+        yuv = picture.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range="MPEG")
+        yuv.colorspace = 2 if tag is None else tag
+        container.mux(stream.encode(yuv))
+        container.mux(stream.encode())
+    (frame,) = VideoSource(tmp_path / "a.mkv")
+    assert np.abs(frame.picture.astype(int) - GREEN).max() <= 4
+
+
 def test_frames_of_one_time_follow_each_other(tmp_path: Path) -> None:
     """Two frames that claim the same time are both kept."""
     picture = flat_pictures(1)[0]
@@ -269,6 +307,17 @@ def test_a_window_shows_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> N
         assert not window.show(picture)
     assert screen.shown[0][0, 0].tolist() == [0, 0, 255]
     assert screen.calls == ["open", "fullscreen", "close"]
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_window_may_be_a_mirror(mirror: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was on the left is then on the right; the picture itself stays as it is."""
+    screen = Screen(monkeypatch, [-1])
+    picture = flat_pictures(1)[0]
+    with Window("a", mirror=mirror) as window:
+        window.show(picture)
+    np.testing.assert_array_equal(screen.shown[0][:, :: -1 if mirror else 1, ::-1], flat_pictures(1)[0])
+    np.testing.assert_array_equal(picture, flat_pictures(1)[0])
 
 
 def test_a_window_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:

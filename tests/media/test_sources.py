@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +169,34 @@ def test_videos_stand_upright(rotation_deg: int, corner: tuple[int, int], tmp_pa
     assert red_corner(frame.picture) == red_corner(theirs[:, :, ::-1]) == corner
 
 
+Matrix = tuple[float, float, float, float]
+Way = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+MATRICES: dict[str, tuple[Matrix, Way]] = {
+    "upright": ((1, 0, 0, 1), lambda p: p),
+    "a quarter clockwise": ((0, 1, -1, 0), lambda p: np.rot90(p, -1)),
+    "half a turn": ((-1, 0, 0, -1), lambda p: np.rot90(p, 2)),
+    "a quarter counterclockwise": ((0, -1, 1, 0), np.rot90),
+    "mirrored": ((-1, 0, 0, 1), lambda p: p[:, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda p: p[::-1]),
+    "transposed": ((0, 1, 1, 0), lambda p: p.transpose(1, 0, 2)),
+    "transposed and turned": ((0, -1, -1, 0), lambda p: np.rot90(p, 2).transpose(1, 0, 2)),
+    "askew": ((0.17, 0.98, -0.98, 0.17), lambda p: np.rot90(p, -1)),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_mirrored_videos_are_seen_as_they_are_meant(name: str, clip: Path, tmp_path: Path) -> None:
+    """Whatever a file's display matrix does, turn or mirror, is done, as a telephone's selfies need it."""
+    (a, b, c, d), right = MATRICES[name]
+    data = bytearray(clip.read_bytes())
+    place = data.index(b"tkhd") + 44
+    entries = [round(65536 * value) for value in (a, b, 0, c, d, 0, 0, 0)]
+    data[place : place + 36] = struct.pack(">9i", *entries, 1 << 30)
+    (tmp_path / "phone.mp4").write_bytes(data)
+    plain, seen = (next(iter(VideoSource(path))).picture for path in (clip, tmp_path / "phone.mp4"))
+    np.testing.assert_array_equal(seen, right(plain))
+
+
 def test_pixels_that_are_not_square_are_stretched(tmp_path: Path) -> None:
     """A picture that is stored narrow comes as wide as it is meant to be shown."""
     path = tmp_path / "narrow.mp4"
@@ -194,6 +221,55 @@ def test_a_video_cut_short_gives_what_is_left(tmp_path: Path) -> None:
     assert 5 < len(frames) < 35
     (note,) = [note for note in source.notes if "ends early" in note]
     assert f"of 4.0 s ({len(frames)} frames)" in note
+
+
+HALVES = [
+    ("a.avi", "mpeg4", "mp3"),
+    ("b.avi", "libx264", None),
+    ("a.wmv", "wmv2", "wmav2"),
+    ("a.mpg", "mpeg1video", "mp2"),
+    ("a.vob", "mpeg2video", "ac3"),
+    ("a.flv", "flv1", None),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "sound"), HALVES)
+def test_half_a_video_is_told(name: str, codec: str, sound: str | None, tmp_path: Path) -> None:
+    """A whole file has nothing to say; of one that ends in the middle, the notes do."""
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(50)]
+    path = write_clip(tmp_path / name, noise, codec=codec, sound=sound, fps=25)
+    with VideoSource(path) as source:
+        assert len(list(source)) == 50
+    assert source.notes == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
+    with VideoSource(path) as source:
+        frames = list(source)
+    assert 10 < len(frames) < 45
+    assert any("ends early" in note or "ends in the middle of a frame" in note for note in source.notes)
+
+
+def test_the_picture_of_an_album_is_no_video(tmp_path: Path) -> None:
+    """Music with a cover is told to be no video; a cover beside a video is not taken for it."""
+    for name, video in {"song.m4a": False, "clip.mp4": True}.items():
+        with av.open(str(tmp_path / name), "w", format="mp4") as container:
+            cover: Any = container.add_stream("mjpeg", rate=1)
+            cover.height, cover.width, cover.pix_fmt = 48, 64, "yuvj420p"
+            cover.disposition = av.stream.Disposition.attached_pic
+            stream: Any = container.add_stream("libx264" if video else "aac", rate=10 if video else 48_000)
+            if video:
+                stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+                pictures = [av.VideoFrame.from_ndarray(p, format="rgb24") for p in flat_pictures(5, (96, 128))]
+            else:
+                pictures = [av.AudioFrame.from_ndarray(np.zeros((2, 48_000), np.float32), "fltp", "stereo")]
+                pictures[0].sample_rate = 48_000
+            container.mux(cover.encode(av.VideoFrame.from_ndarray(flat_pictures(1)[0], format="rgb24")))
+            for picture in pictures:
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+    with pytest.raises(MediaError, match=r"song\.m4a holds no video, only sound .* or the picture of an album"):
+        open_source(tmp_path / "song.m4a")
+    assert [frame.picture.shape for frame in open_source(tmp_path / "clip.mp4")] == [(96, 128, 3)] * 5
 
 
 def test_damaged_parts_are_passed_over(tmp_path: Path) -> None:
@@ -232,65 +308,6 @@ def test_what_is_no_video_is_named(tmp_path: Path, clip: Path) -> None:
             open_source(tmp_path / name)
     with pytest.raises(MediaError, match="there is no file"):
         VideoSource(tmp_path / "missing.mp4")
-
-
-# ---- streams -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def server(clip: Path) -> Iterator[str]:
-    """The clip over HTTP, as a file, and as a transport stream that does not say how long it will be."""
-    live = write_clip(clip.parent / "live.ts", flat_pictures(20), codec="mpeg2video", sound="mp2", fps=25).read_bytes()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(clip.parent))
-
-        def do_GET(self) -> None:
-            if self.path != "/live":
-                return super().do_GET()
-            self.send_response(200)
-            self.send_header("Content-Type", "video/mp2t")
-            self.end_headers()
-            self.wfile.write(live)
-            return None
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_address[1]}"
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
-
-
-def test_a_video_by_its_url(server: str) -> None:
-    """A file behind a URL is read like one on the disk."""
-    with open_source(f"{server}/clip.mp4") as source:
-        assert len(list(source)) == 20
-    assert not source.live
-
-
-def test_a_live_stream(server: str) -> None:
-    """A stream without a known length is live; when it breaks off, every frame before has been given."""
-    frames: list[Frame] = []
-    with open_source(f"{server}/live") as source:
-        assert (source.live, source.sequence, source.frame_count) == (True, True, None)
-        with pytest.raises(MediaError, match="/live broke off: Input/output error"):
-            frames.extend(source)
-    assert len(frames) == 20
-    assert frames[0].seconds == pytest.approx(0, abs=0.1)
-
-
-def test_a_stream_that_is_not_there_is_named(server: str) -> None:
-    """An address without an answer says so, with the reason."""
-    with pytest.raises(MediaError, match=r"missing\.mp4 cannot be opened: .*Not Found"):
-        open_source(f"{server}/missing.mp4")
-    with pytest.raises(MediaError, match=r"rtsp://127.* cannot be opened: Connection refused"):
-        open_source("rtsp://127.0.0.1:9/live")
 
 
 # ---- cameras -------------------------------------------------------------------------------------------------------

@@ -21,8 +21,10 @@ from onepass import (
 )
 from onepass.runtime import Backend
 from onepass.runtime._model import ModelHandle
-from onepass.runtime._onnxruntime import _PREPARE_ERRORS, OnnxRuntimeBackend
+from onepass.runtime._onnxruntime import OnnxRuntimeBackend
+from onepass.runtime._refusals import PREPARE_ERRORS
 from onepass.runtime.fake import FakeBackend
+from tests.checker import assert_same
 from tests.threads import in_threads
 from tests.zoo import BY_NAME, model
 
@@ -74,6 +76,7 @@ def test_report(path: Path) -> None:
             "device": "cpu",
             "providers": ["CPUExecutionProvider"],
             "threads": 2,
+            "optimize": "all",
         }
 
 
@@ -344,13 +347,104 @@ def test_every_error_of_onnxruntime_is_mapped() -> None:
     kinds = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert len(kinds) >= 10
     for kind in kinds:
-        assert kind.__name__ in _PREPARE_ERRORS, f"say in _PREPARE_ERRORS what {kind.__name__} means"
+        assert kind.__name__ in PREPARE_ERRORS, f"say in PREPARE_ERRORS what {kind.__name__} means"
 
         def raise_it(*arguments: Any, kind: type[Exception] = kind, **options: Any) -> None:
             raise kind("ha")
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(onnxruntime, "InferenceSession", raise_it)
-            with pytest.raises(_PREPARE_ERRORS[kind.__name__], match="ha") as caught:
+            with pytest.raises(PREPARE_ERRORS[kind.__name__], match="ha") as caught:
                 load(THREE.graph)
         assert isinstance(caught.value.__cause__, kind)
+
+
+# ---- what the optimiser breaks, and what ONNX Runtime lacks ------------------------------------------------------
+
+
+def _broken_by_the_optimiser(first: str) -> OnnxGraph:
+    graph = model("(float[N, 4] x) => (float[N, 4] y, float[N, 4] z) <float one = {1.0}>"
+                  f" {{ mid = {first} \n h = Div (one, one) \n y = Mul (mid, h) \n z = Neg (x) }}")  # fmt: skip
+    with pytest.raises(Exception, match="mid"):  # if no longer, the model shows nothing
+        onnxruntime.InferenceSession(graph.to_bytes(), providers=["CPUExecutionProvider"])
+    return graph
+
+
+@pytest.mark.parametrize("first", ["Cast <to = 1> (x)", "Identity (x)", "Dropout (x)"])
+def test_what_the_optimiser_breaks_opens_with_less_of_it(first: str) -> None:
+    """A valid model that ONNX Runtime's optimiser makes invalid is opened with less of it, and the report says so."""
+    graph, x = _broken_by_the_optimiser(first), np.ones((2, 4), np.float32)
+    with load(graph) as session:
+        assert session(x).y.tolist() == x.tolist()
+        assert session(x, outputs=["y"]).y.tolist() == x.tolist()
+        assert session.report()["optimize"] in ("basic", "none")
+    with pytest.raises(UnsupportedModelError, match="mid"):
+        load(graph, optimize="all")
+    with load(graph.clean()) as session:
+        assert session(x).y.tolist() == x.tolist()
+
+
+@pytest.mark.parametrize("level", ["all", "basic", "none"])
+def test_optimize(level: Any) -> None:
+    """Every level computes the same, and the report names the one that was asked for."""
+    with load(THREE.graph, optimize=level) as session:
+        assert session.report()["optimize"] == level
+        assert_same(session(THREE.cases[0]), THREE.reference(THREE.cases[0]))
+
+
+def test_nonsense_optimize(path: Path) -> None:
+    """A level that is none, or one beside options that have their own, is refused."""
+    nonsense: Any = "much"
+    with pytest.raises(InputError, match="optimize= is one of all, basic, none, got 'much'"):
+        load(path, optimize=nonsense)
+    with pytest.raises(InputError, match="optimize is 'much'; expected none or basic or all"):
+        onepass.ModelSpec(path, optimize=nonsense)
+    with pytest.raises(InputError, match="optimize= or session_options="):
+        load(path, optimize="all", session_options=onnxruntime.SessionOptions())
+    assert onepass.ModelSpec.parse(f"{path}@optimize=basic").optimize == "basic"
+
+
+def _changed(change: Any) -> OnnxGraph:
+    graph = OnnxGraph(onnx.ModelProto())
+    graph.proto.CopyFrom(THREE.graph.proto)
+    change(graph.proto)
+    return graph
+
+
+def _custom(proto: onnx.ModelProto) -> None:
+    proto.opset_import.add(domain="my.ops", version=1)
+    proto.graph.node[0].domain, proto.graph.node[0].op_type = "my.ops", "Mystery"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda p: setattr(p, "ir_version", 99),
+            r"in IR version 99 of ONNX, and onnxruntime \S+ reads up to",
+        ),
+        (lambda p: setattr(p.opset_import[0], "version", 99), r"is in opset 99 of ai\.onnx, and onnxruntime \S+ has"),
+        (_custom, r"has the operator Mystery of my\.ops, which is none of ONNX's.*register_custom_ops_library"),
+        (lambda p: setattr(p.graph.node[1], "op_type", "Gelu"), r"has the operator Gelu, which opset 17 does not have"),
+    ],
+    ids=["IR version", "opset", "custom operator", "operator of a later opset"],
+)
+def test_what_onnxruntime_lacks(change: Any, message: str, tmp_path: Path) -> None:
+    """What the file needs and what is here come first; ONNX Runtime's own words come last."""
+    graph = _changed(change)
+    graph.save(tmp_path / "m.onnx")
+    for source, name in ((graph, "the graph given"), (tmp_path / "m.onnx", str(tmp_path / "m.onnx"))):
+        with pytest.raises(UnsupportedModelError, match=message) as caught:
+            load(source)
+        said = str(caught.value)
+        assert said.startswith(name)
+        assert said.index("[ONNXRuntimeError]") > said.index("It says: ")
+
+
+def test_types_that_an_operator_does_not_take() -> None:
+    """The operator, its input and the type are named."""
+    graph = model("(float[N] x) => (float[N] y) { y = Relu (x) }", opset=13)
+    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.UINT64
+    with pytest.raises(UnsupportedModelError, match=r"gives the operator Relu a tensor\(uint64\) for its input 'x'"):
+        load(graph)

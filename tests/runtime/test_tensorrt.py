@@ -165,19 +165,32 @@ def test_nothing_is_allocated_once_it_runs() -> None:
 # ---- results are the caller's ------------------------------------------------------------------------------------
 
 
-def test_hoarded_results_stay_and_page_locked_memory_is_bounded() -> None:
+def _lent(outputs: onepass.Outputs, cuda: FakeCuda) -> bool:
+    """Whether results lie in page-locked memory."""
+    return all(cuda.memory.around(array.ctypes.data) is not None for array in outputs.values())
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 1 << 12, 1 << 16, None])
+def test_kept_results_stay_and_page_locked_memory_is_bounded(keep_bytes: int | None) -> None:
     """Results are lent in page-locked memory as long as there is some, and copied after that; none ever changes."""
-    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three(), keep_bytes=keep_bytes) as session:
+        others = session.empty_inputs(x=(3, 4))  # which are none of it
+        before = cuda.bytes_in_use("pinned")
         kept = [(session(x=_x(3, seed)), seed) for seed in range(100)]
-        lent = sum(not outputs["ant"].flags.owndata for outputs, _ in kept)
-        assert lent == 4
-        assert cuda.live["pinned memory"] == 1 + 4 + 1  # inputs, lent slots, and the one that results are copied from
+        lent = sum(_lent(outputs, cuda) for outputs, _ in kept)
+        assert {0: lent == 0, 1 << 12: 0 < lent < 100, 1 << 16: 0 < lent < 100}.get(keep_bytes or 0, lent == 100) or (
+            keep_bytes is None and lent == 100
+        )
+        needed = 2 * 1024  # the inputs, and what results are copied from
+        if keep_bytes is not None:
+            assert cuda.bytes_in_use("pinned") - before <= keep_bytes + needed
         for outputs, seed in kept:
             assert_same(outputs, THREE.reference({"x": _x(3, seed)}))
         del kept, outputs
         before = cuda.calls["cuMemHostAlloc"]
-        assert not session(x=_x(3))["ant"].flags.owndata
+        assert _lent(session(x=_x(3)), cuda) == (keep_bytes != 0)
         assert cuda.calls["cuMemHostAlloc"] == before
+        assert others["x"].shape == (3, 4)
 
 
 def test_one_view_keeps_a_slot() -> None:
@@ -470,8 +483,8 @@ def test_empty_inputs() -> None:
         for seed in range(4):
             inputs["x"][...] = _x(3, seed)
             assert_same(session(inputs), THREE.reference({"x": _x(3, seed)}))
-            assert backend._lent_slot(inputs) is not None
-        assert backend._lent_slot({"x": inputs["x"][:2]}) is None
+            assert backend._lent.slot_of(inputs) is not None
+        assert backend._lent.slot_of({"x": inputs["x"][:2]}) is None
         assert_same(session(x=inputs["x"][:2]), THREE.reference({"x": _x(3, 3)[:2]}))
         cuda_calls, _ = _calls_of(cuda, trt, lambda: session(inputs))
         assert cuda_calls["cuGraphLaunch"] == 1
@@ -596,6 +609,24 @@ def test_a_sidecar_of_another_engine(tmp_path: Path) -> None:
         mixed = replace(plan, engine=other.engine, engine_sha256=other.engine_sha256)
         with pytest.raises(EngineMismatchError, match="has the inputs a, b, its sidecar speaks of x"):
             onepass.load(mixed)
+
+
+@pytest.mark.parametrize("api", BUILDERS)
+@pytest.mark.parametrize("place", ["shape", "rank", "profile"])
+def test_a_sidecar_of_other_sizes(api: str, place: str) -> None:
+    """Sizes and profiles that are not the engine's own are found out when it is opened, whoever wrote them."""
+    with fake_gpu(api):
+        data = json.loads(json.dumps(_three().to_json()))
+        plan = _three()
+        onepass.load(Plan.from_json(data, plan.engine_bytes())).close()
+        if place == "profile":
+            data["profiles"][0]["shapes"]["x"][2][0] = 128
+        else:
+            data["inputs"][0]["shape"] = ["N", 5] if place == "shape" else ["N", 4, 1]
+            data["profiles"][0]["shapes"]["x"] = [[*each, 1][: len(data["inputs"][0]["shape"])] for each in
+                                                  data["profiles"][0]["shapes"]["x"]]  # fmt: skip
+        with pytest.raises(EngineMismatchError, match=r"input 'x' .*its sidecar says .*; they do not belong together"):
+            onepass.load(Plan.from_json(data, plan.engine_bytes()))
 
 
 def test_a_failing_pass_leaves_the_session_usable() -> None:

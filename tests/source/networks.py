@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,11 @@ import onepass
 from onepass import OnnxGraph, Signature
 from onepass.outputs import Array
 from onepass.source.framework import example_shapes
+
+
+def converted(*arguments: Any, **options: Any) -> onepass.Conversion:
+    """Convert files that these tests wrote, and so trust."""
+    return onepass.convert(*arguments, trust=True, **options)
 
 
 def graph_of(

@@ -8,7 +8,7 @@ import pytest
 
 import onepass
 from onepass import OnnxGraph
-from tests.source.networks import needs
+from tests.source.networks import converted, needs
 
 needs("tensorflow", "tf2onnx")
 _DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -21,7 +21,7 @@ _TOLERANCES = {"heatmaps": 1e-4, "landmarks": 1e-3, "radius": 1e-3, "eye": 0, "e
 
 def test_every_output_is_that_of_tensorflow_1(tmp_path: Path) -> None:
     """In one call: names, order, shapes, and TensorFlow 1.14's own numbers."""
-    result = onepass.convert(_DATA / "elg36_fork_savedmodel", tmp_path / "elg.onnx")
+    result = converted(_DATA / "elg36_fork_savedmodel", tmp_path / "elg.onnx")
     assert result.signature.input_names == _INPUTS
     assert result.signature.output_names == (*_INPUTS, "heatmaps", "landmarks", "radius")
     reference = np.load(_DATA / "elg36_fork_reference.npz")
@@ -37,7 +37,7 @@ def test_every_output_is_that_of_tensorflow_1(tmp_path: Path) -> None:
 def for_tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same for any number of eyes, with pictures as TensorRT likes them."""
     target = tmp_path_factory.mktemp("elg") / "elg.onnx"
-    onepass.convert(_DATA / "elg36_fork_savedmodel", target, batch="dynamic", channels_first=["eye", "heatmaps"])
+    converted(_DATA / "elg36_fork_savedmodel", target, batch="dynamic", channels_first=["eye", "heatmaps"])
     return target
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass.source.frameworks.torch._nested import named_leaves
+from onepass.source.frameworks._nested import named_leaves
 
 
 class Pair(NamedTuple):

@@ -49,6 +49,8 @@ def test_some_outputs_under_new_names(tmp_path: Path) -> None:
     source = two_heads(tmp_path / "in.onnx")
     result = onepass.convert(source, tmp_path / "out.onnx", outputs=["narrow", "wide"], output_names=["b", "a"])
     assert result.signature.output_names == ("b", "a")
+    result = onepass.convert(source, tmp_path / "same.onnx", output_names=["wide", "thin"])
+    assert result.signature.output_names == ("wide", "thin")
     result = onepass.convert(source, tmp_path / "one.onnx", outputs="narrow")
     assert result.signature.output_names == ("narrow",)
 
@@ -63,6 +65,13 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, output_names=["a"])
     with pytest.raises(InputError, match="output 'narrow' cannot be named 'x', which is an input"):
         onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
+    with pytest.raises(
+        InputError,
+        match=r"^output_names= would call output 'wide' 'narrow', .*\. outputs=\['narrow', 'wide'\] chooses outputs",
+    ):
+        onepass.convert(source, target, output_names=["narrow", "wide"])
+    with pytest.raises(InputError, match="output 'wide' cannot be named 'narrow', which is another output"):
+        onepass.convert(source, target, output_names=["narrow", "new"])
     with pytest.raises(InputError, match="opset is a whole number from 7 to"):
         onepass.convert(source, target, opset=3)
     with pytest.raises(InputError, match=r"^signature= is not for a source of ONNX"):
@@ -151,3 +160,24 @@ def test_an_input_of_unknown_rank(tmp_path: Path) -> None:
     graph.save(tmp_path / "in.onnx")
     with pytest.raises(UnsupportedModelError, match="how many dimensions its input 'x' has"):
         onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", verify=False)
+
+
+def test_a_network_over_two_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one message cannot hold is converted with its weights in a file, and lies beside the model in the end."""
+    rng = np.random.default_rng(0)
+    weights = {name: rng.standard_normal((40, 40)).astype(np.float32) for name in ("a", "b")}
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"]),
+        helper.make_node("Transpose", ["b"], ["turned"]),
+        helper.make_node("MatMul", ["h", "turned"], ["y"]),
+    ]
+    graph_of(nodes, {"x": ["N", 40]}, {"y": ["N", 40], "h": ["N", 40]}, weights).save(tmp_path / "in.onnx")
+    monkeypatch.setattr("onepass.graph.model._PROTOBUF_LIMIT_BYTES", 8000)
+    monkeypatch.setattr("onepass.runtime._onnxruntime.LARGE_BYTES", 8000)
+    done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", output_names=["z", "inner"])
+    assert done.signature.output_names == ("z", "inner")
+    (beside,) = tmp_path.glob("out.onnx.*.data")
+    assert (tmp_path / "out.onnx").stat().st_size < 8000 <= beside.stat().st_size
+    x = rng.standard_normal((3, 40)).astype(np.float32)
+    with onepass.load(tmp_path / "out.onnx") as session:
+        np.testing.assert_allclose(session(x=x)["z"], x @ weights["a"] @ weights["b"].T, rtol=1e-3, atol=1e-3)

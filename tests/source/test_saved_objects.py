@@ -9,7 +9,7 @@ import pytest
 
 import onepass
 from onepass import UnsupportedModelError
-from tests.source.networks import needs
+from tests.source.networks import converted, needs
 
 needs("tensorflow", "tf2onnx")
 import tensorflow as tf  # noqa: E402
@@ -70,7 +70,7 @@ def test_a_signature_is_enough(spoil: Callable[[Any, dict[str, int]], None], fun
     with pytest.raises((AttributeError, NotEncodableError)):
         tf.saved_model.load(str(tmp_path / "model"))
 
-    onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+    converted(tmp_path / "model", tmp_path / "out.onnx")
     x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
     with onepass.load(tmp_path / "out.onnx") as session:
         outputs = session(x=x)
@@ -87,4 +87,4 @@ def test_a_network_that_this_version_cannot_load_at_all(tmp_path: Path) -> None:
     file = tmp_path / "model" / "saved_model.pb"
     file.write_bytes(file.read_bytes().replace(b"MatMul", b"MatMuk"))
     with pytest.raises(UnsupportedModelError, match=r"model has an operator that is not TensorFlow's: .*MatMuk"):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+        converted(tmp_path / "model", tmp_path / "out.onnx")

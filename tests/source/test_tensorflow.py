@@ -10,7 +10,7 @@ import pytest
 
 import onepass
 from onepass import InputError, ModelFormatError, OnnxGraph, OutputNameError, ParityError, UnsupportedModelError
-from tests.source.networks import needs
+from tests.source.networks import converted, needs
 
 needs("tensorflow", "tf2onnx", "keras")
 import keras  # noqa: E402
@@ -43,7 +43,7 @@ def three_heads() -> keras.Model:
 def test_keras_file(three_heads: keras.Model, ending: str, tmp_path: Path) -> None:
     """Outputs have the names and the order that the model itself uses, whatever the batch."""
     three_heads.save(tmp_path / f"model{ending}")
-    result = onepass.convert(tmp_path / f"model{ending}", tmp_path / "out.onnx")
+    result = converted(tmp_path / f"model{ending}", tmp_path / "out.onnx")
     assert result.framework.startswith("Keras 3")
     assert [(spec.name, spec.shape) for spec in result.signature.inputs] == [("image", ("N", 24, 32, 3))]
     assert [(spec.name, spec.shape) for spec in result.signature.outputs] == [
@@ -57,7 +57,7 @@ def test_keras_file(three_heads: keras.Model, ending: str, tmp_path: Path) -> No
 
 
 def test_other_keras_models(tmp_path: Path) -> None:
-    """A dictionary's keys name outputs, the last layer that of a sequence; one layer's several outputs are numbered."""
+    """A dictionary's keys name outputs, also deep down; in lists it is layers, whose several outputs are numbered."""
     keras.utils.set_random_seed(0)
     word = keras.Input((4, 3), name="word")
     steps, *state = keras.layers.LSTM(5, return_sequences=True, return_state=True, name="memory")(word)
@@ -66,13 +66,16 @@ def test_other_keras_models(tmp_path: Path) -> None:
         (keras.Model(word, {"steps": steps, "state": state[0]}), ("steps", "state")),
         (keras.Model(word, [steps, *state]), ("memory.0", "memory.1", "memory.2")),
         (last, ("last",)),
+        (keras.Model(word, {"head": steps, "more": [state[0], state[1]]}), ("head", "more.0", "more.1")),
+        (keras.Model(word, {"more": {"b": steps, "a": state[0]}}), ("more.b", "more.a")),
+        (keras.Model(word, [steps, {"state": state[1]}]), ("output.0", "output.1.state")),
     ):
         model.save(tmp_path / "model.keras")
-        result = onepass.convert(tmp_path / "model.keras", tmp_path / "out.onnx")
+        result = converted(tmp_path / "model.keras", tmp_path / "out.onnx")
         assert result.signature.output_names == names
     keras.Sequential([keras.layers.Dense(2)]).save(tmp_path / "new.keras")
     with pytest.raises(UnsupportedModelError, match="does not say what shapes its inputs have"):
-        onepass.convert(tmp_path / "new.keras", tmp_path / "out.onnx")
+        converted(tmp_path / "new.keras", tmp_path / "out.onnx")
 
 
 def test_saved_model_of_tensorflow_2(three_heads: keras.Model, tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_saved_model_of_tensorflow_2(three_heads: keras.Model, tmp_path: Path) -
         input_signature=[tf.TensorSpec([None, 24, 32, 3], tf.float32, "image")],
     )
     tf.saved_model.save(three_heads, tmp_path / "model", signatures={"serving_default": serve})
-    result = onepass.convert(tmp_path / "model", tmp_path / "out.onnx", batch=1, channels_first=["image", "masks"])
+    result = converted(tmp_path / "model", tmp_path / "out.onnx", batch=1, channels_first=["image", "masks"])
     assert result.signature.output_names == _HEADS
     assert result.signature.inputs[0].shape == (1, 3, 24, 32)
     assert result.signature.outputs[1].shape == (1, 2, 24, 32)
@@ -96,7 +99,7 @@ def test_inputs_given_back_by_tensorflow_2(tmp_path: Path) -> None:
     model.call = tf.function(lambda x, y: {"x": x, "y": y * 2, "z": x + y},
                              input_signature=[tf.TensorSpec([None, 3], tf.float32, name) for name in "xy"])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
-    result = onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+    result = converted(tmp_path / "model", tmp_path / "out.onnx")
     assert result.signature.input_names == ("x", "y")
     assert result.signature.output_names == ("x", "y_out", "z")
     assert result.errors[0].max_abs == 0
@@ -106,7 +109,7 @@ def test_keras_models_that_cannot_be_opened(tmp_path: Path) -> None:
     """A damaged file, and one with a layer written in Python, say what to do."""
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     with pytest.raises(ModelFormatError, match=r"cut\.h5 is damaged or cut short"):
-        onepass.convert(tmp_path / "cut.h5", tmp_path / "out.onnx")
+        converted(tmp_path / "cut.h5", tmp_path / "out.onnx")
 
     class Doubled(keras.layers.Layer):  # type: ignore[misc]
         def call(self, x: Any) -> Any:
@@ -115,7 +118,7 @@ def test_keras_models_that_cannot_be_opened(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((3,)), Doubled()])
     model.save(tmp_path / "own.keras")
     with pytest.raises(UnsupportedModelError, match=r"cannot load .*own\.keras.*Layers written in Python"):
-        onepass.convert(tmp_path / "own.keras", tmp_path / "out.onnx")
+        converted(tmp_path / "own.keras", tmp_path / "out.onnx")
 
 
 # ---- TensorFlow 1 ------------------------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ def _save(trainer: _Trainer, folder: Path, *, tags: tuple[str, ...] = ("serve",)
 
 def test_saved_model_of_tensorflow_1(trainer: _Trainer, tmp_path: Path) -> None:
     """Queue-fed inputs, variables by reference, tf.cond, bytes: converted as they are, nothing edited."""
-    result = onepass.convert(_save(trainer, tmp_path / "model"), tmp_path / "out.onnx")
+    result = converted(_save(trainer, tmp_path / "model"), tmp_path / "out.onnx")
     assert [(spec.name, spec.shape) for spec in result.signature.inputs] == [("eye", (2, 6, 5, 1)), ("index", (2,))]
     assert [(spec.name, spec.dtype.name, spec.shape) for spec in result.signature.outputs] == [
         ("eye_out", "float32", (2, 6, 5, 1)),
@@ -201,12 +204,12 @@ def test_signatures_and_tags(trainer: _Trainer, tmp_path: Path) -> None:
     folder = _save(trainer, tmp_path / "model", heat={"heat": trainer.heat}, picture={"picture": trainer.picture})
     target = tmp_path / "out.onnx"
     with pytest.raises(InputError, match=r"(?s)no signature 'serving_default'.*heat\(eye, index\) -> heat.*picture\("):
-        onepass.convert(folder, target)
-    assert onepass.convert(folder, target, signature="picture").signature.output_names == ("picture",)
-    assert onepass.convert(folder / "saved_model.pb", target, signature="heat").signature.output_names == ("heat",)
+        converted(folder, target)
+    assert converted(folder, target, signature="picture").signature.output_names == ("picture",)
+    assert converted(folder / "saved_model.pb", target, signature="heat").signature.output_names == ("heat",)
     with pytest.raises(InputError, match="no graph with the tags 'gpu,serve'; tag= chooses one of: serve"):
-        onepass.convert(folder, target, tag="serve, gpu")
-    onepass.convert(folder, target, tag="serve", signature="heat", outputs=["larger", "heat"])
+        converted(folder, target, tag="serve, gpu")
+    converted(folder, target, tag="serve", signature="heat", outputs=["larger", "heat"])
     assert OnnxGraph.load(target).signature.output_names == ("larger", "heat")
 
 
@@ -218,7 +221,7 @@ def test_a_placeholder_that_no_signature_lists(tmp_path: Path) -> None:
         with _v1.Session(graph=graph) as session:
             _v1.saved_model.simple_save(session, str(tmp_path / "model"), {"x": x}, {"y": y})
     with pytest.raises(UnsupportedModelError, match="keep_prob has to be fed as well, and the signature does not"):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+        converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
 def _without_variables(folder: Path) -> None:
@@ -252,7 +255,7 @@ def test_damaged_saved_models(trainer: _Trainer, damage: Callable[[Path], None],
     """What is missing or damaged is named, and nothing is written."""
     damage(_save(trainer, tmp_path / "model"))
     with pytest.raises(ModelFormatError, match=message):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+        converted(tmp_path / "model", tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()
 
 
@@ -262,18 +265,18 @@ def test_frozen_graph(trainer: _Trainer, tmp_path: Path) -> None:
         trainer.session, trainer.graph.as_graph_def(add_shapes=True), ["heat", "picture"]
     )
     (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
-    result = onepass.convert(tmp_path / "frozen.pb", tmp_path / "out.onnx")
+    result = converted(tmp_path / "frozen.pb", tmp_path / "out.onnx")
     assert result.signature.output_names == ("heat", "picture")
     assert result.signature.input_names == ("fifo_queue_DequeueMany",)
-    result = onepass.convert(tmp_path / "frozen.pb", tmp_path / "out.onnx", outputs="Conv2D")
+    result = converted(tmp_path / "frozen.pb", tmp_path / "out.onnx", outputs="Conv2D")
     assert result.signature.output_names == ("Conv2D",)
     with pytest.raises(OutputNameError, match=r"no output 'heet'\. Did you mean 'heat'"):
-        onepass.convert(tmp_path / "frozen.pb", tmp_path / "out.onnx", outputs="heet")
+        converted(tmp_path / "frozen.pb", tmp_path / "out.onnx", outputs="heet")
     for node in frozen.node:
         node.attr.pop("_output_shapes", None)
     (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
     with pytest.raises(UnsupportedModelError, match="how many dimensions its input 'fifo_queue_DequeueMany' has"):
-        onepass.convert(tmp_path / "frozen.pb", tmp_path / "out.onnx")
+        converted(tmp_path / "frozen.pb", tmp_path / "out.onnx")
 
 
 def test_checkpoint(trainer: _Trainer, tmp_path: Path) -> None:
@@ -281,13 +284,13 @@ def test_checkpoint(trainer: _Trainer, tmp_path: Path) -> None:
     with trainer.graph.as_default():
         _v1.train.Saver().save(trainer.session, str(tmp_path / "run" / "model"), global_step=7)
     for source in (tmp_path / "run", tmp_path / "run" / "model-7.meta"):
-        result = onepass.convert(source, tmp_path / "out.onnx", outputs=["heat"])
+        result = converted(source, tmp_path / "out.onnx", outputs=["heat"])
         assert result.signature.output_names == ("heat",)
     with pytest.raises(InputError, match="a graph for training, which does not say what its outputs are"):
-        onepass.convert(tmp_path / "run", tmp_path / "out.onnx")
+        converted(tmp_path / "run", tmp_path / "out.onnx")
     (tmp_path / "run" / "model-7.meta").unlink()
     with pytest.raises(ModelFormatError, match="a checkpoint alone has weights, but not the network"):
-        onepass.convert(tmp_path / "run", tmp_path / "out.onnx", outputs=["heat"])
+        converted(tmp_path / "run", tmp_path / "out.onnx", outputs=["heat"])
 
 
 # ---- what is wrong without a word --------------------------------------------------------------------------------
@@ -297,9 +300,9 @@ def test_opset_that_loses_align_corners(trainer: _Trainer, tmp_path: Path) -> No
     """Opset 7 cannot say align_corners, and the exporter does not say so: only parity does."""
     folder = _save(trainer, tmp_path / "model", serving_default={"heat": trainer.heat})
     with pytest.raises(ParityError, match=r"output 'heat' is off by .* opset 7 has no words .* use opset 11 or later"):
-        onepass.convert(folder, tmp_path / "out.onnx", opset=7)
+        converted(folder, tmp_path / "out.onnx", opset=7)
     assert not (tmp_path / "out.onnx").exists()
-    onepass.convert(folder, tmp_path / "out.onnx", opset=7, verify=False)
+    converted(folder, tmp_path / "out.onnx", opset=7, verify=False)
     assert OnnxGraph.load(tmp_path / "out.onnx").metadata["onepass.verified"] == "not verified"
 
 
@@ -310,7 +313,7 @@ def test_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
                              input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
     with pytest.raises(UnsupportedModelError, match="known for these operators: Betainc"):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+        converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
 def test_lookup_table(tmp_path: Path) -> None:
@@ -322,7 +325,7 @@ def test_lookup_table(tmp_path: Path) -> None:
                              input_signature=[tf.TensorSpec([None], tf.int64, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
     with pytest.raises(UnsupportedModelError, match="reads resources that are no variables"):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+        converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
 def test_strings(tmp_path: Path) -> None:
@@ -332,7 +335,7 @@ def test_strings(tmp_path: Path) -> None:
                              input_signature=[tf.TensorSpec([None], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
     with pytest.raises(UnsupportedModelError, match="tensor 'text' is a string"):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+        converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
 def test_batch_that_cannot_be_freed(tmp_path: Path) -> None:
@@ -341,6 +344,6 @@ def test_batch_that_cannot_be_freed(tmp_path: Path) -> None:
     model.call = tf.function(lambda x: {"y": tf.concat([x, tf.ones([2, 3])], 1)},
                              input_signature=[tf.TensorSpec([2, 3], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
-    onepass.convert(tmp_path / "model", tmp_path / "out.onnx")
+    converted(tmp_path / "model", tmp_path / "out.onnx")
     with pytest.raises((ParityError, ModelFormatError), match=r"number of items is written|batch of"):
-        onepass.convert(tmp_path / "model", tmp_path / "out.onnx", batch="dynamic")
+        converted(tmp_path / "model", tmp_path / "out.onnx", batch="dynamic")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import pickle
 import re
 import warnings
 import zipfile
@@ -18,6 +19,7 @@ import pytest
 import onepass
 from onepass import InputError, ModelFormatError, OnnxGraph, UnsupportedModelError
 from tests.cli.shell import Shell
+from tests.source.networks import converted
 
 pytest.importorskip("torch", reason="PyTorch is not installed (make test-convert has it)")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (make test-convert has it)")
@@ -90,7 +92,7 @@ def _script(path: Path, make: Callable[[], Any]) -> Path:
 
 def test_names_come_from_the_structure(tmp_path: Path) -> None:
     """A dataclass with a list and a dict in it gives names like `masks.0`, in its order; None is no output."""
-    done = onepass.convert(Detector(), tmp_path / "m.onnx", example_inputs=_example())
+    done = converted(Detector(), tmp_path / "m.onnx", example_inputs=_example())
     assert done.signature.output_names == (
         "boxes", "masks.0", "masks.1", "more.label", "more.image", "more.features", "more.anchors")  # fmt: skip
     assert done.signature.input_names == ("image", "scale")
@@ -102,7 +104,7 @@ def test_values_are_the_networks_in_evaluation(tmp_path: Path) -> None:
     """A network that is in training is converted as for evaluation, and is in training again afterwards."""
     network = Detector().train()
     network.trunk[1].eval()
-    onepass.convert(network, tmp_path / "m.onnx", example_inputs=_example())
+    converted(network, tmp_path / "m.onnx", example_inputs=_example())
     assert [part.training for part in network.modules()] == [True, True, True, False, True, True, True]
     found = _run(tmp_path / "m.onnx", **_example())
     with torch.no_grad():
@@ -121,16 +123,16 @@ def test_names_of_ones_own(tmp_path: Path) -> None:
             return x + 1, x * 2
 
     x = np.ones((2, 3), np.float32)
-    plain = onepass.convert(Two(), tmp_path / "m.onnx", example_inputs=x)
+    plain = converted(Two(), tmp_path / "m.onnx", example_inputs=x)
     assert plain.signature.output_names == ("output.0", "output.1")
-    named = onepass.convert(Two(), tmp_path / "m.onnx", example_inputs=x, output_names=["sum", "product"])
+    named = converted(Two(), tmp_path / "m.onnx", example_inputs=x, output_names=["sum", "product"])
     assert named.signature.output_names == ("sum", "product")
 
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_dynamic_sizes(tmp_path: Path, batch: int) -> None:
     """Sizes that may change have their names in inputs and outputs, and do change, also when the example has one."""
-    done = onepass.convert(
+    done = converted(
         Detector(), tmp_path / "m.onnx", example_inputs=(IMAGE[:batch], np.ones((batch, 1), np.float32)),
         dynamic={"image": {0: "N", -2: "H", 3: "W"}, "scale": {0: "N"}},
     )  # fmt: skip
@@ -150,7 +152,7 @@ def test_sizes_made_of_others(tmp_path: Path) -> None:
         def forward(self, x: Any) -> Any:
             return {"twice": torch.cat([x, x]), "positive": x[x > 0]}
 
-    done = onepass.convert(
+    done = converted(
         Twice(), tmp_path / "m.onnx", example_inputs={"x": np.ones(4, np.float32)}, dynamic={"x": {0: "N"}}
     )
     assert [spec.shape for spec in done.signature.outputs] == [("2*N",), (None,)]
@@ -164,9 +166,7 @@ def test_nested_inputs(tmp_path: Path) -> None:
             return {"sum": first**power + sum(pyramid) + sum(rest) + more["last"]}
 
     x = np.full(3, 2, np.float32)
-    done = onepass.convert(
-        Many(), tmp_path / "m.onnx", example_inputs={"first": x, "pyramid": [x, x], "power": 3, "last": x}
-    )
+    done = converted(Many(), tmp_path / "m.onnx", example_inputs={"first": x, "pyramid": [x, x], "power": 3, "last": x})
     assert done.signature.input_names == ("first", "pyramid.0", "pyramid.1", "last")
     found = _run(tmp_path / "m.onnx", **dict.fromkeys(done.signature.input_names, x))
     np.testing.assert_array_equal(found["sum"], x**3 + 3 * x)
@@ -180,7 +180,7 @@ def test_outputs_with_the_names_of_inputs(tmp_path: Path) -> None:
             return {"x": x, "y": y + 1, "z": y, "w": w.add_(1)}
 
     inputs = {"x": np.ones(3, np.float32), "y": np.zeros(3, np.float32), "w": np.ones(3, np.float32)}
-    done = onepass.convert(Same(), tmp_path / "m.onnx", example_inputs=inputs)
+    done = converted(Same(), tmp_path / "m.onnx", example_inputs=inputs)
     assert done.signature.output_names == ("x", "y_out", "z", "w_out")
     found = _run(tmp_path / "m.onnx", **inputs)
     assert [array.tolist() for array in found.values()] == [[1] * 3, [1] * 3, [0] * 3, [2] * 3]
@@ -189,16 +189,14 @@ def test_outputs_with_the_names_of_inputs(tmp_path: Path) -> None:
 def test_whole_numbers_as_inputs(tmp_path: Path) -> None:
     """The inputs that parity is judged on keep to the range of the example, so that an embedding has them all."""
     network = torch.nn.Sequential(torch.nn.Embedding(3, 4))
-    done = onepass.convert(
-        network, tmp_path / "m.onnx", example_inputs=np.array([[0, 1, 2]]), dynamic={"input": {0: "N"}}
-    )
+    done = converted(network, tmp_path / "m.onnx", example_inputs=np.array([[0, 1, 2]]), dynamic={"input": {0: "N"}})
     assert done.errors
 
 
 def test_an_opset_that_pytorch_does_not_write(tmp_path: Path) -> None:
     """Opset 18 comes unasked; an older one is made of it and means the same; a newer one is written as such."""
     for asked, found in ((None, 18), (17, 17), (21, 21)):
-        done = onepass.convert(Detector(), tmp_path / "m.onnx", example_inputs=_example(), opset=asked)
+        done = converted(Detector(), tmp_path / "m.onnx", example_inputs=_example(), opset=asked)
         assert OnnxGraph.load(tmp_path / "m.onnx").opset == found
         assert done.errors
 
@@ -211,7 +209,7 @@ def test_an_opset_without_the_operator(tmp_path: Path) -> None:
             return x.bitwise_and(3)
 
     with pytest.raises(UnsupportedModelError, match="no form in 17; use opset 18"):
-        onepass.convert(Mish(), tmp_path / "m.onnx", example_inputs=np.arange(3), opset=17)
+        converted(Mish(), tmp_path / "m.onnx", example_inputs=np.arange(3), opset=17)
     assert not (tmp_path / "m.onnx").exists()
 
 
@@ -220,7 +218,7 @@ def test_the_exporter_leaves_no_traces(
 ) -> None:
     """Nothing is printed or logged, loggers are as they were, and no path or line of the code is in the file."""
     before = logging.getLogger("torch.onnx").level
-    onepass.convert(Detector(), tmp_path / "m.onnx", example_inputs=_example(), opset=17)
+    converted(Detector(), tmp_path / "m.onnx", example_inputs=_example(), opset=17)
     assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert logging.getLogger("torch.onnx").level == before
@@ -269,10 +267,10 @@ class Recurrent(torch.nn.Module):
 
 def test_networks_of_many_kinds(tmp_path: Path) -> None:
     """Choosing among equals, masks, tables and changing lengths agree with PyTorch."""
-    done = onepass.convert(Ranking(), tmp_path / "m.onnx", example_inputs=IMAGE, dynamic={"image": {0: "N", 2: "H"}})
+    done = converted(Ranking(), tmp_path / "m.onnx", example_inputs=IMAGE, dynamic={"image": {0: "N", 2: "H"}})
     assert done.signature.outputs[0].shape == ("N", 5)
     tokens, padding = np.array([[1, 10, 3], [4, 0, 6]]), np.array([[False, False, True], [False, True, True]])
-    done = onepass.convert(
+    done = converted(
         Encoder(), tmp_path / "m.onnx", example_inputs=(tokens, padding),
         dynamic={"tokens": {0: "N", 1: "T"}, "padding": {0: "N", 1: "T"}},
     )  # fmt: skip
@@ -284,11 +282,11 @@ def test_a_length_that_tracing_keeps(tmp_path: Path) -> None:
     x, dynamic, jit = np.zeros((2, 5, 4), np.float32), {"x": {0: "N", 1: "T"}}, cast("Any", torch.jit)
     network = Recurrent().eval()
     with pytest.raises(InputError, match=r"cannot change as it shall: T \(axis 1 of x\)"):
-        onepass.convert(network, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
+        converted(network, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, and warns of an LSTM's checks
         traced = jit.trace(network, torch.from_numpy(x), strict=False)
-    done = onepass.convert(traced, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
+    done = converted(traced, tmp_path / "m.onnx", example_inputs=x, dynamic=dynamic)
     assert [spec.shape for spec in done.signature.outputs] == [("N", "T", 6), (1, "N", 6), (1, "N", 6)]
 
 
@@ -325,7 +323,7 @@ class Odd(torch.nn.Module):
 def test_odd_networks(tmp_path: Path, give: Callable[[Any], Any], kind: type[Exception], words: str) -> None:
     """What cannot be converted is refused by name, with the reason, and nothing is written."""
     with pytest.raises(kind, match=words):
-        onepass.convert(Odd(give), tmp_path / "m.onnx", example_inputs=np.ones((2, 3), np.float32))
+        converted(Odd(give), tmp_path / "m.onnx", example_inputs=np.ones((2, 3), np.float32))
     assert not list(tmp_path.iterdir())
 
 
@@ -338,13 +336,13 @@ def test_an_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
 
     secret.register_fake(torch.empty_like)
     with pytest.raises(UnsupportedModelError, match=r"uses onepass_tests\.secret, for which"):
-        onepass.convert(Odd(secret), tmp_path / "m.onnx", example_inputs=np.ones(3, np.float32))
+        converted(Odd(secret), tmp_path / "m.onnx", example_inputs=np.ones(3, np.float32))
 
 
 def test_a_size_that_cannot_change(tmp_path: Path) -> None:
     """A size that the network has fixed is named when it is asked to change."""
     with pytest.raises(InputError, match=r"cannot change as it shall: N \(axis 0 of x\)"):
-        onepass.convert(
+        converted(
             Odd(lambda x: x.reshape(2, 3) + torch.ones(2, 3)), tmp_path / "m.onnx",
             example_inputs=np.ones((2, 3), np.float32), dynamic={"x": {0: "N"}},
         )  # fmt: skip
@@ -357,25 +355,23 @@ def test_a_size_that_cannot_change(tmp_path: Path) -> None:
 def test_changing_sizes_that_are_not_there(tmp_path: Path, dynamic: Any, words: str) -> None:
     """An input or an axis that is not there is refused, not ignored."""
     with pytest.raises(InputError, match=words):
-        onepass.convert(
-            Odd(lambda x: x), tmp_path / "m.onnx", example_inputs=np.ones((2, 3), np.float32), dynamic=dynamic
-        )
+        converted(Odd(lambda x: x), tmp_path / "m.onnx", example_inputs=np.ones((2, 3), np.float32), dynamic=dynamic)
 
 
 def test_example_inputs_are_needed(tmp_path: Path) -> None:
     """A module does not know its inputs' shapes, and the message shows how to give them."""
     with pytest.raises(InputError, match=r"example_inputs=\(image,\)"):
-        onepass.convert(Detector(), tmp_path / "m.onnx")
+        converted(Detector(), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="missing a required argument: 'scale'"):
-        onepass.convert(Detector(), tmp_path / "m.onnx", example_inputs=IMAGE)
+        converted(Detector(), tmp_path / "m.onnx", example_inputs=IMAGE)
 
 
 def test_what_is_no_network(tmp_path: Path) -> None:
     """Any other object is refused by its type, PyTorch's own included."""
     with pytest.raises(InputError, match="the Tensor given is no network"):
-        onepass.convert(torch.ones(3), tmp_path / "m.onnx")
+        converted(torch.ones(3), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="a dict is no network"):
-        onepass.convert({"weight": IMAGE}, tmp_path / "m.onnx")
+        converted({"weight": IMAGE}, tmp_path / "m.onnx")
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -400,7 +396,7 @@ def test_an_exported_program(tmp_path: Path) -> None:
         kwargs={"scale": torch.ones(1), "more": torch.ones(5, 2)},
         dynamic_shapes={"image": {0: n}, "others": [{0: length}, {0: length}], "scale": None, "more": {0: rows}},
     )  # fmt: skip
-    done = onepass.convert(source, tmp_path / "m.onnx")
+    done = converted(source, tmp_path / "m.onnx")
     assert done.framework == f"PyTorch {torch.__version__}"
     assert {spec.name: spec.shape for spec in done.signature.inputs} == {
         "image": ("N", 3, 8, 8), "others.0": ("others.0_0",), "others.1": ("others.0_0",),
@@ -416,10 +412,10 @@ def test_an_exported_program(tmp_path: Path) -> None:
 def test_a_program_in_memory(tmp_path: Path) -> None:
     """An exported program need not be saved first; it takes no other inputs than those it was exported with."""
     program = torch.export.export(Heads(), (torch.from_numpy(IMAGE),))
-    done = onepass.convert(program, tmp_path / "m.onnx", outputs=["double"])
+    done = converted(program, tmp_path / "m.onnx", outputs=["double"])
     assert done.signature.output_names == ("double",)
     with pytest.raises(InputError, match="leave example_inputs and dynamic out"):
-        onepass.convert(program, tmp_path / "m.onnx", example_inputs=IMAGE)
+        converted(program, tmp_path / "m.onnx", example_inputs=IMAGE)
 
 
 @pytest.mark.parametrize("make", ["trace", "script"])
@@ -432,7 +428,7 @@ def test_torchscript(tmp_path: Path, make: str) -> None:
             torch.jit.script(network) if make == "script" else jit.trace(network, torch.from_numpy(IMAGE), strict=False)
         ),
     )
-    done = onepass.convert(source, tmp_path / "m.onnx", example_inputs={"image": IMAGE}, dynamic={"image": {0: "N"}})
+    done = converted(source, tmp_path / "m.onnx", example_inputs={"image": IMAGE}, dynamic={"image": {0: "N"}})
     assert {spec.name: spec.shape for spec in done.signature.outputs} == {"mean": ("N", 3), "double": ("N", 3, 8, 8)}
     image = np.ones((5, 3, 8, 8), np.float32)
     np.testing.assert_array_equal(_run(tmp_path / "m.onnx", image=image)["double"], 2 * image)
@@ -443,7 +439,8 @@ def test_torchscript_from_the_command_line(tmp_path: Path, capsys: pytest.Captur
     source = _script(tmp_path / "m.pt", lambda: torch.jit.script(Heads()))
     np.save(tmp_path / "x.npy", IMAGE)
     shell = Shell(capsys)
-    out = shell("convert", source, "--example", tmp_path / "x.npy", "--dynamic", "image:0=N", "-o", tmp_path / "m.onnx")
+    out = shell("convert", source, "--example", tmp_path / "x.npy", "--dynamic", "image:0=N", "-o", tmp_path / "m.onnx",
+                "--trust")  # fmt: skip
     assert re.search(r"double +float32 +\[N, 3, 8, 8\] +exact", out)
     assert "expected INPUT:AXIS=NAME" in shell.fails("convert", source, "--dynamic", "image=N")
     words = ["--example", tmp_path / "x.npy", "--example", f"y={tmp_path / 'x.npy'}"]
@@ -460,7 +457,7 @@ def test_torchscript_with_branches(tmp_path: Path) -> None:
             return y, x
 
     source = _script(tmp_path / "m.pt", lambda: torch.jit.script(Branch()))
-    onepass.convert(source, tmp_path / "m.onnx", example_inputs=(np.ones(3, np.float32),), opset=21)
+    converted(source, tmp_path / "m.onnx", example_inputs=(np.ones(3, np.float32),), opset=21)
     x = np.array([-1, -2, -3], np.float32)
     np.testing.assert_array_equal(_run(tmp_path / "m.onnx", x=x)["output.0"], x - 1)
 
@@ -469,7 +466,7 @@ def test_torchscript_needs_examples(tmp_path: Path) -> None:
     """A TorchScript file does not know its inputs' shapes either."""
     source = _script(tmp_path / "m.pt", lambda: torch.jit.script(Heads()))
     with pytest.raises(InputError, match="does not say which shapes its inputs have"):
-        onepass.convert(source, tmp_path / "m.onnx")
+        converted(source, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -482,7 +479,7 @@ def test_pickles_are_refused(tmp_path: Path, what: str, *, legacy: bool) -> None
         network if what == "module" else {"weight": torch.ones(2)}, path, _use_new_zipfile_serialization=not legacy
     )
     with pytest.raises(UnsupportedModelError, match=r"load_state_dict\(torch\.load\(path, weights_only=True\)\)"):
-        onepass.convert(path, tmp_path / "m.onnx")
+        converted(path, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("ending", [".pt2", ".pt"])
@@ -496,9 +493,48 @@ def test_damaged_files(tmp_path: Path, ending: str) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelFormatError, match="truncated or corrupt"):
-        onepass.convert(path, tmp_path / "m.onnx")
+        converted(path, tmp_path / "m.onnx")
     with zipfile.ZipFile(io.BytesIO(data)) as good, zipfile.ZipFile(path, "w") as bad:
         for name in good.namelist():
             bad.writestr(name, b"\xff" if name.endswith((".py", "/model.json")) else good.read(name))
     with pytest.raises(ModelFormatError, match="It is damaged, or another version wrote it"):
-        onepass.convert(path, tmp_path / "m.onnx", example_inputs=IMAGE if ending == ".pt" else None)
+        converted(path, tmp_path / "m.onnx", example_inputs=IMAGE if ending == ".pt" else None)
+
+
+class _Evil:
+    """Pickled, it makes a file when it is loaded."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._file,)
+
+
+@pytest.mark.parametrize("member", ["sample_inputs", "weights_config", "constants_config"])
+def test_pickled_code_in_an_archive(member: str, tmp_path: Path, in_this_process: None) -> None:
+    """An exported program that holds a pickle, for its sample inputs, a weight or a constant, is refused."""
+    good, bad, mark = tmp_path / "good.pt2", tmp_path / "bad.pt2", tmp_path / "it ran"
+    torch.export.save(torch.export.export(torch.nn.Linear(4, 2).eval(), (torch.zeros(2, 4),)), good)
+    pickled = io.BytesIO()
+    torch.save(_Evil(mark), pickled)
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        root = source.namelist()[0].partition("/")[0]
+        for name in source.namelist():
+            data = source.read(name)
+            if member == "sample_inputs" and member in name:
+                data = pickled.getvalue()
+            elif name.endswith(f"{member}.json") and member == "weights_config":
+                data = data.replace(b'"use_pickle": false', b'"use_pickle": true').replace(b":false", b":true")
+            elif name.endswith(f"{member}.json"):
+                payload = b'{"path_name": "opaque_obj_0", "is_param": false, "use_pickle": true, "tensor_meta": null}'
+                data = b'{"config": {"c": ' + payload + b"}}"
+            elif "weights/weight_" in name and member == "weights_config":
+                data = pickled.getvalue()
+            target.writestr(name, data)
+        if member == "constants_config":
+            target.writestr(f"{root}/data/constants/opaque_obj_0", pickle.dumps(_Evil(mark)))
+    with pytest.raises(ModelFormatError, match=r"holds pickled Python objects .* refused"):
+        converted(bad, tmp_path / "out.onnx")
+    assert not mark.exists()
+    assert converted(good, tmp_path / "out.onnx").signature.output_names == ("output",)

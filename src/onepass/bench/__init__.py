@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from onepass.bench._opening import Opening as Opening
     from onepass.bench._statistics import Latency as Latency
     from onepass.bench._statistics import Ratio as Ratio
+    from onepass.bench.layers import LayerTimes as LayerTimes
+    from onepass.bench.layers import measure_layers as measure_layers
+    from onepass.bench.layers_picture import layers_png as layers_png
+    from onepass.bench.layers_report import layers_drawing as layers_drawing
+    from onepass.bench.layers_report import layers_page as layers_page
     from onepass.bench.png import benchmark_png as benchmark_png
     from onepass.bench.report import benchmark_drawing as benchmark_drawing
     from onepass.bench.report import benchmark_page as benchmark_page
@@ -30,6 +35,9 @@ __getattr__, __dir__, __all__ = _lazy(
         "onepass.bench._bench": "Benchmark Row bench",
         "onepass.bench._opening": "Opening",
         "onepass.bench._statistics": "Latency Ratio",
+        "onepass.bench.layers": "LayerTimes measure_layers",
+        "onepass.bench.layers_picture": "layers_png",
+        "onepass.bench.layers_report": "layers_drawing layers_page",
         "onepass.bench.png": "benchmark_png",
         "onepass.bench.report": "benchmark_drawing benchmark_page",
     },

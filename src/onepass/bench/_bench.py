@@ -22,6 +22,8 @@ from onepass.bench._statistics import Latency, Ratio, doubts, milliseconds, rati
 from onepass.opening import ModelChoice, runnable
 from onepass.outputs import Array
 from onepass.runtime import ModelSpec, Session
+from onepass.sampling import explained
+from onepass.tensors import name_tuple
 
 _PROFILED = 20
 
@@ -106,7 +108,9 @@ def bench(
     threads: Iterable[int | None] = (None,),
     callers: Iterable[int] = (1,),
     sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     inputs: Mapping[str, Array] | None = None,
+    outputs: Iterable[str] | None = None,
     seconds: float = 5.0,
     spread: float = 0.01,
     warm_up_seconds: float = 0.5,
@@ -118,12 +122,14 @@ def bench(
 
     Args:
         models: Paths, bytes, graphs, sessions or `ModelChoice`; the first is what the others are compared with.
-        batches: Sizes of the first dimension of every input, where that is dynamic.
+        batches: Numbers of items: sizes of the dynamic dimension that counts them (`sampling.batch_names`).
         threads: CPU threads of one call, for models given as something to open; each number is a model of its own in
             the result. None leaves it to onepass.
         callers: Numbers of threads that call at once.
         sizes: Sizes of other dynamic dimensions, by name.
+        shapes: Whole shapes of inputs by name, which size dimensions without a name too; excludes `batches`.
         inputs: What to call with, in place of random inputs; `batches` is what these are.
+        outputs: Ask the calls for these outputs only.
         seconds: The most to measure one batch size and number of callers, over all models.
         spread: Stop earlier when the 95 % interval of every median is within this share of it.
         warm_up_seconds: Calls made before any is measured.
@@ -136,23 +142,34 @@ def bench(
         ModelError, BackendError: A model does not open or run.
     """
     choices = _contenders(models, tuple(threads))
+    chosen = None if outputs is None else name_tuple(outputs)
     batches, callers = _positive("batches", batches), _positive("callers", callers)
+    if shapes and batches != (1,):
+        raise InputError("shapes= says how many items there are; leave batches= out")
+    drawn: dict[str, Any] = {"sizes": sizes or {}, "shapes": shapes or {}}
+    if inputs is not None:
+        drawn["shapes"] = {name: array.shape for name, array in inputs.items()}
     patience = Patience(seconds, spread, warm_up_seconds)
     tell = progress or (lambda _: None)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     with ExitStack() as stack:
         choices = [_resolved(choice, stack) for choice in choices]
-        openings = _openings(choices, (*batches, 1)[0], dict(sizes or {}), processes, tell)
+        openings = _openings(choices, batches[0], {**drawn, "outputs": chosen}, processes, tell)
         sessions = {str(choice): stack.enter_context(choice.opened()) for choice in choices}
         rows: list[Row] = []
-        for batch in batches if inputs is None else (batch_of(inputs),):
+        for wanted in (1,) if inputs is not None else batches:
             feeds = {
-                name: batch_inputs(session.signature, batch, sizes=sizes, seed=seed) if inputs is None else inputs
+                name: batch_inputs(session.signature, wanted, seed=seed, **drawn) if inputs is None else inputs
                 for name, session in sessions.items()
             }
+            batch = batch_of(next(iter(feeds.values()))) if drawn["shapes"] else wanted
             for count in callers:
                 tell(f"batch {batch}, {count} caller(s)")
-                rows.extend(_rows(sessions, feeds, batch, count, patience, seed))
+                for name, session in sessions.items() if inputs is None else ():
+                    with explained(session.signature, feeds[name]):
+                        session(feeds[name], outputs=chosen)
+                calls = [partial(session, feeds[name], outputs=chosen) for name, session in sessions.items()]
+                rows.extend(_rows(sessions, feeds, calls, batch, count, patience, seed))
         reports = {name: session.report() for name, session in sessions.items()}
     return Benchmark(tuple(rows), openings, reports, machine(), tuple(_busy(load)))
 
@@ -189,29 +206,29 @@ def _resolved(choice: ModelChoice, stack: ExitStack) -> ModelChoice:
     """Convert a model once, for the processes that open it and for this one."""
     if isinstance(choice.model, Session):
         return choice
-    return choice.of(stack.enter_context(runnable(choice.unopened)))
+    return choice.of(stack.enter_context(runnable(choice.unopened, trust=choice.trust)))
 
 
 def _openings(
-    choices: Sequence[ModelChoice], batch: int, sizes: dict[str, int], processes: int, tell: Callable[[str], None]
+    choices: Sequence[ModelChoice], batch: int, called: dict[str, Any], processes: int, tell: Callable[[str], None]
 ) -> dict[str, Opening]:
     found = {}
     for choice in choices:
         if processes > 0 and isinstance(choice.model, ModelSpec):
             tell(f"{choice}: cold start")
-            found[str(choice)] = measure_opening(choice.model, batch=batch, sizes=sizes, processes=processes)
+            found[str(choice)] = measure_opening(choice.model, batch=batch, processes=processes, **called)
     return found
 
 
 def _rows(
     sessions: Mapping[str, Session],
     feeds: Mapping[str, Mapping[str, Array]],
+    calls: Sequence[Callable[[], object]],
     batch: int,
     callers: int,
     patience: Patience,
     seed: int,
 ) -> list[Row]:
-    calls = [partial(session, feeds[name]) for name, session in sessions.items()]
     if callers == 1:
         timings = time_calls(calls, patience, seed=seed)
     else:

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,8 @@ class Opening:
         import_seconds: Of that, starting Python and importing onepass with what the backend needs.
         load_seconds: Of that, `onepass.load`.
         first_call_seconds: Of that, the first call.
-        host_bytes: Greatest memory of the process, less what it had before the model was loaded.
+        host_bytes: Greatest memory of the process from the loading of the model on, less what it had before; None
+            where the system does not tell.
         device_bytes: Memory in use on all GPUs after the first call, less that before; None where there is no
             ``nvidia-smi`` to ask. What other processes take or give meanwhile is in it.
     """
@@ -53,13 +56,22 @@ class Opening:
         }
 
 
-def measure_opening(spec: ModelSpec, *, batch: int, sizes: dict[str, int], processes: int) -> Opening:
-    """Open a model in fresh processes, one after another.
+def measure_opening(
+    spec: ModelSpec,
+    *,
+    batch: int,
+    sizes: Mapping[str, int],
+    shapes: Mapping[str, Sequence[int]],
+    outputs: Sequence[str] | None,
+    processes: int,
+) -> Opening:
+    """Open a model in fresh processes, one after another, and call it on inputs as `batch_inputs` makes them.
 
     Raises:
         BackendError: A process failed; the message is its own.
     """
-    job = {"spec": spec.to_json(), "batch": batch, "sizes": sizes}
+    shapes = {name: list(shape) for name, shape in shapes.items()}
+    job = {"spec": spec.to_json(), "batch": batch, "sizes": dict(sizes), "shapes": shapes, "outputs": outputs}
     found = [_run(job) for _ in range(processes)]
 
     def middle(key: str) -> float:
@@ -117,16 +129,18 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
     """Open the model, call it once, and say what that took."""
     from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - importing is what is measured
     from onepass.runtime import ModelSpec, load  # noqa: PLC0415
+    from onepass.sampling import explained  # noqa: PLC0415
 
     imported, ready = time.perf_counter(), time.time()
-    memory = _peak_bytes()
+    memory = _memory_bytes(peak=False)
     with load(ModelSpec.from_json(job["spec"])) as session:
         loaded = time.perf_counter()
-        feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"])
+        feeds = batch_inputs(session.signature, job["batch"], sizes=job["sizes"], shapes=job["shapes"])
         fed = time.perf_counter()
-        session(feeds)
+        with explained(session.signature, feeds):
+            session(feeds, outputs=job["outputs"])
         called, now = time.perf_counter(), time.time()
-        after = _peak_bytes()
+        after = _memory_bytes(peak=True)
         return {
             "cold_seconds": now - job["begin"],
             "import_seconds": ready - job["begin"],
@@ -137,14 +151,22 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def _peak_bytes() -> int | None:
-    """Return the greatest memory this process had so far, None on systems that do not tell (Windows)."""
+def _memory_bytes(*, peak: bool) -> int | None:
+    """Return the memory that this process has, or the most it had; None on systems that do not tell (Windows).
+
+    Linux is asked by way of /proc: a process begins with its parent's ``ru_maxrss``, however little it takes itself.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        wanted = "VmHWM:" if peak else "VmRSS:"
+        lines = (line.split() for line in status.read_text(encoding="ascii", errors="replace").splitlines())
+        return next((int(words[1]) << 10 for words in lines if words and words[0] == wanted), None)
     try:
         import resource  # noqa: PLC0415 - not there on Windows
     except ImportError:
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most << 10
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from onepass.bench._bench import Benchmark, Row
 from onepass.bench._statistics import Latency
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 880, 380, 64, 24, 16, 44
-_COLOURS = ("good", "bad", "third", "fourth", "fifth", "sixth")
+COLOURS = ("good", "bad", "third", "fourth", "fifth", "sixth")
 _DASHES = ("", "7 4", "2 4")
 # A drawing of its own has no page to take colours from.
-_OWN_STYLE = """<style>
+OWN_STYLE = """<style>
 svg { --ink: #1b1e23; --soft: #5d6570; --line: #d8dce2; --ground: #fff; --good: #0072b2; --bad: #c84500;
   --third: #007a5a; --fourth: #8f4f87; --fifth: #8a6a00; --sixth: #3f7fae; background: var(--ground); }
 text { fill: var(--soft); font: 12px system-ui, sans-serif; } .axis { stroke: var(--line); }
@@ -28,7 +28,7 @@ def benchmark_page(result: Benchmark) -> str:
 
 def benchmark_drawing(result: Benchmark) -> str:
     """Return the chart alone, as an SVG file."""
-    drawing = "\n".join(_chart(result.rows, extra=_OWN_STYLE))
+    drawing = "\n".join(_chart(result.rows, extra=OWN_STYLE))
     return drawing.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
 
 
@@ -98,8 +98,8 @@ def _chart(rows: Sequence[Row], *, extra: str = "") -> Iterator[str]:
     yield f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Latency against batch">{extra}'
     yield from scale.axes()
     for index, (name, points) in enumerate(series.items()):
-        colour = f"var(--{_COLOURS[index % len(_COLOURS)]})"
-        dash = f' stroke-dasharray="{_DASHES[index // len(_COLOURS) % len(_DASHES)]}"' if index >= len(_COLOURS) else ""
+        colour = f"var(--{COLOURS[index % len(COLOURS)]})"
+        dash = f' stroke-dasharray="{_DASHES[index // len(COLOURS) % len(_DASHES)]}"' if index >= len(COLOURS) else ""
         # Where there is one batch only, models stand side by side.
         shift = 0.0 if scale.has_width else (index - (len(series) - 1) / 2) * min(120.0, 720 / len(series))
         yield from _line(points, scale, colour, dash, name, shift)

@@ -8,23 +8,25 @@ from collections.abc import Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import NamedTuple
 
 from onepass._errors import BuildError, InputError
-from onepass.artifacts import sha256_of
 from onepass.builder._cache import cache_key, cached
 from onepass.builder._config import add_profiles, check_options, configure, timing_cache
 from onepass.builder._constraints import keep_layers_float32, reduced_types_in
 from onepass.builder._edges import Prepared
 from onepass.builder._gpu import current_gpu
-from onepass.builder._graph import Ready, digest_of, graph_of, ready_for
+from onepass.builder._graph import Ready, digest_of, digest_of_model, graph_of, ready_for
 from onepass.builder._layers import check_precision, layer_types
-from onepass.builder._network import parse
+from onepass.builder._network import new_builder, parse
+from onepass.builder._plugins import plugins_of
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
+from onepass.builder._reasons import explained
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
+from onepass.engine.plugins import Plugin
 from onepass.graph import OnnxGraph
 
 
@@ -51,6 +53,7 @@ def build(
     outputs: str | Sequence[str] | None = None,
     mark_all_outputs: bool = False,
     target_sm: str | Sequence[str] = (),
+    plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     flavor: str | None = None,
     cache: bool = False,
     progress: Progress | None = None,
@@ -88,6 +91,8 @@ def build(
         outputs: The outputs to build, in this order; inner tensors may be named.
         mark_all_outputs: Whether every inner tensor becomes an output too.
         target_sm: Compute capabilities to build for (``"8.9"``), where TensorRT need not see the GPU (TensorRT-RTX).
+        plugins: Libraries whose plugins the model takes: operators that TensorRT does not have itself. A library is
+            code, and running the engine needs it too: ``onepass.load(engine, plugins=[…])``.
         flavor: Which TensorRT builds: ``"tensorrt"`` or ``"tensorrt_rtx"``; by default the first that is here.
         cache: Whether to look in the cache of engines first, and keep the engine there.
         progress: Called with a `Step` as the build goes on, where TensorRT reports any (10 and later, TensorRT-RTX).
@@ -123,8 +128,7 @@ def build_with(
     graph = graph_of(model)
     builder = find_builder(flavor)
     check_options(builder, options, graph.proto)
-    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
-    digest = sha256_of(cast("str", model)) if is_file else digest_of(graph)
+    digest = digest_of_model(model, graph)
 
     def make() -> Plan:
         return plan_from_graph(graph, options, flavor=builder, progress=progress, onnx_sha256=digest)
@@ -182,18 +186,16 @@ def plan_from_graph(
     ready = ready_for(graph, options, flavor)
     watch = Watch(progress)
     begin = time.perf_counter()
-    engine, named, types = run_stoppable(
-        lambda: _serialize(ready, options, flavor, watch), watch, stops=flavor.has_progress_monitor
-    )
+    built = run_stoppable(lambda: _serialize(ready, options, flavor, watch), watch, stops=flavor.has_progress_monitor)
     kind = options.reduced_type
     if kind:
-        check_precision(flavor, kind, types)
+        check_precision(flavor, options.precision, built.types)
     gpu = current_gpu()
     return Plan(
-        engine=engine,
-        engine_sha256=sha256(engine).hexdigest(),
-        inputs=named.inputs,
-        outputs=named.outputs,
+        engine=built.engine,
+        engine_sha256=sha256(built.engine).hexdigest(),
+        inputs=built.edges.inputs,
+        outputs=built.edges.outputs,
         profiles=ready.profiles,
         flavor=flavor.name,
         version=flavor.version,
@@ -202,21 +204,28 @@ def plan_from_graph(
         onnx_sha256=onnx_sha256,
         options=options.to_json(),
         build_seconds=round(time.perf_counter() - begin, 3),
-        layer_types=types,
+        layer_types=built.types,
         control_flow=any(node.op_type in _CONTROL_FLOW for node in ready.prepared.graph.proto.graph.node),
+        plugins=built.plugins,
     )
 
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
-def _serialize(
-    ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
-) -> tuple[bytes, Prepared, dict[str, int]]:
-    """Return the engine, the edges as they are in it, and how many layers it has of each type."""
+class _Built(NamedTuple):
+    """An engine, the edges as they are in it, how many layers it has of each type, and what it takes from plugins."""
+
+    engine: bytes
+    edges: Prepared
+    types: dict[str, int]
+    plugins: tuple[Plugin, ...]
+
+
+def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch) -> _Built:
     logger = get_logger(flavor)
     mark = logger.book.mark()
-    builder = _builder(flavor, logger, mark)
+    builder = new_builder(flavor, options.plugins)
     network, parser, named = parse(flavor, builder, ready.prepared)
     nodes = {node.name for node in ready.prepared.graph.proto.graph.node}
     held = reduced_types_in(network) & {*flavor.precision_flags} if options.reduced_type is None else frozenset()
@@ -229,30 +238,18 @@ def _serialize(
     with timing_cache(flavor, config, options.timing_cache):
         serialized = builder.build_serialized_network(network, config)
         if serialized is None:
-            raise _build_error(flavor, logger.book.text(mark))
+            raise _build_error(flavor, logger.book.text(mark), ready.prepared.graph)
     engine = bytes(serialized)
     types = layer_types(flavor, engine, network)
+    plugins = plugins_of(flavor, parser, ready.prepared.graph)
     del parser  # the network uses its memory until here
-    return engine, named, types
+    return _Built(engine, named, types, plugins)
 
 
-def _builder(flavor: Flavor, logger: Any, mark: int) -> Any:
-    try:
-        builder = flavor.module.Builder(logger)
-    except TypeError as error:  # what pybind11 makes of a null pointer
-        log = logger.book.text(mark)
-        raise BuildError(
-            f"{flavor} has no builder here; it needs an NVIDIA GPU and its driver to build. It says:\n{log}", log=log
-        ) from error
-    if flavor.has("init_libnvinfer_plugins"):
-        flavor.module.init_libnvinfer_plugins(logger, "")
-    return builder
-
-
-def _build_error(flavor: Flavor, log: str) -> BuildError:
+def _build_error(flavor: Flavor, log: str, graph: OnnxGraph) -> BuildError:
     errors = [line for line in log.splitlines() if line.startswith(("[ERROR]", "[INTERNAL_ERROR]"))]
     text = "\n".join(errors) or "  (it gives no reason; logging.getLogger('onepass.tensorrt') has all it says)"
-    return BuildError(f"{flavor} could not build the engine. It says:\n{text}", log=log)
+    return BuildError(f"{flavor} could not build the engine. It says:\n{explained(flavor, text, graph)}", log=log)
 
 
 def _compute_capability(flavor: Flavor, options: BuildOptions, here: str | None) -> str | None:

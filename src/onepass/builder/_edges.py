@@ -4,6 +4,7 @@
 - Where TensorRT has no such dtype, the value crosses the edge in another one that holds every value of it, the carrier,
   and the cast that the model has there anyway is done on the host. Where that is not exact, the model is refused.
 - An input without a rank gets that of the shape it is built for.
+- What exporters write for sizes that they do not know, ``?`` and its like, is no name that sizes share.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from onepass.graph.casts import cast, cast_type, identity, set_cast_type
 from onepass.graph.nodes import all_names, consumers, free_name, initializer_names, inner_reads, name_nodes, producers
 from onepass.graph.sort import sort_nodes
 from onepass.graph.values import element_types
-from onepass.tensors import TensorSpec, dtype_from_onnx, onnx_from_dtype
+from onepass.tensors import STRING, TensorSpec, dim_from_onnx, dtype_from_onnx, onnx_from_dtype
 
 DType = np.dtype[Any]
 _FLOAT32, _INT32, _INT64 = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.int64)
@@ -71,6 +72,7 @@ def prepare(graph: OnnxGraph, flavor: Flavor, profile: Profile) -> Prepared:
     proto.CopyFrom(graph.proto)
     sort_nodes(proto.graph)
     name_nodes(proto.graph)
+    _drop_false_names(proto.graph)
     work = _Work(proto, flavor)
     inputs = tuple(work.input_edge(spec, profile) for spec in signature.inputs)
     by_name = {edge.spec.name: edge for edge in inputs}
@@ -213,6 +215,11 @@ class _Work:
         return number
 
     def _refusal(self, kind: str, spec: TensorSpec, hint: str) -> UnsupportedModelError:
+        if spec.dtype == STRING:
+            return UnsupportedModelError(
+                f"{kind} {spec.name!r} holds strings, which have no place in a GPU's memory; choose outputs that do "
+                "without: outputs=[…]"
+            )
         held = ", ".join(sorted(dtype.name for dtype in self._native))
         return UnsupportedModelError(
             f"{kind} {spec.name!r} is {spec.dtype}, which {self._flavor} cannot hold at an engine's edge"
@@ -227,6 +234,14 @@ def _is_captured(graph: onnx.GraphProto, name: str) -> bool:
 
 def _is_quantized(graph: onnx.GraphProto) -> bool:
     return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in graph.node)
+
+
+def _drop_false_names(graph: onnx.GraphProto) -> None:
+    """Take ``?`` and its like from sizes: TensorRT takes those of one name to be equal."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param") and dim_from_onnx(dim.dim_param) is None:
+                dim.ClearField("dim_param")
 
 
 def _give_rank(value: onnx.ValueInfoProto, shape: Iterable[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from onepass._errors import InputError
 from onepass.artifacts import sha256_of
@@ -16,7 +16,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
 from onepass.graph.nodes import initializer_names
-from onepass.tensors import name_tuple
+from onepass.tensors import name_tuple, warn_of_left_out
 
 
 def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
@@ -48,6 +48,12 @@ def digest_of(graph: OnnxGraph) -> str:
     return digest.hexdigest()
 
 
+def digest_of_model(model: str | os.PathLike[str] | bytes | OnnxGraph, graph: OnnxGraph) -> str:
+    """Return the digest of a model as it was given: that of its file, if all of it lies in one."""
+    is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
+    return sha256_of(cast("str", model)) if is_file else digest_of(graph)
+
+
 class Ready(NamedTuple):
     """What goes to TensorRT: the graph, its profiles, and the nodes that its layers must not reduce."""
 
@@ -63,19 +69,23 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
         InputError: A name or a range does not fit the model.
         UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
     """
-    graph, kind = _shown(graph, options), options.reduced_type
+    graph, kind = shown(graph, options).with_true_outputs(), options.reduced_type
     by_flag = kind in flavor.precision_flags
     if kind and not by_flag:
-        graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)
+        graph = reduce_precision(
+            graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io, quantized=options.quantized
+        )
     elif kind and options.reduced_io:
         graph = reduce_edges(graph, kind)
     profiles = profiles_from_options(graph.signature, options)
     prepared = prepare(graph, flavor, profiles[0])
-    kept = float32_nodes(prepared.graph, kind, options.keep_float32) if kind and by_flag else frozenset()
+    kept: frozenset[str] = frozenset()
+    if kind and by_flag:
+        kept = float32_nodes(prepared.graph, kind, options.keep_float32, quantized=options.quantized)
     return Ready(prepared, profiles, kept)
 
 
-def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
+def shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     """Return the graph with the outputs that are asked for."""
     if options.mark_all_outputs:
         names = {value.name for value in graph.proto.graph.output}
@@ -85,5 +95,8 @@ def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     if options.outputs is not None:
         names = {value.name for value in graph.proto.graph.output}
         wanted = name_tuple(options.outputs)
-        graph = graph.expose([name for name in wanted if name not in names]).select(wanted)
-    return graph
+        return graph.expose([name for name in wanted if name not in names]).select(wanted)
+    signature = graph.signature
+    warn_of_left_out(signature, "the model")
+    # An output that is listed twice is one, too.
+    return graph.select(signature.output_names) if len(signature.outputs) < len(graph.proto.graph.output) else graph

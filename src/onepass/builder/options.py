@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from onepass._errors import InputError
+from onepass.artifacts import path_tuple
 from onepass.engine.flavor import PRECISIONS
 from onepass.engine.shapes import Numbers, ShapeRange
 from onepass.tensors import name_tuple
@@ -61,6 +63,7 @@ class BuildOptions:
         outputs: The outputs to build, in this order; inner tensors may be named. None builds those of the model.
         mark_all_outputs: Whether every inner tensor becomes an output too.
         target_sm: Compute capabilities to build for, ``"8.9"``, where that need not be the GPU at hand.
+        plugins: Files of libraries whose plugins the model takes; running the engine needs them too.
     """
 
     shapes: Ranges | Sequence[Ranges] = ()
@@ -95,6 +98,9 @@ class BuildOptions:
     target_sm: str | Sequence[str] = field(
         default=(), metadata=told("Build for this compute capability, such as 8.9.", unit="SM")
     )
+    plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = field(
+        default=(), metadata=told("Load plugins from this library; repeat for more.", unit="FILE")
+    )
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -106,6 +112,7 @@ class BuildOptions:
             put(self, "outputs", tuple(dict.fromkeys(name_tuple(self.outputs))))
         if self.tactic_sources is not None:
             put(self, "tactic_sources", tuple(each.upper() for each in name_tuple(self.tactic_sources)))
+        put(self, "plugins", path_tuple(self.plugins, what="plugins"))
         if self.timing_cache is not None:
             put(self, "timing_cache", Path(self.timing_cache))
         self._check()
@@ -140,6 +147,11 @@ class BuildOptions:
         """The floating-point type that layers may use in place of float32, if any."""
         return "fp16" if "fp16" in self.precision else "bf16" if "bf16" in self.precision else None
 
+    @property
+    def quantized(self) -> bool:
+        """Whether layers that the model quantises are to be computed so."""
+        return not {"int8", "fp8"}.isdisjoint(self.precision)
+
     def to_json(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain JSON values."""
         default = type(self)()
@@ -148,6 +160,18 @@ class BuildOptions:
             for each in fields(self)
             if getattr(self, each.name) != getattr(default, each.name)
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BuildOptions:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: It has an option that is not known here.
+        """
+        unknown = sorted(set(data) - {each.name for each in fields(cls)})
+        if unknown:
+            raise InputError(f"{unknown[0]} is no option of a build that this onepass knows; update it")
+        return cls(**data)
 
     def key_json(self) -> dict[str, Any]:
         """Return those of `to_json` that another engine would come of."""
@@ -186,6 +210,15 @@ def _plain(value: Any) -> Any:
 _SIZES = r"\d+(?:x\d+)*"
 _RANGE = rf"{_SIZES}(?::{_SIZES}:{_SIZES})?"
 _NAMED = re.compile(rf"(?P<name>.+)=(?P<range>{_RANGE})|(?P<name2>[^=]+?):(?P<range2>{_RANGE})")
+_FRACTION = re.compile(r"(?P<name>.+)=(?P<range>[-\d.x:]*\d\.\d[-\d.x:]*)")
+
+
+def fractions_of(name: str, given: object) -> str:
+    """Say that the values of an input have fractions, which no TensorRT takes where they shape other tensors."""
+    return (
+        f"input {name!r}: {given} has fractions, and where an input's values shape other tensors TensorRT takes whole "
+        "numbers only. In place of scales, let the model take sizes (the fourth input of Resize), or fix them in it"
+    )
 
 
 def parse_range(text: str) -> ShapeRange:
@@ -211,6 +244,9 @@ def parse_shapes(text: str) -> dict[str, ShapeRange]:
     ranges: dict[str, ShapeRange] = {}
     for part in text.split(","):
         found = _NAMED.fullmatch(part.strip())
+        fraction = _FRACTION.fullmatch(part.strip())
+        if fraction is not None:
+            raise InputError(fractions_of(fraction["name"], fraction["range"]))
         if found is None:
             raise InputError(f"{part!r} is no NAME=SHAPES; expected such as eye=1x1x36x60:8x1x36x60:64x1x36x60")
         name = found["name"] or found["name2"]

@@ -6,11 +6,15 @@ import io
 import signal
 import sys
 import traceback
+import warnings
 from importlib import import_module
+from typing import TextIO
 
 import click
 
-from onepass import OnepassError, __version__
+from onepass import OnepassError, OnepassWarning, __version__
+from onepass._interrupts import leaving_at_once
+from onepass._printable import indented, printable
 from onepass.cli._words import in_words_of
 
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
@@ -18,6 +22,7 @@ _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
     "convert": ("onepass.cli.convert", "Make an ONNX model of a network of another framework."),
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
+    "refit": ("onepass.cli.refit", "Put the weights of a model into an engine."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
@@ -37,7 +42,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(_COMMANDS[cmd_name][0])
+        with leaving_at_once():
+            module = import_module(_COMMANDS[cmd_name][0])
         command: click.Command = module.command
         if not any(parameter.name == "debug" for parameter in command.params):
             command.params.append(_debug_option())
@@ -77,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
         result = cli.main(arguments, prog_name="onepass", standalone_mode=False)
         status = result if isinstance(result, int) else 0  # what a command gave to ctx.exit
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo(printable(text.getvalue(), lines=True), err=True, nl=False)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("onepass: interrupted", err=True)
@@ -99,7 +107,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _be_a_good_program() -> None:
-    """End quietly when the reader of our output (`head`, say) has enough, and print what the terminal cannot show."""
+    """End quietly when the reader of our output (`head`, say) has enough, and print what the terminal cannot show.
+
+    What the library warns of is a line like any other of the program's.
+    """
+    warnings.showwarning = _show_warning
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
@@ -107,7 +119,20 @@ def _be_a_good_program() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    own = issubclass(category, OnepassWarning)
+    click.echo(printable(f"onepass: {message}" if own else text.rstrip(), lines=True), err=True, file=file)
+
+
 def _explain(message: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    click.echo(f"onepass: {message}", err=True)
+    click.echo(f"onepass: {indented(message)}", err=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from onepass._printable import printable
 from onepass.cli._faces import about_face
+from onepass.cli._tables import console, escape
 from onepass.gaze import StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
@@ -42,7 +43,7 @@ class Job:
     def run(self) -> None:
         """Work until the source ends, the window is closed, or a signal comes."""
         start = time.perf_counter()
-        with _signals() as stop, self._progress() as progress:
+        with _signals(self.source.stop) as stop, self._progress() as progress:
             task = progress.add_task(escape(Path(self.source.name).name), total=self.source.frame_count, pace="")
             frames = _until(stop, self.source)
             with closing(self.stream(frames)) as results:
@@ -79,7 +80,7 @@ class Job:
 
     def _progress(self) -> Progress:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        err = Console(stderr=True)
+        err = console(stderr=True)
         return Progress(
             *columns, TextColumn("{task.fields[pace]}"), console=err, transient=True, disable=not err.is_terminal
         )
@@ -87,7 +88,7 @@ class Job:
     def report(self, written: Sequence[Path | None], out: Console) -> None:
         """Say what was done, what went less than well, and where it is."""
         for note in (*self.source.notes, *(self.sink.notes if self.sink is not None else ())):
-            click.echo(f"onepass: {note}", err=True)
+            click.echo(f"onepass: {printable(note)}", err=True)
         if self.last is None:
             return
         out.print(f"{self.source.name}: {self._summary()}", markup=False, soft_wrap=True, highlight=False)
@@ -117,10 +118,11 @@ class _Stop:
 
 
 @contextmanager
-def _signals() -> Iterator[_Stop]:
+def _signals(also: Callable[[], None]) -> Iterator[_Stop]:
     """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once.
 
-    A pipe that nobody reads any more is an error meanwhile, not the end of the process.
+    A pipe that nobody reads any more is an error meanwhile, not the end of the process. `also` is called with the first
+    signal.
     """
     stop = _Stop()
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -129,6 +131,7 @@ def _signals() -> Iterator[_Stop]:
     def ask(number: int, _frame: object) -> None:
         stop.signal = number
         stop.event.set()
+        also()
         signal.signal(number, before[signal.Signals(number)])
 
     for number in numbers:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from onepass.engine.flavor import NAMES
+from onepass.runtime.spec import Optimize
 
 _OPTIONS = (
     click.option("--provider", "providers", metavar="NAME", multiple=True,
                  help="ONNX Runtime execution provider, for ONNX models.  [default: cpu]"),
     click.option("--threads", type=click.IntRange(min=1), metavar="COUNT",
                  help="CPU threads, for ONNX models; chosen by the model's size where not given."),
+    click.option("--optimize", type=click.Choice(get_args(Optimize)),
+                 help="What ONNX Runtime may rewrite; as much as the model stands where not given."),
     click.option("--device", type=click.IntRange(min=0), metavar="NUMBER",
                  help="GPU, from 0, for TensorRT engines.  [default: 0]"),
     click.option("--flavor", type=click.Choice(NAMES), metavar="NAME",
                  help="TensorRT that runs an engine; the one that built it where not given."),
+    click.option("--plugins", metavar="FILE", multiple=True,
+                 help="Library with plugins that an engine needs; repeat for more."),
+    click.option("--weights", metavar="FILE",
+                 help="ONNX file whose weights an engine takes that was built for that."),
 )  # fmt: skip
 
 
@@ -30,11 +37,17 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
         *arguments: Any,
         providers: tuple[str, ...],
         threads: int | None,
+        optimize: str | None,
         device: int | None,
         flavor: str | None,
+        plugins: tuple[str, ...],
+        weights: str | None,
         **rest: Any,
     ) -> None:
-        opening = {"providers": providers or None, "threads": threads, "device": device, "flavor": flavor}
+        opening = {
+            "providers": providers or None, "threads": threads, "optimize": optimize, "device": device,
+            "flavor": flavor, "plugins": plugins or None, "weights": weights,
+        }  # fmt: skip
         command(*arguments, opening=opening, **rest)
 
     decorated: Callable[..., None] = collected

@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from onepass._printable import printable
 from onepass.outputs import Array, Outputs
-from onepass.tensors import shape_text
+from onepass.tensors import STRING, dtype_name, shape_text
 
 
-def console() -> Console:
+class _SafeConsole(Console):
+    """A console for text that is not ours: no character of it controls the terminal, whatever a model's names hold."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; of plain text (``markup=False``) only the newlines at its ends are taken for the command's own."""
+        if options.get("markup") is False:
+            objects = tuple(_one_line(each) if isinstance(each, str) else each for each in objects)
+        super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Take a text, markup and all, without what controls a terminal."""
+        return super().render_str(printable(text, lines=True), **options)
+
+
+def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output; in a file or a pipe its lines are as long as they need to be."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
+    if stderr:
+        return _SafeConsole(stderr=True)
+    return _SafeConsole(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
+
+
+def escape(text: str) -> str:
+    """Return foreign text as a part of rich's markup: neither brackets nor control characters mean anything in it."""
+    return markup.escape(printable(text))
+
+
+def _one_line(text: str) -> str:
+    bare = text.strip("\n")
+    start = len(text) - len(text.lstrip("\n"))
+    return text[:start] + printable(bare) + text[start + len(bare) :]
 
 
 def table(title: str, *columns: str) -> Table:
@@ -32,14 +62,17 @@ def outputs_table(outputs: Outputs) -> Table:
     """Return a table of every output: name, dtype, shape, range of values."""
     rows = table("outputs", "name", "dtype", "shape", "range")
     for name, array in outputs.items():
-        rows.add_row(escape(name), str(array.dtype), escape(shape_text(array.shape)), value_range(array))
+        rows.add_row(escape(name), dtype_name(array.dtype), escape(shape_text(array.shape)), escape(value_range(array)))
     return rows
 
 
 def value_range(array: Array) -> str:
-    """Return the least and the greatest value, and how many are not finite."""
+    """Return the least and the greatest value, and how many are not finite; of strings the first and the last."""
     if array.size == 0:
         return "empty"
+    if array.dtype == STRING:
+        texts = sorted(set(array.flat))
+        return " … ".join(shorten(repr(text), 24) for text in dict.fromkeys((texts[0], texts[-1])))
     if array.dtype.kind == "b":
         return f"{int(array.sum())} of {array.size} true"
     if array.dtype.kind == "c":
@@ -50,6 +83,11 @@ def value_range(array: Array) -> str:
     finite = wide[np.isfinite(wide)]
     odd = f" ({wide.size - finite.size} not finite)" if finite.size < wide.size else ""
     return f"{finite.min():.4g} … {finite.max():.4g}{odd}" if finite.size else f"none finite of {wide.size}"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text of at most `length` letters, cut at its end if need be."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def bytes_text(count: int) -> str:

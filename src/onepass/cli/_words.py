@@ -98,24 +98,30 @@ def _written(option: click.Option, value: str) -> str:
         return _word(option.secondary_opts if value == "False" and option.secondary_opts else option.opts)
     if value in ("", "…"):
         return _word(option.opts)
-    plain = value.strip("'\"") if value[0] not in "{([" else _range_text(value) or option.metavar or ""
+    whole = option.metavar == "NAME=SHAPE"
+    plain = value.strip("'\"") if value[0] not in "{([" else _range_text(value, whole=whole) or option.metavar or ""
     return f"{_word(option.opts)} {plain}".rstrip()
 
 
-def _range_text(value: str) -> str:
-    """Write ranges of sizes as commands have them: ``x=1x4:8x4:64x4``; nothing for what is no range."""
+def _range_text(value: str, *, whole: bool) -> str:
+    """Write ranges of sizes as commands have them: ``x=1x4:8x4:64x4``; nothing for what is no range.
+
+    Three numbers are the least, the best and the greatest, unless they are a `whole` shape.
+    """
     try:
         found = ast.literal_eval(value)
         if isinstance(found, dict):
-            return ",".join(f"{name}={_numbers_text(numbers)}" for name, numbers in found.items())
-        return _numbers_text(found)
+            return ",".join(f"{name}={_numbers_text(numbers, whole=whole)}" for name, numbers in found.items())
+        return _numbers_text(found, whole=whole)
     except (ValueError, SyntaxError, TypeError, IndexError):
         return ""
 
 
-def _numbers_text(numbers: Sequence[Any]) -> str:
+def _numbers_text(numbers: int | Sequence[Any], *, whole: bool) -> str:
+    if isinstance(numbers, int):
+        return str(numbers)
     if isinstance(numbers[0], int):
-        return (":" if len(numbers) == 3 else "x").join(str(operator.index(each)) for each in numbers)
+        return (":" if len(numbers) == 3 and not whole else "x").join(str(operator.index(each)) for each in numbers)
     return ":".join("x".join(str(operator.index(size)) for size in shape) for shape in numbers)
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
 from onepass._optional import optional
+from onepass._printable import printable
 from onepass.artifacts import replacing
-from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png
-from onepass.cli._inputs import read_inputs, sizes_option
-from onepass.cli._tables import bytes_text, console, table
-from onepass.opening import ModelChoice
+from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
+from onepass.cli._bench_layers import show_layers
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._trust import chosen, trust_option
 
 _DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
     ".html": lambda result: benchmark_page(result).encode(),
@@ -49,16 +50,20 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
               help="A .npz with all inputs, a .npy, or a picture, in place of random numbers.")  # fmt: skip
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
-@click.option("--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
-              help="Size of another dynamic dimension of random inputs; 1 where not given.")  # fmt: skip
+@max_bytes_option
+@size_options
+@outputs_option("Ask for this output only; repeat for more.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="NUMBER", default=5.0,
               show_default=True, help="The most to measure one batch size, over all models.")  # fmt: skip
 @click.option("--spread", type=click.FloatRange(min=0), metavar="SHARE", default=0.01, show_default=True,
               help="Stop earlier once every median is known to this share of it.")  # fmt: skip
 @click.option("--cold", "processes", type=click.IntRange(min=0), metavar="COUNT", default=3, show_default=True,
               help="Fresh processes to measure cold start and memory in; 0 for none.")  # fmt: skip
+@click.option("--layers", is_flag=True,
+              help="Time each layer of an engine instead: with its types, and the outputs that need it.")  # fmt: skip
+@trust_option
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw latency against batch: a .svg or .png, or a .html with all figures.")  # fmt: skip
+              help="Draw latency against batch, or layers: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     models: tuple[str, ...],
@@ -68,38 +73,52 @@ def command(
     inputs: tuple[str, ...],
     value_range: tuple[float, float],
     sizes: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
+    outputs: tuple[str, ...],
     seconds: float,
     spread: float,
     processes: int,
+    max_bytes: int,
+    layers: bool,
+    trust: bool,
     chart: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how fast each MODEL is here: latency, throughput, cold start, memory.
 
-    Models are ONNX files or engines; other formats are converted first. All take turns, so that what else the machine
-    does falls on all alike, and each is compared with the first as a ratio with its 95 % interval. MODEL@cuda and
-    MODEL@threads=4 say how to open an ONNX model. What cannot be trusted is said below the table.
+    Models are ONNX files or engines; other formats are converted first. Files of TensorFlow, Keras and PyTorch are
+    programs: what is in them is executed. On a terminal you are asked whether to run one; elsewhere --trust says
+    so. All take turns, so that what else the machine does falls on all alike, and each is compared with the first
+    as a ratio with its 95 % interval. MODEL@cuda and MODEL@threads=4 say how to open an ONNX model. What cannot be
+    trusted is said below the table.
 
     \b
     onepass bench elg.onnx elg.engine --batch 1,8,64 --chart bench.html
     onepass bench elg.onnx elg.onnx@threads=2 --callers 1,4
+    onepass bench elg.engine --layers --batch 8 --chart layers.html
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if chart is not None and chart.suffix.lower() not in _DRAWN:
         raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg, .png or .html")
     if chart is not None and chart.suffix.lower() == ".png":
         optional("matplotlib", extra="chart", purpose="Drawing a PNG")  # said before anything is measured
-    choices = [ModelChoice.parse(word) for word in models]
+    choices = [chosen(word, trust=trust) for word in models]
     feeds = None
     if inputs:
-        if batches or sizes:
-            raise click.UsageError("--batch and --size are for random inputs; -i has sizes of its own")
+        if batches or sizes or shapes:
+            raise click.UsageError("--batch, --size and --shape are for random inputs; -i has sizes of its own")
         with choices[0].opened() as session:
-            feeds = read_inputs(inputs, session.signature, value_range=value_range)
+            feeds = read_inputs(inputs, session.signature, value_range=value_range, max_bytes=max_bytes)
+    if layers:
+        if len(choices) > 1 or len(batches or ()) > 1:
+            raise click.UsageError("--layers looks at one engine and one batch size at a time")
+        times = measure_layers(choices[0], batch=(batches or (1,))[0], sizes=sizes, shapes=shapes, inputs=feeds)
+        show_layers(times, chart, as_json=as_json)
+        return
     quiet = as_json or not sys.stderr.isatty()
     result = bench(
-        choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, inputs=feeds,
-        seconds=seconds, spread=spread, processes=processes,
-        progress=None if quiet else lambda line: click.echo(f"{line} …", err=True),
+        choices, batches=batches or (1,), threads=threads or (None,), callers=callers, sizes=sizes, shapes=shapes,
+        inputs=feeds, outputs=outputs or None, seconds=seconds, spread=spread, processes=processes,
+        progress=None if quiet else lambda line: click.echo(printable(f"{line} …"), err=True),
     )  # fmt: skip
     if chart is not None:
         chart.parent.mkdir(parents=True, exist_ok=True)

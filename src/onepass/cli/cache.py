@@ -6,10 +6,9 @@ import json
 from datetime import datetime
 
 import click
-from rich.markup import escape
 
 from onepass.builder import cache_entries, cache_folder, clear_cache
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 
 
 @click.group("cache")

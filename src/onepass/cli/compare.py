@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
-from onepass.cli._inputs import read_inputs, sizes_option
-from onepass.cli._tables import console, table
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._tables import console, escape, table
+from onepass.cli._trust import chosen, trust_option
 from onepass.compare import (
     Bisection,
     Case,
@@ -71,8 +71,8 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--edges", is_flag=True, help="Edge cases too: zeros, ones, tiny and large numbers, batches of 1 and 3.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="NUMBER", default=0, show_default=True,
               help="Seed of the random numbers.")  # fmt: skip
-@click.option("--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
-              help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.")  # fmt: skip
+@max_bytes_option
+@size_options
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
 @click.option("--atol", multiple=True, metavar="[OUTPUT=]NUMBER", callback=_per_output,
@@ -81,13 +81,14 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
               help="Tolerance relative to FIRST, likewise.  [default: 1e-3, coarser for float16]")  # fmt: skip
 @click.option("--agreement", multiple=True, metavar="[OUTPUT=]SHARE", callback=_per_output,
               help="Share of elements that must be within tolerance, likewise.  [default: 1]")  # fmt: skip
-@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compare this output only; repeat for more.")
+@outputs_option("Compare this output only; repeat for more.")
 @click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
               help="An input or output that is called otherwise in SECOND.")  # fmt: skip
 @click.option("--bisect", "look_inside", is_flag=True,
               help="If they differ: find the first inner tensor that does, and what to keep of FIRST.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(min=0), metavar="NUMBER",
               help="Relative error at which an inner tensor differs.  [default: 1e-4, for float16 1e-2]")  # fmt: skip
+@trust_option
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a report with a histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -100,20 +101,24 @@ def command(
     edges: bool,
     seed: int,
     sizes: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
     value_range: tuple[float, float],
     outputs: tuple[str, ...],
     names: dict[str, str],
     look_inside: bool,
     threshold: float | None,
+    max_bytes: int,
+    trust: bool,
     report: Path | None,
     as_json: bool,
     **tolerances: dict[str, float] | None,
 ) -> None:
     """Run FIRST and SECOND on the same inputs and compare every output.
 
-    Models are ONNX files or engines; SavedModels and other formats are converted first. MODEL@cuda runs an ONNX model
-    on another provider of ONNX Runtime. FIRST is taken to be right. The exit status is 1 if an output is not within
-    its tolerance, or only one of the models has it.
+    Models are ONNX files or engines; other formats are converted first. Files of TensorFlow, Keras and PyTorch are
+    programs: what is in them is executed. On a terminal you are asked whether to run one; elsewhere --trust says
+    so. MODEL@cuda runs an ONNX model on another provider of ONNX Runtime. FIRST is taken to be right. The exit
+    status is 1 if an output is not within its tolerance, or only one of the models has it.
 
     \b
     onepass compare elg.onnx elg.engine --random 8 --atol heatmaps=1e-2
@@ -121,10 +126,12 @@ def command(
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if threshold is not None and not look_inside:
         raise click.UsageError("--threshold is for --bisect; give that too")
-    choices = ModelChoice.parse(first), ModelChoice.parse(second)
+    choices = chosen(first, trust=trust), chosen(second, trust=trust)
     options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
-        cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, value_range))
+        drawing = {"seed": seed, "sizes": sizes, "shapes": shapes}
+        reading = {"value_range": value_range, "max_bytes": max_bytes}
+        cases = list(_cases(session.signature, inputs, folder, random, edges, drawing, reading))
         if not look_inside:
             comparison, found = compare(ModelChoice(session, label=first), choices[1], cases=cases, **options), None
     if look_inside:
@@ -148,23 +155,22 @@ def _cases(
     folder: Path | None,
     random: int | None,
     edges: bool,
-    seed: int,
-    sizes: dict[str, int],
-    value_range: tuple[float, float],
+    drawing: dict[str, Any],
+    reading: dict[str, Any],
 ) -> Iterator[Case]:
     if random is None:
         random = 0 if inputs or folder or edges else 4
-    if sizes and not (random or edges):
-        raise InputError("--size is for random inputs; give --random COUNT or --edges too")
+    if (drawing["sizes"] or drawing["shapes"]) and not (random or edges):
+        raise InputError("--size and --shape are for random inputs; give --random COUNT or --edges too")
     given: Iterable[Case] = ()
     if inputs:
-        feeds = read_inputs(inputs, signature, value_range=value_range)
+        feeds = read_inputs(inputs, signature, **reading)
         given = [Case(", ".join(Path(word.rpartition("=")[2]).name for word in inputs), feeds)]
     yield from chain(
         given,
-        folder_cases(folder) if folder else (),
-        edge_cases(signature, sizes=sizes, seed=seed) if edges else (),
-        random_cases(signature, random, seed=seed, sizes=sizes),
+        folder_cases(folder, max_bytes=reading["max_bytes"]) if folder else (),
+        edge_cases(signature, **drawing) if edges else (),
+        random_cases(signature, random, **drawing),
     )
 
 

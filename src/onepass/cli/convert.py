@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
-from onepass.cli._inputs import read_examples
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._inputs import max_bytes_option, read_examples
+from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._trust import is_trusted, trust_option
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
 from onepass.tensors import shape_text
@@ -24,10 +23,6 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
     if word.isascii() and word.isdigit() and int(word):
         return int(word)
     raise click.BadParameter(f"expected a number from 1 up, or dynamic, got {word!r}")
-
-
-def _examples(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Any:
-    return read_examples(words) if words else None
 
 
 def _source(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Path:
@@ -70,7 +65,7 @@ def _dynamic(
 @click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
 @click.option(
-    "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE", callback=_examples,
+    "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE",
     help="Input that a TorchScript network runs on, a .npy or .npz; repeat it for more, in order or by name.",
 )  # fmt: skip
 @click.option(
@@ -78,18 +73,22 @@ def _dynamic(
     help="A size of a TorchScript network's input that may change, such as image:0=N; repeat it for more.",
 )  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
+@max_bytes_option
+@trust_option
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
               show_default=True, metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(source: Path, file: Path | None, no_verify: bool, as_json: bool, **words: Any) -> None:
+def command(
+    source: Path, file: Path | None, no_verify: bool, trust: bool, max_bytes: int, as_json: bool, **words: Any
+) -> None:
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
 
     The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
     output agrees. What is not installed of TensorFlow or PyTorch is installed into an environment of its own, once.
 
-    SOURCE is opened by its framework, and the files of some are programs: what a SavedModel or a TorchScript file says
-    is executed. Convert those only that you trust. It happens in a process of its own with a time limit, which guards
-    against crashes, not against malice.
+    SOURCE is opened by its framework. Files of TensorFlow, Keras and PyTorch are programs: what is in them is executed.
+    On a terminal you are asked whether to run one; elsewhere --trust says so. It happens in a process of its own with a
+    time limit, which guards against crashes, not against malice.
 
     \b
     onepass convert saved_model -o elg.onnx --batch dynamic --channels-first eye
@@ -100,10 +99,13 @@ def command(source: Path, file: Path | None, no_verify: bool, as_json: bool, **w
     onepass convert old.onnx -o new.onnx --outputs landmarks --outputs radius
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     file = file or _beside(source)
+    trust = is_trusted(source, trust=trust)
+    if words["example_inputs"]:
+        words["example_inputs"] = read_examples(words["example_inputs"], max_bytes=max_bytes)
     words = {name: value for name, value in words.items() if value not in (None, ())}
-    screen = Console(stderr=True)
+    screen = console(stderr=True)
     with screen.status(f"converting {escape(str(source))}"):
-        conversion = convert(source, file, verify=not no_verify, **words)
+        conversion = convert(source, file, verify=not no_verify, trust=trust, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))
     else:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import click
-from rich.markup import escape
 
-from onepass.cli._tables import console, table
+from onepass.cli._tables import console, escape, table
 from onepass.doctor import diagnose, gather
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}

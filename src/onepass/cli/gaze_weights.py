@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from onepass.cli._progress import download_bar
 from onepass.cli._tables import bytes_text, console, table
 from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_folder
 
@@ -59,8 +58,5 @@ def list_command() -> None:
 
 
 def _fetched(name: str, archive: Path | None) -> Path:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    err = Console(stderr=True)
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        return fetch(name, archive, progress=lambda here, total: bar.update(task, completed=here, total=total))
+    with download_bar(name) as progress:
+        return fetch(name, archive, progress=progress)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import onnx
-from rich.markup import escape
 from rich.table import Table
 
 from onepass._errors import UnsupportedModelError
 from onepass.artifacts import sha256_of
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, escape, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
@@ -26,8 +25,9 @@ from onepass.tensors import shape_text
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--layers", is_flag=True, help="List an engine's layers and their types, too; needs its GPU.")
+@click.option("--plugins", multiple=True, metavar="FILE", help="Library with plugins that --layers needs; repeat it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def command(model: Path, layers: bool, as_json: bool) -> None:
+def command(model: Path, layers: bool, plugins: tuple[str, ...], as_json: bool) -> None:
     """Show what MODEL, an ONNX file or an engine, takes and gives.
 
     Prints inputs and outputs with their names, dtypes and shapes, in the model's own order, and the model's opset and
@@ -37,7 +37,7 @@ def command(model: Path, layers: bool, as_json: bool) -> None:
     if layers and kind is not Format.ENGINE:
         raise click.UsageError(f"--layers is for engines; {model} is {kind.value}")
     if kind is Format.ENGINE:
-        facts = _facts_of_engine(model, layers=layers)
+        facts = _facts_of_engine(model, layers=layers, plugins=plugins)
     elif kind is Format.ORT:
         facts = _facts_of_ort(model)
     else:
@@ -66,28 +66,28 @@ def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
 
 
 def _edges(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
-    """Describe inputs or outputs, those that onepass cannot move included: who looks wants to see them too."""
+    """Describe inputs or outputs, those that are no dense tensors included: who looks wants to see them too."""
     edges = []
     for value in values:
         try:
             edges.append(spec_of(value).to_json())
         except UnsupportedModelError:
-            edges.append({"name": value.name, "dtype": f"{kind_of(value)} (not supported)", "shape": None})
+            edges.append({"name": value.name, "dtype": f"{kind_of(value)} (left out)", "shape": None})
     return edges
 
 
-def _facts_of_engine(path: Path, *, layers: bool) -> dict[str, Any]:
+def _facts_of_engine(path: Path, *, layers: bool, plugins: Sequence[str]) -> dict[str, Any]:
     """Describe an engine by its sidecar; one without is loaded to be asked itself."""
     plan = read_sidecar(path)
     facts = {"file": str(path), "format": "engine", "size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
     if plan is None:
         if layers:
             raise click.UsageError(f"{path} has no sidecar that says which TensorRT built it; --layers needs one")
-        with load(path) as session:
+        with load(path, plugins=plugins or None) as session:
             return {**facts, **session.signature.to_json()}
     if facts["sha256"] != plan.engine_sha256:
         plan.engine_bytes()  # raises, and says what to do
-    found = [layer._asdict() for layer in layers_of_plan(plan)] if layers else None
+    found = [layer._asdict() for layer in layers_of_plan(plan, plugins=plugins)] if layers else None
     return {**facts, **plan.to_json(), **({} if found is None else {"layers": found})}
 
 

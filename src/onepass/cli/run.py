@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from onepass._errors import InputError
-from onepass.cli._inputs import read_inputs, sizes_option
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._model import opening_options
 from onepass.cli._tables import console, outputs_table
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
-from onepass.sampling import random_inputs
+from onepass.sampling import explained, random_inputs
+from onepass.tensors import dtype_name
 from onepass.writers import check_path, write_outputs
 
 
@@ -34,15 +36,13 @@ from onepass.writers import check_path, write_outputs
     show_default=True,
     help="Seed of the random numbers.",
 )
-@click.option(
-    "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
-    help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
-)  # fmt: skip
+@max_bytes_option
+@size_options
 @click.option(
     "--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True, metavar="BLACK WHITE",
     help="What black and white become when a picture feeds a floating-point input.",
 )  # fmt: skip
-@click.option("--output", "outputs", multiple=True, metavar="NAME", help="Compute this output only; repeat for more.")
+@outputs_option("Compute this output only; repeat for more.")
 @click.option(
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
@@ -55,8 +55,10 @@ def command(
     randomly: bool,
     seed: int,
     sizes: dict[str, int],
+    shapes: dict[str, tuple[int, ...]],
     value_range: tuple[float, float],
     outputs: tuple[str, ...],
+    max_bytes: int,
     save: Path | None,
     as_json: bool,
     opening: dict[str, Any],
@@ -66,22 +68,23 @@ def command(
     \b
     onepass run elg.onnx --random
     onepass run elg.onnx -i eye.npy -o outputs.npz
-    onepass run detector.onnx -i image=street.jpg --output boxes --output scores
+    onepass run detector.onnx -i image=street.jpg --outputs boxes --outputs scores
     """  # noqa: D301 - click takes the backspace as "keep these lines"
-    if sizes and not randomly:
-        raise click.UsageError("--size is for random inputs; give --random too")
+    if (sizes or shapes) and not randomly:
+        raise click.UsageError("--size and --shape are for random inputs; give --random too")
     if save is not None:
         check_path(save)
     with load(ModelSpec(str(model), **opening)) as session:
         signature = session.signature
-        feeds = read_inputs(inputs, signature, value_range=value_range)
+        feeds = read_inputs(inputs, signature, value_range=value_range, max_bytes=max_bytes)
         if randomly:
-            feeds = {**random_inputs(signature, sizes=sizes, seed=seed), **feeds}
+            feeds = {**random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed), **feeds}
         elif not inputs and signature.inputs:
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
             raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
-        found = session(feeds, outputs=outputs or None)
+        with explained(signature, feeds) if randomly else nullcontext():
+            found = session(feeds, outputs=outputs or None)
         seconds = time.perf_counter() - begin
         report = session.report()
     if save is not None:
@@ -91,7 +94,7 @@ def command(
 
 def _print(outputs: Outputs, seconds: float, report: dict[str, Any], save: Path | None, as_json: bool) -> None:
     if as_json:
-        tensors = {name: {"dtype": a.dtype.name, "shape": list(a.shape)} for name, a in outputs.items()}
+        tensors = {name: {"dtype": dtype_name(a.dtype), "shape": list(a.shape)} for name, a in outputs.items()}
         saved = None if save is None else str(save)
         click.echo(json.dumps({"outputs": tensors, "seconds": seconds, "saved": saved, **report}, indent=2))
         return

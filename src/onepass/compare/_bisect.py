@@ -70,7 +70,7 @@ def _graph_of(choice: ModelChoice) -> Iterator[OnnxGraph]:
     """Open a model as a graph, converted first if need be."""
     if isinstance(choice.model, Session):
         raise UnsupportedModelError(_no_inside(choice))
-    with runnable(choice.unopened) as model:
+    with runnable(choice.unopened, trust=choice.trust) as model:
         if isinstance(model, OnnxGraph):
             yield model
             return

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from onepass._array_files import DEFAULT_MAX_BYTES, read_arrays
 from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.sampling import edge_inputs, random_inputs
@@ -22,51 +21,67 @@ class Case:
     Attributes:
         name: What to call it in a report: ``random 3``, ``zeros``, the name of a file.
         feeds: One array for each input of the first model, by name.
+        drawn: Whether onepass made these inputs up.
     """
 
     name: str
     feeds: Mapping[str, Array]
+    drawn: bool = False
 
     def __repr__(self) -> str:
         return f"Case({self.name}: {', '.join(f'{name}={a.dtype}{list(a.shape)}' for name, a in self.feeds.items())})"
 
 
 def random_cases(
-    signature: Signature, count: int, *, seed: int = 0, sizes: Mapping[str, int] | None = None
+    signature: Signature,
+    count: int,
+    *,
+    seed: int = 0,
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Iterator[Case]:
     """Yield `count` cases of normal numbers, small whole numbers or truth values; see `sampling.random_inputs`."""
     for index in range(count):
-        yield Case(f"random {index}", random_inputs(signature, sizes=sizes, seed=seed + index))
+        yield Case(
+            f"random {index}", random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed + index), drawn=True
+        )
 
 
-def edge_cases(signature: Signature, *, sizes: Mapping[str, int] | None = None, seed: int = 0) -> Iterator[Case]:
+def edge_cases(
+    signature: Signature,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+) -> Iterator[Case]:
     """Yield the cases of `sampling.edge_inputs`, at which reduced precision and rewritten graphs break first.
 
     And, where dynamic dimensions have names and no size is given, one case with these at 1 and one at 3.
     """
-    drawn = random_inputs(signature, sizes=sizes, seed=seed)
+    drawn = random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed)
     for name, feeds in edge_inputs(drawn):
-        yield Case(name, feeds)
-    names = sorted({dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)})
-    free = [name for name in names if name not in (sizes or {})]
+        yield Case(name, feeds, drawn=True)
+    dims = [(spec.name, dim) for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
+    sized = {*(sizes or {}), *(dim for name, dim in dims if name in (shapes or {}))}
+    free = sorted({dim for _, dim in dims} - sized)
     for size in (1, 3) if free else ():
-        feeds = random_inputs(signature, sizes={**dict.fromkeys(free, size), **(sizes or {})}, seed=seed + size)
-        yield Case(f"{', '.join(free)} = {size}", feeds)
+        wanted = {**dict.fromkeys(free, size), **(sizes or {})}
+        feeds = random_inputs(signature, sizes=wanted, shapes=shapes, seed=seed + size)
+        yield Case(f"{', '.join(free)} = {size}", feeds, drawn=True)
 
 
-def folder_cases(folder: str | os.PathLike[str]) -> Iterator[Case]:
+def folder_cases(folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Case]:
     """Yield one case for each ``.npz`` in a folder, in the order of their names.
 
+    Args:
+        folder: The folder.
+        max_bytes: How much memory the arrays of one file may take.
+
     Raises:
-        InputError: There is none, or one is no NumPy file of numbers.
+        InputError: There is none, or one is no NumPy file of numbers, or too large.
     """
     files = sorted(Path(folder).glob("*.npz"))
     if not files:
         raise InputError(f"no .npz in {folder}; expected one for each case, with an array for each input")
     for file in files:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                feeds = dict(arrays)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(f"{file} is no NumPy file of numbers, or is damaged") from error
-        yield Case(file.name, feeds)
+        yield Case(file.name, read_arrays(file, max_bytes=max_bytes))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from onepass.compare._tolerance import PerOutput, Tolerances
 from onepass.opening import ModelChoice
 from onepass.outputs import Array
 from onepass.runtime import Session
+from onepass.sampling import explained
 from onepass.tensors import Signature, TensorSpec, shape_text
 
 
@@ -81,6 +82,7 @@ def compare(
     edges: bool = False,
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     atol: PerOutput = None,
     rtol: PerOutput = None,
     agreement: PerOutput = None,
@@ -98,6 +100,7 @@ def compare(
         edges: Whether to run edge cases too: see `edge_cases`.
         seed: Of the random numbers.
         sizes: Sizes of dynamic dimensions in random and edge cases, by name.
+        shapes: Whole shapes of inputs in these cases by name, which size dimensions without a name too.
         atol: Absolute tolerance, one for all outputs or by output name (``""`` for the others); see `Tolerances`.
         rtol: Relative tolerance, likewise.
         agreement: Share of elements that must be within tolerance, likewise; all by default.
@@ -115,7 +118,7 @@ def compare(
         pairs = Pairs(left.signature, right.signature, names=names or {}, outputs=outputs)
         tolerances = Tolerances(atol, rtol, agreement)
         tolerances.check_names(tuple(pairs.outputs))
-        chosen = _cases(left.signature, cases, random, edges=edges, seed=seed, sizes=sizes)
+        chosen = _cases(left.signature, cases, random, edges=edges, seed=seed, sizes=sizes, shapes=shapes)
         meters = pairs.meters(tolerances)
         ran = run_cases(left, right, pairs, chosen, meters)
         return Comparison(
@@ -136,6 +139,7 @@ def _cases(
     edges: bool,
     seed: int,
     sizes: Mapping[str, int] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
 ) -> Iterator[Case]:
     count = 0
     for count, each in enumerate(given, 1):
@@ -143,8 +147,8 @@ def _cases(
     if random is None:
         random = 0 if count or edges else 4
     if edges:
-        yield from edge_cases(signature, sizes=sizes, seed=seed)
-    yield from random_cases(signature, random, seed=seed, sizes=sizes)
+        yield from edge_cases(signature, sizes=sizes, shapes=shapes, seed=seed)
+    yield from random_cases(signature, random, seed=seed, sizes=sizes, shapes=shapes)
 
 
 class Pairs:
@@ -235,8 +239,8 @@ def run_cases(
     wanted_right = [pairs.outputs[name][1].name for name in meters]
     ran = []
     for case in cases:
-        one = _run(left, case.feeds, wanted_left, case.name)
-        other = _run(right, pairs.feeds_of_second(case.feeds), wanted_right, case.name)
+        one = _run(left, case, case.feeds, wanted_left)
+        other = _run(right, case, pairs.feeds_of_second(case.feeds), wanted_right)
         for name, meter in meters.items():
             meter.add(case.name, one[name], other[pairs.outputs[name][1].name])
         ran.append(case.name)
@@ -245,9 +249,10 @@ def run_cases(
     return tuple(ran)
 
 
-def _run(session: Session, feeds: Mapping[str, Array], wanted: list[str], case: str) -> Mapping[str, Array]:
+def _run(session: Session, case: Case, feeds: Mapping[str, Array], wanted: list[str]) -> Mapping[str, Array]:
     try:
-        return session(feeds, outputs=wanted)
+        with explained(session.signature, feeds) if case.drawn else nullcontext():
+            return session(feeds, outputs=wanted)
     except InputError as error:
         shapes = ", ".join(f"{name} {shape_text(np.shape(array))}" for name, array in feeds.items())
-        raise InputError(f"{session.name} refuses case {case} ({shapes}): {error}") from error
+        raise InputError(f"{session.name} refuses case {case.name} ({shapes}): {error}") from error

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from onepass._distance import distances, is_exact, place_of_greatest, widened
+from onepass._distance import distances, is_exact, place_of_greatest, widened_pair
 from onepass.compare._tolerance import Tolerance
 from onepass.outputs import Array
-from onepass.tensors import shape_text
+from onepass.tensors import STRING, dtype_name, shape_text
 
 _FIRST_DECADE, _LAST_DECADE = -12, 9
 _FINE, _COARSE = 40, 4  # bins a decade: for percentiles, and to draw
@@ -30,7 +30,7 @@ class Worst:
 
     case: str
     index: tuple[int, ...]
-    values: tuple[complex, complex]
+    values: tuple[complex | str, complex | str]
 
     def __str__(self) -> str:
         first, second = (_plain(value) for value in self.values)
@@ -153,6 +153,9 @@ class Meter:
         first, second = map(is_exact, dtypes)
         if first != second:
             self._complaint = f"{dtypes[0]} against {dtypes[1]}: one holds whole numbers, the other does not"
+        if (dtypes[0] == STRING) != (dtypes[1] == STRING):
+            named = " against ".join(map(dtype_name, dtypes))
+            self._complaint = f"{named}: one holds strings, the other does not"
         self._count = self._beyond = self._finite = self._nonzero = self._identical = 0
         self._max_abs = self._max_rel = self._sum_abs = self._sum_rel = 0.0
         self._squares = np.zeros(3)  # of the first, of the second, of their difference
@@ -177,7 +180,7 @@ class Meter:
                 self._measure(case, first.shape, first.reshape(-1), second.reshape(-1))
 
     def _measure(self, case: str, shape: tuple[int, ...], first: Array, second: Array) -> None:
-        a, b = widened(first), widened(second)
+        a, b = widened_pair(first, second)
         finite = np.isfinite(a) & np.isfinite(b)
         error = distances(a, b)
         same = (first == second) | (np.isnan(a) & np.isnan(b))
@@ -192,7 +195,7 @@ class Meter:
         self._count_odd(a, b)
         self._sum_up(a[finite], b[finite], error[finite])
         self._count_bins(error, beyond)
-        self._find_worst(case, shape, a, b, excess)
+        self._find_worst(case, shape, (first, second), excess)
 
     def _count_odd(self, a: Array, b: Array) -> None:
         for which, array in enumerate((a, b)):
@@ -216,12 +219,13 @@ class Meter:
             clipped = np.clip(place, 0, _DECADES * _FINE - 1).astype(np.int64)
             self._bins[row] += np.bincount(clipped, minlength=_DECADES * _FINE)
 
-    def _find_worst(self, case: str, shape: tuple[int, ...], a: Array, b: Array, excess: Array) -> None:
+    def _find_worst(self, case: str, shape: tuple[int, ...], arrays: tuple[Array, Array], excess: Array) -> None:
         greatest = float(excess.max())
         if greatest > self._worst_excess:
             self._worst_excess = greatest
             index = place_of_greatest(excess, shape)
-            self._worst = Worst(case, index, (complex(a.reshape(shape)[index]), complex(b.reshape(shape)[index])))
+            first, second = (array.reshape(shape)[index] for array in arrays)
+            self._worst = Worst(case, index, (_value(first), _value(second)))
 
     def result(self) -> OutputDifference:
         """Return the difference over all cases so far."""
@@ -230,7 +234,7 @@ class Meter:
         return OutputDifference(
             name=self._name,
             other=self._other,
-            dtypes=(self._dtypes[0].name, self._dtypes[1].name),
+            dtypes=(dtype_name(self._dtypes[0]), dtype_name(self._dtypes[1])),
             shapes=self._shapes or ((), ()),
             tolerance=self._tolerance,
             count=self._count,
@@ -278,7 +282,13 @@ def _ratio(part: float, whole: float) -> float:
     return 0.0 if part == 0 else math.inf
 
 
-def _plain(value: complex) -> str:
+def _value(value: Any) -> complex | str:
+    return value if isinstance(value, str) else complex(value)
+
+
+def _plain(value: complex | str) -> str:
+    if isinstance(value, str):
+        return repr(value)
     return f"{value.real:.6g}" if value.imag == 0 or math.isnan(value.imag) else f"{value:.6g}"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from onepass._distance import is_exact, step
 from onepass._errors import InputError, OutputNameError
-from onepass.tensors import no_such_name
+from onepass.tensors import STRING, no_such_name
 
 PerOutput: TypeAlias = float | Mapping[str, float] | None
 """One value for every output, or values by output name; the name ``""`` stands for all others."""
@@ -48,7 +48,8 @@ class Tolerances:
 
     What is not given depends on the output's dtype, the coarser one where the two models differ: ``1e-4`` and
     ``1e-3`` for floating-point numbers, or four steps of the type where those are coarser (float16: ``3.9e-3``), and
-    nothing for whole numbers and truth values, which must be equal. Every element must agree.
+    nothing for whole numbers and truth values, which must be equal. Strings must be equal whatever is given. Every
+    element must agree.
     """
 
     atol: PerOutput = None
@@ -57,6 +58,8 @@ class Tolerances:
 
     def of(self, name: str, *dtypes: np.dtype[Any]) -> Tolerance:
         """Return the tolerance of the output `name`, whose dtype in either model is one of `dtypes`."""
+        if STRING in dtypes:
+            return Tolerance(0.0, 0.0, _value(self.agreement, name, 1.0))
         inexact = not all(map(is_exact, dtypes))
         coarse = _COARSE * max(map(step, dtypes), default=0.0)
         return Tolerance(

@@ -9,10 +9,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
 
+from onepass._optional import import_onnxruntime
 from onepass.doctor._facts import Driver, Facts, FlavorFacts, Gpu
 from onepass.engine.flavor import broken_flavors, find_flavors
 
@@ -67,7 +67,7 @@ def _packages() -> dict[str, str]:
 
 def _onnxruntime() -> tuple[tuple[str, ...], str]:
     try:
-        module = import_module("onnxruntime")
+        module = import_onnxruntime()
         return tuple(module.get_available_providers()), ""
     except Exception as error:  # noqa: BLE001 - its libraries are loaded on import, and fail in many ways
         return (), f"{type(error).__name__}: {error}"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from onepass.builder import clear_cache as clear_cache
     from onepass.builder import find_builder as find_builder
     from onepass.builder import plan_from_graph as plan_from_graph
+    from onepass.builder import put_weights as put_weights
+    from onepass.builder import refit as refit
     from onepass.engine.flavor import Flavor as Flavor
     from onepass.engine.flavor import find_flavor as find_flavor
     from onepass.engine.flavor import find_flavors as find_flavors
@@ -32,7 +34,7 @@ __getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
         "onepass.builder": "BuildOptions Step build cache_entries cache_folder clear_cache find_builder "
-        "plan_from_graph",
+        "plan_from_graph put_weights refit",
         "onepass.engine.flavor": "Flavor find_flavor find_flavors",
         "onepass.engine.layers": "Layer layers_of_plan",
         "onepass.engine.plan": "Edge Plan read_sidecar",

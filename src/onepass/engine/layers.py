@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onepass._errors import EngineError
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
+from onepass.engine.plugins import check_plugins, load_plugins
 
 # How TensorRT's inspector writes types, in the several versions of its words.
 _WORDS = (
@@ -23,11 +25,21 @@ _WORDS = (
 
 
 class Layer(NamedTuple):
-    """One layer of an engine: its name, its kind, and the types of what it reads and makes."""
+    """One layer of an engine: its name, its kind, and the types and names of the tensors that it reads and makes."""
 
     name: str
     kind: str
     types: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+
+
+class TimedLayer(NamedTuple):
+    """A layer, the milliseconds that it takes, and the outputs of the model that need it, in the model's order."""
+
+    layer: Layer
+    milliseconds: float
+    outputs: tuple[str, ...]
 
 
 def layers_of_engine(flavor: Flavor, engine: Any) -> list[Layer]:
@@ -48,11 +60,46 @@ def _layer(data: Any) -> Layer:
         [[edge.get("Format/Datatype", "") for edge in data.get(side, ())] for side in ("Inputs", "Outputs")]
     )
     types = tuple(name for name, word in _WORDS if word.search(formats))
-    return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types)
+    reads, makes = (
+        tuple(str(edge["Name"]) for edge in data.get(side, ()) if "Name" in edge) for side in ("Inputs", "Outputs")
+    )
+    return Layer(str(data.get("Name", "")), str(data.get("LayerType", "")), types, reads, makes)
 
 
-def layers_of_plan(plan: Plan) -> list[Layer]:
+def outputs_served(layers: Sequence[Layer], outputs: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return which outputs need each layer; none where an engine does not say what its layers read.
+
+    Args:
+        layers: Those of an engine.
+        outputs: The engine's tensor to the model's name, in the model's order.
+    """
+    makers: dict[str, list[int]] = {}
+    for index, layer in enumerate(layers):
+        for tensor in layer.makes:
+            makers.setdefault(tensor, []).append(index)
+    served: list[list[str]] = [[] for _ in layers]
+    for tensor, name in outputs.items():
+        waiting, seen = [tensor], {tensor}
+        needed: set[int] = set()
+        while waiting:
+            for index in makers.get(waiting.pop(), ()):
+                needed.add(index)
+                fresh = {*layers[index].reads} - seen
+                seen |= fresh
+                waiting += fresh
+        for index in needed:
+            served[index].append(name)
+    return [tuple(names) for names in served]
+
+
+def layers_of_plan(
+    plan: Plan, *, plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()
+) -> list[Layer]:
     """List the layers of a built engine, on a machine where it runs.
+
+    Args:
+        plan: The engine.
+        plugins: Libraries that have the plugins that it needs.
 
     Raises:
         MissingExtraError: The TensorRT that built it is not here.
@@ -60,6 +107,8 @@ def layers_of_plan(plan: Plan) -> list[Layer]:
         EngineMismatchError: The file is not the engine that the sidecar belongs to.
     """
     data, flavor = plan.engine_bytes(), find_flavor(plan.flavor)
+    load_plugins(flavor, plugins)
+    check_plugins(flavor, plan.plugins, name="the engine", built_with=plan.options.get("plugins", ()))
     logger = get_logger(flavor)
     mark = logger.book.mark()
     engine = flavor.module.Runtime(logger).deserialize_cuda_engine(data) if flavor.can_inspect else None

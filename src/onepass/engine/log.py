@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from typing import Any, NamedTuple
 
+from onepass._printable import indented
 from onepass.engine.flavor import Flavor
 
 LOGGER_NAME = "onepass.tensorrt"
@@ -43,7 +44,8 @@ class LogBook:
         self._logging = logging.getLogger(LOGGER_NAME)
 
     def write(self, severity: str, text: str) -> None:
-        """Take a message."""
+        """Take a message, which may hold names of the model's."""
+        text = indented(text)
         level = _LEVELS.get(severity, logging.INFO)
         if severity != "VERBOSE":
             with self._lock:

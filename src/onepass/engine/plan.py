@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import EngineMismatchError, InputError, ModelNotFoundError
-from onepass.artifacts import replacing
+from onepass.artifacts import sha256_of
+from onepass.engine._pair import write_pair
+from onepass.engine.plugins import Plugin
 from onepass.engine.shapes import Profile
 from onepass.engine.sidecar import (
     MAJOR,
@@ -25,9 +28,8 @@ from onepass.engine.sidecar import (
     REMEDY,
     VERSION_KEY,
     read_json,
-    sidecar_path,
+    sidecar_files,
     unknown_keys,
-    write_json,
 )
 from onepass.tensors import DTYPES, Signature, TensorSpec
 
@@ -83,6 +85,7 @@ class Plan:
         build_seconds: How long the build took.
         layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
         control_flow: Whether it has branches or loops, whose course a recorded pass would repeat whatever the data.
+        plugins: What it takes from plugins, which have to be registered where it runs.
         extra: What a later version of onepass wrote into the sidecar besides, kept for when it is saved again.
     """
 
@@ -100,6 +103,7 @@ class Plan:
     build_seconds: float | None = None
     layer_types: Mapping[str, int] = field(default_factory=dict)
     control_flow: bool = False
+    plugins: tuple[Plugin, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -125,23 +129,40 @@ class Plan:
         return data
 
     def save(self, path: str | os.PathLike[str]) -> Plan:
-        """Write the engine to `path` and the sidecar to ``<path>.json``, each whole or not at all.
+        """Write the engine to `path` and the sidecar to ``<path>.json``.
+
+        The two belong together at every moment: a former engine and its sidecar can be used until the new ones are
+        whole. Into a pipe or a device goes the engine alone.
 
         Returns:
-            The plan with `path` for its engine.
+            The plan with `path` for its engine, if that is a file.
         """
         path = Path(path)
         data = self.engine_bytes()
         try:
-            with replacing(path) as engine, replacing(sidecar_path(path)) as sidecar:
-                engine.write_bytes(data)
-                write_json(sidecar, self.to_json())
+            beside = write_pair(path, data, self.to_json())
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             room = f"{error.strerror}; the engine takes {len(data)} bytes"
             raise OSError(f"{room}: {path}") from error
-        return replace(self, engine=path.absolute())
+        return replace(self, engine=path.absolute()) if beside else self
+
+    def refit(self, model: Any, *, plugins: Any = ()) -> Plan:
+        """Return the engine with the weights of another model of the same layers; it takes a GPU, and builds nothing.
+
+        Args:
+            model: Path of an ONNX file, its bytes, or an `OnnxGraph`.
+            plugins: Libraries whose plugins the engine takes.
+
+        Raises:
+            InputError: It was not built with ``refit=True`` or ``strip=True``, or the model does not fit.
+            EngineError: It does not run here.
+            BackendError: TensorRT refuses the weights.
+        """
+        from onepass.engine import refit  # noqa: PLC0415 - it brings the builder and ONNX
+
+        return refit(self, model, plugins=plugins)
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the engine as plain JSON values: the content of the sidecar."""
@@ -160,6 +181,7 @@ class Plan:
             "build_seconds": self.build_seconds,
             "layer_types": dict(self.layer_types),
             "control_flow": self.control_flow,
+            "plugins": [plugin.to_json() for plugin in self.plugins],
             "engine_sha256": self.engine_sha256,
             **self.extra,
         }
@@ -176,6 +198,7 @@ class Plan:
             inputs=tuple(Edge.from_json(edge) for edge in data["inputs"]),
             outputs=tuple(Edge.from_json(edge) for edge in data["outputs"]),
             profiles=tuple(Profile.from_json(profile) for profile in data["profiles"]),
+            plugins=tuple(Plugin.from_json(plugin) for plugin in data["plugins"]),
             extra=unknown_keys(data),
             **{name: data[name] for name in rest},
         )
@@ -184,7 +207,8 @@ class Plan:
 def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
     """Return the plan of an engine file by its sidecar; None if it has none (other tools write none).
 
-    The engine itself is not read: `Plan.engine_bytes` reads and checks it.
+    The engine itself is not read, unless more than one file may be its sidecar, as when its writer was stopped halfway:
+    its digest decides then. `Plan.engine_bytes` reads and checks it.
 
     Raises:
         ModelNotFoundError: There is no engine at the path.
@@ -193,12 +217,22 @@ def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
     path = Path(engine).absolute()
     if not path.is_file():
         raise ModelNotFoundError(f"no engine file at {path}")
-    file = sidecar_path(path)
-    if not file.is_file():
-        return None
+    files = sidecar_files(path)
+    if len(files) < 2:
+        return _plan_in(files[0], path) if files else None
+    digest = sha256_of(path)
+    for file in files:
+        with suppress(EngineMismatchError):
+            plan = _plan_in(file, path)
+            if plan.engine_sha256 == digest:
+                return plan
+    return _plan_in(files[0], path)
+
+
+def _plan_in(file: Path, engine: Path) -> Plan:
     data = read_json(file)
     try:
-        return Plan.from_json(data, path)
+        return Plan.from_json(data, engine)
     except InputError as error:
         raise EngineMismatchError(f"{file} contradicts itself: {error}; {REMEDY}") from error
 

@@ -1,5 +1,8 @@
 """The sidecar of an engine, ``<engine>.json``, as a format: docs/sidecar.md tells it, sidecar.schema.json defines it.
 
+It lies beside the engine, or, while both are replaced, for a moment under another name: the engine's digest in it
+decides which one is the engine's. A digest of its own shows damage.
+
 A major version is one that older readers misread. A minor one adds keys at the top, which older readers pass on
 unread, so that nothing is lost when they write the file again.
 """
@@ -10,14 +13,16 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from onepass._errors import EngineMismatchError
 from onepass.engine._schema import completed
 
-MAJOR, MINOR = 1, 1
-VERSION_KEY, MINOR_KEY = "onepass_engine", "onepass_engine_minor"
+MAJOR, MINOR = 1, 2
+VERSION_KEY, MINOR_KEY, DIGEST_KEY = "onepass_engine", "onepass_engine_minor", "sidecar_sha256"
+_DIGEST_SINCE = 2  # the minor version
 SCHEMA_FILE = Path(__file__).with_name("sidecar.schema.json")
 
 REMEDY = "build the engine again, or delete the file to load the engine as it is"
@@ -29,6 +34,20 @@ def sidecar_path(engine: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def new_sidecar_path(engine: str | os.PathLike[str]) -> Path:
+    """Return where the sidecar of an engine waits until the engine has taken its place."""
+    path = sidecar_path(engine)
+    return path.with_name(path.name + ".new")
+
+
+def sidecar_files(engine: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Return the files that may be the sidecar of an engine; where that is a link, also those beside its file."""
+    path = Path(engine)
+    engines = dict.fromkeys((path, Path(os.path.realpath(path))))
+    places = [place(each) for each in engines for place in (sidecar_path, new_sidecar_path)]
+    return tuple(file for file in places if file.is_file())
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """Return what a sidecar says, held to the format, with defaults for what an older version did not have.
 
@@ -37,7 +56,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EngineMismatchError(f"{file} is no JSON, or damaged ({error}); {REMEDY}") from error
     written = data.get(VERSION_KEY) if isinstance(data, dict) else None
     if isinstance(written, int) and written > MAJOR:
@@ -46,14 +65,30 @@ def read_json(file: Path) -> dict[str, Any]:
             "onepass, or build the engine again"
         )
     try:
-        return dict(completed(data, schema()))
+        found = dict(completed(data, schema()))
     except ValueError as error:
         raise EngineMismatchError(f"{file} is no sidecar of an engine, or damaged: {error}; {REMEDY}") from error
+    recorded = found.pop(DIGEST_KEY)
+    if recorded is None and found[MINOR_KEY] < _DIGEST_SINCE:
+        return found
+    if recorded != digest_of(data):
+        raise EngineMismatchError(
+            f"{file} is damaged, or was changed by hand: the SHA-256 of its content is {digest_of(data)[:12]}…, "
+            f"recorded is {recorded and recorded[:12]}…; {REMEDY}"
+        )
+    return found
 
 
 def write_json(file: Path, data: Mapping[str, Any]) -> None:
-    """Write a sidecar, as `read_json` reads it."""
-    file.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write a sidecar, as `read_json` reads it, with a digest of itself."""
+    signed = {**data, DIGEST_KEY: digest_of(data)}
+    file.write_text(json.dumps(signed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a sidecar says, but for this digest; spaces and the order of keys do not matter."""
+    content = {key: value for key, value in data.items() if key != DIGEST_KEY}
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def unknown_keys(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import onnx
+from onnx import shape_inference
 
 from onepass._errors import OutputNameError, UnsupportedModelError
 from onepass.graph.nodes import initializer_names
 from onepass.graph.values import inferred
-from onepass.tensors import Dim, Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, no_such_name
+from onepass.tensors import (
+    Dim,
+    Signature,
+    TensorSpec,
+    dim_from_onnx,
+    dtype_from_onnx,
+    has_dtype,
+    no_dense_tensor,
+    no_such_name,
+)
 
 
 def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
     """Return name, dtype and shape of an input or output.
 
     Raises:
-        UnsupportedModelError: It is a string, a sequence, an optional or a sparse tensor.
+        UnsupportedModelError: It is a sequence, a map, an optional or a sparse tensor, or of a type below eight bits.
     """
     if value.type.WhichOneof("value") != "tensor_type":
         raise UnsupportedModelError(no_dense_tensor(value.name, kind_of(value)))
@@ -31,15 +41,12 @@ def kind_of(value: onnx.ValueInfoProto) -> str:
     """Say what an input or output is, in ONNX's words: ``float``, ``string``, ``sequence`` …."""
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        return kind.removesuffix("_type") if kind else "value without a type"
+        return kind.removesuffix("_type").replace("_", " ") if kind else "value without a type"
     return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
-    # Some exporters write -1 for a dynamic dimension, which ONNX has no such number for.
-    if dim.HasField("dim_value") and dim.dim_value >= 0:
-        return int(dim.dim_value)
-    return dim.dim_param or None
+    return dim_from_onnx(int(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param)
 
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
@@ -48,13 +55,83 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in weights]
 
 
-def signature_of(graph: onnx.GraphProto) -> Signature:
-    """Return inputs and outputs in the graph's order.
+def signature_of(model: onnx.ModelProto) -> Signature:
+    """Return inputs and outputs in the graph's order; an output that is listed twice is one.
+
+    The type of an output that the model does not say is what ONNX infers.
 
     Raises:
-        UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+        UnsupportedModelError: An input is no dense tensor, or no output is one.
     """
-    return Signature(tuple(map(spec_of, inputs_of(graph))), tuple(map(spec_of, graph.output)))
+    outputs = {value.name: value for value in typed_outputs(model)}
+    left_out = {name: _left_out_as(value) for name, value in outputs.items() if not is_dense(value)}
+    dense = [spec_of(value) for name, value in outputs.items() if name not in left_out]
+    if left_out and not dense:
+        name, kind = next(iter(left_out.items()))
+        raise UnsupportedModelError(no_dense_tensor(name, kind))
+    return Signature(tuple(map(spec_of, inputs_of(model.graph))), tuple(dense), left_out)
+
+
+def typed_outputs(model: onnx.ModelProto) -> Sequence[onnx.ValueInfoProto]:
+    """Return the outputs as the model declares them; where it does not say a type, all as `true_outputs` has them."""
+    return model.graph.output if all(map(_has_type, model.graph.output)) else true_outputs(model)
+
+
+def true_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the outputs as they are: what a model leaves out, or what contradicts what ONNX infers, is as inferred."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    for value in bare.graph.output:
+        value.ClearField("type")
+    try:
+        known = inferred(bare)
+    except (shape_inference.InferenceError, ValueError):  # a model that is not valid, or one over 2 GB
+        known = {}
+    # ONNX makes up names for sizes that it cannot infer; those of inputs it carries on.
+    names = {dim.dim_param for value in model.graph.input for dim in value.type.tensor_type.shape.dim} - {""}
+    return [_corrected(value, known.get(value.name), names) for value in model.graph.output]
+
+
+def _has_type(value: onnx.ValueInfoProto) -> bool:
+    return value.type.WhichOneof("value") not in (None, "tensor_type") or bool(value.type.tensor_type.elem_type)
+
+
+def _corrected(
+    declared: onnx.ValueInfoProto, known: onnx.ValueInfoProto | None, names: set[str]
+) -> onnx.ValueInfoProto:
+    """Return an output as declared, but for what is missing and for sizes that cannot be.
+
+    Args:
+        declared: The output.
+        known: What ONNX infers of it, if anything.
+        names: Names of dynamic sizes of inputs.
+    """
+    if known is None or not _has_type(known):
+        return declared
+    if not _has_type(declared):
+        return known
+    if known.type.WhichOneof("value") != "tensor_type" or not known.type.tensor_type.HasField("shape"):
+        return declared
+    shape, true = declared.type.tensor_type.shape, known.type.tensor_type.shape
+    corrected = onnx.ValueInfoProto()
+    corrected.CopyFrom(declared)
+    if not declared.type.tensor_type.HasField("shape") or len(shape.dim) != len(true.dim):
+        corrected.type.tensor_type.shape.CopyFrom(true)
+        return corrected
+    for dim, was, is_ in zip(corrected.type.tensor_type.shape.dim, shape.dim, true.dim, strict=True):
+        if was.HasField("dim_value") and was != is_ and (is_.HasField("dim_value") or is_.dim_param in names):
+            dim.CopyFrom(is_)
+    return corrected
+
+
+def is_dense(value: onnx.ValueInfoProto) -> bool:
+    """Whether an input or output is a dense tensor, of strings or of numbers of at least eight bits."""
+    return bool(value.type.WhichOneof("value") == "tensor_type") and has_dtype(value.type.tensor_type.elem_type)
+
+
+def _left_out_as(value: onnx.ValueInfoProto) -> str:
+    is_tensor = value.type.WhichOneof("value") == "tensor_type"
+    return f"tensor of {kind_of(value)}" if is_tensor else kind_of(value)
 
 
 def tensor_names(graph: onnx.GraphProto) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ from onnx import helper
 
 from onepass._errors import InputError, ModelFormatError, OutputNameError, UnsupportedModelError
 from onepass.artifacts import replacing
+from onepass.drafts import is_stream
 from onepass.formats import Format, format_of
 from onepass.graph import weights
-from onepass.graph.edges import expose, signature_of, tensor_names
+from onepass.graph.edges import expose, signature_of, tensor_names, true_outputs
 from onepass.graph.optimize import optimized
 from onepass.graph.rename import rename_outputs
 from onepass.graph.select import selected
@@ -87,9 +88,9 @@ class OnnxGraph:
         """Inputs and outputs with their names, dtypes and shapes, in the model's order.
 
         Raises:
-            UnsupportedModelError: One of them is a string, a sequence, an optional or a sparse tensor.
+            UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one.
         """
-        return signature_of(self.proto.graph)
+        return signature_of(self.proto)
 
     @property
     def opset(self) -> int:
@@ -102,15 +103,20 @@ class OnnxGraph:
         return {entry.key: entry.value for entry in self.proto.metadata_props}
 
     @property
-    def names_of_unknown_rank(self) -> frozenset[str]:
-        """Names of the inputs and outputs that the model gives no rank."""
-        edges = (*self.proto.graph.input, *self.proto.graph.output)
-        return frozenset(value.name for value in edges if not value.type.tensor_type.HasField("shape"))
+    def scalars(self) -> frozenset[str]:
+        """Names of the inputs and outputs that the model declares to be scalars."""
+        tensors = ((v.name, v.type.tensor_type) for v in (*self.proto.graph.input, *self.proto.graph.output))
+        return frozenset(name for name, tensor in tensors if tensor.HasField("shape") and not tensor.shape.dim)
 
     @property
     def size_bytes(self) -> int:
         """Size of the model with all its weights, those in files beside it included."""
-        return int(self.proto.ByteSize()) + weights.external_bytes(self.proto, self.folder)
+        return self.inline_bytes + weights.external_bytes(self.proto, self.folder)
+
+    @property
+    def inline_bytes(self) -> int:
+        """Size of the model without the files beside it."""
+        return weights.message_bytes(self.proto)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -186,6 +192,16 @@ class OnnxGraph:
         expose(proto, name_tuple(tensors))
         return OnnxGraph(proto, folder=self.folder)
 
+    def with_true_outputs(self) -> OnnxGraph:
+        """Declare the outputs as they are, where ONNX can infer that the model leaves something out or is wrong."""
+        outputs = true_outputs(self.proto)
+        if outputs == list(self.proto.graph.output):
+            return self
+        proto = self._copy()
+        del proto.graph.output[:]
+        proto.graph.output.extend(outputs)
+        return OnnxGraph(proto, folder=self.folder)
+
     def rename_outputs(self, names: Mapping[str, str]) -> OnnxGraph:
         """Give outputs new names, ``{old: new}``; inputs keep theirs.
 
@@ -222,7 +238,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: It is over protobuf's limit of 2 GB; `save` writes such models.
         """
-        size = self.proto.ByteSize()
+        size = self.inline_bytes
         if size > _PROTOBUF_LIMIT_BYTES:
             raise UnsupportedModelError(f"the model takes {size} bytes, over protobuf's limit of 2 GB; use save()")
         data: bytes = self.proto.SerializeToString()
@@ -231,23 +247,41 @@ class OnnxGraph:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`; the file is put in place whole or not at all.
 
-        Weights go into one file ``<path>.data`` if the model is over 2 GB, or had external weights in another
-        folder. External weights in the same folder stay as they are.
+        Weights go into one file ``<path>.<digest>.data`` if the model is over 2 GB, or had external weights in another
+        folder. It is named by its content, and whole before the model points to it, so that a model that stood there
+        before keeps its own weights until then; what nothing points to any more is removed. External weights in the
+        same folder stay as they are. Into a pipe or a device goes the model with its weights in it.
+
+        Raises:
+            UnsupportedModelError: `path` is a pipe or a device, and the model is over 2 GB.
         """
         path = Path(path)
-        proto = self.proto
-        stays = self.folder is not None and self.folder.resolve() == path.parent.resolve()
-        moves = bool(self.weight_files) and not stays
-        if proto.ByteSize() <= _PROTOBUF_LIMIT_BYTES and not moves:
-            with replacing(path) as temporary:
-                temporary.write_bytes(proto.SerializeToString())
+        if is_stream(path):
+            self._save_as_one(path)
             return
-        proto = self._copy()
-        data = path.with_name(path.name + ".data")
-        # Both are written before either takes its place, so that a full disk leaves the former model whole.
-        with replacing(path) as temporary, replacing(data) as temporary_data:
-            weights.move_to_file(proto, temporary_data, location=data.name, folder=self.folder)
-            temporary.write_bytes(proto.SerializeToString())
+        place = Path(os.path.realpath(path))
+        proto = self.proto
+        stays = self.folder is not None and self.folder.resolve() == place.parent
+        moves = bool(self.weight_files) and not stays
+        written = weights.moved_before(place)
+        try:
+            with replacing(path) as temporary:
+                if self.inline_bytes > _PROTOBUF_LIMIT_BYTES or moves:
+                    proto = self._copy()
+                    written.append(weights.move_to_file(proto, place, folder=self.folder))
+                temporary.write_bytes(proto.SerializeToString())
+        finally:
+            weights.remove_unused(written, place)
+
+    def _save_as_one(self, path: Path) -> None:
+        size = self.size_bytes
+        if size > _PROTOBUF_LIMIT_BYTES:
+            raise UnsupportedModelError(
+                f"the model takes {size} bytes, over protobuf's limit of 2 GB, and beside {path}, which is no file, "
+                "there is no place for its weights; save it to a file"
+            )
+        with replacing(path) as temporary:
+            temporary.write_bytes(weights.in_memory(self.proto, self.folder).SerializeToString())
 
     def _copy(self) -> onnx.ModelProto:
         proto = onnx.ModelProto()
@@ -265,3 +299,19 @@ def _parsed(data: bytes, *, name: str) -> onnx.ModelProto:
         raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
     check_sound(proto, name=name)
     return proto
+
+
+def with_weights_outside(model: onnx.ModelProto, beside: Path, *, folder: Path | None = None) -> OnnxGraph:
+    """Return a graph of the model, which is given away; where it is over 2 GB, its weights are moved to a file first.
+
+    Much of protobuf, ONNX and ONNX Runtime takes a model as one message, which cannot be larger than that.
+
+    Args:
+        model: Changed in place.
+        beside: A file to be; where there is need for it, the weights are put beside it.
+        folder: Where weights that are external already lie, if any do.
+    """
+    if weights.message_bytes(model) <= _PROTOBUF_LIMIT_BYTES:
+        return OnnxGraph(model, folder=folder)
+    weights.move_to_file(model, beside, folder=folder)
+    return OnnxGraph(model, folder=beside.parent)

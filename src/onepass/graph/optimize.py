@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from onepass._errors import UnsupportedModelError
+from onepass._optional import import_onnxruntime
 from onepass.graph.nodes import all_names, all_nodes, free_name, rename_tensors
 from onepass.graph.select import forget_absent
 
@@ -17,6 +18,8 @@ def optimized(model: onnx.ModelProto, *, folder: Path | None) -> onnx.ModelProto
     """Return the model after constant folding, BatchNorm folding and removal of dead nodes.
 
     Requires: nothing.
+
+    A valid model that the optimiser makes invalid stays as it is.
 
     Ensures: names and order of inputs and outputs are what they were, and what they hold, but for rounding. Operators
     are standard ones where they were, and no operator set is declared that is not used. Tensors that the optimiser made
@@ -67,20 +70,25 @@ def _give_names_back(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def _optimized(data: bytes, folder: Path | None) -> onnx.ModelProto:
-    import onnxruntime  # noqa: PLC0415 - graphs are looked at and changed without it
-
+    onnxruntime = import_onnxruntime()  # here, since graphs are looked at and changed without it
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
         result = Path(scratch, "optimized.onnx")
         options.optimized_model_filepath = str(result)
-        try:
-            onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no base class below Exception
-            raise UnsupportedModelError(f"ONNX Runtime cannot optimise the model: {error}") from error
+        levels = onnxruntime.GraphOptimizationLevel
+        failures: list[Exception] = []
+        for level in (levels.ORT_ENABLE_BASIC, levels.ORT_DISABLE_ALL):
+            options.graph_optimization_level = level
+            try:
+                onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+                break
+            except Exception as error:
+                failures.append(error)
+        else:
+            raise UnsupportedModelError(f"ONNX Runtime cannot optimise the model: {failures[0]}") from failures[0]
         proto = onnx.ModelProto()
         proto.ParseFromString(result.read_bytes())
     return proto

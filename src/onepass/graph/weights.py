@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import onnx
+from google.protobuf.message import EncodeError
 from onnx.external_data_helper import uses_external_data
 
 from onepass._errors import ModelFormatError
+from onepass.artifacts import sha256_of
+from onepass.drafts import Draft
 
 # Weights begin at a page boundary, so that a runtime can map the file instead of reading it.
 _ALIGNMENT_BYTES = 4096
 # Smaller tensors (shapes, axes) stay in the model file, where shape inference can read them.
 _SMALL_BYTES = 1024
 _CHUNK_BYTES = 16 << 20
+# Of the digest that a file of weights is named by.
+_DIGITS = 16
 
 
 class _Place(NamedTuple):
@@ -84,6 +91,17 @@ def external_bytes(model: onnx.ModelProto, folder: Path | None) -> int:
     return 0 if folder is None else sum((folder / name).stat().st_size for name in files(model))
 
 
+def message_bytes(model: onnx.ModelProto) -> int:
+    """Size of the model as one message, without what lies in other files; of the weights in it where it is over 2 GB.
+
+    protobuf cannot even say how large a message is that it cannot write.
+    """
+    try:
+        return int(model.ByteSize())
+    except EncodeError:
+        return sum(len(tensor.raw_data) for tensor in tensors(model))
+
+
 def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
     """Return the folder where the external weights of the model at `path` lie, all of them, in full.
 
@@ -149,31 +167,72 @@ def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
     return proto
 
 
-def move_to_file(model: onnx.ModelProto, file: Path, *, location: str, folder: Path | None) -> None:
-    """Write the weights of `model` into `file`, one at a time, and make them point there.
+def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -> Path:
+    """Write the weights of `model` into a file beside another, one at a time, and make them point there.
+
+    The file is named by its content, so that it never takes the place of other weights, which a model may point to.
 
     Args:
         model: Changed in place.
-        file: Written from its beginning.
-        location: The name that `file` will have beside the model.
+        beside: The model's own file to be, ``model.onnx``; the weights go into ``model.onnx.<digest>.data``.
         folder: Where weights that are external already lie.
+
+    Returns:
+        The file.
     """
-    with file.open("wb") as out:
-        for tensor in tensors(model):
-            external = uses_external_data(tensor)
-            if not external and len(tensor.raw_data) < _SMALL_BYTES:
-                continue
-            out.seek(-out.tell() % _ALIGNMENT_BYTES, 1)
-            offset = out.tell()
-            if external:
-                _copy_range(tensor, folder, out)
-            else:
-                out.write(tensor.raw_data)
-                tensor.ClearField("raw_data")
-            del tensor.external_data[:]
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            for key, value in (("location", location), ("offset", offset), ("length", out.tell() - offset)):
-                tensor.external_data.add(key=key, value=str(value))
+    draft = Draft(beside.with_name(f"{beside.name}.data"))
+    try:
+        with draft.path.open("wb") as out:
+            moved = [tensor for tensor in tensors(model) if _move(tensor, folder, out)]
+        location = f"{beside.name}.{sha256_of(draft.path)[:_DIGITS]}.data"
+        for tensor in moved:
+            tensor.external_data.add(key="location", value=location)
+        draft.put(location)
+        return beside.with_name(location)
+    except OSError as error:
+        raise draft.told(error) from error
+    finally:
+        draft.discard()
+
+
+def _move(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> bool:
+    """Write a tensor's numbers, and make it say where, but for the file; returns whether it is large enough."""
+    external = uses_external_data(tensor)
+    if not external and len(tensor.raw_data) < _SMALL_BYTES:
+        return False
+    out.seek(-out.tell() % _ALIGNMENT_BYTES, 1)
+    offset = out.tell()
+    if external:
+        _copy_range(tensor, folder, out)
+    else:
+        out.write(tensor.raw_data)
+        tensor.ClearField("raw_data")
+    del tensor.external_data[:]
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("offset", offset), ("length", out.tell() - offset)):
+        tensor.external_data.add(key=key, value=str(value))
+    return True
+
+
+def moved_before(path: Path) -> list[Path]:
+    """Return the files that `move_to_file` wrote for the model that is at `path` now; none where there is no model."""
+    ours = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{{_DIGITS}}}\.data")
+    return [file for file in path.parent.iterdir() if ours.fullmatch(file.name) and _names(path, file.name)]
+
+
+def remove_unused(moved: list[Path], model: Path) -> None:
+    """Remove files that `move_to_file` wrote, but for those that the model, or another one beside it, points to."""
+    for file in moved:
+        if not any(_names(each, file.name) for each in {model, *model.parent.glob("*.onnx")}):
+            file.unlink(missing_ok=True)
+
+
+def _names(model: Path, data: str) -> bool:
+    """Whether a model's file has the name of a file of weights in it."""
+    if not model.is_file() or not model.stat().st_size:
+        return False
+    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(data.encode()) >= 0
 
 
 def _copy_range(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> None:

@@ -7,6 +7,7 @@ from onepass.media.camera import CameraSource
 from onepass.media.folder import FolderSink, FolderSource, PictureSink, PictureSource
 from onepass.media.frames import Frame, Sink, Source
 from onepass.media.opening import open_sink, open_source
+from onepass.media.pages import PagesSource
 from onepass.media.pictures import PICTURE_SUFFIXES, Picture, check_picture, read_picture, write_picture
 from onepass.media.video import VideoSource
 from onepass.media.video_sink import VIDEO_SUFFIXES, VideoSink
@@ -19,6 +20,7 @@ __all__ = [
     "FolderSink",
     "FolderSource",
     "Frame",
+    "PagesSource",
     "Picture",
     "PictureSink",
     "PictureSource",

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onepass._errors import MediaError
-from onepass._optional import optional
+from onepass.drafts import check_target
+from onepass.media.decoding import decode_picture
 from onepass.media.frames import Frame, Sink, Source
+from onepass.media.pages import Kind, kind_of
 from onepass.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
 
-
-def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a file holds a picture, by its content. A GIF is taken for a video, since it may move."""
-    cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
-    return Path(path).suffix.lower() != ".gif" and bool(cv2.haveImageReader(os.fspath(path)))
+_MAX_NAME_BYTES = 255
 
 
 class PictureSource(Source):
@@ -24,12 +22,22 @@ class PictureSource(Source):
 
     frame_count = 1
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
+        """Name the picture.
+
+        Args:
+            path: The file, or what to call it.
+            data: What is in it, where it was read already.
+        """
         super().__init__(os.fspath(path))
-        self._path = Path(path)
+        self._path, self._data = Path(path), data
 
     def __iter__(self) -> Iterator[Frame]:
-        yield Frame(read_picture(self._path), 0, None, self._path.name)
+        if self._data is None:
+            picture = read_picture(self._path, self.notes)
+        else:
+            picture = decode_picture(self._data, self.name, self.notes)
+        yield Frame(picture, 0, None, self._path.name)
 
 
 class FolderSource(Source):
@@ -48,13 +56,16 @@ class FolderSource(Source):
         files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
         self._paths: list[Path] = []
         for each in sorted(files, key=_natural):
-            if is_picture(each):
-                self._paths.append(each)
-            else:
+            kind = kind_of(each)
+            if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
                 self.notes.append(f"{each} is no picture: skipped")
+                continue
+            self._paths.append(each)
+            if kind is not Kind.PICTURE:
+                self.notes.append(f"{each} holds several pictures: only the first is taken; give the file by itself")
         if not self._paths:
             raise MediaError(
-                f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP, BMP or TIFF"
+                f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP and such"
             )
         self.frame_count = len(self._paths)
 
@@ -62,7 +73,7 @@ class FolderSource(Source):
         read = 0
         for index, path in enumerate(self._paths):
             try:
-                picture = read_picture(path)
+                picture = read_picture(path, self.notes)
             except MediaError as error:
                 self.notes.append(f"{error}: skipped")
             else:
@@ -70,6 +81,14 @@ class FolderSource(Source):
                 yield Frame(picture, index, None, path.name)
         if not read:
             raise MediaError(f"none of the {len(self._paths)} picture(s) in {self.name} can be read")
+
+
+def fitting_name(stem: str, ending: str) -> str:
+    """Return a file name of both, without the end of the stem where that would make it too long for a file system."""
+    room = _MAX_NAME_BYTES - len(os.fsencode(ending))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -82,8 +101,17 @@ class PictureSink(Sink):
     """One picture file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Name the file.
+
+        Raises:
+            MediaError: It cannot be written there: it is a folder or read-only, or its folder is missing.
+        """
         super().__init__()
         self._path = Path(path)
+        try:
+            check_target(self._path)
+        except OSError as error:
+            raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
 
     def write(self, frame: Frame, picture: Picture) -> None:
         """Write the file; a second picture is refused, since it would take the place of the first."""
@@ -110,11 +138,13 @@ class FolderSink(Sink):
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MediaError(f"the folder {self._folder} cannot be made: {error.strerror or error}") from error
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise MediaError(f"the folder {self._folder} is read-only; permit writing into it, or write elsewhere")
 
     def write(self, frame: Frame, picture: Picture) -> None:
         """Write one file; a format that can be read only becomes PNG."""
-        name = frame.name if Path(frame.name).suffix.lower() in PICTURE_SUFFIXES else f"{frame.name}.png"
-        write_picture(self._folder / name, picture)
+        known = Path(frame.name).suffix.lower() in PICTURE_SUFFIXES
+        write_picture(self._folder / (frame.name if known else fitting_name(frame.name, ".png")), picture)
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -22,12 +22,14 @@ class Frame:
         index: Its number in the source, from 0. A camera's frames that nobody had time for are numbered too.
         seconds: Its time since the source began; None for pictures that have no time.
         name: What to call it: the file name of a picture, the number of a frame with ``.jpg`` after it.
+        connection: How often the stream it is from was opened again before it came.
     """
 
     picture: Picture
     index: int
     seconds: float | None
     name: str
+    connection: int = 0
 
     def __post_init__(self) -> None:
         check_picture(self.picture)
@@ -69,6 +71,9 @@ class Source(ABC):
         Raises:
             MediaError: The source holds no frame, or is gone.
         """
+
+    def stop(self) -> None:  # noqa: B027 - most wait for nothing
+        """Wait no longer for frames that may never come; to be called from any thread, or from a signal's handler."""
 
     def close(self) -> None:  # noqa: B027 - a picture has nothing to close
         """Let go of the file or device. Closing twice is allowed."""

@@ -7,21 +7,32 @@ from pathlib import Path
 
 from onepass._errors import MediaError
 from onepass.media.camera import CameraSource
-from onepass.media.folder import FolderSink, FolderSource, PictureSink, PictureSource, is_picture
+from onepass.media.folder import FolderSink, FolderSource, PictureSink, PictureSource
 from onepass.media.frames import Sink, Source
+from onepass.media.pages import Kind, PagesSource, kind_of
 from onepass.media.pictures import PICTURE_SUFFIXES
+from onepass.media.pipes import Pipe, is_pipe
 from onepass.media.video import VideoSource, is_url
 from onepass.media.video_sink import VIDEO_SUFFIXES, VideoSink
 
 _CAMERA = "camera:"
 
 
-def open_source(location: str | os.PathLike[str], *, fps: float | None = None) -> Source:
-    """Open a picture, a folder of pictures, a video, a camera or a stream.
+def open_source(
+    location: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    live: bool | None = None,
+    reconnect_seconds: float = 0.0,
+) -> Source:
+    """Open a picture, a folder of pictures, a video, a camera, a stream or a pipe.
 
     Args:
-        location: A path; ``camera:0``, or ``camera:`` and a path; or a URL. Files go by what is in them.
+        location: A path; ``-`` for standard input; ``camera:0``, or ``camera:`` and a path; or a URL. Files and pipes
+            go by what is in them.
         fps: Frames a second to ask a camera for.
+        live: Whether frames of a video, stream or pipe that come late are better left out; see `VideoSource`.
+        reconnect_seconds: For how long to try to open a live stream again that broke off; see `VideoSource`.
 
     Raises:
         MediaError: There is nothing, or nothing that can be read; the message says what came.
@@ -32,16 +43,39 @@ def open_source(location: str | os.PathLike[str], *, fps: float | None = None) -
         device = text.removeprefix(_CAMERA)
         return CameraSource(int(device) if device.isdecimal() else device or 0, fps=fps)
     if is_url(text):
-        return VideoSource(text)
+        return VideoSource(text, live=live, reconnect_seconds=reconnect_seconds)
+    if is_pipe(text):
+        return _open_pipe(Pipe(text), live=live)
     path = Path(text)
     if path.is_dir():
         return FolderSource(path)
     if not path.exists():
         raise MediaError(
             f"there is no file or folder {text!r} (in {Path.cwd()}); give a picture, a folder of pictures, a video, "
-            "a camera as camera:0, or a URL as rtsp://…"
+            "a camera as camera:0, a URL as rtsp://…, or - for standard input"
         )
-    return PictureSource(path) if is_picture(path) else VideoSource(path)
+    return _open_file(path, live=live)
+
+
+def _open_file(path: Path, *, live: bool | None) -> Source:
+    kind = kind_of(path)
+    if kind is Kind.PICTURE:
+        return PictureSource(path)
+    if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
+        return VideoSource(path, live=live, container="mjpeg" if kind is Kind.JPEGS else None)
+    return PagesSource(path, animated=kind is Kind.ANIMATION)
+
+
+def _open_pipe(pipe: Pipe, *, live: bool | None) -> Source:
+    try:
+        data = pipe.picture()
+        if data is None:
+            return VideoSource(pipe, live=live)
+    except BaseException:
+        pipe.close()
+        raise
+    pipe.close()
+    return PictureSource(pipe.name, data)
 
 
 def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | None = None) -> Sink:
@@ -65,7 +99,10 @@ def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | 
     if isinstance(source, PictureSource) and path.is_dir() and (path / origin.name).resolve() == origin.resolve():
         raise MediaError(f"{path} is the folder that {origin.name} is in, which would be overwritten; write elsewhere")
     if suffix in VIDEO_SUFFIXES:
-        sound = source.name if isinstance(source, VideoSource) and not source.live else None
+        video = isinstance(source, VideoSource)
+        sound = source.name if isinstance(source, VideoSource) and source.can_be_opened_again else None
+        if video and sound is None:
+            source.notes.append(f"the sound of {source.name}, if it has any, is left out: it can be read only once")
         return VideoSink(path, fps=source.fps or fps, sound_of=sound)
     if suffix in PICTURE_SUFFIXES:
         if source.sequence or (source.frame_count or 0) > 1:

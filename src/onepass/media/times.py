@@ -45,6 +45,11 @@ class Timeline:
         self._raw, self._last, self._next = raw, begins, begins + duration
         return begins
 
+    def go_on_at(self, seconds: float) -> None:
+        """Let what comes next, whatever its time, begin at a time of ours: the stream was opened anew."""
+        self._raw = float("inf")
+        self._next = max(seconds, self._last + _STEP_SECONDS)
+
 
 class BestEffort:
     """Chooses between a frame's two times, as FFmpeg's tools do: when it is shown, and when it was to be decoded.

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from fractions import Fraction
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import numpy as np
-
-from onepass._errors import MediaError
+from onepass._errors import InputError, MediaError
 from onepass._optional import optional
 from onepass.media.frames import Frame, Source
-from onepass.media.pictures import Picture
+from onepass.media.opened import Opened
+from onepass.media.pipes import Pipe
 from onepass.media.times import BestEffort, Timeline
 
-_PURPOSE = "Reading videos"
 # Network streams: seconds to wait for the connection, and for each piece after it.
 _TIMEOUT_SECONDS = 10.0
 # A video is called cut short when this much of what its header promises is missing: rounding is less.
 _MISSING_SECONDS = 0.5
-_DEFAULT_FPS = 30.0
+# A stream that broke off is tried again after so long, and again.
+_AGAIN_SECONDS = 1.0
+# What only ever carries what is happening now, and which formats over HTTP do: playlists that have no end, and cameras.
+_LIVE_SCHEMES = {"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp"}
+_LIVE_FORMATS = {"hls", "mpjpeg"}
 
 
 def is_url(location: str) -> bool:
@@ -30,55 +33,99 @@ def is_url(location: str) -> bool:
 
 
 class VideoSource(Source):
-    """The frames of a video file, or of a stream by its URL (``rtsp://``, ``http://`` …), upright and with true times.
+    """The frames of a video file, of a pipe, or of a stream by its URL, upright and with times that rise.
 
-    Every codec that PyAV's FFmpeg knows is read. Frames are turned as the file's rotation says, and stretched where
-    its pixels are not square. A file that is damaged or cut short gives what can be read of it, and `notes` says so.
-    A URL whose length is not known is live.
+    Every codec that PyAV's FFmpeg knows is read. Frames are turned and mirrored as the file's display matrix says, and
+    stretched where its pixels are not square. A file that is damaged or cut short gives what can be read of it, and
+    `notes` says so. Streams without an end are live by what carries them: RTSP, RTMP, RTP, SRT, UDP; HLS without an
+    end, and the JPEGs that cameras send over HTTP. A file behind a URL is not, whether it knows its length or not.
     """
 
     sequence = True
 
-    def __init__(self, location: str | os.PathLike[str], *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        location: str | os.PathLike[str] | Pipe,
+        *,
+        live: bool | None = None,
+        container: str | None = None,
+        reconnect_seconds: float = 0.0,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Open the video and read what it says of itself.
 
         Args:
-            location: A path or a URL.
+            location: A path, a URL, or an open pipe.
+            live: Whether frames that come late are better left out; None for what the stream itself calls for.
+            container: FFmpeg's name of how a file is made, where its own name would mislead it.
+            reconnect_seconds: For how long to try to open a live stream again that broke off, or to read on from a
+                file behind a URL; 0 for not at all. The frames after that have the next number as their `connection`,
+                and a live stream's times say how long it was away.
             timeout_seconds: How long a stream may be silent.
+            clock: What tells how long a stream was away, in seconds.
 
         Raises:
+            InputError: `reconnect_seconds` is negative or not finite.
             MediaError: There is none, it is no video, or the stream does not answer.
             MissingExtraError: PyAV is not installed.
         """
-        super().__init__(os.fspath(location))
-        self._av = optional("av", extra="gaze", purpose=_PURPOSE)
+        super().__init__(location.name if isinstance(location, Pipe) else os.fspath(location))
+        if not 0 <= reconnect_seconds < float("inf"):
+            raise InputError(f"reconnect_seconds must be a number of at least 0, got {reconnect_seconds}")
+        self._av = optional("av", extra="gaze", purpose="Reading videos")
         self._is_url = is_url(self.name)
-        if not self._is_url and not Path(self.name).is_file():
+        self._pipe = location if isinstance(location, Pipe) else None
+        self._reconnect_seconds, self._timeout_seconds, self._clock = reconnect_seconds, timeout_seconds, clock
+        self._stopped = threading.Event()
+        if self._pipe is None and not self._is_url and not Path(self.name).is_file():
             raise MediaError(f"there is no file {self.name!r} (in {Path.cwd()}); check the path")
+        self._container = container
+        self._opened = self._open()
+        self.live = self._is_live() if live is None else live
+        # Threads over frames hold some of them back, which is no matter in a file.
+        self._opened.stream.thread_type = "SLICE" if self.live else "AUTO"
+        self.fps = self._opened.fps
+        self.frame_count = self._opened.stream.frames or None
+
+    @property
+    def can_be_opened_again(self) -> bool:
+        """Whether another reader may open it for itself, to take its sound; not so pipes and live streams."""
+        return self._pipe is None and not (self._is_url and self.live)
+
+    def _is_live(self) -> bool:
+        endless = self._is_url and self._opened.container.duration is None
+        carries = urlsplit(self.name).scheme.lower() in _LIVE_SCHEMES
+        return endless and (carries or self._opened.container.format.name in _LIVE_FORMATS)
+
+    def _open(self) -> Opened:
         try:
-            self._container = self._av.open(self.name, timeout=timeout_seconds if self._is_url else None)
+            if self._pipe is not None:
+                opened = Opened(self._pipe.file())
+            elif self._is_url:
+                opened = Opened(self.name, timeout_seconds=self._timeout_seconds, options=self._url_options())
+            else:
+                opened = Opened(self.name, container=self._container)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             raise MediaError(self._no_video(error)) from error
-        streams = self._container.streams.video
-        if not streams:
-            self._container.close()
-            raise MediaError(f"{self.name} holds no video, only sound or data; give a video or a picture")
-        self._stream = streams[0]
-        self.live = self._is_url and self._container.duration is None
-        # Threads over frames hold some of them back, which is no matter in a file.
-        self._stream.thread_type = "SLICE" if self.live else "AUTO"
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self.fps = float(rate) if rate else None
-        self._frame_seconds = 1 / (self.fps or _DEFAULT_FPS)
-        self._only_decoding = self._container.format.name == "avi"  # it says when frames are decoded, not when shown
-        start = None if self._only_decoding else self._container.start_time
-        self._begins = None if start is None else start / float(self._av.time_base)
-        self.frame_count = self._stream.frames or None
+        if opened.stream is None:
+            raise MediaError(
+                f"{self.name} holds no video, only sound or data, or the picture of an album; give a video or a picture"
+            )
+        return opened
+
+    def _url_options(self) -> dict[str, str]:
+        """Let FFmpeg itself ask for the rest of a file when the line breaks off, where it can: over HTTP."""
+        if not self._reconnect_seconds or urlsplit(self.name).scheme.lower() not in {"http", "https"}:
+            return {}
+        return {"reconnect": "1", "reconnect_delay_max": str(max(1, round(self._reconnect_seconds)))}
 
     def _no_video(self, error: Exception) -> str:
         reason = getattr(error, "strerror", None) or error
         if self._is_url:
             return f"{self.name} cannot be opened: {reason}. Is the address right, and the other side there?"
+        if self._pipe is not None:
+            return f"{self.name} cannot be read as a picture or a video: {reason}"
         size = Path(self.name).stat().st_size
         return (
             f"{self.name} ({size} bytes) is neither a picture nor a video that can be read: {reason}. "
@@ -86,85 +133,79 @@ class VideoSource(Source):
         )
 
     def __iter__(self) -> Iterator[Frame]:
-        count, seconds = 0, 0.0
-        timeline, best = Timeline(self._frame_seconds), BestEffort()
-        for decoded in self._decoded():
-            raw = best.choose(*self._times(decoded))
-            seconds = timeline.place(raw, float((decoded.duration or 0) * self._unit(decoded)))
-            yield Frame(self._upright(decoded), count, seconds, f"{count:06}.jpg")
-            count += 1
+        count, seconds, connection = 0, 0.0, 0
+        timeline = Timeline(self._opened.frame_seconds)
+        while True:
+            best = BestEffort()
+            for decoded, shown, decoding in self._opened.frames():
+                seconds = timeline.place(best.choose(shown, decoding), self._opened.seconds_of(decoded))
+                yield Frame(self._opened.upright(decoded), count, seconds, f"{count:06}.jpg", connection)
+                count += 1
+            broke_off = self._clock()
+            if not self._opens_again(count):
+                break
+            connection += 1
+            timeline.go_on_at(seconds + self._clock() - broke_off)
+        self._note_damage(count, seconds)
         if count == 0:
             raise MediaError(f"{self.name} holds no frame that can be decoded; the file is damaged, or cut short")
-        self._note_missing(count, seconds)
 
-    def _decoded(self) -> Iterator[Any]:
-        """Yield decoded frames, passing over packets that are damaged, until the file ends or cannot be read on."""
-        errors = self._av.error
-        damaged = 0
-        broken: Exception | None = None
-        packets = self._container.demux(self._stream)
-        ended = False
-        while not ended:
+    def _opens_again(self, frames: int) -> bool:
+        """Open a live stream again that broke off. False: it has ended, or need not be.
+
+        Raises:
+            MediaError: It does not answer any more.
+        """
+        error = self._opened.broken
+        reason = getattr(error, "strerror", None) or error or "it ended"
+        said = f"{self.name} broke off after {frames} frames: {reason}"
+        if not (self._is_url and self.live and self._reconnect_seconds):
+            if error is not None and self._is_url:
+                raise MediaError(said) from error
+            return False
+        start = self._clock()
+        while not self._stopped.wait(_AGAIN_SECONDS):
+            self._opened.close()
             try:
-                packet = next(packets, None)
-            except errors.FFmpegError as error:
-                packet, broken = None, error
-            ended = packet is None
-            try:
-                # Nothing as a packet: what the decoder still holds back.
-                frames = self._stream.decode(packet)
-            except errors.EOFError:  # it has said so already
-                frames = []
-            except errors.FFmpegError:
-                damaged += 1
-                frames = []
-            yield from frames
-        if damaged:
-            self.notes.append(f"{damaged} part(s) of {self.name} are damaged and were passed over")
-        if broken is not None:
-            reason = getattr(broken, "strerror", None) or broken
-            if self._is_url:
-                raise MediaError(f"{self.name} broke off: {reason}") from broken
+                self._opened = self._open()
+            except MediaError as failed:
+                if self._clock() - start > self._reconnect_seconds:
+                    raise MediaError(f"{said}; it did not answer for {self._reconnect_seconds:g} s") from failed
+            else:
+                self._opened.stream.thread_type = "SLICE"
+                self.notes.append(f"{said}; opened again after {self._clock() - start:.0f} s")
+                return True
+        return False
+
+    def stop(self) -> None:
+        """Try no more to open a stream again that broke off."""
+        self._stopped.set()
+
+    def _note_damage(self, frames: int, seconds: float) -> None:
+        """Note what could not be read, and where a file ends before its header says it would."""
+        opened = self._opened
+        if opened.damaged:
+            self.notes.append(f"{opened.damaged} part(s) of {self.name} are damaged and were passed over")
+        if opened.broken is not None:
+            reason = getattr(opened.broken, "strerror", None) or opened.broken
             self.notes.append(f"{self.name} cannot be read to its end: {reason}")
-
-    def _unit(self, decoded: Any) -> Fraction:
-        """Return what a frame counts its times in, in seconds; the last ones out of a decoder do not say."""
-        unit: Fraction = decoded.time_base or self._stream.time_base
-        return unit
-
-    def _times(self, decoded: Any) -> tuple[float | None, float | None]:
-        """Return when a frame is to be shown and when decoded, in seconds since the file began."""
-        shown, decoding = (
-            None if each is None else float(each * self._unit(decoded)) for each in (decoded.pts, decoded.dts)
-        )
-        if self._only_decoding:  # what FFmpeg takes for the time of showing is none
-            shown = None
-            self._begins = decoding if self._begins is None else self._begins
-        start = self._begins or 0.0
-        return None if shown is None else shown - start, None if decoding is None else decoding - start
-
-    def _upright(self, decoded: Any) -> Picture:
-        """Return uint8 RGB [H, W, 3] as it is meant to be seen."""
-        aspect = self._stream.sample_aspect_ratio
-        width = round(decoded.width * aspect) if aspect else decoded.width
-        picture = decoded.to_ndarray(format="rgb24", width=width)
-        return np.ascontiguousarray(np.rot90(picture, round(decoded.rotation / 90)))
-
-    def _note_missing(self, frames: int, seconds: float) -> None:
-        """Note where a file ends before its header says it would."""
-        if self.live:
+        if self.live or not frames:
             return
-        duration = self._stream.duration
-        if duration is not None:
-            promised = float(duration * self._stream.time_base)
-        else:
-            promised = (self._container.duration or 0) / float(self._av.time_base)
-        if seconds + self._frame_seconds < promised - _MISSING_SECONDS:
+        promised = opened.promised_seconds()
+        ends = seconds + opened.frame_seconds
+        if ends < promised - _MISSING_SECONDS:
             self.notes.append(
                 f"{self.name} ends early: {seconds:.1f} s of {promised:.1f} s ({frames} frames) could be read; "
                 "the file is cut short or damaged"
             )
+        elif opened.broken is None and opened.is_cut():
+            self.notes.append(
+                f"{self.name} ends in the middle of a frame, after {ends:.1f} s ({frames} frames); the file is cut "
+                "short or damaged"
+            )
 
     def close(self) -> None:
         """Close the file or the connection."""
-        self._container.close()
+        self._opened.close()
+        if self._pipe is not None:
+            self._pipe.close()

@@ -12,6 +12,7 @@ import numpy as np
 from onepass._errors import MediaError
 from onepass._optional import optional
 from onepass.drafts import Draft
+from onepass.media.colours import usual_colours
 from onepass.media.frames import Frame, Sink
 from onepass.media.pictures import Picture, check_picture
 from onepass.media.sound import Sound
@@ -95,6 +96,7 @@ class VideoSink(Sink):
             if (video.width, video.height) != (stream.width, stream.height):
                 video = self._av.VideoFrame.from_ndarray(_framed(video, stream.width, stream.height), format="rgb24")
             seconds = self._frames / self._fps if frame.seconds is None else frame.seconds
+            video = self._colours.yuv(video)
             video.pts = self._last_pts = max(round(seconds / _TIME_BASE), self._last_pts + 1)
             video.time_base = _TIME_BASE
             self._mux(stream.encode(video))
@@ -119,6 +121,8 @@ class VideoSink(Sink):
         self._stream = self._container.add_stream(self._encoder, rate=rate, options=self._encoder_options)
         self._stream.height, self._stream.width = _even(picture).shape[:2]
         self._stream.pix_fmt = "yuv420p"
+        self._colours = usual_colours(self._stream.width, self._stream.height)
+        self._colours.tag(self._stream.codec_context)
         self._stream.codec_context.time_base = _TIME_BASE
         if self._sound is not None:
             self._sound.declare()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from onepass._errors import BackendError, InputError, OnepassError
 from onepass.outputs import Array
 from onepass.runtime._cuda import Block, Device
@@ -19,6 +21,7 @@ class Context:
 
     Attributes:
         profile: The number of its profile.
+        turn: Counts how often it was set up for other shapes, which makes void what was recorded with it before.
     """
 
     def __init__(self, engine: Engine, profile: int, *, stream: int, scratch: int) -> None:
@@ -44,13 +47,25 @@ class Context:
         self._allocator: Any = None
         # Known before the first pass only: after it, TensorRT 8.5 answers with the shape that the last data led to.
         self._data_dependent: set[str] | None = None
+        self.turn = 0
+        self._set: tuple[Mapping[str, Shape], Mapping[str, Array]] | None = None
+        self._found: dict[str, Shape | None] = {}
+        self._bound: Mapping[str, int] | None = None
+
+    def look_on(self, profiler: Any) -> None:
+        """Let a profiler be told how long each layer takes, from the next pass on; None for nobody."""
+        self._raw.profiler = profiler
+        self.turn += 1
+        self._set = None
 
     def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
         """Set the shapes of the inputs, and the values of those that lie on the host; return the outputs' shapes.
 
+        Where it is set up for these already, nothing changes. Otherwise nothing of it may be running.
+
         Args:
             shapes: By the engine's tensor.
-            values: Arrays on the host, which must live as long as the context uses these shapes.
+            values: Arrays on the host, by the engine's tensor.
 
         Returns:
             The shape of each output by the engine's tensor; None where it depends on the data.
@@ -58,6 +73,14 @@ class Context:
         Raises:
             InputError: TensorRT refuses the shapes; its log is in the message.
         """
+        if self._set is None or not _are_same(self._set, (shapes, values)):
+            self.turn += 1
+            self._set = None
+            self._found = self._set_anew(shapes, values)
+            self._set = shapes, values  # TensorRT looks at the values later, so they are kept
+        return self._found
+
+    def _set_anew(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
         mark = self._engine.book.mark()
         for tensor, shape in shapes.items():
             if not self._raw.set_input_shape(tensor, shape):
@@ -75,12 +98,15 @@ class Context:
         return {tensor: None if tensor in self._data_dependent else shape for tensor, shape in found.items()}
 
     def bind(self, addresses: Mapping[str, int], data_dependent: Sequence[str]) -> None:
-        """Say once where tensors lie.
+        """Say where tensors lie, unless that was said last.
 
         Args:
             addresses: By the engine's tensor.
             data_dependent: Outputs whose size is known only after the pass.
         """
+        if self._bound is addresses:
+            return
+        self._bound = None
         mark = self._engine.book.mark()
         for tensor, address in addresses.items():
             if not self._raw.set_tensor_address(tensor, address):
@@ -90,6 +116,7 @@ class Context:
         for tensor in data_dependent:
             if not self._raw.set_output_allocator(tensor, self._allocator):
                 self._fail(f"does not take an allocator for {tensor!r}", mark)
+        self._bound = addresses
 
     def enqueue(self, stream: int) -> None:
         """Queue one pass."""
@@ -124,6 +151,11 @@ class Context:
 
     def _fail(self, what: str, mark: int) -> None:
         raise BackendError(f"TensorRT {what} ({self._engine.name}):\n{self._engine.book.text(mark)}")
+
+
+def _are_same(one: tuple[Mapping[str, Any], ...], other: tuple[Mapping[str, Any], ...]) -> bool:
+    (shapes, values), (other_shapes, other_values) = one, other
+    return shapes == other_shapes and all(np.array_equal(values[name], other_values[name]) for name in values)
 
 
 def _make_allocator(module: Any, device: Device) -> Any:

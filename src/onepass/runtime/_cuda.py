@@ -159,6 +159,10 @@ class Device:
         """
         return Stream(self, self._driver)
 
+    def event(self) -> Event:
+        """Make an event."""
+        return Event(self, self._driver)
+
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Mark that this thread is recording a graph."""
@@ -233,13 +237,17 @@ class Stream:
 
     def wait_for(self, other: int) -> None:
         """Let what is queued from here on wait for what is in another stream, given by its number, by now."""
-        driver = self._driver
-        event = self.device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        try:
-            self.device.call(driver.cuEventRecord, event, driver.CUstream(other))
-            self.device.call(driver.cuStreamWaitEvent, self._handle, event, 0)
-        finally:
-            self.device.call(driver.cuEventDestroy, event)
+        event = Event(self.device, self._driver)
+        self.device.call(self._driver.cuEventRecord, event.handle, self._driver.CUstream(other))
+        self.wait(event)
+
+    def signal(self, event: Event) -> None:
+        """Let an event stand for what is queued by now."""
+        self.device.call(self._driver.cuEventRecord, event.handle, self._handle)
+
+    def wait(self, event: Event) -> None:
+        """Let what is queued from here on wait for what an event stands for."""
+        self.device.call(self._driver.cuStreamWaitEvent, self._handle, event.handle, 0)
 
     def mark(self) -> Any:
         """Queue an event that notes the time; see `milliseconds`."""
@@ -276,29 +284,44 @@ class Stream:
                 raise
             graph = self.device.call(driver.cuStreamEndCapture, self._handle)
         try:
-            return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0), self._handle)
+            return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0))
         finally:
             self.device.call(driver.cuGraphDestroy, graph)
+
+    def launch(self, graph: Graph) -> None:
+        """Queue all that is recorded."""
+        (status,) = self._driver.cuGraphLaunch(graph.handle, self._handle)
+        if status:
+            raise BackendError(f"the GPU does not start the recorded pass: {_describe(self._driver, status)}")
 
     def close(self) -> None:
         """Destroy the stream."""
         self._finalizer()
 
 
+class Event:
+    """A point in a stream's work, for other streams to wait for; it may be set again and again.
+
+    Attributes:
+        handle: The driver's.
+    """
+
+    def __init__(self, device: Device, driver: Any) -> None:
+        with device.current():
+            self.handle = device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+        _freed_with(self, device, driver.cuEventDestroy, self.handle)
+
+
 class Graph:
-    """Recorded work that one call starts again."""
+    """Recorded work that `Stream.launch` queues again, on any stream of its GPU.
 
-    def __init__(self, device: Device, driver: Any, handle: Any, stream: Any) -> None:
-        self._driver = driver
-        self._handle = handle
-        self._stream = stream
+    Attributes:
+        handle: The driver's.
+    """
+
+    def __init__(self, device: Device, driver: Any, handle: Any) -> None:
+        self.handle = handle
         self._finalizer = _freed_with(self, device, driver.cuGraphExecDestroy, handle)
-
-    def launch(self) -> None:
-        """Queue all of it."""
-        (status,) = self._driver.cuGraphLaunch(self._handle, self._stream)
-        if status:
-            raise BackendError(f"the GPU does not start the recorded pass: {_describe(self._driver, status)}")
 
     def close(self) -> None:
         """Destroy the graph; it must not be running."""

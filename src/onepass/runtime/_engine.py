@@ -6,7 +6,7 @@ Whatever TensorRT refuses by returning None or False becomes an exception with T
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from onepass._errors import (
     BackendError,
     DeviceError,
     EngineDeviceError,
+    EngineError,
     EngineMismatchError,
     EngineVersionError,
+    InputError,
     ModelFormatError,
     UnsupportedModelError,
 )
@@ -23,6 +25,7 @@ from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge, Plan, read_sidecar
+from onepass.engine.plugins import check_plugins, load_plugins, missing_in_engine
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.runtime._cuda import Device
 from onepass.tensors import TensorSpec
@@ -30,6 +33,8 @@ from onepass.tensors import TensorSpec
 # What TensorRT's log says when it refuses an engine, in its various versions, and what that means.
 _VERSION_WORDS = ("version tag does not match", "not compatible with this version", "library version", "stdversionread")
 _DEVICE_WORDS = ("incompatible device", "compute capability", "different device", "platform")
+# What it says of an engine with a plugin that is not registered.
+_NO_PLUGIN = re.compile(r"(?:not find|Cannot find) plugin:? (?P<name>[^\s,]+),? version:? (?P<version>[^\s,)]+)")
 # What TensorRT's parser calls the layers of an If, and TensorRT itself those of loops and conditions.
 _CONTROL_FLOW = re.compile(r"_OutputLayer\b|\[(?:Loop|Condition|Recurrence|TripLimit|Iterator)\w*\]")
 
@@ -58,6 +63,8 @@ class Engine:
         name: str,
         device: Device,
         flavor: str | None = None,
+        plugins: Sequence[str] = (),
+        weights: str | None = None,
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open an engine; see `onepass.load` for arguments and errors."""
@@ -77,9 +84,13 @@ class Engine:
             if is_portable and hasattr(self._runtime, "engine_host_code_allowed"):
                 # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
                 self._runtime.engine_host_code_allowed = True
-            if self.flavor.has("init_libnvinfer_plugins"):
-                self.flavor.module.init_libnvinfer_plugins(logger, "")
+            load_plugins(self.flavor, plugins)
+            if self.plan is not None:
+                check_plugins(
+                    self.flavor, self.plan.plugins, name=name, built_with=self.plan.options.get("plugins", ())
+                )
             self.raw = self._deserialized(data)
+            self._take_weights(weights)
         self.streams_weights = self._stream_weights(weight_streaming_bytes)
         tensors = self._tensors()
         self.host_tensors = frozenset(
@@ -144,6 +155,10 @@ class Engine:
                 f"{self.name} was built by another version of TensorRT than the {self.flavor} that is here; build it "
                 f"again from its ONNX file, or install the version that built it. TensorRT says:\n{log}"
             )
+        missing = _NO_PLUGIN.search(log)
+        if missing:
+            plugin = f"{missing['name']}, version {missing['version']}"
+            raise EngineError(f"{missing_in_engine(self.flavor, self.name, plugin)}. TensorRT says:\n{log}")
         if any(each in words for each in _DEVICE_WORDS):
             raise EngineDeviceError(
                 f"{self.name} was built for another GPU than the {self.device.name} (compute capability "
@@ -153,6 +168,23 @@ class Engine:
             f"{self.flavor} cannot read {self.name}: it is damaged, truncated, or no engine of this TensorRT. "
             f"Copy it or build it again. TensorRT says:\n{log or '(nothing)'}"
         )
+
+    def _take_weights(self, model: str | None) -> None:
+        """Put a model's weights into the engine, if it is to have others, or has none of its own."""
+        if model is None:
+            if self.plan is not None and self.plan.options.get("strip"):
+                raise EngineError(
+                    f"{self.name} was built without its weights (strip); name the model that has them: "
+                    "weights='model.onnx', or put them in for good with onepass.engine.refit"
+                )
+            return
+        if self.plan is None:
+            raise InputError(
+                f"weights= is for engines with a sidecar, which says how they were built; {self.name} has none"
+            )
+        from onepass.engine import put_weights  # noqa: PLC0415 - it brings the builder and ONNX
+
+        put_weights(self.flavor, self.raw, self.plan, model, name=self.name)
 
     def _stream_weights(self, budget: int | None) -> bool:
         if budget is None:
@@ -199,7 +231,30 @@ class Engine:
                         f"{self.name}: {kind} {edge.tensor!r} is {dtype}, its sidecar says {edge.carrier}; they do "
                         "not belong together"
                     )
+        self._check_sizes(self.plan)
         return self.plan.inputs, self.plan.outputs
+
+    def _check_sizes(self, plan: Plan) -> None:
+        """Hold the sidecar's sizes of inputs, and its profiles, against the engine's own."""
+        for edge in plan.inputs:
+            there, shape = tuple(self.raw.get_tensor_shape(edge.tensor)), edge.spec.shape
+            pairs = zip(there, shape, strict=False) if shape is not None else ()
+            differ = any(isinstance(size, int) and size not in (own, -1) and own >= 0 for own, size in pairs)
+            if differ or (shape is not None and len(there) != len(shape)):
+                raise EngineMismatchError(
+                    f"{self.name}: input {edge.tensor!r} is {list(there)}, its sidecar says {edge.spec}; they do not "
+                    "belong together"
+                )
+            if -1 not in there or edge.tensor in self.host_tensors:
+                continue
+            for index, profile in enumerate(plan.profiles):
+                told = profile.shapes.get(edge.spec.name)
+                own = [tuple(each) for each in self.raw.get_tensor_profile_shape(edge.tensor, index)]
+                if told is None or [*own[:1], *own[2:]] != [tuple(told.min), tuple(told.max)]:
+                    raise EngineMismatchError(
+                        f"{self.name}: input {edge.tensor!r} was built for {own or 'no such profile'}, its sidecar "
+                        f"says {told} (profile {index}); they do not belong together"
+                    )
 
     def _edge(self, tensor: str) -> Edge:
         dtype = dtype_from_tensorrt(self.raw.get_tensor_dtype(tensor), tensor=tensor)

@@ -11,7 +11,7 @@ import numpy as np
 from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.runtime._device_arrays import DeviceArray, device_array_from, is_device_array
-from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
+from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
 
 
 class InputChecker:
@@ -43,18 +43,18 @@ class InputChecker:
         if given.keys() != self._specs.keys():
             self._complain_of_names(given)
         feeds = {}
-        for name, spec, rank, fixed, leads_dynamic in self._plans:
+        for name, spec, rank, fixed in self._plans:
             array = given[name]
             if type(array) is not np.ndarray:
                 array = self._from_device(array, spec) if is_device_array(array) else _as_array(array, spec)
+            if spec.dtype == STRING:
+                array = _strings(array, spec)
             shape = array.shape
             if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
                 raise InputError(_complaint(spec, array))
             for axis, size in fixed:
                 if shape[axis] != size:
                     raise InputError(_complaint(spec, array))
-            if leads_dynamic and shape[0] == 0:
-                raise InputError(_complaint(spec, array))
             # ascontiguousarray would turn a scalar into a vector, but a scalar is always contiguous.
             dense = type(array) is DeviceArray or array.flags.c_contiguous
             feeds[name] = array if dense else np.ascontiguousarray(array)
@@ -96,12 +96,11 @@ class InputChecker:
                     )
 
 
-def _plan(spec: TensorSpec) -> tuple[int | None, tuple[tuple[int, int], ...], bool]:
-    """Return the rank, the (axis, size) of each fixed dimension, and whether the leading one is dynamic."""
+def _plan(spec: TensorSpec) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+    """Return the rank, and the (axis, size) of each fixed dimension."""
     if spec.shape is None:
-        return None, (), False
-    fixed = tuple((axis, dim) for axis, dim in enumerate(spec.shape) if isinstance(dim, int))
-    return len(spec.shape), fixed, bool(spec.shape) and not isinstance(spec.shape[0], int)
+        return None, ()
+    return len(spec.shape), tuple((axis, dim) for axis, dim in enumerate(spec.shape) if isinstance(dim, int))
 
 
 def _as_array(value: Any, spec: TensorSpec) -> Array:
@@ -116,7 +115,24 @@ def _as_array(value: Any, spec: TensorSpec) -> Array:
             f"expected {spec}"
         ) from error
     plain = isinstance(value, (list, tuple, int, float, complex)) and not isinstance(value, np.generic)
-    return _with_dtype(array, spec) if plain and array.dtype.kind in "biufc" else array
+    return _with_dtype(array, spec) if plain and array.dtype.kind in "biufc" and spec.dtype != STRING else array
+
+
+def _strings(array: Any, spec: TensorSpec) -> Any:
+    """Return strings as an array of Python's own, whichever of NumPy's three kinds of text came.
+
+    `StringDType` (NumPy 2) and fixed-width text become objects; of an array of objects every one must be a string.
+    """
+    if isinstance(array, DeviceArray) or array.dtype.kind not in "OUT":
+        return array
+    objects = array if array.dtype == STRING else array.astype(STRING)
+    for place, value in enumerate(objects.flat):
+        if not isinstance(value, str):
+            index = [int(each) for each in np.unravel_index(place, objects.shape)]
+            raise InputError(
+                f"input {spec.name!r}: got {value!r} ({type(value).__name__}) at {index}, expected strings only"
+            )
+    return objects
 
 
 def _with_dtype(array: Array, spec: TensorSpec) -> Array:
@@ -141,17 +157,18 @@ def _finite(array: Array) -> Array:
 def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
     came = f"input {spec.name!r}: got {array.dtype} {shape_text(array.shape)}, expected {spec}"
     if array.dtype != spec.dtype:
-        if array.dtype.kind in "OSU":
+        if spec.dtype == STRING:
+            decoded = ": numpy.char.decode(array) makes them of bytes" if array.dtype.kind == "S" else ""
+            return f"{came}. Strings only{decoded}"
+        if array.dtype.kind in "OSUT":
             return f"{came}. Arrays of numbers only"
         return f"{came}. The dtype is another; nothing is converted unasked: array.astype({spec.dtype.name!r})"
     shape = spec.shape or ()
     if array.ndim != len(shape):
         return f"{came}. {_rank_hint(array, len(shape))}"
-    for axis, dim in enumerate(shape):
-        if isinstance(dim, int) and array.shape[axis] != dim:
-            layout = _layout_hint(array.shape, spec)
-            return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {dim}{layout}"
-    return f"{came}. The batch is empty, so there is nothing to compute; leave the call out"
+    axis = next(axis for axis, dim in enumerate(shape) if isinstance(dim, int) and array.shape[axis] != dim)
+    layout = _layout_hint(array.shape, spec)
+    return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {shape[axis]}{layout}"
 
 
 def _rank_hint(array: Array | DeviceArray, rank: int) -> str:

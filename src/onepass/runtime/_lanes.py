@@ -1,203 +1,120 @@
-"""Lanes: each runs one pass at a time, so several threads run side by side as long as there are lanes."""
+"""The lanes of one model: given out to calls, made as they are needed, never lost."""
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Generic
 
-from onepass._errors import BackendError, InputError, OnepassError
-from onepass.engine.profiles import choose_profile, outside_profiles
-from onepass.outputs import Array
-from onepass.runtime._context import Context
-from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._engine import Engine
-from onepass.runtime._pass import Feed, Pass, carried
+from onepass._errors import BackendError
+from onepass.runtime._queue import ComputeQueue, Lane, Ready
 
-_PASSES = 8
-"""How many shapes of inputs a lane keeps ready; the one used longest ago makes room for a new one."""
+_LOOK_AGAIN_SECONDS = 0.1
+_pop = deque.pop
 
 
-class Lane:
-    """A stream, the memory that passes compute in one after the other, and the passes. One thread at a time."""
+class Lanes(Generic[Ready]):
+    """Gives every call a lane: of a queue at rest, of a new one, or beside another call, in this order.
 
-    def __init__(self, engine: Engine) -> None:
-        """Make a lane without passes; the GPU must be current."""
-        self._engine = engine
-        self._stream = engine.device.stream()
-        self._scratch = engine.device.device_block(engine.scratch_bytes)
-        self._passes: OrderedDict[tuple[Any, ...], Pass] = OrderedDict()
-        self._idle: dict[int, Context] = {}
-        self._values = [edge for edge in engine.inputs if edge.tensor in engine.host_tensors]
+    An exception that a signal handler raises may come between any two steps of Python. So a lane changes hands in one
+    call of C, from the pool into the caller's list and from that into its `Lane.home`, which the caller does itself::
 
-    def passing(self, feeds: Mapping[str, Feed]) -> Pass:
-        """Return the pass for inputs of these shapes, set up if it is the first of its kind.
-
-        Raises:
-            InputError: The engine was not built for these shapes.
-        """
-        key: tuple[Any, ...] = tuple([feed.shape for feed in feeds.values()])
-        if self._values:
-            key += tuple(_on_host(feeds, edge.spec.name).tobytes() for edge in self._values)
-        found = self._passes.get(key)
-        if found is None:
-            found = self._passes[key] = self._new_pass(feeds)
-            if len(self._passes) > _PASSES:
-                self._retire(self._passes.popitem(last=False)[1])
-        else:
-            self._passes.move_to_end(key)
-            if not found.is_attached:
-                found.attach(self._context(found.profile))
-        return found
-
-    def report(self) -> list[dict[str, Any]]:
-        """Describe its passes, the one used last at the end."""
-        return [each.report() for each in list(self._passes.values())]
-
-    def settle(self) -> None:
-        """After a failure, wait until nothing of it runs any more, so that the next call finds the lane at rest."""
-        with suppress(OnepassError):
-            self._stream.synchronize()
-
-    def close(self) -> None:
-        """Let go of everything; results that are still held keep their memory."""
-        while self._passes:
-            self._retire(self._passes.popitem()[1])
-        self._idle.clear()
-        self._stream.close()
-
-    def probe_profiles(self) -> bool:
-        """Whether this TensorRT lets several contexts have one profile; asked before anything runs."""
-        self._idle[0] = self._new_context(0)
-        return self._engine.gives_profile(self._scratch.address)
-
-    def _new_pass(self, feeds: Mapping[str, Feed]) -> Pass:
-        engine = self._engine
-        shapes = {name: feed.shape for name, feed in feeds.items()}
-        values: dict[str, Array] = {}
-        for edge in self._values:
-            array = _on_host(feeds, edge.spec.name)
-            values[edge.spec.name] = carried(array, edge).astype(edge.carrier)
-        numbers = {name: tuple(array.reshape(-1).tolist()) for name, array in values.items()}
-        profile = choose_profile(engine.profiles, shapes, numbers)
-        if profile is None:
-            raise InputError(outside_profiles(engine.name, engine.profiles, shapes, numbers))
-        context = self._context(profile)
+        held: list[Lane] = []
         try:
-            return Pass(engine, self._stream, context, shapes, values)
-        except BaseException:
-            self._idle[profile] = context
-            raise
+            lane = lanes.take(held)
+            ...
+        finally:
+            if held:
+                held[0].home.extend(held)
+                lanes.tell()
 
-    def _context(self, profile: int) -> Context:
-        """Return a context that has a profile, for a pass to have to itself.
-
-        A recorded pass is void once anything is changed in its context, so each has one of its own. Before TensorRT
-        8.6 a profile has one context only; there it goes from pass to pass.
-        """
-        if profile in self._idle:
-            return self._idle.pop(profile)
-        if not self._engine.shares_profiles:
-            for each in self._passes.values():
-                if each.is_attached and each.profile == profile:
-                    return each.detach()
-        return self._new_context(profile)
-
-    def _new_context(self, profile: int) -> Context:
-        return Context(self._engine, profile, stream=self._stream.number, scratch=self._scratch.address)
-
-    def _retire(self, old: Pass) -> None:
-        if not old.is_attached:
-            return
-        context = old.detach()
-        if not self._engine.shares_profiles:
-            self._idle[context.profile] = context
-
-
-class Lanes:
-    """The lanes of one engine, made as they are needed.
+    Whoever waits looks again from time to time, in case that such an exception came before `tell`.
 
     Attributes:
-        limit: How many there may be.
+        limit: How many queues there may be.
+        queues: Those that there are.
     """
 
-    def __init__(self, engine: Engine, *, limit: int) -> None:
-        """Make the first lane.
+    def __init__(self, make: Callable[[], ComputeQueue[Ready]], *, limit: int) -> None:
+        """Make the first queue.
 
         Args:
-            engine: What they run.
+            make: Makes one.
             limit: How many there may be.
         """
-        self._engine = engine
-        self._changed = threading.Condition()
-        with engine.device.current():
-            first = Lane(engine)
-            engine.shares_profiles = first.probe_profiles()
-        self.limit = limit if engine.shares_profiles else 1
-        self._all = [first]
-        self._free = [first]
-        self._made = 1
-        self._waiting = 0
+        self.limit = limit
+        self._make = make
+        self._making = threading.Lock()
+        self.queues: list[ComputeQueue[Ready]] = []
+        self._at_rest: deque[Lane[Ready]] = deque()
+        self._beside: deque[Lane[Ready]] = deque()
+        self._token: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._add()
 
-    def take(self) -> Lane:
-        """Return a free lane, a new one if there may be more, or wait for one. It is owed to `give`."""
+    def take(self, held: list[Lane[Ready]]) -> Lane[Ready]:
+        """Put a lane into `held`, and return it; wait for one if need be."""
         try:
-            return self._free.pop()
+            held.extend(map(_pop, (self._at_rest,)))
         except IndexError:
-            return self._wait_or_make()
+            while not self._take_other(held):
+                try:
+                    self._token.get(timeout=_LOOK_AGAIN_SECONDS)
+                except queue.Empty:
+                    continue
+            # Who waited may have taken the word for two.
+            if self._at_rest or self._beside:
+                self.tell()
+        return held[0]
 
-    def give(self, lane: Lane) -> None:
-        """Give a lane back."""
-        self._free.append(lane)
-        # Who waits has counted itself before it looked once more, so it either finds this lane or is told of it.
-        if self._waiting:
-            with self._changed:
-                self._changed.notify()
+    def tell(self) -> None:
+        """Tell whoever waits that there may be a lane."""
+        if self._token.empty():
+            self._token.put(None)
 
-    def report(self) -> dict[str, Any]:
-        """Say how many lanes there are, and how their passes run."""
-        return {
-            "contexts": {"now": len(self._all), "at_most": self.limit},
-            "passes": [each for lane in list(self._all) for each in lane.report()],
-        }
+    def ready(self) -> list[Ready]:
+        """Return what the lanes keep ready."""
+        lanes = [lane for each in list(self.queues) for lane in each.lanes]
+        return [ready for lane in lanes for ready in list(lane.passes.values())]
 
     def close(self) -> None:
-        """Close all lanes; none is taken."""
-        for lane in self._all:
-            lane.close()
-        self._all.clear()
-        self._free.clear()
+        """Close all; none is taken."""
+        for each in self.queues:
+            each.close()
+        for pool in (self.queues, self._at_rest, self._beside):
+            pool.clear()
 
-    def _wait_or_make(self) -> Lane:
-        with self._changed:
-            self._waiting += 1
-            try:
-                while self._made >= self.limit:
-                    with suppress(IndexError):  # another thread may take it without this lock
-                        return self._free.pop()
-                    self._changed.wait()
-                self._made += 1
-            finally:
-                self._waiting -= 1
-        return self._make()
+    def _take_other(self, held: list[Lane[Ready]]) -> bool:
+        if len(self.queues) < self.limit:
+            with self._making:
+                if not self._at_rest and len(self.queues) < self.limit:
+                    self._try_to_add()
+        return self._taken(self._at_rest, held) or self._taken(self._beside, held)
 
-    def _make(self) -> Lane:
+    @staticmethod
+    def _taken(pool: deque[Lane[Ready]], held: list[Lane[Ready]]) -> bool:
         try:
-            lane = Lane(self._engine)
+            held.extend(map(_pop, (pool,)))
+        except IndexError:
+            return False
+        return True
+
+    def _try_to_add(self) -> None:
+        try:
+            self._add()
         except BackendError:
             # The GPU has no memory for another; those that are there serve all.
-            with self._changed:
-                self.limit = self._made = self._made - 1
-                self._changed.notify_all()
-            return self.take()
-        self._all.append(lane)
-        return lane
+            self.limit = len(self.queues)
 
-
-def _on_host(feeds: Mapping[str, Feed], name: str) -> Array:
-    feed = feeds[name]
-    if isinstance(feed, DeviceArray):
-        raise InputError(f"input {name!r}: its values decide shapes, so the engine takes it on the host; give an array")
-    return feed
+    def _add(self) -> None:
+        made = self._make()
+        first, second = made.lanes
+        first.home, second.home = self._at_rest, self._beside
+        try:
+            self.queues.append(made)
+        finally:
+            try:
+                self._beside.append(second)
+            finally:
+                self._at_rest.append(first)

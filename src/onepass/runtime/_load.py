@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from onepass._errors import InputError
+from onepass.artifacts import path_tuple
 from onepass.formats import Format
 from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.session import Session
-from onepass.runtime.spec import BackendName, ModelSpec, Provider
+from onepass.runtime.spec import BackendName, ModelSpec, Optimize, Provider
+from onepass.tensors import warn_of_left_out
 
 
 def load(
@@ -19,16 +22,23 @@ def load(
     backend: BackendName | None = None,
     providers: Sequence[Provider] | None = None,
     threads: int | None = None,
+    optimize: Optimize | None = None,
     session_options: Any = None,
     device: int | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
+    keep_bytes: int | None = None,
+    plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    weights: str | os.PathLike[str] | None = None,
     weight_streaming_bytes: int | None = None,
 ) -> Session:
     """Open a model; the session that comes back gives every output by name.
 
     What the model is, is decided by its content, not by the file's ending. A TensorRT engine runs on an NVIDIA GPU, an
     ONNX model on ONNX Runtime. An engine is code: load those that you built or trust.
+
+    Strings are NumPy arrays of ``str`` objects. Outputs that are sequences, maps or optionals are left out, with an
+    `OnepassWarning`, where others remain.
 
     Args:
         model: Path of a TensorRT engine or an ONNX (or ONNX Runtime ``.ort``) file, the bytes of one, an `OnnxGraph`,
@@ -42,19 +52,30 @@ def load(
             there: none is left out silently. ``["cpu"]`` by default.
         threads: CPU threads for one call; they spin while they wait for work, as ONNX Runtime has it. By default one
             for models under 32 MB and otherwise as many as the process may use, which sleep while they wait.
-        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads`. It
-            serves again when a call asks for some outputs only, and must not be changed meanwhile.
+        optimize: How much ONNX Runtime rewrites the graph: ``"all"``, ``"basic"`` (what keeps to standard operators) or
+            ``"none"``. By default all of it; a valid model that the optimiser breaks is opened with less, and `report`
+            says with how much.
+        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads` and
+            `optimize`. It serves again when a call asks for some outputs only, and must not be changed meanwhile.
         device: For engines: the number of the GPU, from 0 (the default) among those that the process sees.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
-        contexts: For engines: how many calls may run side by side, 4 by default; each takes memory for its
-            computation from when it is first needed. Before TensorRT 8.6 there is one, and calls queue.
+        contexts: For engines: how many calls may compute side by side, 4 by default; each takes memory for its
+            computation from when it is first needed. Before TensorRT 8.6 there is one. As many calls again copy
+            their inputs and results while those compute.
+        keep_bytes: For engines: how much page-locked memory results may lie in, which costs a call nothing. Results
+            that are kept beyond that are copied to ordinary memory. By default an eighth of the machine's memory, and
+            4 GiB at most.
+        plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
+            library is code; none is opened that is not named here.
+        weights: For engines built with ``refit=True`` or ``strip=True``: the ONNX file whose weights to take.
         weight_streaming_bytes: For engines built with weight streaming: how much of their weights stays on the GPU.
 
     Raises:
         ModelNotFoundError: There is nothing at the path.
         ModelFormatError: The file is damaged, or of a format that does not run here; the message says what it is.
-        UnsupportedModelError: The model has strings or sequences at its edge, or operators ONNX Runtime lacks.
+        UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one; or the
+            model has operators that ONNX Runtime lacks.
         EngineError: The engine was built by another version of TensorRT (`EngineVersionError`), for another GPU
             (`EngineDeviceError`), or is not the one its sidecar describes (`EngineMismatchError`).
         DeviceError: A provider is not available; or, for an engine, there is no GPU, no driver, or the installed
@@ -63,9 +84,13 @@ def load(
         InputError: An argument is none of what is described above, or not for this kind of model.
     """
     options = {
-        "backend": backend, "providers": providers, "threads": threads, "session_options": session_options,
-        "device": device, "flavor": flavor, "contexts": contexts, "weight_streaming_bytes": weight_streaming_bytes,
+        "backend": backend, "providers": providers, "threads": threads, "optimize": optimize,
+        "session_options": session_options,
+        "device": device, "flavor": flavor, "contexts": contexts, "keep_bytes": keep_bytes,
+        "weights": weights, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
+    if plugins is not None:
+        options["plugins"] = path_tuple(plugins, what="plugins")
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, ModelSpec):
         beside = [name for name in given if name != "session_options"]  # which no other process could be sent
@@ -77,11 +102,13 @@ def load(
         given |= model.options()
         model = model.path
     handle = ModelHandle(model)
-    return Session(_backend_of(handle, given), name=handle.name)
+    session = Session(_backend_of(handle, given), name=handle.name)
+    warn_of_left_out(session.signature, handle.name)
+    return session
 
 
-_ONNX_OPTIONS = ("providers", "threads", "session_options")
-_ENGINE_OPTIONS = ("device", "flavor", "contexts", "weight_streaming_bytes")
+_ONNX_OPTIONS = ("providers", "threads", "optimize", "session_options")
+_ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "plugins", "weights", "weight_streaming_bytes")
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:

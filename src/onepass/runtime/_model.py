@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from onepass._errors import InputError, ModelFormatError
 from onepass.engine.plan import Plan
-from onepass.engine.sidecar import sidecar_path
+from onepass.engine.sidecar import sidecar_files
 from onepass.formats import RUNNABLE, Format, format_of
 
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need
@@ -89,8 +89,10 @@ class ModelHandle:
         return OnnxGraph.load(self.model)
 
     def onnx(self) -> Path | bytes | OnnxGraph:
-        """Return an ONNX model as it was given."""
+        """Return an ONNX model as it was given; behind a link, with weights, as a graph that knows where these lie."""
         assert not isinstance(self.model, Plan)  # noqa: S101 - that is an engine
+        if isinstance(self.model, Path) and len(self._files) > 1 and self.model.is_symlink():
+            return self.graph()  # ONNX Runtime looks for weights beside the link alone
         return self.model
 
     def engine(self) -> Path | bytes | Plan:
@@ -115,7 +117,7 @@ def is_graph(model: object) -> TypeGuard[OnnxGraph]:
 
 def _format_at(path: Path, given: str | os.PathLike[str]) -> Format:
     # A sidecar says that it is an engine, whatever mark a later TensorRT may put at the beginning.
-    return Format.ENGINE if path.is_file() and sidecar_path(path).is_file() else format_of(given)
+    return Format.ENGINE if path.is_file() and sidecar_files(path) else format_of(given)
 
 
 def _files_of(path: Path, kind: Format) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import tempfile
 import threading
@@ -12,54 +11,44 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import onnxruntime
-
 from onepass._errors import (
     BackendError,
     DeviceError,
     InputError,
-    ModelFormatError,
     OnepassError,
     UnsupportedModelError,
 )
+from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
+from onepass.runtime._onnxruntime_edges import array_from_value, is_exotic, signature_of, value_from_array
+from onepass.runtime._refusals import refusal
 from onepass.runtime.backend import BackendBase
-from onepass.runtime.spec import Provider, checked_providers
-from onepass.tensors import Signature, TensorSpec, dtype_from_onnx, no_dense_tensor, onnx_from_dtype
+from onepass.runtime.spec import Optimize, Provider, checked_providers
+from onepass.tensors import (
+    dtype_name,
+)
 
 if TYPE_CHECKING:
-    from onepass.graph import OnnxGraph
+    import onnxruntime
 
-# ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
-_BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
-_REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtypes) registered
+    from onepass.graph import OnnxGraph
+else:
+    onnxruntime = import_onnxruntime()
+
 _QUIET = 4  # log nothing below "fatal": what goes wrong is in the exception
 _MAX_THREADS = 1024
 _MAX_PARTS = 8
 _MAX_CONCURRENCY = 4
 
-# What each kind of error means that ONNX Runtime can raise while it prepares a model.
-_PREPARE_ERRORS: dict[str, type[OnepassError]] = {
-    "InvalidProtobuf": ModelFormatError,
-    "NoSuchFile": ModelFormatError,
-    "NoModel": ModelFormatError,
-    "InvalidGraph": UnsupportedModelError,
-    "InvalidArgument": UnsupportedModelError,
-    "NotImplemented": UnsupportedModelError,
-    "ModelRequiresCompilation": UnsupportedModelError,
-    "Fail": UnsupportedModelError,
-    "EPFail": DeviceError,
-    "DeviceReset": DeviceError,
-    "EngineError": BackendError,
-    "ModelLoaded": BackendError,
-    "ModelLoadCanceled": BackendError,
-    "RuntimeException": BackendError,
-    "NotFound": BackendError,
-    "RuntimeError": BackendError,
+# How much ONNX Runtime rewrites a graph, from most to least.
+_LEVELS: Mapping[str, Any] = {
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "none": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+_LEVEL_NAMES = {level: name for name, level in _LEVELS.items()}
 
 
 class OnnxRuntimeBackend(BackendBase):
@@ -75,6 +64,7 @@ class OnnxRuntimeBackend(BackendBase):
         *,
         providers: Sequence[Provider] = ("cpu",),
         threads: int | None = None,
+        optimize: Optimize | None = None,
         session_options: onnxruntime.SessionOptions | None = None,
     ) -> None:
         """Prepare the model; see `onepass.load` for the arguments and errors."""
@@ -83,11 +73,12 @@ class OnnxRuntimeBackend(BackendBase):
         self._own_options = session_options
         self._threads = _checked_threads(threads, session_options, handle)
         self._spinning = threads is not None
+        self._levels = _checked_levels(optimize, session_options)
         self._session = self._prepare(handle.onnx())
-        self.signature = _signature(self._session, handle)
+        self.signature = signature_of(self._session, handle)
         self.concurrency = min(_MAX_CONCURRENCY, _usable_cores())
         self._names = self.signature.output_names
-        self._exotic = _exotic(self.signature)
+        self._exotic = is_exotic(self.signature)
         # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
         self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
         self._parts: OrderedDict[tuple[str, ...], Future[onnxruntime.InferenceSession]] = OrderedDict()
@@ -112,12 +103,14 @@ class OnnxRuntimeBackend(BackendBase):
     def report(self) -> Mapping[str, Any]:
         """Name ONNX Runtime, its version, the providers in use and the number of threads."""
         providers = self._session.get_providers()
+        options = self._session.get_session_options()
         return {
             "backend": "onnxruntime",
             "version": onnxruntime.__version__,
             "device": _short_name(providers[0]),
             "providers": providers,
-            "threads": self._session.get_session_options().intra_op_num_threads,
+            "threads": options.intra_op_num_threads,
+            "optimize": _LEVEL_NAMES.get(options.graph_optimization_level, "all"),
         }
 
     def close(self) -> None:
@@ -126,13 +119,33 @@ class OnnxRuntimeBackend(BackendBase):
         del self._session
 
     def _prepare(self, model: Path | bytes | OnnxGraph) -> onnxruntime.InferenceSession:
-        options = self._own_options or _options(self._threads, spinning=self._spinning)
+        """Prepare a model with as much optimisation as it stands.
+
+        The optimiser makes some valid models invalid, so that they open with less of it only.
+        """
+        if self._own_options:
+            return self._prepare_with(self._own_options, model)
+        failures: list[OnepassError] = []
+        for level in self._levels:
+            options = _options(self._threads, spinning=self._spinning)
+            options.graph_optimization_level = _LEVELS[level]
+            try:
+                return self._prepare_with(options, model)
+            except DeviceError:
+                raise
+            except (UnsupportedModelError, BackendError) as error:
+                failures.append(error)
+        raise failures[0]
+
+    def _prepare_with(
+        self, options: onnxruntime.SessionOptions, model: Path | bytes | OnnxGraph
+    ) -> onnxruntime.InferenceSession:
         if isinstance(model, Path):
             return self._open(str(model), options)
         if isinstance(model, bytes):
             return self._open(model, options)
         model.require_weights()
-        if model.proto.ByteSize() >= LARGE_BYTES:
+        if model.inline_bytes >= LARGE_BYTES:
             # A session keeps the bytes it was made from as long as it lives, but a file only while it reads.
             with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
                 path = Path(scratch, "model.onnx")
@@ -146,11 +159,7 @@ class OnnxRuntimeBackend(BackendBase):
         try:
             session = onnxruntime.InferenceSession(model, options, providers=self._providers)
         except Exception as error:  # as above
-            kind = _PREPARE_ERRORS.get(type(error).__name__, BackendError)
-            name = self._handle.name
-            unsound = f"{name} is not a sound ONNX model: ONNX Runtime cannot read it"
-            what = unsound if issubclass(kind, ModelFormatError) else f"ONNX Runtime cannot prepare {name}"
-            raise kind(f"{what}: {error}") from error
+            raise refusal(error, self._handle.name, version=onnxruntime.__version__) from error
         wanted = [entry if isinstance(entry, str) else entry[0] for entry in self._providers]
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:
@@ -191,8 +200,8 @@ class OnnxRuntimeBackend(BackendBase):
         self, session: onnxruntime.InferenceSession, feeds: Mapping[str, Array], names: Sequence[str]
     ) -> list[Array]:
         """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
-        values = {name: _value_from_array(array) for name, array in feeds.items()}
-        return [_array_from_value(value) for value in session.run_with_ort_values(list(names), values)]
+        values = {name: value_from_array(array) for name, array in feeds.items()}
+        return [array_from_value(value) for value in session.run_with_ort_values(list(names), values)]
 
 
 def _available_providers(providers: Sequence[Provider]) -> list[Provider]:
@@ -228,6 +237,17 @@ def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None
     return threads
 
 
+def _checked_levels(optimize: Optimize | None, options: onnxruntime.SessionOptions | None) -> tuple[str, ...]:
+    """Return the levels of optimisation to try: the one asked for, or all of them from most to least."""
+    if optimize is None:
+        return tuple(_LEVELS)
+    if options is not None:
+        raise InputError("give optimize= or session_options=, not both: set graph_optimization_level in the options")
+    if optimize not in _LEVELS:
+        raise InputError(f"optimize= is one of {', '.join(_LEVELS)}, got {optimize!r}")
+    return (optimize,)
+
+
 def _options(threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
@@ -244,47 +264,8 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _signature(session: onnxruntime.InferenceSession, handle: ModelHandle) -> Signature:
-    nodes = (*session.get_inputs(), *session.get_outputs())
-    if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
-        # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
-        unknown = handle.graph().names_of_unknown_rank
-    else:
-        unknown = frozenset()
-    return Signature(
-        tuple(_spec(node, unknown) for node in session.get_inputs()),
-        tuple(_spec(node, unknown) for node in session.get_outputs()),
-    )
-
-
-def _spec(node: onnxruntime.NodeArg, unknown_rank: frozenset[str]) -> TensorSpec:
-    kind = str(node.type)
-    if not kind.startswith("tensor("):
-        raise UnsupportedModelError(no_dense_tensor(node.name, kind))
-    dtype = dtype_from_onnx(kind.removeprefix("tensor(").removesuffix(")"), tensor=node.name)
-    return TensorSpec(node.name, dtype, None if node.name in unknown_rank else tuple(node.shape))
-
-
-def _exotic(signature: Signature) -> bool:
-    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's."""
-    return any(spec.dtype.isbuiltin == _REGISTERED for spec in (*signature.inputs, *signature.outputs))
-
-
-def _value_from_array(array: Array) -> onnxruntime.OrtValue:
-    if array.dtype.isbuiltin != _REGISTERED:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
-    bits = array.view(_BITS[array.dtype.itemsize])
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, onnx_from_dtype(array.dtype))
-
-
-def _array_from_value(value: onnxruntime.OrtValue) -> Array:
-    dtype = dtype_from_onnx(value.element_type(), tensor="output")
-    shape = tuple(value.shape())
-    array: Array = np.empty(shape, dtype)
-    if array.nbytes:
-        ctypes.memmove(array.ctypes.data, value.data_ptr(), array.nbytes)
-    return array
-
-
 def _shapes(feeds: Mapping[str, Array]) -> str:
-    return ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in feeds.items()) or "no inputs"
+    return (
+        ", ".join(f"{name} {dtype_name(array.dtype)}{list(array.shape)}" for name, array in feeds.items())
+        or "no inputs"
+    )

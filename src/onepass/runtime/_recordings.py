@@ -2,81 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
 
 from onepass._errors import BackendError
 from onepass.runtime._cuda import Graph, Stream
 
 _GRAPHS = 16
-"""How many recordings are kept; there is one for each slot and each choice of outputs."""
+"""How many recordings are kept besides that of the computation; there is one for each slot and choice of outputs."""
 
 Work = Callable[[Stream], None]
 
 
 class Recordings:
-    """Does work on a stream, recorded after the first time where that is possible.
+    """The computation, recorded, and whole calls that come round often: with copies from one place and to another.
 
     Attributes:
+        computation: The computation alone, or None.
+        is_warm: Whether the work was queued since the context was set up. TensorRT finishes that in the first pass,
+            which therefore cannot be the recorded one.
         eager_because: Why each call queues its work anew; None where it is recorded.
     """
 
-    def __init__(self, stream: Stream, *, obstacle: str | None) -> None:
+    def __init__(self, *, obstacle: str | None) -> None:
         """Begin without recordings.
 
         Args:
-            stream: Where the work is done.
             obstacle: What stands against recording, if anything is known to.
         """
-        self._stream = stream
-        self._graphs: dict[Any, Graph] = {}
-        self._is_warm = False
+        self.computation: Graph | None = None
+        self.is_warm = False
         self.eager_because = obstacle
+        self._whole: OrderedDict[Hashable, Graph] = OrderedDict()
+        self._last: dict[int, tuple[int | None, Sequence[str], Graph]] = {}
+        self._lately: deque[Hashable] = deque(maxlen=_GRAPHS)
 
     @property
     def any(self) -> bool:
         """Whether anything is recorded."""
-        return bool(self._graphs)
+        return self.computation is not None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether calls may be recorded."""
+        return self.is_warm and self.eager_because is None
 
     def clear(self) -> None:
-        """Drop all: they are void once anything changes in the context that they were made with."""
-        for graph in self._graphs.values():
+        """Drop all, none of which may be running: they are void once the context was set up otherwise."""
+        if self.computation is not None:
+            self.computation.close()
+        for graph in self._whole.values():
             graph.close()
-        self._graphs.clear()
-        # TensorRT finishes setting shapes up in the first pass, which therefore cannot be the recorded one.
-        self._is_warm = False
+        self.computation = None
+        self._whole.clear()
+        self._last.clear()
+        self.is_warm = False
 
-    def prepared(self, key: Any, work: Work, is_recordable: Callable[[], bool]) -> Graph | None:
-        """Return the recording of some work, made if need be; None where it is to be queued anew.
+    def whole(self, source: int | None, target: int, names: Sequence[str]) -> Graph | None:
+        """Return the recording of a whole call, if there is one.
 
         Args:
-            key: What the work is known by.
+            source: Where the inputs lie; None if they are on their way already.
+            target: Where the outputs go.
+            names: Which.
+        """
+        last = self._last.get(target)
+        if last is not None and last[0] == source and last[1] is names:
+            return last[2]
+        graph = self._whole.get((source, target, names))
+        if graph is not None:
+            self._last[target] = source, names, graph
+        return graph
+
+    def comes_round(self, key: Hashable) -> bool:
+        """Note a whole call; say whether it was seen lately, so that recording it pays."""
+        if key in self._lately:
+            return True
+        self._lately.append(key)
+        return False
+
+    def record_whole(self, key: Hashable, stream: Stream, work: Work) -> Graph | None:
+        """Record a whole call; nothing of the pass may be running. None where CUDA cannot."""
+        graph = self._recorded(stream, work)
+        if graph is not None:
+            if len(self._whole) >= _GRAPHS:
+                self._whole.popitem(last=False)[1].close()
+                self._last.clear()
+            self._whole[key] = graph
+        return graph
+
+    def record_computation(self, stream: Stream, work: Work, is_recordable: Callable[[int], bool]) -> Graph | None:
+        """Record the computation; nothing of the pass may be running. None where TensorRT or CUDA cannot.
+
+        Args:
+            stream: One to record on.
             work: Queues it.
             is_recordable: Asks TensorRT whether it can be recorded.
         """
-        graph = self._graphs.get(key)
-        if graph is None and self._is_warm and self.eager_because is None:
-            graph = self._record(key, work, is_recordable)
-        return graph
-
-    def start(self, graph: Graph | None, work: Work) -> None:
-        """Do work on the stream: by its recording, if there is one."""
-        if graph is not None:
-            graph.launch()
+        if is_recordable(stream.number):
+            self.computation = self._recorded(stream, work)
         else:
-            work(self._stream)
-            self._is_warm = True
-
-    def _record(self, key: Any, work: Work, is_recordable: Callable[[], bool]) -> Graph | None:
-        if not is_recordable():
             self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
-            return None
+        return self.computation
+
+    def _recorded(self, stream: Stream, work: Work) -> Graph | None:
         try:
-            graph = self._stream.record(lambda: work(self._stream))
+            return stream.record(lambda: work(stream))
         except BackendError as error:
             self.eager_because = f"it cannot be recorded: {error}"
             return None
-        if len(self._graphs) >= _GRAPHS:
-            self._graphs.pop(next(iter(self._graphs))).close()
-        self._graphs[key] = graph
-        return graph

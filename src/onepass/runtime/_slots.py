@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, TypeVar
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from onepass.outputs import Array
-from onepass.runtime._cuda import Block, Device, HostBlock
+from onepass.runtime._cuda import Block, Device
 from onepass.runtime._layout import Place, size_of
+
+_IDLE_SECONDS = 10.0
+"""For how long memory that no result needs any more is kept for the next."""
+_TIDY_TURNS = 64
+"""Every so many calls it is looked whether something can be given back."""
+_LOOKED_AT = 2
+"""How many of the slots that are lent a call looks at, so that it costs the same however many results are kept."""
 
 
 class HostSlot:
-    """One page-locked block and the arrays on it.
+    """A stretch of the host's memory and the arrays on it.
 
     Attributes:
         address: Where it begins.
+        idle_since: When it was found to be idle, in seconds of `time.monotonic`.
     """
 
-    def __init__(self, block: HostBlock, places: Sequence[Place]) -> None:
-        self.address = block.address
+    def __init__(self, memory: Any, places: Sequence[Place]) -> None:
+        """Lay arrays out.
+
+        Args:
+            memory: An object with an array interface that nobody else makes arrays of.
+            places: Where the arrays lie.
+        """
         # Every array that is handed out is a view, and NumPy lets all of them refer to this one; so its count of
         # references tells whether any is left. The arrays kept here are counted too, once and for all.
-        self._root: Array = np.asarray(block)
+        self._root: Array = np.asarray(memory)
+        self.address = int(self._root.ctypes.data)
+        self.idle_since = 0.0
         self._arrays = {place.name: _array_at(self._root, place) for place in places}
         self._idle_count = sys.getrefcount(self._root)
 
@@ -38,8 +56,13 @@ class HostSlot:
         kept = self._arrays
         return [kept[name].view() for name in names]
 
+    @property
+    def root(self) -> Array:
+        """What NumPy calls the base of every array on it."""
+        return self._root
+
     def holds(self, array: Array, name: str) -> bool:
-        """Whether an array is the one of that name on this block, whole."""
+        """Whether an array is the one of that name on this slot, whole."""
         mine = self._arrays.get(name)
         return (
             mine is not None
@@ -56,11 +79,13 @@ class DeviceSlot:
     Attributes:
         address: Where it begins.
         lease: What every result on the block refers to; it keeps the memory alive.
+        idle_since: When it was found to be idle, in seconds of `time.monotonic`.
     """
 
     def __init__(self, block: Block) -> None:
         self.address = block.address
         self.lease = [block]
+        self.idle_since = 0.0
         self._idle_count = sys.getrefcount(self.lease)
 
     @property
@@ -73,25 +98,70 @@ Slot = TypeVar("Slot", HostSlot, DeviceSlot)
 
 
 class Slots(Generic[Slot]):
-    """A few slots that serve in turn. Whoever keeps many results never makes it more than `limit`."""
+    """Slots for results of one shape, used again and again; those that nobody needs for a while are given back."""
 
-    def __init__(self, make: Callable[[], Slot], *, limit: int) -> None:
-        self._make: Callable[[], Slot] = make
+    def __init__(self, make: Callable[[], Slot | None], *, limit: int | None = None) -> None:
+        """Begin with none.
+
+        Args:
+            make: Makes one; None where there is no memory for more.
+            limit: How many there may be.
+        """
+        self._make: Callable[[], Slot | None] = make
         self._limit = limit
-        self._slots: list[Slot] = []
+        self._lent: deque[Slot] = deque()
+        self._idle: deque[Slot] = deque()
+        self._turn = 0
+        self._lock = threading.Lock()
 
     def take(self) -> Slot | None:
-        """Return an idle slot, a new one if there is room for it, or None."""
-        for slot in self._slots:
-            if slot.is_idle:
-                return slot
-        if len(self._slots) >= self._limit:
-            return None
-        self._slots.append(self._make())
-        return self._slots[-1]
+        """Return an idle slot, the one that was lent last if possible, a new one if there may be one, or None."""
+        with self._lock:
+            slot = self._found()
+        if slot is None and (self._limit is None or len(self) < self._limit):
+            slot = self._make()
+            if slot is not None:
+                self._lent.append(slot)
+        return slot
 
-    def __iter__(self) -> Iterator[Slot]:
-        return iter(self._slots)
+    def shrink(self) -> None:
+        """Let go of all that nobody holds."""
+        with self._lock:
+            self._look_at(len(self._lent))
+            self._idle.clear()
+
+    def __len__(self) -> int:
+        return len(self._lent) + len(self._idle)
+
+    def _found(self) -> Slot | None:
+        lent, idle = self._lent, self._idle
+        self._turn += 1
+        # As a rule the caller still has the last result, or none; those kept for long lie further back.
+        if lent and self._turn % _TIDY_TURNS:
+            last = lent[-1]
+            if last.is_idle:
+                return last
+            if len(lent) > 1 and lent[-2].is_idle:
+                lent[-1], lent[-2] = lent[-2], last
+                return lent[-1]
+        self._look_at(_LOOKED_AT)
+        if not idle:
+            return None
+        slot = idle.pop()
+        lent.append(slot)
+        if idle and time.monotonic() - idle[0].idle_since > _IDLE_SECONDS:
+            idle.popleft()
+        return slot
+
+    def _look_at(self, count: int) -> None:
+        now = time.monotonic()
+        for _ in range(min(count, len(self._lent))):
+            slot = self._lent.popleft()
+            if slot.is_idle:
+                slot.idle_since = now
+                self._idle.append(slot)
+            else:
+                self._lent.append(slot)
 
 
 def new_host_slot(device: Device, places: Sequence[Place]) -> HostSlot:

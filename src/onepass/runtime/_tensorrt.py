@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from onepass._errors import InputError
+from onepass.engine.layers import TimedLayer
 from onepass.outputs import Array
+from onepass.runtime._budget import KeptMemory
 from onepass.runtime._context import Shape
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import Engine
 from onepass.runtime._lanes import Lanes
-from onepass.runtime._layout import arranged
+from onepass.runtime._layer_times import time_layers
+from onepass.runtime._lent import LentInputs
 from onepass.runtime._model import ModelHandle
-from onepass.runtime._pass import Feed
-from onepass.runtime._slots import HostSlot, Slots, new_host_slot
+from onepass.runtime._pass import Feed, Pass
+from onepass.runtime._passes import Passes
+from onepass.runtime._queue import Lane
 from onepass.runtime.backend import BackendBase
 from onepass.tensors import Signature
-
-_LENT_SHAPES = 8
-_LENT_INPUTS = 4
-"""For how many shapes, and how many of each, `empty_inputs` gives page-locked memory."""
 
 
 class TensorRTBackend(BackendBase):
@@ -41,6 +40,9 @@ class TensorRTBackend(BackendBase):
         device: int = 0,
         flavor: str | None = None,
         contexts: int = 4,
+        keep_bytes: int | None = None,
+        plugins: Sequence[str] = (),
+        weights: str | None = None,
         weight_streaming_bytes: int | None = None,
     ) -> None:
         """Open the engine; see `onepass.load` for the arguments and errors."""
@@ -51,54 +53,58 @@ class TensorRTBackend(BackendBase):
             name=handle.name,
             device=Device(device),
             flavor=flavor,
+            plugins=plugins,
+            weights=weights,
             weight_streaming_bytes=weight_streaming_bytes,
         )
         self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))
         self.import_stream = engine.device.stream()
-        self._lanes = Lanes(engine, limit=contexts)
-        self.concurrency = self._lanes.limit
-        self._can_lend = not any(e.is_cast or e.tensor in engine.host_tensors for e in engine.inputs)
-        self._lent: OrderedDict[tuple[Shape, ...], Slots[HostSlot]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = KeptMemory.of(keep_bytes)
+        self._passes = passes = Passes(engine, self._kept)
+        self._lanes = lanes = Lanes(passes.new_queue, limit=contexts)
+        if not passes.probe(lanes.queues[0]):
+            lanes.limit = 1
+        self.concurrency = 2 * lanes.limit
+        lendable = not any(e.is_cast or e.tensor in engine.host_tensors for e in engine.inputs)
+        dtypes = {edge.spec.name: edge.carrier for edge in engine.inputs}
+        self._lent = LentInputs(engine.device, dtypes) if lendable else None
 
     def run(self, feeds: Mapping[str, Feed], names: Sequence[str]) -> Sequence[Any]:
         """Compute the outputs called `names`; see `Backend.run`. If an input is on the GPU, the outputs are too."""
         device = self._engine.device
         previous = device.enter()
-        lane = self._lanes.take()
+        held: list[Lane[Pass]] = []
         try:
+            passing = self._passes.of(self._lanes.take(held), feeds)
             for feed in feeds.values():
                 if type(feed) is DeviceArray:
-                    return lane.passing(feeds).run_on_device(feeds, names, after=self.import_stream.number)
-            filled = self._lent_slot(feeds) if self._lent else None
-            return lane.passing(feeds).run(feeds, names, filled)
-        except BaseException:
-            lane.settle()
-            raise
+                    return passing.run_on_device(feeds, names, after=self.import_stream.number)
+            return passing.run(feeds, names, self._lent.slot_of(feeds) if self._lent else None)
         finally:
-            self._lanes.give(lane)
+            # In one call of C, before anything in which a signal handler may raise.
+            if held:
+                held[0].home.extend(held)
+                self._lanes.tell()
             device.leave(previous)
 
     def empty_inputs(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         """Return arrays of these shapes for all inputs, which need no copy on the host when they are given."""
-        slot = self._input_slot(tuple(shapes[name] for name in self.signature.input_names)) if self._can_lend else None
-        if slot is None:
-            return super().empty_inputs(shapes)
-        return dict(zip(self.signature.input_names, slot.arrays(self.signature.input_names), strict=True))
+        given = self._lent.give(shapes) if self._lent else None
+        return given if given is not None else super().empty_inputs(shapes)
 
     def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float]:
         """Run once and return the milliseconds of its parts: copies, computation, enqueueing; trtexec's names."""
-        device = self._engine.device
-        lane = self._lanes.take()
-        try:
-            with device.current():
-                return lane.passing(feeds).timed(feeds)
-        finally:
-            self._lanes.give(lane)
+        with self._pass_for(feeds) as passing:
+            return passing.timed(feeds)
+
+    def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer]:
+        """Run some times and return how long each layer takes."""
+        with self._pass_for(feeds) as passing:
+            return time_layers(self._engine, passing, feeds)
 
     def report(self) -> Mapping[str, Any]:
         """Name TensorRT, its version, the GPU, the profiles, and how each shape of inputs runs."""
-        engine, device = self._engine, self._engine.device
+        engine, device, lanes, kept = self._engine, self._engine.device, self._lanes, self._kept.page_locked
         free_bytes, total_bytes = device.memory_bytes()
         return {
             "backend": engine.flavor.name,
@@ -110,33 +116,29 @@ class TensorRTBackend(BackendBase):
             "memory_bytes": {"free": free_bytes, "total": total_bytes, "scratch": engine.scratch_bytes},
             "profiles": [profile.to_json() for profile in engine.profiles],
             "shares_profiles": engine.shares_profiles,
-            **self._lanes.report(),
+            "keep_bytes": {"limit": kept.limit_bytes, "used": kept.used_bytes},
+            "contexts": {"now": len(lanes.queues), "at_most": lanes.limit},
+            "passes": [each.report() for each in lanes.ready()],
         }
 
     def close(self) -> None:
         """Free the engine and all it runs with; results that are still held keep their memory."""
         with self._engine.device.current():
             self._lanes.close()
-            self._lent.clear()
+            self._passes.close()
+            if self._lent:
+                self._lent.close()
             self.import_stream.close()
         self._engine.close()
 
-    def _input_slot(self, key: tuple[Shape, ...]) -> HostSlot | None:
-        engine = self._engine
-        with self._lock:
-            if key not in self._lent:
-                tensors = zip(engine.inputs, key, strict=True)
-                places = arranged((edge.spec.name, edge.carrier, shape) for edge, shape in tensors)
-                self._lent[key] = Slots(lambda: new_host_slot(engine.device, places), limit=_LENT_INPUTS)
-                if len(self._lent) > _LENT_SHAPES:
-                    self._lent.popitem(last=False)
-            self._lent.move_to_end(key)
-            return self._lent[key].take()
-
-    def _lent_slot(self, feeds: Mapping[str, Any]) -> HostSlot | None:
-        """Return the slot that all inputs lie on, if they are what `empty_inputs` gave."""
-        if any(array.base is None for array in feeds.values()):
-            return None
-        with self._lock:
-            slots = list(self._lent.get(tuple(array.shape for array in feeds.values()), ()))
-        return next((slot for slot in slots if all(slot.holds(a, name) for name, a in feeds.items())), None)
+    @contextmanager
+    def _pass_for(self, feeds: Mapping[str, Array]) -> Iterator[Pass]:
+        """Lend the pass for some inputs, for what measures it."""
+        held: list[Lane[Pass]] = []
+        try:
+            with self._engine.device.current():
+                yield self._passes.of(self._lanes.take(held), feeds)
+        finally:
+            if held:
+                held[0].home.extend(held)
+                self._lanes.tell()

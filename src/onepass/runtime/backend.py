@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from onepass.outputs import Array
 from onepass.tensors import Signature
+
+if TYPE_CHECKING:
+    from onepass.engine.layers import TimedLayer
 
 
 @runtime_checkable
@@ -83,6 +86,10 @@ class BackendBase(ABC):
         """Run once and return the milliseconds of its parts, by trtexec's names; None where that cannot be told."""
         return None
 
+    def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer] | None:  # noqa: ARG002 - likewise
+        """Run some times and return how long each layer takes; None where that cannot be told."""
+        return None
+
 
 def completed(backend: Backend) -> BackendBase:
     """Return a backend that has everything: the one given, or one with defaults for what that lacks."""
@@ -95,7 +102,7 @@ class _Completed(BackendBase):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.signature = backend.signature
-        for name in ("concurrency", "import_stream", "empty_inputs", "profile"):
+        for name in ("concurrency", "import_stream", "empty_inputs", "profile", "profile_layers"):
             if hasattr(backend, name):
                 setattr(self, name, getattr(backend, name))
 

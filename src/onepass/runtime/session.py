@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from itertools import combinations
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,10 @@ from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
 from onepass.runtime.backend import Backend, completed
-from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
+from onepass.tensors import Signature, TensorSpec, dtype_name, no_such_name, shape_text
+
+if TYPE_CHECKING:
+    from onepass.engine.layers import TimedLayer
 
 
 class Session:
@@ -186,6 +189,20 @@ class Session:
         finally:
             self._gate.leave()
 
+    def profile_layers(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> list[TimedLayer] | None:
+        """Run the model some times and say how long each layer of it takes; None where the backend cannot tell.
+
+        Args:
+            inputs: As of a call.
+            named: As of a call.
+        """
+        self._enter()
+        try:
+            times = self._backend.profile_layers(self._check(self._by_name(inputs, named)))
+            return None if times is None else list(times)
+        finally:
+            self._gate.leave()
+
     def report(self) -> dict[str, Any]:
         """Say what runs the model (backend, version, device, options) as plain JSON values."""
         self._enter()
@@ -257,10 +274,12 @@ class Session:
         if inputs is None:
             return named
         if isinstance(inputs, Mapping):
+            if not named:
+                return inputs
             both = inputs.keys() & named.keys()
             if both:
                 raise InputError(f"input {min(both)!r} is given twice, in the mapping and as a keyword")
-            return {**inputs, **named} if named else inputs
+            return {**inputs, **named}
         specs = self.signature.inputs
         if len(specs) != 1:
             listed = ", ".join(f"{spec.name}=..." for spec in specs)
@@ -311,7 +330,8 @@ def _check_target(spec: TensorSpec, target: Any) -> None:
         raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
     if target.dtype != spec.dtype or not spec.allows(target.shape):
         raise InputError(
-            f"out={{{spec.name!r}: ...}}: got {target.dtype} {shape_text(target.shape)}, the output is {spec}"
+            f"out={{{spec.name!r}: ...}}: got {dtype_name(target.dtype)} {shape_text(target.shape)}, "
+            f"the output is {spec}"
         )
     if not target.flags.writeable:
         raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; give one that can be written")

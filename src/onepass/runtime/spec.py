@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from onepass._errors import InputError
+from onepass.artifacts import path_tuple
 
 BackendName: TypeAlias = Literal["onnxruntime", "tensorrt"]
+Optimize: TypeAlias = Literal["none", "basic", "all"]
+"""How much ONNX Runtime rewrites a graph before it runs it."""
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 """An ONNX Runtime execution provider, alone or with its options."""
 
 # What may follow the @ of a model on the command line.
-_NUMBERS = ("threads", "device", "contexts", "weight_streaming_bytes")
-_NAMES = ("flavor", "backend")
+_SIZES = ("keep_bytes", "weight_streaming_bytes")
+_NUMBERS = ("threads", "device", "contexts", *_SIZES)
+_NAMES = ("flavor", "backend", "optimize", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,14 @@ class ModelSpec:
         backend: The backend that has to run it; by default the one that the file's content calls for.
         device: Number of the GPU, from 0, for engines.
         threads: CPU threads of one call, for ONNX models.
-        contexts: How many calls may run side by side, for engines.
+        contexts: How many calls may compute side by side, for engines.
+        keep_bytes: How much page-locked memory results may lie in, for engines.
         providers: ONNX Runtime execution providers in order of preference, for ONNX models; kept as a tuple.
+        optimize: How much ONNX Runtime rewrites the graph, for ONNX models; by default as much as the model stands.
         flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
+        plugins: Libraries that have plugins, for engines that take any; kept as a tuple of strings.
+        weights: The model whose weights an engine takes that was built for that; kept as a string.
 
     Raises:
         InputError: A value is of the wrong type, or out of range.
@@ -47,17 +55,19 @@ class ModelSpec:
     threads: int | None = None
     contexts: int | None = None
     providers: Sequence[Provider] | None = None
+    optimize: Optimize | None = None
     flavor: str | None = None
+    keep_bytes: int | None = None
     weight_streaming_bytes: int | None = None
+    plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None
+    weights: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        path: Any = self.path
-        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-            raise InputError(f"path is the path of a model file, got {path!r}")
-        object.__setattr__(self, "path", os.fspath(path))
-        if self.backend not in (None, *get_args(BackendName)):
-            raise InputError(f"backend is {self.backend!r}; expected {' or '.join(get_args(BackendName))}")
-        for name, least in (("device", 0), ("threads", 1), ("contexts", 1), ("weight_streaming_bytes", 0)):
+        object.__setattr__(self, "path", _model_path("path", self.path))
+        for name, kind in (("backend", BackendName), ("optimize", Optimize)):
+            if getattr(self, name) not in (None, *get_args(kind)):
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(get_args(kind))}")
+        for name, least in (("device", 0), ("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise InputError(f"{name} is a whole number from {least} up, got {value!r}")
@@ -66,6 +76,10 @@ class ModelSpec:
             raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
         if self.providers is not None:
             object.__setattr__(self, "providers", checked_providers(self.providers))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _model_path("weights", self.weights))
+        if self.plugins is not None:
+            object.__setattr__(self, "plugins", path_tuple(self.plugins, what="plugins"))
 
     def __hash__(self) -> int:
         return hash(json.dumps(self.to_json(), sort_keys=True, default=repr))  # options of providers are mappings
@@ -73,6 +87,7 @@ class ModelSpec:
     def __str__(self) -> str:
         given = self.options()
         names = [one if isinstance(one, str) else one[0] for one in given.pop("providers", ())]
+        names += [f"plugins={library}" for library in given.pop("plugins", ())]
         words = ",".join([*names, *(f"{name}={value}" for name, value in given.items())])
         return f"{self.path}@{words}" if words else str(self.path)
 
@@ -94,6 +109,8 @@ class ModelSpec:
             name, equals, value = option.partition("=")
             if name and not equals:
                 given["providers"] = (*given.get("providers", ()), name)
+            elif name == "plugins" and value:
+                given["plugins"] = (*given.get("plugins", ()), value)
             elif name in _NUMBERS and value.isascii() and value.isdigit():
                 given[name] = int(value)
             elif name in _NAMES and value:
@@ -116,6 +133,8 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON values, without what is left to onepass; `from_json` reads it back."""
         data = {"path": os.fspath(self.path), **self.options()}
+        if self.plugins is not None:
+            data["plugins"] = list(path_tuple(self.plugins, what="plugins"))
         if self.providers is not None:
             data["providers"] = [one if isinstance(one, str) else [one[0], dict(one[1])] for one in self.providers]
         return data
@@ -132,6 +151,12 @@ class ModelSpec:
         if not isinstance(given, Mapping) or "path" not in given or not set(given) <= set(known):
             raise InputError(f"a model's spec has a path, and may have {', '.join(known[1:])}; got {given!r}")
         return cls(**given)
+
+
+def _model_path(name: str, path: Any) -> str:
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InputError(f"{name} is the path of a model file, got {path!r}")
+    return str(os.fspath(path))
 
 
 def checked_providers(providers: Any) -> tuple[Provider, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from onepass._version import __version__
 from onepass.source._export import FrameworkExport
 from onepass.source._parity import OutputError, parity
 from onepass.source.finish import Batch, ModelOptions, Target, finish
-from onepass.source.framework import Framework, Request, framework_of, source_name
+from onepass.source.framework import Framework, Request, framework_of, require_trust, source_name
 from onepass.source.process import ExportJob, environment_python, export_in_process
-from onepass.tensors import Signature, name_tuple
+from onepass.tensors import Signature, name_tuple, warn_of_left_out
 
 DEFAULT_TIMEOUT_S = 900.0
 """How long a framework may take unless one says otherwise, in seconds."""
@@ -69,6 +70,7 @@ def convert(
     example_inputs: Any = None,
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
     verify: bool = True,
+    trust: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> Conversion:
     """Make an ONNX file of a trained network, with every output under the name that the source gives it.
@@ -93,9 +95,12 @@ def convert(
             one, several in their order, or a mapping by name.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
+        trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
+            is executed. `onepass.formats.PROGRAMS` lists the formats.
         timeout_s: How long the framework may take.
 
     Raises:
+        UntrustedModelError: The source is a program, and nobody says that it can be trusted.
         ModelNotFoundError, ModelFormatError: The source is not there, or damaged.
         UnsupportedModelError: It, or an operator in it, cannot be converted.
         OutputNameError, InputError: An argument does not fit the source.
@@ -106,6 +111,7 @@ def convert(
     path = Path(path)
     source = Path(source) if isinstance(source, (str, os.PathLike)) else source
     framework = framework_of(source)
+    require_trust(source, trust=trust)
     if opset is not None and opset not in _OPSETS:
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     _check_target(path, source)
@@ -120,17 +126,21 @@ def convert(
         signature=signature, tag=tag, outputs=options.outputs, example_inputs=example_inputs, dynamic=dynamic
     )
     _check_request(request, framework)
+    framework = framework.covering(source, request, opset or framework.opset)
     job = ExportJob(framework, source, request, options, opset=opset or framework.opset, verify=verify)
-    exported = _export(job, timeout_s=timeout_s)
-    finished = finish(exported, options)
-    if opset is not None and finished.graph.opset != opset:
-        raise InputError(
-            f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX has "
-            "converters upwards only. Leave opset= out, or export it again"
-        )
-    errors = parity(finished, exported.cases)
-    graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
-    graph.save(path)
+    with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
+        exported = _export(job, scratch=Path(scratch), timeout_s=timeout_s)
+        if outputs is None:
+            warn_of_left_out(exported.signature, source_name(source))
+        finished = finish(exported, options)
+        if opset is not None and finished.graph.opset != opset:
+            raise InputError(
+                f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX "
+                "has converters upwards only. Leave opset= out, or export it again"
+            )
+        errors = parity(finished, exported.cases)
+        graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
+        graph.save(path)
     return Conversion(path, graph.signature, exported.framework, errors, time.perf_counter() - start)
 
 
@@ -170,12 +180,13 @@ def _check_request(request: Request, framework: Framework) -> None:
             raise InputError(f"{name}= is not for a source of {framework.name}; leave it out")
 
 
-def _export(job: ExportJob, *, timeout_s: float) -> FrameworkExport:
+def _export(job: ExportJob, *, scratch: Path, timeout_s: float) -> FrameworkExport:
     """Run the job where its framework is to run: here, in a process, or in an environment of its own."""
     framework = job.framework
-    if not framework.runs_code or not isinstance(job.source, Path):  # what is in memory stays there
+    only_read = bool(framework.reference) and not job.verify
+    if not framework.runs_code or only_read or not isinstance(job.source, Path):  # what is in memory stays there
         for module in framework.imports:
             optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
-        return job.run()
+        return job.run(scratch)
     python = None if framework.is_here else environment_python(framework)
-    return export_in_process(job, timeout_s=timeout_s, python=python)
+    return export_in_process(job, folder=scratch, timeout_s=timeout_s, python=python)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onepass._distance import distances, is_exact, place_of_greatest, widened
+from onepass._distance import distances, is_exact, place_of_greatest, widened, widened_pair
 from onepass._errors import OnepassError, ParityError
 from onepass.outputs import Array
 from onepass.runtime import load
@@ -93,7 +93,8 @@ def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]
                 if not _within(expected, found, scale):
                     raise ParityError(_complaint(name, case, found, scale, finished))
                 index, error_here = _worst(expected, found)
-                at = (float(np.real(array[index])) if array.size else 0.0 for array in (expected, found))
+                pair = widened_pair(expected, found)
+                at = (float(np.real(array[index])) if array.size else 0.0 for array in pair)
                 here = OutputError(name, error_here, scale, case.name, index, *at)
                 if name not in worst or here.relative > worst[name].relative:
                     worst[name] = here
@@ -129,8 +130,8 @@ def _worst(expected: Array, found: Array) -> tuple[tuple[int, ...], float]:
 
 def _errors(expected: Array, found: Array) -> Array:
     """Return how far each element is off: infinitely where only the framework has a number, 0 where it has none."""
-    wide = widened(expected)
-    errors = distances(wide, widened(found))
+    wide, other = widened_pair(expected, found)
+    errors = distances(wide, other)
     errors[~np.isfinite(wide)] = 0
     return errors
 

@@ -16,9 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from onepass._errors import InputError, UnsupportedModelError
-from onepass.formats import Format, format_of
+from onepass._errors import InputError, UnsupportedModelError, UntrustedModelError
+from onepass.formats import PROGRAMS, Format, format_of
 from onepass.outputs import Array
+from onepass.sampling import input_shapes
 from onepass.tensors import Signature
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Framework:
         imports: Modules that must be there for it.
         takes: Which attributes of `Request` it has a use for.
         opset: The version of ONNX's operators that its networks are written in where nobody asks for another.
+        reference: Modules that must be there, too, where its networks are to be run.
+        otherwise: What opens those files that it does not cover, if there are such: its module has ``covers``.
     """
 
     name: str
@@ -109,16 +112,31 @@ class Framework:
     imports: tuple[str, ...] = ()
     takes: frozenset[str] = frozenset()
     opset: int = 17
+    reference: tuple[str, ...] = ()
+    otherwise: Framework | None = None
 
     @property
     def is_here(self) -> bool:
         """Whether this Python has the modules that the framework needs."""
-        return all(find_spec(module) is not None for module in self.imports)
+        return all(find_spec(module) is not None for module in (*self.imports, *self.reference))
 
     @property
     def runs_code(self) -> bool:
         """Whether its files may hold code, so that they are opened in a process of their own."""
         return self.extra is not None
+
+    def covering(self, source: Any, request: Request, opset: int) -> Framework:
+        """Return what is to open a file of this framework's: this or, where this does not cover it, the other one.
+
+        Raises:
+            OnepassError: Neither opens it.
+        """
+        if self.otherwise is None:
+            return self
+        if any(find_spec(module) is None for module in self.imports):
+            return self.otherwise
+        covers = cast("Callable[[Any, Request, int], bool]", import_module(self.module).covers)
+        return self if covers(source, request, opset) else self.otherwise
 
     def open_(self, source: Any, request: Request) -> Trained:
         """Open a source with this framework, in this process."""
@@ -131,10 +149,18 @@ _GAZEML = Framework("GazeML", "onepass.source.frameworks.gazeml")
 
 _TFLITE = Framework(
     "TFLite",
-    "onepass.source.frameworks.tflite",
+    "onepass.source.frameworks.tflite._light",
     extra="tflite",
-    imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
+    imports=("tflite",),
     takes=frozenset({"signature"}),
+    reference=("ai_edge_litert",),
+    otherwise=Framework(
+        "TFLite",
+        "onepass.source.frameworks.tflite._with_tensorflow",
+        extra="tensorflow,tflite",
+        imports=("tflite", "ai_edge_litert", "tensorflow", "tf2onnx"),
+        takes=frozenset({"signature"}),
+    ),
 )
 _TORCH = Framework(
     "PyTorch",
@@ -203,14 +229,30 @@ def framework_of(source: Any) -> Framework:
     raise InputError(f"{what} is no network; expected a path, or PyTorch's module (an object) or exported program")
 
 
-def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
-    """Return a shape for each input: `batch` for a first size that is dynamic, `size` for any other that is."""
-    return {
-        spec.name: tuple(
-            dim if isinstance(dim, int) else size if axis else batch for axis, dim in enumerate(spec.shape or ())
+def require_trust(source: Any, *, trust: bool) -> None:
+    """Let a file that is a program pass only where the user says that it can be trusted.
+
+    Raises:
+        UntrustedModelError: Nobody says so. What is in memory already has run what it had to run.
+    """
+    if trust or not isinstance(source, (str, os.PathLike)):
+        return
+    kind = format_of(source)
+    if kind in PROGRAMS:
+        raise UntrustedModelError(
+            f"{os.fspath(source)} is {kind.value}, and such a file is a program: opening it runs what is in it. If you "
+            "trust where it comes from, say so: trust=True"
         )
-        for spec in signature.inputs
-    }
+
+
+def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
+    """Return a shape for each input: `batch` for what counts items, `size` for any other size that is dynamic.
+
+    An input of no known rank has the shape of a scalar.
+    """
+    known = Signature(tuple(spec for spec in signature.inputs if spec.shape is not None), ())
+    shapes = input_shapes(known, batch=batch, other=size)
+    return {name: shapes.get(name, ()) for name in signature.input_names}
 
 
 def source_name(source: Any) -> str:

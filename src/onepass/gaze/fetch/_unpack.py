@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
+from errno import EACCES, EDQUOT, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from onepass._errors import ModelFormatError
 
 _MAX_BYTES = 2 << 30
+# What is not the archive's fault.
+_OF_THE_DISK = frozenset({ENOSPC, EDQUOT, EROFS, EACCES, EPERM, EIO})
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -32,8 +37,12 @@ def unpack(archive: Path, folder: Path) -> None:
                     _check(archive, member)
                 for member in members:
                     opened.extract(member, place)  # zipfile stops at a member's declared size
+        except OSError as error:
+            if error.errno in _OF_THE_DISK:
+                raise
+            raise ModelFormatError(f"{archive} cannot be unpacked: {error.strerror or error}") from error
         except (
-            zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError
+            zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError
         ) as error:  # fmt: skip
             raise ModelFormatError(f"{archive} is damaged, or no zip archive that can be read: {error}") from error
         place.mkdir(exist_ok=True)

@@ -8,12 +8,13 @@ first fetched, and whatever comes under its name afterwards must have the same.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
-from onepass._errors import InputError, ModelFormatError, ModelNotFoundError
+from onepass._errors import InputError, ModelError, ModelFormatError, ModelNotFoundError
 from onepass.artifacts import replacing, sha256_of, user_cache
 from onepass.gaze.fetch._download import Progress, download
 from onepass.gaze.fetch._unpack import unpack
@@ -59,6 +60,7 @@ def fetch(name: str, archive: str | os.PathLike[str] | None = None, *, progress:
     folder, model = weights_folder(), path_of(name)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{name}.lock"):
+        _sweep(folder, name)
         if model.is_file() and archive is None:
             return model
         if archive is None:
@@ -69,11 +71,20 @@ def fetch(name: str, archive: str | os.PathLike[str] | None = None, *, progress:
             source = Path(archive)
         try:
             _install(source, name, folder)
-        except ModelFormatError:
+        except ModelError:
             if archive is None:
-                source.unlink()  # so that the next try fetches it again
+                source.unlink(missing_ok=True)  # whatever is wrong with it, the next try fetches it again
             raise
     return model
+
+
+def _sweep(folder: Path, name: str) -> None:
+    """Remove what somebody who was stopped halfway has left; whoever has the lock is alone here."""
+    for left in folder.glob(f".{name}.*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def _install(archive: Path, name: str, folder: Path) -> None:

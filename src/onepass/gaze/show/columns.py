@@ -137,6 +137,8 @@ COLUMNS: tuple[Column, ...] = (
     _eye("nasal_y_px", _NASAL, lambda eye: float(eye.nasal_corner[1])),
     _eye("temporal_x_px", _TEMPORAL, lambda eye: float(eye.temporal_corner[0])),
     _eye("temporal_y_px", _TEMPORAL, lambda eye: float(eye.temporal_corner[1])),
+    _frame("connection", "integer", "how often the stream was opened again before this frame, after it had broken off",
+           lambda result: result.frame.connection),
 )  # fmt: skip
 """The columns, in order. Points are in picture pixels, pixel centres at x.5."""
 

@@ -152,7 +152,7 @@ class TextTable(Table):
                 self._file.truncate(self._end)  # no half a row
             raise
         self._end += len(data)
-        if self._draft is None:
+        if self._to_stdout:
             self._file.flush()
 
     def _finish(self) -> None:

@@ -51,7 +51,7 @@ class ModelOptions:
 
         Raises:
             OutputNameError: A requested output is not there.
-            InputError: There are not as many new names as outputs, or they are not unique.
+            InputError: There are not as many new names as outputs, or they are not unique, or taken.
         """
         chosen = signature.output_names if self.outputs is None else self.outputs
         signature.ordered_outputs(chosen)  # refuses unknown names
@@ -62,9 +62,20 @@ class ModelOptions:
                 f"{', '.join(chosen)}; each output needs one of its own"
             )
         for old, new in zip(chosen, names, strict=True):
+            if new in chosen and new != old:
+                raise InputError(_another_outputs_name(old, new, chosen, names))
             if new in signature.input_names and new != old:
                 raise InputError(f"output {old!r} cannot be named {new!r}, which is an input")
         if self.target == "tensorrt":
             # Its parser renames an input that is an output at the same time. The input.
             names = tuple(f"{name}_out" if name in signature.input_names else name for name in names)
         return dict(zip(chosen, names, strict=True))
+
+
+def _another_outputs_name(old: str, new: str, chosen: tuple[str, ...], names: tuple[str, ...]) -> str:
+    if not set(names) <= set(chosen):
+        return f"output {old!r} cannot be named {new!r}, which is another output"
+    return (
+        f"output_names= would call output {old!r} {new!r}, which is another output's name: it gives new names to "
+        f"{', '.join(chosen)}, in this order. outputs={list(names)} chooses outputs and their order"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from onepass._errors import ModelFormatError, UnsupportedModelError
 from onepass.source.framework import Request, Trained
+from onepass.source.frameworks._nested import named_leaves
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx translates no other
 
@@ -63,15 +64,19 @@ def _network(keras: Any, model: Any, source: Path) -> Trained:
 
 
 def _named(keras: Any, model: Any, results: Any) -> list[tuple[str, Any]]:
-    """Return results with their names: the keys of a dictionary, or the layers that they come from."""
-    if isinstance(results, dict):
-        return [(str(key), value) for key, value in results.items()]
+    """Return results with their names: those that they have in dictionaries, or the layers that they come from."""
+    if _has_names(results):
+        return list(named_leaves(results))
     values = keras.tree.flatten(results)
     names = model.output_names
     return [
         (name if names.count(name) == 1 else f"{name}.{names[:index].count(name)}", value)
         for index, (name, value) in enumerate(zip(names, values, strict=True))
     ]
+
+
+def _has_names(results: Any) -> bool:
+    return isinstance(results, dict) or (isinstance(results, (list, tuple)) and any(map(_has_names, results)))
 
 
 def _brief(error: Exception) -> str:

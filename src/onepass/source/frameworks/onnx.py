@@ -23,10 +23,10 @@ class _Onnx:
     framework = "ONNX"
 
     def __init__(self, graph: OnnxGraph, name: str) -> None:
-        self._graph = graph
+        self.signature: Signature = graph.signature
+        self._graph = graph.select(self.signature.output_names) if self.signature.left_out else graph
         self._name = name
         self.version = f"opset {graph.opset}"
-        self.signature: Signature = graph.signature
         self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
@@ -54,4 +54,4 @@ def open_(source: Path, request: Request) -> _Onnx:  # noqa: ARG001 - every fram
     Raises:
         ModelFormatError: It is damaged.
     """
-    return _Onnx(OnnxGraph.load(source), str(source))
+    return _Onnx(OnnxGraph.load(source).with_true_outputs(), str(source))

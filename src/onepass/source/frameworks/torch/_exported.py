@@ -11,7 +11,7 @@ import torch
 
 from onepass._errors import InputError, UnsupportedModelError
 from onepass.source.frameworks.torch._network import Network
-from onepass.source.frameworks.torch._onnx import Dynamic, Flat, in_opset, with_signature, write_failure
+from onepass.source.frameworks.torch._onnx import QUANTISED, Dynamic, Flat, in_opset, with_signature, write_failure
 from onepass.source.frameworks.torch._quiet import gist, quiet
 from onepass.source.frameworks.torch._tensors import dtype_of
 from onepass.tensors import Dim, Signature, TensorSpec
@@ -114,6 +114,10 @@ def _export_failure(network: Network, dynamic: Dynamic, error: Exception) -> Exc
             f"{name} has a size that cannot change as it shall: {', '.join(sizes)}. To torch.export, what the network "
             "does fixes it; leave it out of dynamic, or convert torch.jit.trace(network, inputs), which may keep it"
         )
+    packed = [part for part in network.module.modules() if ".quantized." in type(part).__module__]
+    if packed:
+        kinds = ", ".join(sorted({type(part).__name__ for part in packed}))
+        return UnsupportedModelError(f"{name} has layers that are quantised ({kinds}). {QUANTISED}")
     return UnsupportedModelError(
         f"torch.export cannot follow {name}: {gist(error)}. What a network does must not depend on the values of its "
         "tensors: torch.where, torch.cond and fixed sizes in place of if, loops and numbers taken out of tensors"

@@ -10,8 +10,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from onepass._errors import InputError, UnsupportedModelError
-from onepass.source.frameworks.torch._nested import named_leaves
+from onepass.source.frameworks._nested import named_leaves
 from onepass.source.frameworks.torch._quiet import gist
+from onepass.source.frameworks.torch._tensors import dtype_of
 
 
 class Network:
@@ -26,24 +27,40 @@ class Network:
         outputs: What the module makes of them, by name.
     """
 
-    def __init__(self, module: Any, args: Sequence[Any], kwargs: Mapping[str, Any], *, name: str) -> None:
+    def __init__(
+        self,
+        module: Any,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        name: str,
+        chosen: Sequence[str] | None = None,
+    ) -> None:
         """Run the module once.
+
+        Args:
+            module: The module.
+            args: What it is called with, by position.
+            kwargs: What it is called with, by name.
+            name: What to call it in a message.
+            chosen: Names of the outputs that are wanted, which is to say all that are looked at; None for all.
 
         Raises:
             InputError: The module does not take these inputs.
-            UnsupportedModelError: It gives something else than tensors.
+            UnsupportedModelError: It gives something else than tensors, or tensors that ONNX does not know.
         """
         self.name = name
         self.module = module
         leaves, self._tree = pytree.tree_flatten((tuple(args), dict(kwargs)))
         self._constants = {i: leaf for i, leaf in enumerate(leaves) if not isinstance(leaf, torch.Tensor)}
         self._renamed: dict[str, str] = {}
+        self._chosen: frozenset[str] | None = None
         try:
             places = argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
             self._places = {name: place for name, place in places.items() if place not in self._constants}
             self.examples = {name: leaves[place] for name, place in self._places.items()}
             given = {name: tensor.clone() for name, tensor in self.examples.items()}  # a module may write into them
-            outputs = self(given)
+            outputs = self._leaves(given)
         except UnsupportedModelError:
             raise
         except Exception as error:
@@ -53,34 +70,51 @@ class Network:
             raise UnsupportedModelError(f"{name} takes no tensor, so there is nothing to convert")
         self._renamed = {
             key: f"{key}_out"
-            for key, tensor in outputs.items()
-            if key in given and not (tensor is given[key] and torch.equal(tensor, self.examples[key]))
+            for key, value in outputs.items()
+            if key in given and not (value is given[key] and torch.equal(value, self.examples[key]))
         }
-        self.outputs = {self._renamed.get(key, key): tensor for key, tensor in outputs.items()}
+        named = {self._renamed.get(key, key): value for key, value in outputs.items()}
+        if chosen is not None and named.keys() >= set(chosen):  # a name that is not there is refused later, with all
+            self._chosen = frozenset(chosen)
+        self.outputs: dict[str, torch.Tensor] = {
+            key: self._tensor(key, value) for key, value in named.items() if self._chosen is None or key in self._chosen
+        }
+        for tensors, what in ((self.examples, "input"), (self.outputs, "output")):
+            for key, tensor in tensors.items():
+                dtype_of(tensor, name=key, what=what)
 
     def __call__(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Run the module on other tensors of these names.
+        """Return the outputs that the module makes of other tensors of these names."""
+        named = {self._renamed.get(key, key): value for key, value in self._leaves(tensors).items()}
+        return {key: named[key] for key in self.outputs}
+
+    def _leaves(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        """Return what the module makes of tensors, by the names that it has in what is returned.
 
         Raises:
-            UnsupportedModelError: An output is no tensor.
+            UnsupportedModelError: Nothing is returned, or two things under one name.
         """
         leaves = [self._constants.get(place) for place in range(len(self._constants) + len(self._places))]
         for name, place in self._places.items():
             leaves[place] = tensors[name]
         args, kwargs = pytree.tree_unflatten(leaves, self._tree)
-        outputs: dict[str, torch.Tensor] = {}
+        outputs: dict[str, Any] = {}
         for name, leaf in named_leaves(self.module(*args, **kwargs)):
-            if not isinstance(leaf, torch.Tensor):
-                raise UnsupportedModelError(
-                    f"output {name!r} of {self.name} is a {type(leaf).__name__}, not a tensor; leave it out of what "
-                    "forward returns, or make it a tensor"
-                )
             if name in outputs:
                 raise UnsupportedModelError(f"{self.name} gives two outputs that would both be called {name!r}")
-            outputs[self._renamed.get(name, name)] = leaf
+            outputs[name] = leaf
         if not outputs:
             raise UnsupportedModelError(f"{self.name} gives no tensor")
         return outputs
+
+    def _tensor(self, name: str, value: Any) -> torch.Tensor:
+        if not isinstance(value, torch.Tensor):
+            cache = " (a transformer's cache: use_cache=False among the example inputs)" if "cache" in name else ""
+            raise UnsupportedModelError(
+                f"output {name!r} of {self.name} is a {type(value).__name__}, not a tensor{cache}; choose outputs=[…] "
+                "without it, leave it out of what forward returns, or make it a tensor"
+            )
+        return value
 
 
 def argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

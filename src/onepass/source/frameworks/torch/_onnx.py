@@ -22,7 +22,12 @@ Dynamic: TypeAlias = Mapping[str, Mapping[int, str]]
 
 _MISSING = re.compile(
     r"No ONNX function found for <OpOverload\(op='([\w.:]+)'|(?:the operator '|unrecognized namespace )([\w:]+)"
+    r"|when translating node .*?target=torch\.ops\.([\w.]+)"
 )
+QUANTISED = (
+    "Convert the network as it was before it was quantised, and quantise the ONNX model (onnxruntime.quantization)"
+)
+"""What to do with a network whose layers are quantised."""
 
 
 class Flat(torch.nn.Module):
@@ -42,7 +47,9 @@ def write_failure(name: str, error: Exception) -> UnsupportedModelError:
     """Return what to say of a network that PyTorch cannot write: which operator it is, if PyTorch names one."""
     found = _MISSING.search(str(error)) or _MISSING.search(str(error.__cause__))
     if found:
-        return UnsupportedModelError(f"{name} uses {found[1] or found[2]}, for which PyTorch has no form in ONNX")
+        operator = found[1] or found[2] or found[3]
+        advice = f". {QUANTISED}" if "quantize" in operator else ""
+        return UnsupportedModelError(f"{name} uses {operator}, for which PyTorch has no form in ONNX{advice}")
     reason = gist(error.__cause__ or error)
     return UnsupportedModelError(f"PyTorch {torch.__version__} cannot write {name} as ONNX: {reason}")
 

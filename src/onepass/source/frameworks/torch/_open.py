@@ -10,6 +10,7 @@ Outputs may be nested: dicts, lists, tuples, dataclasses. Their names come from 
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from onepass.source.framework import Request, Trained, source_name
 from onepass.source.frameworks.torch._exported import Exported
 from onepass.source.frameworks.torch._network import Network, argument_names
 from onepass.source.frameworks.torch._onnx import Dynamic
+from onepass.source.frameworks.torch._pickles import no_pickled_code
 from onepass.source.frameworks.torch._quiet import gist, quiet
 from onepass.source.frameworks.torch._tensors import array_from_tensor, tensor_from_array
 from onepass.source.frameworks.torch._traced import Traced
@@ -83,7 +85,7 @@ def open_(source: Any, request: Request) -> Trained:
         )
     args, kwargs = _arguments(request.example_inputs, _device_of(module))
     with quiet(), _evaluating(module):
-        network = Network(module, args, kwargs, name=name)
+        network = Network(module, args, kwargs, name=name, chosen=request.outputs)
     return _Torch(network, _checked(request.dynamic or {}, network))
 
 
@@ -93,9 +95,15 @@ def _loaded(path: Path) -> Any:
     try:
         with quiet():
             if format_of(path) is Format.TORCH_PROGRAM:
-                return torch.export.load(path)
+                with no_pickled_code():
+                    return torch.export.load(path)
             jit: Any = torch.jit
             return jit.load(path, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        raise ModelFormatError(
+            f"{path} holds pickled Python objects beside its tensors, whose loading runs whatever code is in them; "
+            "refused. Export it again, with tensors for its inputs and constants"
+        ) from error
     except Exception as error:
         raise ModelFormatError(
             f"PyTorch {torch.__version__} cannot read {path}: {gist(error)}. It is damaged, or another version wrote it"
@@ -114,7 +122,8 @@ def _from_program(program: torch.export.ExportedProgram, request: Request, name:
     args, kwargs = program.example_inputs
     with quiet():
         # Guards would refuse a batch of one where the program was exported with two.
-        network = Network(program.module(check_guards=False), args, kwargs, name=name)
+        module = program.module(check_guards=False)
+        network = Network(module, args, kwargs, name=name, chosen=request.outputs)
     nodes = pytree.tree_unflatten(program.graph_signature.user_inputs, program.call_spec.in_spec)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = {key: values.get(node) for key, node in argument_names(network.module, *nodes).items()}

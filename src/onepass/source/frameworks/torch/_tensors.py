@@ -33,15 +33,27 @@ def array_from_tensor(tensor: torch.Tensor) -> Array:
     return np.array(tensor.view(getattr(torch, f"uint{8 * dtype.itemsize}")).numpy()).view(dtype)
 
 
-def dtype_of(tensor: torch.Tensor, *, name: str = "?") -> np.dtype[Any]:
+def dtype_of(tensor: torch.Tensor, *, name: str = "?", what: str = "tensor") -> np.dtype[Any]:
     """Return NumPy's dtype for a tensor.
 
     Raises:
-        UnsupportedModelError: NumPy has none for it.
+        UnsupportedModelError: ONNX or NumPy has none for it; the message calls the tensor as `what` and `name` say.
     """
     kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.is_complex():
+        advice = (
+            "take it as real and imaginary parts, [..., 2], and begin with torch.view_as_complex(…)"
+            if what == "input"
+            else "return torch.view_as_real(…), with real and imaginary parts in the last axis"
+        )
+        raise UnsupportedModelError(f"{what} {name!r} is {kind}. ONNX has no operators for complex numbers; {advice}")
+    if tensor.is_quantized:
+        raise UnsupportedModelError(
+            f"{what} {name!r} is {kind}, numbers that PyTorch keeps with a scale of their own, which ONNX has not; use "
+            "its dequantize(), or its int_repr()"
+        )
     if kind not in DTYPES or tensor.layout is not torch.strided:
         raise UnsupportedModelError(
-            f"tensor {name!r} is {kind}, {tensor.layout}; expected a dense one of {', '.join(DTYPES)}"
+            f"{what} {name!r} is {kind}, {tensor.layout}; expected a dense one of {', '.join(DTYPES)}"
         )
     return DTYPES[kind]

@@ -1,4 +1,4 @@
-"""Tensors in dicts, lists, tuples and dataclasses, and the names that they have from there."""
+"""Tensors in dicts, lists, tuples, dataclasses and caches, and the names that they have from there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ def named_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     None is left out. A leaf with nothing around it is called ``output``; so begin the names in a bare list or tuple:
     ``output.0``.
 
+    The cache of a network of transformers has the layers' numbers: ``cache.0.key``, ``cache.0.value``.
+
     Args:
-        value: Mappings, named tuples, dataclasses, lists and tuples, in each other; anything else is a leaf.
+        value: Mappings, named tuples, dataclasses, lists, tuples and caches, in each other; anything else is a leaf.
         name: What the value itself is called.
     """
     items = _items(value)
@@ -39,4 +41,16 @@ def _items(value: Any) -> list[tuple[str, Any]] | None:
         return [(str(key), getattr(value, key)) for key in value._fields]
     if isinstance(value, (list, tuple)):
         return [(str(index), each) for index, each in enumerate(value)]
-    return None
+    return _cache_items(value)
+
+
+def _cache_items(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what is in a cache of transformers, which is no container of Python's: layers, or caches by purpose."""
+    attributes = getattr(value, "__dict__", {})
+    parts = {name: each for name, each in attributes.items() if name.endswith("_attention_cache")}
+    if parts:
+        return [(name.removesuffix("_cache"), each) for name, each in parts.items()]
+    layers = attributes.get("layers")
+    if not isinstance(layers, list) or not all(hasattr(each, "keys") and hasattr(each, "values") for each in layers):
+        return None
+    return [(str(index), {"key": each.keys, "value": each.values}) for index, each in enumerate(layers)]

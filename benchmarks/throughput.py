@@ -1,0 +1,172 @@
+"""``python -m benchmarks.throughput ENGINE``: how near calls come to the GPU's own rate; what kept results cost.
+
+NumPy in, every output as NumPy out: by one caller, by two threads, by `submit` with two calls ahead. For comparison the
+GPU's work alone, and with copies in the same recording. They take turns. Two threads also run many rounds with inputs
+of their own, and every output is compared to the bit with that of a call alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+import onepass
+from benchmarks.raw_engine import RawEngine, eye_feeds, where_of
+from benchmarks.report import Row, write_results
+from onepass import Session
+from onepass.outputs import Array
+
+_BATCHES = (1, 2, 16, 64, 256)
+_ROUNDS = 9
+_CALLS = 100
+_EQUAL_ROUNDS = 300
+_KEPT = 50
+_Block = Callable[[int], object]
+
+
+def _two_threads(work: Callable[[int], object]) -> None:
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _blocks(session: Session, feeds: Mapping[str, Array], raw: RawEngine) -> dict[str, _Block]:
+    """Return, by what is measured, a function that does so many calls."""
+    alone, copies = raw.gpu_alone(), raw.recorded()
+
+    def repeated(call: Callable[[], object]) -> _Block:
+        def block(count: int) -> None:
+            for _ in range(count):
+                call()
+
+        return block
+
+    one = repeated(lambda: session(feeds))
+
+    def ahead(count: int) -> None:
+        waiting = deque(session.submit(feeds) for _ in range(2))
+        for _ in range(count - 2):
+            waiting.popleft().result()
+            waiting.append(session.submit(feeds))
+        for future in waiting:
+            future.result()
+
+    return {
+        "GPU alone": repeated(alone),
+        "GPU with copies": repeated(copies),
+        "one caller": one,
+        "two threads": lambda count: _two_threads(lambda _: one(count // 2)),
+        "submit, 2 ahead": ahead,
+    }
+
+
+def _in_turn(blocks: Mapping[str, _Block]) -> dict[str, float]:
+    """Return the microseconds a call, the median of several rounds in which blocks take turns."""
+    times: dict[str, list[float]] = {name: [] for name in blocks}
+    for turn in range(_ROUNDS + 1):
+        for name, block in blocks.items():
+            begin = time.perf_counter()
+            block(_CALLS)
+            if turn:  # the first warms up
+                times[name].append((time.perf_counter() - begin) / _CALLS * 1e6)
+    return {name: float(np.median(each)) for name, each in times.items()}
+
+
+def _equal_rounds(session: Session, feeds: Mapping[str, Array]) -> int:
+    """Return how many rounds of two overlapping calls gave, to the bit, what each call gives alone."""
+    rng = np.random.default_rng(1)
+    inputs = [{n: rng.uniform(-1, 1, a.shape).astype(a.dtype) for n, a in feeds.items()} for _ in range(8)]
+    alone = [{name: array.copy() for name, array in session(each).items()} for each in inputs]
+    together = threading.Barrier(2)
+    equal = [[False] * _EQUAL_ROUNDS for _ in range(2)]
+
+    def work(number: int) -> None:
+        for turn in range(_EQUAL_ROUNDS):
+            which = (turn + 3 * number) % len(inputs)
+            together.wait()
+            outputs = session(inputs[which])
+            equal[number][turn] = all(np.array_equal(outputs[name], array) for name, array in alone[which].items())
+
+    _two_threads(work)
+    return sum(first and second for first, second in zip(*equal, strict=True))
+
+
+def measure_throughput(engine: Path) -> list[Row]:
+    """Return one row for each batch."""
+    data = engine.read_bytes()
+    rows = []
+    for batch in _BATCHES:
+        feeds = eye_feeds(data, batch)
+        raw = RawEngine(data, feeds)
+        with onepass.load(data) as session, raw.device.current():
+            medians = _in_turn(_blocks(session, feeds, raw))
+            equal = _equal_rounds(session, feeds)
+        row: Row = {"": f"batch {batch}"}
+        row |= {f"{name} µs": round(value, 1) for name, value in medians.items()}
+        row["one caller / GPU with copies"] = round(medians["one caller"] / medians["GPU with copies"], 3)
+        for name in ("two threads", "submit, 2 ahead"):
+            row[f"{name} / GPU alone"] = round(medians[name] / medians["GPU alone"], 3)
+        row["rounds equal to the bit"] = f"{equal} of {_EQUAL_ROUNDS}"
+        rows.append(row)
+    return rows
+
+
+def measure_kept(engine: Path) -> list[Row]:
+    """Return one row for each batch and budget: what a call costs whose result is kept."""
+    data = engine.read_bytes()
+    rows = []
+    for batch, keep_bytes in ((1, None), (64, None), (256, None), (64, 0), (256, 0)):
+        feeds = eye_feeds(data, batch)
+        with onepass.load(data, keep_bytes=keep_bytes) as session:
+            for _ in range(10):
+                size = sum(array.nbytes for array in session(feeds).values())
+
+            def kept() -> float:
+                begin = time.perf_counter()
+                results = [session(feeds) for _ in range(_KEPT)]  # noqa: B023 - called in this turn of the loop
+                return (time.perf_counter() - begin) / len(results) * 1e6
+
+            def dropped() -> float:
+                begin = time.perf_counter()
+                for _ in range(_KEPT):
+                    session(feeds)  # noqa: B023 - called in this turn of the loop
+                return (time.perf_counter() - begin) / _KEPT * 1e6
+
+            first = kept()
+            pairs = [(kept(), dropped()) for _ in range(_ROUNDS)]
+            locked = session.report()["keep_bytes"]["used"]
+        later, none = (float(np.median(each)) for each in zip(*pairs, strict=True))
+        rows.append(
+            {
+                "": f"batch {batch}, {size / 1e6:.2g} MB",
+                "keep_bytes": "default" if keep_bytes is None else keep_bytes,
+                "none kept µs": round(none, 1),
+                f"{_KEPT} kept, first time µs": round(first, 1),
+                f"{_KEPT} kept, again µs": round(later, 1),
+                "again / none kept": round(later / none, 2),
+                "page-locked MB": round(locked / 1e6, 1),
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Measure and write ``results/throughput.*`` and ``results/kept.*``."""
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python -m benchmarks.throughput ENGINE\n\n{__doc__}")
+    engine = Path(sys.argv[1])
+    where = where_of(engine)
+    write_results("throughput", measure_throughput(engine), where=where)
+    write_results("kept", measure_kept(engine), where=where)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Which nodes of a graph TensorRT's parser leaves to plugins, and whether what makes them is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import onnx
+
+from onepass.engine.flavor import Flavor
+from onepass.engine.plugins import Plugin, registered
+from onepass.graph import OnnxGraph
+from onepass.graph.nodes import all_nodes
+
+
+def plugins_of(flavor: Flavor, parser: Any, graph: OnnxGraph) -> tuple[Plugin, ...]:
+    """Return the plugins that an engine of a graph is made with, in the order of their names."""
+    there = registered(flavor)
+    return tuple(sorted({each for node in _nodes(parser, graph) for each in _wanted(node) if each in there}))
+
+
+def missing_plugins(flavor: Flavor, parser: Any, graph: OnnxGraph) -> dict[str, str]:
+    """Return operators that are neither ONNX's nor TensorRT's nor any registered plugin's, with what to say of each."""
+    there, lines = registered(flavor), dict[str, str]()
+    for node in _nodes(parser, graph):
+        wanted = _wanted(node)
+        if onnx.defs.has(node.op_type, domain="") or not there.isdisjoint(wanted):
+            continue
+        near = [each for each in there if each.name == node.op_type]
+        has = f"registered is {'; '.join(map(str, near))}" if near else "none of that name is registered"
+        name = node.name or f"of {node.output[0]}"
+        lines[node.op_type] = (
+            f"node {name} ({node.op_type}) takes the plugin {wanted[0]}, and {has}. Name the library that has it: "
+            "plugins=['libmyplugin.so']"
+        )
+    return lines
+
+
+def _nodes(parser: Any, graph: OnnxGraph) -> Iterator[onnx.NodeProto]:
+    own = {function.name for function in graph.proto.functions}
+    for node in all_nodes(graph.proto.graph):
+        if node.op_type not in own and not parser.supports_operator(node.op_type):
+            yield node
+
+
+def _wanted(node: onnx.NodeProto) -> tuple[Plugin, ...]:
+    """Return what may make a node: TensorRT looks in the namespace that the node names, then in its domain."""
+    said = {each.name: each.s.decode(errors="replace") for each in node.attribute if each.s}
+    version, namespace = said.get("plugin_version", "1"), said.get("plugin_namespace", "")
+    return Plugin(node.op_type, version, namespace), Plugin(node.op_type, version, node.domain)

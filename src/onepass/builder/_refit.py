@@ -1,0 +1,207 @@
+"""Refit: the weights of a model put into an engine that was built for such, of the same layers.
+
+The model goes the way of the one that was built: the same options prepare its graph and the same parser reads it. The
+layers of that network then have the weights under the names, and in the form, in which the engine asks for them,
+whatever the parser folds or transposes. This works in every TensorRT that builds; trtexec's ``--timeRefit`` does it so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from onepass._errors import BackendError, EngineError, InputError, ModelNotFoundError
+from onepass.builder._graph import Ready, digest_of_model, graph_of, ready_for
+from onepass.builder._network import new_builder, parse
+from onepass.builder.options import BuildOptions
+from onepass.engine.flavor import Flavor, find_flavor
+from onepass.engine.log import get_logger
+from onepass.engine.plan import Edge, Plan, read_sidecar
+from onepass.engine.plugins import check_plugins, load_plugins
+from onepass.graph import OnnxGraph
+
+# Kind of a layer: its class, and the attributes that hold the weights of each role.
+_LAYERS = {
+    "CONVOLUTION": ("IConvolutionLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
+    "DECONVOLUTION": ("IDeconvolutionLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
+    "FULLY_CONNECTED": ("IFullyConnectedLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
+    "SCALE": ("IScaleLayer", {"SHIFT": "shift", "SCALE": "scale"}),
+    "CONSTANT": ("IConstantLayer", {"CONSTANT": "weights"}),
+}
+
+
+class Place(NamedTuple):
+    """Where weights are in an engine: the name of a layer, and their role in it, ``"KERNEL"``."""
+
+    layer: str
+    role: str
+
+    def __str__(self) -> str:
+        return f"{self.role.lower()} of {self.layer!r}"
+
+
+def refit(
+    engine: str | os.PathLike[str] | Plan,
+    model: str | os.PathLike[str] | bytes | OnnxGraph,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    plugins: str | os.PathLike[str] | tuple[str, ...] = (),
+) -> Plan:
+    """Put the weights of a model into an engine of the same layers; nothing is built.
+
+    Args:
+        engine: An engine with its sidecar, or its plan, built with ``refit=True`` or ``strip=True``. It takes a GPU.
+        model: The model whose weights it takes, as `onepass.build` takes it: the options of the build are applied to
+            it again. Into an engine that was stripped and not made refittable only the very same model fits.
+        output: Where to write the engine with its new weights, and its sidecar.
+        plugins: Libraries whose plugins the engine takes.
+
+    Returns:
+        The engine with the model's weights, in memory if `output` does not say where to put it.
+
+    Raises:
+        ModelNotFoundError: There is no engine, or no model.
+        InputError: The engine was not built to be refitted, or the model does not fit; what does not is named.
+        EngineError: The engine does not run here.
+        BackendError: TensorRT refuses the weights; its log is in the message.
+    """
+    plan = engine if isinstance(engine, Plan) else _plan_of(engine)
+    flavor = find_flavor(plan.flavor)
+    data, logger = plan.engine_bytes(), get_logger(flavor)
+    load_plugins(flavor, plugins)
+    check_plugins(flavor, plan.plugins, name="the engine", built_with=plan.options.get("plugins", ()))
+    mark = logger.book.mark()
+    raw = flavor.module.Runtime(logger).deserialize_cuda_engine(data)
+    if raw is None:
+        raise EngineError(f"{flavor} cannot load the engine here, which refitting needs:\n{logger.book.text(mark)}")
+    digest = put_weights(flavor, raw, plan, model)
+    filled = _serialized(flavor, raw)
+    options = {name: value for name, value in plan.options.items() if name != "strip"}
+    plan = replace(
+        plan, engine=filled, engine_sha256=sha256(filled).hexdigest(), onnx_sha256=digest, options=options
+    )  # fmt: skip
+    return plan if output is None else plan.save(output)
+
+
+def put_weights(
+    flavor: Flavor, raw: Any, plan: Plan, model: str | os.PathLike[str] | bytes | OnnxGraph, *, name: str = "the engine"
+) -> str:
+    """Put a model's weights into a deserialised engine; see `refit`. Its GPU must be current.
+
+    Args:
+        flavor: The TensorRT that runs it.
+        raw: The engine.
+        plan: What its sidecar says.
+        model: The model.
+        name: What to call the engine.
+
+    Returns:
+        The model's digest, as `Plan.onnx_sha256` has it.
+    """
+    _check_takes_weights(flavor, raw, plan, name)
+    graph = graph_of(model)
+    digest = digest_of_model(model, graph)
+    if plan.options.get("strip") and not plan.options.get("refit") and plan.onnx_sha256 not in (None, digest):
+        raise InputError(
+            f"{name} takes back only the weights that it was stripped of: SHA-256 of the model {digest[:12]}…, of the "
+            f"one it was built from {str(plan.onnx_sha256)[:12]}…. For others, build it with "
+            "onepass.build(strip=True, refit=True)"
+        )
+    ready = ready_for(graph, BuildOptions.from_json(plan.options), flavor)
+    _check_edges(ready, plan, name)
+    logger = get_logger(flavor)
+    builder = new_builder(flavor)
+    network, parser, _ = parse(flavor, builder, ready.prepared)
+    refitter = flavor.module.Refitter(raw, logger)
+    _fill(flavor, refitter, dict(weights_of(flavor, network)), name)
+    mark = logger.book.mark()
+    if not refitter.refit_cuda_engine():
+        raise BackendError(f"{flavor} does not refit {name}. It says:\n{logger.book.text(mark)}")
+    del parser  # the weights lie in its memory
+    return digest
+
+
+def weights_of(flavor: Flavor, network: Any) -> Iterator[tuple[Place, np.ndarray[Any, Any]]]:
+    """Yield every weight that the layers of a network hold, by its place; they lie in the network's own memory."""
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        kind, roles = _LAYERS.get(layer.type.name, ("", {}))
+        if not kind:
+            continue
+        name = layer.name
+        layer.__class__ = getattr(flavor.module, kind)  # the binding gives a layer's base; TensorRT's samples do so too
+        for role, attribute in roles.items():
+            values = np.asarray(getattr(layer, attribute))
+            if values.size:
+                yield Place(name, role), values
+
+
+def _fill(flavor: Flavor, refitter: Any, ours: dict[Place, np.ndarray[Any, Any]], name: str) -> None:
+    layers, roles = refitter.get_all()
+    wanted = [Place(layer, role.name) for layer, role in zip(layers, roles, strict=True)]
+    book = get_logger(flavor).book
+    wrong, mark = [], book.mark()
+    for place in wanted:
+        if place not in ours:
+            wrong.append(f"{place}: the model has none")
+        elif not refitter.set_weights(place.layer, flavor.member("WeightsRole", place.role), ours[place]):
+            wrong.append(f"{place}: not taken with {ours[place].size} numbers, {list(ours[place].shape)}")
+    if not wrong:
+        layers, roles = refitter.get_missing()
+        wrong = [f"{Place(layer, role.name)}: missing" for layer, role in zip(layers, roles, strict=True)]
+    if wrong:
+        log = book.text(mark)
+        raise InputError(
+            f"the model's weights do not fit {name}, which was built from another:\n  "
+            + "\n  ".join(wrong)
+            + (f"\nTensorRT says:\n{log}" if log else "")
+        )
+
+
+def _check_takes_weights(flavor: Flavor, raw: Any, plan: Plan, name: str) -> None:
+    if not flavor.can_build:
+        raise InputError(f"{flavor} runs engines only; refitting {name} needs the parser of the full package")
+    if not raw.refittable or not (plan.options.get("refit") or plan.options.get("strip")):
+        raise InputError(f"{name} was not built to take other weights; build it with onepass.build(refit=True)")
+
+
+def _check_edges(ready: Ready, plan: Plan, name: str) -> None:
+    for kind, ours, theirs in (
+        ("inputs", ready.prepared.inputs, plan.inputs),
+        ("outputs", ready.prepared.outputs, plan.outputs),
+    ):
+        if [edge.spec for edge in ours] != [edge.spec for edge in theirs]:
+            raise InputError(
+                f"the model does not fit {name}: its {kind} are {_listed(ours)}; those of the engine, {_listed(theirs)}"
+            )
+
+
+def _listed(edges: Iterable[Edge]) -> str:
+    return ", ".join(f"{edge.spec.name} {edge.spec}" for edge in edges)
+
+
+def _serialized(flavor: Flavor, raw: Any) -> bytes:
+    if not hasattr(raw, "create_serialization_config"):
+        return bytes(raw.serialize())
+    config = raw.create_serialization_config()
+    config.clear_flag(flavor.member("SerializationFlag", "EXCLUDE_WEIGHTS"))
+    keep = flavor.member("SerializationFlag", "INCLUDE_REFIT")  # so that it takes others again
+    if keep is not None:
+        config.set_flag(keep)
+    return bytes(raw.serialize_with_config(config))
+
+
+def _plan_of(engine: str | os.PathLike[str]) -> Plan:
+    path = Path(engine)
+    if not path.is_file():
+        raise ModelNotFoundError(f"no engine file at {path}")
+    plan = read_sidecar(path)
+    if plan is None:
+        raise InputError(f"{path} has no sidecar that says how it was built, so it cannot be refitted")
+    return plan

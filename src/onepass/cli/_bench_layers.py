@@ -1,0 +1,64 @@
+"""``onepass bench ENGINE --layers``: what is printed and drawn of the times of layers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from onepass.artifacts import replacing
+from onepass.bench import LayerTimes, layers_drawing, layers_page, layers_png
+from onepass.bench.layers import SHARED, types_text
+from onepass.cli._tables import console, escape, shorten, table
+
+_DRAWN: dict[str, Callable[[LayerTimes], bytes]] = {
+    ".html": lambda result: layers_page(result).encode(),
+    ".png": layers_png,
+    ".svg": lambda result: layers_drawing(result).encode(),
+}
+_SHOWN = 40
+
+
+def show_layers(result: LayerTimes, chart: Path | None, *, as_json: bool) -> None:
+    """Print times of layers, and draw them where a file is named."""
+    if chart is not None:
+        chart.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(chart) as temporary:
+            temporary.write_bytes(_DRAWN[chart.suffix.lower()](result))
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        _print(console(), result, chart)
+
+
+def _print(out: Console, result: LayerTimes, chart: Path | None) -> None:
+    report = result.report
+    ran = f"{report['backend']} {report.get('version', '')} on {report['device']}, batch {result.batch}"
+    out.print(f"[bold]{escape(result.model)}[/bold]: {escape(ran)}", soft_wrap=True)
+    out.print(
+        f"{len(result.layers)} layers, {result.milliseconds:.4g} ms together; more than a pass takes, since TensorRT "
+        "waits after each\n", soft_wrap=True,
+    )  # fmt: skip
+    ordered = sorted(result.layers, key=lambda each: -each.milliseconds)
+    rows = table("layers, the slowest first", "ms", "share", "types", "for", "layer")
+    for each in ordered[:_SHOWN]:
+        outputs = ", ".join(each.outputs) if len(each.outputs) < 3 else f"{len(each.outputs)} outputs"
+        cells = (f"{each.milliseconds:.4g}", f"{result.share(each):.1%}", types_text(each), outputs or "–")
+        rows.add_row(*map(escape, cells), escape(shorten(each.layer.name, 200)))
+    out.print(rows)
+    if len(ordered) > _SHOWN:
+        rest = sum(each.milliseconds for each in ordered[_SHOWN:])
+        out.print(f"and {len(ordered) - _SHOWN} more, {rest:.4g} ms together; --json has all", markup=False)
+    for title, sums in (("by type", result.by_types()), ("by output", result.by_output())):
+        shown = table(title, "ms", "share", "layers")
+        for name, ms in sorted(sums.items(), key=lambda item: -item[1]):
+            share = ms / result.milliseconds if result.milliseconds else 0.0
+            what = name if title == "by type" else "needed by several" if name == SHARED else f"{name} alone"
+            shown.add_row(f"{ms:.4g}", f"{share:.1%}", escape(what))
+        out.print()
+        out.print(shown)
+    if chart is not None:
+        out.print(f"\nwritten to {chart}", markup=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""Files with several pictures: animated WebP, PNG and AVIF, TIFF with many pages; and what a picture file is at all."""
+
+from __future__ import annotations
+
+import enum
+import mmap
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import MediaError
+from onepass._optional import optional
+from onepass.media.decoding import is_heic, opened_by_pillow
+from onepass.media.frames import Frame, Source
+from onepass.media.times import Timeline
+
+_HEAD_BYTES = 1 << 10
+_ANIMATED = {"WEBP", "PNG", "AVIF"}
+_USUAL_SECONDS = 0.1  # of a picture that does not say how long it is shown, as browsers have it
+# The end of a JPEG and the beginning of the next; some cameras put zeros between them.
+_JOINED_JPEGS = re.compile(rb"\xff\xd9\x00*\xff\xd8\xff")
+
+
+class Kind(enum.Enum):
+    """What is in a file: one picture, pages, pictures that move, JPEGs in a row, or else: a video, perhaps."""
+
+    PICTURE = enum.auto()
+    PAGES = enum.auto()
+    ANIMATION = enum.auto()
+    JPEGS = enum.auto()
+    NO_PICTURE = enum.auto()
+
+
+def kind_of(path: Path) -> Kind:
+    """Return what is in a file, by its content; a GIF that moves is a video.
+
+    Raises:
+        MissingExtraError: OpenCV or Pillow is not installed.
+    """
+    cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
+    with path.open("rb") as file:
+        if is_heic(file.read(_HEAD_BYTES)):
+            return Kind.PICTURE
+    image = opened_by_pillow(path, path.name)
+    if image is None:
+        return Kind.PICTURE if cv2.haveImageReader(os.fspath(path)) else Kind.NO_PICTURE
+    with image:
+        many = getattr(image, "n_frames", 1) > 1
+        if many and image.format in _ANIMATED:
+            return Kind.ANIMATION
+        if many and image.format == "TIFF":
+            return Kind.PAGES
+        if image.format == "JPEG" and _are_joined(path):
+            return Kind.JPEGS
+        return Kind.NO_PICTURE if many and image.format == "GIF" else Kind.PICTURE
+
+
+def _are_joined(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _JOINED_JPEGS.search(data) is not None
+
+
+class PagesSource(Source):
+    """Every picture of a file: pages without times, or an animation with its own, once through."""
+
+    def __init__(self, path: str | os.PathLike[str], *, animated: bool) -> None:
+        """Open the file.
+
+        Args:
+            path: The file, as Pillow reads it.
+            animated: Whether each picture follows from the one before.
+
+        Raises:
+            MediaError: It cannot be read.
+        """
+        super().__init__(os.fspath(path))
+        self._path = Path(path)
+        self._image: Any = opened_by_pillow(self._path, self.name)
+        if self._image is None:
+            raise MediaError(f"{self.name} holds no pictures that can be read")
+        self.sequence = animated
+        self.frame_count = int(self._image.n_frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        timeline, lasts = Timeline(_USUAL_SECONDS), 0.0
+        for index in range(self.frame_count or 0):
+            try:
+                self._image.seek(index)
+                self._image.load()
+                picture = np.array(self._image.convert("RGB"))
+            except (OSError, ValueError, EOFError, SyntaxError) as error:
+                if index == 0:
+                    raise MediaError(f"{self.name} holds no picture that can be read: {error}") from error
+                self.notes.append(f"{self.name} ends early: {index} of {self.frame_count} pictures could be read")
+                return
+            lasts = float(self._image.info.get("duration") or 0) / 1000
+            seconds = timeline.place(None, lasts) if self.sequence else None
+            name = f"{index:06}.jpg" if self.sequence else f"{self._path.stem}-{index + 1:04}{self._path.suffix}"
+            yield Frame(picture, index, seconds, name)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._image.close()

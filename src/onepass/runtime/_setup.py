@@ -1,0 +1,138 @@
+"""TensorRT's side of a pass: an execution context, set up for one shape of inputs and for memory of the pass's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.outputs import Array
+from onepass.runtime._context import Context, Shape
+from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime._engine import Engine
+from onepass.runtime._layout import arranged
+
+
+class Setup:
+    """One shape of inputs on a context. The context may serve other passes too, and then has to be set up again.
+
+    Attributes:
+        profile: The number of its optimisation profile.
+        shapes: Of the inputs, by their names in the model.
+        inputs: Those that lie in the GPU's memory, by name.
+        outputs: All of them, by name.
+        values: Copies of the inputs that lie on the host, by name, in the engine's dtype.
+        late: Names of the outputs whose size is known only after the pass.
+        on_host: Where outputs lie that TensorRT puts on the host.
+        in_places: Where the inputs lie in a block of memory.
+        out_places: Where the outputs lie in another, but for `late` and `on_host`.
+    """
+
+    def __init__(
+        self, engine: Engine, context: Context, shapes: Mapping[str, Shape], values: Mapping[str, Array]
+    ) -> None:
+        """Set a context up; see the attributes. Nothing of it may be running.
+
+        Raises:
+            InputError: TensorRT refuses the shapes.
+        """
+        self.profile = context.profile
+        self.shapes = dict(shapes)
+        self.values = dict(values)
+        self.inputs = {e.spec.name: e for e in engine.inputs if e.tensor not in engine.host_tensors}
+        self.outputs = {edge.spec.name: edge for edge in engine.outputs}
+        self.in_places = arranged((name, e.carrier, shapes[name]) for name, e in self.inputs.items())
+        self._engine = engine
+        self._context = context
+        found = self._set_shapes()
+        self.late = frozenset(name for name, edge in self.outputs.items() if found[edge.tensor] is None)
+        known = [(edge, found[edge.tensor] or ()) for name, edge in self.outputs.items() if name not in self.late]
+        self.on_host = {e.spec.name: np.zeros(s, e.carrier) for e, s in known if e.tensor in engine.host_tensors}
+        self.out_places = arranged(
+            (edge.spec.name, edge.carrier, shape) for edge, shape in known if edge.tensor not in engine.host_tensors
+        )
+        self._addresses: dict[str, int] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all outputs are just what lies in their block."""
+        return len(self.out_places) == len(self.outputs) and not any(e.is_cast for e in self.outputs.values())
+
+    @property
+    def obstacle(self) -> str | None:
+        """What stands against recording the pass, if anything is known to."""
+        if self._engine.streams_weights:
+            return "the weights are streamed"
+        if self._engine.control_flow:
+            return "it has branches or loops, which TensorRT decides on the host"
+        if self.late:
+            return f"the size of {', '.join(sorted(self.late))} depends on the data"
+        if self.on_host:
+            return f"{', '.join(self.on_host)} lies on the host"
+        return None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the context is still as this pass needs it. Otherwise what was recorded with it is void."""
+        return self._context.turn == self._turn
+
+    def renew(self) -> None:
+        """Set the context up again. Nothing of it may be running."""
+        self._set_shapes()
+
+    def lie_at(self, inputs: int, outputs: int) -> None:
+        """Say at which addresses the blocks of the inputs and the outputs begin."""
+        # An input and an output may have one name in the model; the engine's tensors have names of their own.
+        self._addresses = {self.inputs[place.name].tensor: inputs + place.offset for place in self.in_places}
+        self._addresses |= {self.outputs[place.name].tensor: outputs + place.offset for place in self.out_places}
+        self._addresses |= {self.outputs[name].tensor: array.ctypes.data for name, array in self.on_host.items()}
+
+    def enqueue(self, stream: int) -> None:
+        """Queue the computation."""
+        self._context.bind(self._addresses, [self.outputs[name].tensor for name in sorted(self.late)])
+        self._context.enqueue(stream)
+
+    def is_recordable(self, stream: int) -> bool:
+        """Whether TensorRT says that the computation can be recorded."""
+        return self._context.is_recordable(stream)
+
+    @contextmanager
+    def watched_by(self, profiler: Any) -> Iterator[None]:
+        """Let a profiler be told how long each layer takes; what was recorded with the context is void afterwards."""
+        self._context.look_on(profiler)
+        try:
+            yield
+        finally:
+            self._context.look_on(None)
+
+    def allocated(self, name: str) -> tuple[int, Shape]:
+        """Return where an output of `late` lies, and its shape; the pass must be over."""
+        return self._context.allocated(self.outputs[name].tensor)
+
+    def check_stays(self, feeds: Mapping[str, Any], names: Sequence[str]) -> None:
+        """Check that inputs on the GPU can be taken from there, and outputs stay there.
+
+        Raises:
+            InputError: The engine holds one of them in another dtype, or on the host.
+        """
+        for name, feed in feeds.items():
+            if isinstance(feed, DeviceArray) and (name in self.values or self.inputs[name].is_cast):
+                where = "on the host" if name in self.values else f"as {self.inputs[name].carrier}"
+                raise InputError(f"input {name!r}: the engine takes it {where}; give this one as a NumPy array")
+        for name in names:
+            if name in self.on_host or self.outputs[name].is_cast:
+                where = "on the host" if name in self.on_host else f"as {self.outputs[name].carrier}"
+                raise InputError(
+                    f"output {name!r}: the engine gives it {where}, so it does not stay on the GPU as it is; ask for "
+                    "the others with outputs=[...], or give the inputs as NumPy arrays"
+                )
+
+    def _set_shapes(self) -> dict[str, Shape | None]:
+        shapes = {edge.tensor: self.shapes[name] for name, edge in self.inputs.items()}
+        values = {e.tensor: self.values[e.spec.name] for e in self._engine.inputs if e.spec.name in self.values}
+        found = self._context.set_shapes(shapes, values)
+        self._turn = self._context.turn
+        return found

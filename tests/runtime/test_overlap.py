@@ -1,0 +1,222 @@
+"""Calls that overlap on one execution context: the copies of the one beside the computation of the other."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onepass
+from onepass import BackendError, Session
+from onepass.runtime._queue import Lane
+from tests.checker import assert_same
+from tests.fakes.cuda import FakeCuda
+from tests.runtime.gpu import fake_gpu, plan_for, plan_of
+from tests.threads import in_threads, wait
+from tests.zoo import BY_NAME
+
+THREE = BY_NAME["three heads"]
+APIS = ("8.5.3", "10.16.1")
+
+
+def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
+
+
+def _expected(rows: int, seed: int = 0) -> Any:
+    return THREE.reference({"x": _x(rows, seed)})
+
+
+def _session() -> Session:
+    return onepass.load(plan_of(THREE.graph, batch=(1, 4, 64)), contexts=1)
+
+
+@contextmanager
+def _busy(call: Callable[[], Any]) -> Iterator[list[Any]]:
+    """Let a call wait for its results while a block runs; what came of it is in the list afterwards."""
+    waits, over = threading.Event(), threading.Event()
+    results: list[Any] = []
+    finish = Lane.finish
+
+    def held_finish(lane: Lane[Any]) -> None:
+        if threading.current_thread() is thread:
+            waits.set()
+            wait(over)
+        finish(lane)
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # noqa: BLE001 - looked at by the test
+            results.append(error)
+
+    thread = threading.Thread(target=work)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lane, "finish", held_finish)
+        thread.start()
+        wait(waits)
+        try:
+            yield results
+        finally:
+            over.set()
+            thread.join(20)
+
+
+def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
+    before = Counter(cuda.calls)
+    call()
+    found = Counter(cuda.calls) - before
+    found.pop("cuCtxGetCurrent", None)
+    return found
+
+
+def _warm(session: Session, rows: int = 3) -> None:
+    """Bring both lanes to where calls repeat what is recorded."""
+    for seed in range(4):
+        with _busy(partial(session, x=_x(rows, seed))) as results:
+            assert_same(session(x=_x(rows, seed)), _expected(rows, seed))
+        assert_same(results[0], _expected(rows, seed))
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_second_call_does_not_wait_for_the_first(api: str) -> None:
+    """While one call is under way a second goes through beside it, its copies in a stream of their own."""
+    with fake_gpu(api) as (cuda, trt), _session() as session:
+        _warm(session)
+        with _busy(lambda: session(x=_x(3, 1))) as results:
+            counted = _calls(cuda, lambda: assert_same(session(x=_x(3, 2)), _expected(3, 2)))
+        assert_same(results[0], _expected(3, 1))
+        assert counted == {
+            "cuMemcpyAsync": 2,
+            "cuGraphLaunch": 1,
+            "cuStreamSynchronize": 1,
+            "cuEventRecord": 3,  # inputs there; the call before, which ran alone; computed
+            "cuStreamWaitEvent": 3,
+        }
+        assert session.report()["contexts"] == {"now": 1, "at_most": 1}
+        assert trt.live["IExecutionContext"] == (1 if api == "8.5.3" else 2)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_calls_that_overlap_all_the_time(api: str) -> None:
+    """Each of two callers always finds the other's call under way; every result is its own, and stays."""
+    with fake_gpu(api), _session() as session:
+        kept = []
+        for seed in range(0, 40, 2):
+            with _busy(partial(session, x=_x(3, seed))) as results:
+                kept.append((seed + 1, session(x=_x(3, seed + 1))))
+            kept.append((seed, results[0]))
+        for seed, outputs in kept:
+            assert_same(outputs, _expected(3, seed))
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_other_shapes_and_choices_beside(api: str) -> None:
+    """Calls of other shapes, for some outputs only, with arrays to fill, and with inputs that are lent go beside."""
+    with fake_gpu(api), _session() as session:
+        _warm(session)
+        lent = session.empty_inputs(x=(2, 4))
+        target = np.empty((5, 4), np.float32)
+        for seed in range(6):
+            lent["x"][...] = _x(2, seed)
+            with _busy(partial(session, x=_x(3, seed))) as results:
+                assert_same(session(x=_x(7, seed)), _expected(7, seed))
+                assert_same(session(lent), _expected(2, seed))
+                wanted = session(x=_x(3, seed), outputs=["ant"])
+                assert_same(wanted, {"ant": _expected(3, seed)["ant"]})
+                outputs = session(x=_x(5, seed), out={"zebra": target})
+                assert outputs["zebra"] is target
+                assert_same(outputs, _expected(5, seed))
+            assert_same(results[0], _expected(3, seed))
+
+
+@pytest.mark.parametrize("name", ["data-dependent shape", "a loop that shadows an output", "output int64"])
+@pytest.mark.parametrize("api", APIS)
+def test_what_cannot_be_recorded_runs_beside_too(api: str, name: str) -> None:
+    """An engine whose passes TensorRT has to queue anew each time gives every thread its own results."""
+    animal = BY_NAME[name]
+    with fake_gpu(api), onepass.load(plan_for(animal), contexts=1) as session:
+
+        def work(number: int) -> None:
+            for turn in range(6):
+                case = animal.cases[(number + turn) % len(animal.cases)]
+                assert_same(session(case), animal.reference(case))
+
+        in_threads(4, work)
+
+
+@pytest.mark.parametrize("function", ["cuGraphLaunch", "cuMemcpyAsync", "cuEventRecord", "cuStreamSynchronize"])
+@pytest.mark.parametrize("api", APIS)
+def test_an_error_in_the_middle(api: str, function: str) -> None:
+    """A call that fails beside another is told so; the other, and the next calls, are right."""
+    with fake_gpu(api) as (cuda, _), _session() as session:
+        _warm(session)
+        for _ in range(2):
+            with _busy(lambda: session(x=_x(3, 1))) as results:
+                cuda.fail_next(function, "CUDA_ERROR_LAUNCH_FAILED")
+                with pytest.raises(BackendError, match="CUDA_ERROR_LAUNCH_FAILED"):
+                    session(x=_x(3, 2))
+                assert_same(session(x=_x(3, 4)), _expected(3, 4))
+            assert_same(results[0], _expected(3, 1))
+            assert_same(session(x=_x(3, 3)), _expected(3, 3))
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_the_first_call_fails(api: str) -> None:
+    """If the call that was there first fails, the one beside it is right."""
+    with fake_gpu(api) as (cuda, _), _session() as session:
+        _warm(session)
+        with _busy(lambda: session(x=_x(3, 1))) as results:
+            assert_same(session(x=_x(3, 2)), _expected(3, 2))
+            cuda.fail_next("cuStreamSynchronize", "CUDA_ERROR_LAUNCH_FAILED")
+        assert isinstance(results.pop(), BackendError)  # whose traceback refers to the engine
+        assert_same(session(x=_x(3, 3)), _expected(3, 3))
+
+
+def test_large_inputs_travel_piece_by_piece() -> None:
+    """Inputs of more than a megabyte are sent in pieces while the rest is still copied, alone and beside another."""
+    with (
+        fake_gpu("10.16.1") as (cuda, _),
+        onepass.load(plan_of(THREE.graph, shapes=[{"x": ((1, 4), (4, 4), (100_000, 4))}]), contexts=1) as session,
+    ):
+        for seed in range(3):
+            assert_same(session(x=_x(90_001, seed)), _expected(90_001, seed))
+        counted = _calls(cuda, lambda: session(x=_x(90_001)))
+        assert counted["cuMemcpyAsync"] == 3
+        assert counted["cuGraphLaunch"] == 1
+        with _busy(lambda: session(x=_x(90_001, 3))) as results:
+            assert_same(session(x=_x(80_000, 4)), _expected(80_000, 4))
+            assert_same(session(x=_x(90_001, 5)), _expected(90_001, 5))
+        assert_same(results[0], _expected(90_001, 3))
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_closing_with_calls_under_way(api: str) -> None:
+    """Closing waits for calls that overlap; their results are right and stay."""
+    with fake_gpu(api):
+        session = _session()
+        _warm(session)
+        futures = [session.submit(x=_x(3, seed)) for seed in range(12)]
+        closing = threading.Thread(target=session.close)
+        closing.start()
+        for seed, future in enumerate(futures):
+            assert_same(future.result(20), _expected(3, seed))
+        closing.join(20)
+        assert session.closed
+
+
+def test_submitted_calls_overlap() -> None:
+    """Two workers serve one context, so that submitted calls go beside each other with TensorRT 8.5 too."""
+    with fake_gpu("8.5.3"), _session() as session:
+        _warm(session)
+        with _busy(lambda: session(x=_x(3, 1))) as results:
+            assert_same(session.submit(x=_x(3, 2)).result(20), _expected(3, 2))
+            assert not results
+        assert_same(results[0], _expected(3, 1))
+        assert session._backend.concurrency == 2

@@ -1,0 +1,130 @@
+"""Strings in and out of a model; outputs that are no dense tensors."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onepass import InputError, OnepassWarning, Outputs, Session, UnsupportedModelError, load
+from onepass.writers import write_outputs
+from tests.zoo import model, sequence_model
+
+ECHO = model("(string[N, M] s) => (string[N, M] t) { t = Identity (s) }")
+# Lone surrogates have no form in UTF-8, and a NUL at the end none in NumPy's text of fixed width.
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+
+
+@pytest.fixture(scope="module")
+def echo() -> Session:
+    """A model that gives back the strings it is given."""
+    return load(ECHO)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=4))
+def test_any_text_goes_through(echo: Session, rows: list[tuple[str, str]]) -> None:
+    """Whatever the strings, and however many, the same come out, as objects, however they were given."""
+    wanted = np.array(rows, object).reshape(len(rows), 2)
+    given_as: list[Any] = [wanted, wanted.astype(str), *([rows] if rows else [])]
+    if hasattr(np.dtypes, "StringDType"):  # NumPy 2
+        given_as.append(wanted.astype(np.dtypes.StringDType()))
+    for array in given_as:
+        found = echo(array).t
+        assert found.dtype == object
+        assert found.shape == wanted.shape
+        assert found.tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([["a", 3]], object), r"got 3 \(int\) at \[0, 1\], expected strings only"),
+        (np.array([["a", None]], object), r"got None \(NoneType\) at \[0, 1\]"),
+        (np.array([[b"a"]], object), r"got b'a' \(bytes\)"),
+        (np.array([[b"a"]]), r"Strings only: numpy\.char\.decode\(array\)"),
+        (np.zeros((1, 2), np.float32), r"got float32 \[1, 2\], expected string \[N, M\]\. Strings only$"),
+        ([[1, 2]], r"Strings only$"),
+        (np.array(["a"], object), r"One dimension is missing"),
+    ],
+)
+def test_what_are_no_strings(echo: Session, array: Any, message: str) -> None:
+    """What is no string is refused, with its place; nothing is made a string unasked."""
+    with pytest.raises(InputError, match=message):
+        echo(array)
+
+
+@pytest.mark.parametrize("dtype", [object, str, "S3"])
+def test_strings_for_numbers(dtype: Any) -> None:
+    """A model of numbers takes no strings."""
+    with (
+        load(model("(float[N] x) => (float[N] y) { y = Neg (x) }")) as session,
+        pytest.raises(InputError, match="Arrays of numbers only"),
+    ):
+        session(np.array(["1"], dtype))
+
+
+def test_strings_among_rare_types() -> None:
+    """Strings come out beside types that NumPy has no name for; as inputs they are refused when the model is opened."""
+    graph = model("(float[N] x) => (string[N] t, bfloat16[N] y) { t = Cast <to = 8> (x) \n y = Cast <to = 16> (x) }")
+    with load(graph) as session:
+        outputs = session(x=np.ones(2, np.float32))
+        assert outputs.t.tolist() == ["1", "1"]
+        assert outputs.y.dtype.name == "bfloat16"
+    graph = model("(string[N] s) => (float[N] x, bfloat16[N] y) { x = Cast <to = 1> (s) \n y = Cast <to = 16> (x) }")
+    with pytest.raises(UnsupportedModelError, match=r"takes strings \(s\) beside bfloat16 \(y\)"):
+        load(graph)
+    with load(graph.select("x")) as session:
+        assert session(["1.5"]).x.tolist() == [1.5]
+
+
+def test_strings_in_files(tmp_path: Path) -> None:
+    """Strings are written so that NumPy reads them without pickle, and JSON as they are; a file can be an input."""
+    outputs = Outputs({"label": np.array([["cat"], ["größe 中"]], object), "p": np.ones(2, np.float32)})
+    with np.load(write_outputs(outputs, tmp_path / "o.npz")) as arrays:
+        assert arrays["label"].tolist() == [["cat"], ["größe 中"]]
+    data = json.loads(write_outputs(outputs, tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert data["label"] == {"dtype": "string", "shape": [2, 1], "data": [["cat"], ["größe 中"]]}
+    write_outputs(outputs, tmp_path / "folder")
+    assert np.load(tmp_path / "folder" / "label.npy").tolist() == [["cat"], ["größe 中"]]
+    assert repr(outputs) == "Outputs(label=string[2, 1], p=float32[2])"
+
+
+# ---- what is no dense tensor -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["graph", "bytes"])
+def test_a_sequence_beside_tensors(kind: str) -> None:
+    """A sequence is left out with one warning; the other outputs can be had, also those computed after it."""
+    graph = sequence_model()
+    with pytest.warns(OnepassWarning, match=r"left out s \(sequence\); onepass moves dense tensors") as caught:
+        session = load(graph if kind == "graph" else graph.to_bytes())
+    assert len(caught) == 1
+    with session, warnings.catch_warnings():
+        assert list(session(np.ones(2, np.float32))) == ["y", "z"]
+        assert list(session(np.ones(2, np.float32), outputs=["z"])) == ["z"]
+        with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Ask for others: y, z"):
+            session(np.ones(2, np.float32), outputs=["s"])
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "kind"),
+    [
+        ("(float[N] x) => (seq(float[N]) s) { s = SequenceConstruct (x) }", "s", "a sequence"),
+        ("(float[N] x) => (optional(float[N]) o) { o = Optional (x) }", "o", "an optional"),
+        ("(seq(float[N]) s) => (float[M] y) { y = ConcatFromSequence <axis = 0> (s) }", "s", "a sequence"),
+        ("(optional(float[N]) o) => (bool y) { y = OptionalHasElement (o) }", "o", "an optional"),
+        ("(float[N] x) => (int4[N] y) { y = Cast <to = 22> (x) }", "y", "a tensor of int4"),
+        ("(uint4[N] x) => (float[N] y) { y = Cast <to = 1> (x) }", "x", "a tensor of uint4"),
+    ],
+)
+def test_nothing_but_such(text: str, name: str, kind: str) -> None:
+    """Where nothing is left without it, or the model wants it, it is refused by name, from a graph and from bytes."""
+    for form in (model(text, opset=21), model(text, opset=21).to_bytes()):
+        with pytest.raises(
+            UnsupportedModelError, match=f"'{name}' is {kind}; onepass moves dense tensors of eight bits"
+        ):
+            load(form)
