@@ -18,6 +18,7 @@ from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
 from onepass.cli._bench_layers import show_layers
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._stopping import stoppable
 from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
 
@@ -65,6 +66,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw latency against batch, or layers: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     models: tuple[str, ...],
     batches: tuple[int, ...] | None,

@@ -15,6 +15,7 @@ from rich.table import Table
 from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._stopping import stoppable
 from onepass.cli._tables import console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
 from onepass.compare import (
@@ -92,6 +93,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a report with a histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     first: str,
     second: str,

@@ -13,6 +13,7 @@ import click
 from onepass._errors import InputError
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._model import opening_options
+from onepass.cli._stopping import stoppable
 from onepass.cli._tables import console, outputs_table, show
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
@@ -49,6 +50,7 @@ from onepass.writers import check_path, write_outputs
 )  # fmt: skip
 @opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@stoppable
 def command(
     model: Path,
     inputs: tuple[str, ...],
