@@ -222,8 +222,8 @@ class Screen:
         self.titles: list[str] = []
         self.holds: list[bool] = []
 
-    def __call__(self, title: str, *, fullscreen: bool) -> Screen:
-        self.titles.append(f"{title} {fullscreen}")
+    def __call__(self, title: str, *, fullscreen: bool, mirror: bool) -> Screen:
+        self.titles.append(f"{title} {fullscreen} {mirror}")
         return self
 
     def show(self, picture: np.ndarray[Any, Any], *, hold: Callable[[], bool]) -> bool:
@@ -242,8 +242,8 @@ def test_a_window_ends_the_work(clip: Path, shell: Shell, monkeypatch: pytest.Mo
     """Closing the window ends all in good order; nothing is written that nobody asked for."""
     screen = Screen(2)
     monkeypatch.setattr(gaze, "Window", screen)
-    out = shell("gaze", clip, "--model", "small", "--fullscreen")
-    assert screen.titles == [f"onepass gaze {clip} True"]
+    out = shell("gaze", clip, "--model", "small", "--fullscreen", "--mirror")
+    assert screen.titles == [f"onepass gaze {clip} True True"]
     assert not any(screen.holds)
     assert " frames in" in out
     assert len(screen.holds) < FRAMES
@@ -264,7 +264,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
     screen = Screen(99)
     monkeypatch.setattr(gaze, "Window", screen)
     shell("gaze", f"camera:{clip}", "--model", "small")
-    assert screen.titles == [f"onepass gaze camera:{clip} False"]
+    assert screen.titles == [f"onepass gaze camera:{clip} False False"]
     assert "nothing else would come of it" in shell.fails("gaze", f"camera:{clip}", "--headless")
 
 
@@ -274,6 +274,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         ([], "Missing argument 'SOURCE'"),
         (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
         (["CLIP", "--show", "--headless"], "--headless opens no window"),
+        (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror is for what a window shows"),
         (["CLIP", "-o", "a.txt"], "its ending is none of"),
         (["CLIP", "-o", "nowhere/a.mp4"], "nowhere/a.mp4 cannot be written: No such file"),
         (["CLIP", "--csv", "nowhere/a.csv"], "nowhere/a.csv cannot be written: No such file"),

@@ -62,6 +62,7 @@ _STDOUT = Path("-")
 @click.option("--parquet", type=_FILE, metavar="FILE", help="The same as Parquet.")
 @click.option("--show", is_flag=True, help="Show the frames in a window; Escape or q ends it.")
 @click.option("--fullscreen", is_flag=True, help="Show them on the whole screen.")
+@click.option("--mirror", is_flag=True, help="Show them as a mirror would; files and tables stay as the camera sees.")
 @click.option("--headless", is_flag=True, help="Open no window; a camera gets one where nothing is to be written.")
 @click.option(
     "--model", "--engine", default="default", show_default=True, metavar="MODEL",
@@ -111,7 +112,7 @@ _STDOUT = Path("-")
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
-    show: bool, fullscreen: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
+    show: bool, fullscreen: bool, mirror: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
     calibration: Path | None, max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
     live: bool | None, reconnect: float, opening: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -136,7 +137,7 @@ def _run(
                 if not (output or csv or jsonl or parquet or show or fullscreen):
                     output = _output_for(frames)
                     show = output is None
-                _check_window(asked_for=show or fullscreen, headless=headless)
+                _check_window(asked_for=show or fullscreen, headless=headless, mirror=mirror)
                 learned = None if calibration is None else Calibration.load(calibration)
                 opened = GazeEstimator.from_default(
                     ModelSpec(model, **opening),
@@ -155,7 +156,7 @@ def _run(
                 stream = partial(estimator.stream, batch=batch, newest=frames.live)
             job = Job(frames, stream)
             if show or fullscreen:
-                job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen))
+                job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen, mirror=mirror))
             job.tables = [stack.enter_context(table) for table in _tables(csv, jsonl, parquet)]
             if output is not None:
                 job.sink = stack.enter_context(open_sink(output, frames, fps=fps))
@@ -201,7 +202,9 @@ def _check(source: Source, *, batch: int, fps: float | None, live: bool | None, 
         raise click.UsageError("a video has times of its own; --fps is for cameras and folders of pictures")
 
 
-def _check_window(*, asked_for: bool, headless: bool) -> None:
+def _check_window(*, asked_for: bool, headless: bool, mirror: bool) -> None:
+    if mirror and not asked_for:
+        raise click.UsageError("--mirror is for what a window shows; add --show")
     if asked_for and headless:
         raise click.UsageError(
             "--headless opens no window, and nothing else would come of it; give -o, --csv, --jsonl or --parquet, "
