@@ -69,7 +69,7 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
         InputError: A name or a range does not fit the model.
         UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
     """
-    graph, kind = _shown(graph, options).with_true_outputs(), options.reduced_type
+    graph, kind = shown(graph, options).with_true_outputs(), options.reduced_type
     by_flag = kind in flavor.precision_flags
     if kind and not by_flag:
         graph = reduce_precision(
@@ -85,7 +85,7 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
     return Ready(prepared, profiles, kept)
 
 
-def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
+def shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     """Return the graph with the outputs that are asked for."""
     if options.mark_all_outputs:
         names = {value.name for value in graph.proto.graph.output}

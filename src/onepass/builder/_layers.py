@@ -27,6 +27,11 @@ def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, in
         return dict(Counter(kind for layer in layers_of_engine(flavor, engine) for kind in layer.types))
     if not flavor.is_strongly_typed:
         return {}
+    return network_types(network)
+
+
+def network_types(network: Any) -> dict[str, int]:
+    """Count the layers of a strongly typed network by the types of what they make."""
     counts: Counter[str] = Counter()
     for index in range(network.num_layers):
         layer = network.get_layer(index)

@@ -112,6 +112,25 @@ def nothing_to_reduce(graph: onnx.GraphProto, kind: Kind) -> UnsupportedModelErr
     )
 
 
+def node_types(graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str]) -> dict[str, int]:
+    """Count the nodes of a model by the type that they would compute in: `kind`, ``"quantized"`` or ``"fp32"``.
+
+    Nodes that touch no float32 tensor (shapes, indices) are not among them.
+
+    Raises:
+        InputError: A name of `keep_float32` is nowhere in the model.
+    """
+    proto = in_memory(graph.proto, graph.folder)
+    sort_nodes(proto.graph)
+    roles = roles_of(proto, kind, keep_float32)
+    counts: dict[str, int] = {}
+    for index, node in enumerate(proto.graph.node):
+        if roles.float32.intersection((*node.input, *node.output)) and node.op_type != "Constant":
+            which = kind if index in roles.reduced else "quantized" if index in roles.quantized else "fp32"
+            counts[which] = counts.get(which, 0) + 1
+    return counts
+
+
 def _check_reduces(graph: onnx.GraphProto, roles: Roles, kind: Kind, *, quantized: bool) -> None:
     if not roles.reduced and not (quantized and roles.quantized):
         raise nothing_to_reduce(graph, kind)

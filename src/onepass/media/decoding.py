@@ -44,7 +44,7 @@ def decode_picture(data: bytes, name: str, notes: list[str] | None = None) -> np
     brands = brands_of(data)
     if brands & _HEIC_BRANDS:
         return _from_pillow(_opened_heic(data, name), data, name)
-    image = opened_by_pillow(io.BytesIO(data), name)  # which looks at the size that the header claims, first of all
+    image = opened_by_pillow(io.BytesIO(data), name)  # which refuses what claims to be too large
     picture = None if brands & _AVIF_BRANDS else _from_opencv(data, name)  # OpenCV leaves AVIF on its side
     if picture is None:
         if image is None:
