@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 import onnx
-from onnx import shape_inference
 
 from onepass._errors import BuildError
 from onepass.engine.flavor import Flavor
+from onepass.graph.sound import doubt_of
 
 _PARSE = """
 import sys
@@ -42,7 +42,7 @@ def try_doubtful(flavor: Flavor, model: onnx.ModelProto, data: bytes, flags: int
     Raises:
         BuildError: TensorRT's parser ended the process; the message has its last words.
     """
-    doubt = _doubt(model)
+    doubt = doubt_of(model)
     if not doubt:
         return
     command = [sys.executable, "-c", _PARSE, flavor.name, str(flags), *where]
@@ -57,11 +57,3 @@ def try_doubtful(flavor: Flavor, model: onnx.ModelProto, data: bytes, flags: int
         f"model: {doubt.strip()}" + (f"\nThe parser's last words:\n{words}" if words else ""),
         log=said,
     )
-
-
-def _doubt(model: onnx.ModelProto) -> str:
-    try:
-        shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    except (shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        return str(error)
-    return ""

@@ -51,6 +51,18 @@ def check_sound(model: onnx.ModelProto, *, name: str = "the model") -> None:
         raise ModelFormatError(f"{name} is not a sound ONNX model: {problem}. Export it again")
 
 
+def doubt_of(model: onnx.ModelProto) -> str:
+    """Return what ONNX says against the types and shapes in a model, nothing if it says nothing.
+
+    Models that run and build may still break what it says.
+    """
+    try:
+        shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except _ONNX_ERRORS as error:
+        return str(error).strip()
+    return ""
+
+
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Turn what ONNX's own functions raise over a model into an error of ours.
