@@ -27,6 +27,8 @@ _SAME = 0.5
 # Eyes of which more than that can be seen must be seen; of which less than that, need not.
 _IN_VIEW = 0.97
 _HIDDEN = 0.05
+# Somebody who was hidden for longer may have another number.
+_MEMORY_SECONDS = 1.0
 
 
 @dataclass
@@ -88,6 +90,7 @@ def score(clip: Clip, estimator: GazeEstimator) -> Score:
         start = time.process_time()
         faces = tracker(picture, seconds)
         result.seconds += time.process_time() - start
+        numbers.forget(seconds, truths)
         _count(faces, truths, result, numbers, clip.max_faces)
     result.switches = numbers.switches
     return result
@@ -147,7 +150,16 @@ class _Numbers:
     def __init__(self) -> None:
         self._number_of: dict[tuple[str, int], int | None] = {}
         self._owner_of: dict[int | None, tuple[str, int]] = {}
+        self._seen: dict[tuple[str, int], float] = {}
         self.switches = 0
+
+    def forget(self, seconds: float, truths: Iterable[Truth]) -> None:
+        """Let those who were away for longer than a tracker remembers have new numbers."""
+        for truth in truths:
+            if truth.visible > _HIDDEN:
+                if seconds - self._seen.get(truth.who, seconds) > _MEMORY_SECONDS:
+                    self._number_of.pop(truth.who, None)
+                self._seen[truth.who] = seconds
 
     def add(self, pairs: Iterable[tuple[int | None, tuple[str, int]]]) -> None:
         """Take what a frame shows: numbers, and whose they are."""
@@ -156,7 +168,7 @@ class _Numbers:
             self._number_of[who], self._owner_of[number] = number, who
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # python -m benchmarks.gaze_clips mesh|cascades [PART OF A NAME]: clip by clip
     with GazeEstimator.from_default(finder=sys.argv[1]) as one:
         for one_clip in all_clips():
             if len(sys.argv) < 3 or sys.argv[2] in one_clip.name:

@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """How somebody looks: colours in RGB, shapes as factors of the usual."""
+    """How somebody looks: colours in RGB, shapes as factors of the usual, or pixels lower than usual."""
 
     skin: Colour
     hair: Colour
@@ -34,13 +34,26 @@ class Looks:
     face_width: float = 1.0
     beard: bool = False
     fringe: float = 1.0
+    brow_px: float = 0.0
+    nose_px: float = 0.0
+    mouth_px: float = 0.0
+    mouth_width: float = 1.0
 
 
 PEOPLE = {
     "ann": Looks((205, 160, 135), (60, 40, 30), (70, 90, 120)),
-    "ben": Looks((165, 120, 95), (25, 20, 18), (60, 45, 35), eye_gap=0.95, face_width=0.94, beard=True),
-    "cid": Looks((225, 190, 170), (170, 130, 80), (110, 140, 150), brow=0.7, eye_gap=1.06, fringe=0.3),
-    "dee": Looks((190, 145, 120), (100, 50, 30), (80, 60, 40), brow=1.5, face_width=1.08, fringe=0.6),
+    "ben": Looks(
+        (185, 140, 115), (25, 20, 18), (60, 45, 35),
+        eye_gap=0.95, beard=True, fringe=0.7, nose_px=3, mouth_px=-4, brow_px=1, mouth_width=1.2,
+    ),
+    "cid": Looks(
+        (225, 190, 170), (170, 130, 80), (110, 140, 150),
+        brow=0.7, eye_gap=1.06, fringe=0.3, nose_px=-4, mouth_px=-5, brow_px=-4, mouth_width=0.75,
+    ),
+    "dee": Looks(
+        (190, 145, 120), (100, 50, 30), (80, 60, 40),
+        brow=1.5, face_width=1.08, fringe=0.6, mouth_px=-1, brow_px=-2, mouth_width=1.1,
+    ),
 }  # fmt: skip
 
 
@@ -123,7 +136,7 @@ def _draw_head(canvas: _Canvas, looks: Looks) -> None:
 def _draw_eye(canvas: _Canvas, looks: Looks, side: int, yaw_rad: float, pitch_rad: float) -> None:
     x = 80 + side * _EYE_X * looks.eye_gap
     canvas.ellipse(x, 93, 15, 11, _shade(looks.skin, 0.72), blur=4, alpha=0.75)
-    canvas.ellipse(x - side, 81, 13, 2.6 * looks.brow, looks.hair, blur=1, tilt_deg=4 * side)
+    canvas.ellipse(x - side, 81 + looks.brow_px, 13, 2.6 * looks.brow, looks.hair, blur=1, tilt_deg=4 * side)
     share = np.linspace(0, 1, 21)
     upper = np.column_stack([x - 11 + 22 * share, 95 - 6.2 * np.sin(np.pi * share)])
     lower = np.column_stack([x + 11 - 22 * share, 95 + 4.2 * np.sin(np.pi * share)])
@@ -144,14 +157,15 @@ def _draw_eye(canvas: _Canvas, looks: Looks, side: int, yaw_rad: float, pitch_ra
 
 def _draw_rest(canvas: _Canvas, looks: Looks) -> None:
     skin, dark = looks.skin, _shade(looks.skin, 0.72)
-    canvas.ellipse(80, 112, 5, 22, _shade(skin, 1.08), blur=4, alpha=0.8)
-    canvas.ellipse(80, 124, 12, 6, _shade(skin, 1.02), blur=3, alpha=0.8)
-    canvas.ellipse(80, 129, 12, 3.5, _shade(dark, 0.85), blur=2.2)
+    nose, mouth, wide = looks.nose_px, looks.mouth_px, looks.mouth_width
+    canvas.ellipse(80, 112 + nose / 2, 5, 22 + nose / 2, _shade(skin, 1.08), blur=4, alpha=0.8)
+    canvas.ellipse(80, 124 + nose, 12, 6, _shade(skin, 1.02), blur=3, alpha=0.8)
+    canvas.ellipse(80, 129 + nose, 12, 3.5, _shade(dark, 0.85), blur=2.2)
     for side in (-1, 1):
-        canvas.ellipse(80 + 5.5 * side, 128.5, 3, 1.6, (60, 35, 30), blur=0.8)
-    canvas.ellipse(80, 145, 18, 4, (160, 80, 80), blur=1.2)
-    canvas.ellipse(80, 150, 14, 4.5, (175, 95, 92), blur=1.5)
-    canvas.ellipse(80, 146.5, 17, 0.9, (80, 35, 40), blur=0.6)
+        canvas.ellipse(80 + 5.5 * side, 128.5 + nose, 3, 1.6, (60, 35, 30), blur=0.8)
+    canvas.ellipse(80, 145 + mouth, 18 * wide, 4, (160, 80, 80), blur=1.2)
+    canvas.ellipse(80, 150 + mouth, 14 * wide, 4.5, (175, 95, 92), blur=1.5)
+    canvas.ellipse(80, 146.5 + mouth, 17 * wide, 0.9, (80, 35, 40), blur=0.6)
     if looks.beard:
-        canvas.ellipse(80, 155, 34, 14, looks.hair, blur=5, alpha=0.75)
-        canvas.ellipse(80, 139, 18, 3, looks.hair, blur=1.2, alpha=0.85)
+        canvas.ellipse(80, 157 + mouth, 34, 12, looks.hair, blur=5, alpha=0.75)
+        canvas.ellipse(80, 139 + mouth, 18, 3, looks.hair, blur=1.2, alpha=0.85)

@@ -6,6 +6,11 @@ from typing import Any
 
 from onepass._errors import MissingExtraError
 
+MAX_PIXELS = 178_956_970
+"""How many pixels a picture may have by its header: Pillow's own limit, and what OpenCV is told before it is loaded."""
+
+_SETTINGS = {"cv2": ("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))}
+
 
 def optional(module: str, *, extra: str, purpose: str) -> Any:
     """Import and return a module that the extra ``onepass[extra]`` installs.
@@ -18,6 +23,8 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
     Raises:
         MissingExtraError: The module is not installed, or is installed but does not import.
     """
+    if module in _SETTINGS:
+        os.environ.setdefault(*_SETTINGS[module])
     try:
         return import_module(module)
     except ImportError as error:

@@ -45,6 +45,7 @@ _OTHERWISE: dict[str, tuple[Any, list[str]]] = {
     "outputs": (["y"], ["--outputs", "y"]),
     "mark_all_outputs": (True, ["--mark-all-outputs"]),
     "target_sm": (["8.9"], ["--target-sm", "sm89"]),
+    "plugins": ([__file__], ["--plugins", __file__]),  # any file, since the cache knows them by their content
 }
 
 

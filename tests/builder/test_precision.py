@@ -254,6 +254,24 @@ def test_quantized_convolutions_are_left_alone() -> None:
     assert precision_of(reduced, "y") == "fp16"
 
 
+@pytest.mark.parametrize("text", [
+    ("y = If (c) <then_branch = t () => (float[N, 4] a) { b = MatMul (x, w) \n a = Relu (b) },"
+    " else_branch = e () => (float[N, 4] d) { d = MatMul (x, w) }>"),
+    ("y = If (c) <then_branch = t () => (float[N, 4] a) { a = If (c) <then_branch = u () => (float[N, 4] b)"
+    " { b = MatMul (x, w) }, else_branch = v () => (float[N, 4] d) { d = Neg (x) }> },"
+    " else_branch = e () => (float[N, 4] f) { f = Neg (x) }>"),
+], ids=["branches", "branches in branches"])  # fmt: skip
+def test_a_network_in_branches(text: str) -> None:
+    """Convolutions and products inside of branches are not denied: they are said to stay float32."""
+    weights = ", ".join("1" * 16)
+    graph = model(f"(float[N, 4] x, bool c) => (float[N, 4] y) <float[4, 4] w = {{{weights}}}> {{ {text} }}")
+    for reduce in (lambda: reduce_precision(graph, "fp16"), lambda: float32_nodes(graph, "fp16", ())):
+        with pytest.raises(
+            UnsupportedModelError, match=r"products lie in the branches or loops of If 'y', and these stay"
+        ):
+            reduce()
+
+
 def test_nothing_to_reduce() -> None:
     """A model without heavy work is refused, for the graph and for the flags."""
     graph = model("(float[N] x) => (float[N] y) { y = Relu (x) }")

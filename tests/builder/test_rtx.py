@@ -210,6 +210,30 @@ def test_nothing_to_reduce(rtx: Flavor) -> None:
         plan_from_graph(BY_NAME["three heads"].graph, BuildOptions(batch=2, precision="fp16"), flavor=rtx)
 
 
+@pytest.mark.parametrize(("text", "sentence"), [
+    (("(float[1, 6, 4] b, float[1, 2, 6] s) => (int64[K, 3] kept) <int64 m = {9}, float o = {0.5}> "
+     "{ kept = NonMaxSuppression (b, s, m, o) }"),
+     r"has nothing that computes node NonMaxSuppression_kept \(NonMaxSuppression\)"),
+    ("(float[2, 4] x) => (int64[2, K] y) { y = NonZero (x) }",
+     r"has no NonZero, which node NonZero_y \(NonZero\) takes; full TensorRT has it"),
+    (("(float[2, 4] x, bool c) => (int64[2, K] y) {"
+     " y = If (c) <then_branch = t () => (int64[2, K] a) { a = NonZero (x) },"
+     " else_branch = e () => (int64[2, L] d) { h = Neg (x) \n d = NonZero (h) }> }"),
+     r"has no NonZero, which node of a \(NonZero\) takes"),
+    (("(float[2, 4] x, bool c) => (float y) { y = If (c) <then_branch = t () => (float[2, 4] a) { a = Relu (x) },"
+     " else_branch = e () => (float[8] d) <int64[1] s = {8}> { d = Reshape (x, s) }> }"),
+     r"takes branches only whose results have the same rank; those of node If_y \(If\) differ"),
+    ("(float[1, 1, 8, 8] x, float[4] ratio) => (float[1, 1, H, W] y) { y = Resize <mode = \"nearest\"> (x, , ratio) }",
+     r"Input 'ratio' decides shapes, and tensorrt_rtx .* takes whole numbers only .* let the model take sizes"),
+], ids=["NMS", "NonZero", "NonZero in a branch", "ranks of branches", "scales"])  # fmt: skip
+def test_what_it_cannot_build(rtx: Flavor, text: str, sentence: str) -> None:
+    """The message ends in a sentence with flavour and node, or input, whatever TensorRT's own words are."""
+    graph = OnnxGraph(onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 17]> g {text}'))
+    with pytest.raises(BuildError, match=sentence) as caught:
+        plan_from_graph(graph, BuildOptions(), flavor=rtx)
+    assert str(caught.value).splitlines()[-1].startswith(("tensorrt_rtx", "Input 'ratio'"))
+
+
 def test_a_plugin_that_is_not_there(rtx: Flavor) -> None:
     """An operator of nobody's is named with its plugin; TensorRT's own words of it are left out."""
     proto = onnx.parser.parse_model(

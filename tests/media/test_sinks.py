@@ -332,6 +332,17 @@ def test_a_window_shows_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> N
     assert screen.calls == ["open", "fullscreen", "close"]
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_window_may_be_a_mirror(mirror: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was on the left is then on the right; the picture itself stays as it is."""
+    screen = Screen(monkeypatch, [-1])
+    picture = flat_pictures(1)[0]
+    with Window("a", mirror=mirror) as window:
+        window.show(picture)
+    np.testing.assert_array_equal(screen.shown[0][:, :: -1 if mirror else 1, ::-1], flat_pictures(1)[0])
+    np.testing.assert_array_equal(picture, flat_pictures(1)[0])
+
+
 def test_a_window_can_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture that stands still is shown until a key is pressed, or it need not be shown any more."""
     keys = [-1, -1, ord(" "), -1, -1]

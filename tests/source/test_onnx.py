@@ -160,3 +160,24 @@ def test_an_input_of_unknown_rank(tmp_path: Path) -> None:
     graph.save(tmp_path / "in.onnx")
     with pytest.raises(UnsupportedModelError, match="how many dimensions its input 'x' has"):
         onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", verify=False)
+
+
+def test_a_network_over_two_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one message cannot hold is converted with its weights in a file, and lies beside the model in the end."""
+    rng = np.random.default_rng(0)
+    weights = {name: rng.standard_normal((40, 40)).astype(np.float32) for name in ("a", "b")}
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["h"]),
+        helper.make_node("Transpose", ["b"], ["turned"]),
+        helper.make_node("MatMul", ["h", "turned"], ["y"]),
+    ]
+    graph_of(nodes, {"x": ["N", 40]}, {"y": ["N", 40], "h": ["N", 40]}, weights).save(tmp_path / "in.onnx")
+    monkeypatch.setattr("onepass.graph.model._PROTOBUF_LIMIT_BYTES", 8000)
+    monkeypatch.setattr("onepass.runtime._onnxruntime.LARGE_BYTES", 8000)
+    done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", output_names=["z", "inner"])
+    assert done.signature.output_names == ("z", "inner")
+    (beside,) = tmp_path.glob("out.onnx.*.data")
+    assert (tmp_path / "out.onnx").stat().st_size < 8000 <= beside.stat().st_size
+    x = rng.standard_normal((3, 40)).astype(np.float32)
+    with onepass.load(tmp_path / "out.onnx") as session:
+        np.testing.assert_allclose(session(x=x)["z"], x @ weights["a"] @ weights["b"].T, rtol=1e-3, atol=1e-3)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from onepass.builder._cache import cache_entries as cache_entries
     from onepass.builder._cache import cache_folder as cache_folder
     from onepass.builder._cache import clear_cache as clear_cache
+    from onepass.builder._preview import Preview as Preview
+    from onepass.builder._preview import preview as preview
     from onepass.builder._progress import Progress as Progress
     from onepass.builder._progress import Step as Step
     from onepass.builder._refit import put_weights as put_weights
@@ -23,6 +25,7 @@ __getattr__, __dir__, __all__ = _lazy(
     {
         "onepass.builder._build": "build build_with find_builder plan_from_graph",
         "onepass.builder._cache": "cache_entries cache_folder clear_cache",
+        "onepass.builder._preview": "Preview preview",
         "onepass.builder._progress": "Progress Step",
         "onepass.builder._refit": "put_weights refit",
         "onepass.builder.options": "BuildOptions",

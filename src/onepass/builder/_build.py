@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from onepass._errors import BuildError, InputError
 from onepass.builder._cache import cache_key, cached
@@ -18,14 +18,15 @@ from onepass.builder._edges import Prepared
 from onepass.builder._gpu import current_gpu
 from onepass.builder._graph import Ready, digest_of, digest_of_model, graph_of, ready_for
 from onepass.builder._layers import check_precision, layer_types
-from onepass.builder._network import parse
+from onepass.builder._network import new_builder, parse
 from onepass.builder._plugins import plugins_of
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
+from onepass.builder._reasons import explained
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
-from onepass.engine.plugins import Plugin, load_plugins
+from onepass.engine.plugins import Plugin
 from onepass.graph import OnnxGraph
 
 
@@ -188,7 +189,7 @@ def plan_from_graph(
     built = run_stoppable(lambda: _serialize(ready, options, flavor, watch), watch, stops=flavor.has_progress_monitor)
     kind = options.reduced_type
     if kind:
-        check_precision(flavor, kind, built.types)
+        check_precision(flavor, options.precision, built.types)
     gpu = current_gpu()
     return Plan(
         engine=built.engine,
@@ -224,8 +225,7 @@ class _Built(NamedTuple):
 def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch) -> _Built:
     logger = get_logger(flavor)
     mark = logger.book.mark()
-    builder = _builder(flavor, logger, mark)
-    load_plugins(flavor, options.plugins)
+    builder = new_builder(flavor, options.plugins)
     network, parser, named = parse(flavor, builder, ready.prepared)
     nodes = {node.name for node in ready.prepared.graph.proto.graph.node}
     held = reduced_types_in(network) & {*flavor.precision_flags} if options.reduced_type is None else frozenset()
@@ -238,7 +238,7 @@ def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
     with timing_cache(flavor, config, options.timing_cache):
         serialized = builder.build_serialized_network(network, config)
         if serialized is None:
-            raise _build_error(flavor, logger.book.text(mark))
+            raise _build_error(flavor, logger.book.text(mark), ready.prepared.graph)
     engine = bytes(serialized)
     types = layer_types(flavor, engine, network)
     plugins = plugins_of(flavor, parser, ready.prepared.graph)
@@ -246,21 +246,10 @@ def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
     return _Built(engine, named, types, plugins)
 
 
-def _builder(flavor: Flavor, logger: Any, mark: int) -> Any:
-    try:
-        builder = flavor.module.Builder(logger)
-    except TypeError as error:  # what pybind11 makes of a null pointer
-        log = logger.book.text(mark)
-        raise BuildError(
-            f"{flavor} has no builder here; it needs an NVIDIA GPU and its driver to build. It says:\n{log}", log=log
-        ) from error
-    return builder
-
-
-def _build_error(flavor: Flavor, log: str) -> BuildError:
+def _build_error(flavor: Flavor, log: str, graph: OnnxGraph) -> BuildError:
     errors = [line for line in log.splitlines() if line.startswith(("[ERROR]", "[INTERNAL_ERROR]"))]
     text = "\n".join(errors) or "  (it gives no reason; logging.getLogger('onepass.tensorrt') has all it says)"
-    return BuildError(f"{flavor} could not build the engine. It says:\n{text}", log=log)
+    return BuildError(f"{flavor} could not build the engine. It says:\n{explained(flavor, text, graph)}", log=log)
 
 
 def _compute_capability(flavor: Flavor, options: BuildOptions, here: str | None) -> str | None:

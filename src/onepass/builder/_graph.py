@@ -69,19 +69,23 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
         InputError: A name or a range does not fit the model.
         UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
     """
-    graph, kind = _shown(graph, options).with_true_outputs(), options.reduced_type
+    graph, kind = shown(graph, options).with_true_outputs(), options.reduced_type
     by_flag = kind in flavor.precision_flags
     if kind and not by_flag:
-        graph = reduce_precision(graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io)
+        graph = reduce_precision(
+            graph, kind, keep_float32=options.keep_float32, reduced_io=options.reduced_io, quantized=options.quantized
+        )
     elif kind and options.reduced_io:
         graph = reduce_edges(graph, kind)
     profiles = profiles_from_options(graph.signature, options)
     prepared = prepare(graph, flavor, profiles[0])
-    kept = float32_nodes(prepared.graph, kind, options.keep_float32) if kind and by_flag else frozenset()
+    kept: frozenset[str] = frozenset()
+    if kind and by_flag:
+        kept = float32_nodes(prepared.graph, kind, options.keep_float32, quantized=options.quantized)
     return Ready(prepared, profiles, kept)
 
 
-def _shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
+def shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     """Return the graph with the outputs that are asked for."""
     if options.mark_all_outputs:
         names = {value.name for value in graph.proto.graph.output}

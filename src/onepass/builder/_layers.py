@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onepass._errors import BuildError
@@ -27,6 +27,11 @@ def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, in
         return dict(Counter(kind for layer in layers_of_engine(flavor, engine) for kind in layer.types))
     if not flavor.is_strongly_typed:
         return {}
+    return network_types(network)
+
+
+def network_types(network: Any) -> dict[str, int]:
+    """Count the layers of a strongly typed network by the types of what they make."""
     counts: Counter[str] = Counter()
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -35,13 +40,14 @@ def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, in
     return dict(counts)
 
 
-def check_precision(flavor: Flavor, kind: str, types: Mapping[str, int]) -> None:
-    """Raise if an engine does not compute in the precision that was asked for.
+def check_precision(flavor: Flavor, kinds: Sequence[str], types: Mapping[str, int]) -> None:
+    """Raise if an engine does not compute in any of the reduced precisions that were asked for.
 
     Raises:
         BuildError: No layer does.
     """
-    if types and not types.get(kind):
+    if types and not any(types.get(kind) for kind in kinds):
+        kind = " and ".join(kinds)
         counts = ", ".join(f"{count} in {name}" for name, count in sorted(types.items()))
         raise BuildError(
             f"precision {kind} was asked for, but {flavor} built no layer in it ({counts}): it found none faster that "

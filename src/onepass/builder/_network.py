@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,12 +12,34 @@ import numpy as np
 from onepass._errors import BuildError
 from onepass.builder._edges import Prepared
 from onepass.builder._plugins import missing_plugins
+from onepass.builder._reasons import explained
 from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge
+from onepass.engine.plugins import load_plugins
 from onepass.graph import OnnxGraph
 from onepass.graph.sound import check_sound
+
+
+def new_builder(flavor: Flavor, plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()) -> Any:
+    """Return a builder of TensorRT's, and have plugins registered: its own, and those of libraries.
+
+    Raises:
+        BuildError: It gives none, for want of a GPU; what it says is in the message.
+        InputError: A library does not open.
+    """
+    logger = get_logger(flavor)
+    mark = logger.book.mark()
+    try:
+        builder = flavor.module.Builder(logger)
+    except TypeError as error:  # what pybind11 makes of a null pointer
+        log = logger.book.text(mark)
+        raise BuildError(
+            f"{flavor} has no builder here; it needs an NVIDIA GPU and its driver to build. It says:\n{log}", log=log
+        ) from error
+    load_plugins(flavor, plugins)
+    return builder
 
 
 def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, Prepared]:
@@ -95,7 +118,9 @@ def _parser_error(flavor: Flavor, parser: Any, graph: OnnxGraph, log: str) -> Bu
     operators = {node.op_type: None for node in graph.proto.graph.node if node.op_type not in told}
     lines += [f"operator {name} is not supported" for name in operators if not parser.supports_operator(name)]
     text = "\n".join(f"  {line}" for line in dict.fromkeys(lines)) or "  (it gives no reason)"
-    return BuildError(f"{flavor} cannot read the model (opset {graph.opset}):\n{text}", log=log)
+    return BuildError(
+        f"{flavor} cannot read the model (opset {graph.opset}):\n{explained(flavor, text, graph)}", log=log
+    )
 
 
 def _error_line(error: Any, graph: OnnxGraph) -> str:

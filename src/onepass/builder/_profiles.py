@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from onepass._errors import InputError
-from onepass.builder.options import BuildOptions, Range, Ranges
+from onepass.builder.options import BuildOptions, Range, Ranges, fractions_of
 from onepass.engine.shapes import Profile, ShapeRange
 from onepass.tensors import Signature, TensorSpec, no_such_name
 
@@ -29,6 +31,8 @@ def as_range(value: Range, name: str) -> ShapeRange:
     """Return a range of one or more numbers: a number, ``(least, best, greatest)``, or those of several numbers."""
     if isinstance(value, ShapeRange):
         return value
+    if any(isinstance(each, float) for each in np.asarray(value, object).reshape(-1)):
+        raise InputError(fractions_of(name, value))
     if isinstance(value, int):
         return ShapeRange((value,), (value,), (value,))
     if len(value) != 3:

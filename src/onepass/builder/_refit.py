@@ -18,7 +18,7 @@ import numpy as np
 
 from onepass._errors import BackendError, EngineError, InputError, ModelNotFoundError
 from onepass.builder._graph import Ready, digest_of_model, graph_of, ready_for
-from onepass.builder._network import parse
+from onepass.builder._network import new_builder, parse
 from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
@@ -116,7 +116,7 @@ def put_weights(
     ready = ready_for(graph, BuildOptions.from_json(plan.options), flavor)
     _check_edges(ready, plan, name)
     logger = get_logger(flavor)
-    builder = flavor.module.Builder(logger)
+    builder = new_builder(flavor)
     network, parser, _ = parse(flavor, builder, ready.prepared)
     refitter = flavor.module.Refitter(raw, logger)
     _fill(flavor, refitter, dict(weights_of(flavor, network)), name)

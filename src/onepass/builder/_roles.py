@@ -4,6 +4,9 @@ As in automatic mixed precision: what does the heavy work (convolutions, matrix 
 or overflows (softmax, sums, powers, logarithms) is not; what lies between takes the type that reaches it. Beyond that
 the tails of a network stay float32, since they carry positions and sizes, not features: what follows a softmax or a sum
 without a convolution after it (a soft-argmax), and small dense layers at the end (a regression head).
+
+A node that takes dequantised tensors is left to TensorRT, which computes it in int8 or float8; what it gives may be
+reduced, but for what is quantised again at once: that is one layer with the node before it.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ _EASY = frozenset(
 )  # fmt: skip
 # Arithmetic that leads into a float32 node only is done there, too: one cast all the same, and digits saved.
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Neg"})
+_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # Any tensor will do for these: they ask for its shape, and have no floating-point output.
 _LOOKERS = frozenset({"Shape", "Size"})
 # Inputs that stay float32 whatever the data are (by position).
@@ -55,11 +59,13 @@ class Roles:
 
     Attributes:
         reduced: Indices of the nodes of the main graph that compute in the reduced type.
+        quantized: Indices of those that TensorRT computes in int8 or float8, and of the nodes that quantise for them.
         float32: Names of the float32 tensors of the main graph, those of constants included.
         constants: The constants among them, by name.
     """
 
     reduced: set[int]
+    quantized: set[int]
     float32: set[str]
     constants: dict[str, onnx.TensorProto] = field(repr=False)
 
@@ -92,14 +98,16 @@ class _Assignment:
             for name in reads(node):
                 if name in self._made_by:
                     self._users[self._made_by[name]].add(index)
+        self._quantized = {index for index in range(len(self._nodes)) if self._is_quantized(index)}
         self._kept = self._kept_by_user(keep)
 
     def roles(self) -> Roles:
         kept = self._kept | {i for i in range(len(self._nodes)) if not self._may_be_reduced(i)}
         kept |= self._tails(kept)
         reduced = self._spread(kept)
+        reduced -= self._before_quantize(reduced)
         reduced -= self._arithmetic_before_float32(reduced)
-        return Roles(reduced, self._float32, self._constants)
+        return Roles(reduced, self._quantized, self._float32, self._constants)
 
     # ---- what the user names -----------------------------------------------------------------------------------
 
@@ -132,12 +140,16 @@ class _Assignment:
         node = self._nodes[index]
         if node.domain not in ("", "ai.onnx") or node.op_type not in HEAVY | _EASY:
             return False
-        if node.op_type in HEAVY and any(self._comes_from_dequantize(name) for name in node.input):
+        if index in self._quantized:
             return False
         return all(self._fits(name, heavy=node.op_type in HEAVY) for name in node.input)
 
-    def _comes_from_dequantize(self, name: str) -> bool:
-        return name in self._made_by and self._nodes[self._made_by[name]].op_type == "DequantizeLinear"
+    def _is_quantized(self, index: int) -> bool:
+        node = self._nodes[index]
+        if node.op_type not in HEAVY:
+            return node.op_type in _QUANTIZERS
+        makers = (self._nodes[self._made_by[name]] for name in node.input if name in self._made_by)
+        return any(maker.op_type == "DequantizeLinear" for maker in makers)
 
     def _fits(self, name: str, *, heavy: bool) -> bool:
         """Whether a constant survives: none of its values overflows, and a single value (an epsilon) is not lost."""
@@ -164,7 +176,7 @@ class _Assignment:
             weights[index] = self._dense_weights(index) + sum(weights[user] for user in self._users[index])
         tails: set[int] = set()
         after_body = self._after_body()
-        computing = {i for i in kept if self._reads_float32(i)}
+        computing = {i for i in kept - self._quantized if self._reads_float32(i)}
         for index, node in enumerate(self._nodes):
             if not ends[index] or self._is_body(index) or weights[index] > _SMALL_HEAD_WEIGHTS:
                 continue
@@ -208,7 +220,9 @@ class _Assignment:
             skip = FLOAT32_INPUTS.get(node.op_type, frozenset())
             states = {state[name] for i, name in enumerate(node.input) if name in state and i not in skip}
             makes = [name for name in node.output if name in self._float32]
-            if index in kept:
+            if index in self._quantized and node.op_type in HEAVY and index not in self._kept:
+                result = "reduced"  # it is computed in fewer bits still
+            elif index in kept:
                 # What is made of no float at all (a fill, a look-up in a table) has no type of its own to insist on.
                 result = "float32" if states or node.op_type == "Cast" else "free"
             elif node.op_type in HEAVY and self._reads_float32(index):
@@ -219,6 +233,18 @@ class _Assignment:
                 reduced.add(index)
             state.update(dict.fromkeys(makes, result))
         return reduced
+
+    def _before_quantize(self, reduced: set[int]) -> set[int]:
+        """Easy nodes whose results are all quantised: between the node before them and that, no cast may stand."""
+        lifted: set[int] = set()
+        outputs = {value.name for value in self._graph.output}
+        for index in sorted(reduced, reverse=True):
+            users = {user for user in self._users[index] if self._nodes[user].op_type not in _LOOKERS}
+            to_quantize = {user for user in users if user in lifted or self._nodes[user].op_type == "QuantizeLinear"}
+            leaves = bool(outputs.intersection(self._nodes[index].output))
+            if self._nodes[index].op_type not in HEAVY and users and users == to_quantize and not leaves:
+                lifted.add(index)
+        return lifted
 
     def _arithmetic_before_float32(self, reduced: set[int]) -> set[int]:
         lifted: set[int] = set()

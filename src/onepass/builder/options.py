@@ -147,6 +147,11 @@ class BuildOptions:
         """The floating-point type that layers may use in place of float32, if any."""
         return "fp16" if "fp16" in self.precision else "bf16" if "bf16" in self.precision else None
 
+    @property
+    def quantized(self) -> bool:
+        """Whether layers that the model quantises are to be computed so."""
+        return not {"int8", "fp8"}.isdisjoint(self.precision)
+
     def to_json(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain JSON values."""
         default = type(self)()
@@ -205,6 +210,15 @@ def _plain(value: Any) -> Any:
 _SIZES = r"\d+(?:x\d+)*"
 _RANGE = rf"{_SIZES}(?::{_SIZES}:{_SIZES})?"
 _NAMED = re.compile(rf"(?P<name>.+)=(?P<range>{_RANGE})|(?P<name2>[^=]+?):(?P<range2>{_RANGE})")
+_FRACTION = re.compile(r"(?P<name>.+)=(?P<range>[-\d.x:]*\d\.\d[-\d.x:]*)")
+
+
+def fractions_of(name: str, given: object) -> str:
+    """Say that the values of an input have fractions, which no TensorRT takes where they shape other tensors."""
+    return (
+        f"input {name!r}: {given} has fractions, and where an input's values shape other tensors TensorRT takes whole "
+        "numbers only. In place of scales, let the model take sizes (the fourth input of Resize), or fix them in it"
+    )
 
 
 def parse_range(text: str) -> ShapeRange:
@@ -230,6 +244,9 @@ def parse_shapes(text: str) -> dict[str, ShapeRange]:
     ranges: dict[str, ShapeRange] = {}
     for part in text.split(","):
         found = _NAMED.fullmatch(part.strip())
+        fraction = _FRACTION.fullmatch(part.strip())
+        if fraction is not None:
+            raise InputError(fractions_of(fraction["name"], fraction["range"]))
         if found is None:
             raise InputError(f"{part!r} is no NAME=SHAPES; expected such as eye=1x1x36x60:8x1x36x60:64x1x36x60")
         name = found["name"] or found["name2"]

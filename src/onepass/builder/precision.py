@@ -16,12 +16,12 @@ import onnx
 from onnx import TensorProto
 
 from onepass._errors import UnsupportedModelError
-from onepass.builder._roles import DTYPES, FLOAT32_INPUTS, LIMITS, NUMBERS, Roles, assign_roles
+from onepass.builder._roles import DTYPES, FLOAT32_INPUTS, HEAVY, LIMITS, NUMBERS, Roles, assign_roles
 from onepass.graph import OnnxGraph
 from onepass.graph.arrays import array_of, tensor_of
 from onepass.graph.batch_norm import fold_batch_norms
 from onepass.graph.casts import cast, cast_type, identity
-from onepass.graph.nodes import all_names, free_name, inner_reads, replace_names, set_nodes
+from onepass.graph.nodes import all_names, all_nodes, free_name, inner_reads, replace_names, set_nodes, subgraphs
 from onepass.graph.select import drop_unused
 from onepass.graph.share import share_constants
 from onepass.graph.sort import sort_nodes
@@ -32,7 +32,12 @@ Kind = Literal["fp16", "bf16"]
 
 
 def reduce_precision(
-    graph: OnnxGraph, kind: Kind, *, keep_float32: Iterable[str] = (), reduced_io: bool = False
+    graph: OnnxGraph,
+    kind: Kind,
+    *,
+    keep_float32: Iterable[str] = (),
+    reduced_io: bool = False,
+    quantized: bool = False,
 ) -> OnnxGraph:
     """Return a graph that computes in float16 or bfloat16 wherever that is safe; see `onepass.builder._roles`.
 
@@ -45,6 +50,7 @@ def reduce_precision(
         keep_float32: Names of nodes, inner tensors or outputs to compute in float32. An output brings along all that is
             computed for it alone.
         reduced_io: Whether float32 inputs and outputs take the reduced type too.
+        quantized: Whether it will do that all of the model's heavy layers are quantised, and none is left to reduce.
 
     Raises:
         UnsupportedModelError: Nothing in the model can be reduced.
@@ -57,8 +63,7 @@ def reduce_precision(
     if reduced_io:
         _reduce_edges(proto.graph, kind)
     roles = roles_of(proto, kind, keep_float32)
-    if not roles.reduced:
-        raise nothing_to_reduce(kind)
+    _check_reduces(proto.graph, roles, kind, quantized=quantized)
     _Rewriting(proto.graph, roles, kind).run()
     return OnnxGraph(proto)
 
@@ -71,8 +76,12 @@ def reduce_edges(graph: OnnxGraph, kind: Kind) -> OnnxGraph:
     return OnnxGraph(proto)
 
 
-def float32_nodes(graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str]) -> frozenset[str]:
+def float32_nodes(
+    graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str], *, quantized: bool = False
+) -> frozenset[str]:
     """Return the names of the nodes that must not compute in reduced precision; each node needs a name of its own.
+
+    Those that are quantised are not among them, since TensorRT has to be free to compute them in int8.
 
     Raises:
         UnsupportedModelError: No heavy node is left to be reduced.
@@ -80,18 +89,51 @@ def float32_nodes(graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str]) -> 
     """
     proto = in_memory(graph.proto, graph.folder)
     roles = roles_of(proto, kind, keep_float32)
-    if not roles.reduced:
-        raise nothing_to_reduce(kind)
-    kept = (node for index, node in enumerate(proto.graph.node) if index not in roles.reduced)
+    _check_reduces(proto.graph, roles, kind, quantized=quantized)
+    free = roles.reduced | roles.quantized
+    kept = (node for index, node in enumerate(proto.graph.node) if index not in free)
     return frozenset(node.name for node in kept if roles.float32.intersection((*node.input, *node.output)))
 
 
-def nothing_to_reduce(kind: Kind) -> UnsupportedModelError:
-    """Say that a precision would change nothing."""
+def nothing_to_reduce(graph: onnx.GraphProto, kind: Kind) -> UnsupportedModelError:
+    """Say that a precision would change nothing, and why."""
+    inside = [
+        node for node in graph.node if any(each.op_type in HEAVY for g in subgraphs(node) for each in all_nodes(g))
+    ]
+    why = "there is no convolution or matrix product outside of what stays float32"
+    if inside:
+        node = inside[0]
+        why = (
+            f"its convolutions and matrix products lie in the branches or loops of {node.op_type} "
+            f"{node.name or node.output[0]!r}, and these stay float32"
+        )
     return UnsupportedModelError(
-        f"precision {kind} is asked for, but nothing in the model can compute in it: there is no convolution or matrix "
-        "product outside of what stays float32. Build it without"
+        f"precision {kind} is asked for, but nothing in the model can compute in it: {why}. Build it without"
     )
+
+
+def node_types(graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str]) -> dict[str, int]:
+    """Count the nodes of a model by the type that they would compute in: `kind`, ``"quantized"`` or ``"fp32"``.
+
+    Nodes that touch no float32 tensor (shapes, indices) are not among them.
+
+    Raises:
+        InputError: A name of `keep_float32` is nowhere in the model.
+    """
+    proto = in_memory(graph.proto, graph.folder)
+    sort_nodes(proto.graph)
+    roles = roles_of(proto, kind, keep_float32)
+    counts: dict[str, int] = {}
+    for index, node in enumerate(proto.graph.node):
+        if roles.float32.intersection((*node.input, *node.output)) and node.op_type != "Constant":
+            which = kind if index in roles.reduced else "quantized" if index in roles.quantized else "fp32"
+            counts[which] = counts.get(which, 0) + 1
+    return counts
+
+
+def _check_reduces(graph: onnx.GraphProto, roles: Roles, kind: Kind, *, quantized: bool) -> None:
+    if not roles.reduced and not (quantized and roles.quantized):
+        raise nothing_to_reduce(graph, kind)
 
 
 def roles_of(proto: onnx.ModelProto, kind: Kind, keep_float32: Iterable[str]) -> Roles:

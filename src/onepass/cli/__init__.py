@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from onepass import OnepassError, OnepassWarning, __version__
+from onepass._interrupts import leaving_at_once
 from onepass._printable import indented, printable
 from onepass.cli._words import in_words_of
 
@@ -41,7 +42,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(_COMMANDS[cmd_name][0])
+        with leaving_at_once():
+            module = import_module(_COMMANDS[cmd_name][0])
         command: click.Command = module.command
         if not any(parameter.name == "debug" for parameter in command.params):
             command.params.append(_debug_option())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import click
 import numpy as np
 
+from onepass._array_files import DEFAULT_MAX_BYTES, read_array, read_arrays
 from onepass._errors import InputError
 from onepass.media.pictures import read_picture
 from onepass.media.tensors import tensor_from_picture
@@ -56,12 +56,32 @@ def size_options(command: Callable[..., None]) -> Callable[..., None]:
     return size(shape(command))
 
 
+def _bytes(_ctx: click.Context, _parameter: click.Parameter, word: str) -> int:
+    """Read ``4G``, ``500M`` or ``65536``."""
+    found = re.fullmatch(r"(\d{1,15})([KMG]?)", word.upper(), flags=re.ASCII)
+    if found is None:
+        raise click.BadParameter(f"{word!r}: expected a number of bytes, such as 500M or 4G")
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+
+
+max_bytes_option = click.option(
+    "--max-bytes", metavar="SIZE", default="4G", show_default=True, callback=_bytes,
+    help="The most memory that one file of inputs may take.",
+)  # fmt: skip
+
+
 def outputs_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option that chooses outputs; a command takes them as `outputs`, and nothing given is no name."""
     return click.option("--outputs", "--output", "outputs", multiple=True, metavar="NAME", help=help_text)
 
 
-def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tuple[float, float]) -> dict[str, Array]:
+def read_inputs(
+    words: Sequence[str],
+    signature: Signature,
+    *,
+    value_range: tuple[float, float],
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> dict[str, Array]:
     """Read what ``[NAME=]FILE`` words name; several pictures for one input become one batch.
 
     Raises:
@@ -75,20 +95,20 @@ def read_inputs(words: Sequence[str], signature: Signature, *, value_range: tupl
         name, file = _split(word, specs)
         suffix = file.suffix.lower()
         if suffix == ".npz" and name is None:
-            _add(feeds, _read_npz(file), file)
+            _add(feeds, read_arrays(file, specs=specs, max_bytes=max_bytes), file)
             continue
         name = _only_input(file, specs) if name is None else name
         if suffix in (".npy", ".npz"):
-            _add(feeds, {name: _read_array(file, name)}, file)
+            _add(feeds, {name: _read_named(file, name, specs[name], max_bytes)}, file)
         else:
-            picture = read_picture(file)
+            picture = read_picture(file, max_bytes=max_bytes)
             pictures[name].append(tensor_from_picture(picture, specs[name], value_range=value_range))
     for name, batch in pictures.items():
         _add(feeds, {name: batch[0] if len(batch) == 1 else _stack(batch, name)}, name)
     return feeds
 
 
-def read_examples(words: Sequence[str]) -> dict[str, Array] | tuple[Array, ...]:
+def read_examples(words: Sequence[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> dict[str, Array] | tuple[Array, ...]:
     """Read what ``[NAME=]FILE`` words name, for a network whose inputs are not known yet: by name, or in their order.
 
     Raises:
@@ -99,11 +119,11 @@ def read_examples(words: Sequence[str]) -> dict[str, Array] | tuple[Array, ...]:
     for word in words:
         name, equals, file = word.partition("=")
         if word.lower().endswith(".npz") and not equals:
-            _add(named, _read_npz(Path(word)), word)
+            _add(named, read_arrays(word, max_bytes=max_bytes), word)
         elif equals and not Path(word).exists():
-            _add(named, {name: _read_array(Path(file), name)}, word)
+            _add(named, {name: _read_named(Path(file), name, None, max_bytes)}, word)
         else:
-            in_order.append(_read_array(Path(word), word))
+            in_order.append(_read_named(Path(word), word, None, max_bytes))
     if named and in_order:
         raise InputError("some of the examples have names and some have not; give all of them as NAME=FILE, or none")
     return named or tuple(in_order)
@@ -134,30 +154,10 @@ def _only_input(file: Path, specs: dict[str, TensorSpec]) -> str:
     return next(iter(specs))
 
 
-def _read_array(file: Path, name: str) -> Array:
+def _read_named(file: Path, name: str, spec: TensorSpec | None, max_bytes: int) -> Array:
     if file.suffix.lower() == ".npy":
-        with _explained(file):
-            return np.asarray(np.load(file, allow_pickle=False))
-    arrays = _read_npz(file)
-    if name not in arrays:
-        raise InputError(f"{file} has no array {name!r}; it has {', '.join(arrays) or 'none'}")
-    return arrays[name]
-
-
-def _read_npz(file: Path) -> dict[str, Array]:
-    with _explained(file), np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-@contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"no file {file}") from None
-    except (ValueError, EOFError, OSError, AttributeError, BadZipFile) as error:
-        # NumPy's own words advise to load it unsafely.
-        raise InputError(f"{file} is no NumPy file of numbers, or is damaged") from error
+        return read_array(file, spec=spec, max_bytes=max_bytes)
+    return read_arrays(file, specs=None if spec is None else {name: spec}, only=name, max_bytes=max_bytes)[name]
 
 
 def _stack(batch: list[Array], name: str) -> Array:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from onepass.builder import Preview, Step, build_with, find_builder, preview
 from onepass.builder import Progress as Follow
-from onepass.builder import Step, build_with, find_builder
 from onepass.cli._build_options import build_options, options_from
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.engine import Plan
 from onepass.engine.flavor import NAMES, Flavor
 from onepass.tensors import shape_text
@@ -30,9 +31,14 @@ from onepass.tensors import shape_text
 )  # fmt: skip
 @build_options
 @click.option("--flavor", type=click.Choice(NAMES), help="Which TensorRT builds; the first that is here.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be built, as far as TensorRT's parser, and build nothing."
+)
 @click.option("--cache", is_flag=True, help="Take the engine from the cache, or put it there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(model: Path, engine: Path | None, flavor: str | None, cache: bool, as_json: bool, **words: Any) -> None:
+def command(
+    model: Path, engine: Path | None, flavor: str | None, dry_run: bool, cache: bool, as_json: bool, **words: Any
+) -> None:
     """Build a TensorRT engine from MODEL, an ONNX file.
 
     The engine is TensorRT's own file, for any tool that reads such. Beside it lies FILE.json: the model's outputs in
@@ -47,6 +53,9 @@ def command(model: Path, engine: Path | None, flavor: str | None, cache: bool, a
     options = options_from(words)
     engine = engine or model.with_suffix(".engine")
     builder = find_builder(flavor)
+    if dry_run:
+        _print_preview(engine, preview(model, options, flavor=builder.name), as_json=as_json)
+        return
     with _following(builder, quiet=as_json) as follow, _leaving(builder):
         plan, known = build_with(model, engine, options, flavor=builder.name, cache=cache, progress=follow)
     if as_json:
@@ -100,11 +109,35 @@ def _print(engine: Path, plan: Plan, *, known: bool) -> None:
     if plan.layer_types:
         counts = ", ".join(f"{count} in {name}" for name, count in sorted(plan.layer_types.items()))
         out.print(f"layers: {counts}")
+    _print_edges(out, plan)
+
+
+def _print_preview(engine: Path, found: Preview, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"engine": str(engine), **found.to_json()}, indent=2))
+        return
+    out = console()
+    out.print(f"[bold]{escape(str(engine))}[/bold] would be built by {found.flavor} {found.version}", soft_wrap=True)
+    out.print(f"options: {json.dumps(found.options)}", markup=False, soft_wrap=True)
+    for title, counts in (("nodes", found.node_types), ("layers of the network", found.network_types)):
+        if counts:
+            told = ", ".join(f"{count} in {name}" for name, count in sorted(counts.items()))
+            out.print(f"{title}: {told}", markup=False, soft_wrap=True)
+    if found.network_layers is not None:
+        out.print(f"TensorRT's parser takes the model: {found.network_layers} layers, before it fuses any")
+    else:
+        out.print(f"TensorRT's parser could not be asked: {found.not_parsed}", markup=False, soft_wrap=True)
+    for plugin in found.plugins:
+        out.print(f"plugin: {plugin}", markup=False, soft_wrap=True)
+    _print_edges(out, found)
+
+
+def _print_edges(out: Console, made: Plan | Preview) -> None:
     inputs, outputs = table("inputs", "name", "dtype", "shape", "profiles"), table("outputs", "name", "dtype", "shape")
-    for rows, edges in ((inputs, plan.inputs), (outputs, plan.outputs)):
+    for rows, edges in ((inputs, made.inputs), (outputs, made.outputs)):
         for edge in edges:
-            ranges = [str(each.shapes[edge.spec.name]) for each in plan.profiles if rows is inputs]
+            ranges = [str(each.shapes[edge.spec.name]) for each in made.profiles if rows is inputs]
             cells = [escape(edge.spec.name), str(edge.spec.dtype), escape(shape_text(edge.spec.shape))]
             rows.add_row(*cells, *(["  ".join(ranges)] if ranges else []))
         out.print()
-        out.print(rows)
+        show(out, rows)

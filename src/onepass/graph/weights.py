@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import onnx
+from google.protobuf.message import EncodeError
 from onnx.external_data_helper import uses_external_data
 
 from onepass._errors import ModelFormatError
@@ -80,6 +82,12 @@ def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[on
             yield from _graph_tensors(graph)
 
 
+def count_numbers(model: onnx.ModelProto) -> int:
+    """Return how many numbers the model's tensors hold, those that are stored as sparse ones included."""
+    sparse = (each.values for each in model.graph.sparse_initializer)
+    return sum(math.prod(tensor.dims) for tensor in (*sparse, *tensors(model)))
+
+
 def files(model: onnx.ModelProto) -> tuple[str, ...]:
     """Names of the files that hold the model's external weights, each once."""
     return tuple({_place(t).location: None for t in tensors(model) if uses_external_data(t)})
@@ -88,6 +96,17 @@ def files(model: onnx.ModelProto) -> tuple[str, ...]:
 def external_bytes(model: onnx.ModelProto, folder: Path | None) -> int:
     """Size of the files that hold the model's external weights."""
     return 0 if folder is None else sum((folder / name).stat().st_size for name in files(model))
+
+
+def message_bytes(model: onnx.ModelProto) -> int:
+    """Size of the model as one message, without what lies in other files; of the weights in it where it is over 2 GB.
+
+    protobuf cannot even say how large a message is that it cannot write.
+    """
+    try:
+        return int(model.ByteSize())
+    except EncodeError:
+        return sum(len(tensor.raw_data) for tensor in tensors(model))
 
 
 def settle_folder(model: onnx.ModelProto, path: Path) -> Path:

@@ -1,4 +1,8 @@
-"""From the bytes of a picture file to RGB: OpenCV, and Pillow where that reads more, or reads it right."""
+"""From the bytes of a picture file to RGB: OpenCV, and Pillow where that reads more, or reads it right.
+
+Both look at the size that a header claims before they take memory for it: Pillow refuses twice its
+``MAX_IMAGE_PIXELS``, and OpenCV is given the same number.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import MediaError
-from onepass._optional import optional
+from onepass._optional import MAX_PIXELS, optional
 
 _PURPOSE = "Reading pictures"
 _FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "ICO", "AVIF"]
@@ -72,7 +76,9 @@ def opened_by_pillow(file: Any, name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", image.DecompressionBombWarning)  # large pictures are welcome
             return image.open(file, formats=formats)
-    except (OSError, ValueError, SyntaxError, image.DecompressionBombError):
+    except image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except (OSError, ValueError, SyntaxError, OverflowError, MemoryError):
         return None
 
 
@@ -92,6 +98,13 @@ def _from_pillow(image: Any, data: bytes, name: str) -> npt.NDArray[np.uint8]:
         raise _unreadable(data, name) from error
 
 
+def _too_large(name: str) -> MediaError:
+    return MediaError(
+        f"{name} says that it has more pixels than a picture may have, which is {MAX_PIXELS} unless "
+        "OPENCV_IO_MAX_IMAGE_PIXELS and PIL.Image.MAX_IMAGE_PIXELS say otherwise. Make it smaller"
+    )
+
+
 def _unreadable(data: bytes, name: str) -> MediaError:
     return MediaError(
         f"{name} holds no picture that can be read: {len(data)} bytes that begin with {data[:8]!r}. "
@@ -104,7 +117,9 @@ def _from_opencv(data: bytes, name: str) -> npt.NDArray[Any] | None:
     cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as error:
+    except (cv2.error, MemoryError) as error:
+        if "PIXELS" in str(error):
+            raise _too_large(name) from error
         raise MediaError(f"{name} cannot be decoded as a picture: {error}") from error
     if picture is None:
         return None

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onepass._errors import MediaError
+from onepass.drafts import check_target
 from onepass.media.decoding import decode_picture
 from onepass.media.frames import Frame, Sink, Source
 from onepass.media.pages import Kind, kind_of
 from onepass.media.pictures import PICTURE_SUFFIXES, Picture, read_picture, write_picture
+
+_MAX_NAME_BYTES = 255
 
 
 class PictureSource(Source):
@@ -80,6 +83,14 @@ class FolderSource(Source):
             raise MediaError(f"none of the {len(self._paths)} picture(s) in {self.name} can be read")
 
 
+def fitting_name(stem: str, ending: str) -> str:
+    """Return a file name of both, without the end of the stem where that would make it too long for a file system."""
+    room = _MAX_NAME_BYTES - len(os.fsencode(ending))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + ending
+
+
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Sort by name, with runs of digits as numbers: 2 before 10."""
     parts = re.findall(r"\d+|\D+", path.name)
@@ -90,8 +101,17 @@ class PictureSink(Sink):
     """One picture file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Name the file.
+
+        Raises:
+            MediaError: It cannot be written there: it is a folder or read-only, or its folder is missing.
+        """
         super().__init__()
         self._path = Path(path)
+        try:
+            check_target(self._path)
+        except OSError as error:
+            raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
 
     def write(self, frame: Frame, picture: Picture) -> None:
         """Write the file; a second picture is refused, since it would take the place of the first."""
@@ -118,11 +138,13 @@ class FolderSink(Sink):
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MediaError(f"the folder {self._folder} cannot be made: {error.strerror or error}") from error
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            raise MediaError(f"the folder {self._folder} is read-only; permit writing into it, or write elsewhere")
 
     def write(self, frame: Frame, picture: Picture) -> None:
         """Write one file; a format that can be read only becomes PNG."""
-        name = frame.name if Path(frame.name).suffix.lower() in PICTURE_SUFFIXES else f"{frame.name}.png"
-        write_picture(self._folder / name, picture)
+        known = Path(frame.name).suffix.lower() in PICTURE_SUFFIXES
+        write_picture(self._folder / (frame.name if known else fitting_name(frame.name, ".png")), picture)
 
     def close(self) -> None:
         """Nothing is left to do."""

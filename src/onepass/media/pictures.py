@@ -17,11 +17,16 @@ from onepass.media.decoding import decode_picture
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """A picture: uint8 RGB [H, W, 3], or grey [H, W]."""
 
+MAX_FILE_BYTES = 1 << 30
+"""How large the file of a picture may be unless one says otherwise."""
+
 PICTURE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Endings that `write_picture` knows; `read_picture` goes by what is in the file."""
 
 
-def read_picture(path: str | os.PathLike[str], notes: list[str] | None = None) -> npt.NDArray[np.uint8]:
+def read_picture(
+    path: str | os.PathLike[str], notes: list[str] | None = None, *, max_bytes: int = MAX_FILE_BYTES
+) -> npt.NDArray[np.uint8]:
     """Read a picture file.
 
     What it is, is decided by its content: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, ICO and whatever else this OpenCV
@@ -32,6 +37,8 @@ def read_picture(path: str | os.PathLike[str], notes: list[str] | None = None) -
     Args:
         path: The file.
         notes: Where to say what had to be assumed of the range of its values.
+        max_bytes: How large the file may be. What it holds may have 178,956,970 pixels, by its header; see
+            `onepass.media.decoding`.
 
     Returns:
         uint8 RGB [H, W, 3].
@@ -41,7 +48,7 @@ def read_picture(path: str | os.PathLike[str], notes: list[str] | None = None) -
         MissingExtraError: OpenCV is not installed, or it is a HEIC and `pillow-heif` is not.
     """
     optional("cv2", extra="gaze", purpose="Reading pictures")
-    return decode_picture(_read_bytes(Path(path)), os.fspath(path), notes)
+    return decode_picture(_read_bytes(Path(path), max_bytes), os.fspath(path), notes)
 
 
 def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) -> None:
@@ -79,16 +86,19 @@ def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) 
         raise MediaError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
     """Return what is in a file, or say what is there instead."""
     if not path.exists():
         raise MediaError(f"there is no file {str(path)!r} (in {Path.cwd()}); check the path")
     if path.is_dir():
         raise MediaError(f"{path} is a folder; give the path of one picture in it")
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)  # of a device there is no end
     except OSError as error:
         raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > max_bytes:
+        raise MediaError(f"{path} has more than {max_bytes} bytes, which max_bytes={max_bytes} does not let in")
     if not data:
         raise MediaError(f"{path} is empty (0 bytes); the picture was probably not copied or downloaded to its end")
     return data

@@ -9,10 +9,9 @@ from typing import Any
 
 from onepass._errors import MediaError
 from onepass._optional import optional
-from onepass.media.sound_tracks import WAYS, Track, works
+from onepass.media.sound_tracks import TIMEOUT_SECONDS, WAYS, Track, works
 
 _PURPOSE = "The sound of a video"
-_TIMEOUT_SECONDS = 10.0  # for a video behind a URL
 # Where writing fails for these reasons, pictures cannot be written either.
 _NO_PLACE = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -41,7 +40,7 @@ class Sound:
         self._container = container
         self._location = os.fspath(location)
         try:
-            self._input = self._av.open(self._location, timeout=_TIMEOUT_SECONDS)
+            self._input = self._av.open(self._location, timeout=TIMEOUT_SECONDS)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             raise MediaError(f"the sound of {location} cannot be read: {error}") from error
         self._start_seconds = (self._input.start_time or 0) / float(self._av.time_base)

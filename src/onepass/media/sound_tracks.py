@@ -15,6 +15,7 @@ _PURPOSE = "The sound of a video"
 _ENCODERS = {"webm": "libopus"}
 _USUAL_LAYOUTS = dict(enumerate(("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"), 1))
 _USUAL_SECONDS = 0.02
+TIMEOUT_SECONDS = 10.0  # for a video behind a URL
 # What is tried before the first frame: a second or so of sound.
 _TRIAL_PACKETS = 50
 
@@ -141,7 +142,7 @@ def works(way: Way, location: str, index: int, container: Any) -> bool:
     av = optional("av", extra="gaze", purpose=_PURPOSE)
     written = io.BytesIO()
     try:
-        with av.open(location) as source:
+        with av.open(location, timeout=TIMEOUT_SECONDS) as source:
             stream = source.streams[index]
             with av.open(
                 written, "w", format=container.format.name, container_options=container.container_options

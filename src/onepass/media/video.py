@@ -90,8 +90,8 @@ class VideoSource(Source):
 
     @property
     def can_be_opened_again(self) -> bool:
-        """Whether another reader may open it for itself, to take its sound: a pipe and what is live cannot."""
-        return self._pipe is None and not self.live
+        """Whether another reader may open it for itself, to take its sound; not so pipes and live streams."""
+        return self._pipe is None and not (self._is_url and self.live)
 
     def _is_live(self) -> bool:
         endless = self._is_url and self._opened.container.duration is None

@@ -20,15 +20,20 @@ class Window:
     The OpenCV that ``onepass[gaze]`` installs is the one for servers, without windows: `opencv-python` has them.
     """
 
-    def __init__(self, title: str, *, fullscreen: bool = False) -> None:
+    def __init__(self, title: str, *, fullscreen: bool = False, mirror: bool = False) -> None:
         """Open the window.
+
+        Args:
+            title: What stands above it.
+            fullscreen: Whether it takes the whole screen.
+            mirror: Whether to show pictures as a mirror would, which people before a camera are used to.
 
         Raises:
             MediaError: There is no display, or this OpenCV has no windows; the message says what to install.
             MissingExtraError: OpenCV is not installed.
         """
         self._cv2 = optional("cv2", extra="gaze", purpose="A window")
-        self._title = title
+        self._title, self._mirror = title, mirror
         # Qt, which draws the windows on Linux, ends the whole program where there is no display.
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise MediaError("there is no display to open a window on (DISPLAY is not set); write to a file instead")
@@ -52,7 +57,8 @@ class Window:
         Returns:
             Whether to go on: False once the window was closed, or Escape or q pressed.
         """
-        self._cv2.imshow(self._title, self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2BGR))
+        shown = self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2BGR)
+        self._cv2.imshow(self._title, self._cv2.flip(shown, 1) if self._mirror else shown)
         key = self._cv2.waitKey(1)
         while self._is_open() and key < 0 and hold():
             key = self._cv2.waitKey(50)

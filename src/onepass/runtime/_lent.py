@@ -62,6 +62,8 @@ class LentInputs:
     def slot_of(self, feeds: Mapping[str, Any]) -> HostSlot | None:
         """Return the slot that all inputs lie on, if they are what `give` gave."""
         found: HostSlot | None = None
+        if not self._by_root:
+            return None
         for name, array in feeds.items():
             root = id(array.base)
             slot = self._by_root.get(root)

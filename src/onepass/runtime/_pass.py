@@ -79,7 +79,7 @@ class Pass:
         slot = self._slots.take()
         target = slot if slot is not None else self._spare_slot()
         arrays = target.arrays(names) if self._is_plain else None
-        lane.hold((source, target, arrays))
+        lane.held = (source, target, arrays)
         with lane.queue.lock:
             if not self._start(source, target, names):
                 self._run_alone(source, target, names)
@@ -105,7 +105,7 @@ class Pass:
         lane.begin()
         slot = self._device_slots.take() or new_device_slot(self._device, setup.out_places)
         results = self._on_device(slot)
-        lane.hold((feeds, results))
+        lane.held = (feeds, results)
         stream = lane.queue.stream
         with lane.queue.lock:
             self._renew_if_needed()
@@ -133,7 +133,7 @@ class Pass:
         for edge, array, _ in self._fills:
             fill(array, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._spare_slot()
-        lane.hold((target, target.arrays([])))
+        lane.held = (target, target.arrays([]))
         stream = lane.queue.stream
         with lane.queue.lock:
             self._renew_if_needed()
@@ -187,16 +187,18 @@ class Pass:
         recordings, lane = self._recordings, self._lane
         if not self._setup.is_current:
             self._renew_if_needed()
-        key = (source and source.address, target.address, names)
+        where = None if source is None else source.address
+        is_alone = not lane.other.is_busy
+        if is_alone and (whole := recordings.whole(where, target.address, names)) is not None:
+            lane.launch_whole(whole)
+            return True
+        key = (where, target.address, names)
         if not recordings.is_usable:
             recordings.comes_round(key)
             return False
-        is_alone = not lane.other.is_busy
-        if is_alone:
-            whole = recordings.whole(key)
-            if whole is None and recordings.comes_round(key):
-                lane.queue.settle()
-                whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
+        if is_alone and recordings.comes_round(key):
+            lane.queue.settle()
+            whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
             if whole is not None:
                 lane.launch_whole(whole)
                 return True

@@ -62,13 +62,11 @@ class Passes:
         key: tuple[Any, ...] = tuple([feed.shape for feed in feeds.values()])
         if self._values:
             key += tuple(_on_host(feeds, edge.spec.name).tobytes() for edge in self._values)
-        try:
-            lane.passes.move_to_end(key)
-            return lane.passes[key]
-        except KeyError:
-            made = self._new_pass(lane, feeds)
-            lane.keep(key, made)
-            return made
+        found = lane.ready(key)
+        if found is None:
+            found = self._new_pass(lane, feeds)
+            lane.keep(key, found)
+        return found
 
     def close(self) -> None:
         """Let go of the contexts."""

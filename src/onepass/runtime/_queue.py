@@ -79,6 +79,8 @@ class Lane(Generic[Ready]):
         is_busy: Whether something may be under way. It stays so after an exception, which may come at any time from a
             signal handler; the next call then waits first.
         is_whole: Whether that computes in the lane's own stream.
+        held: What the GPU is going to read and write; it stays alive until that has happened, whatever becomes of the
+            call.
     """
 
     home: deque[Lane[Ready]]
@@ -88,28 +90,24 @@ class Lane(Generic[Ready]):
         self.queue = queue
         self.stream = device.stream()
         self.passes: OrderedDict[Hashable, Ready] = OrderedDict()
+        self._last_key: Hashable = None
         self.is_busy = False
         self.is_whole = False
-        self._held: object = None
+        self.held: object = None
         self._copied, self._computed, self._passed = device.event(), device.event(), device.event()
 
     def begin(self) -> None:
         """Begin a call: from here on something may be under way."""
-        if self.is_busy:
+        if self.is_busy:  # since a call before was broken off
             self.queue.settle()
-        self._held = None
-        self.is_whole = False
+            self.is_whole = False
         self.is_busy = True
-
-    def hold(self, memory: object) -> None:
-        """Keep what the GPU is going to write alive until it has, whatever becomes of the call."""
-        self._held = memory
 
     def finish(self) -> None:
         """Wait for the results."""
         self.stream.synchronize()
-        self.is_busy = False
-        self._held = None
+        self.is_busy = self.is_whole = False
+        self.held = None
 
     def launch_whole(self, graph: Graph) -> None:
         """Queue all of a call, or its computation, in the lane's own stream; the other lane is at rest."""
@@ -137,9 +135,20 @@ class Lane(Generic[Ready]):
             other.stream.signal(self._passed)
             self.queue.stream.wait(self._passed)
 
+    def ready(self, key: Hashable) -> Ready | None:
+        """Return the pass that is kept for a shape of inputs, if there is one."""
+        if key == self._last_key:
+            return self.passes[key]
+        found = self.passes.get(key)
+        if found is not None:
+            self.passes.move_to_end(key)
+            self._last_key = key
+        return found
+
     def keep(self, key: Hashable, ready: Ready) -> None:
         """Keep a pass ready; the one used longest ago goes. The lane is at rest."""
         self.passes[key] = ready
+        self._last_key = key
         if len(self.passes) > _PASSES:
             self.passes.popitem(last=False)[1].close()
 
@@ -148,4 +157,4 @@ class Lane(Generic[Ready]):
         while self.passes:
             self.passes.popitem()[1].close()
         self.stream.close()
-        del self._held, self._copied, self._computed, self._passed, self.other, self.home
+        del self.held, self._copied, self._computed, self._passed, self.other, self.home

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from onepass._errors import BackendError
 from onepass.runtime._cuda import Graph, Stream
@@ -34,6 +34,7 @@ class Recordings:
         self.is_warm = False
         self.eager_because = obstacle
         self._whole: OrderedDict[Hashable, Graph] = OrderedDict()
+        self._last: dict[int, tuple[int | None, Sequence[str], Graph]] = {}
         self._lately: deque[Hashable] = deque(maxlen=_GRAPHS)
 
     @property
@@ -54,11 +55,24 @@ class Recordings:
             graph.close()
         self.computation = None
         self._whole.clear()
+        self._last.clear()
         self.is_warm = False
 
-    def whole(self, key: Hashable) -> Graph | None:
-        """Return the recording of a whole call, if there is one."""
-        return self._whole.get(key)
+    def whole(self, source: int | None, target: int, names: Sequence[str]) -> Graph | None:
+        """Return the recording of a whole call, if there is one.
+
+        Args:
+            source: Where the inputs lie; None if they are on their way already.
+            target: Where the outputs go.
+            names: Which.
+        """
+        last = self._last.get(target)
+        if last is not None and last[0] == source and last[1] is names:
+            return last[2]
+        graph = self._whole.get((source, target, names))
+        if graph is not None:
+            self._last[target] = source, names, graph
+        return graph
 
     def comes_round(self, key: Hashable) -> bool:
         """Note a whole call; say whether it was seen lately, so that recording it pays."""
@@ -73,6 +87,7 @@ class Recordings:
         if graph is not None:
             if len(self._whole) >= _GRAPHS:
                 self._whole.popitem(last=False)[1].close()
+                self._last.clear()
             self._whole[key] = graph
         return graph
 

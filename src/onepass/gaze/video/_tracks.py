@@ -1,8 +1,7 @@
-"""What `GazeTracker` knows of each face, and which of the faces that were found is which of those it knows."""
+"""What `GazeTracker` knows of each face that it follows."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,18 +12,24 @@ from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box, Face, Side
 from onepass.gaze.video._corners import distance, eye_distance, middle, resized
 from onepass.gaze.video._eye_track import EyeTrack
-from onepass.gaze.video._motion import shift_between
+from onepass.gaze.video._likeness import Likeness, look_at
+from onepass.gaze.video._motion import move_between
+from onepass.gaze.video._who import OTHER_FACE, SAME_FACE
 from onepass.gaze.video.smoothing import HeadFilter, Smoothing
 
 # How wide an eye can look, in distances between the eyes: usually 0.45, less or more where the head is turned away.
 _SIZES = (0.3, 0.65)
-# Two looks at one face lie at most so far apart (middle to middle, in face widths) and differ in width at most by that.
-_SAME_PLACE = 0.8
-_SAME_WIDTH = 2.0
 # A followed eye that lies further than this from where the finder sees it, in corner distances, is something else.
 _ASTRAY = 0.6
+# For so long a face that the finder does not see is followed by what the network sees.
+_UNSEEN_SECONDS = 0.8
+# For so long a face that may have become another is shown, and after so long without a doubt it may look different.
+_SUSPECT_SECONDS = 0.2
+_TURNED_SECONDS = 1.0
 # Two tracks whose eyes lie closer than that, in corner distances, follow one face.
 _ONE_FACE = 0.5
+# Of two tracks of one face that look as much like it, to within this, the older one is right.
+_ALIKE = 0.1
 
 
 class Track:
@@ -34,11 +39,18 @@ class Track:
         id: Its number.
         box: Where the face is.
         is_followed: Whether the finder saw this face when it was last asked to find or to follow it.
+        looks: What it looks like.
+        is_suspect: Whether it may be somebody else by now: what lies there has not just moved on since it was compared.
     """
 
-    def __init__(self, number: int, found: FoundFace, smoothing: Smoothing | None, time_seconds: float) -> None:
-        """Start to follow a face that was found at that time."""
+    def __init__(
+        self, number: int, found: FoundFace, smoothing: Smoothing | None, time_seconds: float, looks: Likeness
+    ) -> None:
+        """Start to follow a face that was found at that time and is known to look like that, as far as it is known."""
         self.id = number
+        self.looks = looks
+        self.is_suspect = False
+        self._suspect_seconds = self._alike_seconds = time_seconds
         self._smoothing = smoothing
         self._head = HeadFilter(smoothing)
         self._eyes: dict[Side, EyeTrack] = {}
@@ -72,6 +84,8 @@ class Track:
         """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
         self.box = found.box
         self.is_followed = True
+        self._found_seconds = time_seconds
+        self._is_to_be_kept = True
         self._head_seen, self._mesh = found.head, found.mesh
         # How far the face has moved since the mesh was seen.
         self._moved = np.zeros(2)
@@ -91,9 +105,38 @@ class Track:
 
         Crops that lag behind a moving face show its eyes off the middle, which draws the gaze aside.
         """
-        shift = shift_between(before, now, self.box)
-        if shift is not None:
-            self._move(shift, 1.0, seen=set())
+        move = move_between(before, now, self.box)
+        if move is not None:
+            self._move(move.shift, 1.0, seen=set())
+        if move is None or not move.is_sure:
+            self._suspect()
+
+    def _suspect(self) -> None:
+        if not self.is_suspect:
+            self.is_suspect, self._suspect_seconds = True, self._shown_seconds
+
+    def compare(self, grey: Grey) -> bool:
+        """Whether this can still be the face that it was, after it was followed through a frame, uint8 [H, W].
+
+        Looked at is only where that is in doubt, and where the finder has just seen it, to know it later.
+        """
+        if not (self.is_suspect or self._is_to_be_kept) or self.is_doubtful or self.needs_another_look:
+            return True
+        look = look_at(grey, self.corners)
+        likeness = self.looks.to(look)
+        now = self._shown_seconds
+        if likeness is None or likeness >= SAME_FACE:
+            self.is_suspect, self._alike_seconds = False, now
+        elif self.is_suspect:
+            return likeness >= OTHER_FACE and now - self._suspect_seconds <= _SUSPECT_SECONDS
+        # A face that has been followed so long without a doubt shows another side of itself.
+        if self._is_to_be_kept and look is not None and (now == self._alike_seconds or self._is_turned(now)):
+            self.looks.add(look)
+            self._is_to_be_kept = False
+        return True
+
+    def _is_turned(self, time_seconds: float) -> bool:
+        return time_seconds - self._alike_seconds > _TURNED_SECONDS
 
     def follow(self, face: Face, time_seconds: float) -> float:
         """Move on to where the network saw the eyes; return how far off their crops were, in corner distances."""
@@ -132,41 +175,32 @@ class Track:
         for side in self._eyes.keys() - seen:
             self._eyes[side].corners = self._eyes[side].corners + move
 
+    def is_missed(self, time_seconds: float) -> bool:
+        """Whether the finder, asked again, has not seen it for too long."""
+        return not self.is_followed and time_seconds - self._found_seconds > _UNSEEN_SECONDS
+
     def drop_eyes(self, time_seconds: float, shape: tuple[int, ...]) -> None:
         """Give up eyes that were not seen clearly for too long, or lie outside a picture of this shape."""
         self._eyes = {side: eye for side, eye in self._eyes.items() if not eye.is_gone(time_seconds, shape)}
 
 
-def assign(known: Sequence[Box], found: Sequence[Box]) -> list[tuple[int, int]]:
-    """Return which known box is which found one, as pairs of their indices: the nearest pairs first, each box once."""
-    distances = [
-        (apart, first, second)
-        for first, mine in enumerate(known)
-        for second, other in enumerate(found)
-        if (apart := _box_distance(mine, other)) <= _SAME_PLACE
-    ]
-    pairs: list[tuple[int, int]] = []
-    for _, first, second in sorted(distances):
-        if all(first != a and second != b for a, b in pairs):
-            pairs.append((first, second))
-    return pairs
+def doubles_of(tracks: Sequence[Track], grey: Grey) -> list[Track]:
+    """Return the tracks that follow the same eye as another one: those that look less like what is there, or younger.
 
-
-def _box_distance(first: Box, second: Box) -> float:
-    """Return how far two boxes are apart, in their mean width; infinite where they differ too much in width."""
-    wide, narrow = max(first.width_px, second.width_px), min(first.width_px, second.width_px)
-    if wide > _SAME_WIDTH * narrow:
-        return float("inf")
-    return math.dist(first.centre, second.centre) / ((wide + narrow) / 2)
-
-
-def without_doubles(tracks: Sequence[Track]) -> list[Track]:
-    """Return the tracks, oldest first, without those that follow the same eye as an older one."""
-    kept: list[Track] = []
-    for track in sorted(tracks, key=lambda track: track.id):
-        if not any(_same_eye(track, other) for other in kept):
-            kept.append(track)
-    return kept
+    Args:
+        tracks: All that are followed, oldest first.
+        grey: The picture that they were followed through, uint8 [H, W].
+    """
+    doubles: list[Track] = []
+    for index, first in enumerate(tracks):
+        for second in tracks[index + 1 :]:
+            if first in doubles or second in doubles or not _same_eye(second, first):
+                continue
+            look = look_at(grey, first.corners)
+            likenesses = [track.looks.to(look) or 0.0 for track in (first, second)]
+            apart = likenesses[1] - likenesses[0]
+            doubles.append(first if apart >= _ALIKE else second)
+    return doubles
 
 
 def _same_eye(first: Track, second: Track) -> bool:

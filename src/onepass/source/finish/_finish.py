@@ -10,6 +10,7 @@ import onnx
 
 from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
+from onepass.graph.model import with_weights_outside
 from onepass.outputs import Array
 from onepass.source._edges import set_shape, with_edges
 from onepass.source._export import FrameworkExport
@@ -63,7 +64,7 @@ def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
     names = options.renamed(exported.signature)
     batches = Batches.of(exported.signature, exported.cases)
     declared = batches.changed(exported.signature, options.batch)
-    proto = with_edges(OnnxGraph(exported.model).select(names).proto, outputs=names)
+    proto = with_edges(exported.graph.select(names).proto, outputs=names)
     repair_scales(proto)
     if options.batch is not None and batches.size is not None:
         free_reshapes(proto, batches.size)
@@ -74,7 +75,7 @@ def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
     first |= {names[each] for each in options.channels_first if each in names}
     put_channels_first(proto, sorted(first & specs.keys()))
     try:
-        graph = _cleaned(proto)
+        graph = _cleaned(OnnxGraph(proto, folder=exported.graph.folder))
     except UnsupportedModelError as error:
         if options.batch is None:
             raise
@@ -96,10 +97,12 @@ def _declare(proto: onnx.ModelProto, specs: Mapping[str, TensorSpec]) -> None:
             set_shape(value, spec.shape)
 
 
-def _cleaned(proto: onnx.ModelProto) -> OnnxGraph:
+def _cleaned(graph: OnnxGraph) -> OnnxGraph:
     """Clean the model up; its inputs and outputs stay as they are declared."""
-    graph = OnnxGraph(proto).clean()
-    edges = {value.name: value for value in (*proto.graph.input, *proto.graph.output)}
-    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
+    cleaned = graph.clean()
+    edges = {value.name: value for value in (*graph.proto.graph.input, *graph.proto.graph.output)}
+    for value in (*cleaned.proto.graph.input, *cleaned.proto.graph.output):
         value.CopyFrom(edges[value.name])
-    return graph
+    if graph.folder is None:
+        return cleaned
+    return with_weights_outside(cleaned.proto, graph.folder / "cleaned.onnx", folder=graph.folder)

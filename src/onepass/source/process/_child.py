@@ -25,7 +25,7 @@ def main(folder: str) -> None:
     # Written by the process that started this one, in a folder that nobody else can write to.
     job: ExportJob = pickle.loads((place / JOB).read_bytes())  # noqa: S301
     try:
-        job.run().save(place)
+        job.run(place).save(place)
     except OnepassError as error:
         _report(place, type(error).__name__, str(error))
     except ImportError as error:

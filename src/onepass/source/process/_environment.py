@@ -19,11 +19,14 @@ from onepass.source.framework import Framework
 # Of TensorFlow there is a build without the GPU for Linux and Windows only; on other systems there is one build.
 _TENSORFLOW = "tensorflow-cpu==2.21.0" if sys.platform in ("linux", "win32") else "tensorflow==2.21.0"
 _BASE = ("ml-dtypes==0.6.0", "numpy==2.2.6", "onnx==1.20.1", "onnxruntime==1.23.2")
+_TFLITE = ("ai-edge-litert==2.3.0", "tflite==2.18.0")
 _PINS = {
     "tensorflow": (*_BASE, _TENSORFLOW, "tf2onnx==1.17.0"),
     "torch": (*_BASE, "torch==2.13.0", "onnxscript==0.7.2"),
-    "tflite": (*_BASE, _TENSORFLOW, "tf2onnx==1.17.0", "ai-edge-litert==2.3.0"),
+    "tflite": (*_BASE, *_TFLITE),
+    "tensorflow,tflite": (*_BASE, *_TFLITE, _TENSORFLOW, "tf2onnx==1.17.0"),
 }
+_SIZES = {"tflite": "300 MB"}
 _DONE = "onepass-done"
 
 
@@ -39,7 +42,7 @@ def environment_python(framework: Framework, *, folder: Path | None = None) -> P
 
     pins = _PINS[str(framework.extra)]
     key = hashlib.sha256("\n".join((sys.version, *pins)).encode()).hexdigest()[:12]
-    place = (folder or user_cache("environments")) / f"{framework.extra}-{key}"
+    place = (folder or user_cache("environments")) / f"{str(framework.extra).replace(',', '-')}-{key}"
     python = place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if (place / _DONE).exists():
         return python
@@ -52,8 +55,9 @@ def environment_python(framework: Framework, *, folder: Path | None = None) -> P
 
 def _make(place: Path, python: Path, pins: tuple[str, ...], framework: Framework) -> None:
     shutil.rmtree(place, ignore_errors=True)  # of a process that was stopped halfway
+    size = _SIZES.get(str(framework.extra), "2 GB")
     print(  # noqa: T201 - minutes of silence would look like a fault
-        f"onepass: {framework.name} is not installed here; making an environment for it in {place} (once, about 2 GB)",
+        f"onepass: {framework.name} is not installed here; making an environment for it in {place} (once, {size})",
         file=sys.stderr,
     )
     steps = (

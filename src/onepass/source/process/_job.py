@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from onepass.source._export import FrameworkExport, export_network
@@ -30,12 +31,15 @@ class ExportJob:
     opset: int
     verify: bool
 
-    def run(self) -> FrameworkExport:
+    def run(self, scratch: Path) -> FrameworkExport:
         """Do it in this process.
+
+        Args:
+            scratch: See `export_network`.
 
         Raises:
             OnepassError: As the framework's module raises it.
         """
         trained = self.framework.open_(self.source, self.request)
         self.options.check(trained.signature)
-        return export_network(trained, opset=self.opset, verify=self.verify)
+        return export_network(trained, opset=self.opset, verify=self.verify, scratch=scratch)

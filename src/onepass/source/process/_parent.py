@@ -40,11 +40,12 @@ _QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_
           "ORT_DISABLE_TELEMETRY": os.environ.get("ORT_DISABLE_TELEMETRY", "1")}  # fmt: skip
 
 
-def export_in_process(job: ExportJob, *, timeout_s: float, python: Path | None = None) -> FrameworkExport:
+def export_in_process(job: ExportJob, *, folder: Path, timeout_s: float, python: Path | None = None) -> FrameworkExport:
     """Let a framework open, export and run a source in a process of its own, and return what it gives.
 
     Args:
         job: What it is to do.
+        folder: An empty one, for what the two processes tell each other; kept as long as the result is in use.
         timeout_s: How long it may take.
         python: Interpreter of another environment that has the framework; this one where None.
 
@@ -53,15 +54,13 @@ def export_in_process(job: ExportJob, *, timeout_s: float, python: Path | None =
         OnepassError: As the framework's module raises it.
     """
     framework, source = job.framework, job.source
-    with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
-        folder = Path(scratch)
-        (folder / JOB).write_bytes(pickle.dumps(job))
-        status, log = _run(_command(python, folder), timeout_s, what=f"{framework.name} with {source_name(source)}")
-        if (folder / FAILURE).exists():
-            raise _failure(folder, framework, source, log)
-        if status:
-            raise ConversionError(f"{framework.name} ended by {_ending(status)} over {source_name(source)}{_tail(log)}")
-        return FrameworkExport.load(folder)
+    (folder / JOB).write_bytes(pickle.dumps(job))
+    status, log = _run(_command(python, folder), timeout_s, what=f"{framework.name} with {source_name(source)}")
+    if (folder / FAILURE).exists():
+        raise _failure(folder, framework, source, log)
+    if status:
+        raise ConversionError(f"{framework.name} ended by {_ending(status)} over {source_name(source)}{_tail(log)}")
+    return FrameworkExport.load(folder)
 
 
 def _command(python: Path | None, folder: Path) -> list[str]:

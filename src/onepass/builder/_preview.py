@@ -1,0 +1,106 @@
+"""What a build would make, found out without building: everything up to TensorRT's parser is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from onepass._errors import BuildError
+from onepass.builder._build import find_builder
+from onepass.builder._config import check_options
+from onepass.builder._graph import graph_of, ready_for, shown
+from onepass.builder._layers import network_types
+from onepass.builder._network import new_builder, parse
+from onepass.builder._plugins import plugins_of
+from onepass.builder.options import BuildOptions
+from onepass.builder.precision import node_types
+from onepass.engine.plan import Edge
+from onepass.engine.plugins import Plugin
+from onepass.engine.shapes import Profile
+from onepass.graph import OnnxGraph
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a build would make.
+
+    Attributes:
+        inputs: The model's inputs, and the engine's tensors that would carry them.
+        outputs: The model's outputs, likewise.
+        profiles: The ranges of shapes.
+        flavor: The TensorRT that would build.
+        version: Its version.
+        options: The options of the build, as plain JSON values.
+        node_types: How many of the model's nodes would compute in ``"fp32"``, ``"fp16"`` …; empty where no reduced
+            precision is asked for.
+        network_layers: How many layers TensorRT's parser makes of the model, before any are fused; None where it could
+            not be asked.
+        network_types: How many of these work in ``"fp32"``, ``"fp16"`` …; empty where TensorRT chooses that itself.
+        plugins: What the engine would take from plugins.
+        not_parsed: Why the parser could not be asked: what TensorRT says where there is no GPU. None where it was.
+    """
+
+    inputs: tuple[Edge, ...]
+    outputs: tuple[Edge, ...]
+    profiles: tuple[Profile, ...]
+    flavor: str
+    version: str
+    options: Mapping[str, Any]
+    node_types: Mapping[str, int] = field(default_factory=dict)
+    network_layers: int | None = None
+    network_types: Mapping[str, int] = field(default_factory=dict)
+    plugins: tuple[Plugin, ...] = ()
+    not_parsed: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "inputs": [edge.to_json() for edge in self.inputs],
+            "outputs": [edge.to_json() for edge in self.outputs],
+            "profiles": [profile.to_json() for profile in self.profiles],
+            "flavor": self.flavor,
+            "version": self.version,
+            "options": dict(self.options),
+            "node_types": dict(self.node_types),
+            "network_layers": self.network_layers,
+            "network_types": dict(self.network_types),
+            "plugins": [plugin.to_json() for plugin in self.plugins],
+            "not_parsed": self.not_parsed,
+        }
+
+
+def preview(
+    model: str | os.PathLike[str] | bytes | OnnxGraph, options: BuildOptions | None = None, *, flavor: str | None = None
+) -> Preview:
+    """Say what a build would make, in seconds: options, ranges, precision, and what TensorRT's parser takes.
+
+    Args:
+        model: As of `onepass.build`.
+        options: What the engine would be built for, and how.
+        flavor: The TensorRT that would build; by default the first that can.
+
+    Raises:
+        ModelError, InputError, MissingExtraError, BuildError: As `onepass.build` raises them before it builds.
+    """
+    options = options or BuildOptions()
+    graph, builder = graph_of(model), find_builder(flavor)
+    check_options(builder, options, graph.proto)
+    ready = ready_for(graph, options, builder)
+    inputs, outputs = ready.prepared.inputs, ready.prepared.outputs
+    facts: dict[str, Any] = {}
+    if options.reduced_type:
+        facts["node_types"] = node_types(shown(graph, options), options.reduced_type, options.keep_float32)
+    try:
+        maker = new_builder(builder, options.plugins)
+    except BuildError as error:  # there is no GPU, without which most TensorRTs have no parser either
+        facts["not_parsed"] = str(error)
+    else:
+        network, parser, named = parse(builder, maker, ready.prepared)
+        inputs, outputs = named.inputs, named.outputs
+        facts["network_layers"] = network.num_layers
+        facts["network_types"] = network_types(network) if builder.is_strongly_typed else {}
+        facts["plugins"] = plugins_of(builder, parser, ready.prepared.graph)
+        del network, parser
+    return Preview(inputs, outputs, ready.profiles, builder.name, builder.version, options.to_json(), **facts)
