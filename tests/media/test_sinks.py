@@ -298,6 +298,17 @@ def test_pictures_go_into_a_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out" / "deep").iterdir()) == ["a.jpg", "b.PNG", "c.heic.png"]
 
 
+def test_pictures_of_one_name_are_all_written(tmp_path: Path) -> None:
+    """Names that are one, to this system or another, or become one, get a number; a second run has the same names."""
+    picture = flat_pictures(1)[0]
+    for _ in range(2):
+        with FolderSink(tmp_path) as sink:
+            for index, name in enumerate(("c.heic", "c.heic.png", "a.png", "A.PNG", "a.png", "a~2.png")):
+                sink.write(Frame(picture, index, None, name), picture)
+    names = ["A~2.PNG", "a.png", "a~2~2.png", "a~3.png", "c.heic.png", "c.heic~2.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
 # ---- windows -------------------------------------------------------------------------------------------------------
 
 

@@ -124,7 +124,7 @@ class PictureSink(Sink):
 
 
 class FolderSink(Sink):
-    """A folder with one picture a frame, each under the frame's name."""
+    """A folder with one picture a frame, each under the frame's name; no two under one name."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Make the folder.
@@ -134,6 +134,7 @@ class FolderSink(Sink):
         """
         super().__init__()
         self._folder = Path(path)
+        self._taken: set[str] = set()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
