@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class VideoSink(Sink):
         *,
         fps: float | None = None,
         sound_of: str | os.PathLike[str] | None = None,
+        joints: Sequence[float] = (),
     ) -> None:
         """Open the file.
 
@@ -59,6 +61,7 @@ class VideoSink(Sink):
             path: Where to; one of `VIDEO_SUFFIXES` at the end.
             fps: Frames a second, for frames that have no time and for the encoder's rate; 30 by default.
             sound_of: A video whose sound to keep; it may have none.
+            joints: The `joints` of a `VideoSource` that reads that video, so that sound stays with the pictures.
 
         Raises:
             MediaError: The ending is unknown, or the file cannot be written.
@@ -79,7 +82,7 @@ class VideoSink(Sink):
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
         try:
-            self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes)
+            self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes, joints)
         except MediaError:
             self._draft.discard()
             raise
