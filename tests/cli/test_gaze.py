@@ -376,7 +376,7 @@ runpy.run_module("onepass", run_name="__main__")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interruption_leaves_whole_files(number: str, tmp_path: Path) -> None:
-    """After Ctrl-C, a polite kill or the end of the terminal the video plays, the table is complete, and the two tell of the same frames."""
+    """After Ctrl-C, a polite kill or the end of the terminal, video and table are whole and tell of the same frames."""
     clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 15, fps=FPS)
     command = [str(Path(sys.executable).with_name("onepass")), "gaze", str(clip), "--model", "small", "-o", "out.mp4"]
     process = subprocess.Popen([*command, "--csv", "gaze.csv"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)

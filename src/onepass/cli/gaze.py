@@ -45,6 +45,7 @@ from onepass.media import (
     open_sink,
     open_source,
 )
+from onepass.media.folder import fitting_name
 from onepass.runtime import ModelSpec
 
 _FILE = click.Path(path_type=Path)
@@ -226,8 +227,8 @@ def _output_for(source: Source) -> Path | None:
         known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
         suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
     stem = path.name if path.is_dir() else path.stem
-    names = chain([f"{stem}-gaze"], (f"{stem}-gaze-{number}" for number in count(2)))
-    return next(place for name in names if not os.path.lexists(place := Path(f"{name}{suffix}")))
+    endings = chain([f"-gaze{suffix}"], (f"-gaze-{number}{suffix}" for number in count(2)))
+    return next(place for ending in endings if not os.path.lexists(place := Path(fitting_name(stem, ending))))
 
 
 def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None) -> Iterator[Table]:
