@@ -62,7 +62,9 @@ def _rows(size: tuple[int, int, int], *, engine: bool) -> list[Row]:
 def _prepared(pixels: Array) -> Array:
     """Prepare BGR pictures as programs do."""
     scaled = pixels[..., ::-1].astype(np.float32) / 255
-    return np.ascontiguousarray(((scaled - np.float32(_MEAN)) / np.float32(_STD)).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(
+        ((scaled - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)).transpose(0, 3, 1, 2)
+    )
 
 
 def _opened(size: tuple[int, int, int], *, engine: bool, pictures: bool) -> Session:
