@@ -13,7 +13,7 @@ from onepass.graph import OnnxGraph
 from onepass.graph.weights import in_memory
 from onepass.outputs import Array
 from onepass.runtime import load
-from onepass.source.framework import Request, example_shapes
+from onepass.source.framework import Request
 from onepass.tensors import Signature
 
 
@@ -27,7 +27,6 @@ class _Onnx:
         self._graph = graph.select(self.signature.output_names) if self.signature.left_out else graph
         self._name = name
         self.version = f"opset {graph.opset}"
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:
