@@ -16,6 +16,7 @@
     ├── OutputNameError         the model has no output of that name      (also KeyError)
     ├── BackendError            a backend failed while it worked          (also RuntimeError)
     │   ├── DeviceError           the provider or device asked for is not here
+    │   ├── RunTimeoutError       a run was not done in the time it was given (also TimeoutError)
     │   └── BuildError            TensorRT could not build an engine; its log is in `log`
     ├── SessionClosedError      the session was used after close()        (also RuntimeError)
     ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
@@ -96,6 +97,10 @@ class BackendError(OnepassError, RuntimeError):
 
 class DeviceError(BackendError):
     """The execution provider or device that was asked for is not available."""
+
+
+class RunTimeoutError(BackendError, TimeoutError):
+    """A run was not done in the time that it was given, and was ended."""
 
 
 class BuildError(BackendError):

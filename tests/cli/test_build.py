@@ -27,7 +27,6 @@ from tests.zoo import BY_NAME, model
 def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with the three-headed model, and a cache that is the test's own."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "160")  # so that no name is folded
     BY_NAME["three heads"].graph.save(tmp_path / "three.onnx")
     return tmp_path / "three.onnx"
 

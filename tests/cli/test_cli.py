@@ -153,8 +153,41 @@ def test_inspect_shows_what_cannot_be_moved(shell: Shell, tmp_path: Path) -> Non
     text = shell("inspect", tmp_path / "m.onnx")
     rows = [line.split(maxsplit=1) for line in text.splitlines() if line[:2] in ("y ", "s ", "z ")]
     assert [row[0] for row in rows] == ["y", "s", "z"]
-    assert "sequence (left out)" in rows[1][1]
+    assert "sequence (not supported)" in rows[1][1]
     assert "float32" in rows[2][1]
+
+
+def test_inspect_shortens_notes(shell: Shell, tmp_path: Path) -> None:
+    """However long a model's notes, they are a line each, and so many; --metadata prints them whole."""
+    graph = model("(float[N] x) => (float[N] y) { y = Neg (x) }")
+    notes = {"training": "\n".join(f"line {i}" for i in range(6635)), **{f"note {i}": str(i) for i in range(30)}}
+    graph.with_metadata(notes).save(tmp_path / "m.onnx")
+    text = shell("inspect", tmp_path / "m.onnx")
+    assert len(text.splitlines()) < 40
+    assert max(map(len, text.splitlines()[1:])) <= 80
+    assert "(31 notes, not all of them whole; --metadata prints them)" in text
+    whole = shell("inspect", tmp_path / "m.onnx", "--metadata").splitlines()
+    assert "  line 6634" in whole
+    assert "note 29: 29" in whole
+
+
+def test_inspect_shortens_names_of_sizes(shell: Shell, tmp_path: Path) -> None:
+    """A size whose name is a formula leaves the table readable; JSON has the name whole."""
+    graph = model("(float[N] x) => (float[N] y) { y = Neg (x) }")
+    name = "floor((sequence_length + 2 * padding - kernel) / stride) + 1" * 7
+    graph.proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = name
+    graph.save(tmp_path / "m.onnx")
+    assert "y     float32  [floor((sequence_length …]" in shell("inspect", tmp_path / "m.onnx")
+    assert json.loads(shell("inspect", tmp_path / "m.onnx", "--json"))["outputs"][0]["shape"] == [name]
+
+
+def test_inspect_says_what_is_listed_twice(shell: Shell, tmp_path: Path) -> None:
+    """An output that the model lists more than once is shown once, and said to be."""
+    BY_NAME["an output that is listed twice"].graph.save(tmp_path / "m.onnx")
+    assert "y is listed more than once among the outputs; it is one output" in shell("inspect", tmp_path / "m.onnx")
+    facts = json.loads(shell("inspect", tmp_path / "m.onnx", "--json"))
+    assert facts["listed_twice"] == ["y"]
+    assert [each["name"] for each in facts["outputs"]] == ["y", "z"]
 
 
 def test_what_is_left_out_is_said_in_one_line(three: Path, tmp_path: Path) -> None:

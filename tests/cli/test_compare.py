@@ -69,7 +69,7 @@ def test_bisect(shell: Shell, pair: tuple[Path, Path]) -> None:
     status, text, _ = shell.run("compare", *pair, "--bisect")
     assert status == 1
     assert "first to differ by more than 0.0001 of its norm: k (Constant)" in text
-    assert "with 1 node(s) taken from the first graph, every output is within tolerance; keep:\n  k\n" in text
+    assert "with 1 node(s) taken from the first graph, every output is within tolerance;\nkeep:\n  k\n" in text
     assert "nothing to look for" in shell("compare", pair[0], pair[0], "--bisect")
 
 

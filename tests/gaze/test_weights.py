@@ -125,7 +125,7 @@ def test_unknown_weights(site: Site) -> None:
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands list both networks of GazeML, and fetch one from a file."""
     monkeypatch.setenv("ONEPASS_CACHE", str(tmp_path / "cache"))
-    listed = CliRunner().invoke(cli, ["gaze", "weights", "list"], env={"COLUMNS": "200"})
+    listed = CliRunner().invoke(cli, ["gaze", "weights", "list"])
     assert listed.output.count("not fetched") == len(weights.GAZEML_WEIGHTS) == 2
     assert "https://ait.ethz.ch/projects/2018/landmarks-gaze/downloads/ELG_i60x36_f60x36_n32_m2.zip" in listed.output
     name = "ELG_i60x36_f60x36_n32_m2"

@@ -164,6 +164,19 @@ def test_what_is_declared_better_than_inferred_stays() -> None:
     assert graph.with_true_outputs() is graph
 
 
+def test_parameters_of_constants_and_branches() -> None:
+    """What is in Constant nodes and in branches counts like weights."""
+    graph = model("""(bool flag, float[2] x) => (float[2] y) <float[3] unused = {1, 2, 3}> {
+        c = Constant <value = float[2] {1, 2}> ()
+        h = Add (x, c)
+        y = If (flag) <
+            then_branch = yes () => (float[2] t) <float[2] w = {3, 4}> { t = Mul (h, w) },
+            else_branch = no () => (float[2] e) { d = Constant <value = float[1] {5}> () \n e = Add (h, d) }
+        >
+    }""")
+    assert graph.parameter_count == 3 + 2 + 2 + 1
+
+
 def test_facts() -> None:
     """Opset, number of parameters, metadata."""
     graph = _with_weights()

@@ -12,7 +12,7 @@ from rich.console import Console
 from onepass.artifacts import replacing
 from onepass.bench import LayerTimes, layers_drawing, layers_page, layers_png
 from onepass.bench.layers import SHARED, types_text
-from onepass.cli._tables import console, escape, shorten, table
+from onepass.cli._tables import console, escape, shorten, show, table
 
 _DRAWN: dict[str, Callable[[LayerTimes], bytes]] = {
     ".html": lambda result: layers_page(result).encode(),
@@ -48,7 +48,7 @@ def _print(out: Console, result: LayerTimes, chart: Path | None) -> None:
         outputs = ", ".join(each.outputs) if len(each.outputs) < 3 else f"{len(each.outputs)} outputs"
         cells = (f"{each.milliseconds:.4g}", f"{result.share(each):.1%}", types_text(each), outputs or "–")
         rows.add_row(*map(escape, cells), escape(shorten(each.layer.name, 200)))
-    out.print(rows)
+    show(out, rows)
     if len(ordered) > _SHOWN:
         rest = sum(each.milliseconds for each in ordered[_SHOWN:])
         out.print(f"and {len(ordered) - _SHOWN} more, {rest:.4g} ms together; --json has all", markup=False)
@@ -59,6 +59,6 @@ def _print(out: Console, result: LayerTimes, chart: Path | None) -> None:
             what = name if title == "by type" else "needed by several" if name == SHARED else f"{name} alone"
             shown.add_row(f"{ms:.4g}", f"{share:.1%}", escape(what))
         out.print()
-        out.print(shown)
+        show(out, shown)
     if chart is not None:
         out.print(f"\nwritten to {chart}", markup=False, soft_wrap=True)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from rich import markup
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from onepass._printable import printable
 from onepass.outputs import Array, Outputs
 from onepass.tensors import STRING, dtype_name, shape_text
+
+# Wider than any terminal: what a file or a pipe gets, and how wide a table may like to be.
+_ANY_WIDTH = 10_000
 
 
 class _SafeConsole(Console):
@@ -35,7 +41,7 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output; in a file or a pipe its lines are as long as they need to be."""
     if stderr:
         return _SafeConsole(stderr=True)
-    return _SafeConsole(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 10_000)
+    return _SafeConsole(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _ANY_WIDTH)
 
 
 def escape(text: str) -> str:
@@ -56,6 +62,40 @@ def table(title: str, *columns: str) -> Table:
         # A name is what a user copies: it may take several lines, but no letter of it is lost.
         empty.add_column(column, header_style="dim", overflow="fold")
     return empty
+
+
+def show(out: Console, what: Table | str) -> None:
+    """Print a table, or a text without markup, so that no name and no number is broken at the end of a line.
+
+    A table that is too wide is turned: each row's first cell has a line of its own, the others follow in as many lines
+    as they need, each with its column's name. A text is broken between words only.
+    """
+    if isinstance(what, str):
+        for text in textwrap.wrap(what, out.width, break_long_words=False, break_on_hyphens=False):
+            out.print(text, markup=False, soft_wrap=True)
+        return
+    title, what.title = what.title, None
+    if title:
+        out.print(title, style="bold", soft_wrap=True)
+    if Measurement.get(out, out.options.update(max_width=_ANY_WIDTH), what).maximum <= out.width:
+        out.print(what)
+        return
+    for line in _turned(what, out.width):
+        out.print(line, soft_wrap=True)
+
+
+def _turned(rows: Table, width: int) -> Iterator[Text]:
+    names = [str(column.header) for column in rows.columns]
+    for first, *others in zip(*(column.cells for column in rows.columns), strict=True):
+        yield Text.from_markup(str(first))
+        line = Text()
+        for name, cell in zip(names[1:], others, strict=True):
+            part = Text.assemble("  ", (f"{name} " if name else "", "dim"), Text.from_markup(str(cell)))
+            if line and line.cell_len + part.cell_len > width:
+                yield line
+                line = Text()
+            line.append_text(part)
+        yield line
 
 
 def outputs_table(outputs: Outputs) -> Table:

@@ -83,7 +83,7 @@ def _options(commands: Iterable[click.Command]) -> Iterator[click.Option]:
 def _option_for(given: re.Match[str], options: Sequence[click.Option]) -> str:
     name, value = given["name"], given["value"] or ""
     short = next((name.removesuffix(unit) for unit in _UNITS if name.endswith(unit)), name)
-    for wanted in (name, short):
+    for wanted in (name, short, *(f"{name}{unit}" for unit in _UNITS)):
         for option in options:
             if option.name == wanted:
                 return _written(option, value)

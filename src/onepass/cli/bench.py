@@ -18,7 +18,8 @@ from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
 from onepass.cli._bench_layers import show_layers
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._stopping import stoppable
+from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
 
 _DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
@@ -65,6 +66,7 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, word: str | None)
 @click.option("--chart", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw latency against batch, or layers: a .svg or .png, or a .html with all figures.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     models: tuple[str, ...],
     batches: tuple[int, ...] | None,
@@ -138,18 +140,18 @@ def _print(out: Console, result: Benchmark, chart: Path | None) -> None:
         ran = f"{report['backend']} {report.get('version', '')} on {report['device']}{threads}"
         out.print(f"[bold]{escape(name)}[/bold]: {escape(ran)}", soft_wrap=True)
     out.print()
-    out.print(_rows_table(result.rows))
+    show(out, _rows_table(result.rows))
     if any(row.device for row in result.rows):
         out.print()
-        out.print(_device_table(result.rows))
+        show(out, _device_table(result.rows))
     if result.openings:
         out.print()
-        out.print(_openings_table(result))
+        show(out, _openings_table(result))
     remarks = [*result.doubts, *(f"{_place(row)}: {doubt}" for row in result.rows for doubt in row.doubts)]
     if remarks:
         out.print("\n[bold]not to be trusted[/bold]")
         for remark in remarks:
-            out.print(remark, markup=False)
+            show(out, remark)
     if chart is not None:
         out.print(f"\nwritten to {chart}", markup=False, soft_wrap=True)
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from onepass.builder import Preview, Step, build_with, find_builder, preview
 from onepass.builder import Progress as Follow
 from onepass.cli._build_options import build_options, options_from
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.engine import Plan
 from onepass.engine.flavor import NAMES, Flavor
 from onepass.tensors import shape_text
@@ -140,4 +140,4 @@ def _print_edges(out: Console, made: Plan | Preview) -> None:
             cells = [escape(edge.spec.name), str(edge.spec.dtype), escape(shape_text(edge.spec.shape))]
             rows.add_row(*cells, *(["  ".join(ranges)] if ranges else []))
         out.print()
-        out.print(rows)
+        show(out, rows)

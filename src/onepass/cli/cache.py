@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 
 from onepass.builder import cache_entries, cache_folder, clear_cache
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._tables import bytes_text, console, escape, show, table
 
 
 @click.group("cache")
@@ -47,7 +47,7 @@ def list_command(as_json: bool) -> None:
             names = ", ".join(entry.plan.signature.output_names)
             options = json.dumps(dict(entry.plan.options))
             rows.add_row(entry.key[:12], bytes_text(entry.size_bytes), used, built, escape(options), escape(names))
-        out.print(rows)
+        show(out, rows)
 
 
 @command.command("clear")

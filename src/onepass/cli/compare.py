@@ -15,7 +15,8 @@ from rich.table import Table
 from onepass._errors import InputError
 from onepass.artifacts import replacing
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
-from onepass.cli._tables import console, escape, table
+from onepass.cli._stopping import stoppable
+from onepass.cli._tables import console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
 from onepass.compare import (
     Bisection,
@@ -92,6 +93,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a report with a histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@stoppable
 def command(
     first: str,
     second: str,
@@ -179,19 +181,20 @@ def _print(out: Console, comparison: Comparison, found: Bisection | None, report
     for word, name, where in zip(("first ", "second"), comparison.models, ran, strict=True):
         out.print(f"{word} [bold]{escape(name)}[/bold], {escape(where)}", soft_wrap=True)
     out.print(f"{len(comparison.cases)} case(s)\n")
-    out.print(_table(comparison))
+    show(out, _table(comparison))
     for each in comparison.outputs:
         for line in _remarks(each):
-            out.print(f"{each.name}: {line}", markup=False)
+            show(out, f"{each.name}: {line}")
     for note in comparison.notes:
-        out.print(note, markup=False)
+        show(out, note)
     for model, names in zip(comparison.models, comparison.only, strict=True):
         if names:
-            out.print(f"only in {model}: {', '.join(names)}", markup=False)
+            show(out, f"only in {model}: {', '.join(names)}")
     if found is not None:
         _print_bisection(out, found)
     verdict = "within tolerance" if comparison.passed else f"broken: {', '.join(comparison.broken)}"
-    out.print(f"\n{verdict}", markup=False)
+    out.print()
+    show(out, verdict)
     if report is not None:
         out.print(f"written to {report}", markup=False, soft_wrap=True)
 
@@ -233,10 +236,10 @@ def _print_bisection(out: Console, found: Bisection) -> None:
     out.print("\n[bold]inside[/bold]")
     if found.first is not None:
         step = found.first
-        out.print(
+        show(
+            out,
             f"first to differ by more than {found.threshold:.3g} of its norm: {step.tensor} ({step.operators[0]}), "
             f"by {step.error:.3g}; {len(found.steps)} tensors looked at",
-            markup=False,
         )
     elif found.steps:
         out.print(f"none of {len(found.steps)} inner tensors differs by more than {found.threshold:.3g} of its norm")
@@ -245,13 +248,13 @@ def _print_bisection(out: Console, found: Bisection) -> None:
         for step in found.suspects[:10]:
             own = 0.0 if step.own is None else step.own
             rows.add_row(escape(step.tensor), step.operators[0], f"{own:.3g}", f"{step.error:.3g}")
-        out.print(rows)
+        show(out, rows)
         for step in found.suspects[:10]:
             for difference in step.differences:
-                out.print(f"{step.tensor}: {difference}", markup=False)
+                show(out, f"{step.tensor}: {difference}")
     if found.healed is not None:
-        out.print(f"with {len(found.keep)} node(s) taken from the first graph, every output is within tolerance; keep:")
+        show(out, f"with {len(found.keep)} node(s) taken from the first graph, every output is within tolerance; keep:")
         for step in found.keep:
-            out.print(f"  {step.tensor}", markup=False)
+            out.print(f"  {step.tensor}", markup=False, soft_wrap=True)
     for note in found.notes:
-        out.print(note, markup=False)
+        show(out, note)

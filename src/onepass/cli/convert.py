@@ -10,7 +10,8 @@ from typing import Any, cast
 import click
 
 from onepass.cli._inputs import max_bytes_option, read_examples
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._stopping import interruptible
+from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import is_trusted, trust_option
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
@@ -76,8 +77,10 @@ def _dynamic(
 @click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
 @max_bytes_option
 @trust_option
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
-              show_default=True, metavar="SECONDS", help="How long the framework may take.")  # fmt: skip
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
+    show_default=True, metavar="SECONDS", help="How long the framework may take, or one run of an ONNX model.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(
     source: Path, file: Path | None, no_verify: bool, trust: bool, max_bytes: int, as_json: bool, **words: Any
@@ -105,7 +108,7 @@ def command(
         words["example_inputs"] = read_examples(words["example_inputs"], max_bytes=max_bytes)
     words = {name: value for name, value in words.items() if value not in (None, ())}
     screen = console(stderr=True)
-    with screen.status(f"converting {escape(str(source))}"):
+    with screen.status(f"converting {escape(str(source))}"), interruptible():
         conversion = convert(source, file, verify=not no_verify, trust=trust, **words)
     if as_json:
         click.echo(json.dumps(conversion.to_json(), indent=2))
@@ -133,4 +136,4 @@ def _print(conversion: Conversion) -> None:
                 cells.append(errors[spec.name].summary if errors else "not verified")
             rows.add_row(*cells)
         out.print()
-        out.print(rows)
+        show(out, rows)

@@ -10,7 +10,7 @@ import click
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass.cli._faces import about_face
-from onepass.cli._tables import console, outputs_table
+from onepass.cli._tables import console, outputs_table, show
 from onepass.gaze import PACKAGED_MODELS, Analysis, GazeEstimator, draw_analysis
 from onepass.media import PICTURE_SUFFIXES, Picture, read_picture, write_picture
 
@@ -56,7 +56,7 @@ def command(source: Path | None, model: str, save: Path | None) -> None:
     height, width = picture.shape[:2]
     out.print(f"{name}: {width} x {height} pixels, {len(analysis.faces)} face(s)", markup=False)
     out.print()
-    out.print(outputs_table(analysis.outputs))
+    show(out, outputs_table(analysis.outputs))
     out.print()
     out.print(_times(analysis, report))
     for number, face in enumerate(analysis.faces, 1):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from onepass.cli._tables import console, table
+from onepass.cli._tables import console, show, table
 from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
 from onepass.gaze.screen.calibration import calibrate
 from onepass.gaze.screen.recording import Recording, record
@@ -82,7 +82,7 @@ def command(
     rows = table("", "point", "left out, it is missed by")
     for number, error_px in enumerate(calibration.error.pixels_by_point, 1):
         rows.add_row(str(number), f"{error_px:.0f} px")
-    out.print(rows)
+    show(out, rows)
     out.print(
         f"{calibration.points} points, {calibration.samples} samples: "
         f"off by {calibration.error.pixels:.0f} px{degrees}",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from onepass.cli._progress import download_bar
-from onepass.cli._tables import bytes_text, console, table
+from onepass.cli._tables import bytes_text, console, show, table
 from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_folder
 
 _NAMES = tuple(GAZEML_WEIGHTS)
@@ -54,7 +54,7 @@ def list_command() -> None:
     for name, url in GAZEML_WEIGHTS.items():
         path = path_of(name)
         rows.add_row(name, url, bytes_text(path.stat().st_size) if path.is_file() else "not fetched")
-    out.print(rows)
+    show(out, rows)
 
 
 def _fetched(name: str, archive: Path | None) -> Path:

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import onnx
+from rich.console import Console
 from rich.table import Table
 
 from onepass._errors import UnsupportedModelError
+from onepass._printable import printable
 from onepass.artifacts import sha256_of
-from onepass.cli._tables import bytes_text, console, escape, table
+from onepass.cli._tables import bytes_text, console, escape, shorten, show, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
-from onepass.graph.edges import inputs_of, kind_of, spec_of
+from onepass.graph.edges import inputs_of, kind_of, spec_of, typed_outputs
 from onepass.runtime import load
-from onepass.tensors import shape_text
+from onepass.tensors import Signature, shape_text
+
+# What is shown of notes and of names of sizes, which may be programs and formulas.
+_NOTE_WIDTH, _MOST_NOTES, _NAME_WIDTH = 120, 20, 24
 
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--layers", is_flag=True, help="List an engine's layers and their types, too; needs its GPU.")
 @click.option("--plugins", multiple=True, metavar="FILE", help="Library with plugins that --layers needs; repeat it.")
+@click.option("--metadata", is_flag=True, help="Print the model's own notes whole.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def command(model: Path, layers: bool, plugins: tuple[str, ...], as_json: bool) -> None:
+def command(model: Path, layers: bool, plugins: tuple[str, ...], metadata: bool, as_json: bool) -> None:
     """Show what MODEL, an ONNX file or an engine, takes and gives.
 
     Prints inputs and outputs with their names, dtypes and shapes, in the model's own order, and the model's opset and
@@ -45,10 +52,11 @@ def command(model: Path, layers: bool, plugins: tuple[str, ...], as_json: bool) 
     if as_json:
         click.echo(json.dumps(facts, indent=2))
     else:
-        _print(facts)
+        _print(facts, whole_notes=metadata)
 
 
 def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
+    names = [value.name for value in graph.proto.graph.output]
     return {
         "file": str(path),
         "format": "onnx",
@@ -61,7 +69,8 @@ def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
         "weight_files": list(graph.weight_files),
         "metadata": graph.metadata,
         "inputs": _edges(inputs_of(graph.proto.graph)),
-        "outputs": _edges(graph.proto.graph.output),
+        "outputs": _edges({value.name: value for value in typed_outputs(graph.proto)}.values()),
+        "listed_twice": sorted(name for name, count in Counter(names).items() if count > 1),
     }
 
 
@@ -72,8 +81,18 @@ def _edges(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
         try:
             edges.append(spec_of(value).to_json())
         except UnsupportedModelError:
-            edges.append({"name": value.name, "dtype": f"{kind_of(value)} (left out)", "shape": None})
+            edges.append(_unmoved(value.name, kind_of(value)))
     return edges
+
+
+def _unmoved(name: str, kind: str) -> dict[str, Any]:
+    return {"name": name, "dtype": f"{kind} (not supported)", "shape": None}
+
+
+def _facts_of_signature(signature: Signature) -> dict[str, Any]:
+    facts = signature.to_json()
+    facts["outputs"] += [_unmoved(name, kind) for name, kind in facts.pop("left_out", {}).items()]
+    return facts
 
 
 def _facts_of_engine(path: Path, *, layers: bool, plugins: Sequence[str]) -> dict[str, Any]:
@@ -84,7 +103,7 @@ def _facts_of_engine(path: Path, *, layers: bool, plugins: Sequence[str]) -> dic
         if layers:
             raise click.UsageError(f"{path} has no sidecar that says which TensorRT built it; --layers needs one")
         with load(path, plugins=plugins or None) as session:
-            return {**facts, **session.signature.to_json()}
+            return {**facts, **_facts_of_signature(session.signature)}
     if facts["sha256"] != plan.engine_sha256:
         plan.engine_bytes()  # raises, and says what to do
     found = [layer._asdict() for layer in layers_of_plan(plan, plugins=plugins)] if layers else None
@@ -93,7 +112,7 @@ def _facts_of_engine(path: Path, *, layers: bool, plugins: Sequence[str]) -> dic
 
 def _facts_of_ort(path: Path) -> dict[str, Any]:
     with load(path) as session:
-        signature = session.signature.to_json()
+        signature = _facts_of_signature(session.signature)
     return {
         "file": str(path),
         "format": "ort",
@@ -103,7 +122,7 @@ def _facts_of_ort(path: Path) -> dict[str, Any]:
     }
 
 
-def _print(facts: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any], *, whole_notes: bool) -> None:
     out = console()
     opset = f", opset {facts['opset']}" if "opset" in facts else ""
     size = bytes_text(facts["size_bytes"])
@@ -112,16 +131,32 @@ def _print(facts: dict[str, Any]) -> None:
         _print_build(facts)
     if "nodes" in facts:
         made = f", made by {escape(facts['producer'])}" if facts["producer"] else ""
-        out.print(f"{facts['nodes']} nodes, {facts['parameters']:,} parameters{made}")
+        out.print(f"{facts['nodes']} nodes, {facts['parameters']:,} parameters{made}", soft_wrap=True)
     for name in facts.get("weight_files", ()):
-        out.print(f"weights in {escape(name)}")
+        out.print(f"weights in {escape(name)}", soft_wrap=True)
     for kind in ("inputs", "outputs"):
         out.print()
-        out.print(_edge_table(kind, facts[kind]))
+        show(out, _edge_table(kind, facts[kind]))
+    for name in facts.get("listed_twice", ()):
+        show(out, f"{name} is listed more than once among the outputs; it is one output")
     if facts.get("metadata"):
-        out.print("\n[bold]metadata[/bold]")
-        for key, value in facts["metadata"].items():
-            out.print(f"{key}: {value}", markup=False)
+        _print_notes(out, facts["metadata"], whole=whole_notes)
+
+
+def _print_notes(out: Console, notes: Mapping[str, str], *, whole: bool) -> None:
+    """Print a model's own notes, a line each, unless they are asked for whole: they may hold anything."""
+    out.print("\n[bold]metadata[/bold]")
+    width = min(out.width, _NOTE_WIDTH)
+    for number, (key, value) in enumerate(notes.items()):
+        if whole:
+            out.print(f"{key}:" if "\n" in value else f"{key}: {value}", markup=False, soft_wrap=True)
+            for line in value.splitlines() if "\n" in value else ():
+                out.print(f"  {line}", markup=False, soft_wrap=True)
+        elif number < _MOST_NOTES:
+            out.print(shorten(printable(f"{key}: {value}"), width), markup=False, soft_wrap=True)
+    hidden = any(len(printable(f"{key}: {value}")) > width for key, value in notes.items())
+    if not whole and (hidden or len(notes) > _MOST_NOTES):
+        out.print(f"({len(notes)} notes, not all of them whole; --metadata prints them)", markup=False)
 
 
 def _print_build(facts: dict[str, Any]) -> None:
@@ -144,6 +179,6 @@ def _print_build(facts: dict[str, Any]) -> None:
 def _edge_table(title: str, edges: list[dict[str, Any]]) -> Table:
     rows = table(title, "name", "dtype", "shape")
     for edge in edges:
-        shape = None if edge["shape"] is None else tuple(edge["shape"])
-        rows.add_row(escape(edge["name"]), edge["dtype"], escape(shape_text(shape)))
+        shape = edge["shape"] and tuple(shorten(d, _NAME_WIDTH) if isinstance(d, str) else d for d in edge["shape"])
+        rows.add_row(escape(edge["name"]), edge["dtype"], escape(shape_text(None if shape is None else tuple(shape))))
     return rows

@@ -13,7 +13,8 @@ import click
 from onepass._errors import InputError
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._model import opening_options
-from onepass.cli._tables import console, outputs_table
+from onepass.cli._stopping import stoppable
+from onepass.cli._tables import console, outputs_table, show
 from onepass.outputs import Outputs
 from onepass.runtime import ModelSpec, load
 from onepass.sampling import explained, random_inputs
@@ -49,6 +50,7 @@ from onepass.writers import check_path, write_outputs
 )  # fmt: skip
 @opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@stoppable
 def command(
     model: Path,
     inputs: tuple[str, ...],
@@ -99,7 +101,7 @@ def _print(outputs: Outputs, seconds: float, report: dict[str, Any], save: Path 
         click.echo(json.dumps({"outputs": tensors, "seconds": seconds, "saved": saved, **report}, indent=2))
         return
     out = console()
-    out.print(outputs_table(outputs))
+    show(out, outputs_table(outputs))
     where = f"{report['backend']} {report.get('version', '')} on {report['device']}"
     out.print(f"\none pass, the first: {seconds * 1e3:.2f} ms, {where}")
     if save is not None:

@@ -6,7 +6,6 @@ renaming read the structure alone, and only `OnnxGraph.save` into another folder
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -65,7 +64,9 @@ class OnnxGraph:
         return cls(proto, folder=weights.settle_folder(proto, path) if weights.files(proto) else None)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, folder: Path | None = None, name: str = "the bytes given") -> OnnxGraph:
+    def from_bytes(
+        cls, data: bytes, *, folder: str | os.PathLike[str] | None = None, name: str = "the bytes given"
+    ) -> OnnxGraph:
         """Read a serialised ``onnx.ModelProto``.
 
         Args:
@@ -77,9 +78,11 @@ class OnnxGraph:
             ModelFormatError: They are no ONNX model, or there are external weights that do not lie in `folder`.
         """
         proto = _parsed(data, name=name)
-        graph = cls(proto, folder=folder)
+        if folder is not None:
+            return cls(proto, folder=weights.settle_folder(proto, Path(folder, "model.onnx")))
+        graph = cls(proto)
         graph.require_weights()
-        return graph if folder is None else cls(proto, folder=weights.settle_folder(proto, folder / "model.onnx"))
+        return graph
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -125,8 +128,8 @@ class OnnxGraph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model's weights hold."""
-        return sum(math.prod(tensor.dims) for tensor in self.proto.graph.initializer)
+        """How many numbers the model holds: weights and constants, those in branches and functions included."""
+        return weights.count_numbers(self.proto)
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
@@ -142,7 +145,7 @@ class OnnxGraph:
         if self.folder is None and self.weight_files:
             raise ModelFormatError(
                 f"the model has weights in {', '.join(self.weight_files)}, and nothing says in which folder; "
-                "OnnxGraph.load(path) knows, and folder= tells it"
+                "give the path of the file, which tells, in place of its bytes; or OnnxGraph.from_bytes(data, folder=…)"
             )
 
     def check(self) -> None:

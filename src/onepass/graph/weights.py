@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import re
@@ -79,6 +80,12 @@ def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[on
         yield from attribute.tensors
         for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
             yield from _graph_tensors(graph)
+
+
+def count_numbers(model: onnx.ModelProto) -> int:
+    """Return how many numbers the model's tensors hold, those that are stored as sparse ones included."""
+    sparse = (each.values for each in model.graph.sparse_initializer)
+    return sum(math.prod(tensor.dims) for tensor in (*sparse, *tensors(model)))
 
 
 def files(model: onnx.ModelProto) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
+    from onepass.runtime._life import stop_runs as stop_runs
     from onepass.runtime._load import load as load
     from onepass.runtime.backend import Backend as Backend
     from onepass.runtime.backend import BackendBase as BackendBase
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
+        "onepass.runtime._life": "stop_runs",
         "onepass.runtime._load": "load",
         "onepass.runtime.backend": "Backend BackendBase",
         "onepass.runtime.session": "Session",

@@ -1,58 +1,93 @@
-"""Who is inside: counts the calls under way, so that what they use is freed after the last one, and only then."""
+"""Who is inside: what calls use is freed when none is under way, and only then, whatever interrupts a call."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
+
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 20e-6, 5e-3
 
 
 class Gate:
-    """Lets calls in until it is closed; whoever leaves last after that frees what they used."""
+    """Lets calls in until it is closed.
 
-    def __init__(self, free: Callable[[], None]) -> None:
-        """Make an open gate.
+    To be inside is to hold a view of one array of bytes, which the interpreter counts. A signal handler (Ctrl-C) may
+    raise wherever Python code calls something, so a number kept by Python code is left wrong now and then: between
+    the counting and ``try``. Between a ``with`` that takes a view and its block nothing can raise, nor at its end.
+    """
 
-        Args:
-            free: Called once, when the gate is closed and nobody is inside.
-        """
-        self._free = free
+    def __init__(self) -> None:
+        self._door = bytearray(1)
         self._lock = threading.Lock()
-        self._inside = 0
-        self._freed = threading.Event()
-        self.closed = False
+        self._closed = self._held = self._freed = False
 
-    def enter(self) -> bool:
-        """Go in, and owe a `leave`; False where the gate is closed."""
-        with self._lock:
-            if self.closed:
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._closed
+
+    def inside(self) -> memoryview | None:
+        """Return what its holder is inside with until it is released or gone; None where the gate is closed."""
+        view = memoryview(self._door)
+        if self._closed or self._held:  # asked once inside, so that who closes either sees this view or is seen
+            return self._late(view)
+        return view
+
+    def for_those_inside(self) -> Callable[[], memoryview]:
+        """Return what gives further views to who is inside, though the gate may be closed by then."""
+        view: Callable[[bytearray], memoryview] = memoryview
+        return partial(view, self._door)
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._closed = True
+
+    def wait_until_empty(self, seconds: float | None = None) -> bool:
+        """Wait for those inside, so long at most; whether all are out."""
+        end = None if seconds is None else time.monotonic() + seconds
+        pause = _SHORTEST_PAUSE_S
+        while not self._is_empty():
+            if end is not None and time.monotonic() > end:
                 return False
-            self._inside += 1
-            return True
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+        return True
 
-    def leave(self) -> None:
-        """Go out."""
+    def free(self, function: Callable[[], None]) -> None:
+        """Wait for those inside, then call `function`, unless it was called before; the gate is closed."""
+        self.wait_until_empty()
         with self._lock:
-            self._inside -= 1
-            last = self.closed and self._inside == 0
-        if last:
-            self._finish()
+            if not self._freed:
+                self._freed = True
+                function()
 
-    def close(self, *, wait: bool) -> None:
-        """Let nobody in any more; closing again does nothing.
+    def hold(self) -> None:
+        """Keep every thread but the main one from here on: who asks to come in waits until the process is gone."""
+        self._held = True
 
-        Args:
-            wait: Come back when everybody is out and all is freed. A thread that others inside wait for must not.
-        """
-        with self._lock:
-            first, self.closed = not self.closed, True
-            empty = self._inside == 0
-        if first and empty:
-            self._finish()
-        if wait:
-            self._freed.wait()
+    def forget(self) -> None:
+        """Forget who is inside: their threads are not there in a process that was forked."""
+        self._door, self._lock = bytearray(1), threading.Lock()
 
-    def _finish(self) -> None:
+    def abandon(self) -> None:
+        """Be closed, and never free anything."""
+        self._closed = self._freed = True
+
+    def _late(self, view: memoryview) -> memoryview | None:
+        if self._closed:
+            view.release()
+            return None
+        if threading.current_thread() is not threading.main_thread():
+            view.release()
+            threading.Event().wait()
+        return view
+
+    def _is_empty(self) -> bool:
         try:
-            self._free()
-        finally:
-            self._freed.set()
+            self._door.append(0)  # an array that is viewed cannot change its size
+            self._door.pop()
+        except BufferError:
+            return False
+        return True

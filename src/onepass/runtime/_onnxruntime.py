@@ -7,7 +7,6 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from onepass._errors import (
 from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
+from onepass.runtime._ending import RunOptions, Runs, is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime._onnxruntime_edges import array_from_value, is_exotic, signature_of, value_from_array
 from onepass.runtime._refusals import refusal
@@ -81,21 +81,37 @@ class OnnxRuntimeBackend(BackendBase):
         self._exotic = is_exotic(self.signature)
         # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
         self._passed_through = frozenset(self._names) & frozenset(self.signature.input_names)
-        self._parts: OrderedDict[tuple[str, ...], Future[onnxruntime.InferenceSession]] = OrderedDict()
+        self._parts: OrderedDict[tuple[str, ...], _Part] = OrderedDict()
         self._lock = threading.Lock()
+        self._runs = Runs(onnxruntime.RunOptions)
+        self.survives_fork = self._threads == 1 and self._session.get_providers() == ["CPUExecutionProvider"]
 
     def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
         """Compute the outputs called `names`; see `Backend.run`."""
+        return self._run(feeds, names, self._runs.options)
+
+    def run_within(self, feeds: Mapping[str, Array], names: Sequence[str], seconds: float) -> Sequence[Array]:
+        """Compute, but end the run if it is not done in time; see `BackendBase.run_within`."""
+        with self._runs.limited(seconds) as options:
+            return self._run(feeds, names, options)
+
+    def stop(self, reason: str) -> None:
+        """End the runs under way, each after the node that it is at; further ones fail."""
+        self._runs.stop(reason)
+
+    def _run(self, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions) -> Sequence[Array]:
         session = self._session
         if len(names) != len(self._names):
             session = self._part(tuple(names))
             feeds = {node.name: feeds[node.name] for node in session.get_inputs()}
         try:
             if self._exotic:
-                return self._run_exotic(session, feeds, names)
-            results: list[Array] = session.run(names, feeds)
+                return _run_exotic(session, feeds, names, options)
+            results: list[Array] = session.run(names, feeds, options)
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
-            raise BackendError(f"ONNX Runtime failed on {_shapes(feeds)}: {error}") from error
+            if not is_of_runtime(error):
+                raise
+            raise self._runs.failure(options, f"ONNX Runtime failed on {_shapes(feeds)}: {error}") from error
         if self._passed_through:
             return [a.copy() if name in self._passed_through else a for name, a in zip(names, results, strict=True)]
         return results
@@ -159,6 +175,8 @@ class OnnxRuntimeBackend(BackendBase):
         try:
             session = onnxruntime.InferenceSession(model, options, providers=self._providers)
         except Exception as error:  # as above
+            if not is_of_runtime(error):
+                raise
             raise refusal(error, self._handle.name, version=onnxruntime.__version__) from error
         wanted = [entry if isinstance(entry, str) else entry[0] for entry in self._providers]
         missing = [name for name in wanted if name not in session.get_providers()]
@@ -172,19 +190,14 @@ class OnnxRuntimeBackend(BackendBase):
     def _part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         """Return the session of the part of the graph that `names` need; the first to ask prepares it."""
         with self._lock:
-            mine = names not in self._parts
-            part = self._parts.setdefault(names, Future())
+            part = self._parts.setdefault(names, _Part())
             self._parts.move_to_end(names)
             if len(self._parts) > _MAX_PARTS:
                 self._parts.popitem(last=False)
-        if mine:
-            try:
-                part.set_result(self._prepare_part(names))
-            except BaseException as error:
-                with self._lock:
-                    self._parts.pop(names, None)
-                part.set_exception(error)
-        return part.result()
+        with part.lock:
+            if part.session is None:
+                part.session = self._prepare_part(names)
+            return part.session
 
     def _prepare_part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         """Prepare the part of the graph that `names` need, unless that is all of it."""
@@ -196,12 +209,13 @@ class OnnxRuntimeBackend(BackendBase):
             return self._session
         return self._prepare(part)
 
-    def _run_exotic(
-        self, session: onnxruntime.InferenceSession, feeds: Mapping[str, Array], names: Sequence[str]
-    ) -> list[Array]:
-        """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
-        values = {name: value_from_array(array) for name, array in feeds.items()}
-        return [array_from_value(value) for value in session.run_with_ort_values(list(names), values)]
+
+class _Part:
+    """The session of a part of the graph, once it is prepared."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.session: onnxruntime.InferenceSession | None = None
 
 
 def _available_providers(providers: Sequence[Provider]) -> list[Provider]:
@@ -262,6 +276,17 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _run_exotic(
+    session: onnxruntime.InferenceSession,
+    feeds: Mapping[str, Array],
+    names: Sequence[str],
+    options: RunOptions,
+) -> list[Array]:
+    """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
+    values = {name: value_from_array(array) for name, array in feeds.items()}
+    return [array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
 
 
 def _shapes(feeds: Mapping[str, Array]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.tensors import Signature
 
@@ -56,11 +57,13 @@ class BackendBase(ABC):
         concurrency: How many runs go on side by side, from 1 up. More threads may call, and wait.
         import_stream: The CUDA stream that waits for arrays on the backend's GPU. A backend that has one takes a
             `DeviceArray` for any input, and then returns such; None where it takes none.
+        survives_fork: Whether it still runs in a process that was forked from this one, where its threads are not.
     """
 
     signature: Signature
     concurrency: int = 4
     import_stream: Any = None
+    survives_fork: bool = True
 
     @abstractmethod
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
@@ -82,6 +85,24 @@ class BackendBase(ABC):
         """
         return {spec.name: np.empty(shapes[spec.name], spec.dtype) for spec in self.signature.inputs}
 
+    def run_within(self, feeds: Mapping[str, Any], names: Sequence[str], seconds: float) -> Sequence[Any]:  # noqa: ARG002 - for those that can
+        """Compute as `run` does, but end the run if it is not done after so many seconds.
+
+        Raises:
+            RunTimeoutError: It was ended.
+            InputError: The backend cannot end a run, or the number of seconds is none.
+        """
+        raise InputError(
+            "timeout= is for ONNX models on ONNX Runtime: what runs this model cannot end a run; leave it out"
+        )
+
+    def stop(self, reason: str) -> None:  # noqa: B027 - right for those that cannot
+        """End the runs under way and let further ones fail, if that can be done.
+
+        Args:
+            reason: What their errors say.
+        """
+
     def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:  # noqa: ARG002 - for those that can
         """Run once and return the milliseconds of its parts, by trtexec's names; None where that cannot be told."""
         return None
@@ -89,6 +110,18 @@ class BackendBase(ABC):
     def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer] | None:  # noqa: ARG002 - likewise
         """Run some times and return how long each layer takes; None where that cannot be told."""
         return None
+
+
+_OPTIONAL = (
+    "concurrency",
+    "import_stream",
+    "survives_fork",
+    "empty_inputs",
+    "profile",
+    "profile_layers",
+    "run_within",
+    "stop",
+)
 
 
 def completed(backend: Backend) -> BackendBase:
@@ -102,7 +135,7 @@ class _Completed(BackendBase):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.signature = backend.signature
-        for name in ("concurrency", "import_stream", "empty_inputs", "profile", "profile_layers"):
+        for name in _OPTIONAL:
             if hasattr(backend, name):
                 setattr(self, name, getattr(backend, name))
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from itertools import combinations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onepass._errors import InputError, SessionClosedError
 from onepass.outputs import Array, Outputs
-from onepass.runtime._background import Background
+from onepass.runtime import _life
+from onepass.runtime._background import Background, Work
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
+from onepass.runtime._targets import check_out, fill, full_shapes
 from onepass.runtime.backend import Backend, completed
-from onepass.tensors import Signature, TensorSpec, dtype_name, no_such_name, shape_text
+from onepass.tensors import Signature
 
 if TYPE_CHECKING:
     from onepass.engine.layers import TimedLayer
@@ -49,9 +49,11 @@ class Session:
         self._backend = backend = completed(backend)
         self._check = InputChecker(self.signature, import_stream=backend.import_stream)
         self._output_names = self.signature.output_names
-        self._gate = Gate(self._free)
+        self._gate = Gate()
         self._lock = threading.Lock()
         self._background: Background | None = None
+        self._unusable = f"the session of {name} is closed; open the model again with onepass.load"
+        _life.register(self)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else ", ".join(self._output_names)
@@ -65,6 +67,7 @@ class Session:
         outputs: Iterable[str] | None = None,
         out: Mapping[str, Array] | None = None,
         copy: bool = False,
+        timeout: float | None = None,
         **named: Any,
     ) -> Outputs:
         """Run the model once.
@@ -80,6 +83,8 @@ class Session:
                 dtype and shape of the output.
             copy: Give back arrays in memory of their own. Otherwise an engine's results lie in page-locked memory,
                 which is lent until the last array on it is gone; that is quicker, and just as safe.
+            timeout: Seconds after which a run that is not done is ended, for models whose loops may not end. ONNX
+                Runtime can do this, between two nodes; an engine's pass cannot be ended.
             named: Inputs by keyword.
 
         Returns:
@@ -89,18 +94,16 @@ class Session:
             InputError: An array has the wrong name, dtype, rank or size; the message says which and what to do.
             OutputNameError: The model has no output of a name in `outputs` or `out`.
             BackendError: The computation failed.
+            RunTimeoutError: It was not done after `timeout` seconds.
             ModelFormatError: The first call for these `outputs` has to read the model file, and that has changed.
             SessionClosedError: The session is closed.
         """
-        self._enter()
-        try:
+        with self._inside():
             feeds = self._check(self._by_name(inputs, named))
             names = self._output_names if outputs is None else self._wanted(outputs)
             if out is not None:
-                self._check_out(out, names)
-            return self._run(feeds, names, out, copy=copy)
-        finally:
-            self._gate.leave()
+                check_out(out, names, self.signature)
+            return self._run(feeds, names, out, copy=copy, timeout=timeout)
 
     def submit(
         self,
@@ -110,7 +113,7 @@ class Session:
         outputs: Iterable[str] | None = None,
         **named: Any,
     ) -> Future[Outputs]:
-        """Run the model in the background; takes what a call takes, but for `out`.
+        """Run the model in the background; takes what a call takes, but for `out` and `timeout`.
 
         The inputs are checked and copied before this returns, so the caller may reuse its arrays at once; those on a
         GPU are not copied, and must stay as they are until the result is there. As many submitted calls run at once as
@@ -123,35 +126,25 @@ class Session:
         Raises:
             InputError, OutputNameError, SessionClosedError: At once, as a call would.
         """
-        self._enter()
+        work = Work(self._gate.for_those_inside())
         try:
-            checked = self._check(self._by_name(inputs, named))
-            feeds = {name: array if type(array) is DeviceArray else array.copy() for name, array in checked.items()}
-            names = self._output_names if outputs is None else self._wanted(outputs)
-            workers = self._workers()
-        finally:
-            self._gate.leave()
-        # Nobody waits inside: close() waits for those who are, and may have been called in a signal handler.
-        give_back = workers.wait_for_room()
-        try:
-            self._enter()
+            with self._inside():
+                checked = self._check(self._by_name(inputs, named))
+                feeds = {name: array if type(array) is DeviceArray else array.copy() for name, array in checked.items()}
+                names = self._output_names if outputs is None else self._wanted(outputs)
+                workers = self._workers()
+            while True:
+                with self._inside():
+                    work.fill(feeds)
+                    future = workers.submit(work, self._run, names, None)
+                if future is not None:
+                    return future
+                # Nobody waits inside: close() waits for those who are.
+                work.empty()
+                workers.pause()
         except BaseException:
-            give_back()
+            work.end()
             raise
-
-        def end() -> None:
-            feeds.clear()  # of a cancelled call, whose place in the queue stays until its turn
-            give_back()
-            self._gate.leave()
-
-        try:
-            future = workers.submit(self._run, feeds, names, None)
-        except BaseException:
-            end()
-            raise
-        # The call ends with the future, also when that is cancelled before it began.
-        future.add_done_callback(lambda _: end())
-        return future
 
     def empty_inputs(self, **shapes: tuple[int, ...]) -> dict[str, Array]:
         """Return arrays for all inputs, to be filled and given to a call: what lies in them is not copied once more.
@@ -165,11 +158,8 @@ class Session:
         Raises:
             InputError: A shape is missing, unknown, or not one that the input may have.
         """
-        self._enter()
-        try:
-            return self._backend.empty_inputs(_full_shapes(self.signature, shapes))
-        finally:
-            self._gate.leave()
+        with self._inside():
+            return self._backend.empty_inputs(full_shapes(self.signature, shapes))
 
     def profile(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> dict[str, float] | None:
         """Run the model once and say what took how long, in milliseconds; None where the backend cannot tell.
@@ -182,12 +172,9 @@ class Session:
             By trtexec's names: ``h2d_ms`` and ``d2h_ms`` (the copies to and from the GPU), ``gpu_compute_ms``, and
             ``enqueue_ms`` (the host's time to queue the computation).
         """
-        self._enter()
-        try:
+        with self._inside():
             times = self._backend.profile(self._check(self._by_name(inputs, named)))
             return None if times is None else dict(times)
-        finally:
-            self._gate.leave()
 
     def profile_layers(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> list[TimedLayer] | None:
         """Run the model some times and say how long each layer of it takes; None where the backend cannot tell.
@@ -196,20 +183,14 @@ class Session:
             inputs: As of a call.
             named: As of a call.
         """
-        self._enter()
-        try:
+        with self._inside():
             times = self._backend.profile_layers(self._check(self._by_name(inputs, named)))
             return None if times is None else list(times)
-        finally:
-            self._gate.leave()
 
     def report(self) -> dict[str, Any]:
         """Say what runs the model (backend, version, device, options) as plain JSON values."""
-        self._enter()
-        try:
+        with self._inside():
             return dict(self._backend.report())
-        finally:
-            self._gate.leave()
 
     @property
     def closed(self) -> bool:
@@ -219,17 +200,31 @@ class Session:
     def close(self) -> None:
         """Wait for calls under way, those submitted included, then free the model. Closing again does nothing.
 
-        Called by a future's callback, it does not wait; the last call that ends frees the model.
+        In the middle of a call, or in a future's callback, it cannot wait: the model is freed when all have ended.
         """
-        from_worker = self._background is not None and self._background.is_here
-        self._gate.close(wait=not from_worker)
-        if self._background is not None and not from_worker:
-            self._background.shutdown(wait=True)
+        self._gate.close()
+        if self._is_in_a_call():
+            threading.Thread(target=self._gate.free, args=(self._free,), name="onepass-close").start()
+        else:
+            self._gate.free(self._free)
+
+    def stop(self, reason: str) -> None:
+        """End the runs under way, and refuse further ones, if the backend can: ONNX Runtime does, an engine does not.
+
+        Args:
+            reason: What the `BackendError` of these runs says.
+        """
+        self._backend.stop(reason)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"the session of {self.name} cannot be pickled or copied: it holds a model that is ready to run. "
+            "Send the onepass.ModelSpec that opens it, and load it in the other process"
+        )
 
     def __enter__(self) -> Session:
-        self._enter()
-        self._gate.leave()
-        return self
+        with self._inside():
+            return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -237,16 +232,49 @@ class Session:
         self.close()
 
     def _free(self) -> None:
-        """Free the model, and let the workers go, when the last call has ended."""
         try:
             self._backend.close()
         finally:
             if self._background is not None:
-                self._background.shutdown(wait=False)
+                self._background.shutdown()
 
-    def _enter(self) -> None:
-        if not self._gate.enter():
-            raise SessionClosedError(f"the session of {self.name} is closed; open the model again with onepass.load")
+    def _inside(self) -> memoryview:
+        """Return what a call is under way with, until it is released or gone."""
+        inside = self._gate.inside()
+        if inside is None:
+            raise SessionClosedError(self._unusable)
+        return inside
+
+    def _is_in_a_call(self) -> bool:
+        """Whether the thread is in a call of this session: in a signal handler, say, or in an input's conversion."""
+        frame = inspect.currentframe()
+        while frame is not None:
+            if frame.f_code in _CALLS and frame.f_locals.get("self") is self:
+                return True
+            frame = frame.f_back
+        return self._background is not None and self._background.is_here
+
+    def _hold_threads(self, seconds: float) -> bool:
+        """At the end of the process, let no thread in any more, and wait for those inside; whether all are out.
+
+        What was submitted is computed, however long that takes.
+        """
+        self._gate.hold()
+        if self._background is not None:
+            self._background.drain()
+        return self._gate.wait_until_empty(seconds)
+
+    def _after_fork(self) -> None:
+        """In a process that was forked: other threads are not there, workers neither, and maybe not the backend."""
+        self._gate.forget()
+        self._lock, self._background = threading.Lock(), None
+        if not self._backend.survives_fork:
+            self._gate.abandon()
+            self._unusable = (
+                f"the session of {self.name} was opened before this process was forked, and neither threads nor GPUs "
+                "survive that; open the model again here with onepass.load, or start processes by 'spawn'"
+            )
+            _LEFT_BEHIND.append(self._backend)
 
     def _workers(self) -> Background:
         with self._lock:
@@ -261,10 +289,13 @@ class Session:
         out: Mapping[str, Array] | None,
         *,
         copy: bool = False,
+        timeout: float | None = None,
     ) -> Outputs:
-        arrays: dict[str, Any] = dict(zip(names, self._backend.run(feeds, names), strict=True))
+        backend = self._backend
+        found = backend.run(feeds, names) if timeout is None else backend.run_within(feeds, names, timeout)
+        arrays: dict[str, Any] = dict(zip(names, found, strict=True))
         if out is not None:
-            _fill(out, arrays)
+            fill(out, arrays)
         if copy:
             # What is a view of something lies in memory that the backend lends.
             arrays = {n: a if isinstance(a, DeviceArray) or a.flags.owndata else a.copy() for n, a in arrays.items()}
@@ -292,59 +323,18 @@ class Session:
             raise InputError(f"outputs=[] asks for nothing; the model has {', '.join(self._output_names)}")
         return names
 
-    def _check_out(self, out: Mapping[str, Array], names: tuple[str, ...]) -> None:
-        if not isinstance(out, Mapping):
-            raise InputError(
-                f"out= takes a mapping from output name to array, got {type(out).__name__}. "
-                "An input called 'out' is fed by mapping: session({'out': array})"
-            )
-        specs = {spec.name: spec for spec in self.signature.outputs}
-        for name in self.signature.ordered_outputs(out):
-            if name not in names:
-                raise InputError(f"out= has {name!r}, which outputs= does not ask for")
-            _check_target(specs[name], out[name])
-        for (name, first), (other, second) in combinations(out.items(), 2):
-            if np.shares_memory(first, second):
-                raise InputError(f"out= gives {name!r} and {other!r} the same memory; each needs an array of its own")
 
-
-def _full_shapes(signature: Signature, given: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every input: those given, and those that are fixed anyway."""
-    for name in given:
-        if name not in signature.input_names:
-            raise InputError(no_such_name("input", name, signature.input_names))
-    shapes: dict[str, tuple[int, ...]] = {}
-    for spec in signature.inputs:
-        shape: Any = given.get(spec.name, spec.shape if spec.is_static else None)
-        if shape is None:
-            raise InputError(f"input {spec.name!r} is {spec}; say its shape: empty_inputs({spec.name}=(...))")
-        if not spec.allows(tuple(shape)):
-            raise InputError(f"input {spec.name!r}: the shape {shape_text(tuple(shape))} does not fit; it is {spec}")
-        shapes[spec.name] = tuple(shape)
-    return shapes
-
-
-def _check_target(spec: TensorSpec, target: Any) -> None:
-    """Find before the run what would otherwise be found after it."""
-    if not isinstance(target, np.ndarray):
-        raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
-    if target.dtype != spec.dtype or not spec.allows(target.shape):
-        raise InputError(
-            f"out={{{spec.name!r}: ...}}: got {dtype_name(target.dtype)} {shape_text(target.shape)}, "
-            f"the output is {spec}"
-        )
-    if not target.flags.writeable:
-        raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; give one that can be written")
-
-
-def _fill(out: Mapping[str, Array], arrays: dict[str, Array]) -> None:
-    """Put results into the caller's arrays; all are compared first, so that none is filled if one does not fit."""
-    for name, target in out.items():
-        if arrays[name].shape != target.shape:
-            raise InputError(
-                f"out={{{name!r}: ...}}: got {shape_text(target.shape)}, "
-                f"but this call's output has {shape_text(arrays[name].shape)}"
-            )
-    for name, target in out.items():
-        np.copyto(target, arrays[name])
-        arrays[name] = target
+# What a thread is in while it is inside.
+_CALLS = frozenset(
+    method.__code__
+    for method in (
+        Session.__call__,
+        Session.submit,
+        Session.empty_inputs,
+        Session.profile,
+        Session.profile_layers,
+        Session.report,
+    )
+)
+# Backends that a fork broke: to free what they hold would touch threads or a GPU that are not there.
+_LEFT_BEHIND: list[Backend] = []

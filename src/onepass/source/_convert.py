@@ -98,7 +98,7 @@ def convert(
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
         trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
             is executed. `onepass.formats.PROGRAMS` lists the formats.
-        timeout_s: How long the framework may take.
+        timeout_s: How long the framework may take, or one run of a model that runs in this process.
 
     Raises:
         UntrustedModelError: The source is a program, and nobody says that it can be trusted.
@@ -124,7 +124,12 @@ def convert(
         target=target,
     )
     request = Request(
-        signature=signature, tag=tag, outputs=options.outputs, example_inputs=example_inputs, dynamic=dynamic
+        signature=signature,
+        tag=tag,
+        outputs=options.outputs,
+        example_inputs=example_inputs,
+        dynamic=dynamic,
+        timeout_s=timeout_s,
     )
     _check_request(request, framework)
     framework = framework.covering(source, request, opset or framework.opset)
@@ -139,7 +144,7 @@ def convert(
                 f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX "
                 "has converters upwards only. Leave opset= out, or export it again"
             )
-        errors = parity(finished, exported.cases)
+        errors = parity(finished, exported.cases, timeout_s=timeout_s)
         graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
         graph.save(path)
     return Conversion(path, graph.signature, exported.framework, errors, time.perf_counter() - start)

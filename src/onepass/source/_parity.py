@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onepass._distance import distances, is_exact, place_of_greatest, widened, widened_pair
-from onepass._errors import OnepassError, ParityError
+from onepass._errors import OnepassError, ParityError, RunTimeoutError
 from onepass.outputs import Array
 from onepass.runtime import load
 from onepass.source._reference import Case
@@ -65,7 +65,7 @@ class OutputError:
         return asdict(self)
 
 
-def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]:
+def parity(finished: Finished, cases: Sequence[Case], *, timeout_s: float | None = None) -> tuple[OutputError, ...]:
     """Run the model on the inputs of every case and hold each output against the framework's.
 
     An element may be off by 1e-4 of the output's scale plus 1e-3 of itself, in float16 by 4e-3 of both; whole numbers
@@ -74,7 +74,13 @@ def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]
     that never reaches 1 it is at least what that reaches, and at least 0.01. What is not finite in the framework is
     not compared.
 
+    Args:
+        finished: The model.
+        cases: Inputs, and what the framework makes of them.
+        timeout_s: Seconds that one run may take.
+
     Raises:
+        RunTimeoutError: A run took longer.
         ParityError: An output is further off than that; the message says where, and what is likely to be the cause.
     """
     cases = tuple(finished.cases(cases))
@@ -83,7 +89,9 @@ def parity(finished: Finished, cases: Sequence[Case]) -> tuple[OutputError, ...]
     with load(finished.graph) as session:
         for case in cases:
             try:
-                outputs = session(case.inputs)
+                outputs = session(case.inputs, timeout=timeout_s)
+            except RunTimeoutError:
+                raise
             except OnepassError as error:
                 cause = "" if finished.batch is None else f". Likely cause: {FIXED_BATCH}"
                 raise ParityError(f"ONNX Runtime cannot run the model on {case.name}: {error}{cause}") from error

@@ -77,6 +77,7 @@ class Request:
         example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
             PyTorch's modules need them; for any other they take the place of inputs that are made up.
         dynamic: Sizes that may change, for PyTorch modules: input name to axis to the size's name.
+        timeout_s: Seconds that one run may take of a network that runs in this process.
     """
 
     signature: str | None = None
@@ -84,6 +85,7 @@ class Request:
     outputs: tuple[str, ...] | None = None
     example_inputs: Any = None
     dynamic: Mapping[str, Mapping[int, str]] | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

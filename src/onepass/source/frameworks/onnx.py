@@ -22,10 +22,11 @@ class _Onnx:
 
     framework = "ONNX"
 
-    def __init__(self, graph: OnnxGraph, name: str) -> None:
+    def __init__(self, graph: OnnxGraph, name: str, *, timeout_s: float | None) -> None:
         self.signature: Signature = graph.signature
         self._graph = graph.select(self.signature.output_names) if self.signature.left_out else graph
         self._name = name
+        self._timeout_s = timeout_s
         self.version = f"opset {graph.opset}"
         self.examples: Mapping[str, Array] = {}
 
@@ -44,13 +45,13 @@ class _Onnx:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model as it was given."""
         with load(self._graph) as session:
-            return dict(session(inputs))
+            return dict(session(inputs, timeout=self._timeout_s))
 
 
-def open_(source: Path, request: Request) -> _Onnx:  # noqa: ARG001 - every framework's function takes both
+def open_(source: Path, request: Request) -> _Onnx:
     """Open an ONNX file.
 
     Raises:
         ModelFormatError: It is damaged.
     """
-    return _Onnx(OnnxGraph.load(source).with_true_outputs(), str(source))
+    return _Onnx(OnnxGraph.load(source).with_true_outputs(), str(source), timeout_s=request.timeout_s)

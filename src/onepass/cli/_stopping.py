@@ -1,0 +1,103 @@
+"""Commands that run a model end by Ctrl-C and in the time they are given, though the model itself may never end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+
+from onepass._errors import BackendError, RunTimeoutError
+from onepass.runtime import stop_runs
+
+_MOMENT_S = 0.5  # for a run of ONNX Runtime to end
+_GRACE_S = 10.0  # for what cannot be ended: a pass on a GPU, a library's long call
+_INTERRUPTED = "interrupted by Ctrl-C"
+
+_timeout_option = click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    help="End with an error if this takes longer.  [default: no limit]",
+)  # fmt: skip
+
+
+def stoppable(command: Callable[..., None]) -> Callable[..., None]:
+    """Let Ctrl-C end the runs of a command at once, and give it the option ``--timeout``."""
+
+    @wraps(command)
+    def limited(*arguments: Any, timeout: float | None, **rest: Any) -> None:
+        with ExitStack() as stack:
+            if timeout is not None:
+                stack.enter_context(time_limit(timeout))
+            stack.enter_context(interruptible())
+            command(*arguments, **rest)
+
+    return _timeout_option(limited)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the runs of models: Python acts on it only when the call into the runtime is back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    read, write = socket.socketpair()
+    write.setblocking(False)
+    before = signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(read,), name="onepass-ctrl-c", daemon=True).start()
+    try:
+        yield
+    except BackendError as error:
+        if str(error).endswith(_INTERRUPTED):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.set_wakeup_fd(before)
+        write.close()
+
+
+def _watch(read: socket.socket) -> None:
+    """Look at the numbers of the signals that come, until the other end is closed."""
+    with read:
+        while numbers := read.recv(64):
+            if signal.SIGINT in numbers:
+                stop_runs(_INTERRUPTED)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `RunTimeoutError` when the block is not done after so many seconds.
+
+    Runs of ONNX Runtime are ended; all else gets a KeyboardInterrupt. What takes no notice of that for ten more
+    seconds ends with the process.
+    """
+    message = f"not done after {seconds:g} s, and ended; a greater timeout= gives it longer"
+    expired, done, main = threading.Event(), threading.Event(), threading.main_thread().ident or 0
+
+    def watch() -> None:
+        if done.wait(min(seconds, threading.TIMEOUT_MAX)):
+            return
+        expired.set()
+        stop_runs(message)
+        if done.wait(_MOMENT_S):
+            return
+        signal.pthread_kill(main, signal.SIGINT)  # which wakes it where it waits
+        if not done.wait(_GRACE_S):
+            click.echo(f"onepass: {message}", err=True)
+            os._exit(2)
+
+    watcher = threading.Thread(target=watch, name="onepass-timeout", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except (KeyboardInterrupt, BackendError) as error:
+        if expired.is_set():
+            raise RunTimeoutError(message) from error
+        raise
+    finally:
+        done.set()
