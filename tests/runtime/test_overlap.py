@@ -38,7 +38,7 @@ def _session() -> Session:
 
 
 @contextmanager
-def _busy(call: Callable[[], Any]) -> Iterator[list[Any]]:
+def busy(call: Callable[[], Any]) -> Iterator[list[Any]]:
     """Let a call wait for its results while a block runs; what came of it is in the list afterwards."""
     waits, over = threading.Event(), threading.Event()
     results: list[Any] = []
@@ -79,7 +79,7 @@ def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
 def _warm(session: Session, rows: int = 3) -> None:
     """Bring both lanes to where calls repeat what is recorded."""
     for seed in range(4):
-        with _busy(partial(session, x=_x(rows, seed))) as results:
+        with busy(partial(session, x=_x(rows, seed))) as results:
             assert_same(session(x=_x(rows, seed)), _expected(rows, seed))
         assert_same(results[0], _expected(rows, seed))
 
@@ -89,7 +89,7 @@ def test_a_second_call_does_not_wait_for_the_first(api: str) -> None:
     """While one call is under way a second goes through beside it, its copies in a stream of their own."""
     with fake_gpu(api) as (cuda, trt), _session() as session:
         _warm(session)
-        with _busy(lambda: session(x=_x(3, 1))) as results:
+        with busy(lambda: session(x=_x(3, 1))) as results:
             counted = _calls(cuda, lambda: assert_same(session(x=_x(3, 2)), _expected(3, 2)))
         assert_same(results[0], _expected(3, 1))
         assert counted == {
@@ -109,7 +109,7 @@ def test_calls_that_overlap_all_the_time(api: str) -> None:
     with fake_gpu(api), _session() as session:
         kept = []
         for seed in range(0, 40, 2):
-            with _busy(partial(session, x=_x(3, seed))) as results:
+            with busy(partial(session, x=_x(3, seed))) as results:
                 kept.append((seed + 1, session(x=_x(3, seed + 1))))
             kept.append((seed, results[0]))
         for seed, outputs in kept:
@@ -125,7 +125,7 @@ def test_other_shapes_and_choices_beside(api: str) -> None:
         target = np.empty((5, 4), np.float32)
         for seed in range(6):
             lent["x"][...] = _x(2, seed)
-            with _busy(partial(session, x=_x(3, seed))) as results:
+            with busy(partial(session, x=_x(3, seed))) as results:
                 assert_same(session(x=_x(7, seed)), _expected(7, seed))
                 assert_same(session(lent), _expected(2, seed))
                 wanted = session(x=_x(3, seed), outputs=["ant"])
@@ -158,7 +158,7 @@ def test_an_error_in_the_middle(api: str, function: str) -> None:
     with fake_gpu(api) as (cuda, _), _session() as session:
         _warm(session)
         for _ in range(2):
-            with _busy(lambda: session(x=_x(3, 1))) as results:
+            with busy(lambda: session(x=_x(3, 1))) as results:
                 cuda.fail_next(function, "CUDA_ERROR_LAUNCH_FAILED")
                 with pytest.raises(BackendError, match="CUDA_ERROR_LAUNCH_FAILED"):
                     session(x=_x(3, 2))
@@ -172,7 +172,7 @@ def test_the_first_call_fails(api: str) -> None:
     """If the call that was there first fails, the one beside it is right."""
     with fake_gpu(api) as (cuda, _), _session() as session:
         _warm(session)
-        with _busy(lambda: session(x=_x(3, 1))) as results:
+        with busy(lambda: session(x=_x(3, 1))) as results:
             assert_same(session(x=_x(3, 2)), _expected(3, 2))
             cuda.fail_next("cuStreamSynchronize", "CUDA_ERROR_LAUNCH_FAILED")
         assert isinstance(results.pop(), BackendError)  # whose traceback refers to the engine
@@ -190,7 +190,7 @@ def test_large_inputs_travel_piece_by_piece() -> None:
         counted = _calls(cuda, lambda: session(x=_x(90_001)))
         assert counted["cuMemcpyAsync"] == 3
         assert counted["cuGraphLaunch"] == 1
-        with _busy(lambda: session(x=_x(90_001, 3))) as results:
+        with busy(lambda: session(x=_x(90_001, 3))) as results:
             assert_same(session(x=_x(80_000, 4)), _expected(80_000, 4))
             assert_same(session(x=_x(90_001, 5)), _expected(90_001, 5))
         assert_same(results[0], _expected(90_001, 3))
@@ -215,7 +215,7 @@ def test_submitted_calls_overlap() -> None:
     """Two workers serve one context, so that submitted calls go beside each other with TensorRT 8.5 too."""
     with fake_gpu("8.5.3"), _session() as session:
         _warm(session)
-        with _busy(lambda: session(x=_x(3, 1))) as results:
+        with busy(lambda: session(x=_x(3, 1))) as results:
             assert_same(session.submit(x=_x(3, 2)).result(20), _expected(3, 2))
             assert not results
         assert_same(results[0], _expected(3, 1))

@@ -1,7 +1,7 @@
 """From the bytes of a picture file to RGB: OpenCV, and Pillow where that reads more, or reads it right.
 
-Both look at the size that a header claims before they take memory for it: Pillow refuses twice its
-``MAX_IMAGE_PIXELS``, and OpenCV is given the same number.
+The size that a header claims is looked at before memory is taken for it: Pillow refuses twice its
+``MAX_IMAGE_PIXELS``. OpenCV is given the same number for what only it reads, unless it was imported before.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def decode_picture(data: bytes, name: str, notes: list[str] | None = None) -> np
     brands = brands_of(data)
     if brands & _HEIC_BRANDS:
         return _from_pillow(_opened_heic(data, name), data, name)
+    image = opened_by_pillow(io.BytesIO(data), name)  # which refuses what claims to be too large
     picture = None if brands & _AVIF_BRANDS else _from_opencv(data, name)  # OpenCV leaves AVIF on its side
     if picture is None:
-        image = opened_by_pillow(io.BytesIO(data), name)
         if image is None:
             raise _unreadable(data, name)
         return _from_pillow(image, data, name)

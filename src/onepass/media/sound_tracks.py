@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from onepass._optional import optional
@@ -27,14 +27,28 @@ class Track(ABC):
         self._timeline = Timeline(_USUAL_SECONDS)
         self._stream = stream
 
-    def begins(self, packet: Any, start_seconds: float) -> float | None:
-        """Set a packet's times to seconds since the pictures began, and return them; None for the mark at the end."""
-        raw = packet.pts if packet.pts is not None else packet.dts
-        if not packet.size:
-            return None
+    def place(self, packet: Any, start_seconds: float, joints: Sequence[float] | None) -> float | None:
+        """Set a packet's times to seconds since the pictures began, and return them.
+
+        Args:
+            packet: PyAV's; it has a size.
+            start_seconds: When the file begins, in its own times.
+            joints: By how much pictures were moved at each joint so far; None to go by the sound alone.
+
+        Returns:
+            When it begins; None where recordings were joined at a place that the pictures have not come to yet.
+        """
         unit = packet.time_base
+        raw = packet.pts if packet.pts is not None else packet.dts
         given = None if raw is None else float(raw * unit) - start_seconds
-        seconds = self._timeline.place(given, float((packet.duration or 0) * unit))
+        lasts = float((packet.duration or 0) * unit)
+        moved = None
+        if joints is not None and self._timeline.is_joint(given, lasts):
+            joint = len(self._timeline.joints)
+            if joint >= len(joints):
+                return None
+            moved = joints[joint]
+        seconds = self._timeline.place(given, lasts, moved=moved)
         packet.pts = packet.dts = round(seconds / unit)
         return seconds
 
@@ -85,6 +99,7 @@ class Encoded(Track):
         self._container = container
         self._resampler: Any = None
         self._kind: tuple[str, str, int] | None = None
+        self._ends = float("-inf")  # when the last frame is over, in seconds
 
     def take(self, packet: Any) -> None:
         """Decode the packet, and put what the encoder gives into the container."""
@@ -93,7 +108,21 @@ class Encoded(Track):
         except self._av.error.FFmpegError:
             return  # one damaged packet is a click, no reason to lose the rest
         for frame in frames:
-            self._encode(frame)
+            if self._follows(frame):
+                self._encode(frame)
+
+    def _follows(self, frame: Any) -> bool:
+        """Put a frame behind the one before. False: most of it was heard already, where a recording was joined."""
+        lasts = frame.samples / frame.sample_rate
+        if frame.pts is not None:
+            begins = float(frame.pts * frame.time_base)
+            if begins < self._ends - lasts / 2:
+                return False
+            if begins < self._ends:
+                frame.pts = round(self._ends / frame.time_base)
+            self._ends = float(frame.pts * frame.time_base)
+        self._ends += lasts
+        return True
 
     def _encode(self, frame: Any) -> None:
         """Encode a frame, whatever its rate and channels are; joined recordings may differ in them."""
@@ -151,7 +180,8 @@ def works(way: Way, location: str, index: int, container: Any) -> bool:
                 for number, packet in enumerate(source.demux(stream)):
                     if number == _TRIAL_PACKETS:
                         break
-                    if track.begins(packet, 0.0) is not None:
+                    if packet.size:  # none is the mark at the end
+                        track.place(packet, 0.0, None)
                         track.take(packet)
                 track.finish()
         written.seek(0)

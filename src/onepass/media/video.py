@@ -39,6 +39,10 @@ class VideoSource(Source):
     stretched where its pixels are not square. A file that is damaged or cut short gives what can be read of it, and
     `notes` says so. Streams without an end are live by what carries them: RTSP, RTMP, RTP, SRT, UDP; HLS without an
     end, and the JPEGs that cameras send over HTTP. A file behind a URL is not, whether it knows its length or not.
+
+    Attributes:
+        joints: For each place where recordings were joined and time jumped back, by how many seconds what follows was
+            moved; it grows while frames are read.
     """
 
     sequence = True
@@ -78,6 +82,7 @@ class VideoSource(Source):
         self._pipe = location if isinstance(location, Pipe) else None
         self._reconnect_seconds, self._timeout_seconds, self._clock = reconnect_seconds, timeout_seconds, clock
         self._stopped = threading.Event()
+        self.joints: list[float] = []
         if self._pipe is None and not self._is_url and not Path(self.name).is_file():
             raise MediaError(f"there is no file {self.name!r} (in {Path.cwd()}); check the path")
         self._container = container
@@ -134,7 +139,7 @@ class VideoSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         count, seconds, connection = 0, 0.0, 0
-        timeline = Timeline(self._opened.frame_seconds)
+        timeline = Timeline(self._opened.frame_seconds, self.joints)
         while True:
             best = BestEffort()
             for decoded, shown, decoding in self._opened.frames():

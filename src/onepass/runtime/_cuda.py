@@ -51,6 +51,7 @@ class Device:
         name: Its name, such as ``"NVIDIA H100 80GB HBM3"``.
         compute_capability: Such as ``"9.0"``.
         driver_version: The CUDA version that the driver supports, such as ``"13.0"``.
+        capturing: Of a thread: whether it is recording a graph ``now``.
     """
 
     def __init__(self, index: int = 0) -> None:
@@ -80,7 +81,7 @@ class Device:
         self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
         self._context_number = int(self._context)
-        self._capturing = threading.local()
+        self.capturing = threading.local()
         self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
 
     def __repr__(self) -> str:
@@ -140,7 +141,7 @@ class Device:
         Whatever goes wrong here, at the end of a process say, there is nobody left to tell.
         """
         self._to_free.append((free, handle))
-        if getattr(self._capturing, "now", False):
+        if getattr(self.capturing, "now", False):
             return
         previous = self.enter()
         with suppress(IndexError):  # another thread may take the last one
@@ -162,15 +163,6 @@ class Device:
     def event(self) -> Event:
         """Make an event."""
         return Event(self, self._driver)
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Mark that this thread is recording a graph."""
-        self._capturing.now = True
-        try:
-            yield
-        finally:
-            self._capturing.now = False
 
     def call(self, function: Callable[..., Any], *arguments: Any, wanted: int | None = None) -> Any:
         """Call a function of the driver and return what it gives.
@@ -273,20 +265,27 @@ class Stream:
         driver = self._driver
         # Thread-local: other threads may allocate meanwhile, and work of this one that cannot be recorded is refused.
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        with self.device.recording():
+        try:
+            self.device.capturing.now = True
             self.device.call(driver.cuStreamBeginCapture, self._handle, mode)
-            try:
-                work()
-            except BaseException:
-                status, graph = driver.cuStreamEndCapture(self._handle)
-                if not status and int(graph):
-                    self.device.call(driver.cuGraphDestroy, graph)
-                raise
+            work()
             graph = self.device.call(driver.cuStreamEndCapture, self._handle)
+        except BaseException:
+            self._stop_recording()
+            raise
+        finally:
+            self.device.capturing.now = False
         try:
             return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0))
         finally:
             self.device.call(driver.cuGraphDestroy, graph)
+
+    def _stop_recording(self) -> None:
+        _, state = self._driver.cuStreamIsCapturing(self._handle)
+        if state:
+            status, graph = self._driver.cuStreamEndCapture(self._handle)
+            if not status and int(graph):
+                self.device.call(self._driver.cuGraphDestroy, graph)
 
     def launch(self, graph: Graph) -> None:
         """Queue all that is recorded."""
