@@ -337,7 +337,7 @@ def test_lookup_table(tmp_path: Path) -> None:
 
 
 def test_strings(tmp_path: Path) -> None:
-    """Strings beside numbers are left out with a warning; asked for, or alone, they are refused by the tensor's name."""
+    """Strings beside numbers are left out with a warning; asked for, or alone, they are refused by name."""
     model = tf.Module()
     names = tf.constant(["cat", "dog"])
     model.call = tf.function(lambda x: {"label": tf.gather(names, tf.argmax(x, -1)), "score": x * 2},
