@@ -88,6 +88,8 @@ class Opened:
         while not ended:
             try:
                 packet = next(packets, None)
+            except IndexError:  # at the end PyAV stumbles over streams that appeared on the way
+                packet = None
             except errors.FFmpegError as error:
                 packet, self.broken = None, error
             ended = packet is None
