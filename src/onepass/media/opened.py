@@ -134,6 +134,11 @@ class Opened:
             return asf_seconds(self._path)
         return (self.container.duration or 0) / float(self._av.time_base)
 
+    def is_picture(self) -> bool:
+        """Whether it is one picture, which FFmpeg knows by its content: ``jpeg_pipe``, or by its name."""
+        name: str = self.container.format.name
+        return name.endswith("_pipe") or name == "image2"
+
     def is_cut(self) -> bool:
         """Whether the file ends in the middle of something, once all frames have come."""
         if self._cut or self._path is None:
