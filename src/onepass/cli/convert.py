@@ -67,7 +67,8 @@ def _dynamic(
 @click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
 @click.option(
     "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE",
-    help="Input that a TorchScript network runs on, a .npy or .npz; repeat it for more, in order or by name.",
+    help="Input that the network runs on, a .npy or .npz; repeat it for more, in order or by name. TorchScript needs "
+         "one, others where they do not run on inputs that are made up.",
 )  # fmt: skip
 @click.option(
     "--dynamic", multiple=True, metavar="INPUT:AXIS=NAME", callback=_dynamic,

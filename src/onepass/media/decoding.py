@@ -1,7 +1,7 @@
 """From the bytes of a picture file to RGB: OpenCV, and Pillow where that reads more, or reads it right.
 
-Both look at the size that a header claims before they take memory for it: Pillow refuses twice its
-``MAX_IMAGE_PIXELS``, and OpenCV is given the same number.
+The size that a header claims is looked at before memory is taken for it: Pillow refuses twice its
+``MAX_IMAGE_PIXELS``. OpenCV is given the same number for what only it reads, unless it was imported before.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
-from onepass.source.framework import example_shapes
 from onepass.source.frameworks.tensorflow._graphdef import export_graph
 from onepass.source.frameworks.tensorflow._tensors import distinct, in_order, spec_of
 from onepass.tensors import Signature
@@ -59,7 +58,6 @@ class FunctionNetwork:
             tuple(spec_of(name, specs[name]) for name in input_order or in_order(specs)),
             tuple(spec_of(name, results[old]) for name, old in self._results.items()),
         )
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
