@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from onepass.artifacts import replacing
+from onepass.artifacts import free_name, replacing
 from onepass.drafts import Draft, check_target, sync, sync_folder
 from onepass.outputs import Array
 
@@ -87,12 +87,7 @@ def _file_name(name: str, taken: set[str]) -> str:
         stem = f"{stem[:_MAX_STEM]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     if _DEVICE.match(stem):
         stem = f"_{stem}"
-    file, number = f"{stem}.npy", 1
-    while file.casefold() in taken:
-        number += 1
-        file = f"{stem}~{number}.npy"
-    taken.add(file.casefold())
-    return file
+    return free_name(stem, ".npy", taken)
 
 
 def _listed(folder: Path) -> set[str]:

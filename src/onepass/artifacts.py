@@ -41,6 +41,22 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
         draft.discard()
 
 
+def free_name(stem: str, suffix: str, taken: set[str]) -> str:
+    """Return a file's name that differs from those taken by more than its case, which is nothing to some systems.
+
+    Args:
+        stem: What it begins with; if that is taken, a number comes behind it.
+        suffix: What it ends with.
+        taken: Names, case folded; the new one is added.
+    """
+    name, number = f"{stem}{suffix}", 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}~{number}{suffix}"
+    taken.add(name.casefold())
+    return name
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits, reading it in pieces."""
     digest = hashlib.sha256()

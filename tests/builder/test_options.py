@@ -45,12 +45,19 @@ _OTHERWISE: dict[str, tuple[Any, list[str]]] = {
     "outputs": (["y"], ["--outputs", "y"]),
     "mark_all_outputs": (True, ["--mark-all-outputs"]),
     "target_sm": (["8.9"], ["--target-sm", "sm89"]),
+    "picture_inputs": ({"x": "bgr,0.5,0.25"}, ["--picture-input", "x=bgr,0.5,0.25"]),
+    "input_io_formats": (["fp16"], ["--input-io-formats", "fp16:chw"]),
+    "output_io_formats": ({"y": "fp16"}, ["--output-io-formats", "y=fp16"]),
+    "sparsity": (True, ["--sparsity"]),
+    "dla": (0, ["--dla", "0", "--fp16"]),
+    "gpu_fallback": (True, ["--gpu-fallback", "--dla", "0", "--fp16"]),
     "plugins": ([__file__], ["--plugins", __file__]),  # any file, since the cache knows them by their content
 }
 
 
 def _options(name: str) -> BuildOptions:
-    needs = {"precision": "fp16"} if name in ("keep_float32", "reduced_io") else {}
+    needs: dict[str, Any] = {"precision": "fp16"} if name in ("keep_float32", "reduced_io", "dla") else {}
+    needs |= {"precision": "fp16", "dla": 0} if name == "gpu_fallback" else {}
     return BuildOptions(**{**needs, name: _OTHERWISE[name][0]})
 
 
@@ -78,7 +85,7 @@ def test_every_option_is_told_and_tells_engines_apart(name: str) -> None:
 def test_every_option_reaches_the_build_from_python(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`onepass.build` takes it by its name, with the same default, and documents it as `BuildOptions` does."""
     seen = _built_with(monkeypatch, "onepass.builder._build")
-    for words in ({}, {each: getattr(_options(name), each) for each in (name, "precision")}):
+    for words in ({}, {each: getattr(_options(name), each) for each in (name, "precision", "dla")}):
         with pytest.raises(onepass.BuildError):
             onepass.build("m.onnx", **words)
     assert seen == [BuildOptions(), _options(name)]

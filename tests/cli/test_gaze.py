@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from onepass import MediaError
-from onepass.cli import gaze
+from onepass.cli import _gaze_job, gaze
 from onepass.gaze import GazeEstimator
 from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_picture
 from tests.cli.shell import Shell
@@ -105,6 +105,34 @@ def test_broadcasts_and_windows_media(name: str, codec: str, sound: str, shell: 
     assert out.endswith("written to a-gaze.mp4\n")
     assert len(list(VideoSource("a-gaze.mp4"))) == 5
     assert sound_seconds(Path("a-gaze.mp4")) == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
+def test_what_is_ignored_stays_ignored() -> None:
+    """Under nohup the end of the terminal is no reason to stop; Ctrl-C is."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _gaze_job._signals(lambda: None) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.event.is_set()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert (stop.event.is_set(), stop.signal) == (True, signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_two_pictures_of_one_name(shell: Shell) -> None:
+    """The second picture of a name does not overwrite what came of the first, nor anything else that is there."""
+    write_picture("face.png", data.astronaut())
+    Path("other").mkdir()
+    write_picture("other/face.png", np.zeros((64, 64, 3), np.uint8))
+    shell("gaze", "face.png")
+    before = Path("face-gaze.png").read_bytes()
+    Path("face-gaze-2.png").symlink_to("nowhere")
+    assert shell("gaze", "other/face.png").endswith("written to face-gaze-3.png\n")
+    assert Path("face-gaze.png").read_bytes() == before
+    shell("gaze", "other")
+    assert shell("gaze", "other").endswith("written to other-gaze-2\n")
 
 
 def test_a_picture(shell: Shell) -> None:
@@ -346,16 +374,16 @@ runpy.run_module("onepass", run_name="__main__")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
-def test_an_interruption_leaves_whole_files(number: signal.Signals, tmp_path: Path) -> None:
-    """After Ctrl-C or a polite kill the video plays, the table is complete, and the two tell of the same frames."""
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interruption_leaves_whole_files(number: str, tmp_path: Path) -> None:
+    """After Ctrl-C, a polite kill or the end of the terminal, video and table are whole and tell of the same frames."""
     clip = write_clip(tmp_path / "long.mp4", moved_portraits() * 15, fps=FPS)
     command = [str(Path(sys.executable).with_name("onepass")), "gaze", str(clip), "--model", "small", "-o", "out.mp4"]
     process = subprocess.Popen([*command, "--csv", "gaze.csv"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     _wait_for(lambda: any(path.stat().st_size > 2000 for path in tmp_path.glob(".gaze.*.csv")))
-    os.kill(process.pid, number)
+    os.kill(process.pid, signal.Signals[number])
     out, _ = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.Signals[number]
     assert "; interrupted" in out
     frames = {int(row["frame"]) for row in rows_of(tmp_path / "gaze.csv")}
     assert 0 < len(frames) < FRAMES * 15

@@ -26,6 +26,7 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
     "_build.py": lambda flavor: flavor.can_build,
     "_config.py": lambda flavor: flavor.can_build,
     "_network.py": lambda flavor: flavor.can_build,
+    "_preview.py": lambda flavor: flavor.can_build,
     "_refit.py": lambda flavor: flavor.can_build,
     "_plugins.py": lambda flavor: flavor.can_build,
     "_layers.py": lambda flavor: flavor.can_build and flavor.can_inspect,

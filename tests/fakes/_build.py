@@ -207,6 +207,8 @@ class BuilderConfig:
             "optimization_level": getattr(self, "builder_optimization_level", None),
             "verbosity": self.profiling_verbosity.name,  # type: ignore[attr-defined]
             "hardware": self._hardware(),
+            "device": getattr(self.default_device_type, "name", "GPU"),
+            "dla": self.DLA_core,
             "targets": [one.name for _, one in sorted(self._targets.items())],
         }
 

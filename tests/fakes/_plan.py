@@ -61,6 +61,7 @@ class EngineFile:
         refittable: Whether its weights can be changed.
         was_stripped: Whether it was built without its weights.
         stripped: Whether it lacks them now.
+        layouts: What the engine says of how its tensors lie in memory, where that is not as usual.
     """
 
     built_by: str
@@ -79,6 +80,7 @@ class EngineFile:
     refittable: bool = False
     was_stripped: bool = False
     stripped: bool = False
+    layouts: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:

@@ -178,7 +178,7 @@ class Engine:
         return self._trt.TensorFormat.LINEAR
 
     def get_tensor_format_desc(self, name: str, profile_index: int = 0) -> str:
-        return "Row major linear format (kLINEAR)"
+        return self._file.layouts.get(name, "Row major linear FP32 format (kLINEAR)")
 
     def is_debug_tensor(self, name: str) -> bool:
         return False

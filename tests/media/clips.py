@@ -31,11 +31,12 @@ def write_clip(
     sound: str | Sequence[str] | None = "aac",
     sound_rate: int = SAMPLE_RATE,
     layout: str = "mono",
+    beep: int | None = None,
     options: dict[str, str] | None = None,
     times: Iterable[float] | None = None,
     rotation_deg: int = 0,
 ) -> Path:
-    """Write a video with a tone of 440 Hz, and return its path."""
+    """Write a video with a tone of 440 Hz, throughout or only with one of the pictures, and return its path."""
     import av
 
     container: Any = av.open(str(path), "w")
@@ -57,7 +58,9 @@ def write_clip(
         container.mux(video.encode(frame))
         for stream in audio:
             turn = (np.arange(samples) + index * samples) * (2 * np.pi * 440 / SAMPLE_RATE)
-            tone = av.AudioFrame.from_ndarray((0.3 * np.sin(turn)).astype(np.float32)[None], "fltp", "mono")
+            tone = av.AudioFrame.from_ndarray(
+                (0.3 * np.sin(turn) * (beep in (None, index))).astype(np.float32)[None], "fltp", "mono"
+            )
             tone.sample_rate, tone.pts = SAMPLE_RATE, index * samples
             container.mux(stream.encode(tone))
     for stream in (video, *audio):
@@ -86,6 +89,22 @@ def tone_of(path: Path) -> tuple[float, float]:
         sound = np.concatenate([frame.to_ndarray()[0].copy() for frame in frames])
     hertz = float(np.argmax(np.abs(np.fft.rfft(sound - sound.mean()))) * SAMPLE_RATE / len(sound))
     return hertz, begins
+
+
+def beeps_of(path: Path) -> list[float]:
+    """Return when the tone of the first sound track begins, each time, in seconds since the file begins."""
+    import av
+
+    with av.open(str(path)) as container:
+        start = (container.start_time or 0) / av.time_base
+        plain = av.AudioResampler("flt", "mono", SAMPLE_RATE)
+        loud = [
+            float(each.time or 0) - start + np.flatnonzero(np.abs(each.to_ndarray()[0]) > 0.1) / SAMPLE_RATE
+            for frame in container.decode(audio=0)
+            for each in plain.resample(frame)
+        ]
+    times = np.concatenate(loud)
+    return [float(times[0]), *times[1:][np.diff(times) > 0.3].tolist()]
 
 
 def sound_seconds(path: Path) -> float:

@@ -197,6 +197,29 @@ def test_no_frame_no_video(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == b"as it was"
 
 
+_KILLED = """
+import os, sys
+import numpy as np
+from onepass.media import Frame, VideoSink
+sink = VideoSink(sys.argv[1], fps=10)
+picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+for index in range(60):
+    sink.write(Frame(picture, index, None, "a"), np.roll(picture, index, 1))
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX's way to kill")
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_a_killed_process_leaves_a_video(suffix: str, tmp_path: Path) -> None:
+    """After a kill the video that stood there still does, and the hidden one holds all but the last seconds."""
+    (tmp_path / f"a{suffix}").write_bytes(b"as it was")
+    subprocess.run([sys.executable, "-c", _KILLED, tmp_path / f"a{suffix}"], check=False, timeout=60)
+    assert (tmp_path / f"a{suffix}").read_bytes() == b"as it was"
+    (hidden,) = tmp_path.glob(f".a.*{suffix}")
+    assert len(list(VideoSource(hidden))) >= 25
+
+
 _FILL = """
 import resource, signal, sys
 import numpy as np
@@ -273,6 +296,17 @@ def test_pictures_go_into_a_folder(tmp_path: Path) -> None:
         for index, name in enumerate(("a.jpg", "b.PNG", "c.heic")):
             sink.write(Frame(picture, index, None, name), picture)
     assert sorted(path.name for path in (tmp_path / "out" / "deep").iterdir()) == ["a.jpg", "b.PNG", "c.heic.png"]
+
+
+def test_pictures_of_one_name_are_all_written(tmp_path: Path) -> None:
+    """Names that are one, to this system or another, or become one, get a number; a second run has the same names."""
+    picture = flat_pictures(1)[0]
+    for _ in range(2):
+        with FolderSink(tmp_path) as sink:
+            for index, name in enumerate(("c.heic", "c.heic.png", "a.png", "A.PNG", "a.png", "a~2.png")):
+                sink.write(Frame(picture, index, None, name), picture)
+    names = ["A~2.PNG", "a.png", "a~2~2.png", "a~3.png", "c.heic.png", "c.heic~2.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 # ---- windows -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from onepass.media import VideoSink, VideoSource, open_sink, open_source
 from onepass.media.sound_tracks import Encoded
 
-from .clips import flat_pictures, sound_packets, sound_seconds, tone_of, write_clip
+from .clips import beeps_of, flat_pictures, sound_packets, sound_seconds, tone_of, write_clip
 
 pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 av = pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
@@ -113,6 +113,18 @@ def test_sound_that_changes_on_the_way(suffix: str, tmp_path: Path) -> None:
     assert steps == pytest.approx(np.full(19, 0.1), abs=0.002)
     if suffix == ".webm":
         assert sound_seconds(tmp_path / f"out{suffix}") == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mp4"), ("aac", ".webm"), ("mp2", ".mkv"), ("mp2", ".m4v")])
+def test_sound_stays_with_the_pictures(codec: str, suffix: str, tmp_path: Path) -> None:
+    """Where recordings were joined whose sound is longer than their pictures, beep and flash still come together."""
+    pictures = [np.full((48, 64, 3), 255 * (index == 6), np.uint8) for index in range(13)]
+    part = write_clip(tmp_path / "part.ts", pictures, sound=codec, beep=6)
+    (tmp_path / "joined.ts").write_bytes(part.read_bytes() * 5)
+    copy(tmp_path / "joined.ts", tmp_path / f"out{suffix}")
+    lit = [frame.seconds for frame in VideoSource(tmp_path / f"out{suffix}") if frame.picture.mean() > 128]
+    assert len(lit) == 5
+    assert beeps_of(tmp_path / f"out{suffix}") == pytest.approx(lit, abs=0.03)
 
 
 def test_an_error_on_the_way_ends_the_sound_alone(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,21 @@ def test_joined_recordings_go_on(parts: int, frames: int, step: float, start: fl
     assert np.diff(placed) == pytest.approx(np.full(parts * frames - 1, step))
 
 
+def test_sound_is_moved_as_the_pictures_were() -> None:
+    """A joint of the sound takes over by how much the pictures were moved, also where that leaves an overlap."""
+    pictures, sound = Timeline(0.1), Timeline(0.02)
+    for index in [*range(10), *range(10)]:
+        pictures.place(index * 0.1)
+    assert pictures.joints == pytest.approx([1.0])
+    for index in range(55):
+        sound.place(index * 0.02)
+    assert sound.is_joint(0.0)
+    assert not sound.is_joint(1.07)
+    times = [sound.place(index * 0.02, moved=pictures.joints[0]) for index in range(20)]
+    assert times[:5] == pytest.approx([1.081, 1.082, 1.083, 1.084, 1.085])
+    assert times[5:] == pytest.approx([1.0 + index * 0.02 for index in range(5, 20)])
+
+
 def test_missing_times_follow_at_the_usual_distance() -> None:
     """A frame without a time comes after the one before is over; a time that stands still waits for the next."""
     timeline = Timeline(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -16,12 +16,13 @@ from onepass.builder._config import add_profiles, check_options, configure, timi
 from onepass.builder._constraints import keep_layers_float32, reduced_types_in
 from onepass.builder._edges import Prepared
 from onepass.builder._gpu import current_gpu
-from onepass.builder._graph import Ready, digest_of, digest_of_model, graph_of, ready_for
+from onepass.builder._graph import Ready, digest_of, digest_of_model, graph_of, ready_for, settled
 from onepass.builder._layers import check_precision, layer_types
 from onepass.builder._network import new_builder, parse
 from onepass.builder._plugins import plugins_of
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
 from onepass.builder._reasons import explained
+from onepass.builder.interface import IoFormats, PictureInput
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
@@ -54,6 +55,12 @@ def build(
     mark_all_outputs: bool = False,
     target_sm: str | Sequence[str] = (),
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    picture_inputs: Mapping[str, PictureInput | str] | None = None,
+    input_io_formats: IoFormats = (),
+    output_io_formats: IoFormats = (),
+    sparsity: bool = False,
+    dla: int | None = None,
+    gpu_fallback: bool = False,
     flavor: str | None = None,
     cache: bool = False,
     progress: Progress | None = None,
@@ -73,7 +80,8 @@ def build(
         batch: The first dimension of every input where that is dynamic: a size, or (least, best, greatest).
         sizes: Name of a dynamic dimension to its size, or (least, best, greatest), in every input that has it.
         values: Input name to (least, best, greatest) values, for an input whose values shape other tensors.
-        precision: One or more of ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"fp8"``. The first is the default;
+        precision: One or more of ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"fp8"``, or ``"best"``: float16, and
+            int8 if the model has QuantizeLinear and DequantizeLinear nodes. The first is the default;
             the last two need a model with QuantizeLinear and DequantizeLinear nodes. Softmax, sums and the small layers
             at the end stay float32. TensorRT is held to it: if no layer computes as asked, that is an error.
         keep_float32: Names of nodes, inner tensors or outputs to compute in float32 all the same. An output brings
@@ -93,6 +101,14 @@ def build(
         target_sm: Compute capabilities to build for (``"8.9"``), where TensorRT need not see the GPU (TensorRT-RTX).
         plugins: Libraries whose plugins the model takes: operators that TensorRT does not have itself. A library is
             code, and running the engine needs it too: ``onepass.load(engine, plugins=[…])``.
+        picture_inputs: Name of an input to how pictures go into it, a decoder's bytes as they are, uint8 [N, H, W, C]:
+            ``"bgr,0.485:0.456:0.406,0.229:0.224:0.225"`` (order, mean, deviation), or a `PictureInput`.
+        input_io_formats: Types of inputs where they are not the model's, by name, ``{"image": "fp16"}``, or one for
+            each in the model's order, as trtexec has it.
+        output_io_formats: Types of outputs, likewise.
+        sparsity: Whether kernels may skip weights that are zero, two in four.
+        dla: Number of the deep-learning accelerator to build for (Jetson).
+        gpu_fallback: Whether layers that the accelerator lacks may run on the GPU.
         flavor: Which TensorRT builds: ``"tensorrt"`` or ``"tensorrt_rtx"``; by default the first that is here.
         cache: Whether to look in the cache of engines first, and keep the engine there.
         progress: Called with a `Step` as the build goes on, where TensorRT reports any (10 and later, TensorRT-RTX).
@@ -127,6 +143,7 @@ def build_with(
         raise InputError(f"the engine cannot be written to {os.fspath(engine)}: there is no such folder")
     graph = graph_of(model)
     builder = find_builder(flavor)
+    options = settled(options, graph)
     check_options(builder, options, graph.proto)
     digest = digest_of_model(model, graph)
 
@@ -181,6 +198,7 @@ def plan_from_graph(
     """
     options = options or BuildOptions()
     flavor = flavor or find_builder()
+    options = settled(options, graph)
     check_options(flavor, options, graph.proto)
     onnx_sha256 = onnx_sha256 or digest_of(graph)
     ready = ready_for(graph, options, flavor)

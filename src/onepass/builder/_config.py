@@ -11,6 +11,7 @@ import onnx
 
 from onepass._errors import BuildError, InputError, UnsupportedModelError
 from onepass.artifacts import replacing
+from onepass.builder._roles import is_quantized
 from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor
 from onepass.engine.plan import Edge
@@ -28,10 +29,27 @@ _WHO = {
     "refit": "every TensorRT that builds",
     "timing_cache": "TensorRT (not TensorRT-RTX, which compiles when it runs)",
     "tactic_sources": "every TensorRT that builds",
+    "sparsity": "every full TensorRT",
+    "dla": "full TensorRT, on a Jetson",
+    "gpu_fallback": "full TensorRT, on a Jetson",
     "target_sm": "TensorRT-RTX",
 }
+# What an option takes of TensorRT.
+_TAKES = {
+    "optimization_level": ("IBuilderConfig", "builder_optimization_level"),
+    "version_compatible": ("BuilderFlag", "VERSION_COMPATIBLE"),
+    "strip": ("BuilderFlag", "STRIP_PLAN"),
+    "refit": ("BuilderFlag", "REFIT"),
+    "timing_cache": ("IBuilderConfig", "create_timing_cache"),
+    "sparsity": ("BuilderFlag", "SPARSE_WEIGHTS"),
+    "dla": ("IBuilderConfig", "DLA_core"),
+    "gpu_fallback": ("BuilderFlag", "GPU_FALLBACK"),
+    "target_sm": ("IBuilderConfig", "set_compute_capability"),
+}
 # Names that are there and do nothing, or do not work: TensorRT-RTX says so in its log, not in its interface.
-_INERT = {"tensorrt_rtx": frozenset({"timing_cache", "hardware_compatible", "version_compatible"})}
+_INERT = {
+    "tensorrt_rtx": frozenset({"timing_cache", "hardware_compatible", "version_compatible", "dla", "gpu_fallback"})
+}
 
 
 def check_options(flavor: Flavor, options: BuildOptions, model: onnx.ModelProto) -> None:
@@ -47,9 +65,8 @@ def check_options(flavor: Flavor, options: BuildOptions, model: onnx.ModelProto)
             raise InputError(f"{flavor} has no option {name}; {_WHO[name]} has it")
     _check_members(flavor, "target_sm", [_sm(each) for each in options.target_sm], "ComputeCapability")
     _check_members(flavor, "tactic_sources", name_tuple(options.tactic_sources or ()), "TacticSource")
-    quantized = any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)
     for kind in {"int8", "fp8"} & set(options.precision):
-        if not quantized:
+        if not is_quantized(model.graph):
             raise UnsupportedModelError(
                 f"precision {kind} is asked for, but the model has no QuantizeLinear and DequantizeLinear nodes; "
                 "TensorRT takes the scales from them. Quantise the model first"
@@ -61,21 +78,13 @@ def _needs(flavor: Flavor, options: BuildOptions) -> Iterator[tuple[str, bool]]:
     if flavor.precision_flags:
         for kind in options.precision:
             yield kind, kind in flavor.precision_flags
-    if options.optimization_level is not None:
-        yield "optimization_level", flavor.has("IBuilderConfig", "builder_optimization_level")
     if options.hardware_compatible is not None:
         level = options.hardware_compatible.upper()
         yield "hardware_compatible", level in flavor.members("HardwareCompatibilityLevel")
-    if options.version_compatible:
-        yield "version_compatible", flavor.has("BuilderFlag", "VERSION_COMPATIBLE")
-    if options.strip:
-        yield "strip", flavor.has("BuilderFlag", "STRIP_PLAN")
-    if options.refit:
-        yield "refit", flavor.has("BuilderFlag", "REFIT")
-    if options.timing_cache is not None:
-        yield "timing_cache", flavor.has("IBuilderConfig", "create_timing_cache")
-    if options.target_sm:
-        yield "target_sm", flavor.has("IBuilderConfig", "set_compute_capability")
+    for name, path in _TAKES.items():
+        value = getattr(options, name)
+        if value is not None and value is not False and value != ():  # an optimization level, or core, may be 0
+            yield name, flavor.has(*path)
 
 
 def _check_members(flavor: Flavor, option: str, names: Sequence[str], enum: str) -> None:
@@ -107,6 +116,8 @@ def configure(flavor: Flavor, builder: Any, options: BuildOptions, *, held: froz
         ("VERSION_COMPATIBLE", options.version_compatible),
         ("STRIP_PLAN", options.strip),
         ("REFIT", options.refit),
+        ("SPARSE_WEIGHTS", options.sparsity),
+        ("GPU_FALLBACK", options.gpu_fallback),
     ):
         _set_flag(flavor, config, name, wanted=wanted)
     for kind in (*options.precision, *held):
@@ -116,6 +127,8 @@ def configure(flavor: Flavor, builder: Any, options: BuildOptions, *, held: froz
         # Layers that are told to stay float32 must; without this flag it is a wish.
         _set_flag(flavor, config, "OBEY_PRECISION_CONSTRAINTS", wanted=True)
     _aim(flavor, config, options)
+    if options.dla is not None:
+        _use_accelerator(flavor, builder, config, options.dla)
     # Layers and their types stay readable in the engine: that is how the precision is proved.
     config.profiling_verbosity = flavor.member("ProfilingVerbosity", "DETAILED")
     return config
@@ -136,6 +149,14 @@ def _aim(flavor: Flavor, config: Any, options: BuildOptions) -> None:
         config.num_compute_capabilities = len(options.target_sm)
         for index, each in enumerate(options.target_sm):
             config.set_compute_capability(flavor.member("ComputeCapability", _sm(each)), index)
+
+
+def _use_accelerator(flavor: Flavor, builder: Any, config: Any, core: int) -> None:
+    if core >= builder.num_DLA_cores:
+        there = f"{builder.num_DLA_cores} of them" if builder.num_DLA_cores else "none"
+        raise InputError(f"dla is {core}: this machine has {there}, as {flavor} sees it")
+    config.default_device_type = flavor.member("DeviceType", "DLA")
+    config.DLA_core = core
 
 
 def _set_flag(flavor: Flavor, config: Any, name: str, *, wanted: bool) -> None:

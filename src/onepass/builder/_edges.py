@@ -19,6 +19,7 @@ import onnx
 from onnx import TensorProto
 
 from onepass._errors import UnsupportedModelError
+from onepass.builder._roles import is_quantized
 from onepass.engine.flavor import Flavor
 from onepass.engine.plan import Edge
 from onepass.engine.shapes import Profile
@@ -90,7 +91,7 @@ class _Work:
         self._changed: set[str] = set()
         self._types: dict[str, int] | None = None
         self._weights = initializer_names(proto.graph)
-        has_int8 = not flavor.precision_flags or _is_quantized(proto.graph)
+        has_int8 = not flavor.precision_flags or is_quantized(proto.graph)
         native = flavor.edge_dtypes - set(_FLOAT8)
         # Networks that are not strongly typed take int8 for quantised, and want to know its scale.
         self._native = native if has_int8 else native - {_INT8}
@@ -230,10 +231,6 @@ class _Work:
 
 def _is_captured(graph: onnx.GraphProto, name: str) -> bool:
     return any(name in inner_reads(node) for node in graph.node)
-
-
-def _is_quantized(graph: onnx.GraphProto) -> bool:
-    return any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in graph.node)
 
 
 def _drop_false_names(graph: onnx.GraphProto) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple, cast
 
@@ -10,12 +11,16 @@ from onepass._errors import InputError
 from onepass.artifacts import sha256_of
 from onepass.builder._edges import Prepared, prepare
 from onepass.builder._profiles import profiles_from_options
-from onepass.builder.options import BuildOptions
+from onepass.builder._roles import is_quantized
+from onepass.builder.interface import PictureInput, edge_dtypes
+from onepass.builder.options import BEST, BuildOptions
 from onepass.builder.precision import float32_nodes, reduce_edges, reduce_precision
 from onepass.engine.flavor import Flavor
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
+from onepass.graph.edge_types import with_edge_types
 from onepass.graph.nodes import initializer_names
+from onepass.graph.pictures import with_picture_input
 from onepass.tensors import name_tuple, warn_of_left_out
 
 
@@ -62,6 +67,13 @@ class Ready(NamedTuple):
     kept: frozenset[str]
 
 
+def settled(options: BuildOptions, graph: OnnxGraph) -> BuildOptions:
+    """Return options in which the best precision is that which this model has."""
+    if BEST not in options.precision:
+        return options
+    return replace(options, precision=("fp16", "int8") if is_quantized(graph.proto.graph) else ("fp16",))
+
+
 def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
     """Return what goes to TensorRT: outputs chosen, precision written in where it is no flag, edges as it takes them.
 
@@ -86,7 +98,17 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
 
 
 def shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
-    """Return the graph with the outputs that are asked for."""
+    """Return the graph with the outputs, and with the edges, that are asked for."""
+    graph = _with_outputs(graph, options)
+    for name, text in options.picture_inputs.items():
+        pictures = PictureInput.parse(str(text))
+        reverse = pictures.order == "bgr"
+        graph = with_picture_input(graph, name, reverse=reverse, mean=pictures.mean, std=pictures.std)
+    types = edge_dtypes(graph.signature, options.input_io_formats, options.output_io_formats)
+    return with_edge_types(graph, types) if types else graph
+
+
+def _with_outputs(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
     if options.mark_all_outputs:
         names = {value.name for value in graph.proto.graph.output}
         weights = initializer_names(graph.proto.graph)

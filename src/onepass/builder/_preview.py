@@ -10,7 +10,7 @@ from typing import Any
 from onepass._errors import BuildError
 from onepass.builder._build import find_builder
 from onepass.builder._config import check_options
-from onepass.builder._graph import graph_of, ready_for, shown
+from onepass.builder._graph import graph_of, ready_for, settled, shown
 from onepass.builder._layers import network_types
 from onepass.builder._network import new_builder, parse
 from onepass.builder._plugins import plugins_of
@@ -85,22 +85,23 @@ def preview(
         ModelError, InputError, MissingExtraError, BuildError: As `onepass.build` raises them before it builds.
     """
     options = options or BuildOptions()
-    graph, builder = graph_of(model), find_builder(flavor)
-    check_options(builder, options, graph.proto)
-    ready = ready_for(graph, options, builder)
+    graph, tensorrt = graph_of(model), find_builder(flavor)
+    options = settled(options, graph)
+    check_options(tensorrt, options, graph.proto)
+    ready = ready_for(graph, options, tensorrt)
     inputs, outputs = ready.prepared.inputs, ready.prepared.outputs
     facts: dict[str, Any] = {}
     if options.reduced_type:
         facts["node_types"] = node_types(shown(graph, options), options.reduced_type, options.keep_float32)
     try:
-        maker = new_builder(builder, options.plugins)
+        builder = new_builder(tensorrt, options.plugins)
     except BuildError as error:  # there is no GPU, without which most TensorRTs have no parser either
         facts["not_parsed"] = str(error)
     else:
-        network, parser, named = parse(builder, maker, ready.prepared)
+        network, parser, named = parse(tensorrt, builder, ready.prepared)
         inputs, outputs = named.inputs, named.outputs
         facts["network_layers"] = network.num_layers
-        facts["network_types"] = network_types(network) if builder.is_strongly_typed else {}
-        facts["plugins"] = plugins_of(builder, parser, ready.prepared.graph)
+        facts["network_types"] = network_types(network) if tensorrt.is_strongly_typed else {}
+        facts["plugins"] = plugins_of(tensorrt, parser, ready.prepared.graph)
         del network, parser
-    return Preview(inputs, outputs, ready.profiles, builder.name, builder.version, options.to_json(), **facts)
+    return Preview(inputs, outputs, ready.profiles, tensorrt.name, tensorrt.version, options.to_json(), **facts)

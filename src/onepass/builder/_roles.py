@@ -70,6 +70,11 @@ class Roles:
     constants: dict[str, onnx.TensorProto] = field(repr=False)
 
 
+def is_quantized(graph: onnx.GraphProto) -> bool:
+    """Whether a model says what to compute in int8 or float8, and with which scales."""
+    return any(node.op_type in _QUANTIZERS for node in graph.node)
+
+
 def assign_roles(graph: onnx.GraphProto, types: Mapping[str, int], *, kind: str, keep: Iterable[str]) -> Roles:
     """Decide for every node of a sorted graph.
 

@@ -11,9 +11,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from onepass._errors import InputError
 from onepass.artifacts import path_tuple
+from onepass.builder.interface import IoFormats, PictureInput, io_formats, picture_texts
 from onepass.engine.flavor import PRECISIONS
 from onepass.engine.shapes import Numbers, ShapeRange
 from onepass.tensors import name_tuple
+
+BEST = "best"
+"""Stands for fp16, and int8 too where the model has QuantizeLinear and DequantizeLinear nodes; trtexec's word."""
 
 HardwareLevel: TypeAlias = Literal["ampere_plus", "same_compute_capability"]
 Range: TypeAlias = ShapeRange | int | Sequence[int] | Sequence[Sequence[int]]
@@ -48,7 +52,7 @@ class BuildOptions:
         sizes: Range of a dynamic dimension by its name, wherever it occurs.
         values: Input name to a range of its values, for an input whose values shape other tensors.
         precision: Reduced precisions that layers may use; none is float32. ``"int8"`` and ``"fp8"`` need a model with
-            QuantizeLinear and DequantizeLinear nodes.
+            QuantizeLinear and DequantizeLinear nodes; ``"best"`` is float16, and int8 where the model has these.
         keep_float32: Names of nodes, or of tensors, that are computed in float32 all the same.
         reduced_io: Whether float32 inputs and outputs become float16 (bfloat16) too. The signature says so then.
         tf32: Whether float32 matrix products may round their factors to ten bits (on by default in TensorRT).
@@ -64,6 +68,12 @@ class BuildOptions:
         mark_all_outputs: Whether every inner tensor becomes an output too.
         target_sm: Compute capabilities to build for, ``"8.9"``, where that need not be the GPU at hand.
         plugins: Files of libraries whose plugins the model takes; running the engine needs them too.
+        picture_inputs: Input name to how uint8 pictures [N, H, W, C] go into it: a `PictureInput`, or its text.
+        input_io_formats: Types of inputs, by name or one each in the model's order: ``"fp16"``.
+        output_io_formats: Types of outputs, likewise.
+        sparsity: Whether kernels may skip weights that are zero in the pattern that GPUs know (two of four).
+        dla: Number of the deep-learning accelerator (Jetson) to build for.
+        gpu_fallback: Whether layers that the accelerator lacks may run on the GPU.
     """
 
     shapes: Ranges | Sequence[Ranges] = ()
@@ -101,6 +111,14 @@ class BuildOptions:
     plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = field(
         default=(), metadata=told("Load plugins from this library; repeat for more.", unit="FILE")
     )
+    picture_inputs: Mapping[str, PictureInput | str] = field(default_factory=dict)
+    input_io_formats: IoFormats = ()
+    output_io_formats: IoFormats = ()
+    sparsity: bool = field(default=False, metadata=told("Let kernels skip weights that are zero two in four."))
+    dla: int | None = field(
+        default=None, metadata=told("Build for this deep-learning accelerator (Jetson).", unit="CORE", limits=(0, 7))
+    )
+    gpu_fallback: bool = field(default=False, metadata=told("Run on the GPU what the accelerator lacks."))
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -112,10 +130,20 @@ class BuildOptions:
             put(self, "outputs", tuple(dict.fromkeys(name_tuple(self.outputs))))
         if self.tactic_sources is not None:
             put(self, "tactic_sources", tuple(each.upper() for each in name_tuple(self.tactic_sources)))
+        put(self, "picture_inputs", picture_texts(self.picture_inputs))
+        for name in ("input_io_formats", "output_io_formats"):
+            put(self, name, io_formats(getattr(self, name), name))
         put(self, "plugins", path_tuple(self.plugins, what="plugins"))
         if self.timing_cache is not None:
             put(self, "timing_cache", Path(self.timing_cache))
         self._check()
+        self._check_accelerator()
+
+    def _check_accelerator(self) -> None:
+        if self.gpu_fallback and self.dla is None:
+            raise InputError("gpu_fallback is for an accelerator; say which with dla")
+        if self.dla is not None and {"fp16", "int8", BEST}.isdisjoint(self.precision):
+            raise InputError("dla: the accelerator computes in fp16 or int8; ask for one of these precisions")
 
     def _check(self) -> None:
         if self.workspace_bytes is not None and not 0 < self.workspace_bytes < 1 << 63:
@@ -145,7 +173,7 @@ class BuildOptions:
     @property
     def reduced_type(self) -> Literal["fp16", "bf16"] | None:
         """The floating-point type that layers may use in place of float32, if any."""
-        return "fp16" if "fp16" in self.precision else "bf16" if "bf16" in self.precision else None
+        return "fp16" if not {"fp16", BEST}.isdisjoint(self.precision) else "bf16" if "bf16" in self.precision else None
 
     @property
     def quantized(self) -> bool:
@@ -181,9 +209,13 @@ class BuildOptions:
 
 def _precisions(value: str | Iterable[str]) -> tuple[str, ...]:
     names = [name.lower() for name in name_tuple(value)]
+    if BEST in names:
+        if len(names) > 1:
+            raise InputError(f"precision {BEST} stands for all that the model has; leave the others out")
+        return (BEST,)
     for name in names:
         if name not in ("fp32", *PRECISIONS):
-            raise InputError(f"precision {name!r} is none of fp32, {', '.join(PRECISIONS)}")
+            raise InputError(f"precision {name!r} is none of fp32, {', '.join(PRECISIONS)} and {BEST}")
     return tuple(name for name in PRECISIONS if name in names)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import click
 
 from onepass._errors import InputError
-from onepass.builder.options import BuildOptions, parse_range, parse_shapes
+from onepass.builder.options import BEST, BuildOptions, parse_range, parse_shapes
 from onepass.engine import ShapeRange
 from onepass.engine.flavor import PRECISIONS
 
@@ -23,6 +23,26 @@ def _shapes(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, 
 
 def _merged(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, ShapeRange]:
     return {name: each for word in words for name, each in _usage(parse_shapes, word).items()}
+
+
+def _pictures(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
+    return dict(_named(word, "how pictures go into an input, such as image=rgb") for word in words)
+
+
+def _formats(
+    _ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]
+) -> dict[str, str] | tuple[str, ...]:
+    listed = [part for word in words for part in word.split(",")]
+    if not any("=" in part for part in listed):
+        return tuple(listed)
+    return dict(_named(part, "a type by name, such as image=fp16") for part in listed)
+
+
+def _named(word: str, what: str) -> tuple[str, str]:
+    name, equals, value = word.rpartition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{word!r}: expected {what}")
+    return name, value
 
 
 def _range(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> ShapeRange | None:
@@ -74,7 +94,21 @@ _OWN: Mapping[str, Sequence[Callable[[_Command], _Command]]] = {
         click.option("--fp16", is_flag=True, help="Compute in float16 wherever that is safe."),
         click.option("--bf16", is_flag=True, help="Compute in bfloat16 wherever that is safe."),
         click.option("--int8", is_flag=True, help="Compute in int8 where the model has Q/DQ nodes."),
+        click.option("--best", is_flag=True, help="As --fp16, and --int8 too if the model has Q/DQ nodes."),
         click.option("--fp8", is_flag=True, help="Compute in float8 where the model has Q/DQ nodes."),
+    ],
+    "picture_inputs": [
+        click.option("--picture-input", "picture_inputs", multiple=True, metavar="NAME=ORDER[,MEAN,STD]",
+                     callback=_pictures,
+                     help="Take uint8 pictures, N x H x W x C: rgb, or bgr,0.485:0.456:0.406,0.229:0.224:0.225."),
+    ],
+    "input_io_formats": [
+        click.option("--input-io-formats", multiple=True, metavar="[NAME=]TYPE,…", callback=_formats,
+                     help="Types of inputs: NAME=fp16, or one for each as trtexec has it, fp16:chw,fp32:chw."),
+    ],
+    "output_io_formats": [
+        click.option("--output-io-formats", multiple=True, metavar="[NAME=]TYPE,…", callback=_formats,
+                     help="Types of outputs, likewise."),
     ],
     "workspace_bytes": [
         click.option("--workspace", "workspace_bytes", type=click.FloatRange(min=0, min_open=True), metavar="MiB",
@@ -119,8 +153,8 @@ def options_from(words: Mapping[str, Any]) -> BuildOptions:
     """Return what a user asks for, from what `build_options` has read."""
     rest = dict(words)
     shapes = _profiles(rest.pop("shapes"), [rest.pop(f"{which}_shapes") for which in ("min", "opt", "max")])
-    precision = [kind for kind in PRECISIONS if rest.pop(kind)]
-    given = {name: value for name, value in rest.items() if value not in (None, ())}
+    precision = [kind for kind in (*PRECISIONS, BEST) if rest.pop(kind)]
+    given = {name: value for name, value in rest.items() if value not in (None, (), {})}
     return BuildOptions(shapes=shapes, precision=precision, **given)
 
 

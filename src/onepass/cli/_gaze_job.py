@@ -20,6 +20,7 @@ from onepass.cli._tables import console, escape
 from onepass.gaze import StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _PIPES = (signal.SIGPIPE,) if hasattr(signal, "SIGPIPE") else ()
 _BROKEN_PIPE = 13  # SIGPIPE's number, which shells expect from systems without it, too
 
@@ -119,13 +120,13 @@ class _Stop:
 
 @contextmanager
 def _signals(also: Callable[[], None]) -> Iterator[_Stop]:
-    """Let the first Ctrl-C (or SIGTERM) end the work in good order; the second ends it at once.
+    """Let the first Ctrl-C, SIGTERM or end of the terminal end the work in good order; the second ends it at once.
 
-    A pipe that nobody reads any more is an error meanwhile, not the end of the process. `also` is called with the first
-    signal.
+    What is ignored, as by nohup, stays so. A pipe that nobody reads any more is an error meanwhile, not the end of the
+    process. `also` is called with the first signal.
     """
     stop = _Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.getsignal(number) for number in (*numbers, *_PIPES)}
 
     def ask(number: int, _frame: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,8 @@ _STDOUT = Path("-")
 @click.argument("source")
 @click.option(
     "-o", "--output", type=_FILE, metavar="PATH",
-    help="Where to write the annotated picture or video, or the folder of pictures.  [default: SOURCE-gaze, unless "
-    "a table or a window is asked for]",
+    help="Where to write the annotated picture or video, or the folder of pictures.  [default: SOURCE-gaze, or a "
+    "free name like it, unless a table or a window is asked for]",
 )  # fmt: skip
 @click.option("--csv", type=_FILE, metavar="FILE", help="Write a table, a row for each eye; - is standard output.")
 @click.option("--jsonl", type=_FILE, metavar="FILE", help="The same as JSON Lines.")
@@ -213,17 +215,20 @@ def _check_window(*, asked_for: bool, headless: bool, mirror: bool) -> None:
 
 
 def _output_for(source: Source) -> Path | None:
-    """Return where the result of a source goes where nothing else is asked for; None for what is watched live."""
+    """Return where the result of a source goes where nothing else is asked for; None for what is watched live.
+
+    Nobody has named that place, so nothing that is there is overwritten: it may be of another source of this name.
+    """
     if source.live or "://" in source.name:
         return None
     path = Path(source.name).resolve()
-    if path.is_dir():
-        return Path(fitting_name(path.name, "-gaze"))
-    if not source.sequence and (source.frame_count or 1) > 1:
-        return Path(fitting_name(path.stem, "-gaze"))
-    known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
-    suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
-    return Path(fitting_name(path.stem, f"-gaze{suffix}"))
+    suffix = ""
+    if not path.is_dir() and (source.sequence or (source.frame_count or 1) == 1):
+        known = VIDEO_SUFFIXES if source.sequence else PICTURE_SUFFIXES
+        suffix = path.suffix if path.suffix.lower() in known else (".mp4" if source.sequence else ".png")
+    stem = path.name if path.is_dir() else path.stem
+    endings = chain([f"-gaze{suffix}"], (f"-gaze-{number}{suffix}" for number in count(2)))
+    return next(place for ending in endings if not os.path.lexists(place := Path(fitting_name(stem, ending))))
 
 
 def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None) -> Iterator[Table]:

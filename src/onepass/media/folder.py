@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onepass._errors import MediaError
+from onepass.artifacts import free_name
 from onepass.drafts import check_target
 from onepass.media.decoding import decode_picture
 from onepass.media.frames import Frame, Sink, Source
@@ -56,7 +57,11 @@ class FolderSource(Source):
         files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
         self._paths: list[Path] = []
         for each in sorted(files, key=_natural):
-            kind = kind_of(each)
+            try:
+                kind = kind_of(each)
+            except MediaError as error:
+                self.notes.append(f"{error}: skipped")
+                continue
             if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
                 self.notes.append(f"{each} is no picture: skipped")
                 continue
@@ -124,7 +129,7 @@ class PictureSink(Sink):
 
 
 class FolderSink(Sink):
-    """A folder with one picture a frame, each under the frame's name."""
+    """A folder with one picture a frame, each under the frame's name; no two under one name."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Make the folder.
@@ -134,6 +139,7 @@ class FolderSink(Sink):
         """
         super().__init__()
         self._folder = Path(path)
+        self._taken: set[str] = set()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -144,7 +150,8 @@ class FolderSink(Sink):
     def write(self, frame: Frame, picture: Picture) -> None:
         """Write one file; a format that can be read only becomes PNG."""
         known = Path(frame.name).suffix.lower() in PICTURE_SUFFIXES
-        write_picture(self._folder / (frame.name if known else fitting_name(frame.name, ".png")), picture)
+        path = Path(frame.name if known else fitting_name(frame.name, ".png"))
+        write_picture(self._folder / free_name(path.stem, path.suffix, self._taken), picture)
 
     def close(self) -> None:
         """Nothing is left to do."""

@@ -99,11 +99,11 @@ def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | 
     if isinstance(source, PictureSource) and path.is_dir() and (path / origin.name).resolve() == origin.resolve():
         raise MediaError(f"{path} is the folder that {origin.name} is in, which would be overwritten; write elsewhere")
     if suffix in VIDEO_SUFFIXES:
-        video = isinstance(source, VideoSource)
-        sound = source.name if isinstance(source, VideoSource) and source.can_be_opened_again else None
-        if video and sound is None:
+        if isinstance(source, VideoSource) and source.can_be_opened_again:
+            return VideoSink(path, fps=source.fps or fps, sound_of=source.name, joints=source.joints)
+        if isinstance(source, VideoSource):
             source.notes.append(f"the sound of {source.name}, if it has any, is left out: it can be read only once")
-        return VideoSink(path, fps=source.fps or fps, sound_of=sound)
+        return VideoSink(path, fps=source.fps or fps)
     if suffix in PICTURE_SUFFIXES:
         if source.sequence or (source.frame_count or 0) > 1:
             raise MediaError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from onepass._errors import MediaError
@@ -24,13 +24,17 @@ class Sound:
     Nothing that is wrong with sound ends the pictures.
     """
 
-    def __init__(self, location: str | os.PathLike[str], container: Any, notes: list[str]) -> None:
+    def __init__(
+        self, location: str | os.PathLike[str], container: Any, notes: list[str], joints: Sequence[float] = ()
+    ) -> None:
         """Open the video.
 
         Args:
             location: Where the sound is; a video without sound gives none.
             container: PyAV's output container.
             notes: Where to say what was left out.
+            joints: By how much the pictures were moved at each place where recordings were joined, as far as they have
+                come; sound waits for them there.
 
         Raises:
             MediaError: The video cannot be opened.
@@ -46,53 +50,51 @@ class Sound:
         self._start_seconds = (self._input.start_time or 0) / float(self._av.time_base)
         self._tracks: dict[int, Track] = {}
         self._packets: Iterator[Any] = iter(())
-        self._waiting: tuple[Track, Any, float] | None = None
+        self._joints: Sequence[float] | None = joints
+        self._waiting: Any = None  # a packet that is not due yet, and when it begins, if that is known
+        self._begins: float | None = None
 
     def declare(self) -> None:
         """Add a stream to the container for each track that can be taken over."""
         for number, stream in enumerate(self._input.streams.audio, 1):
-            known = stream.codec_context is not None  # this FFmpeg has a decoder of it
-            ways = WAYS if known else ()
-            way = next((way for way in ways if works(way, self._location, stream.index, self._container)), None)
-            if way is not None:
-                self._tracks[stream.index] = way(self._container, stream)
+            if stream.codec_context is None:  # a codec that this FFmpeg does not know
+                self._leave_out(f"sound track {number} of {self._location}")
+                continue
+            for way in WAYS:
+                done = works(way, self._location, stream.index, self._container)
+                if done:
+                    self._tracks[stream.index] = way(self._container, stream)
+                if done is not False:
+                    break
             else:
-                what = f" ({stream.codec_context.name})" if known else ""
-                self._notes.append(
-                    f"sound track {number} of {self._location}{what} cannot be put into {self._container.format.name}: "
-                    "left out"
-                )
+                self._leave_out(f"sound track {number} of {self._location} ({stream.codec_context.name})")
         if self._tracks:
             self._packets = self._read()
+
+    def _leave_out(self, track: str) -> None:
+        self._notes.append(f"{track} cannot be put into {self._container.format.name}: left out")
 
     def _read(self) -> Iterator[Any]:
         streams = [self._input.streams[index] for index in self._tracks]
         try:
-            yield from self._input.demux(streams)
-        except self._av.error.FFmpegError:
+            yield from (packet for packet in self._input.demux(streams) if packet.size)  # none is the mark at the end
+        except (self._av.error.FFmpegError, IndexError):
             return  # damaged or cut short: the reader of the pictures has told of it
 
     def mux_until(self, seconds: float) -> None:
         """Take over all sound up to a time of the pictures."""
-        while (waiting := self._waiting or self._next()) is not None:
-            self._waiting = waiting
-            track, packet, begins = waiting
-            if begins > seconds:
+        while (packet := self._waiting or next(self._packets, None)) is not None:
+            track = self._tracks[packet.stream.index]
+            self._waiting = packet
+            if self._begins is None:
+                self._begins = track.place(packet, self._start_seconds, self._joints)
+            if self._begins is None or self._begins > seconds:
                 return
-            self._waiting = None
+            self._waiting = self._begins = None
             try:
                 track.take(packet)
             except (self._av.error.FFmpegError, ValueError) as error:
                 self.give_up(error)
-
-    def _next(self) -> tuple[Track, Any, float] | None:
-        """Return the next packet, with its track and when it begins."""
-        for packet in self._packets:
-            track = self._tracks[packet.stream.index]
-            begins = track.begins(packet, self._start_seconds)
-            if begins is not None:
-                return track, packet, begins
-        return None
 
     def give_up(self, error: Exception) -> None:
         """Go on without sound after an error that writing gave, and note it.
@@ -105,9 +107,11 @@ class Sound:
         reason = getattr(error, "strerror", None) or error
         self._notes.append(f"the sound of {self._location} ends early: {reason}")
         self._tracks, self._packets, self._waiting = {}, iter(()), None
+        self._begins = None
 
     def finish(self, seconds: float) -> None:
         """Take over the rest up to a time, and what the encoders hold back."""
+        self._joints = None  # no more pictures come
         self.mux_until(seconds)
         for track in list(self._tracks.values()):
             try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from onepass._optional import optional
@@ -27,14 +28,28 @@ class Track(ABC):
         self._timeline = Timeline(_USUAL_SECONDS)
         self._stream = stream
 
-    def begins(self, packet: Any, start_seconds: float) -> float | None:
-        """Set a packet's times to seconds since the pictures began, and return them; None for the mark at the end."""
-        raw = packet.pts if packet.pts is not None else packet.dts
-        if not packet.size:
-            return None
+    def place(self, packet: Any, start_seconds: float, joints: Sequence[float] | None) -> float | None:
+        """Set a packet's times to seconds since the pictures began, and return them.
+
+        Args:
+            packet: PyAV's; it has a size.
+            start_seconds: When the file begins, in its own times.
+            joints: By how much pictures were moved at each joint so far; None to go by the sound alone.
+
+        Returns:
+            When it begins; None where recordings were joined at a place that the pictures have not come to yet.
+        """
         unit = packet.time_base
+        raw = packet.pts if packet.pts is not None else packet.dts
         given = None if raw is None else float(raw * unit) - start_seconds
-        seconds = self._timeline.place(given, float((packet.duration or 0) * unit))
+        lasts = float((packet.duration or 0) * unit)
+        moved = None
+        if joints is not None and self._timeline.is_joint(given, lasts):
+            joint = len(self._timeline.joints)
+            if joint >= len(joints):
+                return None
+            moved = joints[joint]
+        seconds = self._timeline.place(given, lasts, moved=moved)
         packet.pts = packet.dts = round(seconds / unit)
         return seconds
 
@@ -57,16 +72,26 @@ class Copied(Track):
     def __init__(self, container: Any, source: Any) -> None:
         super().__init__(container.add_stream_from_template(source))
         self._container = container
-        bitstream = optional("av", extra="gaze", purpose=_PURPOSE).bitstream
+        av = optional("av", extra="gaze", purpose=_PURPOSE)
+        self._damage = av.error.FFmpegError
         framed = source.codec_context.name == "aac" and not source.codec_context.extradata
-        self._filter = bitstream.BitStreamFilterContext("aac_adtstoasc", source) if framed else None
+        self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", source) if framed else None
 
     def take(self, packet: Any) -> None:
         """Put the packet into the container as it is."""
         unit = packet.time_base
-        for each in self._filter.filter(packet) if self._filter is not None else [packet]:
+        for each in self._bare(packet):
             each.stream, each.time_base = self._stream, unit
             self._container.mux(each)
+
+    def _bare(self, packet: Any) -> list[Any]:
+        if self._filter is None:
+            return [packet]
+        try:
+            bare: list[Any] = self._filter.filter(packet)
+        except self._damage:
+            return []  # one damaged packet is a click, no reason to lose the rest
+        return bare
 
     def finish(self) -> None:
         """Packets are held back nowhere."""
@@ -85,15 +110,30 @@ class Encoded(Track):
         self._container = container
         self._resampler: Any = None
         self._kind: tuple[str, str, int] | None = None
+        self._ends = float("-inf")  # when the last frame is over, in seconds
 
     def take(self, packet: Any) -> None:
         """Decode the packet, and put what the encoder gives into the container."""
         try:
             frames = packet.decode()
         except self._av.error.FFmpegError:
-            return  # one damaged packet is a click, no reason to lose the rest
+            return  # as above
         for frame in frames:
-            self._encode(frame)
+            if self._follows(frame):
+                self._encode(frame)
+
+    def _follows(self, frame: Any) -> bool:
+        """Put a frame behind the one before. False: most of it was heard already, where a recording was joined."""
+        lasts = frame.samples / frame.sample_rate
+        if frame.pts is not None:
+            begins = float(frame.pts * frame.time_base)
+            if begins < self._ends - lasts / 2:
+                return False
+            if begins < self._ends:
+                frame.pts = round(self._ends / frame.time_base)
+            self._ends = float(frame.pts * frame.time_base)
+        self._ends += lasts
+        return True
 
     def _encode(self, frame: Any) -> None:
         """Encode a frame, whatever its rate and channels are; joined recordings may differ in them."""
@@ -130,8 +170,10 @@ WAYS: tuple[Way, ...] = (Copied, Encoded, _as_usual, _as_stereo)
 """The ways, the best first."""
 
 
-def works(way: Way, location: str, index: int, container: Any) -> bool:
+def works(way: Way, location: str, index: int, container: Any) -> bool | None:
     """Try the first second of a track in a container in memory that is like the real one, and play it.
+
+    None where there is no sound in the track at all.
 
     Args:
         way: How to take the track over.
@@ -148,14 +190,15 @@ def works(way: Way, location: str, index: int, container: Any) -> bool:
                 written, "w", format=container.format.name, container_options=container.container_options
             ) as trial:
                 track = way(trial, stream)
-                for number, packet in enumerate(source.demux(stream)):
-                    if number == _TRIAL_PACKETS:
-                        break
-                    if track.begins(packet, 0.0) is not None:
-                        track.take(packet)
+                packets = [packet for packet in islice(source.demux(stream), _TRIAL_PACKETS) if packet.size]
+                if not packets:
+                    return None
+                for packet in packets:
+                    track.place(packet, 0.0, None)
+                    track.take(packet)
                 track.finish()
         written.seek(0)
         with av.open(written) as played:
             return next(played.decode(audio=0), None) is not None
-    except (av.error.FFmpegError, ValueError):
+    except (av.error.FFmpegError, ValueError, IndexError):
         return False

@@ -15,34 +15,43 @@ class Timeline:
     it rises by a millisecond until the file's times have caught up.
     """
 
-    def __init__(self, usual_seconds: float) -> None:
+    def __init__(self, usual_seconds: float, joints: list[float] | None = None) -> None:
         """Begin.
 
         Args:
             usual_seconds: How long a frame or packet lasts that does not say so itself, above 0.
+            joints: Where to put, for each place where recordings were joined, by how much what follows is moved.
         """
         self._usual_seconds = usual_seconds
+        self.joints: list[float] = [] if joints is None else joints
         self._raw = self._last = float("-inf")
         self._next = 0.0  # when what came last is over
         self._shift = 0.0
 
-    def place(self, raw: float | None, duration: float = 0.0) -> float:
+    def is_joint(self, raw: float | None, duration: float = 0.0) -> bool:
+        """Whether another recording begins with what has this time and duration; see `place`."""
+        return raw is not None and raw < self._raw - _JOINT_FRAMES * self._lasts(duration)
+
+    def _lasts(self, duration: float) -> float:
+        return max(duration, _STEP_SECONDS) if duration > 0 else self._usual_seconds
+
+    def place(self, raw: float | None, duration: float = 0.0, *, moved: float | None = None) -> float:
         """Return when something begins, in seconds.
 
         Args:
             raw: Its time as the file has it, in seconds; None where it has none.
             duration: How long it lasts, in seconds; 0 where that is unknown.
+            moved: By how much to move what follows, if this is a joint; None for what goes on without a gap.
         """
-        duration = max(duration, _STEP_SECONDS) if duration > 0 else self._usual_seconds
         if raw is None:
             begins = self._next
             raw = begins - self._shift
-        elif raw < self._raw - _JOINT_FRAMES * duration:
-            begins = self._next
-            self._shift = begins - raw
         else:
+            if self.is_joint(raw, duration):
+                self._shift = self._next - raw if moved is None else moved
+                self.joints.append(self._shift)
             begins = max(raw + self._shift, self._last + _STEP_SECONDS)
-        self._raw, self._last, self._next = raw, begins, begins + duration
+        self._raw, self._last, self._next = raw, begins, begins + self._lasts(duration)
         return begins
 
     def go_on_at(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from onepass.media.sound import Sound
 _H264 = ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0"})
 _VP9 = ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "b": "0"})
 _ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
-# An MP4 can usually be read only once it is finished. Written in fragments it can be read at any time, so that a full
-# disk or a lost process leaves what there was; finishing it turns it into a plain one.
-_FRAGMENTS = {"movflags": "+hybrid_fragmented+delay_moov"}
+# An MP4 can usually be read only once it is finished. Written in fragments of a second it can be read at any time, so
+# that a full disk or a killed process leaves what there was; finishing it turns it into a plain one. Matroska has its
+# clusters.
+_FRAGMENTS = {"movflags": "+hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}  # μs
+_CLUSTERS = {"cluster_time_limit": "1000", "flush_packets": "1"}  # ms
 
 VIDEO_SUFFIXES: tuple[str, ...] = tuple(_ENCODERS)
 """Endings that `VideoSink` knows."""
@@ -40,7 +43,8 @@ class VideoSink(Sink):
     know, is filled up by repeating the last pixels.
 
     The file is written under a temporary name and takes its own when closed, which also happens after an error: what
-    was written until then can be played.
+    was written until then can be played. A process that is killed leaves the hidden file with the temporary name beside
+    the target, which can be played but for the last few seconds.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class VideoSink(Sink):
         *,
         fps: float | None = None,
         sound_of: str | os.PathLike[str] | None = None,
+        joints: Sequence[float] = (),
     ) -> None:
         """Open the file.
 
@@ -56,6 +61,7 @@ class VideoSink(Sink):
             path: Where to; one of `VIDEO_SUFFIXES` at the end.
             fps: Frames a second, for frames that have no time and for the encoder's rate; 30 by default.
             sound_of: A video whose sound to keep; it may have none.
+            joints: The `joints` of a `VideoSource` that reads that video, so that sound stays with the pictures.
 
         Raises:
             MediaError: The ending is unknown, or the file cannot be written.
@@ -69,14 +75,14 @@ class VideoSink(Sink):
             raise MediaError(f"cannot tell a video format from {str(path)!r}; use one of {', '.join(VIDEO_SUFFIXES)}")
         self._encoder, self._encoder_options = _ENCODERS[suffix]
         self._fps = fps or _DEFAULT_FPS
-        options = _FRAGMENTS if self._encoder is _H264[0] and suffix != ".mkv" else {}
+        options = _CLUSTERS if suffix in (".mkv", ".webm") else _FRAGMENTS
         try:
             self._draft = Draft(self._path)  # PyAV opens files at the first frame, and the user is better told now
             self._container = self._av.open(str(self._draft.path), "w", container_options=options)
         except OSError as error:
             raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
         try:
-            self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes)
+            self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes, joints)
         except MediaError:
             self._draft.discard()
             raise

@@ -33,6 +33,8 @@ from onepass.tensors import TensorSpec
 # What TensorRT's log says when it refuses an engine, in its various versions, and what that means.
 _VERSION_WORDS = ("version tag does not match", "not compatible with this version", "library version", "stdversionread")
 _DEVICE_WORDS = ("incompatible device", "compute capability", "different device", "platform")
+# How it describes tensors that lie in memory as NumPy's do.
+_AS_USUAL = "(kLINEAR)"
 # What it says of an engine with a plugin that is not registered.
 _NO_PLUGIN = re.compile(r"(?:not find|Cannot find) plugin:? (?P<name>[^\s,]+),? version:? (?P<version>[^\s,)]+)")
 # What TensorRT's parser calls the layers of an If, and TensorRT itself those of loops and conditions.
@@ -85,6 +87,8 @@ class Engine:
                 # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
                 self._runtime.engine_host_code_allowed = True
             load_plugins(self.flavor, plugins)
+            if self.plan is not None and self.plan.options.get("dla") is not None:
+                self._runtime.DLA_core = self.plan.options["dla"]
             if self.plan is not None:
                 check_plugins(
                     self.flavor, self.plan.plugins, name=name, built_with=self.plan.options.get("plugins", ())
@@ -211,6 +215,14 @@ class Engine:
                         f"{self.name} writes its output {name!r} over an input, which onepass does not do: inputs are "
                         "the caller's own. Build the engine without that (a KV-cache update, for example)"
                     )
+        for name in names:
+            # Asked in words: the type of the other answer is not known to the lean and dispatch runtimes.
+            layout = str(self.raw.get_tensor_format_desc(name))
+            if "(k" in layout and _AS_USUAL not in layout:
+                raise UnsupportedModelError(
+                    f"{self.name} has {name!r} in memory as {layout}; onepass takes and gives arrays as they are. "
+                    "Build the engine without a format for it (trtexec's inputIOFormats, outputIOFormats: chw)"
+                )
         return {name: self.raw.get_tensor_mode(name) for name in names}
 
     def _edges(self, tensors: Mapping[str, Any]) -> tuple[tuple[Edge, ...], tuple[Edge, ...]]:
