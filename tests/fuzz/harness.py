@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import os
 import re
@@ -100,6 +101,7 @@ def _read_until(reader: int, deadline: float) -> tuple[bytes, bool]:
 
 def _child(folder: Path, calls: Callable[[Path], Sequence[Call]], writer: int) -> None:
     """Make the calls and end the process; never returns."""
+    faulthandler.disable()  # pytest's would write to the terminal
     os.setsid()
     resource.setrlimit(resource.RLIMIT_DATA, (_DATA_BYTES, _DATA_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -58,7 +58,7 @@ def test_scale_does_not_matter(finder: CascadeFinder, grey: np.ndarray[Any, Any]
     assert np.linalg.norm(centres(face) / 4 - ASTRONAUT_EYES, axis=1).max() < 4
 
 
-@pytest.mark.parametrize("tilt_deg", [-35, -10, 20, 40])
+@pytest.mark.parametrize("tilt_deg", [-100, -35, -10, 20, 40, 125, 180])
 def test_tilted_heads_are_found(tilt_deg: int, finder: CascadeFinder, grey: np.ndarray[Any, Any]) -> None:
     """A head tilted either way is found, its eyes where they are in the picture as it came, nasal corners inside."""
     matrix = cv2.getRotationMatrix2D((225, 110), -tilt_deg, 1)

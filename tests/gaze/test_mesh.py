@@ -70,7 +70,7 @@ def mesh_network(presence: list[float] | None = None) -> Session:
     logits = iter(presence or [])
 
     def answer(picture: Array) -> Mapping[str, Any]:
-        logit = np.full((1, 1, 1, 1), next(logits, 9.0), np.float32)
+        logit = np.full((1, 1, 1, 1), next(logits, 20.0), np.float32)
         return {"points": flat_mesh().reshape(1, 1, 1, -1), "presence": logit}
 
     return network(192, {"points": (1, 1, 1, 1404), "presence": (1, 1, 1, 1)}, answer)
@@ -105,7 +105,7 @@ def test_networks_get_what_they_take() -> None:
 def test_what_is_no_face_is_left_out() -> None:
     """Without a mesh there is no face, two detections of one place are one, and the largest comes first."""
     two = detector((0, (20, 20)), (2 * (15 * 16 + 15), (30, 30)))
-    assert MeshFinder(two, mesh_network([-3.0, -3.0]))(GREY) == []
+    assert MeshFinder(two, mesh_network([-3.0] * 16))(GREY) == []
     faces = MeshFinder(two, mesh_network())(GREY)
     assert len(faces) == 2
     assert faces[0].box.area_px > faces[1].box.area_px
@@ -115,9 +115,48 @@ def test_what_is_no_face_is_left_out() -> None:
     assert MeshFinder(detector(), mesh_network())(GREY) == []
 
 
+@pytest.mark.parametrize(
+    "logits",
+    [
+        pytest.param([4.0, 30.0, 31.0], id="the mesh of an upright head is doubtful"),
+        pytest.param([-9.0] * 4 + [30.0], id="only in the picture turned over is there a head"),
+    ],
+)
+def test_a_head_that_stands_upside_down(logits: list[float]) -> None:
+    """A mesh that fits better turned over has the subject's right eye on the right of the picture, and rolls."""
+    (face,) = MeshFinder(detector((2 * (8 * 16 + 8), (40, 40))), mesh_network(logits))(GREY)
+    assert face.right is not None
+    assert face.left is not None
+    assert face.right.mean(axis=0)[0] > face.left.mean(axis=0)[0]
+    assert face.head is not None
+    assert abs(face.head.roll_deg) == pytest.approx(180, abs=1e-3)
+    assert (face.head.pitch_deg, face.head.yaw_deg) == pytest.approx((0, 0), abs=1e-3)
+
+
+def test_a_sure_mesh_is_looked_at_once() -> None:
+    """An upright face costs one look of the mesh, one that is in doubt four and another where it turned out to lie."""
+    for logits, looks in (([20.0], 1), ([5.0, 4.0, 3.0, 2.0], 4), ([3.0, 4.0, 5.0, 4.0, 5.0], 5)):
+        mesh = mesh_network(logits)
+        counted = _Counted(mesh)
+        MeshFinder(detector((2 * (8 * 16 + 8), (40, 40))), counted)(GREY)  # type: ignore[arg-type]
+        assert counted.calls == looks
+
+
+class _Counted:
+    """A session whose calls are counted."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self.signature, self.calls = session, session.signature, 0
+
+    def __call__(self, feeds: Mapping[str, Any]) -> Any:
+        """Count, and call the session."""
+        self.calls += 1
+        return self._session(feeds)
+
+
 def test_a_mesh_leads_to_the_next() -> None:
     """A face is followed by its mesh alone; one without a mesh, or that is gone, is not."""
-    finder = MeshFinder(detector((272, (40, 40))), mesh_network([9.0, 9.0, -9.0]))
+    finder = MeshFinder(detector((272, (40, 40))), mesh_network([20.0, 20.0, -9.0]))
     assert isinstance(finder, FaceFollower)
     (face,) = finder(GREY)
     bare = FoundFace(face.box, face.right, face.left)
@@ -218,7 +257,7 @@ def test_the_real_networks_find_the_astronaut(zoom: float, finder: MeshFinder, a
     assert abs(face.head.roll_deg - 3) < 5
 
 
-@pytest.mark.parametrize("tilt_deg", [-40, 30])
+@pytest.mark.parametrize("tilt_deg", [-40, 30, 90, 165, -160])
 def test_the_real_networks_see_a_tilt(tilt_deg: int, finder: MeshFinder, astronaut: Array) -> None:
     """A picture turned clockwise is a head rolled as far."""
     grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)

@@ -425,6 +425,38 @@ def test_a_complete_scene_is_not_searched() -> None:
     assert more.searches == 4
 
 
+def test_a_finder_of_tilts_is_asked_for_one_after_the_other() -> None:
+    """While nobody is followed each search looks for the usual tilts and one other; then for that of the face alone."""
+
+    class Tilted(World):
+        tilts_deg = (0.0, 25.0, -25.0, 90.0, -90.0, 180.0)
+        hidden_deg = 180.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked: list[float] = []
+
+        def find_tilted(self, grey: Any, tilt_deg: float) -> list[FoundFace]:
+            self.asked.append(tilt_deg)
+            if tilt_deg != self.hidden_deg:
+                return []
+            return [FoundFace.from_eye_centres(Box(60, 40, 80, 80), right=(120, 80), left=(80, 80))]
+
+    world = Tilted()
+    tracker = world.tracker(every=3)
+    frames = run(tracker, 12)
+    asked = world.asked
+    assert asked[:3] == [0, 25, -25]
+    assert asked[3] in (90, -90, 180)
+    assert asked.count(180) >= 1
+    ((face,),) = frames[-1:]
+    assert face.left is not None
+    assert face.right is not None
+    assert face.left.iris_centre[0] < face.right.iris_centre[0]
+    first = asked.index(180) + 1
+    assert [round(abs(tilt)) for tilt in asked[first:]] == [0, 180] * ((len(asked) - first) // 2)
+
+
 def test_another_size_is_another_scene() -> None:
     """Faces of a frame of another size are new ones, and are looked for at once."""
     world = World(face_at(100))

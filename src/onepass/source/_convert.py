@@ -92,8 +92,9 @@ def convert(
             become copies under a name with ``_out`` behind it. `onepass.build` sees to that itself.
         signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
         tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
-        example_inputs: For PyTorch's modules and TorchScript: inputs that the network runs on, as arrays or tensors;
-            one, several in their order, or a mapping by name.
+        example_inputs: Inputs that the network runs on, as arrays or, for PyTorch, tensors: one, several in their
+            order, or a mapping by name. PyTorch's modules and TorchScript need them, others where they do not run on
+            inputs that are made up.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
         trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
@@ -185,7 +186,7 @@ def _check_request(request: Request, framework: Framework) -> None:
     Raises:
         InputError: The request has it.
     """
-    for name in ("signature", "tag", "example_inputs", "dynamic"):
+    for name in ("signature", "tag", "dynamic"):
         if getattr(request, name) is not None and name not in framework.takes:
             raise InputError(f"{name}= is not for a source of {framework.name}; leave it out")
 

@@ -30,22 +30,30 @@ _MIN_SCORES = (4.0, 2.5, 0.0)
 # The same in a picture that was turned, where a face is less likely: with both eyes seen true ones score 4.2 to 7.4
 # and false ones up to 2; with one eye or none, cups and engines score up to 8.
 _MIN_SCORES_TILTED = (np.inf, np.inf, 3.5)
+# Tilts that are rare are searched for in smaller pictures, whose longer side has so many pixels.
+_RARE_DEG, _RARE_SIDE_PX = 30.0, 480
 # The eye cascade sees every face at this width, whatever its size in the picture.
 _FACE_WIDTH_PX = 200
 
 
+TILTS_DEG = (0.0, 25.0, -25.0, 50.0, -50.0, 75.0, -75.0, 100.0, -100.0, 125.0, -125.0, 150.0, -150.0, 180.0)
+"""Tilts of a head, clockwise in the picture, that the cascades look for: upright ones first, and all around."""
+
+
 class CascadeFinder:
-    """Finds upright frontal faces, and the eyes in them, with the Haar cascades of `opencv-python-headless` 4.
+    """Finds frontal faces, and the eyes in them, with the Haar cascades of `opencv-python-headless` 4.
 
     They need no download and no GPU. The cascades see heads that are tilted by up to about 15 degrees; where they see
-    none, the picture is turned by `tilts_deg` and searched again. Where the eye cascade sees only one eye, the other is
-    placed by symmetry; where it sees none, both by the usual proportions of the face box, and only if the face is a
-    clear one. These are first guesses: `GazeEstimator` places its crops anew by what the network finds in them.
+    none, the picture is turned by one tilt after the other and searched again, so that a picture without a face takes
+    longest. Faces that are tilted differently are not found in one picture. Where the eye cascade sees only one eye,
+    the other is placed by symmetry; where it sees none, both by the usual proportions of the face box, and only if the
+    face is a clear one. These are first guesses: `GazeEstimator` places its crops anew by what the network finds.
 
     Thread-safe: calls that come at the same time wait for each other.
 
     Attributes:
         sees_heads: False: cascades do not say how heads are turned.
+        tilts_deg: The tilts that are looked for, one after the other.
     """
 
     sees_heads = False
@@ -57,7 +65,7 @@ class CascadeFinder:
         detection_side_px: int = 800,
         min_face_px: int = 40,
         min_neighbours: int = 5,
-        tilts_deg: Sequence[float] = (25.0, -25.0),
+        tilts_deg: Sequence[float] = TILTS_DEG,
     ) -> None:
         """Load the cascades.
 
@@ -67,7 +75,8 @@ class CascadeFinder:
             min_face_px: Smallest face width to look for, in pixels of the size at which the picture is searched.
             min_neighbours: Overlapping hits that make a face; more means fewer false faces and fewer true ones.
             tilts_deg: Tilts of the head, clockwise in the picture, to look for one after the other as long as there is
-                no face. Each makes the search of a picture without faces longer by as much again.
+                no face, upright ones first in any case. Those beyond 30 degrees are searched for in pictures of 480
+                pixels.
 
         Raises:
             MissingExtraError: OpenCV is not installed, or is one without cascades (5.x).
@@ -87,7 +96,7 @@ class CascadeFinder:
         self._side_px = detection_side_px
         self._min_face_px = min_face_px
         self._min_neighbours = min_neighbours
-        self._tilts_deg = (0.0, *tilts_deg)
+        self.tilts_deg = tuple(dict.fromkeys((0.0, *tilts_deg)))
         self._face_cascade = _cascade(self._cv2, "haarcascade_frontalface_default.xml")
         self._eye_cascade = _cascade(self._cv2, "haarcascade_eye.xml")
         self._lock = threading.Lock()
@@ -99,12 +108,17 @@ class CascadeFinder:
             InputError: It is no such array, or an empty one.
         """
         check_grey(grey)
+        return next(filter(None, (self.find_tilted(grey, tilt_deg) for tilt_deg in self.tilts_deg)), [])
+
+    def find_tilted(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
+        """Return the faces in uint8 [H, W] whose heads are tilted by about that much, the largest first.
+
+        Raises:
+            InputError: It is no such array, or an empty one.
+        """
+        check_grey(grey)
         with self._lock:
-            for tilt_deg in self._tilts_deg:
-                faces = self._tilted_faces(grey, tilt_deg)
-                if faces:
-                    return without_overlaps(faces)[: self._max_faces]
-        return []
+            return without_overlaps(self._tilted_faces(grey, tilt_deg))[: self._max_faces]
 
     def close(self) -> None:
         """Do nothing: cascades hold nothing open."""
@@ -112,26 +126,27 @@ class CascadeFinder:
     def _tilted_faces(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
         """Return the faces whose heads are tilted by about that much."""
         if tilt_deg == 0:
-            return self._upright_faces(grey, _MIN_SCORES)
+            return self._upright_faces(grey, _MIN_SCORES, self._side_px)
         transform, size = _turned(grey.shape, -tilt_deg)
         upright = self._cv2.warpAffine(
             grey, geometry.centred_at_zero(transform), size, borderMode=self._cv2.BORDER_REPLICATE
         )
-        faces = self._upright_faces(upright, _MIN_SCORES_TILTED)
+        side_px = self._side_px if abs(tilt_deg) <= _RARE_DEG else min(self._side_px, _RARE_SIDE_PX)
+        faces = self._upright_faces(upright, _MIN_SCORES_TILTED, side_px)
         return [_moved(face, geometry.invert(transform)) for face in faces]
 
-    def _upright_faces(self, grey: Grey, min_scores: tuple[float, float, float]) -> list[FoundFace]:
+    def _upright_faces(self, grey: Grey, min_scores: tuple[float, float, float], side_px: int) -> list[FoundFace]:
         """Return the faces that stand upright and score at least that much, by how many eyes are seen."""
-        hits = [(box, score, self._eyes_in(grey, box)) for box, score in self._hits(grey)]
+        hits = [(box, score, self._eyes_in(grey, box)) for box, score in self._hits(grey, side_px)]
         return [
             _face(box, right, left)
             for box, score, (right, left) in hits
             if score >= min_scores[(right is not None) + (left is not None)]
         ]
 
-    def _hits(self, grey: Grey) -> list[tuple[Box, float]]:
+    def _hits(self, grey: Grey, side_px: int) -> list[tuple[Box, float]]:
         """Return every hit of the face cascade in picture pixels, with the score of its last stage."""
-        shrink = min(1.0, self._side_px / max(grey.shape))
+        shrink = min(1.0, side_px / max(grey.shape))
         size = [max(1, round(side * shrink)) for side in grey.shape[::-1]]
         small = self._cv2.resize(grey, size, interpolation=self._cv2.INTER_AREA) if shrink < 1 else grey
         hits, _, scores = self._face_cascade.detectMultiScale3(

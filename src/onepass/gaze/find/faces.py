@@ -115,6 +115,20 @@ class FaceFollower(FaceFinder, Protocol):
         ...
 
 
+@runtime_checkable
+class TiltedFinder(FaceFinder, Protocol):
+    """A finder that looks for one tilt of heads after the other; who knows the tilt can ask for it alone."""
+
+    @property
+    def tilts_deg(self) -> Sequence[float]:
+        """All tilts that it looks for, clockwise in the picture, the usual ones first."""
+        ...
+
+    def find_tilted(self, grey: Grey, tilt_deg: float, /) -> list[FoundFace]:
+        """Return the faces in uint8 [H, W] whose heads are tilted by about that much."""
+        ...
+
+
 def sees_heads(finder: FaceFinder) -> bool:
     """Whether a finder may say how heads are turned; one that does not tell may."""
     return bool(getattr(finder, "sees_heads", True))

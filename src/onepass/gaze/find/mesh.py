@@ -31,6 +31,10 @@ _RIGHT_CORNERS, _LEFT_CORNERS = (133, 33), (362, 263)
 # The mesh is sought in a square this many times as large as the box, turned so that the eyes lie level.
 _MESH_SCALE = 1.5
 _LEAST_PRESENCE = 0.5
+# Logits of presence: true faces have 10 to 40, and a mesh that is put upright on a head that stands on its own up to 6.
+# Below this, the square is turned to look for another tilt.
+_SURE_LOGIT = 12.0
+_TURNS_DEG = (0.0, 180.0, 90.0, 270.0)
 
 
 class MeshFinder:
@@ -40,6 +44,9 @@ class MeshFinder:
     whole picture at once, FaceMesh (Kartynnik et al., "Real-time facial surface geometry from monocular video on mobile
     GPUs", 2019) one face. ``onepass gaze models fetch`` brings both networks, `open_finder` opens them. They were made
     for pictures in colour and get grey ones here.
+
+    Heads are found at any tilt: where nobody is seen, the picture is turned over and searched again, and a face whose
+    mesh is doubtful is looked at in other turns.
 
     It follows faces too: a mesh places the square in which the mesh of the next frame is sought.
 
@@ -77,9 +84,38 @@ class MeshFinder:
             InputError: It is no such array, or an empty one.
         """
         check_grey(grey)
+        faces = self._found(grey)
+        if not faces:
+            height, width = grey.shape
+            over = self._found(np.ascontiguousarray(grey[::-1, ::-1]))
+            meshes = [face.mesh for face in over if face.mesh is not None]
+            faces = [_face(mesh * (-1, -1, 1) + (width, height, 0)) for mesh in meshes]
+        return without_overlaps(faces)[: self._max_faces]
+
+    def _found(self, grey: Grey) -> list[FoundFace]:
+        """Return every face of which there is a mesh."""
         squares = [_square_around(face[:2], face[_RIGHT_EYE], face[_LEFT_EYE]) for face in self._detect(grey)]
-        faces = [self._mesh(grey, square) for square in squares]
-        return without_overlaps([face for face in faces if face is not None])[: self._max_faces]
+        faces = [self._in_any_turn(grey, square) for square in squares]
+        return [face for face in faces if face is not None]
+
+    def _in_any_turn(self, grey: Grey, square: FloatArray) -> FoundFace | None:
+        """Return the face in a square, however it is turned there.
+
+        BlazeFace finds heads at any tilt, but takes those that stand on their head for upright ones.
+        """
+        best: FoundFace | None = None
+        best_logit = -math.inf
+        for turn_deg in _TURNS_DEG:
+            face, logit = self._mesh.seen(grey, _turned(square, turn_deg))
+            if logit > best_logit:
+                best, best_logit, best_turn_deg = face, logit, turn_deg
+            if logit >= _SURE_LOGIT:
+                break
+        if best is None or best.mesh is None or best_turn_deg == 0:
+            return best
+        # It still lies askew there; a second look places it well.
+        again, logit = self._mesh.seen(grey, _square_around_mesh(best.mesh))
+        return again if logit > best_logit else best
 
     def follow(self, grey: Grey, faces: Sequence[FoundFace], /) -> list[FoundFace | None]:
         """Return where each face of the frame before is in this one, uint8 [H, W]; None for one that is gone.
@@ -142,17 +178,22 @@ class _Mesh:
 
     def __call__(self, grey: Grey, square: FloatArray) -> FoundFace | None:
         """Return the face in a square of the picture, given as its transform to the unit square; None without one."""
+        return self.seen(grey, square)[0]
+
+    def seen(self, grey: Grey, square: FloatArray) -> tuple[FoundFace | None, float]:
+        """Return the same, and the logit of its presence."""
         transform = np.array([[self._side_px], [self._side_px]]) * square
         crop = cut(grey, transform, (self._side_px, self._side_px))
         picture = _in_three_colours(crop.astype(np.float32) / np.float32(255), self._cv2)
         outputs = self._session({self._input: picture})
-        if float(outputs["presence"].ravel()[0]) < np.log(_LEAST_PRESENCE / (1 - _LEAST_PRESENCE)):
-            return None
+        logit = float(outputs["presence"].ravel()[0])
+        if logit < np.log(_LEAST_PRESENCE / (1 - _LEAST_PRESENCE)):
+            return None, logit
         mesh = outputs["points"].reshape(_MESH_POINTS, 3).astype(np.float64)
         back = geometry.invert(transform)
         flat = geometry.apply(back, mesh[:, :2])
         # The network's depth has the unit of its pixels.
-        return _face(np.column_stack([flat, mesh[:, 2] * geometry.scale_of(back)]))
+        return _face(np.column_stack([flat, mesh[:, 2] * geometry.scale_of(back)])), logit
 
 
 def _face(mesh: FloatArray) -> FoundFace:
@@ -176,6 +217,13 @@ def _square_around(corners: FloatArray, right_eye: FloatArray, left_eye: FloatAr
     side_px = _MESH_SCALE * max(float(np.max(corners[1] - corners[0])), 1.0)
     linear = np.array([axis, [-axis[1], axis[0]]]) / side_px
     return np.column_stack([linear, 0.5 - linear @ corners.mean(axis=0)])
+
+
+def _turned(square: FloatArray, turn_deg: float) -> FloatArray:
+    """Return the transform to the unit square from the same square, turned about its middle."""
+    angle = math.radians(turn_deg)
+    linear = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    return geometry.compose(np.column_stack([linear, 0.5 - linear @ (0.5, 0.5)]), square)
 
 
 def _square_around_mesh(mesh: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -69,6 +70,16 @@ class Track:
         mesh = None if self._mesh is None else self._mesh + np.append(self._moved, 0)
         corners = self.corners
         return FoundFace(self.box, corners.get("right"), corners.get("left"), self._head_seen, mesh)
+
+    @property
+    def tilt_deg(self) -> float:
+        """How far the head is tilted clockwise in the picture, by the eyes that are followed."""
+        ways = [
+            corners[1] - corners[0] if side == "left" else corners[0] - corners[1]
+            for side, corners in self.corners.items()
+        ]
+        across, down = sum(ways).tolist()
+        return math.degrees(math.atan2(down, across))
 
     @property
     def is_doubtful(self) -> bool:

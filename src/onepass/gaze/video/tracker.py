@@ -9,7 +9,7 @@ import numpy as np
 from onepass._errors import InputError
 from onepass.gaze.estimator import GazeEstimator
 from onepass.gaze.eyes import grey_from_picture
-from onepass.gaze.find.faces import FaceFollower, FoundFace
+from onepass.gaze.find.faces import FaceFollower, FoundFace, TiltedFinder, without_overlaps
 from onepass.gaze.geometry import Grey
 from onepass.gaze.result import Box, Face
 from onepass.gaze.stream import StreamResult, stream_frames
@@ -33,6 +33,9 @@ _MORE_LOOKS = 2
 _USUAL_FPS = 30.0
 # While nobody is followed, faces are searched for as often as this, or in every frame that is longer.
 _NOBODY_SECONDS = 0.1
+# Finders that look for tilts see heads tilted by less as they see upright ones, and the first three are usual.
+_UPRIGHT_DEG = 12.0
+_USUAL_TILTS = 3
 # Times of frames are rounded: one that comes this early is in time.
 _EARLY_SECONDS = 0.002
 
@@ -88,6 +91,7 @@ class GazeTracker:
         self._estimator = estimator
         # Asked once: in every frame it would be felt.
         self._follower = estimator.finder if isinstance(estimator.finder, FaceFollower) else None
+        self._tilted_finder = estimator.finder if isinstance(estimator.finder, TiltedFinder) else None
         self._every = every
         self._follow_every = follow_every
         self._max_faces = max_faces
@@ -101,6 +105,7 @@ class GazeTracker:
         self._next_id = 0
         self._frames_to_search = 0
         self._search_seconds = -np.inf
+        self._searches = 0
         self._seconds = -np.inf
         self._before: Grey | None = None
         self._is_cut = CutDetector()
@@ -197,7 +202,7 @@ class GazeTracker:
     def _search(self, grey: Grey) -> None:
         """Look for faces, correct those that are known, and add new ones."""
         self._frames_to_search, self._search_seconds = self._every, self._seconds
-        found = self._estimator.finder(grey)
+        found = self._find(grey)
         # Only where it is in doubt who is who.
         self._memory.forget(self._seconds)
         looks = self._looks_at(grey, found) if self._memory or any(t.is_suspect for t in self._tracks) else None
@@ -220,6 +225,23 @@ class GazeTracker:
             new.sort(key=lambda each: -each[0].box.area_px)
             new = new[: max(0, self._max_faces - len(self._tracks))]
         self._add(new)
+
+    def _find(self, grey: Grey) -> list[FoundFace]:
+        """Return what the finder finds; one that looks for tilt after tilt is not asked for all of them at once.
+
+        It looks for the tilts of the heads that are followed; while there are none, for the usual ones, and for one of
+        the others in turn.
+        """
+        finder = self._tilted_finder
+        if finder is None:
+            return self._estimator.finder(grey)
+        if self._tracks:
+            tilts = [0.0, *(track.tilt_deg for track in self._tracks if abs(track.tilt_deg) > _UPRIGHT_DEG)]
+            return without_overlaps([face for tilt_deg in tilts for face in finder.find_tilted(grey, tilt_deg)])
+        usual, others = finder.tilts_deg[:_USUAL_TILTS], finder.tilts_deg[_USUAL_TILTS:]
+        self._searches += 1
+        tilts = [*usual, *others[self._searches % max(len(others), 1) :][:1]]
+        return next(filter(None, (finder.find_tilted(grey, tilt_deg) for tilt_deg in tilts)), [])
 
     def _is_disputed(self, box: Box) -> bool:
         """Whether it is not settled yet if a face that was found is one that is followed."""
