@@ -25,6 +25,7 @@ from onepass.builder._reasons import explained
 from onepass.builder._weights import weight_sizes
 from onepass.builder.interface import IoFormats, PictureInput
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
+from onepass.drafts import check_target
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
@@ -142,6 +143,11 @@ def build_with(
     """Do what `build` does, and say also whether the engine was in the cache."""
     if engine is not None and not Path(engine).absolute().parent.is_dir():
         raise InputError(f"the engine cannot be written to {os.fspath(engine)}: there is no such folder")
+    if engine is not None:
+        try:
+            check_target(engine)
+        except OSError as error:
+            raise InputError(f"the engine cannot be written to {os.fspath(engine)}: {error.strerror}") from error
     graph = graph_of(model)
     builder = find_builder(flavor)
     options = settled(options, graph)
