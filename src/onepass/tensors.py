@@ -199,7 +199,8 @@ class Signature:
         def lines(specs: tuple[TensorSpec, ...]) -> Iterator[str]:
             return (f"  {spec.name}: {spec}" for spec in specs)
 
-        return "\n".join(["inputs:", *lines(self.inputs), "outputs:", *lines(self.outputs)])
+        left_out = [f"  {name}: {kind}, left out" for name, kind in self.left_out.items()]
+        return "\n".join(["inputs:", *lines(self.inputs), "outputs:", *lines(self.outputs), *left_out])
 
     @property
     def input_names(self) -> tuple[str, ...]:
