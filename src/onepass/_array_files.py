@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ DEFAULT_MAX_BYTES = 4 << 30
 _DAMAGED = (
     ValueError, EOFError, OSError, AttributeError, KeyError, TypeError, IndexError, SyntaxError, RecursionError,
     MemoryError, NotImplementedError, RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
-    lzma.LZMAError,
+    lzma.LZMAError, tokenize.TokenError,
 )  # fmt: skip
 _VERSIONS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): npy.read_array_header_1_0,

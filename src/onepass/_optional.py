@@ -9,7 +9,8 @@ from onepass._errors import MissingExtraError
 MAX_PIXELS = 178_956_970
 """How many pixels a picture may have by its header: Pillow's own limit, and what OpenCV is told before it is loaded."""
 
-_SETTINGS = {"cv2": ("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))}
+# What libraries look at while they are loaded. OpenCV writes to standard error beside the exceptions that it raises.
+_SETTINGS = {"cv2": {"OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS), "OPENCV_LOG_LEVEL": "SILENT"}}
 
 
 def optional(module: str, *, extra: str, purpose: str) -> Any:
@@ -23,8 +24,8 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
     Raises:
         MissingExtraError: The module is not installed, or is installed but does not import.
     """
-    if module in _SETTINGS:
-        os.environ.setdefault(*_SETTINGS[module])
+    for name, value in _SETTINGS.get(module, {}).items():
+        os.environ.setdefault(name, value)
     try:
         return import_module(module)
     except ImportError as error:

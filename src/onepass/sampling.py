@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -24,6 +24,13 @@ def batch_names(signature: Signature) -> frozenset[str]:
     said = {dim for dims in names for dim in dims if _BATCH.fullmatch(dim)}
     leading = {spec.shape[0] for spec in signature.inputs if spec.shape}
     return frozenset(said or {dim for dim in leading if isinstance(dim, str)})
+
+
+def batch_axes(spec: TensorSpec, names: Collection[str]) -> tuple[int, ...]:
+    """Return the axes of an input or output that count items: those with one of the names, or else a nameless first."""
+    shape = spec.shape or ()
+    named = tuple(axis for axis, dim in enumerate(shape) if dim in names)
+    return named or ((0,) if shape and shape[0] is None else ())
 
 
 def input_shapes(

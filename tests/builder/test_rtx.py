@@ -10,12 +10,12 @@ import onnx
 import pytest
 
 import onepass
-from onepass import BuildError, BuildOptions, InputError, OnnxGraph, Plan, UnsupportedModelError
+from onepass import BuildError, BuildOptions, InputError, ModelFormatError, OnnxGraph, Plan, UnsupportedModelError
 from onepass.builder._edges import prepare
 from onepass.builder._gpu import current_gpu
 from onepass.builder._network import parse
 from onepass.builder._profiles import profiles_from_options
-from onepass.builder._refit import weights_of
+from onepass.builder._weights import weights_of
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine.log import get_logger
 from onepass.engine.plugins import Plugin, registered
@@ -295,3 +295,23 @@ def test_ctrl_c(rtx: Flavor, elg: OnnxGraph, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(KeyboardInterrupt):
         plan_from_graph(elg, BuildOptions(batch=2), flavor=rtx, progress=lambda step: started.set())
     assert not [thread for thread in threading.enumerate() if thread.name == "onepass-build"]
+
+
+_CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "onnx"
+_CRASHES = {
+    "node-without-outputs": ModelFormatError, "loop-without-outputs": ModelFormatError,
+    "function-calls-itself-by-name": ModelFormatError, "function-calls-itself-in-a-circle": ModelFormatError,
+    "loop-with-300-inputs": ModelFormatError, "topk-of-floats": BuildError, "constantofshape-of-floats": BuildError,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _CRASHES)
+def test_what_ends_the_parser_is_an_error(rtx: Flavor, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Models that end the process in TensorRT's parser are refused before, or parsed in a process of its own."""
+    proto = onnx.ModelProto.FromString((_CORPUS / f"{name}.onnx").read_bytes())
+    graph = OnnxGraph(proto)  # as a program may hand it in
+    kind = _CRASHES[name]
+    message = "is not a sound ONNX model" if kind is ModelFormatError else r"its parser ended by SIGSEGV .* ONNX says"
+    with pytest.raises(kind, match=message):
+        plan_from_graph(graph, BuildOptions(batch=1), flavor=rtx)
+    assert capfd.readouterr() == ("", "")

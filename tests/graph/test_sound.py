@@ -46,7 +46,7 @@ def _body(m: onnx.ModelProto) -> onnx.GraphProto:
 def _deep(m: onnx.ModelProto) -> None:
     graph = m.graph
     for _ in range(33):
-        node = graph.node.add(op_type="Nest", domain="local", output=["y"])
+        node = graph.node.add(op_type="Nest", domain="local", output=["deep"])
         graph = node.attribute.add(name="g", type=onnx.AttributeProto.GRAPH).g
     graph.name = "end"
 
@@ -71,7 +71,11 @@ _UNSOUND: dict[str, tuple[Change, str]] = {
         lambda m: m.functions[1].node[0].MergeFrom(onnx.NodeProto(op_type="outer", domain="local")),
         "'inner' of domain 'local' calls itself, perhaps by way of others",
     ),
-    "two outputs of one name": (lambda m: _body(m).node[0].output.append("goes_on"), "two outputs of one name"),
+    "two outputs of one name": (
+        lambda m: _body(m).node[0].output.append("goes_on"),
+        "an output of a name that another one has",
+    ),
+    "two nodes that make one tensor": (lambda m: m.graph.node.append(m.graph.node[1]), "that another one has"),
     "too few inputs": (lambda m: m.graph.node[1].input.pop(), r"has 1 inputs, which in opset 17 are 2"),
     "too many inputs": (lambda m: m.graph.node[1].input.append("x"), r"has 3 inputs"),
     "no operator": (lambda m: setattr(m.graph.node[1], "op_type", ""), "names no operator"),

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 import onepass
 from onepass import OnnxGraph, Signature
 from onepass.outputs import Array
-from onepass.source.framework import example_shapes
 
 
 def converted(*arguments: Any, **options: Any) -> onepass.Conversion:
@@ -60,7 +59,6 @@ class Pretended:
     def __init__(self, runs: OnnxGraph, exports: OnnxGraph) -> None:
         self._runs, self._exports = runs, exports
         self.signature: Signature = runs.signature
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:

@@ -99,7 +99,7 @@ def test_an_output_that_is_no_batch() -> None:
     nodes = [helper.make_node("ReduceMax", ["x"], ["m"], axes=[0], keepdims=0), helper.make_node("Relu", ["x"], ["y"])]
     runs = graph_of(nodes, {"x": ["N", 4]}, {"m": ["K"], "y": ["N", 4]})
     exported = export_network(Pretended(runs, runs), opset=17, verify=True, scratch=Path())
-    assert finish(exported, ModelOptions()).batches.outputs == {"y"}
+    assert finish(exported, ModelOptions()).batches.outputs == {"y": (0,)}
 
 
 def test_a_batch_in_other_places_is_found() -> None:

@@ -26,7 +26,7 @@ def _checked(expected: Array, found: Array) -> OutputError:
     join = helper.make_node("Identity", ["c"], ["y"])
     graph = graph_of([node, join, helper.make_node("Relu", ["x"], ["z"])], {"x": [1]}, {"y": [1], "z": [1]})
     graph.proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", kind, found.shape))
-    batches = Batches(1, frozenset(), frozenset())
+    batches = Batches(1, "N", {}, {})
     case = Case("random 0", {"x": np.ones(1, np.float32)}, {"y": expected, "z": np.ones(1, np.float32)})
     finished = Finished(graph, {"y": "y", "z": "z"}, frozenset(), batches, None)
     return parity(finished, [case])[0]

@@ -13,6 +13,7 @@ from onepass._errors import BuildError
 from onepass.builder._edges import Prepared
 from onepass.builder._plugins import missing_plugins
 from onepass.builder._reasons import explained
+from onepass.builder._trial import try_doubtful
 from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
@@ -52,15 +53,17 @@ def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, P
     Raises:
         BuildError: The parser cannot read the model; every node it complains of is named.
     """
-    logger = get_logger(flavor)
-    mark = logger.book.mark()
-    network = builder.create_network(_creation_flags(flavor))
-    parser = flavor.module.OnnxParser(network, logger)
-    graph = prepared.graph
+    graph, flags = prepared.graph, _creation_flags(flavor)
     check_sound(graph.proto)  # which a graph made in memory may not be, and a parser does not survive
     # The file itself is not opened: external weights are looked for in the folder of this path.
     where = () if graph.folder is None else (str(graph.folder / "model.onnx"),)
-    if not parser.parse(graph.to_bytes(), *where) or parser.num_errors:
+    data = graph.to_bytes()
+    try_doubtful(flavor, graph.proto, data, flags, where)
+    logger = get_logger(flavor)
+    mark = logger.book.mark()
+    network = builder.create_network(flags)
+    parser = flavor.module.OnnxParser(network, logger)
+    if not parser.parse(data, *where) or parser.num_errors:
         raise _parser_error(flavor, parser, graph, logger.book.text(mark))
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     outputs = [network.get_output(index) for index in range(network.num_outputs)]

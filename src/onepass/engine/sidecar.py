@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import EngineMismatchError
+from onepass._json import parsed_json
 from onepass.engine._schema import completed
 
 MAJOR, MINOR = 1, 2
@@ -55,8 +56,8 @@ def read_json(file: Path) -> dict[str, Any]:
         EngineMismatchError: It is no sidecar, damaged, or of a later major version; the message says which key.
     """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        data = parsed_json(file.read_bytes())
+    except ValueError as error:
         raise EngineMismatchError(f"{file} is no JSON, or damaged ({error}); {REMEDY}") from error
     written = data.get(VERSION_KEY) if isinstance(data, dict) else None
     if isinstance(written, int) and written > MAJOR:

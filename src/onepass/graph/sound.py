@@ -51,6 +51,18 @@ def check_sound(model: onnx.ModelProto, *, name: str = "the model") -> None:
         raise ModelFormatError(f"{name} is not a sound ONNX model: {problem}. Export it again")
 
 
+def doubt_of(model: onnx.ModelProto) -> str:
+    """Return what ONNX says against the types and shapes in a model, nothing if it says nothing.
+
+    Models that run and build may still break what it says.
+    """
+    try:
+        shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except _ONNX_ERRORS as error:
+        return str(error).strip()
+    return ""
+
+
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """Turn what ONNX's own functions raise over a model into an error of ours.
@@ -98,6 +110,7 @@ def _graph_problems(graph: onnx.GraphProto, where: str, opset: int, depth: int) 
 
 
 def _node_problems(nodes: Iterable[onnx.NodeProto], where: str, opset: int, depth: int) -> Iterator[str]:
+    made = set[str]()
     for index, node in enumerate(nodes):
         this = f"node {node.name or index!r}{where} ({node.op_type})"
         yield from _text_problems((node.name, node.op_type, node.domain, *node.input, *node.output), this)
@@ -106,8 +119,9 @@ def _node_problems(nodes: Iterable[onnx.NodeProto], where: str, opset: int, dept
         outputs = [name for name in node.output if name]
         if not outputs:
             yield f"{this} has no outputs"
-        if len(set(outputs)) < len(outputs):
-            yield f"{this} has two outputs of one name"
+        if len(made.union(outputs)) < len(made) + len(outputs):
+            yield f"{this} has an output of a name that another one has"
+        made.update(outputs)
         yield from _arity_problems(node, this, opset)
         names = [attribute.name for attribute in node.attribute]
         if not all(names) or len(set(names)) < len(names):

@@ -13,6 +13,7 @@ from typing import Any
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass._version import __version__
+from onepass.drafts import check_target
 from onepass.source._export import FrameworkExport
 from onepass.source._parity import OutputError, parity
 from onepass.source.finish import Batch, ModelOptions, Target, finish
@@ -91,8 +92,9 @@ def convert(
             become copies under a name with ``_out`` behind it. `onepass.build` sees to that itself.
         signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
         tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
-        example_inputs: For PyTorch's modules and TorchScript: inputs that the network runs on, as arrays or tensors;
-            one, several in their order, or a mapping by name.
+        example_inputs: Inputs that the network runs on, as arrays or, for PyTorch, tensors: one, several in their
+            order, or a mapping by name. PyTorch's modules and TorchScript need them, others where they do not run on
+            inputs that are made up.
         dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
         verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
         trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
@@ -153,7 +155,7 @@ def _check_target(path: Path, source: Any) -> None:
     """Refuse a place that the model cannot be written to before any work is done.
 
     Raises:
-        InputError: It is the source, a folder, or in a folder that is not there.
+        InputError: It is the source, a folder, read-only, or in a folder that is not there.
     """
     if isinstance(source, Path) and path.exists() and path.samefile(source):
         raise InputError(f"{path} is the source itself; give the result another name")
@@ -161,6 +163,10 @@ def _check_target(path: Path, source: Any) -> None:
         raise InputError(f"{path} is a folder; expected the name of a file to write, such as {path / 'model.onnx'}")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+    try:
+        check_target(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
@@ -180,7 +186,7 @@ def _check_request(request: Request, framework: Framework) -> None:
     Raises:
         InputError: The request has it.
     """
-    for name in ("signature", "tag", "example_inputs", "dynamic"):
+    for name in ("signature", "tag", "dynamic"):
         if getattr(request, name) is not None and name not in framework.takes:
             raise InputError(f"{name}= is not for a source of {framework.name}; leave it out")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from onepass.graph import OnnxGraph
 from onepass.graph.model import with_weights_outside
 from onepass.outputs import Array
 from onepass.source._reference import Case, reference_cases
+from onepass.source._samples import samples_of
 from onepass.source.framework import Trained
 from onepass.tensors import Signature, TensorSpec
 
@@ -70,13 +72,17 @@ class FrameworkExport:
         )
 
 
-def export_network(trained: Trained, *, opset: int, verify: bool, scratch: Path) -> FrameworkExport:
+def export_network(
+    trained: Trained, *, opset: int, verify: bool, scratch: Path, given: Any = None, batch: int | None = None
+) -> FrameworkExport:
     """Export a network, and run it in its own framework on random and extreme inputs.
 
     Args:
         trained: The network.
         opset: ONNX's operators to export to.
         verify: Whether to run it.
+        given: Inputs to run it on; see `samples_of`.
+        batch: A batch to run it in, where it takes any.
         scratch: A folder for the weights of a model over 2 GB, kept as long as the result is in use.
 
     Raises:
@@ -90,7 +96,7 @@ def export_network(trained: Trained, *, opset: int, verify: bool, scratch: Path)
                 "it again with shapes (a graph of TensorFlow 1: as_graph_def(add_shapes=True), or as a SavedModel)"
             )
     graph = with_weights_outside(trained.export(opset), scratch / _MODEL)
-    cases = tuple(reference_cases(trained)) if verify else ()
+    cases = tuple(reference_cases(trained, samples_of(trained, given), batch=batch)) if verify else ()
     return FrameworkExport(f"{trained.framework} {trained.version}", trained.signature, graph, cases)
 
 

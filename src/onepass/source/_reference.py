@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from onepass._errors import ConversionError, OnepassError
 from onepass.outputs import Array
-from onepass.sampling import edge_inputs, random_inputs
+from onepass.sampling import edge_inputs
+from onepass.source._samples import Samples, gist
 from onepass.source.framework import Trained
-from onepass.tensors import Signature, shape_text
+from onepass.tensors import shape_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,54 +33,31 @@ class Case:
         return f"Case({self.name}: {', '.join(self.inputs)} -> {', '.join(self.outputs)})"
 
 
-def reference_cases(trained: Trained) -> Iterator[Case]:
+def reference_cases(trained: Trained, samples: Samples, *, batch: int | None = None) -> Iterator[Case]:
     """Run a network on its examples, on random and on extreme inputs, and in batches of 1 and 3 where it takes any.
 
     Extreme inputs are left out where the network does not run on them, or its outputs jump.
 
+    Args:
+        trained: The network.
+        samples: What it runs on.
+        batch: Another batch to run it in, where it takes any.
+
     Raises:
         ConversionError: The framework cannot run the network, or its outputs are not what it declares.
     """
-    if trained.examples:
-        yield _case(trained, "the example", dict(trained.examples))
-    drawn = [_drawn(trained, seed) for seed in range(2)]
+    if samples.examples.keys() >= set(trained.signature.input_names):
+        yield _case(trained, "the example", dict(samples.examples))
+    drawn = [samples.drawn(seed) for seed in range(2)]
     yield from (_case(trained, f"random {seed}", inputs) for seed, inputs in enumerate(drawn))
-    kept = _drawn_from_examples(trained, 0, trained.shapes)
+    kept = samples.kept(0)
     for name, inputs in edge_inputs(drawn[0]):
         outputs = _steady_outputs(trained, inputs | kept)
         if outputs is not None:
             yield _checked(trained, Case(name, inputs | kept, outputs))
-    if _has_free_batch(trained.signature):
-        for batch in (1, 3):
-            yield _case(trained, f"batch of {batch}", _drawn(trained, batch, batch=batch))
-
-
-def _has_free_batch(signature: Signature) -> bool:
-    """Whether the first size of every input is dynamic."""
-    return bool(signature.inputs) and all(
-        spec.shape and not isinstance(spec.shape[0], int) for spec in signature.inputs
-    )
-
-
-def _drawn(trained: Trained, seed: int, *, batch: int | None = None) -> dict[str, Array]:
-    specs = []
-    for spec in trained.signature.inputs:
-        shape = trained.shapes[spec.name]
-        specs.append(replace(spec, shape=shape if batch is None else (batch, *shape[1:])))
-    inputs = random_inputs(Signature(tuple(specs), ()), seed=seed)
-    return inputs | _drawn_from_examples(trained, seed, {name: array.shape for name, array in inputs.items()})
-
-
-def _drawn_from_examples(trained: Trained, seed: int, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Return whole numbers and truth values as the examples have them, item by item.
-
-    They may be places in a table, lengths, masks that must leave something over: random ones would mean nothing.
-    """
-    examples = {name: array for name, array in trained.examples.items() if array.dtype.kind in "iub" and array.size}
-    return {
-        name: array if not array.ndim else np.take(array, seed + np.arange(shapes[name][0]), axis=0, mode="wrap")
-        for name, array in examples.items()
-    }
+    if samples.has_free_batch:
+        for items in sorted({1, 3, batch or 1}):
+            yield _case(trained, f"batch of {items}", samples.drawn(items, batch=items))
 
 
 def _steady_outputs(trained: Trained, inputs: dict[str, Array]) -> dict[str, Array] | None:
@@ -122,8 +100,7 @@ def _case(trained: Trained, name: str, inputs: dict[str, Array]) -> Case:
     except OnepassError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise ConversionError(f"{trained.framework} cannot run the network on {name}: {what}") from error
+        raise ConversionError(f"{trained.framework} cannot run the network on {name}: {gist(error)}") from error
     return _checked(trained, Case(name, inputs, outputs))
 
 

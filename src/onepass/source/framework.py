@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from onepass._errors import InputError, UnsupportedModelError, UntrustedModelError
 from onepass.formats import PROGRAMS, Format, format_of
 from onepass.outputs import Array
-from onepass.sampling import input_shapes
 from onepass.tensors import Signature
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ class Trained(Protocol):
     @property
     def signature(self) -> Signature:
         """Inputs and outputs as the source declares them: names, order, dtypes, shapes."""
-
-    @property
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """For each input a shape that `run` takes; where a size is dynamic, any that makes sense."""
 
     @property
     def examples(self) -> Mapping[str, Array]:
@@ -80,7 +75,7 @@ class Request:
         outputs: Names of the requested outputs. A source that does not say what its outputs are, or that has more
             tensors than those it declares, takes them for outputs; any other has no use for this.
         example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
-            PyTorch's modules need them.
+            PyTorch's modules need them; for any other they take the place of inputs that are made up.
         dynamic: Sizes that may change, for PyTorch modules: input name to axis to the size's name.
         timeout_s: Seconds that one run may take of a network that runs in this process.
     """
@@ -169,7 +164,7 @@ _TORCH = Framework(
     "onepass.source.frameworks.torch",
     extra="torch",
     imports=("torch", "onnxscript"),
-    takes=frozenset({"example_inputs", "dynamic"}),
+    takes=frozenset({"dynamic"}),
     opset=18,
 )
 
@@ -245,16 +240,6 @@ def require_trust(source: Any, *, trust: bool) -> None:
             f"{os.fspath(source)} is {kind.value}, and such a file is a program: opening it runs what is in it. If you "
             "trust where it comes from, say so: trust=True"
         )
-
-
-def example_shapes(signature: Signature, *, batch: int = 2, size: int = 64) -> dict[str, tuple[int, ...]]:
-    """Return a shape for each input: `batch` for what counts items, `size` for any other size that is dynamic.
-
-    An input of no known rank has the shape of a scalar.
-    """
-    known = Signature(tuple(spec for spec in signature.inputs if spec.shape is not None), ())
-    shapes = input_shapes(known, batch=batch, other=size)
-    return {name: shapes.get(name, ()) for name in signature.input_names}
 
 
 def source_name(source: Any) -> str:

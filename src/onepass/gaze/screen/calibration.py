@@ -8,6 +8,7 @@ no one knows of a person and a set-up: kappa, where the camera stands, how far a
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import InputError
+from onepass._json import parsed_json
 from onepass.artifacts import replacing
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
@@ -114,11 +116,11 @@ class Calibration:
             InputError: There is no such file, it cannot be read, or it is no calibration of this version.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = parsed_json(Path(path).read_bytes())
             return cls._from_json(content)
         except OSError as error:
             raise InputError(f"cannot read the calibration {os.fspath(path)!r}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{os.fspath(path)!r} is no calibration of format {FORMAT} ({error}); "
                 "`onepass gaze calibrate` makes one"
@@ -131,9 +133,17 @@ class Calibration:
         fields = {name: value for name, value in content.items() if name != "format"}
         place, size = fields["place"], fields["picture_size_px"]
         weights = np.array(fields["weights"], np.float64)
+        numbers = [fields["ridge"], fields["points"], fields["samples"], *(place or ()), *(size or ())]
+        if not (np.isfinite(weights).all() and all(map(_is_finite, numbers))):
+            raise ValueError("one of its numbers is none, or not finite")
+        if fields["uses_head"] not in (True, False):
+            raise ValueError("uses_head is neither true nor false")
         if weights.shape != (feature_count(uses_head=fields["uses_head"], has_place=place is not None), 2):
             raise ValueError(f"its weights are {list(weights.shape)}")
         error = CalibrationError(**{**fields["error"], "pixels_by_point": tuple(fields["error"]["pixels_by_point"])})
+        degrees = () if error.degrees is None else (error.degrees,)
+        if not all(map(_is_finite, (error.pixels, *degrees, *error.pixels_by_point))):
+            raise ValueError("one of the numbers of its error is none, or not finite")
         return cls(
             **{
                 **fields,
@@ -144,6 +154,10 @@ class Calibration:
                 "error": error,
             }
         )
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: Screen) -> Calibration:

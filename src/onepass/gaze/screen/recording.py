@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Recording:
                 if (row.get(_BLINK) or "").lower() in ("true", "1") or not all(row[name] for name in _NEEDED):
                     continue
                 samples.append(_sample_of(row))
-                targets.append([float(row["target_x_px"]), float(row["target_y_px"])])
+                targets.append([_number(row["target_x_px"]), _number(row["target_y_px"])])
             except ValueError as error:
                 raise InputError(f"line {line} of {os.fspath(path)!r}: {error}") from error
         return cls(tuple(samples), np.array(targets, np.float64).reshape(-1, 2))
@@ -112,12 +113,19 @@ def _numbers_of(sample: GazeSample) -> list[float | None]:
     ]
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]!r} is not a finite number")
+    return value
+
+
 def _sample_of(row: Mapping[str, str]) -> GazeSample:
     """Return the sample of a row of text."""
 
     def numbers(names: tuple[str, ...]) -> list[float] | None:
         texts = [row.get(name) for name in names]
-        return [float(text) for text in texts if text] if all(texts) else None
+        return [_number(text) for text in texts if text] if all(texts) else None
 
     gaze, head, place, size = numbers(_NEEDED[2:]), numbers(_HEAD), numbers(_PLACE), numbers(_SIZE)
     pitch, yaw = np.radians(gaze or [np.nan] * 2).tolist()

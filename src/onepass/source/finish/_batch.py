@@ -1,8 +1,8 @@
-"""The first dimension: any number of items, or a number of one's choice, whatever the source was made for."""
+"""The batch: any number of items, or a number of one's choice, whatever the source was made for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -13,6 +13,7 @@ from onepass._errors import InputError
 from onepass.graph.arrays import array_of
 from onepass.graph.values import constants, read_other, shapes
 from onepass.outputs import Array
+from onepass.sampling import batch_axes, batch_names
 from onepass.source._reference import Case
 from onepass.tensors import Dim, Signature, TensorSpec
 
@@ -27,57 +28,69 @@ _NAME = "N"
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Which edges have a batch for their first dimension.
+    """Which edges have a batch, and on which axes: the first as a rule; states of recurrent networks have it second.
 
     Attributes:
         size: Its size in the source, None where it is dynamic.
-        inputs: Names of the inputs that have it.
-        outputs: Names of the outputs that have it.
+        name: What it is called where it is dynamic.
+        inputs: Axes of the inputs that have it, by name.
+        outputs: Axes of the outputs that have it, by name.
     """
 
     size: int | None
-    inputs: frozenset[str]
-    outputs: frozenset[str]
+    name: str
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
 
     @classmethod
     def of(cls, signature: Signature, cases: Sequence[Case] = ()) -> Batches:
-        """Find the batch of a network: the first dimension of its first input that has one.
+        """Find the batch of a network: dynamic sizes whose names say so, or else the first size of its first input.
 
         Args:
             signature: The network's.
-            cases: What it computes. An output whose first dimension is dynamic has the batch there if it always had
-                as many items as the inputs; without cases it is taken to have.
+            cases: What it computes. An output whose first size is dynamic under no such name has the batch there if it
+                always had as many items as the inputs; without cases it is taken to have.
         """
+        names = batch_names(signature)
         first = next((spec.shape[0] for spec in signature.inputs if spec.shape), None)
-        size = first if isinstance(first, int) else None
+        size = first if isinstance(first, int) and not names else None
 
-        def have_it(specs: tuple[TensorSpec, ...]) -> frozenset[str]:
-            return frozenset(
-                spec.name for spec in specs
-                if spec.shape and (spec.shape[0] == size if size is not None else not isinstance(spec.shape[0], int))
-            )  # fmt: skip
+        def axes(spec: TensorSpec, *, any_name: bool) -> tuple[int, ...]:
+            if size is not None:
+                return (0,) if spec.shape and spec.shape[0] == size else ()
+            leads = bool(any_name and spec.shape and not isinstance(spec.shape[0], int))
+            return batch_axes(spec, names) or ((0,) if leads else ())
 
-        inputs, outputs = have_it(signature.inputs), have_it(signature.outputs)
+        inputs = {spec.name: axes(spec, any_name=False) for spec in signature.inputs}
+        outputs = {spec.name: axes(spec, any_name=True) for spec in signature.outputs}
         for case in cases:
-            items = {array.shape[0] for name, array in case.inputs.items() if name in inputs}
-            outputs = frozenset(name for name in outputs if {case.outputs[name].shape[0]} == items)
-        return cls(size, inputs, outputs)
+            items = {case.inputs[name].shape[axis] for name, places in inputs.items() for axis in places}
+            outputs = {
+                name: places if {case.outputs[name].shape[axis] for axis in places} <= items else ()
+                for name, places in outputs.items()
+            }
+        return cls(size, min(names, key=len, default=_NAME), _some(inputs), _some(outputs))
 
     def cases(self, cases: Sequence[Case], batch: Batch) -> Iterator[Case]:
         """Yield cases for a network that was given another batch: as many items as it takes, from those there are."""
-        fixed = isinstance(batch, int) and batch != self.size
-        if not fixed:
+        if not isinstance(batch, int) or batch == self.size:
             yield from cases
         if not cases or not self.inputs or batch is None or (batch == "dynamic" and self.size is None):
             return
-        if fixed:
-            yield from (self._of_items([case], int(batch), case.name) for case in cases)
+        if self.size is None:  # the framework ran it in this batch
+            yield from (case for case in cases if self._items(case) == {batch})
+            return
+        if isinstance(batch, int) and batch != self.size:
+            yield from (self._of_items([case], batch, case.name) for case in cases)
         drawn = [case for case in cases if case.name.startswith("random")]
         for items in {int(batch)} if isinstance(batch, int) else (1, 3):
             yield self._of_items(drawn, items, f"batch of {items}")
 
+    def _items(self, case: Case) -> set[int]:
+        return {case.inputs[name].shape[axis] for name, axes in self.inputs.items() for axis in axes}
+
     def _of_items(self, cases: Sequence[Case], items: int, name: str) -> Case:
-        def taken(arrays: Sequence[Mapping[str, Array]], names: frozenset[str]) -> dict[str, Array]:
+        def taken(arrays: Sequence[Mapping[str, Array]], names: Iterable[str]) -> dict[str, Array]:
             result = dict(arrays[0])
             for key in names:
                 pool = np.concatenate([each[key] for each in arrays])
@@ -91,20 +104,30 @@ class Batches:
         )
 
     def changed(self, signature: Signature, batch: Batch) -> Signature:
-        """Return the signature that the network has with another batch; a nameless dynamic one gets the name ``N``."""
+        """Return the signature that the network has with another batch; a nameless dynamic one gets a name."""
         if batch is None and self.size is not None:
             return signature
         return Signature(
-            tuple(self._changed(spec, self.inputs, batch) for spec in signature.inputs),
-            tuple(self._changed(spec, self.outputs, batch) for spec in signature.outputs),
+            tuple(self._changed(spec, self.inputs.get(spec.name, ()), batch) for spec in signature.inputs),
+            tuple(self._changed(spec, self.outputs.get(spec.name, ()), batch) for spec in signature.outputs),
         )
 
-    @staticmethod
-    def _changed(spec: TensorSpec, names: frozenset[str], batch: Batch) -> TensorSpec:
-        if spec.name not in names or not spec.shape:
-            return spec
-        first: Dim = batch if isinstance(batch, int) else (spec.shape[0] if isinstance(spec.shape[0], str) else _NAME)
-        return replace(spec, shape=(first, *spec.shape[1:]))
+    def _changed(self, spec: TensorSpec, axes: Sequence[int], batch: Batch) -> TensorSpec:
+        def dim_at(axis: int, dim: Dim) -> Dim:
+            if axis not in axes:
+                return dim
+            return batch if isinstance(batch, int) else dim if isinstance(dim, str) else self.name
+
+        return (
+            spec
+            if spec.shape is None
+            else replace(spec, shape=tuple(dim_at(axis, dim) for axis, dim in enumerate(spec.shape)))
+        )
+
+
+def _some(axes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Leave out what has none."""
+    return {name: places for name, places in axes.items() if places}
 
 
 def check_batch(batch: object) -> None:

@@ -13,7 +13,7 @@ from onepass.graph import OnnxGraph
 from onepass.graph.weights import in_memory
 from onepass.outputs import Array
 from onepass.runtime import load
-from onepass.source.framework import Request, example_shapes
+from onepass.source.framework import Request
 from onepass.tensors import Signature
 
 
@@ -28,7 +28,6 @@ class _Onnx:
         self._name = name
         self._timeout_s = timeout_s
         self.version = f"opset {graph.opset}"
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:

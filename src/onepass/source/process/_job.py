@@ -42,4 +42,12 @@ class ExportJob:
         """
         trained = self.framework.open_(self.source, self.request)
         self.options.check(trained.signature)
-        return export_network(trained, opset=self.opset, verify=self.verify, scratch=scratch)
+        batch = self.options.batch if isinstance(self.options.batch, int) else None
+        return export_network(
+            trained,
+            opset=self.opset,
+            verify=self.verify,
+            scratch=scratch,
+            given=self.request.example_inputs,
+            batch=batch,
+        )

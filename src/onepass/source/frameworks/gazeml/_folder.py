@@ -23,7 +23,7 @@ import onnx
 
 from onepass._errors import ModelFormatError, ModelNotFoundError
 from onepass.outputs import Array
-from onepass.source.framework import Request, example_shapes
+from onepass.source.framework import Request
 from onepass.source.frameworks.gazeml._elg import ElgSize, elg, unused_variables
 from onepass.source.frameworks.gazeml._elg_numpy import NumpyLayers
 from onepass.source.frameworks.gazeml._elg_onnx import elg_graph, elg_signature
@@ -44,7 +44,6 @@ class _GazeMl:
         bundles = _checkpoints(folder)
         self.version = ", ".join(dict.fromkeys(bundle.prefix.name for bundle in bundles))
         self.signature = elg_signature(self._size)
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
         self._variables = _variables(folder, bundles, self._size)
 

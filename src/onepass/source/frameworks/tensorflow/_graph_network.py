@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
-from onepass.source.framework import example_shapes
 from onepass.source.frameworks.tensorflow._graphdef import export_graph, replace_references
 from onepass.source.frameworks.tensorflow._tensors import distinct, spec_of, upstream
 from onepass.tensors import Signature
@@ -48,7 +47,6 @@ class GraphNetwork:
             tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
             tuple(spec_of(name, tensor) for name, tensor in self._outputs.items()),
         )
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

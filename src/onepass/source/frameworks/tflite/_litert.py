@@ -14,7 +14,7 @@ import onnx
 from onepass._errors import ModelFormatError, UnsupportedModelError
 from onepass._optional import optional
 from onepass.outputs import Array
-from onepass.source.framework import Request, example_shapes
+from onepass.source.framework import Request
 from onepass.source.frameworks.tflite._file import TFLiteFile
 
 Translate = Callable[[TFLiteFile, int], onnx.ModelProto]
@@ -32,7 +32,6 @@ class TFLiteNetwork:
         self.framework, self.version = _interpreter_here()
         self._path, self._file, self._translate = path, file, translate
         self.signature = file.signature
-        self.shapes = example_shapes(self.signature)
         self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:

@@ -49,7 +49,6 @@ class _Torch:
         self.examples: Mapping[str, Array] = {
             name: array_from_tensor(tensor) for name, tensor in network.examples.items()
         }
-        self.shapes: Mapping[str, tuple[int, ...]] = {name: array.shape for name, array in self.examples.items()}
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Write the network as ONNX."""
@@ -60,7 +59,7 @@ class _Torch:
         """Run the network in PyTorch."""
         device = _device_of(self._network.module)
         with quiet(), _evaluating(self._network.module):
-            outputs = self._network({name: tensor_from_array(inputs[name]).to(device) for name in self.shapes})
+            outputs = self._network({name: tensor_from_array(inputs[name]).to(device) for name in self.examples})
         return {name: array_from_tensor(tensor) for name, tensor in outputs.items()}
 
 

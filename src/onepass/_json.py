@@ -1,0 +1,23 @@
+"""JSON from files that anyone may have written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: It is none, or lists lie in lists too deep, or it has a number that JSON does not (``NaN``,
+            ``Infinity``) or that is too long.
+    """
+    try:
+        return json.loads(text, parse_constant=_refused)
+    except RecursionError:
+        raise ValueError("lists or objects lie in one another too deep") from None
+
+
+def _refused(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number in JSON")
