@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -190,7 +191,7 @@ class Signature:
         object.__setattr__(self, "_output_index", {spec.name: index for index, spec in enumerate(self.outputs)})
         for kind, specs in (("input", self.inputs), ("output", self.outputs)):
             names = [spec.name for spec in specs]
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             if twice:
                 raise InputError(f"{kind} names must be unique; given more than once: {', '.join(twice)}")
 
@@ -198,7 +199,8 @@ class Signature:
         def lines(specs: tuple[TensorSpec, ...]) -> Iterator[str]:
             return (f"  {spec.name}: {spec}" for spec in specs)
 
-        return "\n".join(["inputs:", *lines(self.inputs), "outputs:", *lines(self.outputs)])
+        left_out = [f"  {name}: {kind}, left out" for name, kind in self.left_out.items()]
+        return "\n".join(["inputs:", *lines(self.inputs), "outputs:", *lines(self.outputs), *left_out])
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ class Driver:
         self._numbers = 0
         self._forced: dict[str, list[str]] = {}
         self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
-        self._sticky: str | None = None
+        self._sticky: dict[int, str] = {}
         self.initialised = False
         self.primary = [Context(device) for device in range(devices)]
         self._null: dict[int, Stream] = {}
@@ -152,6 +152,20 @@ class Driver:
             raise ValueError(f"there is no {function_name}")
         self._held[function_name] = threading.Event(), threading.Event()
         return self._held[function_name]
+
+    def break_gpu(self, device: int, error: str = "CUDA_ERROR_ILLEGAL_ADDRESS") -> None:
+        """Let everything that is asked of a GPU fail from here on, as after a fault of its own."""
+        self._sticky[device] = error
+        for stream in self.streams():
+            if stream.context.device == device:
+                while stream.queue:
+                    stream.queue.popleft().done = True
+
+    def raise_sticky(self) -> None:
+        """Raise what went wrong in work that was queued before, on the GPU that is current."""
+        error = self._sticky.get(self.here.device)
+        if error:
+            raise Failure(error)
 
     def wait_if_held(self, function_name: str) -> None:
         """Wait for the end of a hold, if the function is held; no other call waits."""
@@ -192,10 +206,10 @@ class Driver:
             return
         if not self.initialised:
             raise Failure("CUDA_ERROR_NOT_INITIALIZED", "was called before cuInit")
-        if self._sticky:
-            raise Failure(self._sticky)
         if context and self.current is None:
             raise Failure("CUDA_ERROR_INVALID_CONTEXT", "no context is current on this thread")
+        if context and not ("Destroy" in name or "Free" in name):
+            self.raise_sticky()
         if unsafe:
             self.forbid_in_capture(name)
 
@@ -345,10 +359,10 @@ class Driver:
         op = stream.queue.popleft()
         self._check_order(stream, op)
         try:
-            self._check_memory(op)
+            self._check_memory(op, stream.context.device)
             op.run()
         except Failure as failure:
-            self._sticky = self._sticky or failure.error
+            self._sticky.setdefault(stream.context.device, failure.error)
             if failure.fault:
                 self.fault(f"work on a stream: {failure.fault}")
         op.done = True
@@ -359,12 +373,14 @@ class Driver:
                 if earlier.number < op.number and (what := op.conflicts(earlier)):
                     self.fault(f"race: {what} is used by two streams, and neither waits for the other")
 
-    def _check_memory(self, op: Op) -> None:
+    def _check_memory(self, op: Op, device: int) -> None:
         for span in (*op.reads, *op.writes):
             try:
-                self.block_of(span.start, span.size, "at the time of execution")
+                block = self.block_of(span.start, span.size, "at the time of execution")
             except Failure as failure:
                 raise Failure("CUDA_ERROR_ILLEGAL_ADDRESS", failure.fault) from failure
+            if block and block.kind == "device" and block.device != device and "KERNEL" in op.node:
+                raise Failure("CUDA_ERROR_ILLEGAL_ADDRESS", f"GPU {device} computed with memory of GPU {block.device}")
 
     def forbid_pending(self, block: Allocation) -> None:
         """Note a fault if queued work still needs a block that is being freed; then do that work, as CUDA does."""

@@ -151,11 +151,6 @@ class Graphs(Driver):
             raise Failure("CUDA_ERROR_NOT_READY")
         return (last.at - first.at) * 1e3
 
-    def raise_sticky(self) -> None:
-        """Raise what went wrong in work that was queued before."""
-        if self._sticky:
-            raise Failure(self._sticky)
-
     def check_copy(self, op: Op, direction: str | None) -> bool:
         """Check both ends of a copy, and its direction if it names one (``"HtoD"``).
 

@@ -97,6 +97,7 @@ def test_what_is_no_dense_tensor_is_left_out() -> None:
     graph = sequence_model()
     assert graph.signature.output_names == ("y", "z")
     assert graph.signature.left_out == {"s": "sequence"}
+    assert str(graph.signature).endswith("  z: float32 [N]\n  s: sequence, left out")
     with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Ask for others: y, z"):
         graph.signature.ordered_outputs(["y", "s"])
     with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence; onepass moves dense tensors"):

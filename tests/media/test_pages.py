@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onepass import MediaError
 from onepass.media import FolderSource, PagesSource, PictureSource, VideoSource, open_source, write_picture
@@ -22,6 +27,14 @@ def save(path: Path, count: int, **words: Any) -> Path:
     first, *more = (image.fromarray(picture) for picture in flat_pictures(count))
     first.save(path, save_all=True, append_images=more, **words)
     return path
+
+
+def encode_all(format_: str, **words: Any) -> bytes:
+    """Return three small pictures as one file."""
+    file = io.BytesIO()
+    first, *more = (image.fromarray(picture) for picture in flat_pictures(3, (12, 16)))
+    first.save(file, format_, save_all=True, append_images=more, **words)
+    return file.getvalue()
 
 
 def levels(frames: list[Any]) -> list[int]:
@@ -114,3 +127,24 @@ def test_ghosts_of_former_pictures(tmp_path: Path) -> None:
     with open_source(tmp_path / "a.png") as source:
         _, seen = source
     np.testing.assert_array_equal(seen.picture, second)
+
+
+SEEDS = {
+    name: encode_all(name, **words)
+    for name, words in {"tiff": {}, "webp": {"duration": 90}, "png": {"duration": 90}, "gif": {}}.items()
+}
+
+
+@given(st.sampled_from(sorted(SEEDS)), st.data())
+def test_damaged_files_end_in_one_kind_of_error(name: str, data: st.DataObject) -> None:
+    """Whatever bytes are changed or missing, pictures come or a `MediaError` does, and nothing is warned of."""
+    content = bytearray(SEEDS[name])
+    del content[data.draw(st.integers(1, len(content))) :]
+    places = st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=12)
+    for place, value in data.draw(places):
+        content[place] = value
+    with TemporaryDirectory() as folder:
+        path = Path(folder, f"a.{name}")
+        path.write_bytes(content)
+        with suppress(MediaError), open_source(path) as source:
+            assert all(frame.picture.ndim == 3 for frame in source)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from onepass import InputError, MediaError
-from onepass.media import Frame, PictureSource, VideoSource, open_sink, open_source, video, write_picture
+from onepass.media import Frame, PictureSource, VideoSource, open_sink, open_source, read_picture, video, write_picture
 
 from .clips import flat_pictures, write_clip
 
@@ -72,6 +72,17 @@ def test_a_video_by_its_url(server: str) -> None:
     assert not source.live
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_picture_by_its_url(suffix: str, server: str, clip: Path, tmp_path: Path) -> None:
+    """A picture behind a URL is one, and can be written into a picture."""
+    write_picture(clip.parent / f"face{suffix}", flat_pictures(3)[2])
+    with open_source(f"{server}/face{suffix}") as source, open_sink(tmp_path / "a.png", source) as sink:
+        (frame,) = source
+        sink.write(frame, frame.picture)
+    assert (source.sequence, source.live, source.frame_count, frame.seconds) == (False, False, 1, None)
+    assert np.abs(read_picture(tmp_path / "a.png").astype(int) - flat_pictures(3)[2]).mean() < 8
+
+
 def test_a_live_stream(server: str) -> None:
     """A stream that is said to be live is; when it breaks off, every frame before has been given."""
     frames: list[Frame] = []
@@ -119,6 +130,9 @@ def test_what_is_live_by_itself(url: str, container: str, live: bool, monkeypatc
             self.container: Any = type("Container", (), {"duration": None, "format": None})()
             self.container.format = type("Format", (), {"name": container})()
             self.fps = None
+
+        def is_picture(self) -> bool:
+            return False
 
     monkeypatch.setattr(video, "Opened", Stands)
     assert VideoSource(url).live == live

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 from onepass.engine import BuildOptions, Plan, plan_from_graph
 from onepass.graph import OnnxGraph
@@ -44,6 +47,29 @@ def fake_gpu(api: str, *, results_gone: bool = False, **options: Any) -> Iterato
     left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
     assert not left, f"left over: {left}"
     assert not objects, f"left over: {objects}"
+
+
+class Foreign:
+    """An array of another library in the memory of a fake GPU, by the CUDA array interface."""
+
+    def __init__(self, pointer: int, array: np.ndarray[Any, Any]) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": array.shape, "typestr": array.dtype.str, "data": (pointer, False), "version": 3,
+        }  # fmt: skip
+
+
+@contextmanager
+def on_gpu(cuda: FakeCuda, array: np.ndarray[Any, Any], device: int) -> Iterator[Foreign]:
+    """Lay an array into the memory of a fake GPU for the length of a block."""
+    before, cuda_context = cuda.current, cuda.primary[device]
+    cuda.set_current(cuda_context)
+    _, pointer = cuda.cuMemAlloc(array.nbytes)
+    cuda.set_current(before)
+    ctypes.memmove(int(pointer), np.ascontiguousarray(array).ctypes.data, array.nbytes)
+    yield Foreign(int(pointer), array)
+    cuda.set_current(cuda_context)
+    cuda.cuMemFree(pointer)
+    cuda.set_current(before)
 
 
 def options_for(animal: Animal, *, first_rank: bool = False) -> BuildOptions:

@@ -90,7 +90,7 @@ def test_a_library_that_does_not_hand_out() -> None:
         number = 7
 
     with pytest.raises(InputError, match=r"input 'x': Tensor does not hand out its memory \(requires grad\).*detach"):
-        device_array_from(Tensor(), name="x", stream=Stream())
+        device_array_from(Tensor(), name="x", streams={0: Stream()})
 
 
 def test_what_it_says_of_itself() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import onepass
 from onepass import Session
-from onepass.runtime._lanes import Lanes
+from onepass.runtime._lanes import Group, Lanes
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
 from tests.runtime.gpu import fake_gpu, plan_of
@@ -57,8 +57,8 @@ def _interrupt(cuda: FakeCuda, number: int) -> Iterator[list[str]]:
 
 
 def _lanes_are_all_there(session: Session) -> bool:
-    lanes: Any = session._backend._lanes  # type: ignore[attr-defined]
-    return len(lanes._at_rest) == len(lanes._beside) == len(lanes.queues)
+    backend: Any = session._backend
+    return all(len(each.at_rest) == len(each.beside) == len(each.queues) for each in backend._lanes.groups)
 
 
 @pytest.mark.parametrize("situation", ["cold", "second", "recording", "warm", "beside", "beside, cold"])
@@ -119,18 +119,20 @@ def test_no_lane_is_lost_to_signals() -> None:
     def handler(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    lanes: Lanes[Any] = Lanes(_made, limit=2)
+    groups: list[Group[Any]] = [Group(_made, limit=limit) for limit in (2, 1)]
+    lanes = Lanes(groups)
     before = signal.signal(signal.SIGALRM, handler)
     try:
         for turn in range(2000):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + turn % 97))
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + turn % 97), 0.1)
                 while True:
                     _use_two(lanes)
             except KeyboardInterrupt:
                 interrupts += 1
-            held = {id(lane) for lane in (*lanes._at_rest, *lanes._beside)}
-            assert len(held) == len(lanes._at_rest) + len(lanes._beside) == 2 * len(lanes.queues)
+            for each in groups:
+                free = [id(lane) for lane in (*each.at_rest, *each.beside)]
+                assert len(set(free)) == len(free) == 2 * len(each.queues)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -157,7 +159,7 @@ def _use_two(lanes: Lanes[Any]) -> None:
 
 def test_who_waits_looks_again_by_himself() -> None:
     """A caller whose neighbour gave its lane back and was interrupted before telling does not wait for ever."""
-    lanes: Lanes[Any] = Lanes(_made, limit=1)
+    lanes: Lanes[Any] = Lanes([Group(_made, limit=1)])
     held: list[list[Any]] = [[], []]
     for each in held:
         lanes.take(each)

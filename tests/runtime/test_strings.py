@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onepass import InputError, OnepassWarning, Outputs, Session, UnsupportedModelError, load
+from onepass.runtime.fake import FakeBackend
 from onepass.writers import write_outputs
 from tests.zoo import model, sequence_model
 
@@ -91,6 +92,12 @@ def test_strings_in_files(tmp_path: Path) -> None:
     write_outputs(outputs, tmp_path / "folder")
     assert np.load(tmp_path / "folder" / "label.npy").tolist() == [["cat"], ["größe 中"]]
     assert repr(outputs) == "Outputs(label=string[2, 1], p=float32[2])"
+
+
+def test_a_fake_gives_strings() -> None:
+    """Without a function, a fake's strings are empty ones."""
+    with Session(FakeBackend(ECHO.signature)) as session:
+        assert session([["a", "b"]]).t.tolist() == [["", ""]]
 
 
 # ---- what is no dense tensor -------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 import onepass
-from onepass import InputError, ModelFormatError, OnnxGraph, OutputNameError, ParityError, UnsupportedModelError
+from onepass import (
+    InputError,
+    ModelFormatError,
+    OnepassWarning,
+    OnnxGraph,
+    OutputNameError,
+    ParityError,
+    UnsupportedModelError,
+)
 from tests.source.networks import converted, needs
 
 needs("tensorflow", "tf2onnx", "keras")
@@ -329,13 +337,25 @@ def test_lookup_table(tmp_path: Path) -> None:
 
 
 def test_strings(tmp_path: Path) -> None:
-    """A signature with strings is refused by the tensor's name."""
+    """Strings beside numbers are left out with a warning; asked for, or alone, they are refused by name."""
     model = tf.Module()
-    model.call = tf.function(lambda x: {"text": tf.strings.as_string(x), "y": x},
-                             input_signature=[tf.TensorSpec([None], tf.float32, "x")])  # fmt: skip
-    tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
-    with pytest.raises(UnsupportedModelError, match="'text' is a string"):
-        converted(tmp_path / "model", tmp_path / "out.onnx")
+    names = tf.constant(["cat", "dog"])
+    model.call = tf.function(lambda x: {"label": tf.gather(names, tf.argmax(x, -1)), "score": x * 2},
+                             input_signature=[tf.TensorSpec((None, 2), name="x")])  # fmt: skip
+    model.text = tf.function(
+        lambda x: {"text": tf.strings.as_string(x)}, input_signature=[tf.TensorSpec((2,), name="x")]
+    )
+    signatures = {"serving_default": model.call, "text": model.text}
+    tf.saved_model.save(model, str(tmp_path / "saved"), signatures=signatures)
+    with pytest.warns(OnepassWarning, match=r"left out label \(string, which tf2onnx does not translate\)"):
+        result = converted(tmp_path / "saved", tmp_path / "out.onnx")
+    assert result.signature.output_names == ("score",)
+    chosen = converted(tmp_path / "saved", tmp_path / "out.onnx", outputs=["score"])
+    assert chosen.signature.output_names == ("score",)
+    with pytest.raises(UnsupportedModelError, match=r"'label' is a string.*Ask for others: score"):
+        converted(tmp_path / "saved", tmp_path / "out.onnx", outputs=["label"])
+    with pytest.raises(UnsupportedModelError, match="'text' is a string, which tf2onnx does not translate"):
+        converted(tmp_path / "saved", tmp_path / "out.onnx", signature="text")
 
 
 def test_batch_that_cannot_be_freed(tmp_path: Path) -> None:

@@ -8,8 +8,17 @@ from typing import Any, get_args
 
 import click
 
+from onepass._errors import InputError
 from onepass.engine.flavor import NAMES
-from onepass.runtime.spec import Optimize
+from onepass.runtime.spec import Devices, Optimize, devices_of
+
+
+def _devices(_context: click.Context, _option: click.Parameter, word: str | None) -> Devices | None:
+    try:
+        return None if word is None else devices_of(word, between=",")
+    except InputError as error:
+        raise click.BadParameter(f"{word!r} is none of 0, 0,1 or all.") from error
+
 
 _OPTIONS = (
     click.option("--provider", "providers", metavar="NAME", multiple=True,
@@ -18,8 +27,10 @@ _OPTIONS = (
                  help="CPU threads, for ONNX models; chosen by the model's size where not given."),
     click.option("--optimize", type=click.Choice(get_args(Optimize)),
                  help="What ONNX Runtime may rewrite; as much as the model stands where not given."),
-    click.option("--device", type=click.IntRange(min=0), metavar="NUMBER",
-                 help="GPU, from 0, for TensorRT engines.  [default: 0]"),
+    click.option("--device", callback=_devices, metavar="NUMBERS",
+                 help="GPU for TensorRT engines, or several: 0, 0,1 or all.  [default: 0]"),
+    click.option("--keep-bytes", type=click.IntRange(min=0), metavar="BYTES",
+                 help="Page-locked memory for results of engines; a share of what there is where not given."),
     click.option("--flavor", type=click.Choice(NAMES), metavar="NAME",
                  help="TensorRT that runs an engine; the one that built it where not given."),
     click.option("--plugins", metavar="FILE", multiple=True,
@@ -38,7 +49,8 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
         providers: tuple[str, ...],
         threads: int | None,
         optimize: str | None,
-        device: int | None,
+        device: Devices | None,
+        keep_bytes: int | None,
         flavor: str | None,
         plugins: tuple[str, ...],
         weights: str | None,
@@ -46,6 +58,7 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         opening = {
             "providers": providers or None, "threads": threads, "optimize": optimize, "device": device,
+            "keep_bytes": keep_bytes,
             "flavor": flavor, "plugins": plugins or None, "weights": weights,
         }  # fmt: skip
         command(*arguments, opening=opening, **rest)

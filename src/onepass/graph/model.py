@@ -36,11 +36,13 @@ class OnnxGraph:
     Attributes:
         proto: The model as ``onnx.ModelProto``. Do not change it; take a copy.
         folder: Where the files with external weights lie, or None if there are none.
+        name: What to call it in messages: the path that it was read from.
     """
 
-    def __init__(self, proto: onnx.ModelProto, *, folder: Path | None = None) -> None:
+    def __init__(self, proto: onnx.ModelProto, *, folder: Path | None = None, name: str = "the graph given") -> None:
         self.proto = proto
         self.folder = folder
+        self.name = name
 
     def __repr__(self) -> str:
         names = ", ".join(output.name for output in self.proto.graph.output)
@@ -61,7 +63,7 @@ class OnnxGraph:
         if kind is not Format.ONNX:
             raise ModelFormatError(f"{path} is {kind.value}, not an ONNX model")
         proto = _parsed(path.read_bytes(), name=str(path))
-        return cls(proto, folder=weights.settle_folder(proto, path) if weights.files(proto) else None)
+        return cls(proto, folder=weights.settle_folder(proto, path) if weights.files(proto) else None, name=str(path))
 
     @classmethod
     def from_bytes(
@@ -182,7 +184,7 @@ class OnnxGraph:
                 raise OutputNameError(no_such_name("output", name, tuple(by_name)))
         if not names:
             raise InputError(f"select() was given no output; the model has {', '.join(by_name)}")
-        return OnnxGraph(selected(self.proto, [by_name[name] for name in names]), folder=self.folder)
+        return OnnxGraph(selected(self.proto, [by_name[name] for name in names]), folder=self.folder, name=self.name)
 
     def expose(self, tensors: str | Iterable[str]) -> OnnxGraph:
         """Add inner tensors of the main graph as outputs, after those there are.
@@ -193,7 +195,7 @@ class OnnxGraph:
         """
         proto = self._copy()
         expose(proto, name_tuple(tensors))
-        return OnnxGraph(proto, folder=self.folder)
+        return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def with_true_outputs(self) -> OnnxGraph:
         """Declare the outputs as they are, where ONNX can infer that the model leaves something out or is wrong."""
@@ -203,7 +205,7 @@ class OnnxGraph:
         proto = self._copy()
         del proto.graph.output[:]
         proto.graph.output.extend(outputs)
-        return OnnxGraph(proto, folder=self.folder)
+        return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def rename_outputs(self, names: Mapping[str, str]) -> OnnxGraph:
         """Give outputs new names, ``{old: new}``; inputs keep theirs.
@@ -214,13 +216,13 @@ class OnnxGraph:
         """
         proto = self._copy()
         rename_outputs(proto, names)
-        return OnnxGraph(proto, folder=self.folder)
+        return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def with_metadata(self, notes: Mapping[str, str]) -> OnnxGraph:
         """Add notes to the model's own, or replace those of the same key."""
         proto = self._copy()
         helper.set_model_props(proto, {**self.metadata, **notes})
-        return OnnxGraph(proto, folder=self.folder)
+        return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def clean(self) -> OnnxGraph:
         """Fold constants, fold BatchNorm into convolutions, drop what nothing needs; names and order stay.
@@ -231,7 +233,7 @@ class OnnxGraph:
         Raises:
             UnsupportedModelError: ONNX Runtime cannot read the model.
         """
-        return OnnxGraph(optimized(self.proto, folder=self.folder), folder=self.folder)
+        return OnnxGraph(optimized(self.proto, folder=self.folder), folder=self.folder, name=self.name)
 
     # ---- out ---------------------------------------------------------------------------------------------------
 

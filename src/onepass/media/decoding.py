@@ -7,23 +7,22 @@ The size that a header claims is looked at before memory is taken for it: Pillow
 from __future__ import annotations
 
 import io
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onepass._errors import MediaError
-from onepass._optional import MAX_PIXELS, optional
+from onepass._optional import optional
+from onepass.media import by_pillow
 
 _PURPOSE = "Reading pictures"
-_FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "ICO", "AVIF"]
 # How many bits sensors have whose values are kept in 16.
 _SENSOR_BITS = (8, 10, 12, 14, 16)
-# Brands of the files that hold pictures as HEVC and AV1 code them (ISO/IEC 23000-22, AVIF 1.2).
+# Brands of the files that hold pictures as HEVC codes them (ISO/IEC 23008-12).
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
-_AVIF_BRANDS = {b"avif", b"avis"}
+# What OpenCV leaves on its side: AVIF, and before 4.11 WebP.
+_ON_THEIR_SIDE = {"AVIF", "WEBP"}
 
 
 def decode_picture(data: bytes, name: str, notes: list[str] | None = None) -> npt.NDArray[np.uint8]:
@@ -41,75 +40,29 @@ def decode_picture(data: bytes, name: str, notes: list[str] | None = None) -> np
         MediaError: It is no picture that can be read.
         MissingExtraError: OpenCV or Pillow is not installed, or it is a HEIC and pillow-heif is not.
     """
-    brands = brands_of(data)
-    if brands & _HEIC_BRANDS:
-        return _from_pillow(_opened_heic(data, name), data, name)
-    image = opened_by_pillow(io.BytesIO(data), name)  # which refuses what claims to be too large
-    picture = None if brands & _AVIF_BRANDS else _from_opencv(data, name)  # OpenCV leaves AVIF on its side
+    unreadable = (
+        f"{name} holds no picture that can be read: {len(data)} bytes that begin with {data[:8]!r}. "
+        "It may be damaged or of another format; save it as JPEG or PNG"
+    )
+    if is_heic(data):
+        return by_pillow.rgb(by_pillow.opened_heic(data, name), unreadable)
+    image = by_pillow.opened(io.BytesIO(data), name)  # which refuses what claims to be too large
+    if image is not None and image.format in _ON_THEIR_SIDE:
+        return by_pillow.rgb(image, unreadable)
+    picture = _from_opencv(data, name)
+    if picture is None and image is not None:
+        return by_pillow.rgb(image, unreadable)
     if picture is None:
-        if image is None:
-            raise _unreadable(data, name)
-        return _from_pillow(image, data, name)
+        raise MediaError(unreadable)
     return _eight_bits(picture, name, [] if notes is None else notes)
-
-
-def brands_of(data: bytes) -> set[bytes]:
-    """Return what kinds of HEIF file these bytes begin; none if it is no such file."""
-    if data[4:8] != b"ftyp":
-        return set()
-    box = data[8 : min(int.from_bytes(data[:4], "big"), len(data))]
-    # The first one's version follows it.
-    return {box[start : start + 4] for start in range(0, len(box), 4) if start != 4}
 
 
 def is_heic(data: bytes) -> bool:
     """Whether these bytes begin a HEIC picture; only `pillow-heif` reads it, all other readers see its first tile."""
-    return bool(brands_of(data) & _HEIC_BRANDS)
-
-
-def opened_by_pillow(file: Any, name: str) -> Any:
-    """Return Pillow's image of a file, not decoded yet; None where it knows none."""
-    image = optional("PIL.Image", extra="gaze", purpose=_PURPOSE)
-    # TGA has nothing that says what it is: a video may look like one.
-    formats = ["TGA"] if Path(name).suffix.lower() == ".tga" else _FORMATS
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", image.DecompressionBombWarning)  # large pictures are welcome
-            return image.open(file, formats=formats)
-    except image.DecompressionBombError as error:
-        raise _too_large(name) from error
-    except (OSError, ValueError, SyntaxError, OverflowError, MemoryError):
-        return None
-
-
-def _opened_heic(data: bytes, name: str) -> Any:
-    heif = optional("pillow_heif", extra="heif", purpose=f"Reading {name}, a HEIC picture,")
-    try:
-        return heif.open_heif(io.BytesIO(data)).to_pillow()
-    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError) as error:
-        raise MediaError(f"{name} cannot be decoded as a HEIC picture: {error}") from error
-
-
-def _from_pillow(image: Any, data: bytes, name: str) -> npt.NDArray[np.uint8]:
-    turn = optional("PIL.ImageOps", extra="gaze", purpose=_PURPOSE).exif_transpose
-    try:
-        return np.array(turn(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise _unreadable(data, name) from error
-
-
-def _too_large(name: str) -> MediaError:
-    return MediaError(
-        f"{name} says that it has more pixels than a picture may have, which is {MAX_PIXELS} unless "
-        "OPENCV_IO_MAX_IMAGE_PIXELS and PIL.Image.MAX_IMAGE_PIXELS say otherwise. Make it smaller"
-    )
-
-
-def _unreadable(data: bytes, name: str) -> MediaError:
-    return MediaError(
-        f"{name} holds no picture that can be read: {len(data)} bytes that begin with {data[:8]!r}. "
-        "It may be damaged or of another format; save it as JPEG or PNG"
-    )
+    box = data[8 : min(int.from_bytes(data[:4], "big"), len(data))]
+    # What kinds of file it is; the first one's version follows it.
+    brands = {box[start : start + 4] for start in range(0, len(box), 4) if start != 4}
+    return data[4:8] == b"ftyp" and bool(brands & _HEIC_BRANDS)
 
 
 def _from_opencv(data: bytes, name: str) -> npt.NDArray[Any] | None:
@@ -119,7 +72,7 @@ def _from_opencv(data: bytes, name: str) -> npt.NDArray[Any] | None:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except (cv2.error, MemoryError) as error:
         if "PIXELS" in str(error):
-            raise _too_large(name) from error
+            raise by_pillow.too_large(name) from error
         raise MediaError(f"{name} cannot be decoded as a picture: {error}") from error
     if picture is None:
         return None

@@ -57,7 +57,11 @@ class FolderSource(Source):
         files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
         self._paths: list[Path] = []
         for each in sorted(files, key=_natural):
-            kind = kind_of(each)
+            try:
+                kind = kind_of(each)
+            except MediaError as error:
+                self.notes.append(f"{error}: skipped")
+                continue
             if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
                 self.notes.append(f"{each} is no picture: skipped")
                 continue

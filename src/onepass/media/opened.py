@@ -88,6 +88,8 @@ class Opened:
         while not ended:
             try:
                 packet = next(packets, None)
+            except IndexError:  # at the end PyAV stumbles over streams that appeared on the way
+                packet = None
             except errors.FFmpegError as error:
                 packet, self.broken = None, error
             ended = packet is None
@@ -131,6 +133,11 @@ class Opened:
         if self.container.duration is None and self.container.format.name == "asf" and self._path is not None:
             return asf_seconds(self._path)
         return (self.container.duration or 0) / float(self._av.time_base)
+
+    def is_picture(self) -> bool:
+        """Whether it is one picture, which FFmpeg knows by its content: ``jpeg_pipe``, or by its name."""
+        name: str = self.container.format.name
+        return name.endswith("_pipe") or name == "image2"
 
     def is_cut(self) -> bool:
         """Whether the file ends in the middle of something, once all frames have come."""

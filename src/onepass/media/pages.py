@@ -14,7 +14,8 @@ import numpy as np
 
 from onepass._errors import MediaError
 from onepass._optional import optional
-from onepass.media.decoding import is_heic, opened_by_pillow
+from onepass.media import by_pillow
+from onepass.media.decoding import is_heic
 from onepass.media.frames import Frame, Source
 from onepass.media.times import Timeline
 
@@ -39,17 +40,22 @@ def kind_of(path: Path) -> Kind:
     """Return what is in a file, by its content; a GIF that moves is a video.
 
     Raises:
+        MediaError: The file cannot be read.
         MissingExtraError: OpenCV or Pillow is not installed.
     """
     cv2 = optional("cv2", extra="gaze", purpose="Reading pictures")
-    with path.open("rb") as file:
-        if is_heic(file.read(_HEAD_BYTES)):
-            return Kind.PICTURE
-    image = opened_by_pillow(path, path.name)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+    if is_heic(head):
+        return Kind.PICTURE
+    image = by_pillow.opened(path, path.name)
     if image is None:
         return Kind.PICTURE if cv2.haveImageReader(os.fspath(path)) else Kind.NO_PICTURE
     with image:
-        many = getattr(image, "n_frames", 1) > 1
+        many = by_pillow.count(image) > 1
         if many and image.format in _ANIMATED:
             return Kind.ANIMATION
         if many and image.format == "TIFF":
@@ -79,22 +85,23 @@ class PagesSource(Source):
         """
         super().__init__(os.fspath(path))
         self._path = Path(path)
-        self._image: Any = opened_by_pillow(self._path, self.name)
+        self._image: Any = by_pillow.opened(self._path, self.name)
         if self._image is None:
             raise MediaError(f"{self.name} holds no pictures that can be read")
         self.sequence = animated
-        self.frame_count = int(self._image.n_frames)
+        self.frame_count = by_pillow.count(self._image)
 
     def __iter__(self) -> Iterator[Frame]:
         timeline, lasts = Timeline(_USUAL_SECONDS), 0.0
         for index in range(self.frame_count or 0):
             try:
-                self._image.seek(index)
-                self._image.load()
-                picture = np.array(self._image.convert("RGB"))
-            except (OSError, ValueError, EOFError, SyntaxError) as error:
+                with by_pillow.damage_said(f"{self.name} holds no picture that can be read"):
+                    self._image.seek(index)
+                    self._image.load()
+                    picture = np.array(self._image.convert("RGB"))
+            except MediaError:
                 if index == 0:
-                    raise MediaError(f"{self.name} holds no picture that can be read: {error}") from error
+                    raise
                 self.notes.append(f"{self.name} ends early: {index} of {self.frame_count} pictures could be read")
                 return
             lasts = float(self._image.info.get("duration") or 0) / 1000

@@ -57,25 +57,28 @@ class Sound:
     def declare(self) -> None:
         """Add a stream to the container for each track that can be taken over."""
         for number, stream in enumerate(self._input.streams.audio, 1):
-            known = stream.codec_context is not None  # this FFmpeg has a decoder of it
-            ways = WAYS if known else ()
-            way = next((way for way in ways if works(way, self._location, stream.index, self._container)), None)
-            if way is not None:
-                self._tracks[stream.index] = way(self._container, stream)
+            if stream.codec_context is None:  # a codec that this FFmpeg does not know
+                self._leave_out(f"sound track {number} of {self._location}")
+                continue
+            for way in WAYS:
+                done = works(way, self._location, stream.index, self._container)
+                if done:
+                    self._tracks[stream.index] = way(self._container, stream)
+                if done is not False:
+                    break
             else:
-                what = f" ({stream.codec_context.name})" if known else ""
-                self._notes.append(
-                    f"sound track {number} of {self._location}{what} cannot be put into {self._container.format.name}: "
-                    "left out"
-                )
+                self._leave_out(f"sound track {number} of {self._location} ({stream.codec_context.name})")
         if self._tracks:
             self._packets = self._read()
+
+    def _leave_out(self, track: str) -> None:
+        self._notes.append(f"{track} cannot be put into {self._container.format.name}: left out")
 
     def _read(self) -> Iterator[Any]:
         streams = [self._input.streams[index] for index in self._tracks]
         try:
             yield from (packet for packet in self._input.demux(streams) if packet.size)  # none is the mark at the end
-        except self._av.error.FFmpegError:
+        except (self._av.error.FFmpegError, IndexError):
             return  # damaged or cut short: the reader of the pictures has told of it
 
     def mux_until(self, seconds: float) -> None:

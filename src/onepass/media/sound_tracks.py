@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from onepass._optional import optional
@@ -71,16 +72,26 @@ class Copied(Track):
     def __init__(self, container: Any, source: Any) -> None:
         super().__init__(container.add_stream_from_template(source))
         self._container = container
-        bitstream = optional("av", extra="gaze", purpose=_PURPOSE).bitstream
+        av = optional("av", extra="gaze", purpose=_PURPOSE)
+        self._damage = av.error.FFmpegError
         framed = source.codec_context.name == "aac" and not source.codec_context.extradata
-        self._filter = bitstream.BitStreamFilterContext("aac_adtstoasc", source) if framed else None
+        self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", source) if framed else None
 
     def take(self, packet: Any) -> None:
         """Put the packet into the container as it is."""
         unit = packet.time_base
-        for each in self._filter.filter(packet) if self._filter is not None else [packet]:
+        for each in self._bare(packet):
             each.stream, each.time_base = self._stream, unit
             self._container.mux(each)
+
+    def _bare(self, packet: Any) -> list[Any]:
+        if self._filter is None:
+            return [packet]
+        try:
+            bare: list[Any] = self._filter.filter(packet)
+        except self._damage:
+            return []  # one damaged packet is a click, no reason to lose the rest
+        return bare
 
     def finish(self) -> None:
         """Packets are held back nowhere."""
@@ -106,7 +117,7 @@ class Encoded(Track):
         try:
             frames = packet.decode()
         except self._av.error.FFmpegError:
-            return  # one damaged packet is a click, no reason to lose the rest
+            return  # as above
         for frame in frames:
             if self._follows(frame):
                 self._encode(frame)
@@ -159,8 +170,10 @@ WAYS: tuple[Way, ...] = (Copied, Encoded, _as_usual, _as_stereo)
 """The ways, the best first."""
 
 
-def works(way: Way, location: str, index: int, container: Any) -> bool:
+def works(way: Way, location: str, index: int, container: Any) -> bool | None:
     """Try the first second of a track in a container in memory that is like the real one, and play it.
+
+    None where there is no sound in the track at all.
 
     Args:
         way: How to take the track over.
@@ -177,15 +190,15 @@ def works(way: Way, location: str, index: int, container: Any) -> bool:
                 written, "w", format=container.format.name, container_options=container.container_options
             ) as trial:
                 track = way(trial, stream)
-                for number, packet in enumerate(source.demux(stream)):
-                    if number == _TRIAL_PACKETS:
-                        break
-                    if packet.size:  # none is the mark at the end
-                        track.place(packet, 0.0, None)
-                        track.take(packet)
+                packets = [packet for packet in islice(source.demux(stream), _TRIAL_PACKETS) if packet.size]
+                if not packets:
+                    return None
+                for packet in packets:
+                    track.place(packet, 0.0, None)
+                    track.take(packet)
                 track.finish()
         written.seek(0)
         with av.open(written) as played:
             return next(played.decode(audio=0), None) is not None
-    except (av.error.FFmpegError, ValueError):
+    except (av.error.FFmpegError, ValueError, IndexError):
         return False

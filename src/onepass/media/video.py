@@ -38,7 +38,8 @@ class VideoSource(Source):
     Every codec that PyAV's FFmpeg knows is read. Frames are turned and mirrored as the file's display matrix says, and
     stretched where its pixels are not square. A file that is damaged or cut short gives what can be read of it, and
     `notes` says so. Streams without an end are live by what carries them: RTSP, RTMP, RTP, SRT, UDP; HLS without an
-    end, and the JPEGs that cameras send over HTTP. A file behind a URL is not, whether it knows its length or not.
+    end, and the JPEGs that cameras send over HTTP. A file behind a URL is not, whether it knows its length or not. It
+    may be a picture, too: one frame without a time, and no `sequence`.
 
     Attributes:
         joints: For each place where recordings were joined and time jumped back, by how many seconds what follows was
@@ -92,6 +93,8 @@ class VideoSource(Source):
         self._opened.stream.thread_type = "SLICE" if self.live else "AUTO"
         self.fps = self._opened.fps
         self.frame_count = self._opened.stream.frames or None
+        if self._pipe is None and self._opened.is_picture():
+            self.sequence, self.fps, self.frame_count = False, None, 1
 
     @property
     def can_be_opened_again(self) -> bool:
@@ -144,7 +147,8 @@ class VideoSource(Source):
             best = BestEffort()
             for decoded, shown, decoding in self._opened.frames():
                 seconds = timeline.place(best.choose(shown, decoding), self._opened.seconds_of(decoded))
-                yield Frame(self._opened.upright(decoded), count, seconds, f"{count:06}.jpg", connection)
+                when = seconds if self.sequence else None
+                yield Frame(self._opened.upright(decoded), count, when, f"{count:06}.jpg", connection)
                 count += 1
             broke_off = self._clock()
             if not self._opens_again(count):

@@ -1,4 +1,4 @@
-"""As much of CUDA as one pass needs. The only module that runs anything on CUDA, by NVIDIA's binding of its driver API.
+"""As much of CUDA as one pass needs. The only module that runs anything on CUDA; `_driver` asks which GPUs there are.
 
 The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
 thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
@@ -15,32 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from onepass._errors import BackendError, DeviceError
-from onepass._optional import optional
-
-_NO_RUN = "An engine needs one; the ONNX file it was built from runs without: onepass.load('model.onnx')"
-
-
-def _load_driver() -> Any:
-    return optional("cuda.bindings.driver", extra="cuda", purpose="Running a TensorRT engine")
-
-
-def device_count() -> int:
-    """Return how many GPUs the driver shows to this process.
-
-    Raises:
-        DeviceError: There is no driver, or it finds no GPU; the message says which.
-        MissingExtraError: The Python binding is not installed.
-    """
-    driver = _load_driver()
-    try:
-        (status,) = driver.cuInit(0)
-    except RuntimeError as error:  # what the binding raises where there is no libcuda
-        raise DeviceError(f"no NVIDIA driver on this machine ({error}). {_NO_RUN}") from error
-    if status == driver.CUresult.CUDA_ERROR_NO_DEVICE:
-        raise DeviceError(f"the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it). {_NO_RUN}")
-    if status:
-        raise DeviceError(f"the NVIDIA driver does not start: {_describe(driver, status)}. {_NO_RUN}")
-    return int(_checked(driver, "cuDeviceGetCount", driver.cuDeviceGetCount()))
+from onepass.runtime._driver import checked, describe, device_count, load_driver
 
 
 class Device:
@@ -65,7 +40,7 @@ class Device:
         if not 0 <= index < count:
             raise DeviceError(f"device={index}: this process sees {count} GPU(s), numbered from 0 to {count - 1}")
         self.index = index
-        self._driver = driver = _load_driver()
+        self._driver = driver = load_driver()
         self._handle = self.call(driver.cuDeviceGet, index)
         self.name = self.call(driver.cuDeviceGetName, 256, self._handle).split(b"\0")[0].decode()
         attribute = driver.CUdevice_attribute
@@ -93,7 +68,7 @@ class Device:
         """Make this GPU the calling thread's; what `leave` takes comes back."""
         status, current = self._driver.cuCtxGetCurrent()
         if status:
-            raise BackendError(f"CUDA has no context for this thread: {_describe(self._driver, status)}")
+            raise BackendError(f"CUDA has no context for this thread: {describe(self._driver, status)}")
         if int(current) == self._context_number:
             return None
         self.call(self._driver.cuCtxSetCurrent, self._context)
@@ -132,7 +107,7 @@ class Device:
         """Return how many bytes of the GPU's memory are free, and how many there are."""
         with self.current():
             status, free, total = self._driver.cuMemGetInfo()
-            _checked(self._driver, "cuMemGetInfo", (status, None))
+            checked(self._driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
 
     def release(self, free: Callable[..., Any], handle: Any) -> None:
@@ -175,7 +150,7 @@ class Device:
         Raises:
             BackendError: It failed; the message has its name and CUDA's word for the reason.
         """
-        return _checked(self._driver, function.__name__, function(*arguments), wanted=wanted)
+        return checked(self._driver, function.__name__, function(*arguments), wanted=wanted)
 
 
 class Block:
@@ -225,7 +200,7 @@ class Stream:
         """Wait until everything queued is done; other Python threads run meanwhile."""
         (status,) = self._driver.cuStreamSynchronize(self._handle)
         if status:
-            raise BackendError(f"the GPU failed while it computed: {_describe(self._driver, status)}")
+            raise BackendError(f"the GPU failed while it computed: {describe(self._driver, status)}")
 
     def wait_for(self, other: int) -> None:
         """Let what is queued from here on wait for what is in another stream, given by its number, by now."""
@@ -291,7 +266,7 @@ class Stream:
         """Queue all that is recorded."""
         (status,) = self._driver.cuGraphLaunch(graph.handle, self._handle)
         if status:
-            raise BackendError(f"the GPU does not start the recorded pass: {_describe(self._driver, status)}")
+            raise BackendError(f"the GPU does not start the recorded pass: {describe(self._driver, status)}")
 
     def close(self) -> None:
         """Destroy the stream."""
@@ -332,18 +307,3 @@ def _freed_with(owner: object, device: Device, free: Callable[..., Any], handle:
     finalizer = weakref.finalize(owner, device.release, free, handle)
     finalizer.atexit = False
     return finalizer
-
-
-def _describe(driver: Any, status: Any) -> str:
-    _, name = driver.cuGetErrorName(status)
-    _, text = driver.cuGetErrorString(status)
-    return f"{(name or b'').decode()} ({(text or b'').decode()})"
-
-
-def _checked(driver: Any, name: str, result: tuple[Any, ...], *, wanted: int | None = None) -> Any:
-    status, *values = result
-    if status == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY and wanted is not None:
-        raise BackendError(f"not enough memory: {name} could not have {wanted:,} bytes")
-    if status:
-        raise BackendError(f"{name} failed: {_describe(driver, status)}")
-    return values[0] if values else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from onepass._errors import InputError
 from onepass.runtime import _dlpack
+from onepass.runtime._driver import gpu_of
 from onepass.tensors import shape_text
 
 
@@ -79,18 +81,27 @@ def is_device_array(value: Any) -> bool:
     return hasattr(value, "__cuda_array_interface__")
 
 
-def device_array_from(value: Any, *, name: str, stream: Any) -> DeviceArray:
+def device_array_from(value: Any, *, name: str, streams: Mapping[int, Any]) -> DeviceArray:
     """Take an array on a GPU as it is.
 
     Args:
         value: An array that `is_device_array`.
         name: The input's name, for messages.
-        stream: A `Stream`; what is queued there from now on finds the array complete.
+        streams: A `Stream` for each GPU that the model is on, by its number; what is queued there from now on finds
+            the array complete.
 
     Raises:
-        InputError: It is not C-contiguous, or its library does not hand it out.
+        InputError: It lies on another GPU, is not C-contiguous, or its library does not hand it out.
     """
     dense = True
+    number = _gpu_of(value)
+    if number not in streams:
+        on = " and ".join(map(str, streams))
+        raise InputError(
+            f"input {name!r} lies on GPU {number}, and the model is on GPU {on}; move it there, or open the model with "
+            "device="
+        )
+    stream = streams[number]
     if isinstance(value, DeviceArray):
         found = value
     elif hasattr(value, "__dlpack__"):
@@ -119,12 +130,17 @@ def device_array_from(value: Any, *, name: str, stream: Any) -> DeviceArray:
             f"input {name!r}: the array on the GPU is not C-contiguous (a transposed view, or a part); "
             "make it so: array.contiguous() in PyTorch, cupy.ascontiguousarray(array)"
         )
-    if found.device != stream.device.index:
-        raise InputError(
-            f"input {name!r} lies on GPU {found.device}, and the model is on GPU {stream.device.index}; "
-            "move it there, or open the model with device="
-        )
     return found
+
+
+def _gpu_of(value: Any) -> int:
+    """Return the number of the GPU that an array lies on."""
+    if isinstance(value, DeviceArray):
+        return value.device
+    if hasattr(value, "__dlpack_device__"):
+        return int(value.__dlpack_device__()[1])
+    address = int(value.__cuda_array_interface__["data"][0])
+    return gpu_of(address) if address else 0  # an empty array may lie nowhere
 
 
 def _is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

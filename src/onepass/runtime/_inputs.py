@@ -20,14 +20,14 @@ class InputChecker:
     A dynamic dimension that several inputs name alike must have one size in all of them.
     """
 
-    def __init__(self, signature: Signature, *, import_stream: Any = None) -> None:
+    def __init__(self, signature: Signature, *, import_streams: Mapping[int, Any] | None = None) -> None:
         """Prepare the checks.
 
         Args:
             signature: Says which inputs there are.
-            import_stream: Where the backend waits for arrays on its GPU; None where it takes none.
+            import_streams: Where the backend waits for arrays on its GPUs, by their numbers; None where it takes none.
         """
-        self._import_stream = import_stream
+        self._import_streams = import_streams
         self._specs = {spec.name: spec for spec in signature.inputs}
         self._names = tuple(self._specs)
         self._plans = [(spec.name, spec, *_plan(spec)) for spec in signature.inputs]
@@ -63,12 +63,12 @@ class InputChecker:
         return feeds
 
     def _from_device(self, value: Any, spec: TensorSpec) -> DeviceArray:
-        if self._import_stream is None:
+        if self._import_streams is None:
             raise InputError(
                 f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on the CPU; give it on "
                 "the host: tensor.cpu() in PyTorch, array.get() in CuPy"
             )
-        return device_array_from(value, name=spec.name, stream=self._import_stream)
+        return device_array_from(value, name=spec.name, streams=self._import_streams)
 
     def _complain_of_names(self, given: Mapping[str, Any]) -> None:
         unknown = [name for name in given if name not in self._specs]

@@ -12,7 +12,7 @@ from onepass.formats import Format
 from onepass.runtime._model import Model, ModelHandle
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.session import Session
-from onepass.runtime.spec import BackendName, ModelSpec, Optimize, Provider
+from onepass.runtime.spec import BackendName, Devices, ModelSpec, Optimize, Provider
 from onepass.tensors import warn_of_left_out
 
 
@@ -24,7 +24,7 @@ def load(
     threads: int | None = None,
     optimize: Optimize | None = None,
     session_options: Any = None,
-    device: int | None = None,
+    device: Devices | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
     keep_bytes: int | None = None,
@@ -57,7 +57,9 @@ def load(
             says with how much.
         session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads` and
             `optimize`. It serves again when a call asks for some outputs only, and must not be changed meanwhile.
-        device: For engines: the number of the GPU, from 0 (the default) among those that the process sees.
+        device: For engines: the number of the GPU, from 0 (the default) among those that the process sees; or a list of
+            such numbers, or ``"all"``, and each call goes to a GPU that is free. The engine, and what `contexts` says,
+            are then on each of them.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
         contexts: For engines: how many calls may compute side by side, 4 by default; each takes memory for its

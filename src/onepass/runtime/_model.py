@@ -50,7 +50,7 @@ class ModelHandle:
             name = str(model.engine) if isinstance(model.engine, Path) else "the plan given"
             self.name, self.model, self.format = name, model, Format.ENGINE
         elif is_graph(model):
-            self.name, self.model, self.format = "the graph given", model, Format.ONNX
+            self.name, self.model, self.format = model.name, model, Format.ONNX
         elif isinstance(model, (bytes, bytearray, memoryview)):
             self.name, self.model = "the bytes given", bytes(model)
             self.format = _runnable(self.name, format_of(self.model))

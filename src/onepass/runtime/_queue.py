@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from onepass._errors import OnepassError
 from onepass.runtime._cuda import Device, Graph
@@ -74,6 +74,7 @@ class Lane(Generic[Ready]):
         queue: Where it computes.
         other: The other lane of that queue.
         home: Where it goes back to when a call has ended; see `Lanes`.
+        group: The lanes of its GPU.
         stream: Where its copies run.
         passes: What it keeps ready, by the shapes of the inputs; that used last is at the end.
         is_busy: Whether something may be under way. It stays so after an exception, which may come at any time from a
@@ -84,6 +85,7 @@ class Lane(Generic[Ready]):
     """
 
     home: deque[Lane[Ready]]
+    group: Any
     other: Lane[Ready]
 
     def __init__(self, queue: ComputeQueue[Ready], device: Device) -> None:
@@ -157,4 +159,4 @@ class Lane(Generic[Ready]):
         while self.passes:
             self.passes.popitem()[1].close()
         self.stream.close()
-        del self.held, self._copied, self._computed, self._passed, self.other, self.home
+        del self.held, self._copied, self._computed, self._passed, self.other, self.home, self.group

@@ -55,14 +55,14 @@ class BackendBase(ABC):
     Attributes:
         signature: As of `Backend`.
         concurrency: How many runs go on side by side, from 1 up. More threads may call, and wait.
-        import_stream: The CUDA stream that waits for arrays on the backend's GPU. A backend that has one takes a
-            `DeviceArray` for any input, and then returns such; None where it takes none.
+        import_streams: The CUDA streams that wait for arrays on the backend's GPUs, by their numbers. A backend that
+            has some takes a `DeviceArray` for any input, and then returns such; None where it takes none.
         survives_fork: Whether it still runs in a process that was forked from this one, where its threads are not.
     """
 
     signature: Signature
     concurrency: int = 4
-    import_stream: Any = None
+    import_streams: Mapping[int, Any] | None = None
     survives_fork: bool = True
 
     @abstractmethod
@@ -114,7 +114,7 @@ class BackendBase(ABC):
 
 _OPTIONAL = (
     "concurrency",
-    "import_stream",
+    "import_streams",
     "survives_fork",
     "empty_inputs",
     "profile",

@@ -25,7 +25,7 @@ import numpy as np
 from onepass._errors import BackendError
 from onepass.outputs import Array
 from onepass.runtime.backend import BackendBase
-from onepass.tensors import Signature, TensorSpec, shape_text
+from onepass.tensors import STRING, Signature, TensorSpec, shape_text
 
 Compute = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
@@ -46,8 +46,8 @@ class FakeBackend(BackendBase):
 
         Args:
             signature: Inputs and outputs of the model that is stood in for.
-            compute: Takes the inputs, returns the outputs by name. By default outputs are zeros, whose dynamic
-                dimensions have the size of the input dimension of the same name.
+            compute: Takes the inputs, returns the outputs by name. By default outputs are zeros (strings are
+                empty), whose dynamic dimensions have the size of the input dimension of the same name.
             sizes: Sizes of dynamic dimensions that no input has, by name.
         """
         self.signature = signature
@@ -86,7 +86,10 @@ class FakeBackend(BackendBase):
         for spec in self.signature.inputs:
             dims = zip(spec.shape or (), feeds[spec.name].shape, strict=False)
             sizes.update({dim: size for dim, size in dims if isinstance(dim, str)})
-        return {spec.name: np.zeros(_resolved(spec, sizes), spec.dtype) for spec in self.signature.outputs}
+        return {
+            spec.name: np.full(_resolved(spec, sizes), "" if spec.dtype == STRING else 0, spec.dtype)
+            for spec in self.signature.outputs
+        }
 
 
 def _resolved(spec: TensorSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -18,9 +18,12 @@ Optimize: TypeAlias = Literal["none", "basic", "all"]
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 """An ONNX Runtime execution provider, alone or with its options."""
 
+Devices: TypeAlias = int | Sequence[int] | Literal["all"]
+"""Number of a GPU, from 0, or several such numbers, or all GPUs."""
+
 # What may follow the @ of a model on the command line.
 _SIZES = ("keep_bytes", "weight_streaming_bytes")
-_NUMBERS = ("threads", "device", "contexts", *_SIZES)
+_NUMBERS = ("threads", "contexts", *_SIZES)
 _NAMES = ("flavor", "backend", "optimize", "weights")
 
 
@@ -34,7 +37,7 @@ class ModelSpec:
     Attributes:
         path: The model file; kept as a string.
         backend: The backend that has to run it; by default the one that the file's content calls for.
-        device: Number of the GPU, from 0, for engines.
+        device: Number of the GPU, from 0, or of several, or ``"all"``, for engines; several are kept as a tuple.
         threads: CPU threads of one call, for ONNX models.
         contexts: How many calls may compute side by side, for engines.
         keep_bytes: How much page-locked memory results may lie in, for engines.
@@ -51,7 +54,7 @@ class ModelSpec:
 
     path: str | os.PathLike[str]
     backend: BackendName | None = None
-    device: int | None = None
+    device: Devices | None = None
     threads: int | None = None
     contexts: int | None = None
     providers: Sequence[Provider] | None = None
@@ -67,7 +70,9 @@ class ModelSpec:
         for name, kind in (("backend", BackendName), ("optimize", Optimize)):
             if getattr(self, name) not in (None, *get_args(kind)):
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(get_args(kind))}")
-        for name, least in (("device", 0), ("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
+        if self.device is not None:
+            object.__setattr__(self, "device", checked_devices(self.device))
+        for name, least in (("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise InputError(f"{name} is a whole number from {least} up, got {value!r}")
@@ -88,6 +93,8 @@ class ModelSpec:
         given = self.options()
         names = [one if isinstance(one, str) else one[0] for one in given.pop("providers", ())]
         names += [f"plugins={library}" for library in given.pop("plugins", ())]
+        if isinstance(self.device, tuple):
+            given["device"] = "+".join(map(str, self.device))
         words = ",".join([*names, *(f"{name}={value}" for name, value in given.items())])
         return f"{self.path}@{words}" if words else str(self.path)
 
@@ -95,8 +102,8 @@ class ModelSpec:
     def parse(cls, word: str) -> ModelSpec:
         """Read ``PATH`` or ``PATH@OPTION,…``, where an option is a provider's name or ``NAME=VALUE``.
 
-        ``elg.onnx@cuda``, ``elg.onnx@threads=4``, ``elg.engine@device=1,contexts=2``. A file whose name has an at sign
-        is that file.
+        ``elg.onnx@cuda``, ``elg.onnx@threads=4``, ``elg.engine@device=1,contexts=2``, ``elg.engine@device=0+1``. A file
+        whose name has an at sign is that file.
 
         Raises:
             InputError: What follows the ``@`` is no such option.
@@ -111,6 +118,8 @@ class ModelSpec:
                 given["providers"] = (*given.get("providers", ()), name)
             elif name == "plugins" and value:
                 given["plugins"] = (*given.get("plugins", ()), value)
+            elif name == "device" and value:
+                given[name] = devices_of(value, between="+")
             elif name in _NUMBERS and value.isascii() and value.isdigit():
                 given[name] = int(value)
             elif name in _NAMES and value:
@@ -118,8 +127,8 @@ class ModelSpec:
             else:
                 raise InputError(
                     f"{word!r}: {option!r} is neither a provider nor a number of threads; expected MODEL, MODEL@cuda, "
-                    f"MODEL@threads=4 or MODEL@cuda,threads=4; for engines {', '.join(_NUMBERS[1:])} or "
-                    f"{_NAMES[0]}, such as MODEL@device=1"
+                    f"MODEL@threads=4 or MODEL@cuda,threads=4; for engines device, {', '.join(_NUMBERS[1:])} "
+                    f"or {_NAMES[0]}, such as MODEL@device=1 or MODEL@device=0+1"
                 )
         try:
             return cls(path, **given)
@@ -133,6 +142,8 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON values, without what is left to onepass; `from_json` reads it back."""
         data = {"path": os.fspath(self.path), **self.options()}
+        if isinstance(self.device, tuple):
+            data["device"] = list(self.device)
         if self.plugins is not None:
             data["plugins"] = list(path_tuple(self.plugins, what="plugins"))
         if self.providers is not None:
@@ -157,6 +168,33 @@ def _model_path(name: str, path: Any) -> str:
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise InputError(f"{name} is the path of a model file, got {path!r}")
     return str(os.fspath(path))
+
+
+def checked_devices(devices: Any) -> int | tuple[int, ...] | Literal["all"]:
+    """Return the number of a GPU, a tuple of several, or ``"all"``, if that is what it is.
+
+    Raises:
+        InputError: It is not.
+    """
+    if devices == "all":
+        return "all"
+    several = isinstance(devices, Sequence) and not isinstance(devices, (str, bytes))
+    numbers = tuple(devices) if several else (devices,)
+    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
+        raise InputError(f"device is the number of a GPU, from 0 up, a list of such numbers, or 'all'; got {devices!r}")
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"device names a GPU twice: {devices!r}")
+    return numbers if several else numbers[0]
+
+
+def devices_of(word: str, *, between: str) -> int | tuple[int, ...] | Literal["all"]:
+    """Read the number of a GPU, several of them, or ``all``.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    numbers = [int(part) if part.isascii() and part.isdigit() else part for part in word.split(between)]
+    return checked_devices("all" if word == "all" else numbers if len(numbers) > 1 else numbers[0])
 
 
 def checked_providers(providers: Any) -> tuple[Provider, ...]:

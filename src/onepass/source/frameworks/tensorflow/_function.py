@@ -13,8 +13,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from onepass._errors import UnsupportedModelError
 from onepass.outputs import Array
 from onepass.source.frameworks.tensorflow._graphdef import export_graph
-from onepass.source.frameworks.tensorflow._tensors import distinct, in_order, spec_of
-from onepass.tensors import Signature
+from onepass.source.frameworks.tensorflow._tensors import distinct, in_order, spec_of, untranslated
+from onepass.tensors import Signature, no_dense_tensor
 
 
 class FunctionNetwork:
@@ -51,12 +51,16 @@ class FunctionNetwork:
         # TensorFlow flattens dictionaries in the order of their keys.
         self._inputs = dict(zip(sorted(specs), self._frozen.inputs, strict=True))
         frozen = dict(zip(sorted(results), self._frozen.outputs, strict=True))
-        order = output_order or in_order(results)
+        left_out = {name: kind for name in results if (kind := untranslated(results[name])) is not None}
+        order = [name for name in output_order or in_order(results) if name not in left_out]
+        if not order:
+            raise UnsupportedModelError(no_dense_tensor(*next(iter(left_out.items()))))
         self._outputs = distinct(self._inputs, {name: frozen[name] for name in order})
         self._results = dict(zip(self._outputs, order, strict=True))
         self.signature = Signature(
             tuple(spec_of(name, specs[name]) for name in input_order or in_order(specs)),
             tuple(spec_of(name, results[old]) for name, old in self._results.items()),
+            left_out,
         )
         self.examples: Mapping[str, Array] = {}
 

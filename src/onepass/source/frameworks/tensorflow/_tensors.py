@@ -79,14 +79,22 @@ def upstream(tensors: Iterable[Any], *, stop: Iterable[Any] = ()) -> Iterator[An
         ahead.extend(tensor.op.inputs)
 
 
+def untranslated(tensor: Any) -> str | None:
+    """Say what a tensor is of that tf2onnx translates none; None where it is of numbers or truth values."""
+    dtype = tensor.dtype.base_dtype
+    is_any = dtype in (tf.string, tf.resource, tf.variant) or dtype.is_quantized
+    return f"{dtype.name}, which tf2onnx does not translate" if is_any else None
+
+
 def spec_of(name: str, tensor: Any) -> TensorSpec:
     """Return name, dtype and shape of a tensor of TensorFlow.
 
     Raises:
         UnsupportedModelError: It holds strings, or is a resource.
     """
+    kind = untranslated(tensor)
+    if kind is not None:
+        raise UnsupportedModelError(no_dense_tensor(name, kind))
     dtype = tensor.dtype.base_dtype
-    if dtype in (tf.string, tf.resource, tf.variant) or dtype.is_quantized:
-        raise UnsupportedModelError(no_dense_tensor(name, dtype.name))
     shape = None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
     return TensorSpec(name, np.dtype(dtype.as_numpy_dtype), shape)

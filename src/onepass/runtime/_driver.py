@@ -1,0 +1,70 @@
+"""CUDA's driver by NVIDIA's binding of it: whether it is there, which GPUs it shows, and what its statuses mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onepass._errors import BackendError, DeviceError
+from onepass._optional import optional
+
+_NO_RUN = "An engine needs one; the ONNX file it was built from runs without: onepass.load('model.onnx')"
+
+
+def load_driver() -> Any:
+    """Return the binding.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    return optional("cuda.bindings.driver", extra="cuda", purpose="Running a TensorRT engine")
+
+
+def device_count() -> int:
+    """Return how many GPUs the driver shows to this process.
+
+    Raises:
+        DeviceError: There is no driver, or it finds no GPU; the message says which.
+        MissingExtraError: The Python binding is not installed.
+    """
+    driver = load_driver()
+    try:
+        (status,) = driver.cuInit(0)
+    except RuntimeError as error:  # what the binding raises where there is no libcuda
+        raise DeviceError(f"no NVIDIA driver on this machine ({error}). {_NO_RUN}") from error
+    if status == driver.CUresult.CUDA_ERROR_NO_DEVICE:
+        raise DeviceError(f"the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES may hide it). {_NO_RUN}")
+    if status:
+        raise DeviceError(f"the NVIDIA driver does not start: {describe(driver, status)}. {_NO_RUN}")
+    return int(checked(driver, "cuDeviceGetCount", driver.cuDeviceGetCount()))
+
+
+def gpu_of(address: int) -> int:
+    """Return the number of the GPU that memory lies on.
+
+    Raises:
+        BackendError: CUDA does not know the address.
+    """
+    driver = load_driver()
+    wanted = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+    return int(checked(driver, "cuPointerGetAttribute", driver.cuPointerGetAttribute(wanted, address)))
+
+
+def describe(driver: Any, status: Any) -> str:
+    """Return CUDA's name for a status, and what it says of it."""
+    _, name = driver.cuGetErrorName(status)
+    _, text = driver.cuGetErrorString(status)
+    return f"{(name or b'').decode()} ({(text or b'').decode()})"
+
+
+def checked(driver: Any, name: str, result: tuple[Any, ...], *, wanted: int | None = None) -> Any:
+    """Return the value that a function of the driver gave after its status.
+
+    Raises:
+        BackendError: The status is none of success; the message has the function's name and CUDA's word for it.
+    """
+    status, *values = result
+    if status == driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY and wanted is not None:
+        raise BackendError(f"not enough memory: {name} could not have {wanted:,} bytes")
+    if status:
+        raise BackendError(f"{name} failed: {describe(driver, status)}")
+    return values[0] if values else None
