@@ -26,7 +26,7 @@ def _put(target: Path, data: bytes = b"new") -> None:
 
 def _reader(pipe: Path, read: list[bytes]) -> threading.Thread:
     """Begin to read a pipe to its end."""
-    thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    thread = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     thread.start()
     return thread
 

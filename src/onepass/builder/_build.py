@@ -22,8 +22,10 @@ from onepass.builder._network import new_builder, parse
 from onepass.builder._plugins import plugins_of
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
 from onepass.builder._reasons import explained
+from onepass.builder._weights import weight_sizes
 from onepass.builder.interface import IoFormats, PictureInput
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
+from onepass.drafts import check_target
 from onepass.engine.flavor import Flavor, find_flavor, find_flavors
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
@@ -141,6 +143,11 @@ def build_with(
     """Do what `build` does, and say also whether the engine was in the cache."""
     if engine is not None and not Path(engine).absolute().parent.is_dir():
         raise InputError(f"the engine cannot be written to {os.fspath(engine)}: there is no such folder")
+    if engine is not None:
+        try:
+            check_target(engine)
+        except OSError as error:
+            raise InputError(f"the engine cannot be written to {os.fspath(engine)}: {error.strerror}") from error
     graph = graph_of(model)
     builder = find_builder(flavor)
     options = settled(options, graph)
@@ -225,6 +232,7 @@ def plan_from_graph(
         layer_types=built.types,
         control_flow=any(node.op_type in _CONTROL_FLOW for node in ready.prepared.graph.proto.graph.node),
         plugins=built.plugins,
+        weight_sizes=built.weight_sizes,
     )
 
 
@@ -232,12 +240,13 @@ _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
 class _Built(NamedTuple):
-    """An engine, the edges as they are in it, how many layers it has of each type, and what it takes from plugins."""
+    """An engine, the edges as they are in it, its layers by type, its plugins and replaceable weights."""
 
     engine: bytes
     edges: Prepared
     types: dict[str, int]
     plugins: tuple[Plugin, ...]
+    weight_sizes: dict[str, dict[str, int]]
 
 
 def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch) -> _Built:
@@ -260,8 +269,9 @@ def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
     engine = bytes(serialized)
     types = layer_types(flavor, engine, network)
     plugins = plugins_of(flavor, parser, ready.prepared.graph)
+    sizes = weight_sizes(flavor, network) if options.refit or options.strip else {}
     del parser  # the network uses its memory until here
-    return _Built(engine, named, types, plugins)
+    return _Built(engine, named, types, plugins, sizes)
 
 
 def _build_error(flavor: Flavor, log: str, graph: OnnxGraph) -> BuildError:

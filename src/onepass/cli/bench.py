@@ -21,6 +21,7 @@ from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, s
 from onepass.cli._stopping import stoppable
 from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
+from onepass.drafts import check_target
 
 _DRAWN: dict[str, Callable[[Benchmark], bytes]] = {
     ".html": lambda result: benchmark_page(result).encode(),
@@ -99,6 +100,8 @@ def command(
     onepass bench elg.onnx elg.onnx@threads=2 --callers 1,4
     onepass bench elg.engine --layers --batch 8 --chart layers.html
     """  # noqa: D301 - click takes the backspace as "keep these lines"
+    if chart is not None and chart.exists():
+        check_target(chart)  # said before anything is computed
     if chart is not None and chart.suffix.lower() not in _DRAWN:
         raise InputError(f"cannot draw to {chart}: the ending is {chart.suffix!r}, expected .svg, .png or .html")
     if chart is not None and chart.suffix.lower() == ".png":

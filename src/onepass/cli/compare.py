@@ -30,6 +30,7 @@ from onepass.compare import (
     folder_cases,
     random_cases,
 )
+from onepass.drafts import check_target
 from onepass.opening import ModelChoice
 from onepass.tensors import Signature, shape_text
 
@@ -126,6 +127,8 @@ def command(
     onepass compare elg.onnx elg.engine --random 8 --atol heatmaps=1e-2
     onepass compare elg.onnx elg-fp16.onnx -i eye.npy --bisect --html report.html
     """  # noqa: D301 - click takes the backspace as "keep these lines"
+    if report is not None and report.exists():
+        check_target(report)  # said before anything is computed
     if threshold is not None and not look_inside:
         raise click.UsageError("--threshold is for --bisect; give that too")
     choices = chosen(first, trust=trust), chosen(second, trust=trust)

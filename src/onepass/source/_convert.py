@@ -13,6 +13,7 @@ from typing import Any
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass._version import __version__
+from onepass.drafts import check_target
 from onepass.source._export import FrameworkExport
 from onepass.source._parity import OutputError, parity
 from onepass.source.finish import Batch, ModelOptions, Target, finish
@@ -154,7 +155,7 @@ def _check_target(path: Path, source: Any) -> None:
     """Refuse a place that the model cannot be written to before any work is done.
 
     Raises:
-        InputError: It is the source, a folder, or in a folder that is not there.
+        InputError: It is the source, a folder, read-only, or in a folder that is not there.
     """
     if isinstance(source, Path) and path.exists() and path.samefile(source):
         raise InputError(f"{path} is the source itself; give the result another name")
@@ -162,6 +163,10 @@ def _check_target(path: Path, source: Any) -> None:
         raise InputError(f"{path} is a folder; expected the name of a file to write, such as {path / 'model.onnx'}")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+    try:
+        check_target(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
