@@ -39,8 +39,8 @@ from onepass.gaze import (
     TextTable,
 )
 from onepass.gaze.find.faces import name_of
+from onepass.gaze.fixations import METHODS, Method
 from onepass.gaze.result import Side
-from onepass.gaze.video.fixations import METHODS, Method
 from onepass.gaze.video.tracker import DETECT_EVERY
 from onepass.media import (
     PICTURE_SUFFIXES,

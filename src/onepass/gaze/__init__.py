@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from onepass.gaze.fit import GAZE_METHODS as GAZE_METHODS
     from onepass.gaze.fit import GazeMethod as GazeMethod
     from onepass.gaze.fit import fit_gaze as fit_gaze
+    from onepass.gaze.fixations import EyeMovement as EyeMovement
+    from onepass.gaze.fixations import MovementFinder as MovementFinder
     from onepass.gaze.kappa import KAPPA_DEG as KAPPA_DEG
     from onepass.gaze.kappa import line_of_sight as line_of_sight
     from onepass.gaze.model import PACKAGED_MODELS as PACKAGED_MODELS
@@ -54,8 +56,6 @@ if TYPE_CHECKING:
     from onepass.gaze.show.words import GazeWords as GazeWords
     from onepass.gaze.stream import StreamResult as StreamResult
     from onepass.gaze.video.blinks import BlinkDetector as BlinkDetector
-    from onepass.gaze.video.fixations import EyeMovement as EyeMovement
-    from onepass.gaze.video.fixations import MovementFinder as MovementFinder
     from onepass.gaze.video.smoothing import OneEuroFilter as OneEuroFilter
     from onepass.gaze.video.smoothing import Smoothing as Smoothing
     from onepass.gaze.video.tracker import GazeTracker as GazeTracker
@@ -87,7 +87,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "onepass.gaze.show.tables": "TABLE_SUFFIXES ParquetTable Table TextTable open_table",
         "onepass.gaze.show.words": "GazeWords",
         "onepass.gaze.video.blinks": "BlinkDetector",
-        "onepass.gaze.video.fixations": "EyeMovement MovementFinder",
+        "onepass.gaze.fixations": "EyeMovement MovementFinder",
         "onepass.gaze.video.smoothing": "OneEuroFilter Smoothing",
         "onepass.gaze.stream": "StreamResult",
         "onepass.gaze.video.tracker": "GazeTracker",

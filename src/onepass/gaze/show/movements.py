@@ -11,8 +11,8 @@ from types import TracebackType
 from onepass._errors import MediaError
 from onepass.artifacts import replacing
 from onepass.gaze.directions import Gaze
+from onepass.gaze.fixations import EyeMovement, MovementFinder
 from onepass.gaze.stream import StreamResult
-from onepass.gaze.video.fixations import EyeMovement, MovementFinder
 
 MOVEMENT_COLUMNS = (
     "face_id", "movement", "start_seconds", "end_seconds", "duration_seconds", "samples", "yaw_deg", "pitch_deg",
