@@ -62,6 +62,43 @@ def test_layers_held_in_float32() -> None:
     assert all(layer.precision == layer.output_type for layer in layers)
 
 
+_SOUND = {
+    "Name": "Conv_1", "LayerType": "CaskConvolution",
+    "Inputs": [{"Name": "x", "Location": "Device", "Dimensions": [-1, 3], "Format/Datatype": "Row major linear FP32"}],
+    "Outputs": [{"Name": "y", "Location": "Device", "Dimensions": [-1, 4], "Format/Datatype": "Row major linear FP16"}],
+    "ParameterType": "Convolution", "TacticName": "sm80",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Conv_1", 'a "quoted" name', "back\\slash", "two\nlines", "[brackets], {braces}"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_layers_that_are_no_sound_json(name: str, indent: int | None) -> None:
+    """A name that TensorRT does not escape hides neither its own layer's types nor those of the others."""
+    text = json.dumps({**_SOUND, "Name": "@", "Inputs": [{**_SOUND["Inputs"][0], "Name": "@"}]}, indent=indent)  # type: ignore[dict-item]
+    texts = [text.replace("@", name), json.dumps(_SOUND)]
+    inspector = SimpleNamespace(
+        get_engine_information=lambda form: '{"Layers": [' + ",".join(texts) + "]}",
+        get_layer_information=lambda index, form: texts[index],
+    )
+    engine = SimpleNamespace(create_engine_inspector=lambda: inspector, num_layers=2)
+    with installed(make_tensorrt("8.5.3")):
+        layers = layers_of_engine(find_flavor(), engine)
+    assert layers == [
+        Layer(name, "CaskConvolution", ("fp16", "fp32"), (name,), ("y",)),
+        Layer("Conv_1", "CaskConvolution", ("fp16", "fp32"), ("x",), ("y",)),
+    ]
+
+
+def test_layers_by_name_alone() -> None:
+    """Where an engine was built to tell no more, sound JSON or not."""
+    inspector = SimpleNamespace(
+        get_engine_information=lambda form: '{"Layers": ["a "b""]}', get_layer_information=lambda index, form: '"a "b""'
+    )
+    engine = SimpleNamespace(create_engine_inspector=lambda: inspector, num_layers=1)
+    with installed(make_tensorrt("8.5.3")):
+        assert layers_of_engine(find_flavor(), engine) == [Layer('a "b', "", ())]
+
+
 def test_precision_is_read_back() -> None:
     """The inspector's words become types; a precision that no layer has is an error."""
     text = json.dumps({"Layers": [

@@ -15,7 +15,7 @@ from onepass.builder._edges import prepare
 from onepass.builder._gpu import current_gpu
 from onepass.builder._network import parse
 from onepass.builder._profiles import profiles_from_options
-from onepass.builder._refit import weights_of
+from onepass.builder._weights import weights_of
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine.log import get_logger
 from onepass.engine.plugins import Plugin, registered

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+import onepass.cli
 from onepass import OnnxGraph
 from onepass._printable import indented, printable
 from onepass.engine.log import LOGGER_NAME, LogBook
@@ -83,3 +84,14 @@ def test_words_stay() -> None:
     for text in ("Blick é ß", "名前", "שלום", "🙂 ½ …", "a b"):
         assert printable(text) == text
     assert printable("\udcff") == "\\udcff"
+
+
+def test_one_way_to_the_terminal() -> None:
+    """Rich's own console and its escape, which let control characters through, are used in one place only."""
+    folder = Path(onepass.cli.__file__).parent
+    users = {
+        file.name
+        for file in folder.glob("*.py")
+        if re.search(r"Console\(|from rich(\.| import )markup", file.read_text())
+    }
+    assert users == {"_tables.py"}

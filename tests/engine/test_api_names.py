@@ -27,6 +27,7 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
     "_config.py": lambda flavor: flavor.can_build,
     "_network.py": lambda flavor: flavor.can_build,
     "_preview.py": lambda flavor: flavor.can_build,
+    "_weights.py": lambda flavor: flavor.can_build,
     "_refit.py": lambda flavor: flavor.can_build,
     "_plugins.py": lambda flavor: flavor.can_build,
     "_layers.py": lambda flavor: flavor.can_build and flavor.can_inspect,
@@ -37,6 +38,7 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
 # What names of parameters mean in one file only.
 KNOWN = {
     "_network.py": {"error": "ParserError", "tensor": "ITensor"},
+    "_ending.py": {"module": ""},  # one of Python's
     "plugins.py": {"registry": "IPluginRegistry"},
     "layers.py": {"engine": "ICudaEngine"},
     "_engine.py": {"context": "IExecutionContext"},

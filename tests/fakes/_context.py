@@ -28,7 +28,8 @@ class Context:
 
     _trt: Any
     name = ""
-    nvtx_verbosity = profiler = temporary_allocator = error_recorder = None
+    nvtx_verbosity = temporary_allocator = error_recorder = None
+    _profiler: Any = None
     debug_sync = False
     enqueue_emits_profile = True
     persistent_cache_limit = 0
@@ -60,6 +61,17 @@ class Context:
     @property
     def engine(self) -> Any:
         return self._engine
+
+    @property
+    def profiler(self) -> Any:
+        return self._profiler
+
+    @profiler.setter
+    def profiler(self, profiler: Any) -> None:
+        if profiler is None:  # as 8.5.3 has it; later ones are not known to be otherwise
+            self._trt.fault("TensorRT: setProfiler: condition: (profiler) != nullptr")
+        else:
+            self._profiler = profiler
 
     @property
     def active_optimization_profile(self) -> int:
@@ -250,13 +262,13 @@ class Context:
 
     def _tell_profiler(self, stream: Stream) -> None:
         """Wait, and tell a profiler of every layer; as with the real one, that cannot be captured."""
-        if self.profiler is None:
+        if self._profiler is None:
             return
         if stream.capture is not None:
             self._forbid_capture(stream, "a profiler looks on")
         self._trt.cuda.drain(stream)
         for number, layer in enumerate(self._engine._file.layers):
-            self.profiler.report_layer_time(layer["Name"], (number + 1) / 100)
+            self._profiler.report_layer_time(layer["Name"], (number + 1) / 100)
 
     def _op(
         self, network: Network, inputs: list[Placed], values: Arrays, targets: list[Placed], *, captured: bool

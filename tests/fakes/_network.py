@@ -328,7 +328,9 @@ class Parser:
         self._errors.clear()
 
     def supports_operator(self, op_name: str) -> bool:
-        return _is_supported(op_name)
+        # That of 8.5 has whatever a plugin is registered for.
+        creators = self._trt.get_plugin_registry()._creators if self._trt.api == "8.5.3" else ()
+        return _is_supported(op_name) or op_name in [creator.name for creator in creators]
 
     @property
     def flags(self) -> int:

@@ -13,15 +13,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+from onepass._optional import optional
 from tests.fuzz.harness import tried
 from tests.fuzz.kinds import KINDS, Kind
 
 CORPUS = Path(__file__).with_name("corpus")
+# What commands import when they need it, which each child would do again.
+_LATE = (
+    "onepass.runtime._onnxruntime", "onepass.runtime._tensorrt", "onepass.source.frameworks.onnx",
+    "onepass.media.video", "onepass.builder._build", "onepass.compare", "PIL.Image",
+)  # fmt: skip
 _COMMANDS = ("bench", "build", "compare", "convert", "inspect", "run")
 
 
@@ -29,9 +34,9 @@ def main() -> int:
     """Do what the words say; return 1 if something broke."""
     words = _words()
     kinds = [kind for kind in KINDS if words.kind in (None, kind.name)]
-    for name in ("onnxruntime", "cv2", "av", "tensorrt_rtx", *(f"onepass.cli.{each}" for each in _COMMANDS)):
+    for name in ("onnxruntime", "cv2", "av", "tensorrt_rtx", *_LATE, *(f"onepass.cli.{each}" for each in _COMMANDS)):
         if find_spec(name):  # once, in the process that all others are forked from
-            import_module(name)
+            optional(name, extra="test", purpose="Fuzzing")
     begin, tries, broken = time.monotonic(), Counter[str](), Counter[str]()
     for kind, name, data in _corpus(kinds) if words.corpus else _made(kinds, words):
         if not words.corpus and words.minutes and time.monotonic() - begin > words.minutes * 60:

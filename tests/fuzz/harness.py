@@ -35,6 +35,14 @@ Call = Sequence[object] | Callable[[], object]
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+# libjpeg and libpng, as OpenCV has them, write past everything; to silence them would take standard error from the
+# whole process and all its threads.
+_FOREIGN = re.compile(
+    r"^(Corrupt JPEG data|Premature end of JPEG|Invalid (SOS|JPEG)|Unsupported (JPEG|marker)|Inconsistent progression|"
+    r"Unknown Adobe color|libpng (error|warning)|JPEG ).*$", re.MULTILINE
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Break:
     """What one file broke.
@@ -116,8 +124,9 @@ def _child(folder: Path, calls: Callable[[Path], Sequence[Call]], writer: int) -
             name = call.__name__ if callable(call) else " ".join(map(str, call))
             os.write(writer, f"call {name}\0".encode(errors="replace"))
             found = _library(call) if callable(call) else _command(call)
-            if not found and os.fstat(printed).st_size:
-                found = "foreign: " + os.pread(printed, 400, 0).decode(errors="replace")
+            foreign = _FOREIGN.sub("", os.pread(printed, 1 << 16, 0).decode(errors="replace")).strip()
+            if not found and foreign:
+                found = f"foreign: {foreign[:400]}"
             if found:
                 os.write(writer, f"break {found}\0".encode(errors="replace"))
                 break

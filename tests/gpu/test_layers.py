@@ -10,7 +10,8 @@ import pytest
 import onepass
 from onepass import BuildOptions, Plan
 from onepass.bench import measure_layers
-from onepass.engine import plan_from_graph
+from onepass.engine import find_flavor, plan_from_graph
+from onepass.engine.log import get_logger
 from tests.checker import assert_same
 from tests.zoo import BY_NAME, model
 
@@ -47,7 +48,7 @@ def test_layers(plan: Plan) -> None:
                 np.testing.assert_allclose(after[name], array, rtol=1e-5, atol=1e-6)
         assert session.report()["passes"][0]["recorded"]
     assert 0 < result.milliseconds < 1000
-    assert all(each.layer.kind and each.layer.types for each in result.layers)
+    assert all(each.layer.kind and each.layer.types for each in result.layers), _as_the_inspector_has_it(plan)
     assert {"near", "far"} == {name for each in result.layers for name in each.outputs}
     assert any(each.outputs == ("near", "far") for each in result.layers)
     assert any(each.outputs == ("far",) for each in result.layers)
@@ -62,3 +63,12 @@ def test_several_shapes_in_turn() -> None:
             assert_same(session(x=x), THREE.reference({"x": x}))
             assert measure_layers(session, inputs={"x": x}).layers
             assert_same(session(x=x), THREE.reference({"x": x}))
+
+
+def _as_the_inspector_has_it(plan: Plan) -> str:
+    """Return TensorRT's own words of the layers, for a message."""
+    flavor = find_flavor(plan.flavor)
+    runtime = flavor.module.Runtime(get_logger(flavor))
+    engine = runtime.deserialize_cuda_engine(plan.engine_bytes())
+    form = flavor.member("LayerInformationFormat", "JSON")
+    return str(engine.create_engine_inspector().get_engine_information(form))

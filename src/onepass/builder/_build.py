@@ -22,6 +22,7 @@ from onepass.builder._network import new_builder, parse
 from onepass.builder._plugins import plugins_of
 from onepass.builder._progress import Progress, Watch, make_monitor, run_stoppable
 from onepass.builder._reasons import explained
+from onepass.builder._weights import weight_sizes
 from onepass.builder.interface import IoFormats, PictureInput
 from onepass.builder.options import BuildOptions, HardwareLevel, Range, Ranges
 from onepass.drafts import check_target
@@ -231,6 +232,7 @@ def plan_from_graph(
         layer_types=built.types,
         control_flow=any(node.op_type in _CONTROL_FLOW for node in ready.prepared.graph.proto.graph.node),
         plugins=built.plugins,
+        weight_sizes=built.weight_sizes,
     )
 
 
@@ -238,12 +240,13 @@ _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
 class _Built(NamedTuple):
-    """An engine, the edges as they are in it, how many layers it has of each type, and what it takes from plugins."""
+    """An engine, the edges as they are in it, its layers by type, its plugins and replaceable weights."""
 
     engine: bytes
     edges: Prepared
     types: dict[str, int]
     plugins: tuple[Plugin, ...]
+    weight_sizes: dict[str, dict[str, int]]
 
 
 def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch) -> _Built:
@@ -266,8 +269,9 @@ def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
     engine = bytes(serialized)
     types = layer_types(flavor, engine, network)
     plugins = plugins_of(flavor, parser, ready.prepared.graph)
+    sizes = weight_sizes(flavor, network) if options.refit or options.strip else {}
     del parser  # the network uses its memory until here
-    return _Built(engine, named, types, plugins)
+    return _Built(engine, named, types, plugins, sizes)
 
 
 def _build_error(flavor: Flavor, log: str, graph: OnnxGraph) -> BuildError:

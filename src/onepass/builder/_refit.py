@@ -8,42 +8,24 @@ whatever the parser folds or transposes. This works in every TensorRT that build
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from onepass._errors import BackendError, EngineError, InputError, ModelNotFoundError
 from onepass.builder._graph import Ready, digest_of_model, graph_of, ready_for
 from onepass.builder._network import new_builder, parse
+from onepass.builder._weights import Place, weights_of
 from onepass.builder.options import BuildOptions
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Edge, Plan, read_sidecar
 from onepass.engine.plugins import check_plugins, load_plugins
 from onepass.graph import OnnxGraph
-
-# Kind of a layer: its class, and the attributes that hold the weights of each role.
-_LAYERS = {
-    "CONVOLUTION": ("IConvolutionLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
-    "DECONVOLUTION": ("IDeconvolutionLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
-    "FULLY_CONNECTED": ("IFullyConnectedLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
-    "SCALE": ("IScaleLayer", {"SHIFT": "shift", "SCALE": "scale"}),
-    "CONSTANT": ("IConstantLayer", {"CONSTANT": "weights"}),
-}
-
-
-class Place(NamedTuple):
-    """Where weights are in an engine: the name of a layer, and their role in it, ``"KERNEL"``."""
-
-    layer: str
-    role: str
-
-    def __str__(self) -> str:
-        return f"{self.role.lower()} of {self.layer!r}"
 
 
 def refit(
@@ -119,7 +101,7 @@ def put_weights(
     builder = new_builder(flavor)
     network, parser, _ = parse(flavor, builder, ready.prepared)
     refitter = flavor.module.Refitter(raw, logger)
-    _fill(flavor, refitter, dict(weights_of(flavor, network)), name)
+    _fill(flavor, refitter, dict(weights_of(flavor, network)), plan.weight_sizes, name)
     mark = logger.book.mark()
     if not refitter.refit_cuda_engine():
         raise BackendError(f"{flavor} does not refit {name}. It says:\n{logger.book.text(mark)}")
@@ -127,22 +109,13 @@ def put_weights(
     return digest
 
 
-def weights_of(flavor: Flavor, network: Any) -> Iterator[tuple[Place, np.ndarray[Any, Any]]]:
-    """Yield every weight that the layers of a network hold, by its place; they lie in the network's own memory."""
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        kind, roles = _LAYERS.get(layer.type.name, ("", {}))
-        if not kind:
-            continue
-        name = layer.name
-        layer.__class__ = getattr(flavor.module, kind)  # the binding gives a layer's base; TensorRT's samples do so too
-        for role, attribute in roles.items():
-            values = np.asarray(getattr(layer, attribute))
-            if values.size:
-                yield Place(name, role), values
-
-
-def _fill(flavor: Flavor, refitter: Any, ours: dict[Place, np.ndarray[Any, Any]], name: str) -> None:
+def _fill(
+    flavor: Flavor,
+    refitter: Any,
+    ours: dict[Place, np.ndarray[Any, Any]],
+    sizes: Mapping[str, Mapping[str, int]],
+    name: str,
+) -> None:
     layers, roles = refitter.get_all()
     wanted = [Place(layer, role.name) for layer, role in zip(layers, roles, strict=True)]
     book = get_logger(flavor).book
@@ -150,6 +123,12 @@ def _fill(flavor: Flavor, refitter: Any, ours: dict[Place, np.ndarray[Any, Any]]
     for place in wanted:
         if place not in ours:
             wrong.append(f"{place}: the model has none")
+            continue
+        size = sizes.get(place.layer, {}).get(place.role, ours[place].size)
+        if ours[place].size != size:  # TensorRT 8.5 would take them, and fail afterwards without a name
+            wrong.append(
+                f"{place}: the engine's has {size} numbers, the model's {ours[place].size}, {list(ours[place].shape)}"
+            )
         elif not refitter.set_weights(place.layer, flavor.member("WeightsRole", place.role), ours[place]):
             wrong.append(f"{place}: not taken with {ours[place].size} numbers, {list(ours[place].shape)}")
     if not wrong:

@@ -12,7 +12,7 @@ import numpy as np
 
 from onepass._array_files import DEFAULT_MAX_BYTES, read_array, read_arrays
 from onepass._errors import InputError
-from onepass.media.pictures import read_picture
+from onepass.media.pictures import MAX_FILE_BYTES, read_picture
 from onepass.media.tensors import tensor_from_picture
 from onepass.outputs import Array
 from onepass.tensors import Signature, TensorSpec, no_such_name
@@ -101,7 +101,7 @@ def read_inputs(
         if suffix in (".npy", ".npz"):
             _add(feeds, {name: _read_named(file, name, specs[name], max_bytes)}, file)
         else:
-            picture = read_picture(file, max_bytes=max_bytes)
+            picture = read_picture(file, max_bytes=min(max_bytes, MAX_FILE_BYTES))
             pictures[name].append(tensor_from_picture(picture, specs[name], value_range=value_range))
     for name, batch in pictures.items():
         _add(feeds, {name: batch[0] if len(batch) == 1 else _stack(batch, name)}, name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onepass._errors import EngineError
+from onepass.engine._inspected import layer_in
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
@@ -45,12 +46,12 @@ class TimedLayer(NamedTuple):
 def layers_of_engine(flavor: Flavor, engine: Any) -> list[Layer]:
     """List the layers of a deserialised engine, as the inspector has them."""
     inspector = engine.create_engine_inspector()
-    text = inspector.get_engine_information(flavor.member("LayerInformationFormat", "JSON"))
+    form = flavor.member("LayerInformationFormat", "JSON")
     try:
-        data = json.loads(text)
-    except ValueError:  # some versions do not escape names
-        return []
-    return [_layer(each) for each in data.get("Layers", ())]
+        layers = json.loads(inspector.get_engine_information(form), strict=False).get("Layers", ())
+    except ValueError:  # one that is no JSON does not spoil the others
+        layers = [layer_in(inspector.get_layer_information(index, form)) for index in range(engine.num_layers)]
+    return [_layer(each) for each in layers]
 
 
 def _layer(data: Any) -> Layer:

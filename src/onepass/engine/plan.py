@@ -86,6 +86,7 @@ class Plan:
         layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
         control_flow: Whether it has branches or loops, whose course a recorded pass would repeat whatever the data.
         plugins: What it takes from plugins, which have to be registered where it runs.
+        weight_sizes: How many numbers each weight has that can be replaced: by layer, then by its role there.
         extra: What a later version of onepass wrote into the sidecar besides, kept for when it is saved again.
     """
 
@@ -104,6 +105,7 @@ class Plan:
     layer_types: Mapping[str, int] = field(default_factory=dict)
     control_flow: bool = False
     plugins: tuple[Plugin, ...] = ()
+    weight_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -182,6 +184,7 @@ class Plan:
             "layer_types": dict(self.layer_types),
             "control_flow": self.control_flow,
             "plugins": [plugin.to_json() for plugin in self.plugins],
+            "weight_sizes": {layer: dict(roles) for layer, roles in self.weight_sizes.items()},
             "engine_sha256": self.engine_sha256,
             **self.extra,
         }
@@ -191,7 +194,7 @@ class Plan:
         """Read what `to_json` returned, or `onepass.engine.sidecar.read_json`."""
         rest = (
             "engine_sha256", "flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options",
-            "build_seconds", "layer_types", "control_flow",
+            "build_seconds", "layer_types", "control_flow", "weight_sizes",
         )  # fmt: skip
         return cls(
             engine=engine,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,9 @@ class Context:
         """
         self.profile = profile
         self._engine = engine
-        mark = engine.book.mark()
-        self._raw = engine.new_context(scratch)
-        if self._raw.active_optimization_profile != profile and not self._raw.set_optimization_profile_async(
-            profile, stream
-        ):
-            self._fail(f"does not let a context have profile {profile}", mark)
+        self._stream, self._scratch = stream, scratch
+        self._raw: Any = None
+        self._open()
         self._allocator: Any = None
         # Known before the first pass only: after it, TensorRT 8.5 answers with the shape that the last data led to.
         self._data_dependent: set[str] | None = None
@@ -52,11 +50,33 @@ class Context:
         self._found: dict[str, Shape | None] = {}
         self._bound: Mapping[str, int] | None = None
 
-    def look_on(self, profiler: Any) -> None:
-        """Let a profiler be told how long each layer takes, from the next pass on; None for nobody."""
+    def _open(self) -> None:
+        self._raw = None  # before TensorRT 8.6 a profile is free only once the context that had it is gone
+        mark = self._engine.book.mark()
+        self._raw = self._engine.new_context(self._scratch)
+        if self._raw.active_optimization_profile != self.profile and not self._raw.set_optimization_profile_async(
+            self.profile, self._stream
+        ):
+            self._fail(f"does not let a context have profile {self.profile}", mark)
+
+    @contextmanager
+    def watched_by(self, profiler: Any) -> Iterator[None]:
+        """Let a profiler be told how long each layer takes; nothing else may be running.
+
+        A profiler cannot be taken away from a context, so that is made anew afterwards: shapes and addresses have to be
+        set again, and what was recorded is void.
+        """
         self._raw.profiler = profiler
+        self._start_again()
+        try:
+            yield
+        finally:
+            self._open()
+            self._start_again()
+
+    def _start_again(self) -> None:
         self.turn += 1
-        self._set = None
+        self._set = self._bound = None
 
     def set_shapes(self, shapes: Mapping[str, Shape], values: Mapping[str, Array]) -> dict[str, Shape | None]:
         """Set the shapes of the inputs, and the values of those that lie on the host; return the outputs' shapes.

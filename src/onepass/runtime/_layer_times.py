@@ -20,11 +20,7 @@ def time_layers(engine: Engine, one: Pass, feeds: Mapping[str, Array]) -> tuple[
     A pass that is looked at is not recorded, and TensorRT waits after each layer, so together they take longer than the
     pass does by itself.
     """
-    profiler = _make_profiler(engine.flavor.module)
-    runs = []
-    for _ in range(_RUNS + 1):
-        one.watched(feeds, profiler)
-        runs.append(profiler.take())
+    runs = one.watched(feeds, _make_profiler(engine.flavor.module), _RUNS + 1)
     return _matched(engine, _medians(runs[1:]))  # TensorRT finishes setting shapes up in the first
 
 

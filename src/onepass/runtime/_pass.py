@@ -152,14 +152,19 @@ class Pass:
         h2d, compute, d2h = stream.milliseconds(*marks)
         return {"h2d_ms": h2d, "gpu_compute_ms": compute, "d2h_ms": d2h, "enqueue_ms": enqueue_seconds * 1e3}
 
-    def watched(self, feeds: Mapping[str, Array], profiler: Any) -> None:
-        """Run once, not by what is recorded, while a profiler is told how long each layer takes."""
+    def watched(self, feeds: Mapping[str, Array], profiler: Any, runs: int) -> list[Any]:
+        """Run, not by what is recorded, while a profiler is told how long each layer takes; return what it took."""
+        taken = []
         self._lane.begin()
         with self._lane.queue.lock:
             self._renew_if_needed()
+            self._lane.queue.settle()
             with self._setup.watched_by(profiler):
-                self._run_alone(self._fill(feeds), self._in_host, [])
+                for _ in range(runs):
+                    self._run_alone(self._fill(feeds), self._in_host, [])
+                    taken.append(profiler.take())
         self._lane.finish()
+        return taken
 
     def report(self) -> dict[str, Any]:
         """Say which shapes it is for and how it runs."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -99,14 +99,9 @@ class Setup:
         """Whether TensorRT says that the computation can be recorded."""
         return self._context.is_recordable(stream)
 
-    @contextmanager
-    def watched_by(self, profiler: Any) -> Iterator[None]:
-        """Let a profiler be told how long each layer takes; what was recorded with the context is void afterwards."""
-        self._context.look_on(profiler)
-        try:
-            yield
-        finally:
-            self._context.look_on(None)
+    def watched_by(self, profiler: Any) -> AbstractContextManager[None]:
+        """Let a profiler be told how long each layer takes, within a block; see `Context.watched_by`."""
+        return self._context.watched_by(profiler)
 
     def allocated(self, name: str) -> tuple[int, Shape]:
         """Return where an output of `late` lies, and its shape; the pass must be over."""
