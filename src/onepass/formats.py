@@ -71,7 +71,7 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
 
     Raises:
         ModelNotFoundError: There is nothing at the path.
-        ModelFormatError: The file is empty, truncated, or none of the known formats.
+        ModelFormatError: The file is empty, truncated, none of the known formats, or no file at all.
     """
     if isinstance(model, bytes):
         return _format_of_file("the bytes given", io.BytesIO(model))
@@ -88,6 +88,10 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
         )
     if not path.exists():
         raise ModelNotFoundError(f"no model file at {path}")
+    if not path.is_file():  # whoever opens a pipe waits for somebody to write into it, perhaps for ever
+        raise ModelFormatError(
+            f"{path} is a pipe or a device; a model is read more than once, so write it to a file first"
+        )
     with path.open("rb") as file:
         return _format_of_file(str(path), file)
 

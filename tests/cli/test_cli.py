@@ -236,6 +236,13 @@ def test_one_size_for_a_name(shell: Shell, tmp_path: Path) -> None:
     assert [each["shape"] for each in facts["outputs"].values()] == [[2, 5, 4], [5, 1]]
 
 
+def test_optimize_on_the_command_line(shell: Shell, three: Path) -> None:
+    """How much ONNX Runtime rewrites is chosen by an option, or behind a model's name, and said where it is not all."""
+    assert shell("run", three, "--random", "--optimize", "none").endswith("on cpu, optimised none\n")
+    assert shell("run", three, "--random").endswith("on cpu\n")
+    assert shell("compare", three, f"{three}@optimize=basic").endswith("within tolerance\n")
+
+
 def test_strings_on_the_command_line(shell: Shell, tmp_path: Path) -> None:
     """Strings are made up, read from files, shown and written; TensorRT refuses them by name."""
     BY_NAME["strings [M]"].graph.save(tmp_path / "s.onnx")

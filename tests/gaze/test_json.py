@@ -102,6 +102,7 @@ IN_EYE = {
 }  # fmt: skip
 ELSEWHERE = {
     "frame", "name", "seconds", "faces", "face", "iris_radius_px", "eye_in_head_pitch_deg", "eye_in_head_yaw_deg",
+    "connection",
 }  # fmt: skip
 
 

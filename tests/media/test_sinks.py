@@ -129,7 +129,7 @@ GREEN = (32, 160, 64)  # which BT.601 and BT.709 tell apart by ten
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize(("size", "code"), [((480, 640), 6), ((720, 960), 1), ((600, 1280), 1)])
 def test_colours_are_those_that_were_written(size: tuple[int, int], code: int, suffix: str, tmp_path: Path) -> None:
-    """HD is BT.709 and says so, what is smaller BT.601; read again, by us or by OpenCV, the colours are the same."""
+    """HD is BT.709 and says so, what is smaller BT.601; read again, the colours are the same."""
     picture = np.full((*size, 3), GREEN, np.uint8)
     path = tmp_path / f"a{suffix}"
     with VideoSink(path) as sink:
@@ -140,8 +140,6 @@ def test_colours_are_those_that_were_written(size: tuple[int, int], code: int, s
         assert context.color_range == 1
     (frame,) = VideoSource(path)
     assert np.abs(frame.picture.astype(int) - GREEN).max() <= 4
-    _, theirs = cv2.VideoCapture(str(path)).read()
-    assert np.abs(theirs[:, :, ::-1].astype(int) - GREEN).max() <= 6
 
 
 @pytest.mark.parametrize(("matrix", "tag"), [("ITU709", None), ("ITU709", 1), ("ITU601", 6)])

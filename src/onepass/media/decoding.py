@@ -19,9 +19,10 @@ from onepass.media import by_pillow
 _PURPOSE = "Reading pictures"
 # How many bits sensors have whose values are kept in 16.
 _SENSOR_BITS = (8, 10, 12, 14, 16)
-# Brands of the files that hold pictures as HEVC and AV1 code them (ISO/IEC 23000-22, AVIF 1.2).
+# Brands of the files that hold pictures as HEVC codes them (ISO/IEC 23008-12).
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
-_AVIF_BRANDS = {b"avif", b"avis"}
+# What OpenCV leaves on its side: AVIF, and before 4.11 WebP.
+_ON_THEIR_SIDE = {"AVIF", "WEBP"}
 
 
 def decode_picture(data: bytes, name: str, notes: list[str] | None = None) -> npt.NDArray[np.uint8]:
@@ -43,30 +44,25 @@ def decode_picture(data: bytes, name: str, notes: list[str] | None = None) -> np
         f"{name} holds no picture that can be read: {len(data)} bytes that begin with {data[:8]!r}. "
         "It may be damaged or of another format; save it as JPEG or PNG"
     )
-    brands = brands_of(data)
-    if brands & _HEIC_BRANDS:
+    if is_heic(data):
         return by_pillow.rgb(by_pillow.opened_heic(data, name), unreadable)
     image = by_pillow.opened(io.BytesIO(data), name)  # which refuses what claims to be too large
-    picture = None if brands & _AVIF_BRANDS else _from_opencv(data, name)  # OpenCV leaves AVIF on its side
-    if picture is None:
-        if image is None:
-            raise MediaError(unreadable)
+    if image is not None and image.format in _ON_THEIR_SIDE:
         return by_pillow.rgb(image, unreadable)
+    picture = _from_opencv(data, name)
+    if picture is None and image is not None:
+        return by_pillow.rgb(image, unreadable)
+    if picture is None:
+        raise MediaError(unreadable)
     return _eight_bits(picture, name, [] if notes is None else notes)
-
-
-def brands_of(data: bytes) -> set[bytes]:
-    """Return what kinds of HEIF file these bytes begin; none if it is no such file."""
-    if data[4:8] != b"ftyp":
-        return set()
-    box = data[8 : min(int.from_bytes(data[:4], "big"), len(data))]
-    # The first one's version follows it.
-    return {box[start : start + 4] for start in range(0, len(box), 4) if start != 4}
 
 
 def is_heic(data: bytes) -> bool:
     """Whether these bytes begin a HEIC picture; only `pillow-heif` reads it, all other readers see its first tile."""
-    return bool(brands_of(data) & _HEIC_BRANDS)
+    box = data[8 : min(int.from_bytes(data[:4], "big"), len(data))]
+    # What kinds of file it is; the first one's version follows it.
+    brands = {box[start : start + 4] for start in range(0, len(box), 4) if start != 4}
+    return data[4:8] == b"ftyp" and bool(brands & _HEIC_BRANDS)
 
 
 def _from_opencv(data: bytes, name: str) -> npt.NDArray[Any] | None:
