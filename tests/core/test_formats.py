@@ -1,5 +1,6 @@
 """What a file is, by its content."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -116,3 +117,12 @@ def test_text_is_no_model(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros(3))
     with pytest.raises(ModelFormatError):
         format_of(tmp_path / "a.npy")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    """A pipe, which may have no writer, is refused at once, with what to do; so is a device."""
+    os.mkfifo(tmp_path / "model.onnx")
+    for path in (tmp_path / "model.onnx", Path(os.devnull)):
+        with pytest.raises(ModelFormatError, match=rf"{path} is a pipe or a device; .* write it to a file first"):
+            format_of(path)
