@@ -43,9 +43,10 @@ check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install eac
 		build/package.venv/bin/python -I tests/try_package.py src/onepass; \
 	done
 
-check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)
+check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (4 MB)
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu12-bindings==10.16.1.11
-	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106
+	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106 \
+	    tensorrt-lean-cu13-bindings==11.4.0.106 tensorrt-dispatch-cu13-bindings==11.4.0.106
 	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
 
 check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (pip install tensorrt)
