@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
@@ -60,6 +61,7 @@ _MARKS: tuple[tuple[Format, int, bytes], ...] = (
 # Field numbers of onnx.ModelProto. The graph is field 7; every model has it.
 _MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 _GRAPH_FIELD = 7
+_FUNCTIONS_FIELD = 25
 
 
 def format_of(model: str | os.PathLike[str] | bytes) -> Format:
@@ -69,7 +71,7 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
 
     Raises:
         ModelNotFoundError: There is nothing at the path.
-        ModelFormatError: The file is empty, truncated, or none of the known formats.
+        ModelFormatError: The file is empty, truncated, none of the known formats, or no file at all.
     """
     if isinstance(model, bytes):
         return _format_of_file("the bytes given", io.BytesIO(model))
@@ -86,6 +88,10 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
         )
     if not path.exists():
         raise ModelNotFoundError(f"no model file at {path}")
+    if not path.is_file():  # whoever opens a pipe waits for somebody to write into it, perhaps for ever
+        raise ModelFormatError(
+            f"{path} is a pipe or a device; a model is read more than once, so write it to a file first"
+        )
     with path.open("rb") as file:
         return _format_of_file(str(path), file)
 
@@ -152,6 +158,21 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     if set(fields) == {1, 2}:
         return Format.SAVED_MODEL
     raise _unknown(name)
+
+
+def has_functions(path: str | os.PathLike[str]) -> bool:
+    """Whether an ONNX file has functions of its own; only its outermost fields are looked at."""
+    with Path(path).open("rb") as file, suppress(EOFError):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        while file.tell() < size:
+            key = read_varint(file)
+            if key >> 3 == _FUNCTIONS_FIELD:
+                return True
+            length = read_varint(file)
+            if key & 7 == 2:
+                file.seek(min(file.tell() + length, size))
+    return False
 
 
 def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:

@@ -1,5 +1,6 @@
 """What a file is, by its content."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass import ModelFormatError, ModelNotFoundError, OnepassError
-from onepass.formats import Format, format_of
+from onepass import ModelFormatError, ModelNotFoundError, OnepassError, load
+from onepass.formats import Format, format_of, has_functions
 from tests.zoo import BY_NAME, ZOO
 
 
@@ -116,3 +117,25 @@ def test_text_is_no_model(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.zeros(3))
     with pytest.raises(ModelFormatError):
         format_of(tmp_path / "a.npy")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+def test_a_pipe_is_no_model(tmp_path: Path) -> None:
+    """A pipe, which may have no writer, is refused at once, with what to do; so is a device."""
+    os.mkfifo(tmp_path / "model.onnx")
+    for path in (tmp_path / "model.onnx", Path(os.devnull)):
+        with pytest.raises(ModelFormatError, match=rf"{path} is a pipe or a device; .* write it to a file first"):
+            format_of(path)
+
+
+def test_functions_are_seen_from_outside(tmp_path: Path) -> None:
+    """Whether a model has functions is known by its outermost fields; damaged ones are no error here."""
+    corpus = Path(__file__).parents[1] / "fuzz" / "corpus" / "onnx"
+    assert has_functions(corpus / "function-named-add.onnx")
+    with pytest.raises(ModelFormatError, match="has 1 inputs"):
+        load(corpus / "function-named-add.onnx")
+    for animal in ZOO[:4]:
+        animal.graph.save(tmp_path / "m.onnx")
+        assert not has_functions(tmp_path / "m.onnx")
+    (tmp_path / "cut").write_bytes(b"\x3a\xff\xff")
+    assert not has_functions(tmp_path / "cut")

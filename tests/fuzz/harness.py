@@ -34,12 +34,11 @@ Call = Sequence[object] | Callable[[], object]
 # What is printed for people holds no control character but the line's end; frames, rulers and … are no such.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
-
-# libjpeg and libpng, as OpenCV has them, write past everything; to silence them would take standard error from the
-# whole process and all its threads.
+# libjpeg, libpng and libtiff, as OpenCV has them, write past everything; to silence them would take standard error
+# from the whole process and all its threads.
 _FOREIGN = re.compile(
     r"^(Corrupt JPEG data|Premature end of JPEG|Invalid (SOS|JPEG)|Unsupported (JPEG|marker)|Inconsistent progression|"
-    r"Unknown Adobe color|libpng (error|warning)|JPEG ).*$", re.MULTILINE
+    r"Unknown Adobe color|libpng (error|warning)|JPEG |TIFF\w+: |\w+ByteCounts: ).*$", re.MULTILINE
 )  # fmt: skip
 
 

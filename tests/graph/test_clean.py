@@ -53,7 +53,8 @@ _CHAIN = """(float[2, 8, 16] x, float[16, 16] w) => (float[2, 8, 16] y, float[16
     }"""
 
 
-def _opens_at_every_level(graph: OnnxGraph) -> None:
+def opens_at_every_level(graph: OnnxGraph) -> None:
+    """Assert that ONNX Runtime opens a model whatever it may do to it."""
     for level in ("DISABLE_ALL", "ENABLE_BASIC", "ENABLE_EXTENDED", "ENABLE_ALL"):
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, f"ORT_{level}")
@@ -67,8 +68,8 @@ def test_what_is_cleaned_is_like_any_model(animal: Animal) -> None:
     cleaned = animal.graph.clean()
     again = cleaned.clean()
     assert again.signature == cleaned.signature
-    _opens_at_every_level(cleaned)
-    _opens_at_every_level(again)
+    opens_at_every_level(cleaned)
+    opens_at_every_level(again)
 
 
 @given(names=st.permutations([*_OPTIMISERS_NAMES, "s@", "s@@"]), times=st.integers(1, 3))
@@ -80,7 +81,7 @@ def test_names_that_the_optimiser_gives_too(names: list[str], times: int) -> Non
     graph = cleaned = OnnxGraph(proto)
     for _ in range(times):
         cleaned = cleaned.clean()
-        _opens_at_every_level(cleaned)
+        opens_at_every_level(cleaned)
     rng = np.random.default_rng(0)
     case = {"x": rng.normal(size=(2, 8, 16)).astype(np.float32), "w": rng.normal(size=(16, 16)).astype(np.float32)}
     with load(cleaned) as ours:

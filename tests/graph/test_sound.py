@@ -55,6 +55,11 @@ def _attribute_without_a_value(m: onnx.ModelProto) -> None:
     m.graph.node[1].attribute.add(name="t", type=onnx.AttributeProto.TENSOR)
 
 
+def _named_like_an_addition(m: onnx.ModelProto) -> None:
+    """ONNX Runtime's optimiser takes it for one, and reads its second input."""
+    m.functions[0].name = m.graph.node[0].op_type = "Add"
+
+
 _UNSOUND: dict[str, tuple[Change, str]] = {
     "no outputs": (lambda m: m.graph.node[1].ClearField("output"), r"node 1 \(Add\) has no outputs"),
     "only omitted outputs": (lambda m: m.graph.node[1].output.__setitem__(0, ""), r"node 1 \(Add\) has no outputs"),
@@ -78,6 +83,7 @@ _UNSOUND: dict[str, tuple[Change, str]] = {
     "two nodes that make one tensor": (lambda m: m.graph.node.append(m.graph.node[1]), "that another one has"),
     "too few inputs": (lambda m: m.graph.node[1].input.pop(), r"has 1 inputs, which in opset 17 are 2"),
     "too many inputs": (lambda m: m.graph.node[1].input.append("x"), r"has 3 inputs"),
+    "a function with the name of an addition": (_named_like_an_addition, "has 1 inputs"),
     "no operator": (lambda m: setattr(m.graph.node[1], "op_type", ""), "names no operator"),
     "an attribute without its value": (_attribute_without_a_value, "of type TENSOR that holds none"),
     "an attribute twice": (
@@ -86,6 +92,10 @@ _UNSOUND: dict[str, tuple[Change, str]] = {
     ),
     "element type 99": (lambda m: setattr(m.graph.initializer[0], "data_type", 99), "the element type 99"),
     "element type -1": (lambda m: setattr(m.graph.initializer[0], "data_type", -1), "the element type -1"),
+    "an input of element type 29": (
+        lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 29),
+        "input 'x' has the element type 29",
+    ),
     "a shape below zero": (lambda m: m.graph.initializer[0].dims.append(-5), r"the shape \[2, -5\]"),
     "a shape beyond all memory": (lambda m: m.graph.initializer[0].dims.extend([2**62] * 300), "no memory holds"),
     "graphs in graphs": (_deep, "more than 32 deep"),

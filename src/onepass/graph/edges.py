@@ -42,7 +42,9 @@ def kind_of(value: onnx.ValueInfoProto) -> str:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         return kind.removesuffix("_type").replace("_", " ") if kind else "value without a type"
-    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
+    number = value.type.tensor_type.elem_type
+    names = {each: name for name, each in onnx.TensorProto.DataType.items()}
+    return str(names.get(number, f"tensor of element type {number}")).lower()
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:

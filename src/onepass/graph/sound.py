@@ -24,8 +24,13 @@ from onepass.graph.nodes import subgraphs
 _DEEPEST = 32
 _MOST_ELEMENTS = 1 << 62
 _MANY = 1 << 31
+_TYPES = frozenset(onnx.TensorProto.DataType.values())
+_NO_TYPE = "which ONNX does not have"
 _STANDARD = ("", "ai.onnx")
 _GRAPHS = {"If": ("then_branch", "else_branch"), "Loop": ("body",), "Scan": ("body",)}
+# Operators that ONNX Runtime (1.32) knows by the name alone when it optimises: it reads the second input of any node of
+# that name, of whatever domain, and ends the process where there is none.
+_MISTAKEN = frozenset({"Add", "Mul", "Gather"})
 _SINGLE = {"TENSOR": "t", "GRAPH": "g", "SPARSE_TENSOR": "sparse_tensor", "TYPE_PROTO": "tp"}
 _ONNX_ERRORS = (
     onnx.checker.ValidationError, shape_inference.InferenceError, ProtobufError, UnicodeError, RecursionError,
@@ -105,6 +110,9 @@ def _graph_problems(graph: onnx.GraphProto, where: str, opset: int, depth: int) 
             if not value.name:
                 yield f"an {kind}{where} has no name" if kind != "tensor" else f"a {kind}{where} has no name"
             dims = value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ()
+            element = value.type.tensor_type.elem_type
+            if element not in _TYPES:
+                yield f"{kind} {value.name!r}{where} has the element type {element}, {_NO_TYPE}"
             yield from _text_problems((value.name, *(dim.dim_param for dim in dims)), f"{kind} {value.name!r}{where}")
     yield from _node_problems(graph.node, where, opset, depth)
 
@@ -147,6 +155,8 @@ def _arity_problems(node: onnx.NodeProto, this: str, opset: int) -> Iterator[str
     arity = _arity(node.op_type, opset) if node.domain in _STANDARD and opset > 0 else None
     for what, names in (("inputs", node.input), ("outputs", node.output)):
         least, most = (0, _MANY) if arity is None else arity[what]
+        if arity is None and what == "inputs" and node.op_type in _MISTAKEN:
+            least = 2
         if not least <= len(names) <= most:
             yield f"{this} has {len(names)} {what}, which in opset {opset} are {least}" + f" to {most}" * (most > least)
 
@@ -182,8 +192,8 @@ def _sparse_problems(sparse: onnx.SparseTensorProto, this: str) -> Iterator[str]
 
 def _tensor_problems(tensor: onnx.TensorProto, this: str) -> Iterator[str]:
     yield from _text_problems((tensor.name,), this)
-    if tensor.data_type not in onnx.TensorProto.DataType.values():
-        yield f"{this} has the element type {tensor.data_type}, which ONNX does not have"
+    if tensor.data_type not in _TYPES:
+        yield f"{this} has the element type {tensor.data_type}, {_NO_TYPE}"
     elif any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > _MOST_ELEMENTS:
         yield f"{this} has the shape {list(tensor.dims)[:8]}, which no memory holds"
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from onepass._errors import BackendError
 from onepass.runtime._layout import ALIGNMENT, Place, size_of
 from onepass.runtime._slots import HostSlot, Slots
 
-_SLAB_BYTES = 1 << 20
+_SLAB_BYTES = 256 << 10
 """Small results share an allocation of up to this size."""
 _SHARE = 8
 _MOST_BYTES = 4 << 30
@@ -85,11 +86,14 @@ class Budget:
                 each.shrink()
             if not self._take(size_bytes):
                 return None
+        bought = None
         try:
             bought = block(size_bytes)
-        except BaseException:
-            self._returned.append(size_bytes)
-            raise
+        except BackendError:  # the machine has no more of it, whatever the budget says
+            return None
+        finally:
+            if bought is None:
+                self._returned.append(size_bytes)
         weakref.finalize(bought, self._returned.append, size_bytes).atexit = False
         return bought
 

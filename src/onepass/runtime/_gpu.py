@@ -54,7 +54,8 @@ class EngineGpu:
         try:
             return self._passes.of(lane, feeds).run(feeds, names, filled)
         finally:
-            self.device.leave(previous)
+            if previous is not None:
+                self.device.leave(previous)
 
     def run_on_device(self, lane: Lane[Pass], feeds: Mapping[str, Feed], names: Sequence[str]) -> list[DeviceArray]:
         """Compute outputs that stay on this GPU; see `Pass.run_on_device`."""

@@ -21,7 +21,11 @@ _EACH = 4
 
 
 class LentInputs:
-    """Gives page-locked arrays for all inputs of a model, and knows them again when they come."""
+    """Gives page-locked arrays for all inputs of a model, and knows them again when they come.
+
+    Attributes:
+        is_used: Whether it has given any.
+    """
 
     def __init__(self, device: Device, dtypes: Mapping[str, np.dtype[Any]]) -> None:
         """Begin with none.
@@ -30,6 +34,7 @@ class LentInputs:
             device: The GPU.
             dtypes: Of the inputs, by name.
         """
+        self.is_used = False
         self._device = device
         self._dtypes = dict(dtypes)
         self._slots: OrderedDict[tuple[Any, ...], list[HostSlot]] = OrderedDict()
@@ -40,6 +45,7 @@ class LentInputs:
     def give(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array] | None:
         """Return an array for every input; None while the user has all there are of these shapes."""
         key = tuple(tuple(shapes[name]) for name in self._dtypes)
+        self.is_used = True
         with self._lock:
             slots = self._slots.setdefault(key, [])
             self._slots.move_to_end(key)
@@ -62,8 +68,6 @@ class LentInputs:
     def slot_of(self, feeds: Mapping[str, Any]) -> HostSlot | None:
         """Return the slot that all inputs lie on, if they are what `give` gave."""
         found: HostSlot | None = None
-        if not self._by_root:
-            return None
         for name, array in feeds.items():
             root = id(array.base)
             slot = self._by_root.get(root)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 from onepass._errors import InputError, ModelFormatError
 from onepass.engine.plan import Plan
 from onepass.engine.sidecar import sidecar_files
-from onepass.formats import RUNNABLE, Format, format_of
+from onepass.formats import RUNNABLE, Format, format_of, has_functions
 
 if TYPE_CHECKING:  # it brings onnx, which running a model does not need
     from onepass.graph import OnnxGraph
@@ -121,8 +121,11 @@ def _format_at(path: Path, given: str | os.PathLike[str]) -> Format:
 
 
 def _files_of(path: Path, kind: Format) -> list[Path]:
-    """Return the model's file and those with its weights, which must lie beside it."""
-    if kind is not Format.ONNX or not _may_have_weight_files(path):
+    """Return the model's file and those with its weights, which must lie beside it.
+
+    A model with functions is looked at too: not every runtime survives all that these may hold.
+    """
+    if kind is not Format.ONNX or not (_may_have_weight_files(path) or has_functions(path)):
         return [path]
     from onepass.graph import OnnxGraph  # noqa: PLC0415 - it brings onnx
 

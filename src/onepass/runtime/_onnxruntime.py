@@ -172,8 +172,10 @@ class OnnxRuntimeBackend(BackendBase):
         return self._open(model.to_bytes(), options)
 
     def _open(self, model: str | bytes, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        # Where the CPU has failed it would be tried once more, and printed.
+        retry = {"enable_fallback": 0} if self._providers == ["CPUExecutionProvider"] else {}
         try:
-            session = onnxruntime.InferenceSession(model, options, providers=self._providers)
+            session = onnxruntime.InferenceSession(model, options, providers=self._providers, **retry)
         except Exception as error:  # as above
             if not is_of_runtime(error):
                 raise

@@ -19,11 +19,12 @@ from onepass.runtime._budget import HostMemory, KeptMemory
 from onepass.runtime._carried import carried, fill
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime._device_results import late_results, lent_results
 from onepass.runtime._layout import size_of, spans
 from onepass.runtime._queue import Lane
 from onepass.runtime._recordings import Recordings
 from onepass.runtime._setup import Setup
-from onepass.runtime._slots import DeviceSlot, HostSlot, Slots, new_device_slot, new_host_slot
+from onepass.runtime._slots import HostSlot, Slots, new_device_slot, new_host_slot
 
 _DEVICE_SLOTS = 4
 """How many results of one shape on the GPU are kept for the next; more than that are allocated as they come."""
@@ -61,6 +62,8 @@ class Pass:
         self._spare: HostSlot | None = None
         self._is_plain = setup.is_plain
         self._is_large = self._in_bytes > 2 * _CHUNK_BYTES
+        is_simple = not self._is_large and not any(edge.is_cast for edge in setup.inputs.values())
+        self._simple = list(zip(setup.inputs, arrays, strict=True)) if is_simple else []
         self._recordings = Recordings(obstacle=setup.obstacle)
 
     # ---- a call ------------------------------------------------------------------------------------------------
@@ -74,16 +77,30 @@ class Pass:
             filled: The slot on which all of the inputs lie already; by default they are copied to one.
         """
         lane = self._lane
-        lane.begin()
+        if lane.is_busy:
+            lane.settle()
+        lane.is_busy = True
         source = filled if filled is not None else self._fill(feeds)
-        slot = self._slots.take()
-        target = slot if slot is not None else self._spare_slot()
-        arrays = target.arrays(names) if self._is_plain else None
-        lane.held = (source, target, arrays)
+        slot = target = self._slots.take()
+        arrays: list[Array] | None = None
+        if target is not None:
+            arrays = target.arrays(names) if self._is_plain else None
+            lane.held = source, target, arrays
         with lane.queue.lock:
-            if not self._start(source, target, names):
-                self._run_alone(source, target, names)
-                arrays = arrays if arrays is not None else self._gathered(target, names)
+            if target is None or not self._start_whole(source, target, names):
+                is_begun = self._begin(source)
+                if target is None:  # memory is page-locked while the GPU computes
+                    slot = self._slots.more()
+                    target = slot if slot is not None else self._spare_slot()
+                    arrays = target.arrays(names) if self._is_plain else None
+                    lane.held = source, target, arrays
+                    where = None if source is None else source.address
+                    self._recordings.note((where, target.address, names))
+                if is_begun:
+                    self._copy_out(lane.stream, target, names)
+                else:
+                    self._run_alone(source, target, names)
+                    arrays = self._gathered(target, names) if arrays is None else arrays
         lane.finish()
         if arrays is None:
             arrays = self._gathered(target, names)
@@ -103,8 +120,8 @@ class Pass:
         self._setup.check_stays(feeds, names)
         lane, setup = self._lane, self._setup
         lane.begin()
-        slot = self._device_slots.take() or new_device_slot(self._device, setup.out_places)
-        results = self._on_device(slot)
+        slot = self._device_slots.take() or self._device_slots.more() or new_device_slot(self._device, setup.out_places)
+        results = lent_results(slot, setup.out_places, self._device)
         lane.held = (feeds, results)
         stream = lane.queue.stream
         with lane.queue.lock:
@@ -121,7 +138,7 @@ class Pass:
             self._compute_on(stream)
             for offset, size in spans(setup.out_places, names):
                 stream.copy(slot.address + offset, self._out_device.address + offset, size)
-            results |= self._late_on_device(names, stream)
+            results |= late_results(setup, names, stream, self._device)
             lane.follow_queue()
         lane.finish()
         return [results[name] for name in names]
@@ -132,7 +149,7 @@ class Pass:
         lane.begin()
         for edge, array, _ in self._fills:
             fill(array, feeds[edge.spec.name], edge)
-        target = self._slots.take() or self._spare_slot()
+        target = self._slots.take() or self._slots.more() or self._spare_slot()
         lane.held = (target, target.arrays([]))
         stream = lane.queue.stream
         with lane.queue.lock:
@@ -181,42 +198,45 @@ class Pass:
 
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
-    def _start(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> bool:
-        """Queue a call by what is recorded; False where it cannot be.
+    def _start_whole(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> bool:
+        """Queue a call as it was recorded, if it was, or is worth it, and the other lane is at rest.
 
         Args:
             source: Where the inputs lie; None if they are on their way already.
             target: Where the outputs go.
             names: The outputs that are wanted.
         """
-        recordings, lane = self._recordings, self._lane
+        lane, recordings = self._lane, self._recordings
+        if lane.other.is_busy:
+            return False
         if not self._setup.is_current:
             self._renew_if_needed()
         where = None if source is None else source.address
-        is_alone = not lane.other.is_busy
-        if is_alone and (whole := recordings.whole(where, target.address, names)) is not None:
-            lane.launch_whole(whole)
-            return True
-        key = (where, target.address, names)
-        if not recordings.is_usable:
-            recordings.comes_round(key)
-            return False
-        if is_alone and recordings.comes_round(key):
+        whole = recordings.whole(where, target.address, names)
+        if whole is None:
+            key = (where, target.address, names)
+            if not recordings.comes_round(key) or not recordings.is_usable:
+                return False
             lane.queue.settle()
             whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
-            if whole is not None:
-                lane.launch_whole(whole)
-                return True
-        computation = self._computation()
+            if whole is None:
+                return False
+        lane.launch_whole(whole)
+        return True
+
+    def _begin(self, source: HostSlot | None) -> bool:
+        """Queue a call up to its computation, if that can be recorded; the rest is to follow in the lane's stream."""
+        lane = self._lane
+        self._renew_if_needed()
+        computation = self._computation() if self._recordings.is_usable else None
         if computation is None:
             return False
         if source is not None:
             lane.stream.copy(self._in_device.address, source.address, self._in_bytes)
-        if is_alone:
-            lane.launch_whole(computation)
-        else:
+        if lane.other.is_busy:
             lane.launch_beside(computation)
-        self._copy_out(lane.stream, target, names)
+        else:
+            lane.launch_whole(computation)
         return True
 
     def _run_alone(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> None:
@@ -267,6 +287,10 @@ class Pass:
 
     def _fill(self, feeds: Mapping[str, Feed]) -> HostSlot | None:
         """Copy inputs to where the GPU fetches them; None if they are large, and then on their way already."""
+        for name, array in self._simple:
+            array[...] = feeds[name]
+        if self._simple:
+            return self._in_host
         if not self._is_large:
             for edge, array, _ in self._fills:
                 fill(array, feeds[edge.spec.name], edge)
@@ -289,7 +313,7 @@ class Pass:
 
     def _moved(self, arrays: list[Array], names: Sequence[str]) -> list[Array]:
         """Copy results from the spare slot to ordinary memory, such that was used before if possible."""
-        slot = self._ordinary.take() if self._is_plain else None
+        slot = self._ordinary.take() or self._ordinary.more() if self._is_plain else None
         if slot is None:
             return [array if array.flags.owndata else array.copy() for array in arrays]
         moved = slot.arrays(names)
@@ -311,29 +335,3 @@ class Pass:
             stream.synchronize()
         edges = ((arrays[name], setup.outputs[name]) for name in names)
         return [array.astype(edge.spec.dtype) if edge.is_cast else array for array, edge in edges]
-
-    def _on_device(self, slot: DeviceSlot) -> dict[str, DeviceArray]:
-        return {
-            place.name: DeviceArray(
-                slot.address + place.offset,
-                shape=place.shape, dtype=place.dtype, device=self._device.index, owner=slot.lease,
-            )
-            for place in self._setup.out_places
-        }  # fmt: skip
-
-    def _late_on_device(self, names: Sequence[str], stream: Stream) -> dict[str, DeviceArray]:
-        late = [name for name in names if name in self._setup.late]
-        if late:
-            stream.synchronize()
-        results = {}
-        for name in late:
-            address, shape = self._setup.allocated(name)
-            carrier = self._setup.outputs[name].carrier
-            block = self._device.device_block(int(np.prod(shape, dtype=np.int64)) * carrier.itemsize)
-            stream.copy(block.address, address, block.size_bytes)
-            results[name] = DeviceArray(
-                block.address, shape=shape, dtype=carrier, device=self._device.index, owner=block
-            )  # fmt: skip
-        if late:
-            stream.synchronize()
-        return results

@@ -62,6 +62,8 @@ class Passes:
         key: tuple[Any, ...] = tuple([feed.shape for feed in feeds.values()])
         if self._values:
             key += tuple(_on_host(feeds, edge.spec.name).tobytes() for edge in self._values)
+        if key == lane.last_key and lane.last is not None:
+            return lane.last
         found = lane.ready(key)
         if found is None:
             found = self._new_pass(lane, feeds)

@@ -77,6 +77,7 @@ class Lane(Generic[Ready]):
         group: The lanes of its GPU.
         stream: Where its copies run.
         passes: What it keeps ready, by the shapes of the inputs; that used last is at the end.
+        last_key, last: What was used last, and for what.
         is_busy: Whether something may be under way. It stays so after an exception, which may come at any time from a
             signal handler; the next call then waits first.
         is_whole: Whether that computes in the lane's own stream.
@@ -92,7 +93,8 @@ class Lane(Generic[Ready]):
         self.queue = queue
         self.stream = device.stream()
         self.passes: OrderedDict[Hashable, Ready] = OrderedDict()
-        self._last_key: Hashable = None
+        self.last_key: Hashable = None
+        self.last: Ready | None = None
         self.is_busy = False
         self.is_whole = False
         self.held: object = None
@@ -100,10 +102,14 @@ class Lane(Generic[Ready]):
 
     def begin(self) -> None:
         """Begin a call: from here on something may be under way."""
-        if self.is_busy:  # since a call before was broken off
-            self.queue.settle()
-            self.is_whole = False
+        if self.is_busy:
+            self.settle()
         self.is_busy = True
+
+    def settle(self) -> None:
+        """Wait for what a call left under way that was broken off."""
+        self.queue.settle()
+        self.is_busy = self.is_whole = False
 
     def finish(self) -> None:
         """Wait for the results."""
@@ -139,18 +145,16 @@ class Lane(Generic[Ready]):
 
     def ready(self, key: Hashable) -> Ready | None:
         """Return the pass that is kept for a shape of inputs, if there is one."""
-        if key == self._last_key:
-            return self.passes[key]
         found = self.passes.get(key)
         if found is not None:
             self.passes.move_to_end(key)
-            self._last_key = key
+            self.last_key, self.last = key, found
         return found
 
     def keep(self, key: Hashable, ready: Ready) -> None:
         """Keep a pass ready; the one used longest ago goes. The lane is at rest."""
         self.passes[key] = ready
-        self._last_key = key
+        self.last_key, self.last = key, ready
         if len(self.passes) > _PASSES:
             self.passes.popitem(last=False)[1].close()
 
@@ -158,5 +162,6 @@ class Lane(Generic[Ready]):
         """Let go of its passes and its stream."""
         while self.passes:
             self.passes.popitem()[1].close()
+        self.last = None
         self.stream.close()
         del self.held, self._copied, self._computed, self._passed, self.other, self.home, self.group

@@ -11,6 +11,9 @@ from onepass.runtime._cuda import Graph, Stream
 _GRAPHS = 16
 """How many recordings are kept besides that of the computation; there is one for each slot and choice of outputs."""
 
+_AT_ONCE, _MISSES = 4, 256
+"""How many are recorded as they come, and how many calls come between two recordings after that."""
+
 Work = Callable[[Stream], None]
 
 
@@ -34,6 +37,7 @@ class Recordings:
         self.is_warm = False
         self.eager_because = obstacle
         self._whole: OrderedDict[Hashable, Graph] = OrderedDict()
+        self._misses = 0
         self._last: dict[int, tuple[int | None, Sequence[str], Graph]] = {}
         self._lately: deque[Hashable] = deque(maxlen=_GRAPHS)
 
@@ -74,12 +78,26 @@ class Recordings:
             self._last[target] = source, names, graph
         return graph
 
+    def note(self, key: Hashable) -> bool:
+        """Note a whole call; say whether it was not seen lately."""
+        is_new = key not in self._lately
+        if is_new:
+            self._lately.append(key)
+        return is_new
+
     def comes_round(self, key: Hashable) -> bool:
-        """Note a whole call; say whether it was seen lately, so that recording it pays."""
-        if key in self._lately:
-            return True
-        self._lately.append(key)
-        return False
+        """Note a whole call that is not recorded; say whether recording it pays: whether it was seen lately.
+
+        Recording takes as long as some calls. Beyond the first few it is done now and then only, since whoever keeps
+        results calls with ever other places for them.
+        """
+        self._misses += 1
+        if self.note(key):
+            return False
+        if len(self._whole) >= _AT_ONCE and self._misses < _MISSES:
+            return False
+        self._misses = 0
+        return True
 
     def record_whole(self, key: Hashable, stream: Stream, work: Work) -> Graph | None:
         """Record a whole call; nothing of the pass may be running. None where CUDA cannot."""

@@ -19,8 +19,11 @@ _IDLE_SECONDS = 10.0
 """For how long memory that no result needs any more is kept for the next."""
 _TIDY_TURNS = 64
 """Every so many calls it is looked whether something can be given back."""
-_LOOKED_AT = 2
-"""How many of the slots that are lent a call looks at, so that it costs the same however many results are kept."""
+_LOOKED_AT, _TIDIED = 32, 256
+"""How many of the slots that are lent a call looks at when it finds none at once, and when it is time to tidy up: so it
+costs about the same however many results are kept."""
+_LET_GO_BYTES = 8 << 20
+"""Little more than that is given back at a time, since freeing page-locked memory takes its time."""
 
 
 class HostSlot:
@@ -28,6 +31,7 @@ class HostSlot:
 
     Attributes:
         address: Where it begins.
+        size_bytes: How long it is.
         idle_since: When it was found to be idle, in seconds of `time.monotonic`.
     """
 
@@ -42,6 +46,7 @@ class HostSlot:
         # references tells whether any is left. The arrays kept here are counted too, once and for all.
         self._root: Array = np.asarray(memory)
         self.address = int(self._root.ctypes.data)
+        self.size_bytes = self._root.nbytes
         self.idle_since = 0.0
         self._arrays = {place.name: _array_at(self._root, place) for place in places}
         self._idle_count = sys.getrefcount(self._root)
@@ -78,12 +83,14 @@ class DeviceSlot:
 
     Attributes:
         address: Where it begins.
+        size_bytes: How long it is.
         lease: What every result on the block refers to; it keeps the memory alive.
         idle_since: When it was found to be idle, in seconds of `time.monotonic`.
     """
 
     def __init__(self, block: Block) -> None:
         self.address = block.address
+        self.size_bytes = block.size_bytes
         self.lease = [block]
         self.idle_since = 0.0
         self._idle_count = sys.getrefcount(self.lease)
@@ -115,13 +122,25 @@ class Slots(Generic[Slot]):
         self._lock = threading.Lock()
 
     def take(self) -> Slot | None:
-        """Return an idle slot, the one that was lent last if possible, a new one if there may be one, or None."""
+        """Return an idle slot, the one that was lent last if possible; None where all are lent."""
         with self._lock:
-            slot = self._found()
-        if slot is None and (self._limit is None or len(self) < self._limit):
-            slot = self._make()
-            if slot is not None:
-                self._lent.append(slot)
+            lent = self._lent
+            self._turn += 1
+            # As a rule the caller still has the last result, or none; those kept for long lie further back.
+            if lent and self._turn % _TIDY_TURNS:
+                last = lent[-1]
+                if last.is_idle:
+                    return last
+                if len(lent) > 1 and lent[-2].is_idle:
+                    lent[-1], lent[-2] = lent[-2], last
+                    return lent[-1]
+            return self._found()
+
+    def more(self) -> Slot | None:
+        """Return a new slot; None where there may be no more."""
+        slot = self._make() if self._limit is None or len(self) < self._limit else None
+        if slot is not None:
+            self._lent.append(slot)
         return slot
 
     def shrink(self) -> None:
@@ -134,23 +153,16 @@ class Slots(Generic[Slot]):
         return len(self._lent) + len(self._idle)
 
     def _found(self) -> Slot | None:
-        lent, idle = self._lent, self._idle
-        self._turn += 1
-        # As a rule the caller still has the last result, or none; those kept for long lie further back.
-        if lent and self._turn % _TIDY_TURNS:
-            last = lent[-1]
-            if last.is_idle:
-                return last
-            if len(lent) > 1 and lent[-2].is_idle:
-                lent[-1], lent[-2] = lent[-2], last
-                return lent[-1]
-        self._look_at(_LOOKED_AT)
+        idle = self._idle
+        if self._turn % _TIDY_TURNS:
+            self._look_at(_LOOKED_AT)
+        else:
+            self._look_at(_TIDIED)
+            self._let_go(_TIDIED)
         if not idle:
             return None
         slot = idle.pop()
-        lent.append(slot)
-        if idle and time.monotonic() - idle[0].idle_since > _IDLE_SECONDS:
-            idle.popleft()
+        self._lent.append(slot)
         return slot
 
     def _look_at(self, count: int) -> None:
@@ -162,6 +174,13 @@ class Slots(Generic[Slot]):
                 self._idle.append(slot)
             else:
                 self._lent.append(slot)
+
+    def _let_go(self, count: int) -> None:
+        """Let go of some that have been idle for long, but for the one that was used last."""
+        idle, now, freed_bytes = self._idle, time.monotonic(), 0
+        while len(idle) > 1 and count and freed_bytes < _LET_GO_BYTES and now - idle[0].idle_since > _IDLE_SECONDS:
+            freed_bytes += idle.popleft().size_bytes
+            count -= 1
 
 
 def new_host_slot(device: Device, places: Sequence[Place]) -> HostSlot:

@@ -88,7 +88,9 @@ class TensorRTBackend(BackendBase):
             lane = self._lanes.take(held, of=None if of is None else of.lanes)
             if of is not None:
                 return of.run_on_device(lane, feeds, names)
-            return self._gpus[lane.group].run(lane, feeds, names, self._lent.slot_of(feeds) if self._lent else None)
+            lent = self._lent
+            filled = lent.slot_of(feeds) if lent is not None and lent.is_used else None
+            return self._gpus[lane.group].run(lane, feeds, names, filled)
         except BackendError as error:
             if len(self._gpus) == 1 or not held:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import ml_dtypes
 import numpy as np
 
 from onepass._errors import ConversionError, OnepassError
@@ -79,7 +80,9 @@ def _steady_outputs(trained: Trained, inputs: dict[str, Array]) -> dict[str, Arr
 def _nudged(array: Array, rng: np.random.Generator) -> Array:
     if array.dtype.kind not in "fc":
         return array
-    step = 4 * np.finfo(array.dtype).eps * np.maximum(np.abs(array), 1)
+    # Of the small types, such as float8, NumPy itself knows no such figures.
+    eps = float(ml_dtypes.finfo(array.dtype).eps)  # type: ignore[no-untyped-call]
+    step = 4 * eps * np.maximum(np.abs(array), 1)
     nudged: Array = (array + step * rng.standard_normal(array.shape)).astype(array.dtype)
     return nudged
 

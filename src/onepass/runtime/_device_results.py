@@ -1,0 +1,40 @@
+"""Results that stay on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onepass.runtime._cuda import Device, Stream
+from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime._layout import Place
+from onepass.runtime._setup import Setup
+from onepass.runtime._slots import DeviceSlot
+
+
+def lent_results(slot: DeviceSlot, places: Sequence[Place], device: Device) -> dict[str, DeviceArray]:
+    """Return the arrays on a slot, by name; it is not idle until they are gone."""
+    return {
+        place.name: DeviceArray(
+            slot.address + place.offset, shape=place.shape, dtype=place.dtype, device=device.index, owner=slot.lease
+        )
+        for place in places
+    }
+
+
+def late_results(setup: Setup, names: Sequence[str], stream: Stream, device: Device) -> dict[str, DeviceArray]:
+    """Wait for the stream, and return copies of the outputs whose size is known only now, by name."""
+    late = [name for name in names if name in setup.late]
+    if not late:
+        return {}
+    stream.synchronize()
+    results = {}
+    for name in late:
+        address, shape = setup.allocated(name)
+        dtype = setup.outputs[name].carrier
+        block = device.device_block(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+        stream.copy(block.address, address, block.size_bytes)
+        results[name] = DeviceArray(block.address, shape=shape, dtype=dtype, device=device.index, owner=block)
+    stream.synchronize()
+    return results
