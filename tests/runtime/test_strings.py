@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from onepass import InputError, OnepassWarning, Outputs, Session, UnsupportedModelError, load
+from onepass import InputError, LeftOutWarning, Outputs, Session, UnsupportedModelError, load
 from onepass.runtime.fake import FakeBackend
 from onepass.tensors import DTYPES
 from onepass.writers import write_outputs
@@ -147,7 +147,7 @@ def test_a_fake_gives_strings() -> None:
 def test_a_sequence_beside_tensors(kind: str) -> None:
     """A sequence is left out with one warning; the other outputs can be had, also those computed after it."""
     graph = sequence_model()
-    with pytest.warns(OnepassWarning, match=r"left out s \(sequence\); onepass moves dense tensors") as caught:
+    with pytest.warns(LeftOutWarning, match=r"left out s \(sequence\); onepass moves dense tensors") as caught:
         session = load(graph if kind == "graph" else graph.to_bytes())
     assert len(caught) == 1
     with session, warnings.catch_warnings():
