@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-onnx fuzz docs bench clean
+.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx fuzz docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 
 test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that ONNX Runtime passes
 	$(BIN)/python -m pytest tests/conformance
+
+test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh
 
 test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
