@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-onnx fuzz docs bench clean
+.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx fuzz docs bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -43,9 +43,10 @@ check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install eac
 		build/package.venv/bin/python -I tests/try_package.py src/onepass; \
 	done
 
-check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (2.6 MB)
+check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api with TensorRT's real bindings (4 MB)
 	$(PIP) download --no-deps --dest build/bindings tensorrt-cu12-bindings==10.16.1.11
-	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106
+	$(PIP) download --no-deps --dest build/bindings tensorrt-cu13-bindings==11.4.0.106 \
+	    tensorrt-lean-cu13-bindings==11.4.0.106 tensorrt-dispatch-cu13-bindings==11.4.0.106
 	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
 
 check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (pip install tensorrt)
@@ -57,6 +58,9 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 
 test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that ONNX Runtime passes
 	$(BIN)/python -m pytest tests/conformance
+
+test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh
 
 test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)

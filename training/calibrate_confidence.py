@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -56,9 +57,13 @@ VIEWS: tuple[tuple[CropError, float | None], ...] = (
     (CropError(), 24.0),
     (CropError(0.05, 0.05), 12.0),
 )
-# What a finder takes for an eye and is none can look like anything: scikit-image's pictures without faces.
-THINGS = ("brick", "coffee", "coins", "grass", "gravel", "moon", "page", "rocket")
-EYES_PER_THING = 10
+# What a finder takes for an eye and is none can look like anything: scikit-image's pictures without faces, and shapes
+# that are drawn, round and bright or dark in the middle as eyes are.
+THINGS = (
+    "brick", "clock", "coffee", "coins", "colorwheel", "grass", "gravel", "hubble_deep_field", "immunohistochemistry",
+    "moon", "page", "retina", "rocket", "text",
+)  # fmt: skip
+EYES_PER_THING = 3
 _THING_WIDTHS_PX = (40, 160)
 # Pulls each weight a little towards 0, so that a landmark that is hardly ever wrong does not become a step.
 _RIDGE = 1e-5
@@ -130,24 +135,44 @@ def _right_points(landmarks: Array, eyes: LabelledEyes, index: int) -> NDArray[n
 
 def _things(size: tuple[int, int], count: int) -> list[NDArray[np.float32]]:
     """Return patches without an eye, as the network takes them."""
-    import skimage.data
-
-    height, width = size
     random = np.random.default_rng(0)
+    makers = [*(partial(_part_of, name) for name in THINGS), *[_drawn] * (len(THINGS) // 2)]
     patches = []
     for index in range(count):
-        picture = getattr(skimage.data, THINGS[index % len(THINGS)])()
-        grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        width_px = int(random.integers(*_THING_WIDTHS_PX))
-        height_px = width_px * height // width
-        top, left = (
-            int(random.integers(0, side - part)) for side, part in zip(grey.shape, (height_px, width_px), strict=True)
-        )
-        part = cv2.resize(
-            grey[top : top + height_px, left : left + width_px], (width, height), interpolation=cv2.INTER_AREA
-        )
+        part = cv2.resize(makers[index % len(makers)](size, random), size[::-1], interpolation=cv2.INTER_AREA)
         patches.append((cv2.equalizeHist(part).astype(np.float32) / 127.5 - 1)[None, None])
     return patches
+
+
+def _part_of(name: str, size: tuple[int, int], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Return a part of one of scikit-image's pictures, of any size, in the shape of a crop."""
+    import skimage.data
+
+    picture = np.asarray(getattr(skimage.data, name)())
+    grey = picture if picture.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2GRAY)
+    width_px = int(random.integers(*_THING_WIDTHS_PX))
+    height_px = width_px * size[0] // size[1]
+    top, left = (
+        int(random.integers(0, side - part)) for side, part in zip(grey.shape, (height_px, width_px), strict=True)
+    )
+    return np.asarray(grey[top : top + height_px, left : left + width_px], np.uint8)
+
+
+def _drawn(size: tuple[int, int], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Return some ellipses and lines, blurred and noisy: cups, glasses, buttons, wheels, letters."""
+    height, width = 2 * size[0], 2 * size[1]
+    picture = np.full((height, width), random.integers(30, 220), np.uint8)
+    for _ in range(int(random.integers(1, 6))):
+        middle = (int(random.integers(0, width)), int(random.integers(0, height)))
+        axes = (int(random.integers(4, width // 2)), int(random.integers(4, height // 2)))
+        shade, thick = int(random.integers(0, 256)), int(random.choice([-1, -1, 2, 5, 9]))
+        cv2.ellipse(picture, middle, axes, float(random.uniform(0, 180)), 0, 360, shade, thick, cv2.LINE_AA)
+    for _ in range(int(random.integers(0, 4))):
+        ends = [(int(random.integers(0, width)), int(random.integers(0, height))) for _ in range(2)]
+        cv2.line(picture, ends[0], ends[1], int(random.integers(0, 256)), int(random.integers(1, 9)), cv2.LINE_AA)
+    noise = random.normal(0, random.uniform(0, 12), picture.shape)
+    soft = cv2.GaussianBlur(picture, (0, 0), random.uniform(0.5, 4))
+    return np.asarray(np.clip(soft + noise, 0, 255), np.uint8)
 
 
 def fit(samples: Samples) -> ConfidenceScale:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import ml_dtypes
 import numpy as np
 
-from onepass._errors import InputError, OnepassWarning, OutputNameError, UnsupportedModelError
+from onepass._errors import InputError, LeftOutWarning, OutputNameError, UnsupportedModelError
 
 Dim: TypeAlias = int | str | None
 """A size, the name of a dynamic dimension, or None where it is dynamic and has no name."""
@@ -261,7 +261,7 @@ def warn_of_left_out(signature: Signature, model: str) -> None:
     """Say once which outputs of a model no call gives back, if there are such."""
     if signature.left_out:
         listed = ", ".join(f"{name} ({kind})" for name, kind in signature.left_out.items())
-        warnings.warn(f"{model}: left out {listed}; {_MOVED}", OnepassWarning, stacklevel=3)
+        warnings.warn(f"{model}: left out {listed}; {_MOVED}", LeftOutWarning, stacklevel=3)
 
 
 def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:

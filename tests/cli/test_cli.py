@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import onepass
+from onepass import LeftOutWarning
 from onepass.media import read_picture, write_picture
 from tests.cli.shell import Shell
 from tests.zoo import BY_NAME, model, sequence_model
@@ -174,9 +175,10 @@ def test_inspect_shows_what_cannot_be_moved(shell: Shell, tmp_path: Path) -> Non
 
 
 def test_inspect_shortens_notes(shell: Shell, tmp_path: Path) -> None:
-    """However long a model's notes, they are a line each, and so many; --metadata prints them whole."""
+    """However long a model's notes and its producer's name, they are a line each; --metadata prints the notes whole."""
     graph = model("(float[N] x) => (float[N] y) { y = Neg (x) }")
     notes = {"training": "\n".join(f"line {i}" for i in range(6635)), **{f"note {i}": str(i) for i in range(30)}}
+    graph.proto.producer_name = "exporter " * 500
     graph.with_metadata(notes).save(tmp_path / "m.onnx")
     text = shell("inspect", tmp_path / "m.onnx")
     assert len(text.splitlines()) < 40
@@ -194,6 +196,8 @@ def test_inspect_shortens_names_of_sizes(shell: Shell, tmp_path: Path) -> None:
     graph.proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = name
     graph.save(tmp_path / "m.onnx")
     assert "y     float32  [floor((sequence_length …]" in shell("inspect", tmp_path / "m.onnx")
+    converted = shell("convert", tmp_path / "m.onnx", "-o", tmp_path / "new.onnx")
+    assert "y     float32  [floor((sequence_length …]  exact" in converted
     assert json.loads(shell("inspect", tmp_path / "m.onnx", "--json"))["outputs"][0]["shape"] == [name]
 
 
@@ -214,6 +218,17 @@ def test_what_is_left_out_is_said_in_one_line(three: Path, tmp_path: Path) -> No
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
         assert len(ran.stderr.splitlines()) == said
         assert not said or ran.stderr.startswith(f"onepass: {file}: left out s (sequence)")
+
+
+@pytest.mark.parametrize("command", [["run"], ["compare"], ["bench", "--seconds", "0.01"]], ids=lambda words: words[0])
+def test_who_chooses_is_not_told_what_is_left_out(shell: Shell, tmp_path: Path, command: list[str]) -> None:
+    """Where outputs are chosen, nothing is said of those that no one can have; where none are, it is said."""
+    file = tmp_path / "m.onnx"
+    sequence_model().save(file)
+    given = [file, file] if command == ["compare"] else [file, *(["--random"] if command == ["run"] else [])]
+    shell(*command, *given, "--outputs", "z", "--outputs", "y")
+    with pytest.warns(LeftOutWarning, match=r"left out s \(sequence\)"):
+        shell(*command, *given)
 
 
 @pytest.fixture

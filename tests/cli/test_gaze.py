@@ -139,10 +139,40 @@ def test_a_picture(shell: Shell) -> None:
     """A picture is annotated beside a word on each face and eye."""
     write_picture("face.png", data.astronaut())
     out = shell("gaze", "face.png")
-    assert "face.png: 512 x 512 pixels, 1 face(s)\nface 1 looks" in out
+    assert "face.png: 512 x 512 pixels, 1 face(s), found by cascades (`onepass gaze models fetch`" in out
+    assert ")\nface 1 looks" in out
     assert "left eye" in out
     assert out.endswith("written to face-gaze.png\n")
     assert (read_picture("face-gaze.png") != data.astronaut()).any()
+
+
+def test_what_is_for_people(clip: Path, shell: Shell) -> None:
+    """One eye alone, words for where it looks, and a table of fixations and saccades come with one run."""
+    words = ("gaze", clip, "--eye", "left", "--centre", "80x80", "--model", "small", "--csv", "gaze.csv")
+    shell(*words, "--movements", "movements.csv", "--movements-by", "dispersion")
+    rows = list(csv.DictReader(Path("gaze.csv").read_text().splitlines()))
+    assert {row["eye"] for row in rows if row["faces"] != "0"} == {"left"}
+    assert {row["gaze_word"] for row in rows if row["faces"] != "0"} == {"centre"}
+    assert {row["finder"] for row in rows} == {"cascades"}
+    assert Path("movements.csv").read_text().startswith("face_id,movement,start_seconds")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--centre", "12"), "no pair of angles"),
+        (("--centre", "0x10"), "no pair of angles"),
+        (("--eye", "both"), "left"),
+        (("--eye", "left", "--calibration", "c.json"), "both eyes"),
+        (("--movements", "m.csv", "--batch", "4"), "without --batch"),
+        (("--movements", "a.csv", "--csv", "a.csv"), "a place of their own"),
+    ],
+)
+def test_what_is_for_people_is_checked(words: tuple[str, ...], message: str, clip: Path, shell: Shell) -> None:
+    """Angles that are none, other eyes, and what cannot be said of this source are refused before any work."""
+    status, _, err = shell.run("gaze", clip, *words)
+    assert status == 2
+    assert message in " ".join(err.split())
 
 
 def test_standard_input(clip: Path) -> None:

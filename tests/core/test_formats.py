@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass import ModelFormatError, ModelNotFoundError, OnepassError
-from onepass.formats import Format, format_of
+from onepass import ModelFormatError, ModelNotFoundError, OnepassError, load
+from onepass.formats import Format, format_of, has_functions
 from tests.zoo import BY_NAME, ZOO
 
 
@@ -126,3 +127,14 @@ def test_a_pipe_is_no_model(tmp_path: Path) -> None:
     for path in (tmp_path / "model.onnx", Path(os.devnull)):
         with pytest.raises(ModelFormatError, match=rf"{path} is a pipe or a device; .* write it to a file first"):
             format_of(path)
+
+
+def test_functions_are_seen_from_outside() -> None:
+    """Whether a model has functions is known by its outermost fields; damaged ones are no error here."""
+    named_add = Path(__file__).parents[1] / "fuzz" / "corpus" / "onnx" / "function-named-add.onnx"
+    assert has_functions(BytesIO(named_add.read_bytes()))
+    with pytest.raises(ModelFormatError, match="has 1 inputs"):
+        load(named_add)
+    for animal in ZOO[:4]:
+        assert not has_functions(BytesIO(animal.graph.to_bytes()))
+    assert not has_functions(BytesIO(b"\x3a\xff\xff"))

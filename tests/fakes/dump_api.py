@@ -18,10 +18,10 @@ from typing import Any
 
 # Runs in a process of its own: bindings cannot be unloaded, and two of them not be loaded together.
 _DUMP = """
-import json, os, sys
+import importlib, json, os, sys
 sys.setdlopenflags(os.RTLD_LAZY)
 sys.path.insert(0, sys.argv[1])
-import tensorrt
+tensorrt = importlib.import_module(sys.argv[2])
 
 def fact(value):
     if not isinstance(value, type):
@@ -36,21 +36,29 @@ print(json.dumps({"version": tensorrt.__version__, "names": names}))
 
 
 def dump_bindings(wheel: Path) -> tuple[str, dict[str, Any]]:
-    """Return version and names of the bindings in a wheel, which must be for the Python that runs this."""
+    """Return what the bindings in a wheel are in `facts.TENSORRT`, but for what follows the version, and their names.
+
+    The wheel must be for the Python that runs this.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch, "tensorrt")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(scratch)
-        (binding,) = Path(scratch).glob("*/tensorrt.so")
+        (binding,) = Path(scratch).glob("*/tensorrt*.so")
+        folder = Path(scratch, binding.stem)
         binding.parent.rename(folder)
-        make_libraries(folder / "tensorrt.so", folder)
+        make_libraries(folder / binding.name, folder)
         done = subprocess.run(
-            [sys.executable, "-c", _DUMP, scratch], capture_output=True, text=True, check=False, timeout=120
+            [sys.executable, "-c", _DUMP, scratch, binding.stem],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         if done.returncode:
             raise ImportError(f"{wheel.name} does not import over empty libraries:\n{done.stderr}")
         found = json.loads(done.stdout)
-        return found["version"], found["names"]
+        flavour = binding.stem.removeprefix("tensorrt").removeprefix("_")
+        return f"{flavour}-{found['version']}".removeprefix("-"), found["names"]
 
 
 def make_libraries(binding: Path, folder: Path) -> None:

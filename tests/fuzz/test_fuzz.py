@@ -27,7 +27,7 @@ def test_corpus() -> None:
     """No file that once ended a process, or in a traceback, does so again."""
     done = _fuzz("--corpus")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "onnx 22" in done.stdout
+    assert "onnx 23" in done.stdout
 
 
 def test_new_files() -> None:

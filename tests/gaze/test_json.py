@@ -28,6 +28,7 @@ FULL = Face(
     HeadPose(0.1, 0.2, 0.3),
     id=7,
     screen_px=np.array([800.0, 400.0]),
+    speed_deg_s=80.0,
 )
 
 
@@ -91,7 +92,7 @@ IN_FACE = {
     "face_height_px": "box.height_px", "head_pitch_deg": "head.pitch_deg", "head_yaw_deg": "head.yaw_deg",
     "head_roll_deg": "head.roll_deg", "gaze_pitch_deg": "gaze.pitch_deg", "gaze_yaw_deg": "gaze.yaw_deg",
     "gaze_in_head_pitch_deg": "gaze_in_head.pitch_deg", "gaze_in_head_yaw_deg": "gaze_in_head.yaw_deg",
-    "screen_x_px": "screen_px.0", "screen_y_px": "screen_px.1",
+    "gaze_speed_deg_s": "speed_deg_s", "screen_x_px": "screen_px.0", "screen_y_px": "screen_px.1",
 }  # fmt: skip
 IN_EYE = {
     "eye": "side", "eye_confidence": "confidence", "eye_blink": "blink", "eye_openness": "openness",
@@ -101,8 +102,8 @@ IN_EYE = {
     "temporal_x_px": "eyelid.4.0", "temporal_y_px": "eyelid.4.1",
 }  # fmt: skip
 ELSEWHERE = {
-    "frame", "name", "seconds", "faces", "face", "iris_radius_px", "eye_in_head_pitch_deg", "eye_in_head_yaw_deg",
-    "connection",
+    "frame", "name", "seconds", "connection", "faces", "face", "gaze_word", "gaze_movement", "finder", "iris_radius_px",
+    "eye_in_head_pitch_deg", "eye_in_head_yaw_deg",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from onepass.gaze import (
     Eye,
     Face,
     Gaze,
+    GazeWords,
     HeadPose,
+    MovementTable,
     ParquetTable,
     StreamResult,
     TextTable,
@@ -57,7 +60,7 @@ def eye(side: str, x: float, pitch_deg: float = 0.0, yaw_deg: float = 0.0) -> Ey
 def result(*faces: Face, index: int = 0, seconds: float | None = 0.5) -> StreamResult:
     """Return a result with these faces."""
     frame = Frame(np.zeros((80, 100, 3), np.uint8), index, seconds, f"{index:06}.jpg")
-    return StreamResult(frame, faces)
+    return StreamResult(frame, faces, "mesh")
 
 
 HEAD = HeadPose(0.0, np.radians(10), 0.0)
@@ -67,6 +70,7 @@ TURNED = Face(
     HEAD,
     id=7,
     screen_px=np.array([800.0, 400.0]),
+    speed_deg_s=80.0,
 )
 PLAIN = Face(Box(1, 2, 3, 4), (eye("left", 60, pitch_deg=-5),))
 
@@ -112,8 +116,50 @@ def test_a_frame_without_a_face_has_a_row() -> None:
     assert {name: value for name, value in row.items() if value is not None} == {
         "frame": 0,
         "name": "000000.jpg",
+        "connection": 0,
         "faces": 0,
+        "finder": "mesh",
     }
+
+
+def test_a_gaze_has_a_word() -> None:
+    """What goes furthest beyond its threshold has the say; the thresholds can be set, and are angles above 0."""
+    words = GazeWords(aside_deg=12, upright_deg=10)
+    for (yaw, pitch), word in {
+        (0, 0): "centre", (11.9, -9.9): "centre", (12.1, 0): "right", (-13, 5): "left", (5, 11): "up",
+        (14, -30): "down", (-40, 11): "left",
+    }.items():  # fmt: skip
+        assert words.direction(Gaze(np.radians(pitch), np.radians(yaw))) == word, (yaw, pitch)
+    assert [words.movement(speed) for speed in (None, 10.0, 51.0)] == [None, "fixation", "saccade"]
+    row = next(rows_of(result(TURNED)))
+    assert (row["gaze_word"], row["gaze_movement"]) == ("right", "saccade")
+    wide = GazeWords(aside_deg=30, saccade_deg_s=100)
+    row = next(rows_of(result(TURNED), wide))
+    assert (row["gaze_word"], row["gaze_movement"]) == ("centre", "fixation")
+    for wrong in ({"aside_deg": 0}, {"upright_deg": -1}, {"saccade_deg_s": float("nan")}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            GazeWords(**wrong)
+
+
+def test_movements_have_a_table_of_their_own(tmp_path: Path) -> None:
+    """Each fixation and saccade of each face is a row; blinks and faces that nobody follows are left out."""
+    path = tmp_path / "movements.csv"
+    with MovementTable(path) as table:
+        for index in range(60):
+            looks = Face(Box(10, 20, 60, 70), (eye("left", 60, yaw_deg=20 if index >= 30 else 0),), id=3)
+            blinks = replace(looks, eyes=(replace(looks.eyes[0], blink=True),), id=4)
+            table.write(result(looks, blinks, PLAIN, index=index, seconds=index / 30))
+        table.write(result(looks, seconds=None))
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["face_id"], row["movement"], float(row["yaw_deg"])) for row in rows] == [
+        ("3", "fixation", 0),
+        ("3", "saccade", 20),
+        ("3", "fixation", 20),
+    ]
+    assert float(rows[1]["amplitude_deg"]) == 20
+    assert float(rows[1]["peak_speed_deg_s"]) == pytest.approx(600)
+    assert float(rows[0]["duration_seconds"]) == pytest.approx(29 / 30, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -544,6 +544,20 @@ def test_no_driver_no_gpu_no_binding(tmp_path: Path) -> None:
         onepass.load(path, device=1)
 
 
+@pytest.mark.parametrize("api", ["8.5.3", "11.4.0", "lean-11.4.0", "dispatch-11.4.0"])
+@pytest.mark.parametrize("missing", [{"driver_missing": True}, {"devices": 0}])
+@pytest.mark.parametrize("device", [None, [0, 1], "all"])
+def test_the_driver_is_asked_first(api: str, missing: dict[str, Any], device: Any) -> None:
+    """Without a driver or a GPU nothing of TensorRT is called: the lean and dispatch runtimes crash there."""
+    trt = make_tensorrt(api)
+    engine = fake_engine(api, THREE.graph.to_bytes(), [{"x": ((1, 4), (4, 4), (64, 4))}])
+    with installed(trt, cuda=FakeCuda(**missing)):
+        for _ in range(2):
+            with pytest.raises(DeviceError, match=r"no NVIDIA driver|finds no GPU"):
+                onepass.load(engine, device=device)
+    assert not trt.calls
+
+
 def test_another_version(tmp_path: Path) -> None:
     """By the sidecar, another version is refused before the engine is read; without one, by what TensorRT logs."""
     path = tmp_path / "three.engine"

@@ -45,10 +45,12 @@ def test_an_older_opset_is_brought_up_to_date(tmp_path: Path) -> None:
 
 
 def test_some_outputs_under_new_names(tmp_path: Path) -> None:
-    """`outputs` keeps some, in the order given; `output_names` names them."""
+    """`outputs` keeps some, in the order given, each once; `output_names` names them."""
     source = two_heads(tmp_path / "in.onnx")
     result = onepass.convert(source, tmp_path / "out.onnx", outputs=["narrow", "wide"], output_names=["b", "a"])
     assert result.signature.output_names == ("b", "a")
+    result = onepass.convert(source, tmp_path / "once.onnx", outputs=["narrow", "wide", "narrow"])
+    assert result.signature.output_names == ("narrow", "wide")
     result = onepass.convert(source, tmp_path / "same.onnx", output_names=["wide", "thin"])
     assert result.signature.output_names == ("wide", "thin")
     result = onepass.convert(source, tmp_path / "one.onnx", outputs="narrow")

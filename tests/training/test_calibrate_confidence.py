@@ -53,11 +53,11 @@ def test_probabilities_of_the_right_model_are_reliable() -> None:
 
 
 def test_eyes_and_things_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every eye is shown in every view, one thing comes for ten of them, and nothing is right about a thing."""
+    """Every eye is shown in every view, one thing comes for three of them, and nothing is right about a thing."""
     samples = collect(DATA / PACKAGED_MODELS["small"], few_eyes())
-    assert samples.peaks.shape == samples.right.shape == (2 * len(VIEWS) + 1, 17)
-    assert samples.group.tolist() == ["a", "b"] * len(VIEWS) + ["thing 0"]
-    assert not samples.right[-1].any()
+    assert samples.peaks.shape == samples.right.shape == (2 * len(VIEWS) + 3, 17)
+    assert samples.group.tolist() == ["a", "b"] * len(VIEWS) + ["thing 0", "thing 1", "thing 2"]
+    assert not samples.right[-3:].any()
 
 
 def test_the_constants_belong_to_the_weights() -> None:

@@ -17,11 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from onepass._printable import printable
 from onepass.cli._faces import about_face
 from onepass.cli._tables import console, escape
-from onepass.gaze import StreamResult, Table, draw_faces
+from onepass.gaze import MovementTable, StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _PIPES = (signal.SIGPIPE,) if hasattr(signal, "SIGPIPE") else ()
+_OFFER = " (`onepass gaze models fetch` brings a finder that is faster and sees more)"
 _BROKEN_PIPE = 13  # SIGPIPE's number, which shells expect from systems without it, too
 
 
@@ -33,7 +34,9 @@ class Job:
     stream: Callable[[Iterator[Frame]], Generator[StreamResult, None, None]]
     window: Window | None = None
     sink: Sink | None = None
-    tables: list[Table] = field(default_factory=list)
+    tables: list[Table | MovementTable] = field(default_factory=list)
+    found_by: str = ""
+    offers_models: bool = False
     frames: int = 0
     frames_with_faces: int = 0
     left_out: int = 0
@@ -100,14 +103,19 @@ class Job:
             if path is not None and path.exists():  # a table that was lost is told of by its error
                 out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
 
+    def _finder(self) -> str:
+        """Say what found the faces, and what would find more."""
+        offer = _OFFER if self.offers_models and self.found_by == "cascades" else ""
+        return f"found by {self.found_by}{offer}"
+
     def _summary(self) -> str:
         if self.last is not None and self._is_one_picture:
             height, width = self.last.frame.picture.shape[:2]
-            return f"{width} x {height} pixels, {len(self.last.faces)} face(s)"
+            return f"{width} x {height} pixels, {len(self.last.faces)} face(s), {self._finder()}"
         pace = f"{self.frames} frames in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} a second"
         left_out = f", and {self.left_out} more left out, for which there was no time" if self.left_out else ""
         stopped = "; interrupted" if self.stopped_by else ""
-        return f"{pace}; faces in {self.frames_with_faces}{left_out}{stopped}"
+        return f"{pace}; faces in {self.frames_with_faces}, {self._finder()}{left_out}{stopped}"
 
 
 @dataclass

@@ -30,11 +30,17 @@ from onepass.gaze import (
     GazeEstimator,
     GazeMethod,
     GazeTracker,
+    GazeWords,
+    MovementFinder,
+    MovementTable,
     ParquetTable,
     Smoothing,
     Table,
     TextTable,
 )
+from onepass.gaze.find.faces import name_of
+from onepass.gaze.fixations import METHODS, Method
+from onepass.gaze.result import Side
 from onepass.gaze.video.tracker import DETECT_EVERY
 from onepass.media import (
     PICTURE_SUFFIXES,
@@ -52,6 +58,19 @@ _FILE = click.Path(path_type=Path)
 _STDOUT = Path("-")
 
 
+def _angles(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
+    """Return two angles in degrees, as 12x10."""
+    try:
+        across, down = (float(part) for part in value.lower().split("x"))
+    except ValueError:
+        across = down = 0.0
+    if not (0 < across < 180 and 0 < down < 180):
+        raise click.BadParameter(
+            f"{value!r} is no pair of angles; expected degrees to the sides and up or down, as 12x10", ctx, param
+        )
+    return across, down
+
+
 @click.command(cls=DefaultCommand)
 @click.argument("source")
 @click.option(
@@ -62,6 +81,13 @@ _STDOUT = Path("-")
 @click.option("--csv", type=_FILE, metavar="FILE", help="Write a table, a row for each eye; - is standard output.")
 @click.option("--jsonl", type=_FILE, metavar="FILE", help="The same as JSON Lines.")
 @click.option("--parquet", type=_FILE, metavar="FILE", help="The same as Parquet.")
+@click.option(
+    "--movements", type=_FILE, metavar="FILE", help="Write the fixations and saccades of a video as CSV, a row each."
+)
+@click.option(
+    "--movements-by", type=click.Choice(METHODS), default="velocity", show_default=True,
+    help="Tell fixations from saccades by the velocity of the gaze (I-VT) or by its dispersion (I-DT).",
+)  # fmt: skip
 @click.option("--show", is_flag=True, help="Show the frames in a window; Escape or q ends it.")
 @click.option("--fullscreen", is_flag=True, help="Show them on the whole screen.")
 @click.option("--mirror", is_flag=True, help="Show them as a mirror would; files and tables stay as the camera sees.")
@@ -81,6 +107,15 @@ _STDOUT = Path("-")
 @click.option(
     "--kappa", type=click.FloatRange(-20, 20), default=0.0, show_default=True, metavar="DEGREES",
     help="Turn each eye's gaze so far towards the nose: from the eye's axis to the line of sight it is about 5.",
+)  # fmt: skip
+@click.option("--eye", type=click.Choice(["left", "right"]), help="Only this eye of each face, the subject's own.")
+@click.option(
+    "--centre", callback=_angles, default="12x10", show_default=True, metavar="HxV",
+    help="Gaze within H degrees to the sides and V up and down is called centre, beyond it left, right, up or down.",
+)  # fmt: skip
+@click.option(
+    "--saccade-speed", type=click.FloatRange(0, min_open=True), default=GazeWords().saccade_deg_s, show_default=True,
+    metavar="DEG/S", help="A gaze that turns faster is a saccade.",
 )  # fmt: skip
 @click.option(
     "--calibration", type=_FILE, metavar="FILE",
@@ -115,6 +150,7 @@ _STDOUT = Path("-")
 def _run(
     ctx: click.Context, source: str, output: Path | None, csv: Path | None, jsonl: Path | None, parquet: Path | None,
     show: bool, fullscreen: bool, mirror: bool, headless: bool, model: str, finder: str, gaze: GazeMethod, kappa: float,
+    eye: Side | None, centre: tuple[float, float], saccade_speed: float, movements: Path | None, movements_by: Method,
     calibration: Path | None, max_faces: int | None, every: int, smooth: bool, batch: int, fps: float | None,
     live: bool | None, reconnect: float, opening: dict[str, Any],
 ) -> None:  # fmt: skip
@@ -127,16 +163,18 @@ def _run(
     A video is worked through frame by frame; of a camera or a live stream, frames for which there is no time are left
     out, so that what you see is now. After Ctrl-C what was written so far is complete and can be used.
     """
-    _check_places(source, [path for path in (output, csv, jsonl, parquet) if path is not None])
+    _check_places(source, [path for path in (output, csv, jsonl, parquet, movements) if path is not None])
     job: Job | None = None
-    written = [path for path in (csv, jsonl, parquet) if path not in (None, _STDOUT)]
+    written = [path for path in (csv, jsonl, parquet, movements) if path not in (None, _STDOUT)]
+    words = GazeWords(*centre, saccade_deg_s=saccade_speed)
     try:
         with ExitStack() as stack:
             with leaving_at_once():
                 _silence_opencv()
                 frames = stack.enter_context(open_source(source, fps=fps, live=live, reconnect_seconds=reconnect))
                 _check(frames, batch=batch, fps=fps, live=live, reconnect=reconnect)
-                if not (output or csv or jsonl or parquet or show or fullscreen):
+                _check_for_people(frames, batch=batch, movements=movements, eye=eye, learned=calibration is not None)
+                if not (output or csv or jsonl or parquet or movements or show or fullscreen):
                     output = _output_for(frames)
                     show = output is None
                 _check_window(asked_for=show or fullscreen, headless=headless, mirror=mirror)
@@ -153,13 +191,14 @@ def _run(
             if frames.sequence and batch == 1:
                 smoothing = Smoothing() if smooth else None
                 tracker = GazeTracker(estimator, every=every, max_faces=max_faces, smoothing=smoothing)
-                stream = partial(tracker.stream, newest=frames.live)
+                stream = partial(tracker.stream, newest=frames.live, eye=eye)
             else:
-                stream = partial(estimator.stream, batch=batch, newest=frames.live)
-            job = Job(frames, stream)
+                stream = partial(estimator.stream, batch=batch, newest=frames.live, eye=eye)
+            job = Job(frames, stream, found_by=name_of(estimator.finder), offers_models=finder == "auto")
             if show or fullscreen:
                 job.window = stack.enter_context(Window(f"onepass gaze {source}", fullscreen=fullscreen, mirror=mirror))
-            job.tables = [stack.enter_context(table) for table in _tables(csv, jsonl, parquet)]
+            job.tables = [stack.enter_context(table) for table in _tables(csv, jsonl, parquet, words)]
+            job.tables += [stack.enter_context(table) for table in _movements(movements, movements_by, saccade_speed)]
             if output is not None:
                 job.sink = stack.enter_context(open_sink(output, frames, fps=fps))
                 written.append(output)
@@ -181,7 +220,7 @@ def _check_places(source: str, places: Sequence[Path]) -> None:
     """Refuse to write two things to one place, or anything over the source."""
     resolved = [path.resolve() for path in places]
     if len(set(resolved)) < len(resolved):
-        raise click.UsageError("-o, --csv, --jsonl and --parquet need a place of their own each")
+        raise click.UsageError("-o, --csv, --jsonl, --parquet and --movements need a place of their own each")
     if source != "-" and Path(source.removeprefix("camera:")).resolve() in resolved:
         raise click.UsageError(f"{source} is the source itself; write elsewhere")
 
@@ -202,6 +241,14 @@ def _check(source: Source, *, batch: int, fps: float | None, live: bool | None, 
         raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
     if fps is not None and isinstance(source, VideoSource):
         raise click.UsageError("a video has times of its own; --fps is for cameras and folders of pictures")
+
+
+def _check_for_people(source: Source, *, batch: int, movements: Path | None, eye: Side | None, learned: bool) -> None:
+    """Refuse what cannot be said of this source, or of one eye."""
+    if eye is not None and learned:
+        raise click.UsageError("a calibration is made of both eyes; leave out --eye or --calibration")
+    if movements is not None and (batch > 1 or not source.sequence):
+        raise click.UsageError("--movements is for videos whose faces are followed, without --batch")
 
 
 def _check_window(*, asked_for: bool, headless: bool, mirror: bool) -> None:
@@ -231,13 +278,19 @@ def _output_for(source: Source) -> Path | None:
     return next(place for ending in endings if not os.path.lexists(place := Path(fitting_name(stem, ending))))
 
 
-def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None) -> Iterator[Table]:
+def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None, words: GazeWords) -> Iterator[Table]:
     """Open the tables one by one."""
     if csv is not None:
-        yield TextTable(csv)
+        yield TextTable(csv, words=words)
     if jsonl is not None:
-        yield TextTable(jsonl, jsonl=True)
+        yield TextTable(jsonl, jsonl=True, words=words)
     if parquet is not None:
         if parquet == _STDOUT:
             raise InputError("a Parquet table cannot go to standard output; give a file")
-        yield ParquetTable(parquet)
+        yield ParquetTable(parquet, words=words)
+
+
+def _movements(path: Path | None, method: Method, speed_deg_s: float) -> Iterator[MovementTable]:
+    """Open the table of movements, if there is to be one."""
+    if path is not None:
+        yield MovementTable(path, MovementFinder(method, max_speed_deg_s=speed_deg_s))

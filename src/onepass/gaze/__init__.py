@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from onepass.gaze.fit import GAZE_METHODS as GAZE_METHODS
     from onepass.gaze.fit import GazeMethod as GazeMethod
     from onepass.gaze.fit import fit_gaze as fit_gaze
+    from onepass.gaze.fixations import EyeMovement as EyeMovement
+    from onepass.gaze.fixations import MovementFinder as MovementFinder
     from onepass.gaze.kappa import KAPPA_DEG as KAPPA_DEG
     from onepass.gaze.kappa import line_of_sight as line_of_sight
     from onepass.gaze.model import PACKAGED_MODELS as PACKAGED_MODELS
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from onepass.gaze.show.columns import COLUMNS as COLUMNS
     from onepass.gaze.show.columns import Column as Column
     from onepass.gaze.show.draw import draw_faces as draw_faces
+    from onepass.gaze.show.movements import MovementTable as MovementTable
     from onepass.gaze.show.panel import draw_analysis as draw_analysis
     from onepass.gaze.show.panel import draw_panel as draw_panel
     from onepass.gaze.show.tables import TABLE_SUFFIXES as TABLE_SUFFIXES
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from onepass.gaze.show.tables import Table as Table
     from onepass.gaze.show.tables import TextTable as TextTable
     from onepass.gaze.show.tables import open_table as open_table
+    from onepass.gaze.show.words import GazeWords as GazeWords
     from onepass.gaze.stream import StreamResult as StreamResult
     from onepass.gaze.video.blinks import BlinkDetector as BlinkDetector
     from onepass.gaze.video.smoothing import OneEuroFilter as OneEuroFilter
@@ -78,9 +82,12 @@ __getattr__, __dir__, __all__ = _lazy(
         "onepass.gaze.screen.sample": "GazeSample Screen",
         "onepass.gaze.show.columns": "COLUMNS Column",
         "onepass.gaze.show.draw": "draw_faces",
+        "onepass.gaze.show.movements": "MovementTable",
         "onepass.gaze.show.panel": "draw_analysis draw_panel",
         "onepass.gaze.show.tables": "TABLE_SUFFIXES ParquetTable Table TextTable open_table",
+        "onepass.gaze.show.words": "GazeWords",
         "onepass.gaze.video.blinks": "BlinkDetector",
+        "onepass.gaze.fixations": "EyeMovement MovementFinder",
         "onepass.gaze.video.smoothing": "OneEuroFilter Smoothing",
         "onepass.gaze.stream": "StreamResult",
         "onepass.gaze.video.tracker": "GazeTracker",

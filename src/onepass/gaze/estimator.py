@@ -13,13 +13,13 @@ from onepass.gaze._eye_reader import EyeReader
 from onepass.gaze.analysis import Analysis, Clock
 from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import grey_from_picture
-from onepass.gaze.find.faces import FaceFinder, FoundFace
+from onepass.gaze.find.faces import FaceFinder, FoundFace, name_of
 from onepass.gaze.find.finders import open_finder
 from onepass.gaze.fit import GAZE_METHODS, GazeMethod  # noqa: F401 - both were always offered here
 from onepass.gaze.geometry import Grey
 from onepass.gaze.model import model_spec, open_model
 from onepass.gaze.on_screen import ScreenCalibration, check_finder
-from onepass.gaze.result import Face
+from onepass.gaze.result import Face, Side
 from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.media import Frame, Picture, check_picture
 from onepass.runtime import ModelSpec, Session
@@ -185,7 +185,12 @@ class GazeEstimator:
         return self._analysed(greys, found, self._passes, clock)
 
     def stream(
-        self, frames: Iterable[Frame | Picture], *, batch: int = 1, newest: bool | None = None
+        self,
+        frames: Iterable[Frame | Picture],
+        *,
+        batch: int = 1,
+        newest: bool | None = None,
+        eye: Side | None = None,
     ) -> Generator[StreamResult, None, None]:
         """Look at frame after frame, each by itself, while the next are read and the caller is busy with the last.
 
@@ -196,6 +201,7 @@ class GazeEstimator:
             batch: How many frames go through the network together.
             newest: Whether frames that come while there is no time for them are left out, so that the results never
                 lag behind; None for what the source calls for: a camera yes, a video no.
+            eye: Give only this eye of each face, and only faces that have it; None for both.
 
         Yields:
             One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
@@ -208,7 +214,7 @@ class GazeEstimator:
         def faces_of(taken: list[Frame]) -> list[tuple[Face, ...]]:
             return [analysis.faces for analysis in self.analyse_many(frame.picture for frame in taken)]
 
-        return stream_frames(frames, faces_of, batch=batch, newest=newest)
+        return stream_frames(frames, faces_of, batch=batch, newest=newest, eye=eye, finder=name_of(self._finder))
 
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
         """Analyse a picture whose faces are known, without the finder.

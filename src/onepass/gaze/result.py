@@ -208,6 +208,8 @@ class Face:
         id: Number that a face keeps from frame to frame, counted from 0; None where nothing follows faces.
         screen_px: Where on the screen the person looks, float64 [2] in its pixels, which may lie beside it; None
             without a `Calibration`, or where it cannot say.
+        speed_deg_s: How fast the gaze has turned since the last frame; None where nothing follows faces, in the first
+            frame, and in a blink.
     """
 
     box: Box
@@ -215,6 +217,7 @@ class Face:
     head: HeadPose | None = None
     id: int | None = None
     screen_px: FloatArray | None = None
+    speed_deg_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eyes", tuple(self.eyes))
@@ -262,6 +265,7 @@ class Face:
             "head": None if self.head is None else self.head.to_json(),
             "gaze": self.gaze.to_json(),
             "gaze_in_head": None if self.gaze_in_head is None else self.gaze_in_head.to_json(),
+            "speed_deg_s": None if self.speed_deg_s is None else float(self.speed_deg_s),
             "screen_px": None if self.screen_px is None else self.screen_px.tolist(),
             "eyes": [eye.to_json() for eye in self.eyes],
         }

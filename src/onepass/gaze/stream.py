@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from onepass.gaze.result import Face
+from onepass.gaze.result import Face, Side
 from onepass.media import Frame, Picture, Source
 from onepass.media.pipeline import side_by_side
 
@@ -17,10 +17,12 @@ class StreamResult:
     Attributes:
         frame: The frame.
         faces: The faces in it.
+        finder: What found them, by its name (`onepass.gaze.find.faces.name_of`); None where that is not known.
     """
 
     frame: Frame
     faces: tuple[Face, ...]
+    finder: str | None = None
 
 
 def stream_frames(
@@ -29,6 +31,8 @@ def stream_frames(
     *,
     batch: int = 1,
     newest: bool | None = None,
+    eye: Side | None = None,
+    finder: str | None = None,
 ) -> Generator[StreamResult, None, None]:
     """Find faces in frame after frame, `side_by_side` with reading them.
 
@@ -39,6 +43,9 @@ def stream_frames(
         newest: Whether frames for which there is no time are left out; None for what the source calls for: a camera
             yes, a video no.
 
+        eye: Give only this eye of each face, and only faces that have it; None for both.
+        finder: What finds the faces, by name.
+
     Raises:
         InputError: `batch` is below 1, or above 1 where the newest frame counts.
     """
@@ -46,9 +53,17 @@ def stream_frames(
         newest = isinstance(frames, Source) and frames.live
 
     def work(taken: list[Frame]) -> list[StreamResult]:
-        return [StreamResult(frame, tuple(faces)) for frame, faces in zip(taken, faces_of(taken), strict=True)]
+        return [
+            StreamResult(frame, tuple(faces) if eye is None else _with_eye(faces, eye), finder)
+            for frame, faces in zip(taken, faces_of(taken), strict=True)
+        ]
 
     return side_by_side(_frames_of(frames), work, batch=batch, newest=newest)
+
+
+def _with_eye(faces: Sequence[Face], side: Side) -> tuple[Face, ...]:
+    """Return the faces that have this eye, with it alone."""
+    return tuple(replace(face, eyes=(eye,)) for face in faces for eye in face.eyes if eye.side == side)
 
 
 def _frames_of(items: Iterable[Frame | Picture]) -> Iterator[Frame]:

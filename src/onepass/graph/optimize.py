@@ -83,7 +83,7 @@ def _optimized(data: bytes, folder: Path | None) -> onnx.ModelProto:
         for level in (levels.ORT_ENABLE_BASIC, levels.ORT_DISABLE_ALL):
             options.graph_optimization_level = level
             try:
-                onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+                onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
                 break
             except Exception as error:
                 failures.append(error)

@@ -107,8 +107,10 @@ def _as_array(value: Any, spec: TensorSpec) -> Array:
     """Make an array of what is none: lists and Python's numbers take the input's dtype, all else keeps its own."""
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(f"input {spec.name!r}: got a masked array, whose mask would be lost; give array.filled(...)")
+    # NumPy would make strings of numbers beside them, and cut off what NULs a string ends in.
+    in_python = spec.dtype == STRING and isinstance(value, (list, tuple, str))
     try:
-        array = np.asarray(value)
+        array = np.asarray(value, STRING if in_python else None)
     except Exception as error:
         raise InputError(
             f"input {spec.name!r}: got {type(value).__name__}, which does not become an array ({error}); "
@@ -127,12 +129,24 @@ def _strings(array: Any, spec: TensorSpec) -> Any:
         return array
     objects = array if array.dtype == STRING else array.astype(STRING)
     for place, value in enumerate(objects.flat):
-        if not isinstance(value, str):
+        problem = _no_text(value)
+        if problem:
             index = [int(each) for each in np.unravel_index(place, objects.shape)]
-            raise InputError(
-                f"input {spec.name!r}: got {value!r} ({type(value).__name__}) at {index}, expected strings only"
-            )
+            raise InputError(f"input {spec.name!r}: got {value!r} ({type(value).__name__}) at {index}, {problem}")
     return objects
+
+
+def _no_text(value: object) -> str:
+    """Say why a value is no string of ONNX, which are UTF-8; nothing if it is one."""
+    if isinstance(value, (list, tuple)):
+        return "expected strings only; lists in a list have to be of one length"
+    if not isinstance(value, str):
+        return "expected strings only"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "which has half of a surrogate pair; ONNX's strings are UTF-8, and that cannot hold it"
+    return ""
 
 
 def _with_dtype(array: Array, spec: TensorSpec) -> Array:
@@ -155,7 +169,7 @@ def _finite(array: Array) -> Array:
 
 
 def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
-    came = f"input {spec.name!r}: got {array.dtype} {shape_text(array.shape)}, expected {spec}"
+    came = f"input {spec.name!r}: got {_kind(array, spec)} {shape_text(array.shape)}, expected {spec}"
     if array.dtype != spec.dtype:
         if spec.dtype == STRING:
             decoded = ": numpy.char.decode(array) makes them of bytes" if array.dtype.kind == "S" else ""
@@ -169,6 +183,12 @@ def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
     axis = next(axis for axis, dim in enumerate(shape) if isinstance(dim, int) and array.shape[axis] != dim)
     layout = _layout_hint(array.shape, spec)
     return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {shape[axis]}{layout}"
+
+
+def _kind(array: Array | DeviceArray, spec: TensorSpec) -> str:
+    """Name a dtype; NumPy's own names of text, such as ``<U7``, tell few people anything."""
+    texts = {"U": "string", "T": "string", "S": "bytes", "O": "string" if spec.dtype == STRING else "object"}
+    return texts.get(array.dtype.kind) or str(array.dtype)
 
 
 def _rank_hint(array: Array | DeviceArray, rank: int) -> str:

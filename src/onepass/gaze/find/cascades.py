@@ -52,11 +52,13 @@ class CascadeFinder:
     Thread-safe: calls that come at the same time wait for each other.
 
     Attributes:
+        name: What `open_finder` knows it by.
         sees_heads: False: cascades do not say how heads are turned.
         tilts_deg: The tilts that are looked for, one after the other.
     """
 
     sees_heads = False
+    name = "cascades"
 
     def __init__(
         self,

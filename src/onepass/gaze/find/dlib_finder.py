@@ -30,10 +30,12 @@ class DlibFinder:
     Thread-safe: calls that come at the same time wait for each other.
 
     Attributes:
+        name: What `open_finder` knows it by.
         sees_heads: False: five points do not say how a head is turned.
     """
 
     sees_heads = False
+    name = "dlib"
 
     def __init__(self, *, max_faces: int | None = None, detection_side_px: int = 800) -> None:
         """Load the detector and the predictor.

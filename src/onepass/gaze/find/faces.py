@@ -134,6 +134,11 @@ def sees_heads(finder: FaceFinder) -> bool:
     return bool(getattr(finder, "sees_heads", True))
 
 
+def name_of(finder: FaceFinder) -> str:
+    """Return what a finder is called: "mesh", say, or the name of its class or function."""
+    return str(getattr(finder, "name", None) or getattr(finder, "__name__", type(finder).__name__))
+
+
 def check_grey(grey: Grey) -> None:
     """Check that a picture is what a finder takes.
 

@@ -53,10 +53,12 @@ class MeshFinder:
     As thread-safe as its sessions.
 
     Attributes:
+        name: What `open_finder` knows it by.
         sees_heads: True: the mesh says how a head is turned.
     """
 
     sees_heads = True
+    name = "mesh"
 
     def __init__(self, detector: Session, mesh: Session, *, max_faces: int | None = None) -> None:
         """Use networks that are open.

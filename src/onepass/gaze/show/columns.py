@@ -10,9 +10,11 @@ import numpy as np
 
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.result import Eye, Face
+from onepass.gaze.show.words import GazeWords
 from onepass.gaze.stream import StreamResult
 
 Value: TypeAlias = str | int | float | bool | None
+_WORDS = GazeWords()
 Kind: TypeAlias = Literal["text", "integer", "number", "flag"]
 
 
@@ -24,6 +26,7 @@ class _Place:
     face: Face | None
     eye: Eye | None
     number: int | None
+    words: GazeWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +142,22 @@ COLUMNS: tuple[Column, ...] = (
     _eye("temporal_y_px", _TEMPORAL, lambda eye: float(eye.temporal_corner[1])),
     _frame("connection", "integer", "how often the stream was opened again before this frame, after it had broken off",
            lambda result: result.frame.connection),
+    Column("gaze_word", "text", "left, right, up, down or centre, as the picture shows it",
+           lambda place: None if place.face is None else place.words.direction(place.face.gaze)),
+    _face("gaze_speed_deg_s", "how fast the gaze has turned since the last frame; none where faces are not followed",
+          lambda face: face.speed_deg_s),
+    Column("gaze_movement", "text", "fixation or saccade, by that speed (I-VT)",
+           lambda place: None if place.face is None else place.words.movement(place.face.speed_deg_s)),
+    _frame("finder", "text", "what found the faces: mesh, cascades, dlib, or a finder of one's own",
+           lambda result: result.finder),
 )  # fmt: skip
 """The columns, in order. Points are in picture pixels, pixel centres at x.5."""
 
 
-def rows_of(result: StreamResult) -> Iterator[Mapping[str, Value]]:
+def rows_of(result: StreamResult, words: GazeWords = _WORDS) -> Iterator[Mapping[str, Value]]:
     """Yield the rows of one frame: face by face, the subject's right eye first; one row where there is no face."""
-    places = [_Place(result, face, eye, number) for number, face in enumerate(result.faces) for eye in face.eyes] or [
-        _Place(result, None, None, None)
-    ]
+    places = [
+        _Place(result, face, eye, number, words) for number, face in enumerate(result.faces) for eye in face.eyes
+    ] or [_Place(result, None, None, None, words)]
     for place in places:
         yield {column.name: column.value_at(place) for column in COLUMNS}

@@ -16,6 +16,7 @@ from onepass._errors import InputError, MediaError
 from onepass._optional import optional
 from onepass.drafts import Draft, is_stream, open_stream
 from onepass.gaze.show.columns import COLUMNS, Value, rows_of
+from onepass.gaze.show.words import GazeWords
 from onepass.gaze.stream import StreamResult
 
 TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".jsonl", ".parquet")
@@ -33,8 +34,9 @@ class Table(ABC):
     however the ``with`` block ends. If not a row could be written, what stood there before stays.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], words: GazeWords | None = None) -> None:
         self._path = Path(path)
+        self._words = words or GazeWords()
         self._draft: Draft | None = None  # none where rows go straight to who reads them
         self._rows = 0
         self._cut_off = False
@@ -47,7 +49,7 @@ class Table(ABC):
             MediaError: They cannot be written; the table ends with the frame before.
             BrokenPipeError: Nobody reads standard output, or the pipe, any more.
         """
-        rows = [{name: _clean(value) for name, value in row.items()} for row in rows_of(result)]
+        rows = [{name: _clean(value) for name, value in row.items()} for row in rows_of(result, self._words)]
         try:
             self._append(rows)
         except BrokenPipeError:
@@ -113,13 +115,18 @@ class TextTable(Table):
     begins with ``=``, ``+``, ``-`` or ``@``, gets an apostrophe in front.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, jsonl: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, jsonl: bool = False, words: GazeWords | None = None) -> None:
         """Open the table.
+
+        Args:
+            path: Where to write it.
+            jsonl: JSON Lines rather than CSV.
+            words: Where the words begin that it calls a gaze; None for the usual places.
 
         Raises:
             MediaError: It cannot be written there.
         """
-        super().__init__(path)
+        super().__init__(path, words)
         self._text_of = _jsonl if jsonl else _csv
         self._to_stdout = os.fspath(path) == "-"
         self._end = 0
@@ -169,14 +176,18 @@ def _write_all(file: BinaryIO, data: memoryview) -> None:
 class ParquetTable(Table):
     """Parquet, with typed columns. Its index is written last: where the disk fills before, the table is lost."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, words: GazeWords | None = None) -> None:
         """Open the table.
+
+        Args:
+            path: Where to write it.
+            words: Where the words begin that it calls a gaze; None for the usual places.
 
         Raises:
             MediaError: It cannot be written there.
             MissingExtraError: PyArrow is not installed.
         """
-        super().__init__(path)
+        super().__init__(path, words)
         pa = optional("pyarrow", extra="parquet", purpose="Writing Parquet")
         types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
         fields = [pa.field(column.name, types[column.kind], metadata={"about": column.about}) for column in COLUMNS]
@@ -233,11 +244,12 @@ def _empty_columns() -> dict[str, list[Value]]:
     return {column.name: [] for column in COLUMNS}
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
+def open_table(path: str | os.PathLike[str], *, words: GazeWords | None = None) -> Table:
     """Open a table in the format that its ending names.
 
     Args:
         path: One of `TABLE_SUFFIXES` at the end.
+        words: Where the words begin that it calls a gaze; None for the usual places.
 
     Raises:
         InputError: The ending is unknown.
@@ -246,9 +258,9 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".parquet":
-        return ParquetTable(path)
+        return ParquetTable(path, words=words)
     if suffix in (".csv", ".jsonl"):
-        return TextTable(path, jsonl=suffix == ".jsonl")
+        return TextTable(path, jsonl=suffix == ".jsonl", words=words)
     raise InputError(f"cannot tell a table format from {os.fspath(path)!r}; use one of {', '.join(TABLE_SUFFIXES)}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from onepass.gaze.directions import Gaze
 from onepass.gaze.find.faces import FoundFace
 from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box, Face, Side
@@ -50,6 +51,7 @@ class Track:
         """Start to follow a face that was found at that time and is known to look like that, as far as it is known."""
         self.id = number
         self.looks = looks
+        self._gaze: tuple[Gaze, float] | None = None
         self.is_suspect = False
         self._suspect_seconds = self._alike_seconds = time_seconds
         self._smoothing = smoothing
@@ -175,7 +177,18 @@ class Track:
         """Return the face as it is to be shown, after it was followed to that time."""
         self._shown_seconds = time_seconds
         eyes = tuple(self._eyes[eye.side].shown(eye, time_seconds) for eye in face.eyes)
-        return replace(face, box=self.box, eyes=eyes, head=self._head(face.head, time_seconds), id=self.id)
+        seen = replace(face, box=self.box, eyes=eyes, head=self._head(face.head, time_seconds), id=self.id)
+        return replace(seen, speed_deg_s=self._speed_deg_s(seen, time_seconds))
+
+    def _speed_deg_s(self, face: Face, time_seconds: float) -> float | None:
+        """Return how fast the gaze has turned since the last frame, where it was seen in both."""
+        before, self._gaze = self._gaze, None
+        if any(eye.blink for eye in face.eyes):
+            return None
+        self._gaze = face.gaze, time_seconds
+        if before is None or time_seconds <= before[1]:
+            return None
+        return face.gaze.degrees_to(before[0]) / (time_seconds - before[1])
 
     def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
         """Take the box, and eyes that are covered for a moment, along with those that are seen."""

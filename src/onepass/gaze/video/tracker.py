@@ -9,9 +9,9 @@ import numpy as np
 from onepass._errors import InputError
 from onepass.gaze.estimator import GazeEstimator
 from onepass.gaze.eyes import grey_from_picture
-from onepass.gaze.find.faces import FaceFollower, FoundFace, TiltedFinder, without_overlaps
+from onepass.gaze.find.faces import FaceFollower, FoundFace, TiltedFinder, name_of, without_overlaps
 from onepass.gaze.geometry import Grey
-from onepass.gaze.result import Box, Face
+from onepass.gaze.result import Box, Face, Side
 from onepass.gaze.stream import StreamResult, stream_frames
 from onepass.gaze.video._cuts import CutDetector
 from onepass.gaze.video._likeness import Likeness, Look, look_at
@@ -154,7 +154,7 @@ class GazeTracker:
         return [faces[track.id] for track in self._tracks]
 
     def stream(
-        self, frames: Iterable[Frame | Picture], *, newest: bool | None = None
+        self, frames: Iterable[Frame | Picture], *, newest: bool | None = None, eye: Side | None = None
     ) -> Generator[StreamResult, None, None]:
         """Follow faces from frame to frame, while the next are read and the caller is busy with the last.
 
@@ -163,6 +163,7 @@ class GazeTracker:
                 Those that have no time are taken to be a thirtieth of a second apart.
             newest: Whether frames that come while there is no time for them are left out, so that the results never
                 lag behind; None for what the source calls for: a camera yes, a video no.
+            eye: Give only this eye of each face, and only faces that have it; None for both.
 
         Yields:
             One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
@@ -177,7 +178,7 @@ class GazeTracker:
                 for frame in taken
             ]
 
-        return stream_frames(frames, faces_of, newest=newest)
+        return stream_frames(frames, faces_of, newest=newest, eye=eye, finder=name_of(self._estimator.finder))
 
     def _look(self, grey: Grey) -> tuple[tuple[Face, ...], list[float]]:
         """Let the network look at all faces; return them, and how far off their crops were."""

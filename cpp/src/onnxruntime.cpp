@@ -1,0 +1,388 @@
+// ONNX Runtime, opened by name and called through its C table of functions, so that no header of it is needed.
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "backend.hpp"
+#include "library.hpp"
+#include "names.hpp"
+
+namespace onepass {
+namespace {
+
+// Places in OrtApi, which only grows at its end (onnxruntime_c_api.h).
+enum Slot : std::size_t {
+    get_error_code = 1,
+    get_error_message = 2,
+    create_env = 3,
+    create_session = 7,
+    run = 9,
+    create_session_options = 10,
+    set_log_severity = 22,
+    set_optimization = 23,
+    set_threads = 24,
+    session_input_count = 30,
+    session_output_count = 31,
+    session_input_type = 33,
+    session_output_type = 34,
+    session_input_name = 36,
+    session_output_name = 37,
+    create_tensor = 48,
+    create_tensor_with_data = 49,
+    tensor_data = 51,
+    fill_strings = 52,
+    strings_length = 53,
+    strings_content = 54,
+    cast_type_to_tensor = 55,
+    type_kind = 56,
+    element_type = 60,
+    dims_count = 61,
+    dims = 62,
+    symbolic_dims = 63,
+    tensor_type_and_shape = 65,
+    create_cpu_memory_info = 69,
+    allocator_free = 76,
+    default_allocator = 78,
+    release_env = 92,
+    release_status = 93,
+    release_memory_info = 94,
+    release_session = 95,
+    release_value = 96,
+    release_type = 98,
+    release_tensor_type = 99,
+    release_session_options = 100,
+};
+
+constexpr std::uint32_t kApiVersion = 12;
+constexpr int kQuiet = 4;  // "fatal": what goes wrong is in the exception
+constexpr int kTensor = 1, kSequence = 2, kMap = 3, kOpaque = 4, kSparse = 5, kOptional = 6;
+// How much ONNX Runtime rewrites a graph, from most to least: its optimiser makes some valid models invalid.
+struct Level {
+    int number;
+    const char* name;
+};
+constexpr Level kLevels[] = {{99, "all"}, {1, "basic"}, {0, "none"}};
+
+struct Api {
+    const void* const* (*get)(std::uint32_t);
+    const char* (*version)();
+};
+
+struct Type {
+    int number;
+    Dtype dtype;
+};
+constexpr Type kTypes[] = {
+    {1, Dtype::float32},      {2, Dtype::uint8},           {3, Dtype::int8},           {4, Dtype::uint16},
+    {5, Dtype::int16},        {6, Dtype::int32},           {7, Dtype::int64},          {8, Dtype::string},
+    {9, Dtype::boolean},      {10, Dtype::float16},        {11, Dtype::float64},       {12, Dtype::uint32},
+    {13, Dtype::uint64},      {16, Dtype::bfloat16},       {17, Dtype::float8_e4m3fn}, {18, Dtype::float8_e4m3fnuz},
+    {19, Dtype::float8_e5m2}, {20, Dtype::float8_e5m2fnuz}};
+
+int number_of(Dtype dtype) {
+    return std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& each) { return each.dtype == dtype; })
+        ->number;
+}
+
+struct Failure {  // a status of ONNX Runtime's that is not OK
+    int code;
+    std::string text;
+};
+
+// The library and its environment. Whatever it gave keeps it.
+class Ort {
+  public:
+    explicit Ort(const std::string& runtime)
+        : library_("ONNX Runtime", runtime.empty() ? usual_names() : std::vector<std::string>{runtime}) {
+        const Api* base = library_.get<const Api*()>("OrtGetApiBase")();
+        version_ = base->version();
+        table_ = base->get(kApiVersion);
+        if (!table_) throw BackendError("ONNX Runtime " + version_ + " is too old; onepass takes 1.12 or later");
+        must(create_env, kQuiet, "onepass", &env);
+        must(create_cpu_memory_info, 1, 0, &memory);  // the device's allocator, ordinary memory
+        must(default_allocator, &allocator);
+    }
+    ~Ort() {
+        if (memory) call(release_memory_info, memory);
+        if (env) call(release_env, env);
+    }
+    Ort(const Ort&) = delete;
+    Ort& operator=(const Ort&) = delete;
+
+    const std::string& version() const { return version_; }
+
+    template <class... A>
+    void* call(Slot slot, A... arguments) const noexcept {
+        return reinterpret_cast<void* (*)(A...)>(const_cast<void*>(table_[slot]))(arguments...);
+    }
+    template <class... A>
+    void must(Slot slot, A... arguments) const {  // throws Failure
+        void* status = call(slot, arguments...);
+        if (!status) return;
+        const auto code = reinterpret_cast<int (*)(void*)>(const_cast<void*>(table_[get_error_code]))(status);
+        Failure failure{code, static_cast<const char*>(call(get_error_message, status))};
+        call(release_status, status);
+        throw failure;
+    }
+    // What a function makes, released by another in the end.
+    template <class... A>
+    std::shared_ptr<void> made(Slot release, Slot make, A... arguments) const {
+        void* made = nullptr;
+        must(make, arguments..., &made);
+        return {made, [this, release](void* p) { call(release, p); }};
+    }
+
+    void* env = nullptr;
+    void* memory = nullptr;
+    void* allocator = nullptr;
+
+  private:
+    static std::vector<std::string> usual_names() {
+#if defined(_WIN32)
+        return {"onnxruntime.dll"};
+#elif defined(__APPLE__)
+        return {"libonnxruntime.1.dylib", "libonnxruntime.dylib"};
+#else
+        return {"libonnxruntime.so.1", "libonnxruntime.so"};
+#endif
+    }
+
+    Library library_;
+    const void* const* table_ = nullptr;
+    std::string version_;
+};
+
+// What is known of one input or output.
+struct Found {
+    TensorSpec spec;
+    std::string kind;  // of what is no dense tensor that can be moved; empty where it is one
+};
+
+std::string kind_text(int kind) {
+    switch (kind) {
+        case kSequence:
+            return "sequence";
+        case kMap:
+            return "map";
+        case kOpaque:
+            return "opaque value";
+        case kSparse:
+            return "sparse tensor";
+        case kOptional:
+            return "optional";
+        default:
+            return "value of an unknown kind";
+    }
+}
+
+bool names_a_size(const std::string& dim) {  // exporters write the others for every size that they do not know
+    return !dim.empty() && dim != "?" && dim != "-1" && dim.rfind("unk__", 0) != 0;
+}
+
+Shape shape_in(const Ort& ort, void* info) {
+    std::size_t rank = 0;
+    ort.must(dims_count, info, &rank);
+    std::vector<std::int64_t> sizes(rank);
+    ort.must(dims, info, sizes.data(), rank);
+    return Shape(std::move(sizes));
+}
+
+Found found_at(const Ort& ort, void* session, std::size_t index, Slot name_slot, Slot type_slot) {
+    char* text = nullptr;
+    ort.must(name_slot, session, index, ort.allocator, &text);
+    Found found;
+    found.spec.name = text;
+    ort.call(allocator_free, ort.allocator, static_cast<void*>(text));
+    const auto type = ort.made(release_type, type_slot, session, index);
+    int kind = 0, element = 0;
+    ort.must(type_kind, type.get(), &kind);
+    if (kind != kTensor) return found.kind = kind_text(kind), found;
+    const void* info = nullptr;  // a part of the type
+    ort.must(cast_type_to_tensor, type.get(), &info);
+    ort.must(element_type, info, &element);
+    const auto known =
+        std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& each) { return each.number == element; });
+    if (known == std::end(kTypes)) return found.kind = "tensor of ONNX's type " + std::to_string(element), found;
+    found.spec.dtype = known->dtype;
+    found.spec.shape = shape_in(ort, const_cast<void*>(info));
+    // It says [] of a scalar and of an unknown rank alike; which one it is, its own check knows.
+    found.spec.has_rank = found.spec.shape.rank() > 0;
+    std::vector<const char*> names(found.spec.shape.rank());
+    ort.must(symbolic_dims, info, names.data(), names.size());
+    for (const char* each : names) found.spec.dim_names.emplace_back(each && names_a_size(each) ? each : "");
+    return found;
+}
+
+[[noreturn]] void refuse(const Failure& failure, const std::string& path, const std::string& version) {
+    constexpr int fail = 1, invalid_argument = 2, no_such_file = 3, no_model = 4, invalid_protobuf = 7;
+    constexpr int not_implemented = 9, invalid_graph = 10, provider_failed = 11;
+    const std::string prepare = "ONNX Runtime " + version + " cannot prepare " + path + ": " + failure.text;
+    switch (failure.code) {
+        case no_such_file:
+        case no_model:
+        case invalid_protobuf:
+            throw ModelFormatError(path + " is not a sound ONNX model: ONNX Runtime cannot read it: " + failure.text);
+        case fail:
+        case invalid_argument:
+        case not_implemented:
+        case invalid_graph:
+            throw UnsupportedModelError(prepare);
+        case provider_failed:
+            throw DeviceError(prepare);
+        default:
+            throw BackendError(prepare);
+    }
+}
+
+class OnnxRuntime final : public Backend {
+  public:
+    OnnxRuntime(const std::string& path, const Options& options) try
+        : ort_(std::make_shared<Ort>(options.runtime)), threads_(options.threads) {
+        prepare(path);
+        describe(path);
+    } catch (const Failure& failure) { throw BackendError("ONNX Runtime failed: " + failure.text); }
+
+    std::vector<Tensor> run(const std::vector<const Input*>& feeds, const std::vector<std::size_t>& wanted) override {
+        std::vector<const char*> input_names, output_names;
+        for (const TensorSpec& spec : inputs_) input_names.push_back(spec.name.c_str());
+        for (const std::size_t number : wanted) output_names.push_back(outputs_[number].name.c_str());
+        try {
+            std::vector<std::shared_ptr<void>> kept;
+            std::vector<const void*> values;
+            for (const Input* feed : feeds) values.push_back(kept.emplace_back(value_of(*feed)).get());
+            std::vector<void*> raw(wanted.size());
+            const void* no_options = nullptr;
+            ort_->must(Slot::run, session_.get(), no_options, static_cast<const char* const*>(input_names.data()),
+                       static_cast<const void* const*>(values.data()), values.size(),
+                       static_cast<const char* const*>(output_names.data()), raw.size(), raw.data());
+            std::vector<std::shared_ptr<void>> results;
+            for (void* each : raw) results.emplace_back(each, [ort = ort_](void* p) { ort->call(release_value, p); });
+            std::vector<Tensor> tensors;
+            for (std::size_t i = 0; i < wanted.size(); ++i)
+                tensors.push_back(tensor_of(outputs_[wanted[i]], results[i], feeds));
+            return tensors;
+        } catch (const Failure& failure) { fail(failure, feeds); }
+    }
+
+    std::string report() const override {
+        return "ONNX Runtime " + ort_->version() + "\nthreads " + std::to_string(threads_) + "\noptimize " + level_;
+    }
+
+  private:
+    void prepare(const std::string& path) {
+        Failure first{};
+        for (const Level& level : kLevels) {
+            const auto settings = ort_->made(release_session_options, create_session_options);
+            ort_->must(set_log_severity, settings.get(), kQuiet);
+            ort_->must(set_threads, settings.get(), threads_);
+            ort_->must(set_optimization, settings.get(), level.number);
+            try {
+                const auto file = std::filesystem::u8path(path);
+                session_ = ort_->made(release_session, create_session, ort_->env, file.c_str(), settings.get());
+                level_ = level.name;
+                return;
+            } catch (const Failure& failure) {
+                if (first.text.empty()) first = failure;
+            }
+        }
+        refuse(first, path, ort_->version());
+    }
+
+    void describe(const std::string& path) {
+        std::size_t count = 0;
+        ort_->must(session_input_count, session_.get(), &count);
+        for (std::size_t i = 0; i < count; ++i) {
+            Found found = found_at(*ort_, session_.get(), i, session_input_name, session_input_type);
+            if (!found.kind.empty()) refuse_kind(found, path);
+            inputs_.push_back(std::move(found.spec));
+        }
+        ort_->must(session_output_count, session_.get(), &count);
+        std::vector<Found> left_out;
+        for (std::size_t i = 0; i < count; ++i) {
+            Found found = found_at(*ort_, session_.get(), i, session_output_name, session_output_type);
+            const auto same = [&](const TensorSpec& spec) { return spec.name == found.spec.name; };
+            if (!found.kind.empty())
+                left_out.push_back(std::move(found));
+            else if (std::none_of(outputs_.begin(), outputs_.end(), same))
+                outputs_.push_back(std::move(found.spec));
+        }
+        if (outputs_.empty() && !left_out.empty()) refuse_kind(left_out[0], path);
+    }
+
+    [[noreturn]] static void refuse_kind(const Found& found, const std::string& path) {
+        throw UnsupportedModelError(path + ": " + in_quotes(found.spec.name) + " is a " + found.kind +
+                                    "; onepass moves dense tensors of eight bits and more only");
+    }
+
+    std::shared_ptr<void> value_of(const Input& input) const {
+        const std::vector<std::int64_t>& sizes = input.shape().sizes();
+        const std::size_t count = input.shape().count();
+        if (input.dtype() != Dtype::string)
+            return ort_->made(release_value, create_tensor_with_data, static_cast<const void*>(ort_->memory),
+                              const_cast<void*>(input.data()), count * size_of(input.dtype()), sizes.data(),
+                              sizes.size(), number_of(input.dtype()));
+        auto value = ort_->made(release_value, create_tensor, ort_->allocator, sizes.data(), sizes.size(),
+                                number_of(Dtype::string));
+        std::vector<const char*> texts;
+        const auto* strings = static_cast<const std::string*>(input.data());
+        for (std::size_t i = 0; i < count; ++i) texts.push_back(strings[i].c_str());
+        ort_->must(fill_strings, value.get(), static_cast<const char* const*>(texts.data()), count);
+        return value;
+    }
+
+    Tensor tensor_of(const TensorSpec& spec, const std::shared_ptr<void>& value,
+                     const std::vector<const Input*>& feeds) const {
+        const auto info = ort_->made(release_tensor_type, tensor_type_and_shape, value.get());
+        const Shape shape = shape_in(*ort_, info.get());
+        if (spec.dtype == Dtype::string) {
+            auto strings = strings_in(value.get(), shape.count());
+            const void* data = strings->data();
+            return {spec.name, spec.dtype, shape, std::move(strings), data};
+        }
+        void* data = nullptr;
+        ort_->must(tensor_data, value.get(), &data);
+        const auto is_its_own = [&](const Input* feed) { return feed->data() == data && data; };
+        if (std::none_of(feeds.begin(), feeds.end(), is_its_own)) return {spec.name, spec.dtype, shape, value, data};
+        // Older versions return the very memory of an input for an output that is that input.
+        const auto* from = static_cast<const std::byte*>(data);
+        auto copy = std::make_shared<std::vector<std::byte>>(from, from + shape.count() * size_of(spec.dtype));
+        data = copy->data();
+        return {spec.name, spec.dtype, shape, std::move(copy), data};
+    }
+
+    std::shared_ptr<std::vector<std::string>> strings_in(void* value, std::size_t count) const {
+        std::size_t length = 0;
+        ort_->must(strings_length, value, &length);
+        std::string content(length, '\0');
+        std::vector<std::size_t> starts(count);
+        ort_->must(strings_content, value, static_cast<void*>(content.data()), length, starts.data(), count);
+        auto strings = std::make_shared<std::vector<std::string>>();
+        for (std::size_t i = 0; i < count; ++i)
+            strings->push_back(content.substr(starts[i], (i + 1 < count ? starts[i + 1] : length) - starts[i]));
+        return strings;
+    }
+
+    [[noreturn]] void fail(const Failure& failure, const std::vector<const Input*>& feeds) const {
+        std::vector<std::string> came;
+        for (std::size_t i = 0; i < feeds.size(); ++i)
+            came.push_back(inputs_[i].name + " " + std::string(name(feeds[i]->dtype())) + to_string(feeds[i]->shape()));
+        const std::string text =
+            "ONNX Runtime failed on " + (came.empty() ? "no inputs" : listed(came)) + ": " + failure.text;
+        constexpr int invalid_argument = 2;
+        if (failure.code == invalid_argument) throw InputError(text);
+        throw BackendError(text);
+    }
+
+    std::shared_ptr<Ort> ort_;  // before what it releases
+    int threads_;
+    std::shared_ptr<void> session_;
+    std::string level_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> open_onnx(const std::string& path, const Options& options) {
+    return std::make_unique<OnnxRuntime>(path, options);
+}
+
+}  // namespace onepass
