@@ -73,7 +73,7 @@ def read_arrays(
             left -= arrays[name].nbytes
         names = [each.removesuffix(".npy") for each in archive.namelist()]
     if only is not None and only not in arrays:
-        raise InputError(f"{file} has no array {only!r}; it has {', '.join(names) or 'none'}")
+        raise InputError(f"{no_such_name('array', only, tuple(names), owner=str(file))}")
     return arrays
 
 

@@ -269,9 +269,9 @@ def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def no_such_name(kind: str, name: object, known: tuple[str, ...]) -> str:
+def no_such_name(kind: str, name: object, known: tuple[str, ...], *, owner: str = "the model") -> str:
     """Say that a name is not there, what is there, and which of those was probably meant."""
     near = get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
-    return f"the model has no {kind} {name!r}.{hint} Its {kind}s are: {listed or 'none'}"
+    return f"{owner} has no {kind} {name!r}.{hint} Its {kind}s are: {listed or 'none'}"

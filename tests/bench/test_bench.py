@@ -1,21 +1,26 @@
 """Models measured side by side: who was called, how often, in which order; never how fast."""
 
 import json
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from onepass import BackendError, InputError, OutputNameError, Session, load
-from onepass.bench import bench
+from onepass.bench import _opening, bench
 from onepass.bench._inputs import batch_inputs, batch_of
 from onepass.bench._measure import Patience, time_callers, time_calls
 from onepass.bench.report import benchmark_drawing, benchmark_page
 from onepass.opening import ModelChoice
+from onepass.runtime import ModelSpec
 from onepass.runtime.fake import FakeBackend
+from tests.endless import endless
 from tests.zoo import BY_NAME, model
 
 _QUICK: dict[str, Any] = {"seconds": 0.2, "warm_up_seconds": 0.0, "processes": 0}
@@ -115,6 +120,30 @@ def test_a_process_that_fails(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="did not open in a process of its own: the ONNX Runtime provider") as caught:
         bench([ModelChoice(tmp_path / "m.onnx", provider="nonsense")], **{**_QUICK, "processes": 1})
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_process_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that never gives its first outputs is told of when the time for that is over."""
+    onnx.save(endless(), tmp_path / "m.onnx")
+    monkeypatch.setattr(_opening, "_TIMEOUT_SECONDS", 1)
+    with pytest.raises(BackendError, match=r"m\.onnx was not open and called after 1 s in a process of its own"):
+        _opening.measure_opening(
+            ModelSpec(str(tmp_path / "m.onnx")), batch=1, sizes={}, shapes={}, outputs=None, processes=1
+        )
+
+
+def test_a_process_ends_with_the_one_that_measures(tmp_path: Path) -> None:
+    """When whoever measures is killed, its end of the child's standard input closes, and the child ends."""
+    onnx.save(endless(), tmp_path / "m.onnx")
+    spec = ModelSpec(str(tmp_path / "m.onnx")).to_json()
+    job = {"spec": spec, "batch": 1, "sizes": {}, "shapes": {}, "outputs": None, "begin": 0.0}
+    command = [sys.executable, "-m", "onepass.bench._opening", json.dumps(job)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(20) == 1
 
 
 class _Profiled(Session):

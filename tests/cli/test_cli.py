@@ -118,6 +118,22 @@ def test_interrupt(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -
     assert shell.fails("inspect", three, status=130).strip() == "onepass: interrupted"
 
 
+def test_an_error_within_an_error(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What onepass said deeper down is in the command's words too; what another library said stays as it is."""
+    causes: list[Exception] = [
+        onepass.InputError("a greater timeout= is needed"),
+        ValueError("a greater timeout= is needed"),
+    ]
+
+    def failing(*arguments: Any) -> None:
+        cause = causes.pop(0)
+        raise onepass.InputError(f"no: {cause}") from cause
+
+    monkeypatch.setattr("onepass.cli.run.load", failing)
+    assert "a greater --timeout is needed" in shell.fails("run", three, "--random")
+    assert "a greater timeout= is needed" in shell.fails("run", three, "--random")
+
+
 # ---- inspect -----------------------------------------------------------------------------------------------------
 
 
@@ -375,7 +391,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         (["-i", tmp_path / "none.png"], "none.png"),
         (["-i", tmp_path / "bad.npy"], "no NumPy file of numbers"),
         (["-i", tmp_path / "x64.npy"], "got float64 [1, 4], expected float32 [N, 4]"),
-        (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'; it has y"),
+        (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'. Its arrays are: y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),
         (["-i", tmp_path / "x64.npy", "-i", tmp_path / "x64.npy"], "input 'x' is given twice"),
         (["-i", "x="], "names no file"),
