@@ -80,10 +80,8 @@ def command(
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range, max_bytes=max_bytes)
         if randomly:
-            # What is given says sizes for the rest; what does not fit is refused by the session, which says it best.
-            specs = [spec for spec in signature.inputs if spec.name in feeds]
-            fits = {spec.name: feeds[spec.name].shape for spec in specs if spec.allows(feeds[spec.name].shape)}
-            feeds = {**random_inputs(signature, sizes=sizes, shapes={**fits, **shapes}, seed=seed), **feeds}
+            given = {name: array.shape for name, array in feeds.items()}  # which says sizes for the rest
+            feeds = {**random_inputs(signature, sizes=sizes, shapes={**given, **shapes}, seed=seed), **feeds}
         elif not inputs and signature.inputs:
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
             raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
