@@ -99,7 +99,10 @@ def _read(
     shape, by_columns, dtype = _VERSIONS[version](stream)
     what = f"array {name!r} of {file}" if name else str(file)
     if dtype.hasobject:
-        raise InputError(f"{what} holds Python objects, whose loading runs whatever code is in them; refused")
+        raise InputError(
+            f"{what} holds Python objects, whose loading runs whatever code is in them; refused. Save strings as text: "
+            "array.astype(str)"
+        )
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > left:
         raise InputError(

@@ -213,6 +213,19 @@ def test_batch_inputs(edge: str, shape: tuple[int, ...]) -> None:
         session(feeds)
 
 
+def test_sizes_say_the_batch() -> None:
+    """Rows name as many items as there are, also where they are given by the name of a size; never both."""
+    graph = model("(float[2, batch, T] x) => (float[2, batch, T] y) { y = Abs (x) }")
+    for items in (0, 3):
+        (row,) = bench([graph], sizes={"batch": items, "T": 4}, **_QUICK).rows
+        assert row.batch == items
+        assert (row.throughput > 0) == (items > 0)
+    (row,) = bench([graph], sizes={"T": 4}, batches=(2,), **_QUICK).rows
+    assert row.batch == 2
+    with pytest.raises(InputError, match="leave batches= out"):
+        bench([graph], sizes={"batch": 3}, batches=(1, 8), **_QUICK)
+
+
 def test_memory_is_the_models_own(three: Path) -> None:
     """A process that is large itself measures what opening a model takes, not what it takes itself."""
     ballast = bytearray(b"x") * (300 << 20)

@@ -307,6 +307,23 @@ def test_inspect_of_something_else(shell: Shell, tmp_path: Path) -> None:
 # ---- run ---------------------------------------------------------------------------------------------------------
 
 
+def test_random_inputs_follow_those_given(shell: Shell, tmp_path: Path) -> None:
+    """With some inputs given, --random makes the others of sizes that go with them; text files feed strings."""
+    model(
+        "(string[N] s, float[N, M] x, float[M] w) => (string[N] t, float[N, M] y) "
+        "{ t = Identity (s) \n y = Mul (x, w) }"
+    ).save(tmp_path / "m.onnx")
+    np.save(tmp_path / "s.npy", np.array(["a", "b", "ü"]))
+    text = shell("run", tmp_path / "m.onnx", "--random", "-i", f"s={tmp_path / 's.npy'}", "--size", "M=2")
+    assert "t     string   [3]     'a' … 'ü'" in text
+    assert "y     float32  [3, 2]" in text
+    error = shell.fails("run", tmp_path / "m.onnx", "--random", "-i", f"s={tmp_path / 's.npy'}", "--size", "N=2")
+    assert "makes N 3, but it is 2 already" in error
+    example = f"s={tmp_path / 's.npy'}"
+    converted = shell("convert", tmp_path / "m.onnx", "-o", tmp_path / "new.onnx", "--example", example)
+    assert "t     string   [N]     exact" in converted
+
+
 def test_run_random(shell: Shell, three: Path) -> None:
     """Random inputs need nothing but the model; every output is listed with shape and range."""
     text = shell("run", three, "--random", "--size", "N=3")

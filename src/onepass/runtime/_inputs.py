@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import InputError
+from onepass._texts import text_array
 from onepass.outputs import Array
 from onepass.runtime._device_arrays import DeviceArray, device_array_from, is_device_array
 from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
@@ -47,8 +48,8 @@ class InputChecker:
             array = given[name]
             if type(array) is not np.ndarray:
                 array = self._from_device(array, spec) if is_device_array(array) else _as_array(array, spec)
-            if spec.dtype == STRING:
-                array = _strings(array, spec)
+            if spec.dtype == STRING and type(array) is not DeviceArray:
+                array = text_array(array, name)
             shape = array.shape
             if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
                 raise InputError(_complaint(spec, array))
@@ -118,35 +119,6 @@ def _as_array(value: Any, spec: TensorSpec) -> Array:
         ) from error
     plain = isinstance(value, (list, tuple, int, float, complex)) and not isinstance(value, np.generic)
     return _with_dtype(array, spec) if plain and array.dtype.kind in "biufc" and spec.dtype != STRING else array
-
-
-def _strings(array: Any, spec: TensorSpec) -> Any:
-    """Return strings as an array of Python's own, whichever of NumPy's three kinds of text came.
-
-    `StringDType` (NumPy 2) and fixed-width text become objects; of an array of objects every one must be a string.
-    """
-    if isinstance(array, DeviceArray) or array.dtype.kind not in "OUT":
-        return array
-    objects = array if array.dtype == STRING else array.astype(STRING)
-    for place, value in enumerate(objects.flat):
-        problem = _no_text(value)
-        if problem:
-            index = [int(each) for each in np.unravel_index(place, objects.shape)]
-            raise InputError(f"input {spec.name!r}: got {value!r} ({type(value).__name__}) at {index}, {problem}")
-    return objects
-
-
-def _no_text(value: object) -> str:
-    """Say why a value is no string of ONNX, which are UTF-8; nothing if it is one."""
-    if isinstance(value, (list, tuple)):
-        return "expected strings only; lists in a list have to be of one length"
-    if not isinstance(value, str):
-        return "expected strings only"
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return "which has half of a surrogate pair; ONNX's strings are UTF-8, and that cannot hold it"
-    return ""
 
 
 def _with_dtype(array: Array, spec: TensorSpec) -> Array:
