@@ -65,6 +65,11 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, outputs=["narow"])
     with pytest.raises(InputError, match="output_names has 1 names for 2 outputs"):
         onepass.convert(source, target, output_names=["a"])
+    for name in ("", 1):
+        with pytest.raises(InputError, match=f"output_names has {name!r}; a name is a text that is not empty"):
+            onepass.convert(source, target, output_names=["a", name])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"outputs=\[\] asks for nothing; the network has wide, narrow"):
+        onepass.convert(source, target, outputs=[])
     with pytest.raises(InputError, match="output 'narrow' cannot be named 'x', which is an input"):
         onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
     with pytest.raises(
