@@ -59,7 +59,7 @@ class ModelOptions:
         if not chosen:
             raise InputError(f"outputs=[] asks for nothing; the network has {', '.join(signature.output_names)}")
         names = chosen if self.output_names is None else self.output_names
-        nameless = [name for name in names if not isinstance(name, str) or not name]
+        nameless = [name for name in names if str(name) != name or not name]
         if nameless:
             raise InputError(f"output_names has {nameless[0]!r}; a name is a text that is not empty")
         if len(names) != len(chosen) or len(set(names)) != len(names):
