@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 import threading
 import time
@@ -108,3 +109,30 @@ def serve(data: bytes, name: str = "file.zip") -> Iterator[Site]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def drip(beginning: bytes) -> Iterator[str]:
+    """Answer whoever connects with this, and go on a byte at a time, for ever; give the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with suppress(OSError):  # who connected is gone, or the block has ended
+            while True:
+                connection, _ = listener.accept()
+                with suppress(OSError), connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(beginning)
+                    while True:
+                        connection.sendall(b"a")
+                        time.sleep(0.01)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/file.zip"
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()

@@ -73,7 +73,7 @@ def read_arrays(
             left -= arrays[name].nbytes
         names = [each.removesuffix(".npy") for each in archive.namelist()]
     if only is not None and only not in arrays:
-        raise InputError(f"{file} has no array {only!r}; it has {', '.join(names) or 'none'}")
+        raise InputError(f"{no_such_name('array', only, tuple(names), owner=str(file))}")
     return arrays
 
 
@@ -99,7 +99,10 @@ def _read(
     shape, by_columns, dtype = _VERSIONS[version](stream)
     what = f"array {name!r} of {file}" if name else str(file)
     if dtype.hasobject:
-        raise InputError(f"{what} holds Python objects, whose loading runs whatever code is in them; refused")
+        raise InputError(
+            f"{what} holds Python objects, whose loading runs whatever code is in them; refused. Save strings as text: "
+            "array.astype(str)"
+        )
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > left:
         raise InputError(

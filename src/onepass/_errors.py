@@ -22,7 +22,7 @@
     ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
     └── MissingExtraError       an optional dependency is not installed   (also ImportError)
 
-What a user should know, though all goes on, is an `OnepassWarning`.
+What a user should know, though all goes on, is an `OnepassWarning`; a `LeftOutWarning` where an output is left out.
 
 A message says which tensor or file, what came, what was expected and what to do. What a foreign library raised is
 always kept as ``__cause__``.
@@ -34,7 +34,11 @@ class OnepassError(Exception):
 
 
 class OnepassWarning(UserWarning):
-    """Something a user should know, though all goes on: an output of a model is left out, say."""
+    """Something a user should know, though all goes on."""
+
+
+class LeftOutWarning(OnepassWarning):
+    """An output of a model is left out, since it is no dense tensor."""
 
 
 class ModelError(OnepassError):

@@ -1,11 +1,13 @@
-"""Other programs, run to their end."""
+"""Other programs, run to their end; programs of our own, which end with the one that started them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 
 def failure_of(command: Sequence[str], *, scratch: Path | None = None) -> str | None:
@@ -25,3 +27,30 @@ def failure_of(command: Sequence[str], *, scratch: Path | None = None) -> str | 
     if not done.returncode:
         return None
     return ((done.stderr or done.stdout).strip().splitlines() or ["no reason given"])[-1]
+
+
+@contextmanager
+def lifeline() -> Iterator[int]:
+    """Yield a standard input for a process that is to end with this one, whatever this one ends by."""
+    read, write = os.pipe()
+    try:
+        yield read
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def end_with_starter(tidy: Callable[[], None] | None = None) -> None:
+    """Let this process end when the one that started it is gone: its end of our standard input closes then.
+
+    Args:
+        tidy: What is done first.
+    """
+
+    def wait() -> None:
+        os.read(0, 1)
+        if tidy is not None:
+            tidy()
+        os._exit(1)
+
+    Thread(target=wait, name="onepass-lifeline", daemon=True).start()

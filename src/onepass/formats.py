@@ -160,9 +160,9 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
     raise _unknown(name)
 
 
-def has_functions(path: str | os.PathLike[str]) -> bool:
+def has_functions(file: BinaryIO) -> bool:
     """Whether an ONNX file has functions of its own; only its outermost fields are looked at."""
-    with Path(path).open("rb") as file, suppress(EOFError):
+    with suppress(EOFError):
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         while file.tell() < size:

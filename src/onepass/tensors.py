@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import ml_dtypes
 import numpy as np
 
-from onepass._errors import InputError, OnepassWarning, OutputNameError, UnsupportedModelError
+from onepass._errors import InputError, LeftOutWarning, OutputNameError, UnsupportedModelError
 
 Dim: TypeAlias = int | str | None
 """A size, the name of a dynamic dimension, or None where it is dynamic and has no name."""
@@ -261,7 +261,7 @@ def warn_of_left_out(signature: Signature, model: str) -> None:
     """Say once which outputs of a model no call gives back, if there are such."""
     if signature.left_out:
         listed = ", ".join(f"{name} ({kind})" for name, kind in signature.left_out.items())
-        warnings.warn(f"{model}: left out {listed}; {_MOVED}", OnepassWarning, stacklevel=3)
+        warnings.warn(f"{model}: left out {listed}; {_MOVED}", LeftOutWarning, stacklevel=3)
 
 
 def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:
@@ -269,9 +269,9 @@ def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def no_such_name(kind: str, name: object, known: tuple[str, ...]) -> str:
+def no_such_name(kind: str, name: object, known: tuple[str, ...], *, owner: str = "the model") -> str:
     """Say that a name is not there, what is there, and which of those was probably meant."""
     near = get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
-    return f"the model has no {kind} {name!r}.{hint} Its {kind}s are: {listed or 'none'}"
+    return f"{owner} has no {kind} {name!r}.{hint} Its {kind}s are: {listed or 'none'}"

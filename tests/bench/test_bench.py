@@ -1,21 +1,27 @@
 """Models measured side by side: who was called, how often, in which order; never how fast."""
 
 import json
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from onepass import BackendError, InputError, OutputNameError, Session, load
-from onepass.bench import bench
+from onepass._printable import printable
+from onepass.bench import _opening, bench
 from onepass.bench._inputs import batch_inputs, batch_of
 from onepass.bench._measure import Patience, time_callers, time_calls
 from onepass.bench.report import benchmark_drawing, benchmark_page
 from onepass.opening import ModelChoice
+from onepass.runtime import ModelSpec
 from onepass.runtime.fake import FakeBackend
+from tests.endless import endless
 from tests.zoo import BY_NAME, model
 
 _QUICK: dict[str, Any] = {"seconds": 0.2, "warm_up_seconds": 0.0, "processes": 0}
@@ -117,6 +123,30 @@ def test_a_process_that_fails(tmp_path: Path) -> None:
     assert "Traceback" not in str(caught.value)
 
 
+def test_a_process_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that never gives its first outputs is told of when the time for that is over."""
+    onnx.save(endless(), tmp_path / "m.onnx")
+    monkeypatch.setattr(_opening, "_TIMEOUT_SECONDS", 1)
+    with pytest.raises(BackendError, match=r"m\.onnx was not open and called after 1 s in a process of its own"):
+        _opening.measure_opening(
+            ModelSpec(str(tmp_path / "m.onnx")), batch=1, sizes={}, shapes={}, outputs=None, processes=1
+        )
+
+
+def test_a_process_ends_with_the_one_that_measures(tmp_path: Path) -> None:
+    """When whoever measures is killed, its end of the child's standard input closes, and the child ends."""
+    onnx.save(endless(), tmp_path / "m.onnx")
+    spec = ModelSpec(str(tmp_path / "m.onnx")).to_json()
+    job = {"spec": spec, "batch": 1, "sizes": {}, "shapes": {}, "outputs": None, "begin": 0.0}
+    command = [sys.executable, "-m", "onepass.bench._opening", json.dumps(job)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(20) == 1
+
+
 class _Profiled(Session):
     """A session whose backend measures parts of a call, as that of an engine does."""
 
@@ -136,12 +166,16 @@ def test_device_times() -> None:
 def test_pages_are_sound(three: Path) -> None:
     """The drawing is XML, with a mark for each row, and neither it nor the page loads anything."""
     for batches, callers in (((1, 2, 16), (1,)), ((1,), (1, 2))):
-        result = bench([three, ModelChoice(three, label="<b>&")], batches=batches, callers=callers, **_QUICK)
+        result = bench(
+            [three, ModelChoice(three, label="<b>&\x1b[31m\u202e")], batches=batches, callers=callers, **_QUICK
+        )
         drawing = benchmark_drawing(result)
         circles = ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}circle")
         assert len(list(circles)) == len(result.rows)
         page = benchmark_page(result)
         assert "<b>&" not in page
+        assert "&lt;b&gt;&amp;\\x1b[31m\\u202e" in page
+        assert printable(page + drawing, lines=True) == page + drawing
         assert "http" not in page
 
 
@@ -182,6 +216,19 @@ def test_batch_inputs(edge: str, shape: tuple[int, ...]) -> None:
     assert batch_of(feeds) == (5 if shape else 1)
     with load(graph) as session:
         session(feeds)
+
+
+def test_sizes_say_the_batch() -> None:
+    """Rows name as many items as there are, also where they are given by the name of a size; never both."""
+    graph = model("(float[2, batch, T] x) => (float[2, batch, T] y) { y = Abs (x) }")
+    for items in (0, 3):
+        (row,) = bench([graph], sizes={"batch": items, "T": 4}, **_QUICK).rows
+        assert row.batch == items
+        assert (row.throughput > 0) == (items > 0)
+    (row,) = bench([graph], sizes={"T": 4}, batches=(2,), **_QUICK).rows
+    assert row.batch == 2
+    with pytest.raises(InputError, match="leave batches= out"):
+        bench([graph], sizes={"batch": 3}, batches=(1, 8), **_QUICK)
 
 
 def test_memory_is_the_models_own(three: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from onepass.builder._edges import prepare
 from onepass.builder._gpu import current_gpu
 from onepass.builder._network import parse
 from onepass.builder._profiles import profiles_from_options
+from onepass.builder._progress import Watch, run_stoppable
 from onepass.builder._weights import weights_of
 from onepass.engine import Flavor, Step, find_flavor, plan_from_graph
 from onepass.engine.log import get_logger
@@ -280,21 +285,61 @@ def test_a_build_that_is_stopped_leaves_nothing(tmp_path: Path, elg: OnnxGraph, 
     assert isinstance(onepass.build(elg, batch=2, flavor="tensorrt_rtx"), Plan)
 
 
-def test_ctrl_c(rtx: Flavor, elg: OnnxGraph, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupt of the waiting thread stops the build itself before it comes out."""
-    join = threading.Thread.join
-    started = threading.Event()
+def _interrupt_main() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
-        if timeout == 0.1 and thread.name == "onepass-build":
-            started.wait(10)
-            raise KeyboardInterrupt
-        join(thread, timeout)
 
-    monkeypatch.setattr(threading.Thread, "join", interrupted)
+def test_ctrl_c(rtx: Flavor, elg: OnnxGraph) -> None:
+    """A Ctrl-C in the waiting thread stops the build itself before it comes out."""
+    asked = threading.Event()
+
+    def interrupt(_: Step) -> None:
+        if not asked.is_set():
+            asked.set()
+            _interrupt_main()
+
     with pytest.raises(KeyboardInterrupt):
-        plan_from_graph(elg, BuildOptions(batch=2), flavor=rtx, progress=lambda step: started.set())
+        plan_from_graph(elg, BuildOptions(batch=2), flavor=rtx, progress=interrupt)
     assert not [thread for thread in threading.enumerate() if thread.name == "onepass-build"]
+
+
+def test_ctrl_c_is_waited_for() -> None:
+    """Work that stops when it is told has ended when the Ctrl-C comes out, however long it takes to stop."""
+    watch, ended = Watch(None), []
+
+    def work() -> None:
+        _interrupt_main()
+        while watch.step("", 0):
+            time.sleep(0.001)
+        time.sleep(0.1)
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stoppable(work, watch, stops=True)
+    assert ended == [True]
+
+
+_IMPATIENT = """
+import os, signal, sys, onepass
+from onepass.builder import _build
+stoppable = _build.run_stoppable
+_build.run_stoppable = lambda work, watch, *, stops: stoppable(work, watch, stops=False)
+struck = []
+def strike(step):
+    if not struck:
+        struck.append(os.kill(os.getpid(), signal.SIGINT))
+try:
+    onepass.build(sys.argv[1], batch=2, flavor="tensorrt_rtx", progress=strike)
+except KeyboardInterrupt:
+    print("left")
+"""
+
+
+def test_a_build_that_was_left_does_not_abort_the_process() -> None:
+    """A process may end while TensorRT still builds what nobody waits for any more."""
+    command = [sys.executable, "-c", _IMPATIENT, str(_DATA / PACKAGED_MODELS["small"])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "left\n", "")
 
 
 _CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "onnx"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import onepass
+from onepass import LeftOutWarning
 from onepass.media import read_picture, write_picture
 from tests.cli.shell import Shell
 from tests.zoo import BY_NAME, model, sequence_model
@@ -117,6 +118,22 @@ def test_interrupt(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -
     assert shell.fails("inspect", three, status=130).strip() == "onepass: interrupted"
 
 
+def test_an_error_within_an_error(shell: Shell, three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What onepass said deeper down is in the command's words too; what another library said stays as it is."""
+    causes: list[Exception] = [
+        onepass.InputError("a greater timeout= is needed"),
+        ValueError("a greater timeout= is needed"),
+    ]
+
+    def failing(*arguments: Any) -> None:
+        cause = causes.pop(0)
+        raise onepass.InputError(f"no: {cause}") from cause
+
+    monkeypatch.setattr("onepass.cli.run.load", failing)
+    assert "a greater --timeout is needed" in shell.fails("run", three, "--random")
+    assert "a greater timeout= is needed" in shell.fails("run", three, "--random")
+
+
 # ---- inspect -----------------------------------------------------------------------------------------------------
 
 
@@ -158,9 +175,10 @@ def test_inspect_shows_what_cannot_be_moved(shell: Shell, tmp_path: Path) -> Non
 
 
 def test_inspect_shortens_notes(shell: Shell, tmp_path: Path) -> None:
-    """However long a model's notes, they are a line each, and so many; --metadata prints them whole."""
+    """However long a model's notes and its producer's name, they are a line each; --metadata prints the notes whole."""
     graph = model("(float[N] x) => (float[N] y) { y = Neg (x) }")
     notes = {"training": "\n".join(f"line {i}" for i in range(6635)), **{f"note {i}": str(i) for i in range(30)}}
+    graph.proto.producer_name = "exporter " * 500
     graph.with_metadata(notes).save(tmp_path / "m.onnx")
     text = shell("inspect", tmp_path / "m.onnx")
     assert len(text.splitlines()) < 40
@@ -178,6 +196,8 @@ def test_inspect_shortens_names_of_sizes(shell: Shell, tmp_path: Path) -> None:
     graph.proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = name
     graph.save(tmp_path / "m.onnx")
     assert "y     float32  [floor((sequence_length …]" in shell("inspect", tmp_path / "m.onnx")
+    converted = shell("convert", tmp_path / "m.onnx", "-o", tmp_path / "new.onnx")
+    assert "y     float32  [floor((sequence_length …]  exact" in converted
     assert json.loads(shell("inspect", tmp_path / "m.onnx", "--json"))["outputs"][0]["shape"] == [name]
 
 
@@ -198,6 +218,17 @@ def test_what_is_left_out_is_said_in_one_line(three: Path, tmp_path: Path) -> No
         ran = subprocess.run(command, capture_output=True, text=True, check=True)
         assert len(ran.stderr.splitlines()) == said
         assert not said or ran.stderr.startswith(f"onepass: {file}: left out s (sequence)")
+
+
+@pytest.mark.parametrize("command", [["run"], ["compare"], ["bench", "--seconds", "0.01"]], ids=lambda words: words[0])
+def test_who_chooses_is_not_told_what_is_left_out(shell: Shell, tmp_path: Path, command: list[str]) -> None:
+    """Where outputs are chosen, nothing is said of those that no one can have; where none are, it is said."""
+    file = tmp_path / "m.onnx"
+    sequence_model().save(file)
+    given = [file, file] if command == ["compare"] else [file, *(["--random"] if command == ["run"] else [])]
+    shell(*command, *given, "--outputs", "z", "--outputs", "y")
+    with pytest.warns(LeftOutWarning, match=r"left out s \(sequence\)"):
+        shell(*command, *given)
 
 
 @pytest.fixture
@@ -276,6 +307,23 @@ def test_inspect_of_something_else(shell: Shell, tmp_path: Path) -> None:
 # ---- run ---------------------------------------------------------------------------------------------------------
 
 
+def test_random_inputs_follow_those_given(shell: Shell, tmp_path: Path) -> None:
+    """With some inputs given, --random makes the others of sizes that go with them; text files feed strings."""
+    model(
+        "(string[N] s, float[N, M] x, float[M] w) => (string[N] t, float[N, M] y) "
+        "{ t = Identity (s) \n y = Mul (x, w) }"
+    ).save(tmp_path / "m.onnx")
+    np.save(tmp_path / "s.npy", np.array(["a", "b", "ü"]))
+    text = shell("run", tmp_path / "m.onnx", "--random", "-i", f"s={tmp_path / 's.npy'}", "--size", "M=2")
+    assert "t     string   [3]     'a' … 'ü'" in text
+    assert "y     float32  [3, 2]" in text
+    error = shell.fails("run", tmp_path / "m.onnx", "--random", "-i", f"s={tmp_path / 's.npy'}", "--size", "N=2")
+    assert "makes N 3, but it is 2 already" in error
+    example = f"s={tmp_path / 's.npy'}"
+    converted = shell("convert", tmp_path / "m.onnx", "-o", tmp_path / "new.onnx", "--example", example)
+    assert "t     string   [N]     exact" in converted
+
+
 def test_run_random(shell: Shell, three: Path) -> None:
     """Random inputs need nothing but the model; every output is listed with shape and range."""
     text = shell("run", three, "--random", "--size", "N=3")
@@ -340,7 +388,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         (["-i", tmp_path / "none.png"], "none.png"),
         (["-i", tmp_path / "bad.npy"], "no NumPy file of numbers"),
         (["-i", tmp_path / "x64.npy"], "got float64 [1, 4], expected float32 [N, 4]"),
-        (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'; it has y"),
+        (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'. Its arrays are: y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),
         (["-i", tmp_path / "x64.npy", "-i", tmp_path / "x64.npy"], "input 'x' is given twice"),
         (["-i", "x="], "names no file"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from onepass import ModelFormatError, ModelNotFoundError
 from onepass.gaze.fetch._download import download
-from tests.webserver import Site, serve
+from tests.webserver import Site, drip, serve
 
 DATA = bytes(range(256)) * 2000
 
@@ -176,6 +177,24 @@ def test_a_server_that_takes_for_ever(site: Site, target: Path) -> None:
     download(site.url, target)
     assert target.read_bytes() == DATA
     assert site.asked[-1] != ""
+
+
+_OK, _CHUNKED = b"HTTP/1.1 200 OK\r\n", b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"", b"HTTP/1.1 ", _OK + b"X: ", b"HTTP/1.1 404 Not found\r\nX: ", b"HTTP/1.1 302 Found\r\nLocation: /a\r\n\r\n",
+     _OK + b"\r\n", _OK + b"Content-Length: 100000\r\n\r\n", _OK + _CHUNKED + b"5;", _OK + _CHUNKED + b"0\r\nX: "],
+    ids=["status", "reason", "header", "header of an error", "body of a redirection", "body without a length", "body",
+         "size of a chunk", "trailer"],
+)  # fmt: skip
+def test_a_server_that_drips(beginning: bytes, target: Path) -> None:
+    """Whatever a server draws out, the time is up all the same, and what came is not taken for the whole."""
+    with drip(beginning) as url, pytest.raises(ModelNotFoundError, match=r"it took longer than 0\.2 s|answers 404"):
+        download(url, target, max_seconds=0.2)
+    assert not target.exists()
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 @pytest.mark.parametrize(

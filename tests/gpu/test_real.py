@@ -400,11 +400,11 @@ def test_large_inputs_travel_piece_by_piece() -> None:
 def test_kept_memory_is_given_back(three: Plan) -> None:
     """Page-locked memory of results that are gone goes back in later calls."""
     with onepass.load(three) as session, pytest.MonkeyPatch.context() as patch:
-        kept = [session(x=_x(64)) for _ in range(20_000)]
+        kept = [session(x=_x(64)) for _ in range(4_000)]
         most = session.report()["keep_bytes"]["used"]
         del kept
         patch.setattr("onepass.runtime._slots._IDLE_SECONDS", 0.0)
-        for _ in range(30_000):
+        for _ in range(8_000):
             session(x=_x(64))
         assert session.report()["keep_bytes"]["used"] < most / 4
 

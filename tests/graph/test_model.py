@@ -137,6 +137,7 @@ _DECLARED: dict[str, Callable[[Any], Any]] = {
     "no shape": lambda kind: kind.tensor_type.ClearField("shape"),
     "another size": lambda kind: setattr(kind.tensor_type.shape.dim[1], "dim_value", 5),
     "a fixed batch": lambda kind: setattr(kind.tensor_type.shape.dim[0], "dim_value", 1),
+    "a scalar": lambda kind: kind.tensor_type.shape.ClearField("dim"),
     "less rank": lambda kind: kind.tensor_type.shape.dim.pop(),
     "more rank": lambda kind: setattr(kind.tensor_type.shape.dim.add(), "dim_value", 1),
 }
@@ -152,6 +153,7 @@ def test_outputs_that_are_declared_wrong(change: Callable[[Any], Any], tmp_path:
         with load(source) as session:
             outputs = session(x)
             assert (list(outputs), outputs.y.shape) == (["y", "z"], (3, 4))
+            assert all(spec.shape != () for spec in session.signature.outputs)
     assert [str(spec) for spec in graph.with_true_outputs().signature.outputs] == ["float32 [N, 4]"] * 2
     converted = convert(tmp_path / "m.onnx", tmp_path / "new.onnx")
     assert [str(spec) for spec in converted.signature.outputs] == ["float32 [N, 4]"] * 2

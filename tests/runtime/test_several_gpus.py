@@ -124,6 +124,14 @@ def test_arrays_run_on_their_own_gpu(api: str) -> None:
             session(x=array)
 
 
+def test_an_array_from_a_thread_that_has_no_gpu_yet() -> None:
+    """A thread that never used a GPU may hand in an array which does not say on which one it lies."""
+    with _session("10.16.1") as (cuda, session), on_gpu(cuda, _x(3), 1) as array:
+        devices: list[Any] = []
+        in_threads(1, lambda _: devices.append(session(x=array, outputs=["ant"])["ant"]))
+        assert devices.pop().device == 1
+
+
 def _on_host(array: DeviceArray) -> np.ndarray[Any, Any]:
     """Look at the memory of a fake GPU."""
     copy = np.empty(array.shape, array.dtype)

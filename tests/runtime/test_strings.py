@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from onepass import InputError, OnepassWarning, Outputs, Session, UnsupportedModelError, load
+from onepass import InputError, LeftOutWarning, Outputs, Session, UnsupportedModelError, load
 from onepass.runtime.fake import FakeBackend
+from onepass.tensors import DTYPES
 from onepass.writers import write_outputs
 from tests.zoo import model, sequence_model
 
 ECHO = model("(string[N, M] s) => (string[N, M] t) { t = Identity (s) }")
 # Lone surrogates have no form in UTF-8, and a NUL at the end none in NumPy's text of fixed width.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +42,37 @@ def test_any_text_goes_through(echo: Session, rows: list[tuple[str, str]]) -> No
         assert found.tolist() == wanted.tolist()
 
 
+@given(st.lists(any_text, max_size=4))
+@example([])
+@example(["\0", "a\0\0", ""])
+def test_lists_of_text_lose_nothing(rows: list[str]) -> None:
+    """A list of strings is taken as it is: an empty one, and NULs at the end, which NumPy would cut off."""
+    with load(model("(string[N] s) => (string[N] t) { t = Identity (s) }")) as session:
+        assert session(rows).t.tolist() == rows
+        assert session(tuple(rows)).t.tolist() == rows
+
+
+@given(any_text)
+def test_one_string(text: str) -> None:
+    """A scalar of strings is a string."""
+    with load(model("(string s) => (string t) { t = Identity (s) }")) as session:
+        assert session(text).t.item() == text
+        assert session.signature.outputs[0].shape == ()
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
+        ([["a", 3]], r"got 3 \(int\) at \[0, 1\], expected strings only"),
+        ([["a", "b"], ["c"]], r"got \['a', 'b'\] \(list\) at \[0\].*lists in a list have to be of one length"),
+        ([["a", "\ud800"]], r"at \[0, 1\], which has half of a surrogate pair"),
         (np.array([["a", 3]], object), r"got 3 \(int\) at \[0, 1\], expected strings only"),
         (np.array([["a", None]], object), r"got None \(NoneType\) at \[0, 1\]"),
         (np.array([[b"a"]], object), r"got b'a' \(bytes\)"),
-        (np.array([[b"a"]]), r"Strings only: numpy\.char\.decode\(array\)"),
+        (np.array([[b"a"]]), r"got bytes \[1, 1\].* Strings only: numpy\.char\.decode\(array\)"),
         (np.zeros((1, 2), np.float32), r"got float32 \[1, 2\], expected string \[N, M\]\. Strings only$"),
-        ([[1, 2]], r"Strings only$"),
-        (np.array(["a"], object), r"One dimension is missing"),
+        ([[1, 2]], r"got 1 \(int\) at \[0, 0\]"),
+        (np.array(["a"]), r"got string \[1\], expected string \[N, M\]\. One dimension is missing"),
     ],
 )
 def test_what_are_no_strings(echo: Session, array: Any, message: str) -> None:
@@ -69,17 +92,34 @@ def test_strings_for_numbers(dtype: Any) -> None:
 
 
 def test_strings_among_rare_types() -> None:
-    """Strings come out beside types that NumPy has no name for; as inputs they are refused when the model is opened."""
+    """Strings go in and out beside types that NumPy has no name for; they come out where no strings are given."""
     graph = model("(float[N] x) => (string[N] t, bfloat16[N] y) { t = Cast <to = 8> (x) \n y = Cast <to = 16> (x) }")
     with load(graph) as session:
         outputs = session(x=np.ones(2, np.float32))
         assert outputs.t.tolist() == ["1", "1"]
         assert outputs.y.dtype.name == "bfloat16"
     graph = model("(string[N] s) => (float[N] x, bfloat16[N] y) { x = Cast <to = 1> (s) \n y = Cast <to = 16> (x) }")
-    with pytest.raises(UnsupportedModelError, match=r"takes strings \(s\) beside bfloat16 \(y\)"):
-        load(graph)
-    with load(graph.select("x")) as session:
-        assert session(["1.5"]).x.tolist() == [1.5]
+    with load(graph) as session:
+        with pytest.raises(UnsupportedModelError, match=r"output 'y' is bfloat16 .* strings \('s'\)"):
+            session(["1.5"])
+        assert session(["1.5"], outputs=["x"]).x.tolist() == [1.5]
+
+
+@pytest.mark.parametrize("name", [each for each in DTYPES if each.startswith(("bfloat", "float8_e4", "float8_e5"))])
+def test_strings_in_beside_rare_types(name: str) -> None:
+    """A model takes strings beside bfloat16 or float8, also without rows."""
+    kind = name.replace("_", "")
+    with load(
+        model(
+            f"(string[N] s, {kind}[N] x) => (string[N] t, float[N] y) {{ t = Identity (s) \n y = Cast <to = 1> (x) }}",
+            opset=19,
+        )
+    ) as session:
+        for numbers in ([1, 4], []):
+            texts = [str(each) for each in numbers]
+            outputs = session(s=texts, x=np.array(numbers, DTYPES[name]))
+            assert outputs.t.tolist() == texts
+            assert outputs.y.tolist() == numbers
 
 
 def test_strings_in_files(tmp_path: Path) -> None:
@@ -107,7 +147,7 @@ def test_a_fake_gives_strings() -> None:
 def test_a_sequence_beside_tensors(kind: str) -> None:
     """A sequence is left out with one warning; the other outputs can be had, also those computed after it."""
     graph = sequence_model()
-    with pytest.warns(OnepassWarning, match=r"left out s \(sequence\); onepass moves dense tensors") as caught:
+    with pytest.warns(LeftOutWarning, match=r"left out s \(sequence\); onepass moves dense tensors") as caught:
         session = load(graph if kind == "graph" else graph.to_bytes())
     assert len(caught) == 1
     with session, warnings.catch_warnings():

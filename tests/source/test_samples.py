@@ -136,3 +136,20 @@ def test_a_source_that_cannot_be_run_at_all(tmp_path: Path) -> None:
     ), tmp_path / "in.onnx")  # fmt: skip
     with pytest.raises(UnsupportedModelError, match="mine"):
         onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx")
+
+
+@pytest.mark.parametrize("kind", [list, str, object, "StringDType"])
+def test_examples_of_strings(kind: Any, tmp_path: Path) -> None:
+    """Strings are examples in every form that a call takes; what is none is refused with its place."""
+    if kind == "StringDType" and not hasattr(np.dtypes, "StringDType"):
+        pytest.skip("NumPy 2 has this type")
+    model("(string[N] s, float[N] x) => (string[N] t, float[N] y) { t = Identity (s) \n y = Neg (x) }").save(
+        tmp_path / "in.onnx"
+    )
+    texts: Any = ["a", "größe"]
+    if kind is not list:
+        texts = np.array(texts, np.dtypes.StringDType() if kind == "StringDType" else kind)
+    done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", example_inputs={"s": texts})
+    assert [each.name for each in done.errors] == ["t", "y"]
+    with pytest.raises(InputError, match=r"input 's': got 3 \(int\) at \[1\], expected strings only"):
+        onepass.convert(tmp_path / "in.onnx", tmp_path / "no.onnx", example_inputs={"s": ["a", 3]})

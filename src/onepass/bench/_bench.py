@@ -15,7 +15,7 @@ import numpy as np
 
 from onepass._errors import InputError
 from onepass._version import __version__
-from onepass.bench._inputs import batch_inputs, batch_of
+from onepass.bench._inputs import batch_inputs, batch_of, size_of_batch
 from onepass.bench._measure import Patience, Timing, time_callers, time_calls
 from onepass.bench._opening import Opening, measure_opening
 from onepass.bench._statistics import Latency, Ratio, doubts, milliseconds, ratio_of
@@ -156,13 +156,18 @@ def bench(
         choices = [_resolved(choice, stack) for choice in choices]
         openings = _openings(choices, batches[0], {**drawn, "outputs": chosen}, processes, tell)
         sessions = {str(choice): stack.enter_context(choice.opened()) for choice in choices}
+        said = size_of_batch(next(iter(sessions.values())).signature, drawn["sizes"])
+        if said is not None and batches != (1,):
+            raise InputError("sizes= says how many items there are; leave batches= out")
         rows: list[Row] = []
         for wanted in (1,) if inputs is not None else batches:
             feeds = {
                 name: batch_inputs(session.signature, wanted, seed=seed, **drawn) if inputs is None else inputs
                 for name, session in sessions.items()
             }
-            batch = batch_of(next(iter(feeds.values()))) if drawn["shapes"] else wanted
+            batch = wanted if said is None else said
+            if drawn["shapes"]:
+                batch = batch_of(next(iter(feeds.values())))
             for count in callers:
                 tell(f"batch {batch}, {count} caller(s)")
                 for name, session in sessions.items() if inputs is None else ():

@@ -41,3 +41,8 @@ def batch_of(feeds: Mapping[str, Array]) -> int:
     """Return how many items a call computes: the size of the first dimension that inputs share, 1 if they do not."""
     sizes = {array.shape[0] for array in feeds.values() if array.ndim > 1}
     return sizes.pop() if len(sizes) == 1 else 1
+
+
+def size_of_batch(signature: Signature, sizes: Mapping[str, int]) -> int | None:
+    """Return what sizes by name say of how many items there are; None if nothing."""
+    return next((size for dim, size in sizes.items() if dim in batch_names(signature)), None)

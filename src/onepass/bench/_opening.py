@@ -15,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from onepass._errors import BackendError, OnepassError
+from onepass._programs import end_with_starter, lifeline
 
 if TYPE_CHECKING:  # importing is what is measured
     from onepass.runtime import ModelSpec
@@ -92,15 +93,23 @@ def measure_opening(
 def _run(job: dict[str, Any]) -> dict[str, Any]:
     before = device_bytes_in_use()
     begin = time.time()
-    done = subprocess.run(  # noqa: S603 - this Python, this package
-        [sys.executable, "-m", "onepass.bench._opening", json.dumps({**job, "begin": begin})],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_SECONDS,
-    )
+    path = job["spec"]["path"]
+    with lifeline() as stdin:
+        try:
+            done = subprocess.run(  # noqa: S603 - this Python, this package
+                [sys.executable, "-m", "onepass.bench._opening", json.dumps({**job, "begin": begin})],
+                stdin=stdin,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_TIMEOUT_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BackendError(
+                f"{path} was not open and called after {_TIMEOUT_SECONDS} s in a process of its own, which was ended"
+            ) from error
     if done.returncode:
-        raise BackendError(f"{job['spec']['path']} did not open in a process of its own: {done.stderr.strip()[-2000:]}")
+        raise BackendError(f"{path} did not open in a process of its own: {done.stderr.strip()[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     after = found.pop("device_bytes")
     found["device_bytes"] = None if before is None or after is None else max(0, after - before)
@@ -170,6 +179,7 @@ def _memory_bytes(*, peak: bool) -> int | None:
 
 
 if __name__ == "__main__":
+    end_with_starter()
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     try:
         print(json.dumps(_child(json.loads(sys.argv[1]))))  # noqa: T201 - how it answers its parent

@@ -119,6 +119,6 @@ def _with_outputs(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
         wanted = name_tuple(options.outputs)
         return graph.expose([name for name in wanted if name not in names]).select(wanted)
     signature = graph.signature
-    warn_of_left_out(signature, "the model")
+    warn_of_left_out(signature, graph.name)
     # An output that is listed twice is one, too.
     return graph.select(signature.output_names) if len(signature.outputs) < len(graph.proto.graph.output) else graph

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from onepass.builder._gpu import current_context, use_context
 from onepass.engine.flavor import Flavor
+from onepass.engine.log import hold, stay_if_held
 
 T = TypeVar("T")
+
+_PAUSE_S, _LAST_WORDS_S = 0.1, 2.0
 
 
 class Step(NamedTuple):
@@ -55,6 +59,7 @@ class Watch:
         self._tell()
 
     def _tell(self) -> None:
+        stay_if_held()
         if self._progress is None or self._stopped.is_set():
             return
         fraction, share = 0.0, 1.0
@@ -97,6 +102,7 @@ def run_stoppable(work: Callable[[], T], watch: Watch, *, stops: bool) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
     context = current_context()
+    ended = threading.Event()
 
     def run() -> None:
         try:
@@ -104,19 +110,29 @@ def run_stoppable(work: Callable[[], T], watch: Watch, *, stops: bool) -> T:
             results.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             errors.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=run, name="onepass-build", daemon=True)
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.1)
+        thread.start()
+        # Not Thread.join: up to Python 3.12 a thread whose join was interrupted is taken for one that has ended.
+        while not ended.wait(_PAUSE_S):
+            pass
     except BaseException:
         watch.stop()
-        if stops:
-            thread.join()
+        atexit.register(_leave, thread, ended)
+        if stops and thread.ident is not None:  # it has begun
+            ended.wait()
         raise
     if watch.error is not None:
         raise watch.error
     if errors:
         raise errors[0]
     return results[0]
+
+
+def _leave(thread: threading.Thread, ended: threading.Event) -> None:
+    """Keep a build that was left to itself out of Python when that ends, which TensorRT does not survive."""
+    if not ended.is_set():
+        hold(thread).wait(_LAST_WORDS_S)

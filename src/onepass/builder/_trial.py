@@ -46,7 +46,13 @@ def try_doubtful(flavor: Flavor, model: onnx.ModelProto, data: bytes, flags: int
     if not doubt:
         return
     command = [sys.executable, "-c", _PARSE, flavor.name, str(flags), *where]
-    done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(
+            f"{flavor} did not read the model in {_SECONDS} s (in a process of its own). ONNX says of the model: "
+            f"{doubt.strip()}"
+        ) from error
     if done.returncode >= 0:  # it is read, or refused, which is told better by the parser that we ask ourselves
         return
     ending = signal.Signals(-done.returncode).name

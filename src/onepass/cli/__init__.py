@@ -94,7 +94,9 @@ def main(arguments: list[str] | None = None) -> None:
         _explain(f"not enough memory: {error}", debug=debug)
         status = 2
     except OnepassError as error:
-        said = in_words_of(str(error), arguments, cli, foreign=str(error.__cause__ or ""))
+        cause = error.__cause__
+        foreign = "" if cause is None or isinstance(cause, OnepassError) else str(cause)
+        said = in_words_of(str(error), arguments, cli, foreign=foreign)
         _explain(said, debug=debug)
         status = 2
     except OSError as error:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from onepass._array_files import DEFAULT_MAX_BYTES, read_array, read_arrays
-from onepass._errors import InputError
+from onepass._errors import InputError, LeftOutWarning
 from onepass.media.pictures import MAX_FILE_BYTES, read_picture
 from onepass.media.tensors import tensor_from_picture
 from onepass.outputs import Array
@@ -71,8 +74,23 @@ max_bytes_option = click.option(
 
 
 def outputs_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option that chooses outputs; a command takes them as `outputs`, and nothing given is no name."""
-    return click.option("--outputs", "--output", "outputs", multiple=True, metavar="NAME", help=help_text)
+    """Return the option that chooses outputs; a command takes them as `outputs`, and nothing given is no name.
+
+    Who chooses is not told which outputs of the model no one can have.
+    """
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def chosen(*arguments: Any, outputs: tuple[str, ...], **rest: Any) -> None:
+            with warnings.catch_warnings():
+                if outputs:
+                    warnings.simplefilter("ignore", LeftOutWarning)
+                command(*arguments, outputs=outputs, **rest)
+
+        option = click.option("--outputs", "--output", "outputs", multiple=True, metavar="NAME", help=help_text)
+        return option(chosen)
+
+    return decorated
 
 
 def read_inputs(

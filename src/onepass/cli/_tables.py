@@ -17,10 +17,12 @@ from rich.text import Text
 
 from onepass._printable import printable
 from onepass.outputs import Array, Outputs
-from onepass.tensors import STRING, dtype_name, shape_text
+from onepass.tensors import STRING, Dim, dtype_name, shape_text
 
 # Wider than any terminal: what a file or a pipe gets, and how wide a table may like to be.
 _ANY_WIDTH = 10_000
+# What is shown of the name of a size.
+_NAME_WIDTH = 24
 
 
 class _SafeConsole(Console):
@@ -96,6 +98,12 @@ def _turned(rows: Table, width: int) -> Iterator[Text]:
                 line = Text()
             line.append_text(part)
         yield line
+
+
+def shape_cell(shape: tuple[Dim, ...] | None) -> str:
+    """Return a shape for a cell of a table; names of sizes, which may be formulas, are shortened."""
+    short = shape and tuple(shorten(dim, _NAME_WIDTH) if isinstance(dim, str) else dim for dim in shape)
+    return escape(shape_text(short))
 
 
 def outputs_table(outputs: Outputs) -> Table:

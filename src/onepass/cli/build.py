@@ -17,10 +17,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from onepass.builder import Preview, Step, build_with, find_builder, preview
 from onepass.builder import Progress as Follow
 from onepass.cli._build_options import build_options, options_from
-from onepass.cli._tables import bytes_text, console, escape, show, table
+from onepass.cli._tables import bytes_text, console, escape, shape_cell, show, table
 from onepass.engine import Plan
 from onepass.engine.flavor import NAMES, Flavor
-from onepass.tensors import dtype_name, shape_text
+from onepass.tensors import dtype_name
 
 
 @click.command("build")
@@ -137,7 +137,7 @@ def _print_edges(out: Console, made: Plan | Preview) -> None:
     for rows, edges in ((inputs, made.inputs), (outputs, made.outputs)):
         for edge in edges:
             ranges = [str(each.shapes[edge.spec.name]) for each in made.profiles if rows is inputs]
-            cells = [escape(edge.spec.name), dtype_name(edge.spec.dtype), escape(shape_text(edge.spec.shape))]
+            cells = [escape(edge.spec.name), dtype_name(edge.spec.dtype), shape_cell(edge.spec.shape)]
             rows.add_row(*cells, *(["  ".join(ranges)] if ranges else []))
         out.print()
         show(out, rows)

@@ -11,11 +11,11 @@ import click
 
 from onepass.cli._inputs import max_bytes_option, read_examples
 from onepass.cli._stopping import interruptible
-from onepass.cli._tables import bytes_text, console, escape, show, table
+from onepass.cli._tables import bytes_text, console, escape, shape_cell, show, table
 from onepass.cli._trust import is_trusted, trust_option
 from onepass.formats import Format, format_of
 from onepass.source import DEFAULT_TIMEOUT_S, Batch, Conversion, convert
-from onepass.tensors import dtype_name, shape_text
+from onepass.tensors import dtype_name
 
 
 def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -> Batch:
@@ -131,7 +131,7 @@ def _print(conversion: Conversion) -> None:
     inputs, outputs = table("inputs", "name", "dtype", "shape"), table("outputs", "name", "dtype", "shape", "error")
     for rows, specs in ((inputs, conversion.signature.inputs), (outputs, conversion.signature.outputs)):
         for spec in specs:
-            cells = [escape(spec.name), dtype_name(spec.dtype), escape(shape_text(spec.shape))]
+            cells = [escape(spec.name), dtype_name(spec.dtype), shape_cell(spec.shape)]
             if rows is outputs:
                 cells.append(errors[spec.name].summary if errors else "not verified")
             rows.add_row(*cells)

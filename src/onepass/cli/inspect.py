@@ -16,16 +16,16 @@ from rich.table import Table
 from onepass._errors import UnsupportedModelError
 from onepass._printable import printable
 from onepass.artifacts import sha256_of
-from onepass.cli._tables import bytes_text, console, escape, shorten, show, table
+from onepass.cli._tables import bytes_text, console, escape, shape_cell, shorten, show, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
 from onepass.formats import Format, format_of
 from onepass.graph import OnnxGraph
 from onepass.graph.edges import inputs_of, kind_of, spec_of, typed_outputs
 from onepass.runtime import load
-from onepass.tensors import Signature, shape_text
+from onepass.tensors import Signature
 
-# What is shown of notes and of names of sizes, which may be programs and formulas.
-_NOTE_WIDTH, _MOST_NOTES, _NAME_WIDTH = 120, 20, 24
+# What is shown of notes, which may be programs, and of the name of what made the model.
+_NOTE_WIDTH, _MOST_NOTES, _PRODUCER_WIDTH = 120, 20, 40
 
 
 @click.command("inspect")
@@ -130,7 +130,7 @@ def _print(facts: dict[str, Any], *, whole_notes: bool) -> None:
     if "flavor" in facts:
         _print_build(facts)
     if "nodes" in facts:
-        made = f", made by {escape(facts['producer'])}" if facts["producer"] else ""
+        made = f", made by {escape(shorten(facts['producer'], _PRODUCER_WIDTH))}" if facts["producer"] else ""
         out.print(f"{facts['nodes']} nodes, {facts['parameters']:,} parameters{made}", soft_wrap=True)
     for name in facts.get("weight_files", ()):
         out.print(f"weights in {escape(name)}", soft_wrap=True)
@@ -179,6 +179,6 @@ def _print_build(facts: dict[str, Any]) -> None:
 def _edge_table(title: str, edges: list[dict[str, Any]]) -> Table:
     rows = table(title, "name", "dtype", "shape")
     for edge in edges:
-        shape = edge["shape"] and tuple(shorten(d, _NAME_WIDTH) if isinstance(d, str) else d for d in edge["shape"])
-        rows.add_row(escape(edge["name"]), edge["dtype"], escape(shape_text(None if shape is None else tuple(shape))))
+        shape = edge["shape"]
+        rows.add_row(escape(edge["name"]), edge["dtype"], shape_cell(None if shape is None else tuple(shape)))
     return rows

@@ -80,7 +80,8 @@ def command(
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range, max_bytes=max_bytes)
         if randomly:
-            feeds = {**random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed), **feeds}
+            given = {name: array.shape for name, array in feeds.items()}  # which says sizes for the rest
+            feeds = {**random_inputs(signature, sizes=sizes, shapes={**given, **shapes}, seed=seed), **feeds}
         elif not inputs and signature.inputs:
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
             raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")

@@ -24,6 +24,27 @@ _LEVELS = {
 }
 
 
+# Threads that go no further than to their next message, and whether they are there.
+_held: dict[int | None, threading.Event] = {}
+
+
+def hold(thread: threading.Thread) -> threading.Event:
+    """Let a thread of TensorRT's go no further than to its next message; return what tells that it is there.
+
+    For the end of the process: a thread that comes from C++ into Python then is ended in the middle of the C++, which
+    aborts the process.
+    """
+    return _held.setdefault(thread.ident, threading.Event())
+
+
+def stay_if_held() -> None:
+    """Wait until the process is gone, where `hold` says so."""
+    there = _held.get(threading.get_ident())
+    if there is not None:
+        there.set()
+        threading.Event().wait()
+
+
 class Line(NamedTuple):
     """One message: TensorRT's severity (``"ERROR"``, ``"WARNING"`` …) and its text."""
 
@@ -45,6 +66,7 @@ class LogBook:
 
     def write(self, severity: str, text: str) -> None:
         """Take a message, which may hold names of the model's."""
+        stay_if_held()
         text = indented(text)
         level = _LEVELS.get(severity, logging.INFO)
         if severity != "VERBOSE":

@@ -75,8 +75,12 @@ def signature_of(model: onnx.ModelProto) -> Signature:
 
 
 def typed_outputs(model: onnx.ModelProto) -> Sequence[onnx.ValueInfoProto]:
-    """Return the outputs as the model declares them; where it does not say a type, all as `true_outputs` has them."""
-    return model.graph.output if all(map(_has_type, model.graph.output)) else true_outputs(model)
+    """Return the outputs as the model declares them, or all as `true_outputs` has them where a declaration is no good.
+
+    So it is without a type, and as a scalar: some exporters write that of whatever they do not know the shape of.
+    """
+    doubtful = any(not _has_type(value) or _is_scalar(value) for value in model.graph.output)
+    return true_outputs(model) if doubtful else model.graph.output
 
 
 def true_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -96,6 +100,11 @@ def true_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 def _has_type(value: onnx.ValueInfoProto) -> bool:
     return value.type.WhichOneof("value") not in (None, "tensor_type") or bool(value.type.tensor_type.elem_type)
+
+
+def _is_scalar(value: onnx.ValueInfoProto) -> bool:
+    tensor = value.type.tensor_type
+    return tensor.HasField("shape") and not tensor.shape.dim
 
 
 def _corrected(

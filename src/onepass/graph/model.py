@@ -108,12 +108,6 @@ class OnnxGraph:
         return {entry.key: entry.value for entry in self.proto.metadata_props}
 
     @property
-    def scalars(self) -> frozenset[str]:
-        """Names of the inputs and outputs that the model declares to be scalars."""
-        tensors = ((v.name, v.type.tensor_type) for v in (*self.proto.graph.input, *self.proto.graph.output))
-        return frozenset(name for name, tensor in tensors if tensor.HasField("shape") and not tensor.shape.dim)
-
-    @property
     def size_bytes(self) -> int:
         """Size of the model with all its weights, those in files beside it included."""
         return self.inline_bytes + weights.external_bytes(self.proto, self.folder)

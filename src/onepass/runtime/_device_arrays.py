@@ -94,7 +94,7 @@ def device_array_from(value: Any, *, name: str, streams: Mapping[int, Any]) -> D
         InputError: It lies on another GPU, is not C-contiguous, or its library does not hand it out.
     """
     dense = True
-    number = _gpu_of(value)
+    number = _gpu_of(value, streams)
     if number not in streams:
         on = " and ".join(map(str, streams))
         raise InputError(
@@ -133,14 +133,18 @@ def device_array_from(value: Any, *, name: str, streams: Mapping[int, Any]) -> D
     return found
 
 
-def _gpu_of(value: Any) -> int:
+def _gpu_of(value: Any, streams: Mapping[int, Any]) -> int:
     """Return the number of the GPU that an array lies on."""
     if isinstance(value, DeviceArray):
         return value.device
     if hasattr(value, "__dlpack_device__"):
         return int(value.__dlpack_device__()[1])
     address = int(value.__cuda_array_interface__["data"][0])
-    return gpu_of(address) if address else 0  # an empty array may lie nowhere
+    first, stream = next(iter(streams.items()))
+    if not address:  # an empty array may lie nowhere
+        return first
+    with stream.device.current():  # this thread may have no GPU yet, and one is needed to ask
+        return gpu_of(address)
 
 
 def _is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import InputError
+from onepass._texts import text_array
 from onepass.outputs import Array
 from onepass.runtime._device_arrays import DeviceArray, device_array_from, is_device_array
 from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
@@ -47,8 +48,8 @@ class InputChecker:
             array = given[name]
             if type(array) is not np.ndarray:
                 array = self._from_device(array, spec) if is_device_array(array) else _as_array(array, spec)
-            if spec.dtype == STRING:
-                array = _strings(array, spec)
+            if spec.dtype == STRING and type(array) is not DeviceArray:
+                array = text_array(array, name)
             shape = array.shape
             if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
                 raise InputError(_complaint(spec, array))
@@ -107,8 +108,10 @@ def _as_array(value: Any, spec: TensorSpec) -> Array:
     """Make an array of what is none: lists and Python's numbers take the input's dtype, all else keeps its own."""
     if isinstance(value, np.ma.MaskedArray):
         raise InputError(f"input {spec.name!r}: got a masked array, whose mask would be lost; give array.filled(...)")
+    # NumPy would make strings of numbers beside them, and cut off what NULs a string ends in.
+    in_python = spec.dtype == STRING and isinstance(value, (list, tuple, str))
     try:
-        array = np.asarray(value)
+        array = np.asarray(value, STRING if in_python else None)
     except Exception as error:
         raise InputError(
             f"input {spec.name!r}: got {type(value).__name__}, which does not become an array ({error}); "
@@ -116,23 +119,6 @@ def _as_array(value: Any, spec: TensorSpec) -> Array:
         ) from error
     plain = isinstance(value, (list, tuple, int, float, complex)) and not isinstance(value, np.generic)
     return _with_dtype(array, spec) if plain and array.dtype.kind in "biufc" and spec.dtype != STRING else array
-
-
-def _strings(array: Any, spec: TensorSpec) -> Any:
-    """Return strings as an array of Python's own, whichever of NumPy's three kinds of text came.
-
-    `StringDType` (NumPy 2) and fixed-width text become objects; of an array of objects every one must be a string.
-    """
-    if isinstance(array, DeviceArray) or array.dtype.kind not in "OUT":
-        return array
-    objects = array if array.dtype == STRING else array.astype(STRING)
-    for place, value in enumerate(objects.flat):
-        if not isinstance(value, str):
-            index = [int(each) for each in np.unravel_index(place, objects.shape)]
-            raise InputError(
-                f"input {spec.name!r}: got {value!r} ({type(value).__name__}) at {index}, expected strings only"
-            )
-    return objects
 
 
 def _with_dtype(array: Array, spec: TensorSpec) -> Array:
@@ -155,7 +141,7 @@ def _finite(array: Array) -> Array:
 
 
 def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
-    came = f"input {spec.name!r}: got {array.dtype} {shape_text(array.shape)}, expected {spec}"
+    came = f"input {spec.name!r}: got {_kind(array, spec)} {shape_text(array.shape)}, expected {spec}"
     if array.dtype != spec.dtype:
         if spec.dtype == STRING:
             decoded = ": numpy.char.decode(array) makes them of bytes" if array.dtype.kind == "S" else ""
@@ -169,6 +155,12 @@ def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
     axis = next(axis for axis, dim in enumerate(shape) if isinstance(dim, int) and array.shape[axis] != dim)
     layout = _layout_hint(array.shape, spec)
     return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {shape[axis]}{layout}"
+
+
+def _kind(array: Array | DeviceArray, spec: TensorSpec) -> str:
+    """Name a dtype; NumPy's own names of text, such as ``<U7``, tell few people anything."""
+    texts = {"U": "string", "T": "string", "S": "bytes", "O": "string" if spec.dtype == STRING else "object"}
+    return texts.get(array.dtype.kind) or str(array.dtype)
 
 
 def _rank_hint(array: Array | DeviceArray, rank: int) -> str:

@@ -38,7 +38,7 @@ def load(
     ONNX model on ONNX Runtime. An engine is code: load those that you built or trust.
 
     Strings are NumPy arrays of ``str`` objects. Outputs that are sequences, maps or optionals are left out, with an
-    `OnepassWarning`, where others remain.
+    `LeftOutWarning`, where others remain.
 
     Args:
         model: Path of a TensorRT engine or an ONNX (or ONNX Runtime ``.ort``) file, the bytes of one, an `OnnxGraph`,

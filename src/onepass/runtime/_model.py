@@ -125,7 +125,7 @@ def _files_of(path: Path, kind: Format) -> list[Path]:
 
     A model with functions is looked at too: not every runtime survives all that these may hold.
     """
-    if kind is not Format.ONNX or not (_may_have_weight_files(path) or has_functions(path)):
+    if kind is not Format.ONNX or not _may_hold_more(path):
         return [path]
     from onepass.graph import OnnxGraph  # noqa: PLC0415 - it brings onnx
 
@@ -133,10 +133,10 @@ def _files_of(path: Path, kind: Format) -> list[Path]:
     return [path] if graph.folder is None else [path, *(graph.folder / name for name in graph.weight_files)]
 
 
-def _may_have_weight_files(path: Path) -> bool:
-    """Whether the bytes of an ONNX file name another file; if not, it need not be parsed to know that it has none."""
+def _may_hold_more(path: Path) -> bool:
+    """Whether an ONNX file names another file or has functions; if not, it need not be parsed to know that."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(_LOCATION) >= 0
+        return content.find(_LOCATION) >= 0 or has_functions(file)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._ending import RunOptions, Runs, is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
-from onepass.runtime._onnxruntime_edges import array_from_value, is_exotic, signature_of, value_from_array
+from onepass.runtime._onnxruntime_edges import is_exotic, run_exotic, signature_of
 from onepass.runtime._refusals import refusal
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.spec import Optimize, Provider, checked_providers
@@ -106,7 +106,7 @@ class OnnxRuntimeBackend(BackendBase):
             feeds = {node.name: feeds[node.name] for node in session.get_inputs()}
         try:
             if self._exotic:
-                return _run_exotic(session, feeds, names, options)
+                return run_exotic(session, feeds, names, options, self.signature)
             results: list[Array] = session.run(names, feeds, options)
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
             if not is_of_runtime(error):
@@ -278,17 +278,6 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _run_exotic(
-    session: onnxruntime.InferenceSession,
-    feeds: Mapping[str, Array],
-    names: Sequence[str],
-    options: RunOptions,
-) -> list[Array]:
-    """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
-    values = {name: value_from_array(array) for name, array in feeds.items()}
-    return [array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
 
 
 def _shapes(feeds: Mapping[str, Array]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from onepass.outputs import Array
 from onepass.runtime._model import ModelHandle
 from onepass.tensors import (
     STRING,
+    Dim,
     Signature,
     TensorSpec,
     dim_from_onnx,
@@ -31,29 +33,29 @@ _TENSOR = "tensor"  # how ONNX Runtime begins the type of a dense one
 
 def signature_of(session: Any, handle: ModelHandle) -> Signature:
     nodes = (*session.get_inputs(), *session.get_outputs())
+    shapes: dict[str, tuple[Dim, ...] | None] = {node.name: () for node in nodes}
     if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
-        # ONNX Runtime says [] of a scalar and of an unknown rank alike; the model itself knows.
-        scalars = handle.graph().scalars
-    else:
-        scalars = frozenset(node.name for node in nodes)
+        # ONNX Runtime says [] of a scalar, of an unknown rank and of what is wrongly declared a scalar alike.
+        signature = handle.graph().signature
+        shapes = {spec.name: spec.shape for spec in (*signature.outputs, *signature.inputs)}
     outputs = {node.name: node for node in session.get_outputs()}
     left_out = {name: _kind(node) for name, node in outputs.items() if _kind(node) != _TENSOR}
     if len(left_out) == len(outputs) > 0:
         name, kind = next(iter(left_out.items()))
         raise UnsupportedModelError(no_dense_tensor(name, kind))
     return Signature(
-        tuple(_spec(node, scalars) for node in session.get_inputs()),
-        tuple(_spec(node, scalars) for name, node in outputs.items() if name not in left_out),
+        tuple(_spec(node, shapes) for node in session.get_inputs()),
+        tuple(_spec(node, shapes) for name, node in outputs.items() if name not in left_out),
         left_out,
     )
 
 
-def _spec(node: Any, scalars: frozenset[str]) -> TensorSpec:
+def _spec(node: Any, shapes: Mapping[str, tuple[Dim, ...] | None]) -> TensorSpec:
     if _kind(node) != _TENSOR:
         raise UnsupportedModelError(no_dense_tensor(node.name, _kind(node)))
     dtype = dtype_from_onnx(str(node.type).removeprefix("tensor(").removesuffix(")"), tensor=node.name)
-    has_rank = node.shape or node.name in scalars
-    return TensorSpec(node.name, dtype, tuple(map(dim_from_onnx, node.shape)) if has_rank else None)
+    shape = tuple(map(dim_from_onnx, node.shape))
+    return TensorSpec(node.name, dtype, shape or shapes.get(node.name))
 
 
 def _kind(node: Any) -> str:
@@ -65,30 +67,44 @@ def _kind(node: Any) -> str:
 
 
 def is_exotic(signature: Signature) -> bool:
-    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's.
+    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's."""
+    return any(spec.dtype.isbuiltin == _REGISTERED for spec in (*signature.inputs, *signature.outputs))
+
+
+def run_exotic(
+    session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: Any, signature: Signature
+) -> list[Array]:
+    """Run with values that carry ONNX's own element types, for those that NumPy has no name for.
 
     Raises:
-        UnsupportedModelError: So it is, and an input holds strings; the binding takes either of them only.
+        UnsupportedModelError: An output of such a type is asked for where strings are given: ONNX Runtime's Python
+            package makes no value of strings, and no array of bfloat16.
     """
-    exotic = [s for s in (*signature.inputs, *signature.outputs) if s.dtype.isbuiltin == _REGISTERED]
-    texts = [spec.name for spec in signature.inputs if spec.dtype == STRING]
-    if exotic and texts:
-        raise UnsupportedModelError(
-            f"the model takes strings ({', '.join(texts)}) beside {exotic[0].dtype} ({exotic[0].name}), and ONNX "
-            "Runtime's Python package moves only one of the two; choose outputs that do without, "
-            "OnnxGraph.load(...).select([...]), or cast to float32 in the model"
-        )
-    return bool(exotic)
+    values = {name: _value_from_array(array) for name, array in feeds.items()}
+    texts = [name for name, array in feeds.items() if array.dtype == STRING]
+    if not texts:
+        return [_array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
+    rare = {spec.name: spec.dtype for spec in signature.outputs if spec.dtype.isbuiltin == _REGISTERED}
+    for name in names:
+        if name in rare:
+            raise UnsupportedModelError(
+                f"output {name!r} is {rare[name]} and is asked for in a call that takes strings ({texts[0]!r}); ONNX "
+                "Runtime's Python package moves only one of the two. Choose other outputs, outputs=[...], or cast "
+                f"{name!r} to float32 in the model"
+            )
+    return list(session.run(list(names), values, options))
 
 
-def value_from_array(array: Array) -> Any:
+def _value_from_array(array: Array) -> Any:
+    if array.dtype == STRING:
+        return array
     if array.dtype.isbuiltin != _REGISTERED:
         return import_onnxruntime().OrtValue.ortvalue_from_numpy(array)
     bits = array.view(_BITS[array.dtype.itemsize])
     return import_onnxruntime().OrtValue.ortvalue_from_numpy_with_onnx_type(bits, onnx_from_dtype(array.dtype))
 
 
-def array_from_value(value: Any) -> Array:
+def _array_from_value(value: Any) -> Array:
     dtype = dtype_from_onnx(value.element_type(), tensor="output")
     if dtype == STRING:
         strings: Array = value.numpy()

@@ -94,7 +94,8 @@ class Pass:
                     target = slot if slot is not None else self._spare_slot()
                     arrays = target.arrays(names) if self._is_plain else None
                     lane.held = source, target, arrays
-                    self._recordings.note(self._key(source, target, names))
+                    where = None if source is None else source.address
+                    self._recordings.note((where, target.address, names))
                 if is_begun:
                     self._copy_out(lane.stream, target, names)
                 else:
@@ -210,9 +211,10 @@ class Pass:
             return False
         if not self._setup.is_current:
             self._renew_if_needed()
-        key = self._key(source, target, names)
-        whole = recordings.whole(*key)
+        where = None if source is None else source.address
+        whole = recordings.whole(where, target.address, names)
         if whole is None:
+            key = (where, target.address, names)
             if not recordings.comes_round(key) or not recordings.is_usable:
                 return False
             lane.queue.settle()
@@ -221,10 +223,6 @@ class Pass:
                 return False
         lane.launch_whole(whole)
         return True
-
-    @staticmethod
-    def _key(source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> tuple[int | None, int, Sequence[str]]:
-        return None if source is None else source.address, target.address, names
 
     def _begin(self, source: HostSlot | None) -> bool:
         """Queue a call up to its computation, if that can be recorded; the rest is to follow in the lane's stream."""

@@ -83,7 +83,7 @@ def convert(
         source: Path of the network, or a module or exported program of PyTorch.
         path: The ONNX file to write.
         opset: Version of ONNX's operators, 7 to 25; 17 where None, and 18 for PyTorch, which writes no older one.
-        outputs: The outputs to keep, in the order given; all, in the source's order, where None.
+        outputs: The outputs to keep, in the order given, each once; all, in the source's order, where None.
         output_names: New names for the outputs, in the same order.
         batch: How many items the model takes: a number, or ``"dynamic"`` for any; as the source has it where None.
         channels_first: Inputs and outputs, by the source's names, to be [N, channels, height, width] in the ONNX model
@@ -118,7 +118,7 @@ def convert(
         raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     _check_target(path, source)
     options = ModelOptions(
-        outputs=None if outputs is None else name_tuple(outputs),
+        outputs=None if outputs is None else tuple(dict.fromkeys(name_tuple(outputs))),
         output_names=None if output_names is None else name_tuple(output_names),
         batch=batch,
         channels_first=name_tuple(channels_first),

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import BackendError, ConversionError, InputError, OnepassError
+from onepass._texts import text_array
 from onepass.outputs import Array
 from onepass.sampling import batch_axes, batch_names, input_shapes, random_inputs
 from onepass.source.framework import Trained
-from onepass.tensors import Signature, TensorSpec, no_such_name, shape_text
+from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
 
 # Sizes that are tried in place of a dynamic one, from one that makes sense of a picture down to one that fits a short
 # table; among them are such as can be divided by 3, 5 and 7.
@@ -155,7 +156,10 @@ def _named(given: Any, signature: Signature) -> Iterator[tuple[str, Array]]:
     for name, value in given.items():
         if name not in specs:
             raise InputError(f"example_inputs: {no_such_name('input', name, names)}")
-        spec, array = specs[name], np.asarray(value)
+        spec = specs[name]
+        array = np.asarray(value, STRING if spec.dtype == STRING and not isinstance(value, np.ndarray) else None)
+        if spec.dtype == STRING:
+            array = text_array(array, name)
         if array.dtype != spec.dtype or not spec.allows(array.shape):
             raise InputError(
                 f"example_inputs: input {name!r} is {spec}, got {array.dtype} {shape_text(array.shape)}; give an array "

@@ -11,11 +11,12 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import OpenerDirector, Request
 
 from onepass._errors import ModelFormatError, ModelNotFoundError
 from onepass.artifacts import replacing
 from onepass.drafts import sync
+from onepass.gaze.fetch._deadline import Deadline
 
 Progress: TypeAlias = Callable[[int, "int | None"], None]
 """Is told how many bytes are here, and how many there will be, if the server says so."""
@@ -56,24 +57,27 @@ def download(
     """
     part = target.with_name(f"{target.name}.part")
     end = monotonic() + max_seconds
-    for attempt in range(1, _ATTEMPTS + 1):
-        before = _size(part)
-        try:
-            _fetch(url, part, progress, max_bytes=max_bytes, end=end)
-        except HTTPError as error:
-            raise ModelNotFoundError(f"cannot fetch {url}: the server answers {error.code} {error.reason}") from error
-        except (OSError, HTTPException) as error:  # URLError is an OSError
-            late = monotonic() > end
-            if _size(part) > before and attempt < _ATTEMPTS and not late:
-                continue
-            reason = error.reason if isinstance(error, URLError) else error
-            reason = f"it took longer than {max_seconds:g} s" if late else reason
-            kept = f"; {_size(part)} bytes are here, and the next try goes on from there" if _size(part) else ""
-            raise ModelNotFoundError(f"cannot fetch {url}: {reason}{kept}") from error
-        except ModelFormatError:
-            _drop(part)
-            raise
-        break
+    with Deadline(max_seconds) as deadline:
+        for attempt in range(1, _ATTEMPTS + 1):
+            before = _size(part)
+            try:
+                _fetch(url, part, progress, opener=deadline.opener, max_bytes=max_bytes, end=end)
+            except HTTPError as error:
+                raise ModelNotFoundError(
+                    f"cannot fetch {url}: the server answers {error.code} {error.reason}"
+                ) from error
+            except (OSError, HTTPException) as error:  # URLError is an OSError
+                late = monotonic() > end
+                if _size(part) > before and attempt < _ATTEMPTS and not late:
+                    continue
+                reason = error.reason if isinstance(error, URLError) else error
+                reason = f"it took longer than {max_seconds:g} s" if late else reason
+                kept = f"; {_size(part)} bytes are here, and the next try goes on from there" if _size(part) else ""
+                raise ModelNotFoundError(f"cannot fetch {url}: {reason}{kept}") from error
+            except ModelFormatError:
+                _drop(part)
+                raise
+            break
     sync(part)
     part.replace(target)
     _drop(part)
@@ -84,9 +88,11 @@ def _drop(part: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _fetch(url: str, part: Path, progress: Progress | None, *, max_bytes: int, end: float) -> None:
+def _fetch(
+    url: str, part: Path, progress: Progress | None, *, opener: OpenerDirector, max_bytes: int, end: float
+) -> None:
     """Bring what is missing of a file; raises OSError if the connection breaks before its end, or time is up."""
-    response = _open(url, part, end)
+    response = _open(url, part, opener, end)
     if response is None:
         return
     with response:
@@ -99,19 +105,22 @@ def _fetch(url: str, part: Path, progress: Progress | None, *, max_bytes: int, e
         _write_note(part, {"url": url, "version": "" if version.startswith("W/") else version})
         with part.open("ab" if start else "wb") as file:
             file.truncate(start)
-            while chunk := response.read1(_CHUNK_BYTES):  # what has come, however little
+            while True:
+                chunk = response.read1(_CHUNK_BYTES)  # what has come, however little
                 file.write(chunk)
+                if monotonic() > end:
+                    raise TimeoutError("time is up")
+                if not chunk:
+                    break
                 if file.tell() > max_bytes:
                     raise ModelFormatError(f"{url} has more than the {max_bytes} bytes that it may have")
                 if progress is not None:
                     progress(file.tell(), total)
-                if monotonic() > end:
-                    raise TimeoutError("time is up")
             if total is not None and file.tell() < total:
                 raise ConnectionError(f"the connection broke after {file.tell()} of {total} bytes")
 
 
-def _open(url: str, part: Path, end: float) -> HTTPResponse | None:
+def _open(url: str, part: Path, opener: OpenerDirector, end: float) -> HTTPResponse | None:
     """Ask for what is missing of a file; return None if nothing is."""
     request, have, note = Request(url), _size(part), _read_note(part)  # noqa: S310 - the caller's URL
     request.add_header("User-Agent", "onepass")
@@ -119,14 +128,14 @@ def _open(url: str, part: Path, end: float) -> HTTPResponse | None:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", note["version"])
     try:
-        response: HTTPResponse = urlopen(request, timeout=max(0.001, min(_TIMEOUT_S, end - monotonic())))  # noqa: S310
+        response: HTTPResponse = opener.open(request, timeout=max(0.001, min(_TIMEOUT_S, end - monotonic())))
     except HTTPError as error:
         if not have or error.code != 416:
             raise
         if error.headers.get("Content-Range") == f"bytes */{have}":
             return None  # all of it is here
         part.unlink()  # what is here is not the beginning of that file
-        return _open(url, part, end)
+        return _open(url, part, opener, end)
     return response
 
 

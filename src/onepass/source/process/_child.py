@@ -9,10 +9,11 @@ import re
 import shutil
 import signal
 import traceback
+from functools import partial
 from pathlib import Path
-from threading import Thread
 
 from onepass._errors import OnepassError
+from onepass._programs import end_with_starter
 from onepass.source.process._job import ExportJob
 
 JOB, FAILURE = "job.pickle", "failure.json"
@@ -21,7 +22,7 @@ JOB, FAILURE = "job.pickle", "failure.json"
 def main(folder: str) -> None:
     """Run the job that lies in a folder, and leave the export, or what went wrong, there."""
     place = Path(folder)
-    Thread(target=_end_with_the_other, args=(place,), daemon=True).start()
+    end_with_starter(partial(_tidy, place))
     # Written by the process that started this one, in a folder that nobody else can write to.
     job: ExportJob = pickle.loads((place / JOB).read_bytes())  # noqa: S301
     try:
@@ -37,13 +38,11 @@ def main(folder: str) -> None:
         _report(place, "ConversionError", _first_lines(f"{type(error).__name__}: {error}"))
 
 
-def _end_with_the_other(place: Path) -> None:
-    """Leave nothing behind when the process that waits for this one is gone: its end of standard input closes then."""
-    os.read(0, 1)
+def _tidy(place: Path) -> None:
+    """Leave nothing behind."""
     shutil.rmtree(place, ignore_errors=True)
     if hasattr(os, "killpg"):
         os.killpg(0, signal.SIGKILL)  # those that the framework started are in the group, too
-    os._exit(1)
 
 
 def _report(place: Path, kind: str, message: str) -> None:
