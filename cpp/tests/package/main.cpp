@@ -5,8 +5,6 @@
 int main() {
     try {
         onepass::load("nowhere.onnx");
-    } catch (const onepass::ModelNotFoundError& error) {
-        return std::strstr(error.what(), "nowhere.onnx") ? 0 : 2;
-    }
+    } catch (const onepass::ModelNotFoundError& error) { return std::strstr(error.what(), "nowhere.onnx") ? 0 : 2; }
     return 1;
 }
