@@ -104,6 +104,9 @@ TEST_CASE("sizes that depend on the data") {
             CHECK(out["twice"].as<float>()[n - 1] == 2 * x[n - 1]);
         }
         CHECK(session.report().find("depends on the data") != std::string::npos);
+        state().fail_in["notifyShape"] = 1;  // a shape told before is not taken for this call's
+        CHECK(message([&] { session.run({{"x", {x.data(), 6}}}); }).find("does not tell its shape") !=
+              std::string::npos);
         state().fail_in["cudaMalloc"] = 4;  // in a new pass: inputs, outputs … and the allocator's own
         const std::vector<float> five{1, 1, 1, 1, 1};
         for (int i = 0; i < 2; ++i) try {
@@ -228,4 +231,28 @@ TEST_CASE("TensorRT's log reaches the caller's function") {
     };
     CHECK_THROWS_AS(opened(cut.path, options), onepass::ModelFormatError);
     CHECK(heard.find("cut short") != std::string::npos);
+}
+
+TEST_CASE("an engine with branches or loops is queued, never recorded: a recording would repeat one course") {
+    File file(std::string(kTwo) + "\nlayers [Loop_0] recurrence");
+    auto session = opened(file.path);
+    const auto eyes = ramp(3);
+    const int launches = state().count("cudaGraphLaunch");
+    for (int call = 0; call < 4; ++call) session.run({{"eye", {eyes.data(), 1, 3}}});
+    CHECK(state().count("cudaGraphLaunch") == launches);
+    CHECK(session.report().find("it has branches or loops") != std::string::npos);
+}
+
+TEST_CASE("where a profile has one context, a pass that gets it back is set up and recorded anew") {
+    File file("shared 0\ninput eye 0 device -1x3 1x3:2x3:8x3\noutput a 0 device -1x3 scale eye 2");
+    auto session = opened(file.path);
+    const auto eyes = ramp(6);
+    for (int call = 0; call < 3; ++call) session.run({{"eye", {eyes.data(), 1, 3}}});
+    session.run({{"eye", {eyes.data(), 2, 3}}});
+    const int launches = state().count("cudaGraphLaunch");
+    CHECK(launches > 0);
+    CHECK(session.run({{"eye", {eyes.data(), 1, 3}}})["a"].as<float>()[2] == 6.0F);
+    CHECK(state().count("cudaGraphLaunch") == launches);
+    session.run({{"eye", {eyes.data(), 1, 3}}});
+    CHECK(state().count("cudaGraphLaunch") == launches + 1);
 }

@@ -75,10 +75,7 @@ Pass& Lane::passing(const Pass::Feeds& feeds, bool shares) {
     auto fresh = std::make_unique<Pass>(engine_, stream_.get(), profile_of(engine_, feeds), feeds);
     fresh->attach(context(fresh->profile(), shares));
     passes_.emplace_front(key, std::move(fresh));
-    if (passes_.size() > kMostPasses) {
-        retire(*passes_.back().second, shares);
-        passes_.pop_back();
-    }
+    if (passes_.size() > kMostPasses) passes_.pop_back();
     return *passes_.front().second;
 }
 
@@ -89,10 +86,6 @@ Pass::Context Lane::context(int profile, bool shares) {
         for (auto& each : passes_)
             if (each.second->profile() == profile && each.second->is_attached()) return each.second->detach();
     return engine_.new_context(scratch_.get());
-}
-
-void Lane::retire(Pass& pass, bool shares) {
-    if (pass.is_attached() && !shares) idle_[pass.profile()] = pass.detach();
 }
 
 }  // namespace onepass::tensorrt

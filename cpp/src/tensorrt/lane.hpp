@@ -22,7 +22,6 @@ class Lane {
   private:
     Pass& passing(const Pass::Feeds& feeds, bool shares);
     Pass::Context context(int profile, bool shares);
-    void retire(Pass& pass, bool shares);
 
     Engine& engine_;
     DeviceBlock scratch_;

@@ -410,7 +410,8 @@ struct Context final : IExecutionContext {
                     net->say("the allocator gives nothing");
                     return false;
                 }
-                a->notifyShape(t.name.c_str(), dims({static_cast<std::int64_t>(hits.size())}));
+                if (!state().fails("notifyShape"))
+                    a->notifyShape(t.name.c_str(), dims({static_cast<std::int64_t>(hits.size())}));
                 push(s, [=] {
                     for (std::size_t i = 0; i < hits.size(); ++i) set(t.type, real(p), i, static_cast<double>(hits[i]));
                 });
