@@ -18,7 +18,10 @@ bool is_engine(const std::string& path) {
     const std::string_view found(mark, static_cast<std::size_t>(file.gcount()));
     if (found.empty()) throw ModelFormatError(path + " is empty; copy it again");
     // A sidecar says that it is an engine, whatever mark a later TensorRT may put at the beginning.
-    return found == "ptrt" || found == "vtrt" || std::filesystem::exists(std::filesystem::u8path(path + ".json"));
+    const auto beside = [&](const char* ending) {
+        return std::filesystem::exists(std::filesystem::u8path(path + ending));
+    };
+    return found == "ptrt" || found == "vtrt" || beside(".json") || beside(".json.new");
 }
 
 std::unique_ptr<Backend> opened(const std::string& path, const Options& options) {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
-from html import escape
 
+from onepass._printable import printable
 from onepass._version import __version__
 
 # Blue and vermilion of the Okabe-Ito palette: told apart by every kind of colour vision, and in grey.
@@ -28,6 +29,15 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } .axis { stroke: var(--line); }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 """
+
+
+def escape(text: str, *, quote: bool = True) -> str:
+    r"""Return a text as markup, with ``\x1b`` and the like in place of characters that control.
+
+    A page is text for people: what turns the direction of a name on a terminal does so in a browser, and a drawing with
+    an escape character in it is no XML.
+    """
+    return html.escape(printable(text, lines=True), quote=quote)
 
 
 def page(title: str, body: Iterable[str]) -> str:

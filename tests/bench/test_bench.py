@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from onepass import BackendError, InputError, OutputNameError, Session, load
+from onepass._printable import printable
 from onepass.bench import _opening, bench
 from onepass.bench._inputs import batch_inputs, batch_of
 from onepass.bench._measure import Patience, time_callers, time_calls
@@ -165,12 +166,16 @@ def test_device_times() -> None:
 def test_pages_are_sound(three: Path) -> None:
     """The drawing is XML, with a mark for each row, and neither it nor the page loads anything."""
     for batches, callers in (((1, 2, 16), (1,)), ((1,), (1, 2))):
-        result = bench([three, ModelChoice(three, label="<b>&")], batches=batches, callers=callers, **_QUICK)
+        result = bench(
+            [three, ModelChoice(three, label="<b>&\x1b[31m\u202e")], batches=batches, callers=callers, **_QUICK
+        )
         drawing = benchmark_drawing(result)
         circles = ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}circle")
         assert len(list(circles)) == len(result.rows)
         page = benchmark_page(result)
         assert "<b>&" not in page
+        assert "&lt;b&gt;&amp;\\x1b[31m\\u202e" in page
+        assert printable(page + drawing, lines=True) == page + drawing
         assert "http" not in page
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from onepass import InputError, OnnxGraph, OutputNameError, Session, UnsupportedModelError, load
+from onepass._printable import printable
 from onepass.compare import Case, compare, edge_cases, folder_cases, random_cases
 from onepass.compare.report import comparison_page
 from onepass.opening import ModelChoice
@@ -24,6 +25,14 @@ def test_a_model_agrees_with_itself(animal: Animal) -> None:
     assert all(output.max_abs == 0 for output in found.outputs)
     assert [output.name for output in found.outputs] == list(animal.graph.signature.output_names)
     assert "</html>" in comparison_page(found)
+
+
+def test_names_in_a_page() -> None:
+    """What would turn the direction of a name, or control a terminal, is shown in the report; markup is text."""
+    graph = model("(float[N] x) => (float[N] y) { y = Abs (x) }").rename_outputs({"y": "<b>\x1b[31m\u202ey"})
+    page = comparison_page(compare(graph, graph))
+    assert "<code>&lt;b&gt;\\x1b[31m\\u202ey</code>" in page
+    assert printable(page, lines=True) == page
 
 
 @pytest.mark.parametrize("name", ["three heads", "32 outputs", "two inputs, one batch", "data-dependent shape"])

@@ -105,6 +105,18 @@ def test_the_same_sentences(case: dict[str, Any], outputs: tuple[str, ...], tmp_
     assert (done.returncode, done.stderr.strip()) == (1, expected)
 
 
+def test_a_dimension_has_one_size(tmp_path: Path) -> None:
+    """Inputs that name a dynamic dimension alike must agree on it, as in Python."""
+    animal = BY_NAME["two inputs, one batch"]
+    case = dict(animal.cases[0])
+    name, array = next(iter(case.items()))
+    case[name] = np.concatenate([array, array])
+    model = saved(animal.graph, tmp_path)
+    with onepass.load(model) as session, pytest.raises(onepass.InputError) as caught:
+        session(case)
+    assert run(model, case, tmp_path).stderr.strip() == str(caught.value)
+
+
 def test_models_that_cannot_be_read(tmp_path: Path) -> None:
     """What is no model is refused, with the file's name."""
     whole = saved(BY_NAME["three heads"].graph, tmp_path).read_bytes()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from onepass import InputError, MediaError, MissingExtraError
-from onepass.media import PICTURE_SUFFIXES, open_source, read_picture, write_picture
+from onepass.media import PICTURE_SUFFIXES, open_source, pictures, read_picture, write_picture
 
 cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
 
@@ -162,6 +162,13 @@ def test_a_device_has_no_end(tmp_path: Path) -> None:
     for path in (Path("/dev/zero"), tmp_path / "a.png"):
         with pytest.raises(MediaError, match=r"has more than 60 bytes, which max_bytes=60 does not let in"):
             read_picture(path, max_bytes=60)
+
+
+def test_a_file_beyond_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no picture's file may have is said as it is, not as if a greater max_bytes would let it in."""
+    monkeypatch.setattr(pictures, "MAX_FILE_BYTES", 60)
+    with pytest.raises(MediaError, match=r"more than 60 bytes, the most that the file of a picture may have$"):
+        read_picture("/dev/zero", max_bytes=60)
 
 
 @pytest.mark.parametrize("name", ["picture", "picture.txt", "picture.jpg.bak"])

@@ -18,6 +18,7 @@ from onepass import (
 )
 from onepass.source.framework import Framework
 from tests.source.networks import Pretended, graph_of, two_heads
+from tests.zoo import model
 
 
 def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
@@ -65,6 +66,11 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, target, outputs=["narow"])
     with pytest.raises(InputError, match="output_names has 1 names for 2 outputs"):
         onepass.convert(source, target, output_names=["a"])
+    for name in ("", 1):
+        with pytest.raises(InputError, match=f"output_names has {name!r}; a name is a text that is not empty"):
+            onepass.convert(source, target, output_names=["a", name])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"outputs=\[\] asks for nothing; the network has wide, narrow"):
+        onepass.convert(source, target, outputs=[])
     with pytest.raises(InputError, match="output 'narrow' cannot be named 'x', which is an input"):
         onepass.convert(source, target, outputs=["narrow"], output_names=["x"])
     with pytest.raises(
@@ -183,3 +189,27 @@ def test_a_network_over_two_gigabytes(tmp_path: Path, monkeypatch: pytest.Monkey
     x = rng.standard_normal((3, 40)).astype(np.float32)
     with onepass.load(tmp_path / "out.onnx") as session:
         np.testing.assert_allclose(session(x=x)["z"], x @ weights["a"] @ weights["b"].T, rtol=1e-3, atol=1e-3)
+
+
+def test_what_was_not_chosen_may_be_anything(tmp_path: Path) -> None:
+    """A chosen output converts beside operators that ONNX Runtime lacks, sizes that it refuses, and inputs of any kind.
+
+    Examples of inputs that are then not needed are taken all the same.
+    """
+    graph = model(
+        "(float[N, T] x, float[N] w, seq(float[N]) s) => "
+        "(float[N, T] y, float[A, 77, B] odd, float[N] first, float[N] v) "
+        "<int64[3] shape = {0, 77, -1}, int64 zero = {0}> { y = Neg (x) \n odd = Reshape (x, shape) \n "
+        "first = SequenceAt (s, zero) \n v = Exp (w) }"
+    )
+    graph.proto.graph.node.add(op_type="Mystery", domain="my.ops", input=["w"], output=["m"])
+    graph.proto.graph.output.add(name="m").type.tensor_type.elem_type = 1
+    graph.proto.opset_import.add(domain="my.ops", version=1)
+    graph.save(tmp_path / "in.onnx")
+    done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", outputs=["v", "y"])
+    assert str(done.signature) == (
+        "inputs:\n  x: float32 [N, T]\n  w: float32 [N]\noutputs:\n  v: float32 [N]\n  y: float32 [N, T]"
+    )
+    example = {"x": np.ones((2, 3), np.float32), "w": np.ones(2, np.float32)}
+    done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", outputs="y", example_inputs=example)
+    assert done.signature.input_names == ("x",)

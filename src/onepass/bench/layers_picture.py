@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from onepass._optional import optional
+from onepass._printable import printable
 from onepass.bench.layers import LayerTimes
 from onepass.bench.layers_report import bars_of
 
@@ -23,7 +24,8 @@ def layers_png(result: LayerTimes) -> bytes:
     for index, kind in enumerate(kinds):
         rows = [row for row, (_, types, _) in enumerate(bars) if types == kind]
         axes.barh(rows, [bars[row][2] for row in rows], color=f"C{index}", label=kind)
-    names = [name if len(name) <= 44 else f"{name[:20]}…{name[-23:]}" for name, *_ in bars]
+    shown = [printable(name) for name, *_ in bars]
+    names = [name if len(name) <= 44 else f"{name[:20]}…{name[-23:]}" for name in shown]
     axes.set_yticks(range(len(bars)), names, fontsize="x-small", parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel(f"ms a layer, batch {result.batch}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
-from onepass._html import html_table, page
+from onepass._html import escape, html_table, page
 from onepass.bench.layers import SHARED, LayerTimes, types_text
 from onepass.bench.report import COLOURS, OWN_STYLE
 

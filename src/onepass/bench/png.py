@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from onepass._optional import optional
+from onepass._printable import printable
 from onepass.bench._bench import Benchmark
 from onepass.bench.report import series_of
 
@@ -27,7 +28,7 @@ def benchmark_png(result: Benchmark) -> bytes:
         low, median, high = (
             [getattr(row.latency, part) * 1e3 for row in ordered] for part in ("minimum", "median", "p90")
         )
-        (line,) = axes.plot(x, median, marker=_MARKS[index % len(_MARKS)], markersize=5, label=name)
+        (line,) = axes.plot(x, median, marker=_MARKS[index % len(_MARKS)], markersize=5, label=printable(name))
         if len(x) > 1:
             axes.fill_between(x, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
         else:

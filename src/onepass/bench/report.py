@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from html import escape
 
-from onepass._html import html_table, page
+from onepass._html import escape, html_table, page
 from onepass.bench._bench import Benchmark, Row
 from onepass.bench._statistics import Latency
 

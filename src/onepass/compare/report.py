@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
 
-from onepass._html import html_table, page
+from onepass._html import escape, html_table, page
 from onepass.compare._compare import Comparison
 from onepass.compare._difference import Histogram, OutputDifference
 from onepass.compare._steps import Bisection, Step

@@ -98,7 +98,9 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(data) > max_bytes:
-        raise MediaError(f"{path} has more than {max_bytes} bytes, which max_bytes={max_bytes} does not let in")
+        ours = max_bytes == MAX_FILE_BYTES
+        why = "the most that the file of a picture may have" if ours else f"which max_bytes={max_bytes} does not let in"
+        raise MediaError(f"{path} has more than {max_bytes} bytes, {why}")
     if not data:
         raise MediaError(f"{path} is empty (0 bytes); the picture was probably not copied or downloaded to its end")
     return data

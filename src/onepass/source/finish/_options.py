@@ -51,11 +51,17 @@ class ModelOptions:
 
         Raises:
             OutputNameError: A requested output is not there.
-            InputError: There are not as many new names as outputs, or they are not unique, or taken.
+            InputError: No output is asked for; or there are not as many new names as outputs, or they are not unique,
+                or taken, or no names.
         """
         chosen = signature.output_names if self.outputs is None else self.outputs
         signature.ordered_outputs(chosen)  # refuses unknown names
+        if not chosen:
+            raise InputError(f"outputs=[] asks for nothing; the network has {', '.join(signature.output_names)}")
         names = chosen if self.output_names is None else self.output_names
+        nameless = [name for name in names if str(name) != name or not name]
+        if nameless:
+            raise InputError(f"output_names has {nameless[0]!r}; a name is a text that is not empty")
         if len(names) != len(chosen) or len(set(names)) != len(names):
             raise InputError(
                 f"output_names has {len(names)} names for {len(chosen)} outputs: {', '.join(names)} for "

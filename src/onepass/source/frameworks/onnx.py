@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -10,6 +10,7 @@ from onnx import version_converter
 
 from onepass._errors import UnsupportedModelError
 from onepass.graph import OnnxGraph
+from onepass.graph.edges import inputs_of, is_dense
 from onepass.graph.weights import in_memory
 from onepass.outputs import Array
 from onepass.runtime import load
@@ -53,5 +54,26 @@ def open_(source: Path, request: Request) -> _Onnx:
 
     Raises:
         ModelFormatError: It is damaged.
+        OutputNameError: It has no output of a name that is requested.
     """
-    return _Onnx(OnnxGraph.load(source).with_true_outputs(), str(source), timeout_s=request.timeout_s)
+    graph = OnnxGraph.load(source)
+    if request.outputs:
+        graph = _with_outputs(graph, request.outputs)
+    return _Onnx(graph.with_true_outputs(), str(source), timeout_s=request.timeout_s)
+
+
+def _with_outputs(graph: OnnxGraph, outputs: Sequence[str]) -> OnnxGraph:
+    """Return the part of a model that computes these outputs, so that whatever only others need may be anything.
+
+    It still takes all inputs, since examples are of all.
+    """
+    part = graph.select(outputs)
+    kept = {value.name for value in part.proto.graph.input}
+    proto = onnx.ModelProto()
+    proto.CopyFrom(part.proto)
+    proto.graph.input.extend(
+        value for value in inputs_of(graph.proto.graph) if value.name not in kept and is_dense(value)
+    )
+    order = [value.name for value in graph.proto.graph.input]
+    proto.graph.input.sort(key=lambda value: order.index(value.name))
+    return OnnxGraph(proto, folder=graph.folder, name=graph.name)

@@ -1,0 +1,120 @@
+// The parts that need no model.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <onepass/onepass.hpp>
+
+#include "cast.hpp"
+#include "json.hpp"
+#include "names.hpp"
+#include "profiles.hpp"
+#include "sha256.hpp"
+
+using namespace onepass;
+
+TEST_CASE("SHA-256 gives the digests of FIPS 180-4's examples") {
+    CHECK(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    CHECK(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+          "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    CHECK(sha256(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST_CASE("JSON is written as Python's json.dumps does with sorted keys and no spaces") {
+    const std::pair<const char*, const char*> cases[] = {
+        {"{\"b\": 1, \"a\": \"\u00e9\"}", "{\"a\":\"\\u00e9\",\"b\":1}"},
+        {"\"\\ud83d\\ude00 \\/ \\u007f \\n\"", "\"\\ud83d\\ude00 / \\u007f \\n\""},
+        {"\"\\ud83d\"", "\"\\ud83d\""},
+        {"[1.0, 1e16, 123456789012345680.0, 1e-5, 0.0001, -0.0, -0, 1E2, 3.25, 5e-324]",
+         "[1.0,1e+16,1.2345678901234568e+17,1e-05,0.0001,-0.0,0,100.0,3.25,5e-324]"},
+        {"[true, false, null, {}, []]", "[true,false,null,{},[]]"}};
+    for (const auto& [given, expected] : cases) CHECK(compact_json(parsed_json(given)) == expected);
+}
+
+TEST_CASE("what is no JSON is refused") {
+    for (const char* bad : {"", "{", "[1,]", "{\"a\" 1}", "01", "1.", "+1", "NaN", "tru", "\"\\x\"", "\"\\u12\"",
+                            "\"\n\"", "1 2", "\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "{1: 2}"})
+        CHECK_THROWS_AS(parsed_json(bad), JsonError);
+    CHECK_THROWS_AS(parsed_json(std::string(100000, '[')), JsonError);
+}
+
+TEST_CASE("every golden sidecar is read, and the digest that Python wrote is the digest here") {
+    for (const char* version : {"1.0", "1.1", "1.2"}) {
+        std::ifstream file(std::string(GOLDEN) + "/v" + version + ".json", std::ios::binary);
+        Json data = parsed_json(std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>()));
+        const Json* recorded = data.find("sidecar_sha256");
+        if (!recorded) continue;
+        const std::string digest = recorded->text;
+        data.object.erase("sidecar_sha256");
+        CHECK(sha256(compact_json(data)) == digest);
+    }
+}
+
+TEST_CASE("casts say where a number does not fit") {
+    const std::int64_t whole[] = {1, -2, 255, 256, std::int64_t{1} << 40};
+    const std::pair<Dtype, bool> rows[] = {
+        {Dtype::int32, false}, {Dtype::float32, true}, {Dtype::uint8, false}, {Dtype::boolean, true}};
+    for (const auto& [to, fits] : rows) {
+        char target[64] = {};
+        CHECK(cast(to, target, Dtype::int64, whole, 5) == fits);
+    }
+    const float real[] = {1.9F, -1.9F, 2147483520.0F};
+    std::int32_t out[3];
+    CHECK(cast(Dtype::int32, out, Dtype::float32, real, 3));
+    CHECK(out[0] == 1);
+    CHECK(out[1] == -1);
+    const float beyond[] = {2147483648.0F}, nan[] = {std::nanf("")};
+    CHECK(!cast(Dtype::int32, out, Dtype::float32, beyond, 1));
+    CHECK(!cast(Dtype::int32, out, Dtype::float32, nan, 1));
+    CHECK_THROWS_AS(cast(Dtype::float16, out, Dtype::float32, real, 1), UnsupportedModelError);
+}
+
+TEST_CASE("halves become floats") {
+    CHECK(static_cast<float>(float16{0x3C00}) == 1.0F);
+    CHECK(static_cast<float>(float16{0x0001}) == std::ldexp(1.0F, -24));
+    CHECK(static_cast<float>(float16{0xFBFF}) == -65504.0F);
+    CHECK(std::isinf(static_cast<float>(float16{0x7C00})));
+    CHECK(std::isnan(static_cast<float>(float16{0x7E00})));
+    CHECK(static_cast<float>(bfloat16{0x3FC0}) == 1.5F);
+}
+
+TEST_CASE("shapes count, and refuse what cannot be counted") {
+    CHECK(Shape{}.count() == 1);
+    CHECK(Shape{3, 0, 5}.count() == 0);
+    CHECK(Shape{2, 3, 4}.strides() == std::vector<std::int64_t>{12, 4, 1});
+    CHECK(to_string(Shape{2, -1}) == "[2, ?]");
+    CHECK_THROWS_AS(Shape({2, -1}).count(), Error);
+    CHECK_THROWS_AS(Shape({std::int64_t{1} << 40, std::int64_t{1} << 40}).count(), Error);
+}
+
+TEST_CASE("an array is indexed within its bounds") {
+    const auto owner = std::make_shared<std::vector<float>>(std::vector<float>{0, 1, 2, 3, 4, 5});
+    const Array<float> array(owner, owner->data(), Shape{2, 3});
+    CHECK(array(1, 2) == 5.0F);
+    for (const auto& [a, b] : {std::pair{2, 0}, {0, 3}, {-1, 0}}) CHECK_THROWS_AS(array(a, b), std::out_of_range);
+    CHECK_THROWS_AS(array(1), std::out_of_range);
+    CHECK(std::vector<float>(array.begin(), array.end()) == *owner);
+}
+
+TEST_CASE("a name that is nearly right is guessed, as in Python") {
+    CHECK(no_such_name("output", "landmark", {"heatmaps", "landmarks", "radius"}) ==
+          "the model has no output 'landmark'. Did you mean 'landmarks'? Its outputs are: heatmaps, landmarks, radius");
+    CHECK(no_such_name("input", "x", {}) == "the model has no input 'x'. Its inputs are: none");
+}
+
+TEST_CASE("of several profiles the one whose best is nearest is taken") {
+    const Range small{Shape{1}, Shape{1}, Shape{8}}, large{Shape{2}, Shape{8}, Shape{64}};
+    const std::vector<Profile> profiles = {{{{"x", small}}, {}}, {{{"x", large}}, {}}};
+    const auto chosen = [&](std::int64_t size) { return choose_profile(profiles, {{{"x", Shape{size}}}, {}}); };
+    CHECK(chosen(1) == 0);
+    CHECK(chosen(2) == 0);
+    CHECK(chosen(7) == 1);
+    CHECK(chosen(64) == 1);
+    CHECK(chosen(65) == -1);
+    CHECK(choose_profile({profiles[0], profiles[0]}, {{{"x", Shape{1}}}, {}}) == 0);  // of equals the first
+    CHECK(outside_profiles("m", profiles, {{{"x", Shape{65}}}, {}}) ==
+          "m: got x [65], but the engine was built for x [1…8] or x [2…64]. Give less at a time, or build it again "
+          "with a range that holds this");
+}
