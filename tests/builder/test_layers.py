@@ -80,7 +80,7 @@ def test_layers_that_are_no_sound_json(name: str, indent: int | None) -> None:
         get_engine_information=lambda form: '{"Layers": [' + ",".join(texts) + "]}",
         get_layer_information=lambda index, form: texts[index],
     )
-    engine = SimpleNamespace(create_engine_inspector=lambda: inspector, num_layers=2)
+    engine = SimpleNamespace(create_engine_inspector=lambda: inspector, num_layers=2, num_io_tensors=0)
     with installed(make_tensorrt("8.5.3")):
         layers = layers_of_engine(find_flavor(), engine)
     assert layers == [
@@ -94,7 +94,7 @@ def test_layers_by_name_alone() -> None:
     inspector = SimpleNamespace(
         get_engine_information=lambda form: '{"Layers": ["a "b""]}', get_layer_information=lambda index, form: '"a "b""'
     )
-    engine = SimpleNamespace(create_engine_inspector=lambda: inspector, num_layers=1)
+    engine = SimpleNamespace(create_engine_inspector=lambda: inspector, num_layers=1, num_io_tensors=0)
     with installed(make_tensorrt("8.5.3")):
         assert layers_of_engine(find_flavor(), engine) == [Layer('a "b', "", ())]
 
@@ -110,7 +110,7 @@ def test_precision_is_read_back() -> None:
     inspector = SimpleNamespace(get_engine_information=lambda form: text)
     with installed(make_tensorrt("8.5.3")):
         flavor = find_flavor()
-        layers = layers_of_engine(flavor, SimpleNamespace(create_engine_inspector=lambda: inspector))
+        layers = layers_of_engine(flavor, SimpleNamespace(create_engine_inspector=lambda: inspector, num_io_tensors=0))
         assert layers == [Layer("a", "Conv", ("fp16", "fp32")), Layer("b", "Relu", ("int8",)), Layer("c", "", ())]
         with pytest.raises(BuildError, match=r"fp16 was asked for, but .* built no layer in it \(3 in fp32\)"):
             check_precision(flavor, ["fp16"], {"fp32": 3})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import operator
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -373,7 +374,16 @@ class Inspector:
         file = self._engine._file
         if file.verbosity == "NONE":
             return []
-        return [dict(layer) if file.verbosity == "DETAILED" else layer["Name"] for layer in file.layers]
+        return [self._told(layer) if file.verbosity == "DETAILED" else layer["Name"] for layer in file.layers]
+
+    def _told(self, layer: Mapping[str, Any]) -> dict[str, Any]:
+        """TensorRT 8 tells no types of tensors whose shapes are dynamic, until it knows of a context that has some."""
+        told = dict(layer)
+        dynamic = any(-1 in one.shape for one in self._engine._tensors.values())
+        if dynamic and self._trt.__version__.startswith("8.") and self.execution_context is None:
+            for side in ("Inputs", "Outputs"):
+                told[side] = [{**edge, "Format/Datatype": "N/A due to dynamic shapes"} for edge in layer[side]]
+        return told
 
 
 RUNTIME: dict[str, type] = {

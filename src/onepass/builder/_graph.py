@@ -19,6 +19,7 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.shapes import Profile
 from onepass.graph import OnnxGraph
 from onepass.graph.edge_types import with_edge_types
+from onepass.graph.kernels import with_kernel_shapes
 from onepass.graph.nodes import initializer_names
 from onepass.graph.pictures import with_picture_input
 from onepass.tensors import name_tuple, warn_of_left_out
@@ -81,7 +82,7 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
         InputError: A name or a range does not fit the model.
         UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
     """
-    graph, kind = shown(graph, options).with_true_outputs(), options.reduced_type
+    graph, kind = with_kernel_shapes(shown(graph, options).with_true_outputs()), options.reduced_type
     by_flag = kind in flavor.precision_flags
     if kind and not by_flag:
         graph = reduce_precision(

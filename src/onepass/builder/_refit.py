@@ -126,9 +126,7 @@ def _fill(
             continue
         size = sizes.get(place.layer, {}).get(place.role, ours[place].size)
         if ours[place].size != size:  # TensorRT 8.5 would take them, and fail afterwards without a name
-            wrong.append(
-                f"{place}: the engine's has {size} numbers, the model's {ours[place].size}, {list(ours[place].shape)}"
-            )
+            wrong.append(f"{place}: the engine's has {size} numbers, the model's {ours[place].size}")
         elif not refitter.set_weights(place.layer, flavor.member("WeightsRole", place.role), ours[place]):
             wrong.append(f"{place}: not taken with {ours[place].size} numbers, {list(ours[place].shape)}")
     if not wrong:

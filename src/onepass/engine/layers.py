@@ -43,15 +43,44 @@ class TimedLayer(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def layers_of_engine(flavor: Flavor, engine: Any) -> list[Layer]:
-    """List the layers of a deserialised engine, as the inspector has them."""
+def layers_of_engine(flavor: Flavor, engine: Any, *, context: Any = None) -> list[Layer]:
+    """List the layers of a deserialised engine, as the inspector has them.
+
+    Args:
+        flavor: The TensorRT that it is of.
+        engine: TensorRT's own engine.
+        context: One with shapes set, which TensorRT 8 wants for the types of tensors whose shapes are dynamic. By
+            default one is made, with the shapes that the engine was made fastest for.
+    """
     inspector = engine.create_engine_inspector()
+    context = context if context is not None else _context_with_shapes(flavor, engine)
+    if context is not None:
+        inspector.execution_context = context
     form = flavor.member("LayerInformationFormat", "JSON")
     try:
         layers = json.loads(inspector.get_engine_information(form), strict=False).get("Layers", ())
     except ValueError:  # one that is no JSON does not spoil the others
         layers = [layer_in(inspector.get_layer_information(index, form)) for index in range(engine.num_layers)]
     return [_layer(each) for each in layers]
+
+
+def _context_with_shapes(flavor: Flavor, engine: Any) -> Any:
+    """Return a context of an engine with dynamic shapes, without memory to run in; None where that is not so simple."""
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name).name == "INPUT"]
+    if any(engine.is_shape_inference_io(name) for name in names):
+        return None
+    dynamic = [name for name in inputs if -1 in tuple(engine.get_tensor_shape(name))]
+    if not dynamic:
+        return None
+    if hasattr(engine, "create_execution_context_without_device_memory"):
+        context = engine.create_execution_context_without_device_memory()
+    else:
+        context = engine.create_execution_context(flavor.member("ExecutionContextAllocationStrategy", "USER_MANAGED"))
+    is_set = context is not None and all(
+        context.set_input_shape(name, tuple(engine.get_tensor_profile_shape(name, 0)[1])) for name in dynamic
+    )
+    return context if is_set else None
 
 
 def _layer(data: Any) -> Layer:

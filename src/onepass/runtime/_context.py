@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import BackendError, InputError, OnepassError
+from onepass.engine.layers import Layer, layers_of_engine
 from onepass.outputs import Array
 from onepass.runtime._cuda import Block, Device
 from onepass.runtime._engine import Engine
@@ -58,6 +59,10 @@ class Context:
             self.profile, self._stream
         ):
             self._fail(f"does not let a context have profile {self.profile}", mark)
+
+    def layers(self) -> list[Layer]:
+        """List the engine's layers, with the types that they have for the shapes that are set."""
+        return layers_of_engine(self._engine.flavor, self._engine.raw, context=self._raw)
 
     @contextmanager
     def watched_by(self, profiler: Any) -> Iterator[None]:

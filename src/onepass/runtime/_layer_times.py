@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from onepass.engine.layers import Layer, TimedLayer, layers_of_engine, outputs_served
+from onepass.engine.layers import Layer, TimedLayer, outputs_served
 from onepass.outputs import Array
 from onepass.runtime._engine import Engine
 from onepass.runtime._pass import Pass
@@ -21,7 +21,8 @@ def time_layers(engine: Engine, one: Pass, feeds: Mapping[str, Array]) -> tuple[
     pass does by itself.
     """
     runs = one.watched(feeds, _make_profiler(engine.flavor.module), _RUNS + 1)
-    return _matched(engine, _medians(runs[1:]))  # TensorRT finishes setting shapes up in the first
+    layers = one.layers() if engine.flavor.can_inspect else []
+    return _matched(engine, layers, _medians(runs[1:]))  # TensorRT finishes setting shapes up in the first
 
 
 def _medians(runs: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[str, float]]:
@@ -31,8 +32,7 @@ def _medians(runs: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[str, flo
     return [(name, median(each[name] for each in sums)) for name in names]
 
 
-def _matched(engine: Engine, times: Sequence[tuple[str, float]]) -> tuple[TimedLayer, ...]:
-    layers = layers_of_engine(engine.flavor, engine.raw) if engine.flavor.can_inspect else []
+def _matched(engine: Engine, layers: Sequence[Layer], times: Sequence[tuple[str, float]]) -> tuple[TimedLayer, ...]:
     served = outputs_served(layers, {edge.tensor: edge.spec.name for edge in engine.outputs})
     known = {layer.name: (layer, outputs) for layer, outputs in zip(layers, served, strict=True)}
     found = []

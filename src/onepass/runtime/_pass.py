@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime._budget import HostMemory, KeptMemory
 from onepass.runtime._carried import carried, fill
@@ -182,6 +183,12 @@ class Pass:
                     taken.append(profiler.take())
         self._lane.finish()
         return taken
+
+    def layers(self) -> list[Layer]:
+        """List the engine's layers, as they are for these shapes."""
+        with self._lane.queue.lock:
+            self._renew_if_needed()
+            return self._setup.layers()
 
     def report(self) -> dict[str, Any]:
         """Say which shapes it is for and how it runs."""

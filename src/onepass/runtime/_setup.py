@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import InputError
+from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime._context import Context, Shape
 from onepass.runtime._device_arrays import DeviceArray
@@ -98,6 +99,10 @@ class Setup:
     def is_recordable(self, stream: int) -> bool:
         """Whether TensorRT says that the computation can be recorded."""
         return self._context.is_recordable(stream)
+
+    def layers(self) -> list[Layer]:
+        """List the engine's layers, with the types that they have for these shapes."""
+        return self._context.layers()
 
     def watched_by(self, profiler: Any) -> AbstractContextManager[None]:
         """Let a profiler be told how long each layer takes, within a block; see `Context.watched_by`."""
