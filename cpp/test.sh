@@ -23,7 +23,7 @@ sanitized() {
     echo "this compiler has no -fsanitize=$2: not tested with it"
     return
   fi
-  build "$1" "-g1 -O1 -fsanitize=$2 -fno-sanitize-recover=all" -DONEPASS_TESTS=ON -DONEPASS_EXAMPLES=OFF "${@:3}"
+  build "$1" "-g1 -O0 -fsanitize=$2 -fno-sanitize-recover=all" -DONEPASS_TESTS=ON -DONEPASS_EXAMPLES=OFF "${@:3}"
   ctest --test-dir "$build/$1" --output-on-failure
 }
 
