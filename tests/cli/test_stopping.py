@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ def _start(*words: object, program: Sequence[str] = ("-m", "onepass")) -> subpro
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@contextmanager
+def _ended(started: subprocess.Popen[str]) -> Iterator[None]:
+    """See to it that an endless program does not outlive the test."""
+    try:
+        yield
+    finally:
+        started.kill()
+
+
 def _commands(model: Path) -> list[list[object]]:
     return [
         ["run", model, "--random"],
@@ -34,7 +44,8 @@ def _commands(model: Path) -> list[list[object]]:
 def test_timeout(model: Path) -> None:
     """An endless model ends in a sentence that names the limit and the option; nothing is written."""
     for started in [_start(*words, "--timeout", "1.5") for words in [*_commands(model), ["bench", model]]]:
-        out, err = started.communicate(timeout=60)
+        with _ended(started):
+            out, err = started.communicate(timeout=60)
         assert started.returncode == 2, (out, err)
         assert "not done after 1.5 s" in err
         assert "a greater --timeout gives it longer" in err
@@ -61,7 +72,8 @@ main(sys.argv[1:])
 def test_ctrl_c(model: Path) -> None:
     """Ctrl-C ends a command while its model computes, as it ends any other program."""
     for started in [_start(*words, program=["-c", _STRUCK]) for words in _commands(model)]:
-        out, err = started.communicate(timeout=60)
+        with _ended(started):
+            out, err = started.communicate(timeout=60)
         assert started.returncode == 130, (out, err)
         assert err.strip() == "onepass: interrupted"
     assert not model.with_name("other.onnx").exists()

@@ -19,6 +19,8 @@ from onepass.runtime import stop_runs
 _MOMENT_S = 0.5  # for a run of ONNX Runtime to end
 _GRACE_S = 10.0  # for what cannot be ended: a pass on a GPU, a library's long call
 _INTERRUPTED = "interrupted by Ctrl-C"
+# Not SIGINT, which a command that a script started in the background ignores.
+_EXPIRY = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 _timeout_option = click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
@@ -69,15 +71,20 @@ def _watch(read: socket.socket) -> None:
                 stop_runs(_INTERRUPTED)
 
 
+class _ExpiredError(BaseException):
+    """The time is over; nothing between here and `time_limit` may catch it."""
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise `RunTimeoutError` when the block is not done after so many seconds.
 
-    Runs of ONNX Runtime are ended; all else gets a KeyboardInterrupt. What takes no notice of that for ten more
+    Runs of ONNX Runtime are ended; all else is broken off where it comes back to Python. What does not for ten more
     seconds ends with the process.
     """
-    message = f"not done after {seconds:g} s, and ended; a greater timeout= gives it longer"
+    message = f"not done after {seconds:g} s, and ended; a greater --timeout gives it longer"
     expired, done, main = threading.Event(), threading.Event(), threading.main_thread().ident or 0
+    signal.signal(_EXPIRY, _expire)
 
     def watch() -> None:
         if done.wait(min(seconds, threading.TIMEOUT_MAX)):
@@ -86,18 +93,22 @@ def time_limit(seconds: float) -> Iterator[None]:
         stop_runs(message)
         if done.wait(_MOMENT_S):
             return
-        signal.pthread_kill(main, signal.SIGINT)  # which wakes it where it waits
+        signal.pthread_kill(main, _EXPIRY)  # which wakes it where it waits
         if not done.wait(_GRACE_S):
             click.echo(f"onepass: {message}", err=True)
             os._exit(2)
 
-    watcher = threading.Thread(target=watch, name="onepass-timeout", daemon=True)
-    watcher.start()
+    threading.Thread(target=watch, name="onepass-timeout", daemon=True).start()
     try:
         yield
-    except (KeyboardInterrupt, BackendError) as error:
+    except (_ExpiredError, BackendError) as error:
         if expired.is_set():
             raise RunTimeoutError(message) from error
         raise
     finally:
         done.set()
+        signal.signal(_EXPIRY, signal.SIG_IGN)  # one may be on its way
+
+
+def _expire(*_: object) -> None:
+    raise _ExpiredError
