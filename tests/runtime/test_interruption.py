@@ -21,6 +21,7 @@ from onepass.runtime import stop_runs
 from onepass.runtime.fake import FakeBackend
 from tests.endless import endless
 from tests.threads import WAIT_SECONDS
+from tests.unwatched import unwatched
 
 F32 = np.dtype(np.float32)
 LINE = onepass.Signature(
@@ -63,7 +64,8 @@ def struck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], A
             signal.setitimer(signal.ITIMER_REAL, 0)
             return error
 
-    yield strike
+    with unwatched():
+        yield strike
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
@@ -93,6 +95,7 @@ def test_ctrl_c_while_a_part_is_prepared(endless_file: Path, struck: Any) -> Non
         assert _closes(session)
 
 
+@unwatched()
 def test_what_a_signal_handler_raises_stays_what_it_is(endless_file: Path) -> None:
     """An exception of the program's own handler is not taken for a failure of the model."""
 

@@ -20,6 +20,7 @@ from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
 from tests.runtime.gpu import fake_gpu, plan_of
 from tests.runtime.test_overlap import busy
+from tests.unwatched import unwatched
 from tests.zoo import BY_NAME
 
 THREE = BY_NAME["three heads"]
@@ -112,6 +113,7 @@ def _made(*_: object) -> Any:
     return SimpleNamespace(lanes=(SimpleNamespace(), SimpleNamespace()), close=lambda: None)
 
 
+@unwatched()
 def test_no_lane_is_lost_to_signals() -> None:
     """Signals that raise at thousands of different moments leave every lane in the pool."""
     interrupts = 0
