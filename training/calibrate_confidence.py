@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,10 @@ def _right_points(landmarks: Array, eyes: LabelledEyes, index: int) -> NDArray[n
 def _things(size: tuple[int, int], count: int) -> list[NDArray[np.float32]]:
     """Return patches without an eye, as the network takes them."""
     random = np.random.default_rng(0)
-    makers = [*(partial(_part_of, name) for name in THINGS), *[_drawn] * (len(THINGS) // 2)]
+    makers: list[Callable[[tuple[int, int], np.random.Generator], NDArray[np.uint8]]] = [
+        *(partial(_part_of, name) for name in THINGS),
+        *[_drawn] * (len(THINGS) // 2),
+    ]
     patches = []
     for index in range(count):
         part = cv2.resize(makers[index % len(makers)](size, random), size[::-1], interpolation=cv2.INTER_AREA)
