@@ -28,12 +28,11 @@ class Gate:
         """Whether nobody is let in any more."""
         return self._closed
 
-    def inside(self) -> memoryview | None:
-        """Return what its holder is inside with until it is released or gone; None where the gate is closed."""
-        view = memoryview(self._door)
-        if self._closed or self._held:  # asked once inside, so that who closes either sees this view or is seen
-            return self._late(view)
-        return view
+    def inside(self) -> memoryview:
+        """Return what its holder is inside with until it is released or gone; ask `closed` once more when inside."""
+        if self._held and threading.current_thread() is not threading.main_thread():
+            threading.Event().wait()  # until the process is gone
+        return memoryview(self._door)  # in no variable, which a traceback would keep
 
     def for_those_inside(self) -> Callable[[], memoryview]:
         """Return what gives further views to who is inside, though the gate may be closed by then."""
@@ -74,15 +73,6 @@ class Gate:
     def abandon(self) -> None:
         """Be closed, and never free anything."""
         self._closed = self._freed = True
-
-    def _late(self, view: memoryview) -> memoryview | None:
-        if self._closed:
-            view.release()
-            return None
-        if threading.current_thread() is not threading.main_thread():
-            view.release()
-            threading.Event().wait()
-        return view
 
     def _is_empty(self) -> bool:
         try:

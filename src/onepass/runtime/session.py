@@ -98,7 +98,8 @@ class Session:
             ModelFormatError: The first call for these `outputs` has to read the model file, and that has changed.
             SessionClosedError: The session is closed.
         """
-        with self._inside():
+        with self._gate.inside():
+            self._require_open()
             feeds = self._check(self._by_name(inputs, named))
             names = self._output_names if outputs is None else self._wanted(outputs)
             if out is not None:
@@ -128,13 +129,15 @@ class Session:
         """
         work = Work(self._gate.for_those_inside())
         try:
-            with self._inside():
+            with self._gate.inside():
+                self._require_open()
                 checked = self._check(self._by_name(inputs, named))
                 feeds = {name: array if type(array) is DeviceArray else array.copy() for name, array in checked.items()}
                 names = self._output_names if outputs is None else self._wanted(outputs)
                 workers = self._workers()
             while True:
-                with self._inside():
+                with self._gate.inside():
+                    self._require_open()
                     work.fill(feeds)
                     future = workers.submit(work, self._run, names, None)
                 if future is not None:
@@ -158,7 +161,8 @@ class Session:
         Raises:
             InputError: A shape is missing, unknown, or not one that the input may have.
         """
-        with self._inside():
+        with self._gate.inside():
+            self._require_open()
             return self._backend.empty_inputs(full_shapes(self.signature, shapes))
 
     def profile(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> dict[str, float] | None:
@@ -172,7 +176,8 @@ class Session:
             By trtexec's names: ``h2d_ms`` and ``d2h_ms`` (the copies to and from the GPU), ``gpu_compute_ms``, and
             ``enqueue_ms`` (the host's time to queue the computation).
         """
-        with self._inside():
+        with self._gate.inside():
+            self._require_open()
             times = self._backend.profile(self._check(self._by_name(inputs, named)))
             return None if times is None else dict(times)
 
@@ -183,13 +188,15 @@ class Session:
             inputs: As of a call.
             named: As of a call.
         """
-        with self._inside():
+        with self._gate.inside():
+            self._require_open()
             times = self._backend.profile_layers(self._check(self._by_name(inputs, named)))
             return None if times is None else list(times)
 
     def report(self) -> dict[str, Any]:
         """Say what runs the model (backend, version, device, options) as plain JSON values."""
-        with self._inside():
+        with self._gate.inside():
+            self._require_open()
             return dict(self._backend.report())
 
     @property
@@ -223,7 +230,8 @@ class Session:
         )
 
     def __enter__(self) -> Session:
-        with self._inside():
+        with self._gate.inside():
+            self._require_open()
             return self
 
     def __exit__(
@@ -238,12 +246,9 @@ class Session:
             if self._background is not None:
                 self._background.shutdown()
 
-    def _inside(self) -> memoryview:
-        """Return what a call is under way with, until it is released or gone."""
-        inside = self._gate.inside()
-        if inside is None:
+    def _require_open(self) -> None:
+        if self._gate.closed:
             raise SessionClosedError(self._unusable)
-        return inside
 
     def _is_in_a_call(self) -> bool:
         """Whether the thread is in a call of this session: in a signal handler, say, or in an input's conversion."""
