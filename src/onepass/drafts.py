@@ -118,10 +118,13 @@ def check_target(target: str | os.PathLike[str]) -> os.stat_result | None:
 
 def is_stream(target: str | os.PathLike[str]) -> bool:
     """Whether a path leads to a device, a pipe or an open descriptor: to be written into, and never replaced."""
-    if _descriptor(target) is not None:
-        return True
+    return _descriptor(target) is not None or is_special(target)
+
+
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something at a path that is neither a file nor a folder: a device, a pipe, a socket."""
     try:
-        mode = Path(target).stat().st_mode
+        mode = Path(path).stat().st_mode
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

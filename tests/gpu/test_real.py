@@ -31,12 +31,12 @@ from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from tests.checker import assert_same, check
 from tests.runtime.gpu import options_for
+from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
 from tests.zoo import BY_NAME, ZOO, Animal, Arrays, model
 
 pytestmark = pytest.mark.gpu
 
-THREE = BY_NAME["three heads"]
 # For machines whose TensorRT lacks a library that kernels may come from (cuDNN, say): the sources that are there.
 _TACTICS = os.environ.get("TACTIC_SOURCES", "").split()
 _SAMPLE = Path(os.environ.get("SAMPLE_ENGINES", "../shared/gpu/sample"))
@@ -56,10 +56,6 @@ def three() -> Plan:
     return _plan(THREE.graph, batch=(1, 4, 64))
 
 
-def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
-
-
 @pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)
 def test_checker(animal: Animal) -> None:
     """Every promise on every model of the zoo that this TensorRT can build; the others say why it cannot."""
@@ -75,12 +71,12 @@ def test_a_thousand_calls(three: Plan) -> None:
     with onepass.load(three) as session:
         kept = {}
         for seed in range(1000):
-            outputs = session(x=_x(1 + seed // 200, seed))
+            outputs = session(x=x_of(1 + seed // 200, seed))
             if seed % 10 == 0:
                 kept[seed] = outputs
         assert any(each["recorded"] for each in session.report()["passes"])
     for seed, outputs in kept.items():
-        assert_same(outputs, THREE.reference({"x": _x(1 + seed // 200, seed)}))
+        assert_same(outputs, THREE.reference({"x": x_of(1 + seed // 200, seed)}))
 
 
 def test_sixteen_threads(three: Plan) -> None:
@@ -90,7 +86,7 @@ def test_sixteen_threads(three: Plan) -> None:
         def work(number: int) -> None:
             for turn in range(50):
                 rows, seed = 1 + (number + turn) % 4, number * 1000 + turn
-                assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
+                assert_same(session(x=x_of(rows, seed)), THREE.reference({"x": x_of(rows, seed)}))
 
         in_threads(16, work)
 
@@ -100,7 +96,7 @@ def test_shapes_back_and_forth(three: Plan) -> None:
     with onepass.load(three) as session:
         for seed, rows in enumerate(np.random.default_rng(0).integers(1, 20, 300)):
             for _ in range(1 + seed % 3):
-                assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
+                assert_same(session(x=x_of(rows, seed)), THREE.reference({"x": x_of(rows, seed)}))
 
 
 def test_several_profiles() -> None:
@@ -109,7 +105,7 @@ def test_several_profiles() -> None:
     with onepass.load(plan) as session:
         for turn in range(6):
             for rows in (1, 40):
-                assert_same(session(x=_x(rows, turn)), THREE.reference({"x": _x(rows, turn)}))
+                assert_same(session(x=x_of(rows, turn)), THREE.reference({"x": x_of(rows, turn)}))
         assert sorted(each["profile"] for each in session.report()["passes"]) == [0, 1]
 
 
@@ -156,9 +152,9 @@ def test_arrays_on_the_gpu(three: Plan) -> None:
     """Inputs on the GPU give outputs on the GPU, which stay as results do."""
     device = Device(0)
     with onepass.load(three) as session:
-        kept = [session(x=_OnGpu(device, _x(3, seed))) for seed in range(20)]
+        kept = [session(x=_OnGpu(device, x_of(3, seed))) for seed in range(20)]
         for seed, outputs in enumerate(kept):
-            for name, expected in THREE.reference({"x": _x(3, seed)}).items():
+            for name, expected in THREE.reference({"x": x_of(3, seed)}).items():
                 np.testing.assert_allclose(_host(outputs[name]), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -167,9 +163,9 @@ def test_cupy(three: Plan) -> None:
     cupy = pytest.importorskip("cupy")
     with onepass.load(three) as session, cupy.cuda.Stream(non_blocking=True):
         for seed in range(20):
-            given = cupy.asarray(_x(3, seed))
+            given = cupy.asarray(x_of(3, seed))
             outputs = session(x=given)
-            for name, expected in THREE.reference({"x": _x(3, seed)}).items():
+            for name, expected in THREE.reference({"x": x_of(3, seed)}).items():
                 taken = cupy.from_dlpack(outputs[name])
                 assert taken.data.ptr == _address(outputs[name])
                 np.testing.assert_allclose(cupy.asnumpy(taken), expected, rtol=1e-5, atol=1e-6)
@@ -180,8 +176,8 @@ def test_empty_inputs(three: Plan) -> None:
     with onepass.load(three) as session:
         inputs = session.empty_inputs(x=(3, 4))
         for seed in range(20):
-            inputs["x"][...] = _x(3, seed)
-            assert_same(session(inputs), THREE.reference({"x": _x(3, seed)}))
+            inputs["x"][...] = x_of(3, seed)
+            assert_same(session(inputs), THREE.reference({"x": x_of(3, seed)}))
 
 
 def test_memory_is_flat(three: Plan) -> None:
@@ -189,10 +185,10 @@ def test_memory_is_flat(three: Plan) -> None:
     device = Device(0)
     with onepass.load(three) as session:
         for seed in range(100):
-            session(x=_x(1 + seed % 3, seed))
+            session(x=x_of(1 + seed % 3, seed))
         free, _ = device.memory_bytes()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        x = [_x(rows) for rows in (1, 2, 3)]
+        x = [x_of(rows) for rows in (1, 2, 3)]
         for turn in range(20_000):
             session(x=x[turn % 3])
         grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -204,16 +200,16 @@ def test_memory_is_flat(three: Plan) -> None:
 def test_results_outlive_the_session(three: Plan) -> None:
     """What a closed session gave is still there."""
     session = onepass.load(three)
-    outputs = session(x=_x(3))
+    outputs = session(x=x_of(3))
     session.close()
-    assert_same(outputs, THREE.reference({"x": _x(3)}))
+    assert_same(outputs, THREE.reference({"x": x_of(3)}))
 
 
 def test_parts_of_a_pass(three: Plan) -> None:
     """The GPU's own clock says how long copies and computation took."""
     with onepass.load(three) as session:
         for _ in range(3):
-            times = session.profile(x=_x(3))
+            times = session.profile(x=x_of(3))
         assert times is not None
         assert all(0 <= each < 1000 for each in times.values())
 
@@ -251,7 +247,7 @@ def test_files_that_do_not_load(three: Plan, tmp_path: Path) -> None:
 def test_a_shape_outside_the_profile(three: Plan) -> None:
     """What the engine was not built for is refused before TensorRT sees it."""
     with onepass.load(three) as session, pytest.raises(InputError, match=r"x \[1…64, 4\]"):
-        session(x=_x(65))
+        session(x=x_of(65))
 
 
 def test_half_precision_happens() -> None:
@@ -286,7 +282,7 @@ def _same_bits(outputs: Any, expected: Arrays) -> bool:
 def test_overlapping_calls_are_equal_to_the_bit(three: Plan) -> None:
     """Two callers that are always at it get, to the bit, what each call gives alone, with one execution context."""
     with onepass.load(three, contexts=1) as session:
-        cases = [{"x": _x(rows, seed)} for seed, rows in enumerate((1, 2, 16, 64, 64, 3))]
+        cases = [{"x": x_of(rows, seed)} for seed, rows in enumerate((1, 2, 16, 64, 64, 3))]
         expected = _alone(session, cases)
 
         def work(number: int) -> None:
@@ -301,7 +297,7 @@ def test_overlapping_calls_are_equal_to_the_bit(three: Plan) -> None:
 def test_results_kept_by_threads(three: Plan, keep_bytes: int | None) -> None:
     """Results that several threads keep stay, in page-locked memory and beyond it."""
     with onepass.load(three, contexts=1, keep_bytes=keep_bytes) as session:
-        cases = [{"x": _x(64, seed)} for seed in range(5)]
+        cases = [{"x": x_of(64, seed)} for seed in range(5)]
         expected = _alone(session, cases)
         kept: list[list[Any]] = [[] for _ in range(4)]
 
@@ -320,7 +316,7 @@ def test_everything_at_once(three: Plan) -> None:
     """Subsets, arrays to fill, inputs that are lent, arrays on the GPU and wrong shapes, side by side."""
     device = Device(0)
     with onepass.load(three, contexts=1) as session:
-        cases = [{"x": _x(rows, rows)} for rows in (2, 3, 16, 64)]
+        cases = [{"x": x_of(rows, rows)} for rows in (2, 3, 16, 64)]
         expected = _alone(session, cases)
 
         def work(number: int) -> None:
@@ -344,7 +340,7 @@ def test_everything_at_once(three: Plan) -> None:
                     assert all(np.array_equal(_host(outputs[name]), array) for name, array in expected[1].items())
                 else:
                     with pytest.raises(InputError, match=r"x \[1…64, 4\]"):
-                        session(x=_x(65))
+                        session(x=x_of(65))
                     assert _same_bits(session(cases[3]), expected[3])
 
         in_threads(4, work)
@@ -353,7 +349,7 @@ def test_everything_at_once(three: Plan) -> None:
 def test_submitted_calls(three: Plan) -> None:
     """Submitted calls overlap and give what calls give; closing waits for those under way."""
     session = onepass.load(three, contexts=1)
-    cases = [{"x": _x(rows, rows)} for rows in (1, 16, 64)]
+    cases = [{"x": x_of(rows, rows)} for rows in (1, 16, 64)]
     expected = _alone(session, cases)
     futures = [(turn % 3, session.submit(cases[turn % 3])) for turn in range(90)]
     session.close()
@@ -364,7 +360,7 @@ def test_submitted_calls(three: Plan) -> None:
 def test_closing_beside_callers(three: Plan) -> None:
     """Threads that call while the session is closed get their results, or are told that it is closed."""
     session = onepass.load(three)
-    expected = THREE.reference({"x": _x(16)})
+    expected = THREE.reference({"x": x_of(16)})
     begun = threading.Barrier(5)
 
     def work(number: int) -> None:
@@ -375,7 +371,7 @@ def test_closing_beside_callers(three: Plan) -> None:
             return
         with suppress(SessionClosedError):
             while True:
-                assert_same(session(x=_x(16)), expected)
+                assert_same(session(x=x_of(16)), expected)
         assert session.closed
 
     in_threads(5, work)
@@ -385,7 +381,7 @@ def test_large_inputs_travel_piece_by_piece() -> None:
     """Inputs of several megabytes arrive whole, from one caller and from two."""
     plan = _plan(THREE.graph, shapes=[{"x": ((1, 4), (1000, 4), (300_000, 4))}])
     with onepass.load(plan) as session:
-        cases = [{"x": _x(rows, seed)} for seed, rows in enumerate((299_999, 150_001, 70_000))]
+        cases = [{"x": x_of(rows, seed)} for seed, rows in enumerate((299_999, 150_001, 70_000))]
         for case in cases * 3:
             assert_same(session(case), THREE.reference(case))
         expected = _alone(session, cases)
@@ -400,12 +396,12 @@ def test_large_inputs_travel_piece_by_piece() -> None:
 def test_kept_memory_is_given_back(three: Plan) -> None:
     """Page-locked memory of results that are gone goes back in later calls."""
     with onepass.load(three) as session, pytest.MonkeyPatch.context() as patch:
-        kept = [session(x=_x(64)) for _ in range(4_000)]
+        kept = [session(x=x_of(64)) for _ in range(4_000)]
         most = session.report()["keep_bytes"]["used"]
         del kept
         patch.setattr("onepass.runtime._slots._IDLE_SECONDS", 0.0)
         for _ in range(8_000):
-            session(x=_x(64))
+            session(x=x_of(64))
         assert session.report()["keep_bytes"]["used"] < most / 4
 
 

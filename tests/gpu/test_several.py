@@ -16,14 +16,13 @@ from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._driver import device_count
 from tests.checker import assert_same, check
-from tests.gpu.test_real import _host, _OnGpu, _options, _plan, _x
+from tests.gpu.test_real import _host, _OnGpu, _options, _plan
 from tests.runtime.gpu import options_for
+from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
-from tests.zoo import BY_NAME, ZOO, Animal
+from tests.zoo import ZOO, Animal
 
 pytestmark = pytest.mark.gpu
-
-THREE = BY_NAME["three heads"]
 
 
 def _count() -> int:
@@ -57,7 +56,7 @@ def test_all_that_there_are(three: Plan) -> None:
     """Every GPU is used when enough calls are under way, and gives the same to the bit."""
     count = device_count()
     with onepass.load(three, device="all") as session:
-        cases = [{"x": _x(rows, rows)} for rows in (1, 16, 64)]
+        cases = [{"x": x_of(rows, rows)} for rows in (1, 16, 64)]
         expected = [dict(session(case, copy=True)) for case in cases]
         together = threading.Barrier(4 * count)
         kept: list[Any] = []
@@ -84,9 +83,9 @@ def test_sixteen_threads(three: Plan) -> None:
         def work(number: int) -> None:
             for turn in range(40):
                 rows, seed = 1 + (number + turn) % 4, number * 1000 + turn
-                future = session.submit(x=_x(rows, seed + 1))
-                assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
-                assert_same(future.result(60), THREE.reference({"x": _x(rows, seed + 1)}))
+                future = session.submit(x=x_of(rows, seed + 1))
+                assert_same(session(x=x_of(rows, seed)), THREE.reference({"x": x_of(rows, seed)}))
+                assert_same(future.result(60), THREE.reference({"x": x_of(rows, seed + 1)}))
 
         in_threads(16, work)
 
@@ -96,14 +95,14 @@ def test_arrays_run_on_their_own_gpu(three: Plan) -> None:
     """An array on a GPU is computed there, and its outputs stay there; inputs elsewhere are refused."""
     with onepass.load(three, device=[1, 0]) as session:
         for turn in range(20):
-            outputs = session(x=_OnGpu(Device(turn % 2), _x(3, turn)))
-            for name, expected in THREE.reference({"x": _x(3, turn)}).items():
+            outputs = session(x=_OnGpu(Device(turn % 2), x_of(3, turn)))
+            for name, expected in THREE.reference({"x": x_of(3, turn)}).items():
                 found: Any = outputs[name]
                 assert isinstance(found, DeviceArray)
                 assert found.device == turn % 2
                 np.testing.assert_allclose(_host(found), expected, rtol=1e-5, atol=1e-6)
     with onepass.load(three, device=1) as session, pytest.raises(InputError, match="lies on GPU 0"):
-        session(x=_OnGpu(Device(0), _x(3)))
+        session(x=_OnGpu(Device(0), x_of(3)))
 
 
 @needs_two
@@ -111,7 +110,7 @@ def test_memory_is_flat(three: Plan) -> None:
     """Thousands of calls from four threads take no more memory, on both GPUs and on the host, than some hundred."""
     devices = [Device(number) for number in range(2)]
     with onepass.load(three, device=[0, 1]) as session:
-        x = [_x(rows) for rows in (1, 2, 3)]
+        x = [x_of(rows) for rows in (1, 2, 3)]
 
         def work(calls: int) -> None:
             def many(_: int) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 
 from onepass.engine import BuildOptions, Plan, plan_from_graph
 from onepass.graph import OnnxGraph
+from onepass.runtime._queue import Lane
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import make_tensorrt
+from tests.threads import wait
 from tests.zoo import Animal
 
 BUILDERS = ("8.5.3", "10.0.1", "10.16.1", "11.4.0", "rtx-1.7.1")
@@ -47,6 +51,37 @@ def fake_gpu(api: str, *, results_gone: bool = False, **options: Any) -> Iterato
     left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
     assert not left, f"left over: {left}"
     assert not objects, f"left over: {objects}"
+
+
+@contextmanager
+def busy(call: Callable[[], Any]) -> Iterator[list[Any]]:
+    """Let a call wait for its results while a block runs; what came of it is in the list afterwards."""
+    waits, over = threading.Event(), threading.Event()
+    results: list[Any] = []
+    finish = Lane.finish
+
+    def held_finish(lane: Lane[Any]) -> None:
+        if threading.current_thread() is thread:
+            waits.set()
+            wait(over)
+        finish(lane)
+
+    def work() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # noqa: BLE001 - looked at by the test
+            results.append(error)
+
+    thread = threading.Thread(target=work)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lane, "finish", held_finish)
+        thread.start()
+        wait(waits)
+        try:
+            yield results
+        finally:
+            over.set()
+            thread.join(20)
 
 
 class Foreign:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from types import FrameType, SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 import onepass
@@ -18,21 +17,11 @@ from onepass import Session
 from onepass.runtime._lanes import Group, Lanes
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
-from tests.runtime.gpu import fake_gpu, plan_of
-from tests.runtime.test_overlap import busy
+from tests.runtime.gpu import busy, fake_gpu, plan_of
+from tests.runtime.three import THREE, expected_of, x_of
 from tests.unwatched import unwatched
-from tests.zoo import BY_NAME
 
-THREE = BY_NAME["three heads"]
 _MOST_CALLS = 200
-
-
-def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
-
-
-def _expected(rows: int, seed: int = 0) -> Any:
-    return THREE.reference({"x": _x(rows, seed)})
 
 
 @contextmanager
@@ -72,21 +61,21 @@ def test_an_interrupt_in_any_call_of_cuda(api: str, situation: str) -> None:
         for number in range(_MOST_CALLS):
             with onepass.load(plan, contexts=1) as session:
                 for seed in range({"cold": 0, "second": 1, "recording": 2, "beside, cold": 3}.get(situation, 4)):
-                    session(x=_x(3, seed))
+                    session(x=x_of(3, seed))
                 if situation == "beside":
-                    with busy(lambda: session(x=_x(3, 1))):
+                    with busy(lambda: session(x=x_of(3, 1))):
                         for seed in range(4):
-                            session(x=_x(3, seed))
-                kept = session(x=_x(3, 9)) if situation != "cold" else None
+                            session(x=x_of(3, seed))
+                kept = session(x=x_of(3, 9)) if situation != "cold" else None
                 with _interrupt(cuda, number) as which:
                     _broken_off(session, beside=situation.startswith("beside"))
                 assert _lanes_are_all_there(session), which
                 for seed in range(3):
-                    with busy(lambda seed=seed: session(x=_x(3, seed))) as results:  # type: ignore[misc]
-                        assert_same(session(x=_x(3, seed + 10)), _expected(3, seed + 10))
-                    assert_same(results[0], _expected(3, seed))
+                    with busy(lambda seed=seed: session(x=x_of(3, seed))) as results:  # type: ignore[misc]
+                        assert_same(session(x=x_of(3, seed + 10)), expected_of(3, seed + 10))
+                    assert_same(results[0], expected_of(3, seed))
                 if kept is not None:
-                    assert_same(kept, _expected(3, 9))
+                    assert_same(kept, expected_of(3, 9))
             if not which:
                 break
             reached.update(which)
@@ -97,14 +86,14 @@ def test_an_interrupt_in_any_call_of_cuda(api: str, situation: str) -> None:
 def _broken_off(session: Session, *, beside: bool) -> None:
     def call() -> None:
         try:
-            session(x=_x(3, 5))
+            session(x=x_of(3, 5))
         except KeyboardInterrupt:
             return
 
     if beside:
-        with busy(lambda: session(x=_x(3, 4))) as results:
+        with busy(lambda: session(x=x_of(3, 4))) as results:
             call()
-        assert_same(results[0], _expected(3, 4))
+        assert_same(results[0], expected_of(3, 4))
     else:
         call()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,58 +13,18 @@ import pytest
 
 import onepass
 from onepass import BackendError, Session
-from onepass.runtime._queue import Lane
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
-from tests.runtime.gpu import fake_gpu, plan_for, plan_of
-from tests.threads import in_threads, wait
+from tests.runtime.gpu import busy, fake_gpu, plan_for, plan_of
+from tests.runtime.three import THREE, expected_of, x_of
+from tests.threads import in_threads
 from tests.zoo import BY_NAME
 
-THREE = BY_NAME["three heads"]
 APIS = ("8.5.3", "10.16.1")
-
-
-def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
-
-
-def _expected(rows: int, seed: int = 0) -> Any:
-    return THREE.reference({"x": _x(rows, seed)})
 
 
 def _session() -> Session:
     return onepass.load(plan_of(THREE.graph, batch=(1, 4, 64)), contexts=1)
-
-
-@contextmanager
-def busy(call: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Let a call wait for its results while a block runs; what came of it is in the list afterwards."""
-    waits, over = threading.Event(), threading.Event()
-    results: list[Any] = []
-    finish = Lane.finish
-
-    def held_finish(lane: Lane[Any]) -> None:
-        if threading.current_thread() is thread:
-            waits.set()
-            wait(over)
-        finish(lane)
-
-    def work() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # noqa: BLE001 - looked at by the test
-            results.append(error)
-
-    thread = threading.Thread(target=work)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lane, "finish", held_finish)
-        thread.start()
-        wait(waits)
-        try:
-            yield results
-        finally:
-            over.set()
-            thread.join(20)
 
 
 def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
@@ -79,9 +38,9 @@ def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
 def _warm(session: Session, rows: int = 3) -> None:
     """Bring both lanes to where calls repeat what is recorded."""
     for seed in range(4):
-        with busy(partial(session, x=_x(rows, seed))) as results:
-            assert_same(session(x=_x(rows, seed)), _expected(rows, seed))
-        assert_same(results[0], _expected(rows, seed))
+        with busy(partial(session, x=x_of(rows, seed))) as results:
+            assert_same(session(x=x_of(rows, seed)), expected_of(rows, seed))
+        assert_same(results[0], expected_of(rows, seed))
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -89,9 +48,9 @@ def test_a_second_call_does_not_wait_for_the_first(api: str) -> None:
     """While one call is under way a second goes through beside it, its copies in a stream of their own."""
     with fake_gpu(api) as (cuda, trt), _session() as session:
         _warm(session)
-        with busy(lambda: session(x=_x(3, 1))) as results:
-            counted = _calls(cuda, lambda: assert_same(session(x=_x(3, 2)), _expected(3, 2)))
-        assert_same(results[0], _expected(3, 1))
+        with busy(lambda: session(x=x_of(3, 1))) as results:
+            counted = _calls(cuda, lambda: assert_same(session(x=x_of(3, 2)), expected_of(3, 2)))
+        assert_same(results[0], expected_of(3, 1))
         assert counted == {
             "cuMemcpyAsync": 2,
             "cuGraphLaunch": 1,
@@ -109,11 +68,11 @@ def test_calls_that_overlap_all_the_time(api: str) -> None:
     with fake_gpu(api), _session() as session:
         kept = []
         for seed in range(0, 40, 2):
-            with busy(partial(session, x=_x(3, seed))) as results:
-                kept.append((seed + 1, session(x=_x(3, seed + 1))))
+            with busy(partial(session, x=x_of(3, seed))) as results:
+                kept.append((seed + 1, session(x=x_of(3, seed + 1))))
             kept.append((seed, results[0]))
         for seed, outputs in kept:
-            assert_same(outputs, _expected(3, seed))
+            assert_same(outputs, expected_of(3, seed))
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -124,16 +83,16 @@ def test_other_shapes_and_choices_beside(api: str) -> None:
         lent = session.empty_inputs(x=(2, 4))
         target = np.empty((5, 4), np.float32)
         for seed in range(6):
-            lent["x"][...] = _x(2, seed)
-            with busy(partial(session, x=_x(3, seed))) as results:
-                assert_same(session(x=_x(7, seed)), _expected(7, seed))
-                assert_same(session(lent), _expected(2, seed))
-                wanted = session(x=_x(3, seed), outputs=["ant"])
-                assert_same(wanted, {"ant": _expected(3, seed)["ant"]})
-                outputs = session(x=_x(5, seed), out={"zebra": target})
+            lent["x"][...] = x_of(2, seed)
+            with busy(partial(session, x=x_of(3, seed))) as results:
+                assert_same(session(x=x_of(7, seed)), expected_of(7, seed))
+                assert_same(session(lent), expected_of(2, seed))
+                wanted = session(x=x_of(3, seed), outputs=["ant"])
+                assert_same(wanted, {"ant": expected_of(3, seed)["ant"]})
+                outputs = session(x=x_of(5, seed), out={"zebra": target})
                 assert outputs["zebra"] is target
-                assert_same(outputs, _expected(5, seed))
-            assert_same(results[0], _expected(3, seed))
+                assert_same(outputs, expected_of(5, seed))
+            assert_same(results[0], expected_of(3, seed))
 
 
 @pytest.mark.parametrize("name", ["data-dependent shape", "a loop that shadows an output", "output int64"])
@@ -158,13 +117,13 @@ def test_an_error_in_the_middle(api: str, function: str) -> None:
     with fake_gpu(api) as (cuda, _), _session() as session:
         _warm(session)
         for _ in range(2):
-            with busy(lambda: session(x=_x(3, 1))) as results:
+            with busy(lambda: session(x=x_of(3, 1))) as results:
                 cuda.fail_next(function, "CUDA_ERROR_LAUNCH_FAILED")
                 with pytest.raises(BackendError, match="CUDA_ERROR_LAUNCH_FAILED"):
-                    session(x=_x(3, 2))
-                assert_same(session(x=_x(3, 4)), _expected(3, 4))
-            assert_same(results[0], _expected(3, 1))
-            assert_same(session(x=_x(3, 3)), _expected(3, 3))
+                    session(x=x_of(3, 2))
+                assert_same(session(x=x_of(3, 4)), expected_of(3, 4))
+            assert_same(results[0], expected_of(3, 1))
+            assert_same(session(x=x_of(3, 3)), expected_of(3, 3))
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -172,11 +131,11 @@ def test_the_first_call_fails(api: str) -> None:
     """If the call that was there first fails, the one beside it is right."""
     with fake_gpu(api) as (cuda, _), _session() as session:
         _warm(session)
-        with busy(lambda: session(x=_x(3, 1))) as results:
-            assert_same(session(x=_x(3, 2)), _expected(3, 2))
+        with busy(lambda: session(x=x_of(3, 1))) as results:
+            assert_same(session(x=x_of(3, 2)), expected_of(3, 2))
             cuda.fail_next("cuStreamSynchronize", "CUDA_ERROR_LAUNCH_FAILED")
         assert isinstance(results.pop(), BackendError)  # whose traceback refers to the engine
-        assert_same(session(x=_x(3, 3)), _expected(3, 3))
+        assert_same(session(x=x_of(3, 3)), expected_of(3, 3))
 
 
 def test_large_inputs_travel_piece_by_piece() -> None:
@@ -186,14 +145,14 @@ def test_large_inputs_travel_piece_by_piece() -> None:
         onepass.load(plan_of(THREE.graph, shapes=[{"x": ((1, 4), (4, 4), (100_000, 4))}]), contexts=1) as session,
     ):
         for seed in range(3):
-            assert_same(session(x=_x(90_001, seed)), _expected(90_001, seed))
-        counted = _calls(cuda, lambda: session(x=_x(90_001)))
+            assert_same(session(x=x_of(90_001, seed)), expected_of(90_001, seed))
+        counted = _calls(cuda, lambda: session(x=x_of(90_001)))
         assert counted["cuMemcpyAsync"] == 3
         assert counted["cuGraphLaunch"] == 1
-        with busy(lambda: session(x=_x(90_001, 3))) as results:
-            assert_same(session(x=_x(80_000, 4)), _expected(80_000, 4))
-            assert_same(session(x=_x(90_001, 5)), _expected(90_001, 5))
-        assert_same(results[0], _expected(90_001, 3))
+        with busy(lambda: session(x=x_of(90_001, 3))) as results:
+            assert_same(session(x=x_of(80_000, 4)), expected_of(80_000, 4))
+            assert_same(session(x=x_of(90_001, 5)), expected_of(90_001, 5))
+        assert_same(results[0], expected_of(90_001, 3))
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -202,11 +161,11 @@ def test_closing_with_calls_under_way(api: str) -> None:
     with fake_gpu(api):
         session = _session()
         _warm(session)
-        futures = [session.submit(x=_x(3, seed)) for seed in range(12)]
+        futures = [session.submit(x=x_of(3, seed)) for seed in range(12)]
         closing = threading.Thread(target=session.close)
         closing.start()
         for seed, future in enumerate(futures):
-            assert_same(future.result(20), _expected(3, seed))
+            assert_same(future.result(20), expected_of(3, seed))
         closing.join(20)
         assert session.closed
 
@@ -215,8 +174,8 @@ def test_submitted_calls_overlap() -> None:
     """Two workers serve one context, so that submitted calls go beside each other with TensorRT 8.5 too."""
     with fake_gpu("8.5.3"), _session() as session:
         _warm(session)
-        with busy(lambda: session(x=_x(3, 1))) as results:
-            assert_same(session.submit(x=_x(3, 2)).result(20), _expected(3, 2))
+        with busy(lambda: session(x=x_of(3, 1))) as results:
+            assert_same(session.submit(x=x_of(3, 2)).result(20), expected_of(3, 2))
             assert not results
-        assert_same(results[0], _expected(3, 1))
+        assert_same(results[0], expected_of(3, 1))
         assert session._backend.concurrency == 2

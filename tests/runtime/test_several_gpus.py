@@ -21,21 +21,12 @@ from onepass.cli import cli
 from onepass.runtime._device_arrays import DeviceArray
 from tests.checker import assert_same, check
 from tests.fakes.cuda import FakeCuda
-from tests.runtime.gpu import fake_gpu, on_gpu, plan_for, plan_of
-from tests.runtime.test_overlap import busy
+from tests.runtime.gpu import busy, fake_gpu, on_gpu, plan_for, plan_of
+from tests.runtime.three import THREE, expected_of, x_of
 from tests.threads import in_threads
 from tests.zoo import BY_NAME
 
-THREE = BY_NAME["three heads"]
 APIS = ("8.5.3", "10.16.1")
-
-
-def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
-
-
-def _expected(rows: int, seed: int = 0) -> Any:
-    return THREE.reference({"x": _x(rows, seed)})
 
 
 @contextmanager
@@ -71,10 +62,10 @@ def test_calls_go_to_whichever_gpu_is_free(api: str, gpus: int) -> None:
     with _session(api, gpus=gpus) as (_, session):
         for number in range(gpus):
             with ExitStack() as stack:
-                results = [stack.enter_context(busy(lambda s=seed: session(x=_x(3, s)))) for seed in range(number)]  # type: ignore[misc]
-                assert_same(session(x=_x(3, 9)), _expected(3, 9))
+                results = [stack.enter_context(busy(lambda s=seed: session(x=x_of(3, s)))) for seed in range(number)]  # type: ignore[misc]
+                assert_same(session(x=x_of(3, 9)), expected_of(3, 9))
             for seed, each in enumerate(results):
-                assert_same(each[0], _expected(3, seed))
+                assert_same(each[0], expected_of(3, seed))
             assert sum(_used(session).values()) == number + 1
         assert session._backend.concurrency == gpus * (2 if api == "8.5.3" else 8)
 
@@ -83,7 +74,7 @@ def test_one_caller_stays_on_one_gpu() -> None:
     """Calls one after the other need the memory of one GPU only."""
     with _session("10.16.1") as (_, session):
         for seed in range(6):
-            assert_same(session(x=_x(3, seed)), _expected(3, seed))
+            assert_same(session(x=x_of(3, seed)), expected_of(3, seed))
         assert _used(session) == {0: True, 1: False}
 
 
@@ -96,13 +87,13 @@ def test_many_threads(api: str) -> None:
         def work(number: int) -> None:
             for turn in range(8):
                 seed = number * 100 + turn
-                future = session.submit(x=_x(2, seed))
-                kept.append((seed, session(x=_x(3, seed)), future.result(30)))
+                future = session.submit(x=x_of(2, seed))
+                kept.append((seed, session(x=x_of(3, seed)), future.result(30)))
 
         in_threads(16, work)
         for seed, outputs, submitted in kept:
-            assert_same(outputs, _expected(3, seed))
-            assert_same(submitted, _expected(2, seed))
+            assert_same(outputs, expected_of(3, seed))
+            assert_same(submitted, expected_of(2, seed))
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -110,9 +101,9 @@ def test_arrays_run_on_their_own_gpu(api: str) -> None:
     """An array on a GPU is computed there, and its outputs stay there, whichever GPU is free."""
     with _session(api, [1, 2], gpus=3) as (cuda, session):
         for number in (1, 2, 1, 2):
-            with on_gpu(cuda, _x(3, number), number) as array:
+            with on_gpu(cuda, x_of(3, number), number) as array:
                 outputs = session(x=array)
-                for name, expected in _expected(3, number).items():
+                for name, expected in expected_of(3, number).items():
                     found = outputs[name]
                     assert isinstance(found, DeviceArray)
                     assert found.device == number
@@ -120,13 +111,16 @@ def test_arrays_run_on_their_own_gpu(api: str) -> None:
                 again: Any = session(x=outputs["monkey"], outputs=["monkey"])["monkey"]
                 assert again.device == number
                 del outputs, again, found
-        with on_gpu(cuda, _x(3), 0) as array, pytest.raises(InputError, match=r"'x' lies on GPU 0, .* on GPU 1 and 2"):
+        with (
+            on_gpu(cuda, x_of(3), 0) as array,
+            pytest.raises(InputError, match=r"'x' lies on GPU 0, .* on GPU 1 and 2"),
+        ):
             session(x=array)
 
 
 def test_an_array_from_a_thread_that_has_no_gpu_yet() -> None:
     """A thread that never used a GPU may hand in an array which does not say on which one it lies."""
-    with _session("10.16.1") as (cuda, session), on_gpu(cuda, _x(3), 1) as array:
+    with _session("10.16.1") as (cuda, session), on_gpu(cuda, x_of(3), 1) as array:
         devices: list[Any] = []
         in_threads(1, lambda _: devices.append(session(x=array, outputs=["ant"])["ant"]))
         assert devices.pop().device == 1
@@ -157,24 +151,24 @@ def test_inputs_on_two_gpus() -> None:
 def test_a_gpu_that_fails_is_named(api: str, broken: int) -> None:
     """The calls on a GPU that breaks down end in an error that names it; further ones go to the others."""
     with _session(api) as (cuda, session):
-        with busy(lambda: session(x=_x(3, 1))) as results:  # on GPU 0
-            session(x=_x(3, 2))  # on GPU 1
-        with busy(lambda: session(x=_x(3, 3))) as results:
+        with busy(lambda: session(x=x_of(3, 1))) as results:  # on GPU 0
+            session(x=x_of(3, 2))  # on GPU 1
+        with busy(lambda: session(x=x_of(3, 3))) as results:
             cuda.break_gpu(broken)
             if broken == 1:
                 with pytest.raises(BackendError, match=r"GPU 1 \(Fake GPU\): .*ILLEGAL_ADDRESS"):
-                    session(x=_x(3, 4))
+                    session(x=x_of(3, 4))
             else:
-                assert_same(session(x=_x(3, 4)), _expected(3, 4))
+                assert_same(session(x=x_of(3, 4)), expected_of(3, 4))
         first = results.pop()
         if broken == 0:
             assert isinstance(first, BackendError)
             assert "GPU 0 (Fake GPU): " in str(first)
             del first
         for seed in range(4):
-            with busy(lambda seed=seed: session(x=_x(3, seed))) as results:  # type: ignore[misc]
-                assert_same(session(x=_x(3, seed + 9)), _expected(3, seed + 9))
-            assert_same(results[0], _expected(3, seed))
+            with busy(lambda seed=seed: session(x=x_of(3, seed))) as results:  # type: ignore[misc]
+                assert_same(session(x=x_of(3, seed + 9)), expected_of(3, seed + 9))
+            assert_same(results[0], expected_of(3, seed))
         assert [each["state"] for each in session.report()["devices"]] == [
             "broken" if number == broken else "open" for number in range(2)
         ]
@@ -187,19 +181,19 @@ def test_when_no_gpu_is_left_calls_say_so() -> None:
             cuda.break_gpu(number)
         for _ in range(4):
             with pytest.raises(BackendError, match=r"GPU \d \(Fake GPU\)"):
-                session(x=_x(3))
+                session(x=x_of(3))
 
 
 def test_an_error_that_passes_breaks_nothing() -> None:
     """A call that fails for once is told on which GPU, which is used as before."""
     with _session("10.16.1") as (cuda, session):
         for _ in range(4):
-            session(x=_x(3))
+            session(x=x_of(3))
         cuda.fail_next("cuStreamSynchronize", "CUDA_ERROR_LAUNCH_FAILED")
         with pytest.raises(BackendError, match=r"GPU 0 \(Fake GPU\): .*LAUNCH_FAILED"):
-            session(x=_x(3))
+            session(x=x_of(3))
         assert {each["state"] for each in session.report()["devices"]} == {"open"}
-        assert_same(session(x=_x(3)), _expected(3))
+        assert_same(session(x=x_of(3)), expected_of(3))
 
 
 def test_a_gpu_that_is_not_there() -> None:
@@ -216,7 +210,7 @@ def test_a_gpu_that_is_not_there() -> None:
 def test_report() -> None:
     """The report has an entry for each GPU, and is plain JSON."""
     with _session("10.16.1") as (_, session):
-        session(x=_x(3))
+        session(x=x_of(3))
         report = json.loads(json.dumps(session.report()))
         assert report["device"] == "GPU 0: Fake GPU, GPU 1: Fake GPU"
         assert [each["device_index"] for each in report["devices"]] == [0, 1]

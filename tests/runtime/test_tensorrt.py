@@ -36,14 +36,9 @@ from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
 from tests.fakes.tensorrt import fake_engine, make_tensorrt
 from tests.runtime.gpu import BUILDERS, fake_gpu, plan_for, plan_of
+from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
 from tests.zoo import BY_NAME, ZOO, Animal, model
-
-THREE = BY_NAME["three heads"]
-
-
-def _x(rows: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).standard_normal((rows, 4)).astype(np.float32)
 
 
 def _three(**options: Any) -> Plan:
@@ -80,9 +75,9 @@ def test_runtimes_that_only_run(api: str) -> None:
     with fake_gpu(api):
         engine = fake_engine(api, THREE.graph.to_bytes(), [{"x": ((1, 4), (4, 4), (64, 4))}])
         with onepass.load(engine) as session:
-            outputs = session(_x(3))
+            outputs = session(x_of(3))
             assert dict(session.report())["backend"] == f"tensorrt_{api.split('-', maxsplit=1)[0]}"
-        expected = THREE.reference({"x": _x(3)})
+        expected = THREE.reference({"x": x_of(3)})
         assert_same(onepass.Outputs({name: outputs[name] for name in expected}), expected)
 
 
@@ -93,13 +88,13 @@ def test_engine_file_with_and_without_sidecar(tmp_path: Path) -> None:
         _three().save(path)
         with onepass.load(path) as session:
             assert session.name == str(path)
-            assert list(session(x=_x(2))) == ["zebra", "ant", "monkey"]
+            assert list(session(x=x_of(2))) == ["zebra", "ant", "monkey"]
             assert session.signature.inputs[0].shape == ("N", 4)
         sidecar_path(path).unlink()
         with onepass.load(path) as session:
             assert session.signature.inputs[0].shape == (None, 4)
-            outputs = session(x=_x(2))
-        for name, expected in THREE.reference({"x": _x(2)}).items():
+            outputs = session(x=x_of(2))
+        for name, expected in THREE.reference({"x": x_of(2)}).items():
             np.testing.assert_allclose(outputs[name], expected, rtol=1e-5)
 
 
@@ -135,14 +130,14 @@ def test_a_recorded_pass_is_a_launch_and_a_wait(api: str, outputs: int) -> None:
 def test_a_subset_copies_less() -> None:
     """Outputs that are not asked for are not copied from the GPU; neighbours come in one copy."""
     with fake_gpu("10.16.1") as (cuda, trt), onepass.load(_three()) as session:
-        session(x=_x(2))
+        session(x=x_of(2))
         for wanted, copies in ((["ant"], 1), (["zebra", "monkey"], 2), (["zebra", "ant"], 1), (None, 1)):
             # The second call for each choice records it: one copy in, the others out.
-            cuda_calls, _ = _calls_of(cuda, trt, lambda wanted=wanted: session(x=_x(2), outputs=wanted))
+            cuda_calls, _ = _calls_of(cuda, trt, lambda wanted=wanted: session(x=x_of(2), outputs=wanted))
             assert cuda_calls["cuMemcpyAsync"] == 1 + copies, wanted
-            expected = THREE.reference({"x": _x(2)})
+            expected = THREE.reference({"x": x_of(2)})
             assert_same(
-                session(x=_x(2), outputs=wanted), {n: a for n, a in expected.items() if wanted is None or n in wanted}
+                session(x=x_of(2), outputs=wanted), {n: a for n, a in expected.items() if wanted is None or n in wanted}
             )
 
 
@@ -150,11 +145,11 @@ def test_nothing_is_allocated_once_it_runs() -> None:
     """After the first calls, a thousand more allocate nothing, on the GPU or page-locked."""
     with fake_gpu("10.16.1", lazy=False) as (cuda, trt), onepass.load(_three()) as session:
         for _ in range(4):
-            outputs = session(x=_x(2))
+            outputs = session(x=x_of(2))
 
         def many() -> None:
             for _ in range(1000):
-                session(x=_x(2))
+                session(x=x_of(2))
 
         cuda_calls, trt_calls = _calls_of(cuda, trt, many)
         assert set(cuda_calls) == {"cuCtxGetCurrent", "cuGraphLaunch", "cuStreamSynchronize"}
@@ -176,7 +171,7 @@ def test_kept_results_stay_and_page_locked_memory_is_bounded(keep_bytes: int | N
     with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three(), keep_bytes=keep_bytes) as session:
         others = session.empty_inputs(x=(3, 4))  # which are none of it
         before = cuda.bytes_in_use("pinned")
-        kept = [(session(x=_x(3, seed)), seed) for seed in range(100)]
+        kept = [(session(x=x_of(3, seed)), seed) for seed in range(100)]
         lent = sum(_lent(outputs, cuda) for outputs, _ in kept)
         assert {0: lent == 0, 1 << 12: 0 < lent < 100, 1 << 16: 0 < lent < 100}.get(keep_bytes or 0, lent == 100) or (
             keep_bytes is None and lent == 100
@@ -185,10 +180,10 @@ def test_kept_results_stay_and_page_locked_memory_is_bounded(keep_bytes: int | N
         if keep_bytes is not None:
             assert cuda.bytes_in_use("pinned") - before <= keep_bytes + needed
         for outputs, seed in kept:
-            assert_same(outputs, THREE.reference({"x": _x(3, seed)}))
+            assert_same(outputs, THREE.reference({"x": x_of(3, seed)}))
         del kept, outputs
         before = cuda.calls["cuMemHostAlloc"]
-        assert _lent(session(x=_x(3)), cuda) == (keep_bytes != 0)
+        assert _lent(session(x=x_of(3)), cuda) == (keep_bytes != 0)
         assert cuda.calls["cuMemHostAlloc"] == before
         assert others["x"].shape == (3, 4)
 
@@ -196,10 +191,10 @@ def test_kept_results_stay_and_page_locked_memory_is_bounded(keep_bytes: int | N
 def test_one_view_keeps_a_slot() -> None:
     """A slot comes back when the last array on it dies, be it a view of a view of one output."""
     with fake_gpu("10.16.1") as (_, _), onepass.load(_three()) as session:
-        row = session(x=_x(3))["zebra"][1].reshape(2, 2)
+        row = session(x=x_of(3))["zebra"][1].reshape(2, 2)
         value = row.copy()
         for seed in range(1, 20):
-            session(x=_x(3, seed))
+            session(x=x_of(3, seed))
         np.testing.assert_array_equal(row, value)
 
 
@@ -207,20 +202,20 @@ def test_results_outlive_the_session() -> None:
     """Closing frees the GPU at once; what results lie on is freed when they are."""
     with fake_gpu("10.16.1") as (cuda, trt):
         session = onepass.load(_three())
-        outputs = session(x=_x(2))
+        outputs = session(x=x_of(2))
         session.close()
         gc.collect()
         assert {kind: count for kind, count in cuda.live.items() if count} == {"pinned memory": 1}
         assert not trt.live
-        assert_same(outputs, THREE.reference({"x": _x(2)}))
+        assert_same(outputs, THREE.reference({"x": x_of(2)}))
 
 
 def test_copy_gives_memory_of_its_own() -> None:
     """With copy=True nothing that comes back is lent."""
     with fake_gpu("10.16.1"), onepass.load(_three()) as session:
-        outputs = session(x=_x(2), copy=True)
+        outputs = session(x=x_of(2), copy=True)
         assert all(array.flags.owndata for array in outputs.values())
-        assert_same(outputs, THREE.reference({"x": _x(2)}))
+        assert_same(outputs, THREE.reference({"x": x_of(2)}))
 
 
 # ---- shapes ------------------------------------------------------------------------------------------------------
@@ -232,7 +227,7 @@ def test_shapes_back_and_forth(api: str) -> None:
     with fake_gpu(api) as (_, trt), onepass.load(_three()) as session:
         sizes = np.random.default_rng(0).integers(1, 13, 80)
         for seed, rows in enumerate(sizes):
-            assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
+            assert_same(session(x=x_of(rows, seed)), THREE.reference({"x": x_of(rows, seed)}))
         assert trt.live["IExecutionContext"] == (1 if api == "8.5.3" else 8)
         assert len(session.report()["passes"]) == 8
 
@@ -244,7 +239,7 @@ def test_the_nearest_profile_is_chosen() -> None:
         onepass.load(plan_of(THREE.graph, shapes=[{"x": (1, 1, 8)}, {"x": (1, 32, 64)}])) as session,
     ):
         for rows in (1, 30):
-            assert_same(session(x=_x(rows)), THREE.reference({"x": _x(rows)}))
+            assert_same(session(x=x_of(rows)), THREE.reference({"x": x_of(rows)}))
         assert [each["profile"] for each in session.report()["passes"]] == [0, 1]
 
 
@@ -253,8 +248,8 @@ def test_a_shape_outside_the_profiles(api: str) -> None:
     """A shape that the engine was not built for is refused with what came and what it was built for."""
     with fake_gpu(api), onepass.load(_three()) as session:
         with pytest.raises(InputError, match=r"x \[65, 4\], but the engine was built for x \[1…64, 4\]"):
-            session(x=_x(65))
-        assert_same(session(x=_x(64)), THREE.reference({"x": _x(64)}))
+            session(x=x_of(65))
+        assert_same(session(x=x_of(64)), THREE.reference({"x": x_of(64)}))
 
 
 def test_data_dependent_outputs() -> None:
@@ -276,8 +271,8 @@ def test_what_cannot_be_recorded_is_queued_anew() -> None:
     engine = fake_engine("10.16.1", THREE.graph.to_bytes(), capturable=False)
     with fake_gpu("10.16.1"), onepass.load(engine) as session:
         for seed in range(4):
-            outputs = session(x=_x(3, seed))
-            np.testing.assert_allclose(outputs["zebra"], -_x(3, seed))
+            outputs = session(x=x_of(3, seed))
+            np.testing.assert_allclose(outputs["zebra"], -x_of(3, seed))
         (report,) = session.report()["passes"]
         assert not report["recorded"]
         assert "cannot be recorded" in report["eager_because"]
@@ -326,7 +321,7 @@ def test_many_threads(api: str) -> None:
             for turn in range(20):
                 rows = 1 + (number + turn) % 3
                 seed = number * 100 + turn
-                assert_same(session(x=_x(rows, seed)), THREE.reference({"x": _x(rows, seed)}))
+                assert_same(session(x=x_of(rows, seed)), THREE.reference({"x": x_of(rows, seed)}))
 
         in_threads(16, work)
         contexts = session.report()["contexts"]
@@ -338,10 +333,10 @@ def test_many_threads(api: str) -> None:
 def test_no_memory_for_another_context() -> None:
     """Where a second lane finds no memory, callers share the first."""
     with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
-        session(x=_x(2))
+        session(x=x_of(2))
         busy, over = cuda.hold_next("cuStreamSynchronize")
         results: list[Any] = []
-        first, second = (threading.Thread(target=lambda: results.append(session(x=_x(2)))) for _ in range(2))
+        first, second = (threading.Thread(target=lambda: results.append(session(x=x_of(2)))) for _ in range(2))
         first.start()
         assert busy.wait(10)
         cuda.fail_next("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
@@ -352,7 +347,7 @@ def test_no_memory_for_another_context() -> None:
         first.join(10)
         second.join(10)
         for outputs in results:
-            assert_same(outputs, THREE.reference({"x": _x(2)}))
+            assert_same(outputs, THREE.reference({"x": x_of(2)}))
         assert len(results) == 2
         assert session.report()["contexts"] == {"now": 1, "at_most": 1}
 
@@ -361,7 +356,7 @@ def test_the_callers_context_stays() -> None:
     """A thread that has a CUDA context of its own has it after the call too."""
     with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
         theirs = cuda.make_context()
-        assert_same(session(x=_x(2)), THREE.reference({"x": _x(2)}))
+        assert_same(session(x=x_of(2)), THREE.reference({"x": x_of(2)}))
         _, current = cuda.cuCtxGetCurrent()
         assert int(current) == int(theirs)
 
@@ -399,12 +394,12 @@ def test_arrays_on_the_gpu(api: str) -> None:
     with fake_gpu(api) as (cuda, trt), onepass.load(_three()) as session:
         kept = []
         for seed in range(10):
-            given = _Foreign(cuda, _x(3, seed), stream=1 if seed % 2 else None)
+            given = _Foreign(cuda, x_of(3, seed), stream=1 if seed % 2 else None)
             kept.append(session(x=given))
             cuda.cuMemFree(given.pointer)
         for seed, outputs in enumerate(kept):
             assert list(outputs) == ["zebra", "ant", "monkey"]
-            for name, expected in THREE.reference({"x": _x(3, seed)}).items():
+            for name, expected in THREE.reference({"x": x_of(3, seed)}).items():
                 np.testing.assert_allclose(_host(outputs[name]), expected, rtol=1e-5)
         again = session(x=outputs["monkey"], outputs=["monkey"])  # straight on
         np.testing.assert_array_equal(_host(again["monkey"]), _host(outputs["monkey"]))
@@ -412,7 +407,7 @@ def test_arrays_on_the_gpu(api: str) -> None:
         cuda.cuMemAlloc(1)  # a foreign block that is left over is not ours
         del kept, outputs, again
         gc.collect()
-        cuda_calls, _ = _calls_of(cuda, trt, lambda: session(x=_x(2)))
+        cuda_calls, _ = _calls_of(cuda, trt, lambda: session(x=x_of(2)))
         assert cuda_calls["cuGraphLaunch"] <= 1
         for block in [b for b in cuda.memory.blocks("device") if b.size == 1]:
             cuda.cuMemFree(block.address)
@@ -447,7 +442,7 @@ def test_arrays_on_the_gpu_that_do_not_fit() -> None:
     """What is not dense, lies elsewhere, or has another dtype in the engine is refused by name."""
     with fake_gpu("8.5.3", devices=2) as (cuda, _):
         with onepass.load(_three()) as session:
-            given = _Foreign(cuda, _x(3))
+            given = _Foreign(cuda, x_of(3))
             given.__cuda_array_interface__["strides"] = (32, 4)
             with pytest.raises(InputError, match="input 'x': the array on the GPU is not C-contiguous"):
                 session(x=given)
@@ -481,11 +476,11 @@ def test_empty_inputs() -> None:
         inputs = session.empty_inputs(x=(3, 4))
         backend: Any = session._backend
         for seed in range(4):
-            inputs["x"][...] = _x(3, seed)
-            assert_same(session(inputs), THREE.reference({"x": _x(3, seed)}))
+            inputs["x"][...] = x_of(3, seed)
+            assert_same(session(inputs), THREE.reference({"x": x_of(3, seed)}))
             assert backend._lent.slot_of(inputs) is not None
         assert backend._lent.slot_of({"x": inputs["x"][:2]}) is None
-        assert_same(session(x=inputs["x"][:2]), THREE.reference({"x": _x(3, 3)[:2]}))
+        assert_same(session(x=inputs["x"][:2]), THREE.reference({"x": x_of(3, 3)[:2]}))
         cuda_calls, _ = _calls_of(cuda, trt, lambda: session(inputs))
         assert cuda_calls["cuGraphLaunch"] == 1
         many = [session.empty_inputs(x=(3, 4))["x"] for _ in range(10)]
@@ -647,15 +642,15 @@ def test_a_failing_pass_leaves_the_session_usable() -> None:
     """An error in one call is an exception with TensorRT's or CUDA's own word; the next call works."""
     with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
         for _ in range(4):
-            outputs = session(x=_x(2))
+            outputs = session(x=x_of(2))
         cuda.fail_next("cuGraphLaunch", "CUDA_ERROR_LAUNCH_FAILED")
         with pytest.raises(BackendError, match="CUDA_ERROR_LAUNCH_FAILED"):
-            session(x=_x(2))
-        assert_same(session(x=_x(2)), THREE.reference({"x": _x(2)}))
+            session(x=x_of(2))
+        assert_same(session(x=x_of(2)), THREE.reference({"x": x_of(2)}))
         cuda.fail_next("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
         with pytest.raises(BackendError, match=r"not enough memory: cuMemAlloc could not have \d+ bytes"):
-            session(x=_x(7))
-        assert_same(session(x=_x(7)), THREE.reference({"x": _x(7)}))
+            session(x=x_of(7))
+        assert_same(session(x=x_of(7)), THREE.reference({"x": x_of(7)}))
         assert len(outputs) == 3
 
 
@@ -676,7 +671,7 @@ def test_weight_streaming() -> None:
     engine = fake_engine("10.16.1", THREE.graph.to_bytes(), streamable=1 << 20)
     with fake_gpu("10.16.1"), onepass.load(engine, weight_streaming_bytes=1 << 16) as session:
         for seed in range(3):
-            np.testing.assert_allclose(session(x=_x(2, seed))["zebra"], -_x(2, seed))
+            np.testing.assert_allclose(session(x=x_of(2, seed))["zebra"], -x_of(2, seed))
         assert session.report()["passes"][0]["eager_because"] == "the weights are streamed"
     with fake_gpu("10.16.1"), pytest.raises(BackendError, match="must be built with weight streaming"):
         onepass.load(fake_engine("10.16.1", THREE.graph.to_bytes()), weight_streaming_bytes=1 << 16)
@@ -691,7 +686,7 @@ def test_report() -> None:
     """The report names TensorRT, the GPU, the profiles and each shape that is ready; it is plain JSON."""
     with fake_gpu("10.16.1"), onepass.load(_three()) as session:
         for _ in range(3):
-            outputs = session(x=_x(2))
+            outputs = session(x=x_of(2))
         report = session.report()
         assert (report["backend"], report["version"], report["device"]) == ("tensorrt", "10.16.1", "Fake GPU")
         assert report["passes"] == [{"profile": 0, "shapes": {"x": [2, 4]}, "recorded": True, "eager_because": None}]
@@ -703,12 +698,12 @@ def test_profile() -> None:
     """The parts of a pass are timed by trtexec's names; ONNX Runtime has none."""
     with fake_gpu("10.16.1"), onepass.load(_three()) as session:
         for _ in range(3):
-            times = session.profile(x=_x(2))
+            times = session.profile(x=x_of(2))
             assert times is not None
             assert set(times) == {"h2d_ms", "gpu_compute_ms", "d2h_ms", "enqueue_ms"}
-        assert_same(session(x=_x(2)), THREE.reference({"x": _x(2)}))
+        assert_same(session(x=x_of(2)), THREE.reference({"x": x_of(2)}))
     with onepass.load(THREE.graph) as session:
-        assert session.profile(x=_x(2)) is None
+        assert session.profile(x=x_of(2)) is None
 
 
 def test_loading_that_fails_leaves_nothing() -> None:

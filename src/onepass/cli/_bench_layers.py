@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from onepass.artifacts import replacing
 from onepass.bench import LayerTimes, layers_drawing, layers_page, layers_png
 from onepass.bench.layers import SHARED, types_text
+from onepass.cli._reports import write_report
 from onepass.cli._tables import console, escape, shorten, show, table
 
 _DRAWN: dict[str, Callable[[LayerTimes], bytes]] = {
@@ -25,9 +25,7 @@ _SHOWN = 40
 def show_layers(result: LayerTimes, chart: Path | None, *, as_json: bool) -> None:
     """Print times of layers, and draw them where a file is named."""
     if chart is not None:
-        chart.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(chart) as temporary:
-            temporary.write_bytes(_DRAWN[chart.suffix.lower()](result))
+        write_report(chart, _DRAWN[chart.suffix.lower()](result))
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:

@@ -14,10 +14,10 @@ from rich.table import Table
 from onepass._errors import InputError
 from onepass._optional import optional
 from onepass._printable import printable
-from onepass.artifacts import replacing
 from onepass.bench import Benchmark, Row, bench, benchmark_drawing, benchmark_page, benchmark_png, measure_layers
 from onepass.cli._bench_layers import show_layers
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._reports import write_report
 from onepass.cli._stopping import stoppable
 from onepass.cli._tables import bytes_text, console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
@@ -126,9 +126,7 @@ def command(
         progress=None if quiet else lambda line: click.echo(printable(f"{line} …"), err=True),
     )  # fmt: skip
     if chart is not None:
-        chart.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(chart) as temporary:
-            temporary.write_bytes(_DRAWN[chart.suffix.lower()](result))
+        write_report(chart, _DRAWN[chart.suffix.lower()](result))
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
     else:

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from onepass._errors import InputError
-from onepass.artifacts import replacing
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
+from onepass.cli._reports import write_report
 from onepass.cli._stopping import stoppable
 from onepass.cli._tables import console, escape, show, table
 from onepass.cli._trust import chosen, trust_option
@@ -143,9 +143,7 @@ def command(
         found = bisect(*choices, cases=cases, threshold=threshold, **options)
         comparison = found.comparison
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(report) as temporary:
-            temporary.write_text(comparison_page(comparison, found), encoding="utf-8")
+        write_report(report, comparison_page(comparison, found).encode())
     if as_json:
         facts = comparison.to_json() | ({} if found is None else {"bisection": found.to_json()})
         click.echo(json.dumps(facts, indent=2))

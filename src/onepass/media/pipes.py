@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 import tempfile
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from onepass._errors import MediaError
+from onepass.drafts import is_special
 
 STDIN = "-"
 _CHUNK_BYTES = 1 << 16
@@ -23,13 +23,7 @@ _PICTURES = (
 
 def is_pipe(location: str) -> bool:
     """Whether this is standard input, or a path that leads to a pipe or a device."""
-    if location == STDIN:
-        return True
-    try:
-        mode = Path(location).stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return location == STDIN or is_special(location)
 
 
 class Pipe:
