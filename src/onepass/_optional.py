@@ -1,6 +1,7 @@
 """Import a library that only an extra installs, or say which extra that is; and ONNX Runtime, which stays silent."""
 
 import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -24,8 +25,9 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
     Raises:
         MissingExtraError: The module is not installed, or is installed but does not import.
     """
-    for name, value in _SETTINGS.get(module, {}).items():
-        os.environ.setdefault(name, value)
+    if module not in sys.modules:  # asked in the middle of work, too
+        for name, value in _SETTINGS.get(module, {}).items():
+            os.environ.setdefault(name, value)
     try:
         return import_module(module)
     except ImportError as error:

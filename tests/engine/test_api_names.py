@@ -40,7 +40,8 @@ KNOWN = {
     "_network.py": {"error": "ParserError", "tensor": "ITensor"},
     "_ending.py": {"module": ""},  # one of Python's
     "plugins.py": {"registry": "IPluginRegistry"},
-    "layers.py": {"engine": "ICudaEngine"},
+    "flavor.py": {"engine": "ICudaEngine"},
+    "layers.py": {"engine": "ICudaEngine", "context": "IExecutionContext"},
     "_engine.py": {"context": "IExecutionContext"},
     "_constraints.py": {"layer": "ILayer", "layers": "ILayer", "each": "ITensor"},
 }

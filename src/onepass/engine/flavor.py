@@ -94,6 +94,12 @@ class Flavor:
         """The dtypes that an engine's inputs and outputs may have, as far as the flavour knows them at all."""
         return frozenset(dtype for name, dtype in DTYPE_BY_MEMBER.items() if self.has("DataType", name))
 
+    def context_without_memory(self, engine: Any) -> Any:
+        """Return a new context of TensorRT's own engine, which is given its memory later; None if it makes none."""
+        if hasattr(engine, "create_execution_context_without_device_memory"):
+            return engine.create_execution_context_without_device_memory()
+        return engine.create_execution_context(self.member("ExecutionContextAllocationStrategy", "USER_MANAGED"))
+
     def report(self) -> dict[str, Any]:
         """Say which TensorRT this is and what it can do; plain JSON values."""
         return {

@@ -73,10 +73,7 @@ def _context_with_shapes(flavor: Flavor, engine: Any) -> Any:
     dynamic = [name for name in inputs if -1 in tuple(engine.get_tensor_shape(name))]
     if not dynamic:
         return None
-    if hasattr(engine, "create_execution_context_without_device_memory"):
-        context = engine.create_execution_context_without_device_memory()
-    else:
-        context = engine.create_execution_context(flavor.member("ExecutionContextAllocationStrategy", "USER_MANAGED"))
+    context = flavor.context_without_memory(engine)
     is_set = context is not None and all(
         context.set_input_shape(name, tuple(engine.get_tensor_profile_shape(name, 0)[1])) for name in dynamic
     )

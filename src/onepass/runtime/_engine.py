@@ -119,12 +119,7 @@ class Engine:
             BackendError: TensorRT makes none, for want of memory for example.
         """
         mark = self.book.mark()
-        if hasattr(self.raw, "create_execution_context_without_device_memory"):
-            context = self.raw.create_execution_context_without_device_memory()
-        else:
-            context = self.raw.create_execution_context(
-                self.flavor.module.ExecutionContextAllocationStrategy.USER_MANAGED
-            )
+        context = self.flavor.context_without_memory(self.raw)
         if context is None:
             raise BackendError(f"TensorRT makes no execution context for {self.name}:\n{self.book.text(mark)}")
         if hasattr(context, "set_device_memory"):

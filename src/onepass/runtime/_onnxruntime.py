@@ -26,9 +26,7 @@ from onepass.runtime._onnxruntime_edges import is_exotic, run_exotic, signature_
 from onepass.runtime._refusals import refusal
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.spec import Optimize, Provider, checked_providers
-from onepass.tensors import (
-    dtype_name,
-)
+from onepass.tensors import dtype_name
 
 if TYPE_CHECKING:
     import onnxruntime
