@@ -92,7 +92,7 @@ bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory
 	$(BIN)/python -m benchmarks
 
 # One after the other, so that the targets that use them can run side by side.
-environments: $(foreach extra,test check package training demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
+environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
 
 clean:  ## Remove the virtual environment and everything built
 	rm -rf $(VENV) .venv-convert demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
