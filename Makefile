@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx fuzz docs bench clean
+.PHONY: help demo test check lint check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx fuzz docs bench environments clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -20,15 +20,17 @@ test: $(VENV)/.installed-test  ## Run the tests (without those of training, and 
 	$(BIN)/python $(PYTEST) --ignore tests/training --ignore tests/conformance
 
 check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(MAKE) --jobs 2 --output-sync=target lint docs
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training --ignore tests/conformance
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
+
+lint: $(VENV)/.installed-check  ## Lint, types, import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Names that begin with a dot are habits of the repository, and stay out of the source distribution.
 check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install each into an environment of its own and try it
@@ -84,10 +86,13 @@ fuzz: $(VENV)/.installed-test  ## Hostile files of other seeds, for MINUTES=1; w
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seeds $$(date +%s) --keep build/fuzz
 
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
 	$(BIN)/python -m benchmarks
+
+# One after the other, so that the targets that use them can run side by side.
+environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
 
 clean:  ## Remove the virtual environment and everything built
 	rm -rf $(VENV) .venv-convert demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
