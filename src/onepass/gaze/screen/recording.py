@@ -17,6 +17,7 @@ from onepass.artifacts import replacing
 from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
+from onepass.gaze.screen.course import Course
 from onepass.gaze.screen.sample import GazeSample, Screen
 from onepass.media import Frame, Picture
 
@@ -30,11 +31,6 @@ _NEEDED = SAMPLE_COLUMNS[:4]
 _HEAD, _PLACE, _SIZE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:10], SAMPLE_COLUMNS[10:]
 _BLINK = "eye_blink"
 
-# A person needs so long to find a new point, and then looks at it for so long; without a face it takes as long as this.
-_SETTLING_SECONDS = 1.0
-_LOOKING_SECONDS = 1.2
-_PATIENCE_SECONDS = 15.0
-_LEAST_SAMPLES = 8
 _GROUND, _RING, _DOT = (28, 32, 40), (94, 234, 212), (255, 255, 255)
 
 
@@ -153,41 +149,21 @@ def record(
         track: What finds the faces in a picture of that time, as a `GazeTracker` does; the largest one counts.
         screen: The screen.
         show: Shows a picture of the size of the screen; returns whether to go on.
-        points: How many points, 5 or 9.
+        points: How many points, 5, 9 or 13.
 
     Raises:
         MediaError: The frames ended.
         InputError: `show` stopped it, both eyes were not seen for a while, or there is no pattern of that many points.
     """
-    targets = iter(screen.points(points))
-    target = next(targets)
-    samples: list[GazeSample] = []
-    targets_px: list[FloatArray] = []
-    start: float | None = None
-    mine = 0
+    course = Course(screen, points)
     for frame in frames:
         seconds = frame.seconds or 0.0
-        start = seconds if start is None else start
-        passed = seconds - start
-        if not show(point_picture(screen, target, passed / (_SETTLING_SECONDS + _LOOKING_SECONDS))):
+        if not show(point_picture(screen, course.target, course.share(seconds))):
             raise InputError("the calibration was stopped before its last point")
-        faces = track(frame.picture, seconds)
-        if passed < _SETTLING_SECONDS:
-            continue
-        largest = max(faces, key=lambda face: face.box.area_px, default=None)
         height, width = frame.picture.shape[:2]
-        sample = None if largest is None else GazeSample.from_face(largest, (width, height))
-        if sample is not None:
-            samples.append(sample)
-            targets_px.append(target)
-            mine += 1
-        if passed >= _SETTLING_SECONDS + _LOOKING_SECONDS and mine >= _LEAST_SAMPLES:
-            following = next(targets, None)
-            if following is None:
-                return Recording(tuple(samples), np.array(targets_px))
-            target, start, mine = following, seconds, 0
-        elif passed > _PATIENCE_SECONDS:
-            raise InputError("the calibration needs both eyes in view, and they were not seen for a while")
+        course.take(seconds, track(frame.picture, seconds), (width, height))
+        if course.is_done:
+            return Recording(course.samples, course.targets_px)
     raise MediaError("the camera ended before the last point of the calibration")
 
 
