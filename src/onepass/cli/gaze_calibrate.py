@@ -15,6 +15,7 @@ from onepass.gaze.find.faces import name_of
 from onepass.gaze.model import model_path
 from onepass.gaze.screen.calibration import calibrate
 from onepass.gaze.screen.connected import screen_from_text
+from onepass.gaze.screen.course import Course
 from onepass.gaze.screen.recording import Recording, record
 from onepass.gaze.screen.sample import POINT_COUNTS
 from onepass.gaze.screen.unfinished import Setup, load_unfinished, save_unfinished, unfinished_path
@@ -112,17 +113,18 @@ def _refuse_for_tables(*names: str) -> None:
 def _session(setup: Setup, estimator: GazeEstimator, path: Path, *, resume: bool) -> Recording:
     """Show points and record what a camera sees; keep it in a file, point by point."""
     done = load_unfinished(path, setup) if resume else Recording.empty()
-    left = len(done.points_left(setup.screen, setup.points))
-    if not left:
+    number = Course(setup.screen, setup.points, samples=done.samples, targets_px=done.targets_px).number
+    if number == setup.points:
         return done
     notes = console(stderr=True)
     if resume:
-        notes.print(f"going on with {path}: {left} of {setup.points} points are left", markup=False, soft_wrap=True)
+        left = f"{setup.points - number} of {setup.points} points are left"
+        notes.print(f"going on with {path}: {left}", markup=False, soft_wrap=True)
 
     def keep(recording: Recording) -> None:
-        nonlocal left
+        nonlocal number
         save_unfinished(path, setup, recording)
-        left -= 1
+        number += 1
 
     tracker = GazeTracker(estimator, max_faces=1, smoothing=None)
     try:
@@ -132,7 +134,7 @@ def _session(setup: Setup, estimator: GazeEstimator, path: Path, *, resume: bool
         ):
             return record(frames, tracker, setup.screen, window.show, points=setup.points, done=done, keep=keep)
     except BaseException:  # Ctrl-C, too
-        if left < setup.points:
-            kept = f"{setup.points - left} of {setup.points} points are kept in {path}; --resume goes on with the rest"
+        if number:
+            kept = f"{number} of {setup.points} points are kept in {path}; --resume goes on with the rest"
             notes.print(kept, markup=False, soft_wrap=True)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from onepass._errors import InputError, MediaError
 from onepass.artifacts import replacing
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
+from onepass.gaze.screen.course import Course
 from onepass.gaze.screen.rows import (
     NEEDED_COLUMNS,
     OTHER_COLUMNS,
@@ -24,14 +25,9 @@ from onepass.gaze.screen.rows import (
     sample_of,
     target_of,
 )
-from onepass.gaze.screen.sample import GazeSample, Screen, check_shape
+from onepass.gaze.screen.sample import GazeSample, Screen
 from onepass.media import Frame, Picture
 
-# A person needs so long to find a new point, and then looks at it for so long; without a face it takes as long as this.
-_SETTLING_SECONDS = 1.0
-_LOOKING_SECONDS = 1.2
-_PATIENCE_SECONDS = 15.0
-_LEAST_SAMPLES = 8
 _GROUND, _RING, _DOT = (28, 32, 40), (94, 234, 212), (255, 255, 255)
 
 
@@ -62,20 +58,6 @@ class Recording:
         """The numbers of a table of `SAMPLE_COLUMNS`, a row for each sample; None where one is not known."""
         pairs = zip(self.targets_px.tolist(), self.samples, strict=True)
         return [[*target, *numbers_of(sample)] for target, sample in pairs]
-
-    def points_left(self, screen: Screen, points: int) -> list[FloatArray]:
-        """Return the points [2] of a screen's session of so many points at which nothing was recorded, in their order.
-
-        Raises:
-            InputError: There is no pattern of that many points.
-        """
-        mine = set(map(tuple, self.targets_px.tolist()))
-        return [target for target in screen.points(points) if tuple(target.tolist()) not in mine]
-
-    def with_point(self, samples: Sequence[GazeSample], target_px: FloatArray) -> Recording:
-        """Return the recording with these samples added, which belong to a point [2]."""
-        targets = np.tile(target_px, (len(samples), 1))
-        return Recording((*self.samples, *samples), np.concatenate([self.targets_px, targets]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a CSV table with `SAMPLE_COLUMNS`."""
@@ -137,7 +119,7 @@ def record(
         track: What finds the faces in a picture of that time, as a `GazeTracker` does; the largest one counts.
         screen: The screen.
         show: Shows a picture of the size of the screen; returns whether to go on.
-        points: How many points, 5 or 9.
+        points: How many points, 5, 9 or 13.
         done: What was recorded before the session was broken off; its points are not shown again.
         keep: Called at the end of each point, with what has been recorded so far.
 
@@ -147,35 +129,21 @@ def record(
             the pictures have another shape than those before.
     """
     done = Recording.empty() if done is None else done
-    targets = done.points_left(screen, points)
-    if not targets:
+    course = Course(screen, points, samples=done.samples, targets_px=done.targets_px)
+    if course.is_done:
         return done
-    size_before = next((sample.picture_size_px for sample in done.samples), None)
-    samples: list[GazeSample] = []
-    start: float | None = None
     for frame in frames:
         seconds = frame.seconds or 0.0
-        start = seconds if start is None else start
-        passed = seconds - start
-        if not show(point_picture(screen, targets[0], passed / (_SETTLING_SECONDS + _LOOKING_SECONDS))):
+        if not show(point_picture(screen, course.target, course.share(seconds))):
             raise InputError("the calibration was stopped before its last point")
         height, width = frame.picture.shape[:2]
-        if size_before is not None:
-            check_shape((width, height), size_before)
-        faces = track(frame.picture, seconds)
-        if passed < _SETTLING_SECONDS:
-            continue
-        largest = max(faces, key=lambda face: face.box.area_px, default=None)
-        sample = None if largest is None else GazeSample.from_face(largest, (width, height))
-        samples += [] if sample is None else [sample]
-        if passed >= _SETTLING_SECONDS + _LOOKING_SECONDS and len(samples) >= _LEAST_SAMPLES:
-            done = done.with_point(samples, targets.pop(0))
+        number = course.number
+        course.take(seconds, track(frame.picture, seconds), (width, height))
+        if course.number > number:
+            done = Recording(course.samples, course.targets_px)
             keep(done)
-            if not targets:
-                return done
-            samples, start = [], seconds
-        elif passed > _PATIENCE_SECONDS:
-            raise InputError("the calibration needs both eyes in view, and they were not seen for a while")
+        if course.is_done:
+            return done
     raise MediaError("the camera ended before the last point of the calibration")
 
 

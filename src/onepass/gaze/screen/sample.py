@@ -13,8 +13,8 @@ from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
 
-POINT_COUNTS = (5, 9)
-"""How many points a calibration has: the corners and the middle, or three rows of three."""
+POINT_COUNTS = (5, 9, 13)
+"""How many points a calibration has: the corners and the middle, three rows of three, or four more between these."""
 
 _MARGIN = 0.1
 # Pictures whose heights differ by less than this share, once their widths are alike, are of one shape.
@@ -66,13 +66,17 @@ class Screen:
             InputError: There is no pattern of that many points.
         """
         if count not in POINT_COUNTS:
-            raise InputError(f"a calibration has {' or '.join(map(str, POINT_COUNTS))} points, got {count}")
+            raise InputError(
+                f"a calibration has {', '.join(map(str, POINT_COUNTS[:-1]))} or {POINT_COUNTS[-1]} points, got {count}"
+            )
         size = np.array([self.width_px, self.height_px])
-        shares = np.array([_MARGIN, 0.5, 1 - _MARGIN])
-        grid = np.array([(x, y) for y in shares for x in shares])
-        # The middle first: it is where one looks anyway.
-        order = [4, 0, 2, 6, 8] if count == 5 else [4, 0, 1, 2, 5, 8, 7, 6, 3]
-        points: FloatArray = grid[order] * size
+        near, middle, far = _MARGIN, 0.5, 1 - _MARGIN
+        # The middle first: it is where one looks anyway. Then around, and around again further in.
+        corners = [(near, near), (far, near), (far, far), (near, far)]
+        sides = [(middle, near), (far, middle), (middle, far), (near, middle)]
+        around = corners if count == 5 else [place for pair in zip(corners, sides, strict=True) for place in pair]
+        between = [((x + middle) / 2, (y + middle) / 2) for x, y in corners] if count == 13 else []
+        points: FloatArray = np.array([(middle, middle), *around, *between]) * size
         return points
 
     def degrees(self, error_px: float) -> float | None:
