@@ -53,8 +53,9 @@ class Course:
         self.screen = screen
         self._samples, self._targets = list(samples), list(np.reshape(targets_px, (-1, 2)))
         done = set(map(tuple, np.reshape(targets_px, (-1, 2)).tolist()))
-        self._points: list[FloatArray] = sorted(screen.points(points), key=lambda point: tuple(point.tolist()) not in done)
-        self._number = sum(tuple(point.tolist()) in done for point in self._points)
+        is_done = [tuple(point) in done for point in screen.points(points).tolist()]
+        self._points: FloatArray = screen.points(points)[np.argsort(np.logical_not(is_done), kind="stable")]
+        self._number = sum(is_done)
         self._start: float | None = None
         self._mine = 0
         self._size_before = next((sample.picture_size_px for sample in samples), None)
@@ -77,7 +78,8 @@ class Course:
     @property
     def target(self) -> FloatArray:
         """The point to look at, float64 [2] in pixels of the screen; the last one when all are done."""
-        return self._points[min(self._number, len(self._points) - 1)]
+        point: FloatArray = self._points[min(self._number, len(self._points) - 1)]
+        return point
 
     def share(self, seconds: float) -> float:
         """Return how much of the point's time has passed, from 0; above 1 it waits for more samples."""
