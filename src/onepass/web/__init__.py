@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
+    from onepass.web.bodies import ClientGoneError as ClientGoneError
     from onepass.web.bodies import body_of as body_of
+    from onepass.web.bodies import check_length as check_length
+    from onepass.web.bodies import parts_of as parts_of
     from onepass.web.guard import Guard as Guard
     from onepass.web.listening import Listening as Listening
     from onepass.web.refusal import Refusal as Refusal
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
-        "onepass.web.bodies": "body_of",
+        "onepass.web.bodies": "ClientGoneError body_of check_length parts_of",
         "onepass.web.guard": "Guard",
         "onepass.web.listening": "Listening",
         "onepass.web.refusal": "Refusal",

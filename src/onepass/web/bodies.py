@@ -1,9 +1,9 @@
-"""The body of a request, read whole, if it is not too large and comes in time."""
+"""The body of a request, if it is not too large and comes in time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 from onepass.web.refusal import Receive, Refusal, Scope, header
@@ -26,35 +26,35 @@ def check_length(scope: Scope, most_bytes: int) -> int | None:
     return length
 
 
-async def body_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes:
-    """Read the whole body of a request.
+async def parts_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> AsyncIterator[bytes]:
+    """Read the body of a request part by part, for one that goes to a file.
 
     Args:
         scope: The request.
         receive: What gives its parts.
         most_bytes: How long it may be. One that says that it is longer is refused before it is read.
-        seconds: How long it may take.
+        seconds: How long it may take as a whole.
 
     Raises:
         Refusal: 413, it is too long; 408, it did not come in time.
         ClientGoneError: The client left.
     """
     check_length(scope, most_bytes)
-    message = await _part(receive, seconds)
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and len(body) <= most_bytes:
-        return body  # as most are: in one part
-    parts, size = [body], len(body)
-    end = asyncio.get_running_loop().time() + seconds
-    while message.get("more_body", False):
+    clock = asyncio.get_running_loop().time
+    size, more, end = 0, True, clock() + seconds
+    while more:
+        message = await _part(receive, end - clock())
+        part: bytes = message.get("body", b"")
+        size += len(part)
         if size > most_bytes:
-            break
-        message = await _part(receive, end - asyncio.get_running_loop().time())
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-    if size > most_bytes:
-        raise _too_large("more", most_bytes)
-    return b"".join(parts)
+            raise _too_large("more", most_bytes)
+        more = message.get("more_body", False)
+        yield part
+
+
+async def body_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes:
+    """Read the whole body of a request; takes and raises what `parts_of` does."""
+    return b"".join([part async for part in parts_of(scope, receive, most_bytes=most_bytes, seconds=seconds)])
 
 
 async def _part(receive: Receive, seconds: float) -> MutableMapping[str, Any]:

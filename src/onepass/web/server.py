@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Protocol
@@ -46,6 +46,7 @@ class WebServer:
         beside: Sequence[Beside] = (),
         grace_seconds: float = 30.0,
         most_connections: int = 1024,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """Take the port; nobody is answered yet.
 
@@ -56,6 +57,7 @@ class WebServer:
             beside: What runs in the same event loop.
             grace_seconds: At the end, how long requests under way may go on.
             most_connections: How many there may be at once; who comes then is answered 503.
+            settings: More settings of uvicorn, such as those of WebSockets.
 
         Raises:
             InputError: The port is taken, or may not be used, or the files for TLS are none.
@@ -72,7 +74,7 @@ class WebServer:
             app, http=protocol, log_config=None, access_log=False, server_header=False, proxy_headers=False,
             lifespan="on", limit_concurrency=most_connections, timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
-            ssl_context_factory=None if tls is None else lambda *_: tls,
+            ssl_context_factory=None if tls is None else lambda *_: tls, **(settings or {}),
         )  # fmt: skip
         self._server = _without_signals(self._uvicorn.Server)(config)
         self._new_loop: Callable[[], asyncio.AbstractEventLoop] = config.get_loop_factory() or asyncio.new_event_loop
