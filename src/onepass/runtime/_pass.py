@@ -184,7 +184,7 @@ class Pass:
         return taken
 
     def layers(self) -> list[Layer]:
-        """List the engine's layers, as they are for these shapes."""
+        """List the layers, as they are for these shapes."""
         with self._lane.queue.lock:
             self._renew_if_needed()
             return self._setup.layers()
@@ -192,7 +192,7 @@ class Pass:
     def report(self) -> dict[str, Any]:
         """Say which shapes it is for and how it runs."""
         return {
-            "profile": self._setup.profile,
+            **self._setup.report(),
             "shapes": {name: list(shape) for name, shape in self._setup.shapes.items()},
             "recorded": self._recordings.any,
             "eager_because": self._recordings.eager_because,
@@ -201,6 +201,7 @@ class Pass:
     def close(self) -> None:
         """Drop what is recorded, none of which is running; results that are still held keep their memory."""
         self._recordings.clear()
+        self._setup.close()
 
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
@@ -224,7 +225,7 @@ class Pass:
             if not recordings.comes_round(key) or not recordings.is_usable:
                 return False
             lane.queue.settle()
-            whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
+            whole = recordings.record_whole(key, lane.queue.stream, lambda s: self._whole(s, source, target, names))
             if whole is None:
                 return False
         lane.launch_whole(whole)
@@ -267,8 +268,9 @@ class Pass:
     def _computation(self) -> Any:
         if self._recordings.computation is None:
             self._lane.queue.settle()
+            stream = self._lane.queue.stream
             self._recordings.record_computation(
-                self._lane.stream, lambda stream: self._setup.enqueue(stream.number), self._setup.is_recordable
+                stream, lambda stream: self._setup.enqueue(stream.number), self._setup.refusal(stream.number)
             )
         return self._recordings.computation
 
