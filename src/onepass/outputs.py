@@ -34,7 +34,7 @@ class Outputs(Mapping[str, Array]):
     _arrays: dict[str, Array]
 
     def __init__(self, arrays: Mapping[str, Array] | Iterable[tuple[str, Array]]) -> None:
-        _set_arrays(self, dict(arrays))
+        object.__setattr__(self, "_arrays", dict(arrays))
 
     @overload
     def __getitem__(self, name: str) -> Array: ...
@@ -108,7 +108,3 @@ class Outputs(Mapping[str, Array]):
             )
         # array[i] of a vector would be a NumPy scalar; the ellipsis keeps it an array of rank 0.
         return [Outputs({name: array[i, ...] for name, array in self._arrays.items()}) for i in range(batch)]
-
-
-# Outputs are read-only, and one is made in every call: past `__setattr__`, and quicker than `object`'s.
-_set_arrays = Outputs._arrays.__set__  # type: ignore[attr-defined] # the type checker does not see the slot
