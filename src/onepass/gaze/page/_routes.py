@@ -10,7 +10,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,7 @@ from onepass.gaze.page._uploads import receive_file
 from onepass.gaze.page.recording import table_names
 from onepass.gaze.page.session import PageOptions
 from onepass.gaze.page.sessions import Sessions
+from onepass.web import Refusal
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -69,12 +70,12 @@ async def _page(_: Request) -> Response:
     return FileResponse(_STATIC / "index.html")
 
 
-async def _recorded(sessions: Sessions, request: Request) -> Response:
+async def _recorded(sessions: Sessions, request: Request) -> Response | Refusal:
     """Return a table of a recording that is finished."""
     session, number, name = (request.path_params[key] for key in ("session", "number", "file"))
     path = sessions.recorded(session, number, name) if name in table_names() else None
     if path is None:
-        return JSONResponse({"error": "there is no such recording here any more"}, 404)
+        return Refusal(404, "there is no such recording here any more")
     return FileResponse(path, filename=name)
 
 

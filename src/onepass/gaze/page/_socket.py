@@ -38,10 +38,10 @@ async def serve_socket(sessions: Sessions, socket: WebSocket) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):  # the page is gone: whoever reads from it ends the session
             asyncio.run_coroutine_threadsafe(send(message, picture), loop).result()
 
-    name = sessions.open(tell)
+    name, session = sessions.open(tell)
     try:
         await send({**sessions.facts, "type": "hello", "session": name, "version": __version__}, None)
-        await _obey(sessions[name], socket)
+        await _obey(session, socket)
     except WebSocketDisconnect:
         pass
     except InputError as error:

@@ -13,7 +13,7 @@ from onepass.media.decoding import decode_picture
 HEADER = struct.Struct("<dI")
 """What a frame's message begins with: its time in seconds since the camera was started, and its number from 0."""
 
-MAX_FRAME_BYTES = 16 << 20
+MAX_FRAME_BYTES = 8 << 20
 """How large the message of a frame may be."""
 
 

@@ -139,6 +139,7 @@ class PageSession:
     def _start_camera(self, _: Mapping[str, Any]) -> None:
         self.stop()
         self._camera = BrowserCamera()
+        self._tell({"type": "started"})
         self._start(self._camera)
 
     def _start_file(self, _: Mapping[str, Any]) -> None:

@@ -55,19 +55,17 @@ class Sessions:
         """How many pages are open."""
         return len(self._open)
 
-    def open(self, tell: Tell) -> str:
-        """Open a session and return its name."""
+    def open(self, tell: Tell) -> tuple[str, PageSession]:
+        """Open a session, and return its name, too."""
         name = secrets.token_urlsafe(16)
         folder = Path(self._folder.name) / name
         folder.mkdir()
-        self._open[name] = PageSession(self._estimator, self._options, folder, tell)
-        return name
+        session = self._open[name] = PageSession(self._estimator, self._options, folder, tell)
+        return name, session
 
-    def __getitem__(self, name: str) -> PageSession:
-        return self._open[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._open
+    def get(self, name: str) -> PageSession | None:
+        """Return an open session; None where it is open no more."""
+        return self._open.get(name)
 
     def recorded(self, session: str, number: int, name: str) -> Path | None:
         """Return a finished table of a session, which need not be open any more; None where there is none."""

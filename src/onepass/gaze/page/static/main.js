@@ -257,6 +257,7 @@ function show(next) {
   element("start").textContent = on ? "Stop the camera" : "Start the camera";
   element("start").setAttribute("aria-pressed", String(on));
   element("start").classList.toggle("main", !on);
+  element("start").hidden = element("choose").hidden = next === null; // the empty picture has them
   element("record").disabled = !on;
   element("calibrate").disabled = !on;
   if (next === null && recorder.isOn) link.send({ type: "record", on: false });
@@ -328,5 +329,5 @@ onChoice([element("load-calibration")], element("calibration-file"), async (file
 });
 
 element("host").textContent = location.hostname === "localhost" || location.hostname.startsWith("127.") ? "this machine" : location.hostname;
-stage.clear();
+show(null);
 link.connect();
