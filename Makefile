@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx fuzz docs bench clean
+.PHONY: help demo test check lint check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx test-triton fuzz docs bench environments clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -20,15 +20,17 @@ test: $(VENV)/.installed-test  ## Run the tests (without those of training, and 
 	$(BIN)/python $(PYTEST) --ignore tests/training --ignore tests/conformance
 
 check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(MAKE) --jobs 2 --output-sync=target lint docs
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training --ignore tests/conformance
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
+
+lint: $(VENV)/.installed-check  ## Lint, types, import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Names that begin with a dot are habits of the repository, and stay out of the source distribution.
 check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install each into an environment of its own and try it
@@ -59,6 +61,18 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that ONNX Runtime passes
 	$(BIN)/python -m pytest tests/conformance
 
+test-triton: .venv-triton/.installed  ## Model repositories, served by the real Triton; fetches it (55 MB)
+	.venv-triton/bin/python -m tests.triton.fetch
+	.venv-triton/bin/python -m pytest tests/triton
+
+# NVIDIA's client pins packages that the rest has newer.
+.venv-triton/.installed: pyproject.toml constraints.txt tests/triton/requirements.txt
+	$(PYTHON) -m venv .venv-triton
+	grep -vE '^(ml-dtypes|protobuf)==' constraints.txt > .venv-triton/constraints.txt
+	.venv-triton/bin/python -m pip install --disable-pip-version-check -q --constraint .venv-triton/constraints.txt \
+	    --requirement tests/triton/requirements.txt --editable .
+	@touch $@
+
 test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh
 
@@ -84,13 +98,16 @@ fuzz: $(VENV)/.installed-test  ## Hostile files of other seeds, for MINUTES=1; w
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seeds $$(date +%s) --keep build/fuzz
 
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
 	$(BIN)/python -m benchmarks
 
+# One after the other, so that the targets that use them can run side by side.
+environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
+
 clean:  ## Remove the virtual environment and everything built
-	rm -rf $(VENV) .venv-convert demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-convert .venv-triton demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "onepass needs Python 3.10 or later; try: make PYTHON=python3.11")'

@@ -90,7 +90,8 @@ def test_a_file_of_missing_rows_has_the_same_schema(tmp_path: Path) -> None:
     spec = TensorSpec("boxes", np.dtype(np.float32), ("K", 4))
     schema = pa.schema(fields_of({"boxes": spec}))
     found = []
-    for index, rows in enumerate(([None, None], [np.zeros((2, 4), np.float32)] * 2, [np.zeros((0, 4), np.float32)])):
+    cases: list[list[Any]] = [[None, None], [np.zeros((2, 4), np.float32)] * 2, [np.zeros((0, 4), np.float32)]]
+    for index, rows in enumerate(cases):
         path = tmp_path / f"{index}.parquet"
         pq.write_table(pa.Table.from_arrays([column(spec, rows)], schema=schema), path)
         found.append(pq.read_schema(path))

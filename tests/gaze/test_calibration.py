@@ -33,6 +33,7 @@ from onepass.gaze import (
     calibrate,
     record,
 )
+from onepass.gaze.screen.course import Course
 from onepass.gaze.screen.recording import point_picture
 from onepass.media import Frame
 from tests.cli.shell import Shell
@@ -79,7 +80,7 @@ def point_of(calibration: Calibration, face: Face | GazeSample) -> list[float]:
     return [float(number) for number in point]
 
 
-@pytest.mark.parametrize("count", [5, 9])
+@pytest.mark.parametrize("count", [5, 9, 13])
 def test_a_steady_person_is_learned(count: int) -> None:
     """Without noise the calibration is off by little, at points in between too."""
     person = Person()
@@ -258,17 +259,17 @@ def test_too_little_is_refused() -> None:
 
 
 def test_screens_are_checked() -> None:
-    """A screen has a size; without millimetres there are no degrees; patterns have 5 or 9 points."""
+    """A screen has a size; without millimetres there are no degrees; patterns have 5, 9 or 13 points."""
     with pytest.raises(InputError, match="height_px"):
         Screen(1920, 0)
     assert Screen(1920, 1080).degrees(50) is None
     assert SCREEN.degrees(600 / MM_PER_PX) == pytest.approx(45)
-    for count in (5, 9):
+    for count in (5, 9, 13):
         points = SCREEN.points(count)
         assert len(np.unique(points, axis=0)) == count
         assert points[0].tolist() == [960, 540]
         assert (points > 0).all()
-    with pytest.raises(InputError, match="5 or 9"):
+    with pytest.raises(InputError, match="5, 9 or 13"):
         SCREEN.points(7)
 
 
@@ -356,15 +357,36 @@ class Camera:
         return [small, two_eyes(Gaze(-0.4 * y, -0.6 * x))]
 
 
-def test_a_session_is_recorded() -> None:
-    """Nine points are shown one after the other, samples belong to the point on show, and it can be calibrated."""
+@pytest.mark.parametrize("count", [5, 9, 13])
+def test_a_session_is_recorded(count: int) -> None:
+    """The points are shown one after the other, samples belong to the point on show, and it can be calibrated."""
     screen = Screen(480, 270)
     camera = Camera(screen)
-    recording = record(camera.frames(), camera.track, screen, camera.show)
-    assert len(np.unique(recording.targets_px, axis=0)) == 9
+    recording = record(camera.frames(), camera.track, screen, camera.show, points=count)
+    assert len(np.unique(recording.targets_px, axis=0)) == count
     assert np.bincount(np.unique(recording.targets_px, axis=0, return_inverse=True)[1].ravel()).min() >= 8
     assert camera.shown[0].shape == (270, 480, 3)
     assert calibrate(recording.samples, recording.targets_px, screen).error.pixels < 15
+
+
+def test_a_course_knows_how_far_it_is() -> None:
+    """A course says which point is next and for how long it has been on show; nothing is taken while it is searched."""
+    course = Course(Screen(480, 270), 5)
+    assert (course.count, course.number, course.is_done, course.share(7.0)) == (5, 0, False, 0.0)
+    assert course.target.tolist() == [240, 135]
+    for index in range(10):
+        course.take(index / 10, [two_eyes()], (640, 480))
+    assert course.samples == ()
+    assert course.share(1.1) == pytest.approx(0.5)
+    for index in range(10, 24):
+        course.take(index / 10, [two_eyes()], (640, 480))
+    assert course.number == 1
+    assert course.targets_px.tolist() == [[240, 135]] * len(course.samples)
+    assert course.target.tolist() == [48, 27]
+    for index in range(24, 200):
+        course.take(index / 10, [two_eyes()], (640, 480))
+    assert course.is_done
+    assert len({tuple(point) for point in course.targets_px.tolist()}) == 5
 
 
 def test_sessions_that_fail_say_so() -> None:
@@ -445,7 +467,7 @@ def test_a_session_from_the_command_line(
         return True
 
     monkeypatch.setattr(gaze_calibrate, "open_source", lambda source: nullcontext(frames))
-    monkeypatch.setattr(gaze_calibrate, "Window", lambda title, fullscreen: nullcontext(SimpleNamespace(show=show)))
+    monkeypatch.setattr(gaze_calibrate, "Window", lambda title, **options: nullcontext(SimpleNamespace(show=show)))
     estimator = GazeEstimator(session, lambda grey: [found])
     monkeypatch.setattr(GazeEstimator, "from_default", lambda *model, **options: estimator)
     out, table = tmp_path / "c.json", tmp_path / "s.csv"
@@ -471,7 +493,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "degrees" not in shell(*given)
     assert "--points is for a camera's session" in shell.fails(*given, "--points", 9)
     assert "--model is for a camera's session" in shell.fails(*given, "--engine", "small")
-    assert "as 1920x1080" in shell.fails(*given[:-1], "large")
+    assert "1920x1080" in shell.run(*given[:-1], "large")[2]
+    assert "--resume is for a camera's session" in shell.fails(*given, "--resume")
     assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")
     nowhere = tmp_path / "nowhere" / "c.json"
     assert "there is no folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", nowhere, "--screen", "1920x1080")
