@@ -83,24 +83,23 @@ class Pass:
         source = filled if filled is not None else self._fill(feeds)
         slot = target = self._slots.take()
         arrays: list[Array] | None = None
-        if target is not None:
-            arrays = target.arrays(names) if self._is_plain else None
-            lane.held = source, target, arrays
+        lane.held = source, target
         with lane.queue.lock:
             if target is None or not self._start_whole(source, target, names):
                 is_begun = self._begin(source)
                 if target is None:  # memory is page-locked while the GPU computes
                     slot = self._slots.more()
                     target = slot if slot is not None else self._spare_slot()
-                    arrays = target.arrays(names) if self._is_plain else None
-                    lane.held = source, target, arrays
+                    lane.held = source, target
                     where = None if source is None else source.address
                     self._recordings.note((where, target.address, names))
                 if is_begun:
                     self._copy_out(lane.stream, target, names)
                 else:
                     self._run_alone(source, target, names)
-                    arrays = self._gathered(target, names) if arrays is None else arrays
+                    arrays = None if self._is_plain else self._gathered(target, names)
+        if self._is_plain:
+            arrays = target.arrays(names)  # while the GPU computes
         lane.finish()
         if arrays is None:
             arrays = self._gathered(target, names)
