@@ -200,6 +200,11 @@ class Session:
             return dict(self._backend.report())
 
     @property
+    def concurrency(self) -> int:
+        """How many calls run side by side; more threads may call, and wait."""
+        return self._backend.concurrency
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._gate.closed
