@@ -21,17 +21,21 @@ class InputChecker:
     A dynamic dimension that several inputs name alike must have one size in all of them.
     """
 
-    def __init__(self, signature: Signature, *, import_streams: Mapping[int, Any] | None = None) -> None:
+    def __init__(
+        self, signature: Signature, *, import_streams: Mapping[int, Any] | None = None, place: str = "the CPU"
+    ) -> None:
         """Prepare the checks.
 
         Args:
             signature: Says which inputs there are.
             import_streams: Where the backend waits for arrays on its GPUs, by their numbers; None where it takes none.
+            place: What runs the model, for messages.
         """
         self._import_streams = import_streams
+        self._place = place
         self._specs = {spec.name: spec for spec in signature.inputs}
         self._names = tuple(self._specs)
-        self._plans = [(spec.name, spec, *_plan(spec)) for spec in signature.inputs]
+        self._plans = [(spec.name, spec, spec.dtype, spec.dtype == STRING, *_plan(spec)) for spec in signature.inputs]
         dims = [dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
         self._shared = {dim for dim in dims if dims.count(dim) > 1}
 
@@ -44,14 +48,14 @@ class InputChecker:
         if given.keys() != self._specs.keys():
             self._complain_of_names(given)
         feeds = {}
-        for name, spec, rank, fixed in self._plans:
+        for name, spec, dtype, is_text, rank, fixed in self._plans:
             array = given[name]
             if type(array) is not np.ndarray:
                 array = self._from_device(array, spec) if is_device_array(array) else _as_array(array, spec)
-            if spec.dtype == STRING and type(array) is not DeviceArray:
+            if is_text and type(array) is not DeviceArray:
                 array = text_array(array, name)
             shape = array.shape
-            if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
+            if array.dtype != dtype or (rank is not None and len(shape) != rank):
                 raise InputError(_complaint(spec, array))
             for axis, size in fixed:
                 if shape[axis] != size:
@@ -66,8 +70,8 @@ class InputChecker:
     def _from_device(self, value: Any, spec: TensorSpec) -> DeviceArray:
         if self._import_streams is None:
             raise InputError(
-                f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on the CPU; give it on "
-                "the host: tensor.cpu() in PyTorch, array.get() in CuPy"
+                f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on {self._place}; give "
+                "it on the host: tensor.cpu() in PyTorch, array.get() in CuPy"
             )
         return device_array_from(value, name=spec.name, streams=self._import_streams)
 
