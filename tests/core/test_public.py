@@ -40,6 +40,7 @@ def test_all_is_what_is_visible() -> None:
         "runtime",
         "source",
         "tensors",
+        "web",
         "artifacts",
     }
     hidden = {"Any", "TYPE_CHECKING", "import_module", "opening", "sampling", "writers"}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from onepass.gaze import calibrate
-from onepass.gaze.screen.recording import SAMPLE_COLUMNS
+from onepass.gaze.screen.rows import SAMPLE_COLUMNS
 from onepass.media import write_picture
 from tests.fuzz.mutate import INTERESTING, TEXTS, spoiled
 from tests.gaze.test_calibration import SCREEN, Person

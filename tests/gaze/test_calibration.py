@@ -467,7 +467,7 @@ def test_a_session_from_the_command_line(
         return True
 
     monkeypatch.setattr(gaze_calibrate, "open_source", lambda source: nullcontext(frames))
-    monkeypatch.setattr(gaze_calibrate, "Window", lambda title, fullscreen: nullcontext(SimpleNamespace(show=show)))
+    monkeypatch.setattr(gaze_calibrate, "Window", lambda title, **options: nullcontext(SimpleNamespace(show=show)))
     estimator = GazeEstimator(session, lambda grey: [found])
     monkeypatch.setattr(GazeEstimator, "from_default", lambda *model, **options: estimator)
     out, table = tmp_path / "c.json", tmp_path / "s.csv"
@@ -493,7 +493,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "degrees" not in shell(*given)
     assert "--points is for a camera's session" in shell.fails(*given, "--points", 9)
     assert "--model is for a camera's session" in shell.fails(*given, "--engine", "small")
-    assert "as 1920x1080" in shell.fails(*given[:-1], "large")
+    assert "1920x1080" in shell.run(*given[:-1], "large")[2]
+    assert "--resume is for a camera's session" in shell.fails(*given, "--resume")
     assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")
     nowhere = tmp_path / "nowhere" / "c.json"
     assert "there is no folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", nowhere, "--screen", "1920x1080")

@@ -323,6 +323,7 @@ class Screen:
         monkeypatch.setattr(cv2, "waitKey", lambda _: keys.pop(0))
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: self.visible)
         monkeypatch.setattr(cv2, "setWindowProperty", lambda *_: self.calls.append("fullscreen"))
+        monkeypatch.setattr(cv2, "moveWindow", lambda _, x, y: self.calls.append(f"to {x}, {y}"))
         monkeypatch.setattr(cv2, "destroyAllWindows", lambda: self.calls.append("close"))
 
 
@@ -339,6 +340,14 @@ def test_a_window_shows_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> N
         assert not window.show(picture)
     assert screen.shown[0][0, 0].tolist() == [0, 0, 255]
     assert screen.calls == ["open", "fullscreen", "close"]
+
+
+def test_a_window_may_be_on_another_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is moved there before it takes the whole screen, which is then that one."""
+    screen = Screen(monkeypatch, [])
+    with Window("a", fullscreen=True, at_px=(-1920, 40)):
+        pass
+    assert screen.calls == ["open", "to -1920, 40", "fullscreen", "close"]
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -24,6 +24,7 @@ _COMMANDS = {
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
     "refit": ("onepass.cli.refit", "Put the weights of a model into an engine."),
     "run": ("onepass.cli.run", "Run a model once and show or save every output."),
+    "batch": ("onepass.cli.batch", "Take a folder or a table through a model, into Parquet."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
     "export": ("onepass.cli.export", "Write a model as other servers take it: a repository for Triton."),

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
+from onepass.artifacts import sha256_of
 from onepass.cli._tables import console, show, table
 from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
+from onepass.gaze.find.faces import name_of
+from onepass.gaze.model import model_path
 from onepass.gaze.screen.calibration import calibrate
+from onepass.gaze.screen.connected import screen_from_text
+from onepass.gaze.screen.course import Course
 from onepass.gaze.screen.recording import Recording, record
-from onepass.gaze.screen.sample import POINT_COUNTS, Screen
+from onepass.gaze.screen.sample import POINT_COUNTS
+from onepass.gaze.screen.unfinished import Setup, load_unfinished, save_unfinished, unfinished_path
 from onepass.media import Window, open_source
 
 _FILE = click.Path(path_type=Path)
-
-
-def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
-    """Return width and height of a size as 1920x1080."""
-    width, _, height = value.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise click.BadParameter(f"{value!r} is no size; expected WIDTHxHEIGHT in pixels, as 1920x1080", ctx, param)
-    return int(width), int(height)
 
 
 @click.command("calibrate")
@@ -31,7 +30,11 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     "-o", "--output", type=_FILE, default=Path("calibration.json"), show_default=True, metavar="FILE",
     help="Where to write the calibration.",
 )  # fmt: skip
-@click.option("--screen", required=True, callback=_size, metavar="WxH", help="Size of the screen in pixels: 1920x1080.")
+@click.option(
+    "--screen", required=True, metavar="SCREEN",
+    help="Its size in pixels, as 1920x1080; where there are several, number (from 1) or name of one, or its place "
+    "on the desktop too, as 1920,0,1920x1080.",
+)  # fmt: skip
 @click.option("--screen-width-mm", type=click.FloatRange(0, min_open=True), metavar="MM", help="How wide it is.")
 @click.option(
     "--distance-mm", type=click.FloatRange(0, min_open=True), metavar="MM",
@@ -42,6 +45,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
     help="How many points a camera's session has.",
 )  # fmt: skip
 @click.option("--samples", type=_FILE, metavar="FILE", help="Keep the samples of a camera's session as a table.")
+@click.option("--resume", is_flag=True, help="Go on with the session of this output that was broken off.")
 @click.option(
     "--model", "--engine", default="default", show_default=True, metavar="MODEL",
     help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own.",
@@ -51,8 +55,8 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 )
 @click.option("--finder", type=click.Choice(FINDERS), default="auto", show_default=True, help="What finds faces.")
 def command(
-    source: str, output: Path, screen: tuple[int, int], screen_width_mm: float | None, distance_mm: float | None,
-    points: str, samples: Path | None, model: str, gaze: GazeMethod, finder: str,
+    source: str, output: Path, screen: str, screen_width_mm: float | None, distance_mm: float | None,
+    points: str, samples: Path | None, resume: bool, model: str, gaze: GazeMethod, finder: str,
 ) -> None:  # fmt: skip
     """Learn where on a screen a person looks, and how well.
 
@@ -60,23 +64,30 @@ def command(
     around it closes. Or it is a table of samples (CSV) with the columns target_x_px, target_y_px, gaze_pitch_deg and
     gaze_yaw_deg, as --samples writes it, or as a table of `onepass gaze` is with the first two added.
 
-    The error is measured at points that are left out in turn.
+    The error is measured at points that are left out in turn. A session that is broken off keeps the points that
+    were looked at; --resume goes on with the rest.
     """
     for path in (output, samples):
         if path is not None and not path.absolute().parent.is_dir():  # better told before a session than after it
             raise click.UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} into")
-    size = Screen(*screen, width_mm=screen_width_mm, distance_mm=distance_mm)
+    chosen = replace(screen_from_text(screen), width_mm=screen_width_mm, distance_mm=distance_mm)
     is_table = Path(source).suffix.lower() == ".csv"
     if is_table:
-        _refuse_for_tables("points", "samples", "model", "gaze", "finder")
+        _refuse_for_tables("points", "samples", "resume", "model", "gaze", "finder")
         recording = Recording.load(source)
     else:
+        path = model_path(model)
         with GazeEstimator.from_default(model, finder=finder, max_faces=1, gaze=gaze) as estimator:
-            recording = _session(source, size, int(points), estimator)
+            setup = Setup(
+                source, chosen, int(points), f"{path.name} {sha256_of(path)[:16]}", gaze, name_of(estimator.finder)
+            )
+            recording = _session(setup, estimator, unfinished_path(output), resume=resume)
     if samples is not None:
         recording.save(samples)
-    calibration = calibrate(recording.samples, recording.targets_px, size)
+    calibration = calibrate(recording.samples, recording.targets_px, chosen)
     calibration.save(output)
+    if not is_table:
+        unfinished_path(output).unlink(missing_ok=True)
     out = console()
     degrees = "" if calibration.error.degrees is None else f", {calibration.error.degrees:.2f} degrees"
     rows = table("", "point", "left out, it is missed by")
@@ -99,8 +110,31 @@ def _refuse_for_tables(*names: str) -> None:
         raise click.UsageError(f"--{given[0]} is for a camera's session; a table of samples is what came of one")
 
 
-def _session(source: str, screen: Screen, points: int, estimator: GazeEstimator) -> Recording:
-    """Show points and record what a camera sees."""
-    with open_source(source) as frames, Window("onepass gaze calibrate", fullscreen=True) as window:
-        tracker = GazeTracker(estimator, max_faces=1, smoothing=None)
-        return record(frames, tracker, screen, window.show, points=points)
+def _session(setup: Setup, estimator: GazeEstimator, path: Path, *, resume: bool) -> Recording:
+    """Show points and record what a camera sees; keep it in a file, point by point."""
+    done = load_unfinished(path, setup) if resume else Recording.empty()
+    number = Course(setup.screen, setup.points, samples=done.samples, targets_px=done.targets_px).number
+    if number == setup.points:
+        return done
+    notes = console(stderr=True)
+    if resume:
+        left = f"{setup.points - number} of {setup.points} points are left"
+        notes.print(f"going on with {path}: {left}", markup=False, soft_wrap=True)
+
+    def keep(recording: Recording) -> None:
+        nonlocal number
+        save_unfinished(path, setup, recording)
+        number += 1
+
+    tracker = GazeTracker(estimator, max_faces=1, smoothing=None)
+    try:
+        with (
+            open_source(setup.source) as frames,
+            Window("onepass gaze calibrate", fullscreen=True, at_px=setup.screen.place_px) as window,
+        ):
+            return record(frames, tracker, setup.screen, window.show, points=setup.points, done=done, keep=keep)
+    except BaseException:  # Ctrl-C, too
+        if number:
+            kept = f"{number} of {setup.points} points are kept in {path}; --resume goes on with the rest"
+            notes.print(kept, markup=False, soft_wrap=True)
+        raise

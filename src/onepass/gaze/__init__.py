@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from onepass.gaze.screen.calibration import Calibration as Calibration
     from onepass.gaze.screen.calibration import CalibrationError as CalibrationError
     from onepass.gaze.screen.calibration import calibrate as calibrate
-    from onepass.gaze.screen.recording import SAMPLE_COLUMNS as SAMPLE_COLUMNS
     from onepass.gaze.screen.recording import Recording as Recording
     from onepass.gaze.screen.recording import record as record
+    from onepass.gaze.screen.rows import SAMPLE_COLUMNS as SAMPLE_COLUMNS
     from onepass.gaze.screen.sample import GazeSample as GazeSample
     from onepass.gaze.screen.sample import Screen as Screen
     from onepass.gaze.show.columns import COLUMNS as COLUMNS
@@ -78,7 +78,8 @@ __getattr__, __dir__, __all__ = _lazy(
         "onepass.gaze.model": "PACKAGED_MODELS open_model",
         "onepass.gaze.result": "Box Eye Face",
         "onepass.gaze.screen.calibration": "Calibration CalibrationError calibrate",
-        "onepass.gaze.screen.recording": "SAMPLE_COLUMNS Recording record",
+        "onepass.gaze.screen.recording": "Recording record",
+        "onepass.gaze.screen.rows": "SAMPLE_COLUMNS",
         "onepass.gaze.screen.sample": "GazeSample Screen",
         "onepass.gaze.show.columns": "COLUMNS Column",
         "onepass.gaze.show.draw": "draw_faces",

@@ -20,13 +20,18 @@ class Window:
     The OpenCV that ``onepass[gaze]`` installs is the one for servers, without windows: `opencv-python` has them.
     """
 
-    def __init__(self, title: str, *, fullscreen: bool = False, mirror: bool = False) -> None:
+    def __init__(
+        self, title: str, *, fullscreen: bool = False, mirror: bool = False, at_px: tuple[int, int] | None = None
+    ) -> None:
         """Open the window.
 
         Args:
             title: What stands above it.
             fullscreen: Whether it takes the whole screen.
             mirror: Whether to show pictures as a mirror would, which people before a camera are used to.
+            at_px: Left and upper edge on the desktop; None leaves that to the system. With several screens, the whole
+                screen is the one that this lies on. Wayland itself places windows where it likes; the windows of
+                `opencv-python` go through X11 there.
 
         Raises:
             MediaError: There is no display, or this OpenCV has no windows; the message says what to install.
@@ -44,6 +49,8 @@ class Window:
                 "this OpenCV cannot open windows: opencv-python-headless is the one for servers. Replace it: "
                 "pip uninstall opencv-python-headless && pip install 'opencv-python>=4.8,<5'"
             ) from error
+        if at_px is not None:
+            self._cv2.moveWindow(title, *at_px)
         if fullscreen:
             self._cv2.setWindowProperty(title, self._cv2.WND_PROP_FULLSCREEN, self._cv2.WINDOW_FULLSCREEN)
 

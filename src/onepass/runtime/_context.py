@@ -13,9 +13,7 @@ from onepass.engine.layers import Layer, layers_of_engine
 from onepass.outputs import Array
 from onepass.runtime._cuda import Block, Device
 from onepass.runtime._engine import Engine
-from onepass.runtime._layout import ALIGNMENT
-
-Shape = tuple[int, ...]
+from onepass.runtime._layout import ALIGNMENT, Shape
 
 
 class Context:

@@ -16,17 +16,15 @@ class Gate:
     To be inside is to hold a view of one array of bytes, which the interpreter counts. A signal handler (Ctrl-C) may
     raise wherever Python code calls something, so a number kept by Python code is left wrong now and then: between
     the counting and ``try``. Between a ``with`` that takes a view and its block nothing can raise, nor at its end.
+
+    Attributes:
+        closed: Whether nobody is let in any more.
     """
 
     def __init__(self) -> None:
         self._door = bytearray(1)
         self._lock = threading.Lock()
-        self._closed = self._held = self._freed = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether nobody is let in any more."""
-        return self._closed
+        self.closed = self._held = self._freed = False
 
     def inside(self) -> memoryview:
         """Return what its holder is inside with until it is released or gone; ask `closed` once more when inside."""
@@ -41,7 +39,7 @@ class Gate:
 
     def close(self) -> None:
         """Let nobody in any more."""
-        self._closed = True
+        self.closed = True
 
     def wait_until_empty(self, seconds: float | None = None) -> bool:
         """Wait for those inside, so long at most; whether all are out."""
@@ -72,7 +70,7 @@ class Gate:
 
     def abandon(self) -> None:
         """Be closed, and never free anything."""
-        self._closed = self._freed = True
+        self.closed = self._freed = True
 
     def _is_empty(self) -> bool:
         try:

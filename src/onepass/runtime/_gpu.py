@@ -1,4 +1,4 @@
-"""An engine on one GPU, with all that runs it there."""
+"""A model on one GPU, with all that runs it there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 from onepass._errors import BackendError
 from onepass.outputs import Array
-from onepass.runtime._budget import KeptMemory
 from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._engine import Engine
 from onepass.runtime._lanes import Group
 from onepass.runtime._pass import Feed, Pass
 from onepass.runtime._passes import Passes
@@ -17,31 +15,22 @@ from onepass.runtime._queue import Lane
 from onepass.runtime._slots import HostSlot
 
 
-class EngineGpu:
-    """An engine that is open on a GPU, and its lanes there.
+class Gpu:
+    """A model that is open on a GPU, and its lanes there.
 
     Attributes:
-        engine: The engine.
         device: The GPU.
         import_stream: Where arrays on it are waited for.
         lanes: Its lanes.
     """
 
-    def __init__(self, engine: Engine, kept: KeptMemory, *, contexts: int) -> None:
-        """Make the first lanes.
-
-        Args:
-            engine: What runs.
-            kept: What memory results lie in.
-            contexts: How many passes may compute side by side, if TensorRT allows that.
-        """
-        self.engine = engine
-        self.device = engine.device
-        self.import_stream = engine.device.stream()
-        self._passes = Passes(engine, kept)
-        self.lanes: Group[Pass] = Group(self._passes.new_queue, limit=contexts)
-        if not self._passes.probe(self.lanes.queues[0]):
-            self.lanes.limit = 1
+    def __init__(self, passes: Passes) -> None:
+        """Make the first lanes."""
+        self.device = passes.device
+        self.import_stream = passes.import_stream
+        self._passes = passes
+        self.lanes: Group[Pass] = Group(passes.new_queue, limit=passes.limit)
+        self.lanes.limit = passes.limit  # the first queue may have told that there can be no other
 
     def __str__(self) -> str:
         return f"GPU {self.device.index} ({self.device.name})"
@@ -87,14 +76,13 @@ class EngineGpu:
         }
         if lanes.is_open:
             free_bytes, total_bytes = device.memory_bytes()
-            scratch_bytes = self.engine.scratch_bytes
-            report["memory_bytes"] = {"free": free_bytes, "total": total_bytes, "scratch": scratch_bytes}
+            report["memory_bytes"] = {"free": free_bytes, "total": total_bytes}
+            if self._passes.scratch_bytes is not None:
+                report["memory_bytes"]["scratch"] = self._passes.scratch_bytes
         return report
 
     def close(self) -> None:
-        """Free the engine and all it runs with; results that are still held keep their memory."""
+        """Free the model and all it runs with; results that are still held keep their memory."""
         with self.device.current():
             self.lanes.close()
             self._passes.close()
-            self.import_stream.close()
-        self.engine.close()

@@ -31,7 +31,7 @@ class InputChecker:
         self._import_streams = import_streams
         self._specs = {spec.name: spec for spec in signature.inputs}
         self._names = tuple(self._specs)
-        self._plans = [(spec.name, spec, *_plan(spec)) for spec in signature.inputs]
+        self._plans = [(spec.name, spec, spec.dtype, spec.dtype == STRING, *_plan(spec)) for spec in signature.inputs]
         dims = [dim for spec in signature.inputs for dim in spec.shape or () if isinstance(dim, str)]
         self._shared = {dim for dim in dims if dims.count(dim) > 1}
 
@@ -44,14 +44,14 @@ class InputChecker:
         if given.keys() != self._specs.keys():
             self._complain_of_names(given)
         feeds = {}
-        for name, spec, rank, fixed in self._plans:
+        for name, spec, dtype, is_text, rank, fixed in self._plans:
             array = given[name]
             if type(array) is not np.ndarray:
                 array = self._from_device(array, spec) if is_device_array(array) else _as_array(array, spec)
-            if spec.dtype == STRING and type(array) is not DeviceArray:
+            if is_text and type(array) is not DeviceArray:
                 array = text_array(array, name)
             shape = array.shape
-            if array.dtype != spec.dtype or (rank is not None and len(shape) != rank):
+            if array.dtype != dtype or (rank is not None and len(shape) != rank):
                 raise InputError(_complaint(spec, array))
             for axis, size in fixed:
                 if shape[axis] != size:

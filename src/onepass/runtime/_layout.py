@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+Shape = tuple[int, ...]
+
 ALIGNMENT = 256
 """Bytes. What TensorRT asks of the address of a tensor."""
 

@@ -84,24 +84,23 @@ class Pass:
         source = filled if filled is not None else self._fill(feeds)
         slot = target = self._slots.take()
         arrays: list[Array] | None = None
-        if target is not None:
-            arrays = target.arrays(names) if self._is_plain else None
-            lane.held = source, target, arrays
+        lane.held = source, target
         with lane.queue.lock:
             if target is None or not self._start_whole(source, target, names):
                 is_begun = self._begin(source)
                 if target is None:  # memory is page-locked while the GPU computes
                     slot = self._slots.more()
                     target = slot if slot is not None else self._spare_slot()
-                    arrays = target.arrays(names) if self._is_plain else None
-                    lane.held = source, target, arrays
+                    lane.held = source, target
                     where = None if source is None else source.address
                     self._recordings.note((where, target.address, names))
                 if is_begun:
                     self._copy_out(lane.stream, target, names)
                 else:
                     self._run_alone(source, target, names)
-                    arrays = self._gathered(target, names) if arrays is None else arrays
+                    arrays = None if self._is_plain else self._gathered(target, names)
+        if self._is_plain:
+            arrays = target.arrays(names)  # while the GPU computes
         lane.finish()
         if arrays is None:
             arrays = self._gathered(target, names)
@@ -185,7 +184,7 @@ class Pass:
         return taken
 
     def layers(self) -> list[Layer]:
-        """List the engine's layers, as they are for these shapes."""
+        """List the layers, as they are for these shapes."""
         with self._lane.queue.lock:
             self._renew_if_needed()
             return self._setup.layers()
@@ -193,7 +192,7 @@ class Pass:
     def report(self) -> dict[str, Any]:
         """Say which shapes it is for and how it runs."""
         return {
-            "profile": self._setup.profile,
+            **self._setup.report(),
             "shapes": {name: list(shape) for name, shape in self._setup.shapes.items()},
             "recorded": self._recordings.any,
             "eager_because": self._recordings.eager_because,
@@ -202,6 +201,7 @@ class Pass:
     def close(self) -> None:
         """Drop what is recorded, none of which is running; results that are still held keep their memory."""
         self._recordings.clear()
+        self._setup.close()
 
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class Pass:
             if not recordings.comes_round(key) or not recordings.is_usable:
                 return False
             lane.queue.settle()
-            whole = recordings.record_whole(key, lane.stream, lambda s: self._whole(s, source, target, names))
+            whole = recordings.record_whole(key, lane.queue.stream, lambda s: self._whole(s, source, target, names))
             if whole is None:
                 return False
         lane.launch_whole(whole)
@@ -268,8 +268,9 @@ class Pass:
     def _computation(self) -> Any:
         if self._recordings.computation is None:
             self._lane.queue.settle()
+            stream = self._lane.queue.stream
             self._recordings.record_computation(
-                self._lane.stream, lambda stream: self._setup.enqueue(stream.number), self._setup.is_recordable
+                stream, lambda stream: self._setup.enqueue(stream.number), self._setup.refusal(stream.number)
             )
         return self._recordings.computation
 

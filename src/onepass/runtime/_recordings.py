@@ -22,7 +22,7 @@ class Recordings:
 
     Attributes:
         computation: The computation alone, or None.
-        is_warm: Whether the work was queued since the context was set up. TensorRT finishes that in the first pass,
+        is_warm: Whether the work was queued since it was set up. TensorRT finishes that in the first pass,
             which therefore cannot be the recorded one.
         eager_because: Why each call queues its work anew; None where it is recorded.
     """
@@ -109,18 +109,18 @@ class Recordings:
             self._whole[key] = graph
         return graph
 
-    def record_computation(self, stream: Stream, work: Work, is_recordable: Callable[[int], bool]) -> Graph | None:
-        """Record the computation; nothing of the pass may be running. None where TensorRT or CUDA cannot.
+    def record_computation(self, stream: Stream, work: Work, refusal: str | None) -> Graph | None:
+        """Record the computation; nothing of the pass may be running. None where that cannot be done.
 
         Args:
             stream: One to record on.
             work: Queues it.
-            is_recordable: Asks TensorRT whether it can be recorded.
+            refusal: Why it cannot be recorded, if whoever computes it says so.
         """
-        if is_recordable(stream.number):
+        if refusal is None:
             self.computation = self._recorded(stream, work)
         else:
-            self.eager_because = "TensorRT says that this engine cannot be recorded for these shapes"
+            self.eager_because = refusal
         return self.computation
 
     def _recorded(self, stream: Stream, work: Work) -> Graph | None:

@@ -1,61 +1,45 @@
-"""TensorRT's side of a pass: an execution context, set up for one shape of inputs and for memory of the pass's own."""
+"""The seam between a frozen pass and what computes it: where tensors lie, and how the work is queued in a stream."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from onepass._errors import InputError
 from onepass.engine.layers import Layer
+from onepass.engine.plan import Edge
 from onepass.outputs import Array
-from onepass.runtime._context import Context, Shape
 from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._engine import Engine
-from onepass.runtime._layout import arranged
+from onepass.runtime._layout import Place, Shape
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-class Setup:
-    """One shape of inputs on a context. The context may serve other passes too, and then has to be set up again.
+class Setup(ABC):
+    """One shape of inputs, set up to compute. What has a default is right for one whose tensors all lie on the GPU.
 
     Attributes:
-        profile: The number of its optimisation profile.
         shapes: Of the inputs, by their names in the model.
         inputs: Those that lie in the GPU's memory, by name.
         outputs: All of them, by name.
-        values: Copies of the inputs that lie on the host, by name, in the engine's dtype.
+        values: Copies of the inputs that lie on the host, by name, in the dtype that they are taken in.
         late: Names of the outputs whose size is known only after the pass.
-        on_host: Where outputs lie that TensorRT puts on the host.
+        on_host: Where outputs lie that are put on the host.
         in_places: Where the inputs lie in a block of memory.
         out_places: Where the outputs lie in another, but for `late` and `on_host`.
     """
 
-    def __init__(
-        self, engine: Engine, context: Context, shapes: Mapping[str, Shape], values: Mapping[str, Array]
-    ) -> None:
-        """Set a context up; see the attributes. Nothing of it may be running.
-
-        Raises:
-            InputError: TensorRT refuses the shapes.
-        """
-        self.profile = context.profile
-        self.shapes = dict(shapes)
-        self.values = dict(values)
-        self.inputs = {e.spec.name: e for e in engine.inputs if e.tensor not in engine.host_tensors}
-        self.outputs = {edge.spec.name: edge for edge in engine.outputs}
-        self.in_places = arranged((name, e.carrier, shapes[name]) for name, e in self.inputs.items())
-        self._engine = engine
-        self._context = context
-        found = self._set_shapes()
-        self.late = frozenset(name for name, edge in self.outputs.items() if found[edge.tensor] is None)
-        known = [(edge, found[edge.tensor] or ()) for name, edge in self.outputs.items() if name not in self.late]
-        self.on_host = {e.spec.name: np.zeros(s, e.carrier) for e, s in known if e.tensor in engine.host_tensors}
-        self.out_places = arranged(
-            (edge.spec.name, edge.carrier, shape) for edge, shape in known if edge.tensor not in engine.host_tensors
-        )
-        self._addresses: dict[str, int] = {}
+    shapes: Mapping[str, Shape]
+    inputs: Mapping[str, Edge]
+    outputs: Mapping[str, Edge]
+    values: Mapping[str, Array] = _NONE
+    late: frozenset[str] = frozenset()
+    on_host: Mapping[str, Array] = _NONE
+    in_places: Sequence[Place]
+    out_places: Sequence[Place]
 
     @property
     def is_plain(self) -> bool:
@@ -65,58 +49,56 @@ class Setup:
     @property
     def obstacle(self) -> str | None:
         """What stands against recording the pass, if anything is known to."""
-        if self._engine.streams_weights:
-            return "the weights are streamed"
-        if self._engine.control_flow:
-            return "it has branches or loops, which TensorRT decides on the host"
-        if self.late:
-            return f"the size of {', '.join(sorted(self.late))} depends on the data"
-        if self.on_host:
-            return f"{', '.join(self.on_host)} lies on the host"
         return None
 
     @property
     def is_current(self) -> bool:
-        """Whether the context is still as this pass needs it. Otherwise what was recorded with it is void."""
-        return self._context.turn == self._turn
+        """Whether what computes is still as this pass needs it. Otherwise what was recorded with it is void."""
+        return True
 
-    def renew(self) -> None:
-        """Set the context up again. Nothing of it may be running."""
-        self._set_shapes()
+    def renew(self) -> None:  # noqa: B027 - right for one that serves this pass alone
+        """Set it up again. Nothing of it may be running."""
 
+    @abstractmethod
     def lie_at(self, inputs: int, outputs: int) -> None:
         """Say at which addresses the blocks of the inputs and the outputs begin."""
-        # An input and an output may have one name in the model; the engine's tensors have names of their own.
-        self._addresses = {self.inputs[place.name].tensor: inputs + place.offset for place in self.in_places}
-        self._addresses |= {self.outputs[place.name].tensor: outputs + place.offset for place in self.out_places}
-        self._addresses |= {self.outputs[name].tensor: array.ctypes.data for name, array in self.on_host.items()}
 
+    @abstractmethod
     def enqueue(self, stream: int) -> None:
-        """Queue the computation."""
-        self._context.bind(self._addresses, [self.outputs[name].tensor for name in sorted(self.late)])
-        self._context.enqueue(stream)
+        """Queue the computation; the stream is the queue's own.
 
-    def is_recordable(self, stream: int) -> bool:
-        """Whether TensorRT says that the computation can be recorded."""
-        return self._context.is_recordable(stream)
+        Raises:
+            BackendError: That cannot be done.
+        """
 
-    def layers(self) -> list[Layer]:
-        """List the engine's layers, with the types that they have for these shapes."""
-        return self._context.layers()
-
-    def watched_by(self, profiler: Any) -> AbstractContextManager[None]:
-        """Let a profiler be told how long each layer takes, within a block; see `Context.watched_by`."""
-        return self._context.watched_by(profiler)
+    def refusal(self, stream: int) -> str | None:  # noqa: ARG002 - for those that can be asked
+        """Say why the computation cannot be recorded, if that can be asked and is so."""
+        return None
 
     def allocated(self, name: str) -> tuple[int, Shape]:
         """Return where an output of `late` lies, and its shape; the pass must be over."""
-        return self._context.allocated(self.outputs[name].tensor)
+        raise NotImplementedError(name)
+
+    def layers(self) -> list[Layer]:
+        """List the layers, with the types that they have for these shapes, if any are known."""
+        return []
+
+    def watched_by(self, profiler: Any) -> AbstractContextManager[None]:  # noqa: ARG002 - likewise
+        """Let a profiler be told how long each layer takes, within a block."""
+        return nullcontext()
+
+    def report(self) -> dict[str, Any]:
+        """Say what is peculiar to this setup, as plain JSON values."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027 - right for one that holds nothing
+        """Let go of what it holds; nothing of it is running."""
 
     def check_stays(self, feeds: Mapping[str, Any], names: Sequence[str]) -> None:
         """Check that inputs on the GPU can be taken from there, and outputs stay there.
 
         Raises:
-            InputError: The engine holds one of them in another dtype, or on the host.
+            InputError: One of them is held in another dtype, or on the host.
         """
         for name, feed in feeds.items():
             if isinstance(feed, DeviceArray) and (name in self.values or self.inputs[name].is_cast):
@@ -129,10 +111,3 @@ class Setup:
                     f"output {name!r}: the engine gives it {where}, so it does not stay on the GPU as it is; ask for "
                     "the others with outputs=[...], or give the inputs as NumPy arrays"
                 )
-
-    def _set_shapes(self) -> dict[str, Shape | None]:
-        shapes = {edge.tensor: self.shapes[name] for name, edge in self.inputs.items()}
-        values = {e.tensor: self.values[e.spec.name] for e in self._engine.inputs if e.spec.name in self.values}
-        found = self._context.set_shapes(shapes, values)
-        self._turn = self._context.turn
-        return found

@@ -118,29 +118,37 @@ class Slots(Generic[Slot]):
         self._limit = limit
         self._lent: deque[Slot] = deque()
         self._idle: deque[Slot] = deque()
+        self._last: Slot | None = None
+        self._before: Slot | None = None
         self._turn = 0
         self._lock = threading.Lock()
 
     def take(self) -> Slot | None:
-        """Return an idle slot, the one that was lent last if possible; None where all are lent."""
+        """Return an idle slot, the one that was lent last if possible; None where all are lent.
+
+        One thread at a time takes slots, and makes more; any may let them shrink meanwhile.
+        """
+        self._turn += 1
+        if self._turn % _TIDY_TURNS:
+            # As a rule the caller still has the last result, or none; those kept for long are to be looked for.
+            last, before = self._last, self._before
+            if last is not None and last.is_idle:
+                return last
+            if before is not None and before.is_idle:
+                self._last, self._before = before, last
+                return before
         with self._lock:
-            lent = self._lent
-            self._turn += 1
-            # As a rule the caller still has the last result, or none; those kept for long lie further back.
-            if lent and self._turn % _TIDY_TURNS:
-                last = lent[-1]
-                if last.is_idle:
-                    return last
-                if len(lent) > 1 and lent[-2].is_idle:
-                    lent[-1], lent[-2] = lent[-2], last
-                    return lent[-1]
-            return self._found()
+            slot = self._found()
+            if slot is not None:
+                self._lend(slot)
+            return slot
 
     def more(self) -> Slot | None:
         """Return a new slot; None where there may be no more."""
         slot = self._make() if self._limit is None or len(self) < self._limit else None
         if slot is not None:
-            self._lent.append(slot)
+            with self._lock:
+                self._lend(slot)
         return slot
 
     def shrink(self) -> None:
@@ -159,21 +167,25 @@ class Slots(Generic[Slot]):
         else:
             self._look_at(_TIDIED)
             self._let_go(_TIDIED)
-        if not idle:
-            return None
-        slot = idle.pop()
+        return idle.pop() if idle else None
+
+    def _lend(self, slot: Slot) -> None:
         self._lent.append(slot)
-        return slot
+        self._last, self._before = slot, self._last
 
     def _look_at(self, count: int) -> None:
         now = time.monotonic()
         for _ in range(min(count, len(self._lent))):
             slot = self._lent.popleft()
-            if slot.is_idle:
-                slot.idle_since = now
-                self._idle.append(slot)
-            else:
+            if not slot.is_idle:
                 self._lent.append(slot)
+                continue
+            slot.idle_since = now
+            self._idle.append(slot)
+            if slot is self._last:
+                self._last = None
+            elif slot is self._before:
+                self._before = None
 
     def _let_go(self, count: int) -> None:
         """Let go of some that have been idle for long, but for the one that was used last."""

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onepass._errors import BackendError, InputError
+from onepass._errors import InputError
 from onepass.engine.layers import TimedLayer
 from onepass.outputs import Array
 from onepass.runtime._budget import KeptMemory
-from onepass.runtime._context import Shape
 from onepass.runtime._cuda import Device
-from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._driver import device_count
 from onepass.runtime._engine import Engine
-from onepass.runtime._gpu import EngineGpu
-from onepass.runtime._lanes import Lanes
+from onepass.runtime._engine_passes import EnginePasses
+from onepass.runtime._gpu_backend import GpuBackend, device_numbers
 from onepass.runtime._layer_times import time_layers
-from onepass.runtime._lent import LentInputs
 from onepass.runtime._model import ModelHandle
-from onepass.runtime._pass import Feed, Pass
-from onepass.runtime._queue import Lane
-from onepass.runtime.backend import BackendBase
-from onepass.runtime.spec import Devices, checked_devices
-from onepass.tensors import Signature
+from onepass.runtime.spec import Devices
 
 
-class TensorRTBackend(BackendBase):
-    """Runs an engine, on one GPU or several.
-
-    Calls of several threads run side by side, each in a lane of its own, as long as there are any on any GPU.
-
-    Attributes:
-        signature: The model's inputs and outputs.
-        import_streams: Where arrays on a GPU are waited for, by its number.
-    """
+class TensorRTBackend(GpuBackend):
+    """Runs an engine, on one GPU or several."""
 
     def __init__(
         self,
@@ -52,10 +36,9 @@ class TensorRTBackend(BackendBase):
         """Open the engine; see `onepass.load` for the arguments and errors."""
         if contexts < 1:
             raise InputError(f"contexts= takes a whole number from 1 up, got {contexts!r}")
-        self._kept = KeptMemory.of(keep_bytes)
-        gpus = []
-        for number in _numbers(checked_devices(device)):
-            engine = Engine(
+        kept = KeptMemory.of(keep_bytes)
+        engines = [
+            Engine(
                 handle.engine(),
                 name=handle.name,
                 device=Device(number),
@@ -64,113 +47,24 @@ class TensorRTBackend(BackendBase):
                 weights=weights,
                 weight_streaming_bytes=weight_streaming_bytes,
             )
-            gpus.append(EngineGpu(engine, self._kept, contexts=contexts))
-        self._gpus = {gpu.lanes: gpu for gpu in gpus}
-        self._numbers = {gpu.device.index: gpu for gpu in gpus}
-        self._lanes: Lanes[Pass] = Lanes([gpu.lanes for gpu in gpus])
-        self._engine = engine = gpus[0].engine
-        self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))
-        self.import_streams = {gpu.device.index: gpu.import_stream for gpu in gpus}
-        self.concurrency = sum(2 * gpu.lanes.limit for gpu in gpus)
-        lendable = not any(e.is_cast or e.tensor in engine.host_tensors for e in engine.inputs)
-        dtypes = {edge.spec.name: edge.carrier for edge in engine.inputs}
-        self._lent = LentInputs(engine.device, dtypes) if lendable else None
-
-    def run(self, feeds: Mapping[str, Feed], names: Sequence[str]) -> Sequence[Any]:
-        """Compute the outputs called `names`; see `Backend.run`. If an input is on a GPU, the outputs are there too."""
-        of: EngineGpu | None = None
-        for feed in feeds.values():
-            if type(feed) is DeviceArray:
-                of = self._gpu_of(feeds)
-                break
-        held: list[Lane[Pass]] = []
-        try:
-            lane = self._lanes.take(held, of=None if of is None else of.lanes)
-            if of is not None:
-                return of.run_on_device(lane, feeds, names)
-            lent = self._lent
-            filled = lent.slot_of(feeds) if lent is not None and lent.is_used else None
-            return self._gpus[lane.group].run(lane, feeds, names, filled)
-        except BackendError as error:
-            if len(self._gpus) == 1 or not held:
-                raise
-            gpu = self._gpus[held[0].group]
-            if gpu.is_broken():
-                gpu.lanes.is_open = False
-            raise BackendError(f"{gpu}: {error}") from error
-        finally:
-            # In one call of C, before anything in which a signal handler may raise.
-            if held:
-                held[0].home.extend(held)
-                self._lanes.tell()
-
-    def empty_inputs(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """Return arrays of these shapes for all inputs, which need no copy on the host when they are given."""
-        given = self._lent.give(shapes) if self._lent else None
-        return given if given is not None else super().empty_inputs(shapes)
-
-    def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float]:
-        """Run once and return the milliseconds of its parts: copies, computation, enqueueing; trtexec's names."""
-        with self._pass_for(feeds) as (_, passing):
-            return passing.timed(feeds)
+            for number in device_numbers(device)
+        ]
+        self._engine = engine = engines[0]
+        passes = [EnginePasses(each, kept, contexts=contexts) for each in engines]
+        super().__init__(passes, engine.inputs, engine.outputs, kept)
 
     def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer]:
         """Run some times and return how long each layer takes."""
-        with self._pass_for(feeds) as (gpu, passing):
-            return time_layers(gpu.engine, passing, feeds)
+        with self._pass_for(feeds) as passing:
+            return time_layers(self._engine, passing, feeds)
 
     def report(self) -> Mapping[str, Any]:
-        """Name TensorRT, its version, the GPUs, the profiles, and how each shape of inputs runs.
-
-        Of several GPUs each has an entry of ``devices``, and what there is once only is said of the first.
-        """
-        engine, kept = self._engine, self._kept.page_locked
-        gpus = [gpu.report() for gpu in self._gpus.values()]
-        report = {
+        """Name TensorRT, its version, the GPUs, the profiles, and how each shape of inputs runs."""
+        engine = self._engine
+        return {
             "backend": engine.flavor.name,
             "version": engine.flavor.version,
-            **gpus[0],
+            **super().report(),
             "profiles": [profile.to_json() for profile in engine.profiles],
             "shares_profiles": engine.shares_profiles,
-            "keep_bytes": {"limit": kept.limit_bytes, "used": kept.used_bytes},
         }
-        if len(gpus) > 1:
-            states = ("open" if gpu.lanes.is_open else "broken" for gpu in self._gpus.values())
-            report["device"] = ", ".join(f"GPU {each['device_index']}: {each['device']}" for each in gpus)
-            report["devices"] = [{**each, "state": state} for each, state in zip(gpus, states, strict=True)]
-        return report
-
-    def close(self) -> None:
-        """Free the engine and all it runs with; results that are still held keep their memory."""
-        if self._lent:
-            self._lent.close()
-        for gpu in self._gpus.values():
-            gpu.close()
-
-    def _gpu_of(self, feeds: Mapping[str, Feed]) -> EngineGpu:
-        """Return the GPU that the inputs lie on, but for those on the host."""
-        on = {name: feed.device for name, feed in feeds.items() if isinstance(feed, DeviceArray)}
-        if len(set(on.values())) > 1:
-            listed = ", ".join(f"{name!r} on GPU {number}" for name, number in on.items())
-            raise InputError(f"a call runs on one GPU, and its inputs lie on several: {listed}; move them to one")
-        return self._numbers[next(iter(on.values()))]
-
-    @contextmanager
-    def _pass_for(self, feeds: Mapping[str, Array]) -> Iterator[tuple[EngineGpu, Pass]]:
-        """Lend the pass for some inputs, for what measures it."""
-        held: list[Lane[Pass]] = []
-        try:
-            lane = self._lanes.take(held)
-            gpu = self._gpus[lane.group]
-            with gpu.device.current():
-                yield gpu, gpu.passing(lane, feeds)
-        finally:
-            if held:
-                held[0].home.extend(held)
-                self._lanes.tell()
-
-
-def _numbers(devices: Devices) -> Sequence[int]:
-    if devices == "all":
-        return range(device_count())
-    return (devices,) if isinstance(devices, int) else tuple(int(number) for number in devices)

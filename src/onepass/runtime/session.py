@@ -100,11 +100,11 @@ class Session:
         """
         with self._gate.inside():
             self._require_open()
-            feeds = self._check(self._by_name(inputs, named))
+            feeds = self._check(named if inputs is None else self._by_name(inputs, named))
             names = self._output_names if outputs is None else self._wanted(outputs)
             if out is not None:
                 check_out(out, names, self.signature)
-            return self._run(feeds, names, out, copy=copy, timeout=timeout)
+            return self._run(feeds, names, out, copy, timeout)
 
     def submit(
         self,
@@ -139,7 +139,7 @@ class Session:
                 with self._gate.inside():
                     self._require_open()
                     work.fill(feeds)
-                    future = workers.submit(work, self._run, names, None)
+                    future = workers.submit(work, self._run, names)
                 if future is not None:
                     return future
                 # Nobody waits inside: close() waits for those who are.
@@ -291,13 +291,14 @@ class Session:
         self,
         feeds: Mapping[str, Any],
         names: tuple[str, ...],
-        out: Mapping[str, Array] | None,
-        *,
-        copy: bool = False,
+        out: Mapping[str, Array] | None = None,
+        copy: bool = False,  # noqa: FBT002 - by position, which is quicker, and nobody else calls it
         timeout: float | None = None,
     ) -> Outputs:
         backend = self._backend
         found = backend.run(feeds, names) if timeout is None else backend.run_within(feeds, names, timeout)
+        if out is None and not copy:
+            return Outputs(zip(names, found, strict=True))
         arrays: dict[str, Any] = dict(zip(names, found, strict=True))
         if out is not None:
             fill(out, arrays)
@@ -309,7 +310,7 @@ class Session:
     def _by_name(self, inputs: Any, named: dict[str, Any]) -> Mapping[str, Any]:
         if inputs is None:
             return named
-        if isinstance(inputs, Mapping):
+        if type(inputs) is dict or isinstance(inputs, Mapping):
             if not named:
                 return inputs
             both = inputs.keys() & named.keys()

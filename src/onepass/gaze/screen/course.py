@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from onepass._errors import InputError
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
-from onepass.gaze.screen.sample import GazeSample, Screen
+from onepass.gaze.screen.sample import GazeSample, Screen, check_shape
 
 # A person needs so long to find a new point, and then looks at it for so long; without a face it takes as long as this.
 _SETTLING_SECONDS = 1.0
@@ -30,23 +31,34 @@ class Course:
         calibrate(course.samples, course.targets_px, course.screen)
     """
 
-    def __init__(self, screen: Screen, points: int = 9) -> None:
-        """Start with the first point.
+    def __init__(
+        self,
+        screen: Screen,
+        points: int = 9,
+        *,
+        samples: Sequence[GazeSample] = (),
+        targets_px: npt.ArrayLike = (),
+    ) -> None:
+        """Start with the first point that is not done yet.
 
         Args:
             screen: The screen.
             points: How many points, one of `onepass.gaze.screen.sample.POINT_COUNTS`.
+            samples: What was seen before the course was broken off, of points that were done.
+            targets_px: float [N, 2], the point of each of these samples.
 
         Raises:
             InputError: There is no pattern of that many points.
         """
         self.screen = screen
-        self._points = screen.points(points)
-        self._number = 0
+        self._samples, self._targets = list(samples), list(np.reshape(targets_px, (-1, 2)))
+        done = set(map(tuple, np.reshape(targets_px, (-1, 2)).tolist()))
+        is_done = [tuple(point) in done for point in screen.points(points).tolist()]
+        self._points: FloatArray = screen.points(points)[np.argsort(np.logical_not(is_done), kind="stable")]
+        self._number = sum(is_done)
         self._start: float | None = None
         self._mine = 0
-        self._samples: list[GazeSample] = []
-        self._targets: list[FloatArray] = []
+        self._size_before = next((sample.picture_size_px for sample in samples), None)
 
     @property
     def count(self) -> int:
@@ -82,10 +94,13 @@ class Course:
             picture_size_px: Its width and height.
 
         Raises:
-            InputError: Both eyes were not seen for a while.
+            InputError: Both eyes were not seen for a while, or the frame has another shape than those before the course
+                was broken off.
         """
         if self.is_done:
             return
+        if self._size_before is not None:
+            check_shape(picture_size_px, self._size_before)
         self._start = seconds if self._start is None else self._start
         passed = seconds - self._start
         if passed < _SETTLING_SECONDS:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,22 +13,20 @@ import numpy.typing as npt
 
 from onepass._errors import InputError, MediaError
 from onepass.artifacts import replacing
-from onepass.gaze.directions import Gaze, HeadPose
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
 from onepass.gaze.screen.course import Course
+from onepass.gaze.screen.rows import (
+    NEEDED_COLUMNS,
+    OTHER_COLUMNS,
+    SAMPLE_COLUMNS,
+    is_sample,
+    numbers_of,
+    sample_of,
+    target_of,
+)
 from onepass.gaze.screen.sample import GazeSample, Screen
 from onepass.media import Frame, Picture
-
-SAMPLE_COLUMNS = (
-    "target_x_px", "target_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
-    "eyes_x_px", "eyes_y_px", "eye_distance_px", "picture_width_px", "picture_height_px",
-)  # fmt: skip
-"""Columns of a table of samples, the point on the screen first. Four are needed; the rest may be missing or empty."""
-
-_NEEDED = SAMPLE_COLUMNS[:4]
-_HEAD, _PLACE, _SIZE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:10], SAMPLE_COLUMNS[10:]
-_BLINK = "eye_blink"
 
 _GROUND, _RING, _DOT = (28, 32, 40), (94, 234, 212), (255, 255, 255)
 
@@ -51,13 +48,23 @@ class Recording:
         if np.shape(self.targets_px) != (len(self.samples), 2):
             raise InputError(f"{len(self.samples)} samples need as many targets, got {list(np.shape(self.targets_px))}")
 
+    @classmethod
+    def empty(cls) -> Recording:
+        """Return one of nothing."""
+        return cls((), np.empty((0, 2)))
+
+    @property
+    def rows(self) -> list[list[float | None]]:
+        """The numbers of a table of `SAMPLE_COLUMNS`, a row for each sample; None where one is not known."""
+        pairs = zip(self.targets_px.tolist(), self.samples, strict=True)
+        return [[*target, *numbers_of(sample)] for target, sample in pairs]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a CSV table with `SAMPLE_COLUMNS`."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(SAMPLE_COLUMNS)
-            for sample, target in zip(self.samples, self.targets_px, strict=True):
-                writer.writerow([*target.tolist(), *_numbers_of(sample)])
+            writer.writerows(self.rows)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
@@ -73,11 +80,11 @@ class Recording:
         try:
             with Path(path).open(encoding="utf-8", newline="") as file:
                 reader = csv.DictReader(file)
-                missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+                missing = [name for name in NEEDED_COLUMNS if name not in (reader.fieldnames or ())]
                 if missing:
                     raise InputError(
                         f"{os.fspath(path)!r} has no column {', '.join(missing)}; a table of samples has "
-                        f"{', '.join(_NEEDED)}, and may have {', '.join((*_HEAD, *_PLACE, *_SIZE))}"
+                        f"{', '.join(NEEDED_COLUMNS)}, and may have {', '.join(OTHER_COLUMNS)}"
                     )
                 rows = [(reader.line_num, row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:
@@ -87,51 +94,12 @@ class Recording:
         samples, targets = [], []
         for line, row in rows:
             try:
-                if (row.get(_BLINK) or "").lower() in ("true", "1") or not all(row[name] for name in _NEEDED):
-                    continue
-                samples.append(_sample_of(row))
-                targets.append([_number(row["target_x_px"]), _number(row["target_y_px"])])
+                if is_sample(row):
+                    samples.append(sample_of(row))
+                    targets.append(target_of(row))
             except ValueError as error:
                 raise InputError(f"line {line} of {os.fspath(path)!r}: {error}") from error
         return cls(tuple(samples), np.array(targets, np.float64).reshape(-1, 2))
-
-
-def _numbers_of(sample: GazeSample) -> list[float | None]:
-    """Return what a row has after the point on the screen."""
-    head, place = sample.head, sample.eyes_px
-    return [
-        sample.gaze.pitch_deg,
-        sample.gaze.yaw_deg,
-        *([None] * 3 if head is None else [head.pitch_deg, head.yaw_deg, head.roll_deg]),
-        *([None] * 2 if place is None else place),
-        sample.eye_distance_px,
-        *(sample.picture_size_px or [None] * 2),
-    ]
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]!r} is not a finite number")
-    return value
-
-
-def _sample_of(row: Mapping[str, str]) -> GazeSample:
-    """Return the sample of a row of text."""
-
-    def numbers(names: tuple[str, ...]) -> list[float] | None:
-        texts = [row.get(name) for name in names]
-        return [_number(text) for text in texts if text] if all(texts) else None
-
-    gaze, head, place, size = numbers(_NEEDED[2:]), numbers(_HEAD), numbers(_PLACE), numbers(_SIZE)
-    pitch, yaw = np.radians(gaze or [np.nan] * 2).tolist()
-    return GazeSample(
-        Gaze(pitch, yaw),
-        None if head is None else HeadPose(*np.radians(head).tolist()),
-        None if place is None else (place[0], place[1]),
-        None if place is None else place[2],
-        None if size is None else (round(size[0]), round(size[1])),
-    )
 
 
 def record(
@@ -141,6 +109,8 @@ def record(
     show: Callable[[Picture], bool],
     *,
     points: int = 9,
+    done: Recording | None = None,
+    keep: Callable[[Recording], None] = lambda _: None,
 ) -> Recording:
     """Show points on a screen, one after the other, and record where a person looks meanwhile.
 
@@ -150,20 +120,30 @@ def record(
         screen: The screen.
         show: Shows a picture of the size of the screen; returns whether to go on.
         points: How many points, 5, 9 or 13.
+        done: What was recorded before the session was broken off; its points are not shown again.
+        keep: Called at the end of each point, with what has been recorded so far.
 
     Raises:
         MediaError: The frames ended.
-        InputError: `show` stopped it, both eyes were not seen for a while, or there is no pattern of that many points.
+        InputError: `show` stopped it, both eyes were not seen for a while, there is no pattern of that many points, or
+            the pictures have another shape than those before.
     """
-    course = Course(screen, points)
+    done = Recording.empty() if done is None else done
+    course = Course(screen, points, samples=done.samples, targets_px=done.targets_px)
+    if course.is_done:
+        return done
     for frame in frames:
         seconds = frame.seconds or 0.0
         if not show(point_picture(screen, course.target, course.share(seconds))):
             raise InputError("the calibration was stopped before its last point")
         height, width = frame.picture.shape[:2]
+        number = course.number
         course.take(seconds, track(frame.picture, seconds), (width, height))
+        if course.number > number:
+            done = Recording(course.samples, course.targets_px)
+            keep(done)
         if course.is_done:
-            return Recording(course.samples, course.targets_px)
+            return done
     raise MediaError("the camera ended before the last point of the calibration")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,22 +25,39 @@ _SAME_SHAPE = 0.01
 class Screen:
     """A screen. Without its size and distance, errors are in pixels only.
 
+    Points on it are counted from its own upper left corner, wherever it is on the desktop.
+
     Attributes:
         width_px: Width in pixels.
         height_px: Height in pixels.
         width_mm: Width of what lights up.
         distance_mm: From the eyes to the screen.
+        place_px: Where its upper left corner is on the desktop, which several screens may share: numbers to the right
+            and down, below 0 left of the first screen or above it. None where that is not known.
+        name: What the system calls it, where that is known.
     """
 
     width_px: int
     height_px: int
     width_mm: float | None = None
     distance_mm: float | None = None
+    place_px: tuple[int, int] | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
-        for name, number in asdict(self).items():
+        for name in ("width_px", "height_px", "width_mm", "distance_mm"):
+            number = getattr(self, name)
             if number is not None and not 0 < number < np.inf:
                 raise InputError(f"a screen's {name} must be a finite number above 0, got {number}")
+        if self.place_px is not None:
+            x, y = self.place_px
+            if not (math.isfinite(x) and math.isfinite(y)):
+                raise InputError(f"a screen's place_px must be two finite numbers, got {self.place_px}")
+            object.__setattr__(self, "place_px", (x, y))  # JSON has lists
+
+    def __str__(self) -> str:
+        place = "" if self.place_px is None else "{},{},".format(*self.place_px)
+        return f"{place}{self.width_px}x{self.height_px}"
 
     def points(self, count: int = 9) -> FloatArray:
         """Return the points to look at, float64 [count, 2] in pixels, in the order in which they are to be shown.
@@ -104,15 +122,24 @@ class GazeSample:
         mine, other = self.picture_size_px, picture_size_px
         if mine is None or other is None or mine == other or self.eyes_px is None or self.eye_distance_px is None:
             return self
+        check_shape(mine, other)
         factor = other[0] / mine[0]
-        if abs(other[1] - factor * mine[1]) > _SAME_SHAPE * other[1]:
-            raise InputError(
-                f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
-                f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
-            )
         x, y = self.eyes_px
         return replace(
             self, eyes_px=(factor * x, factor * y), eye_distance_px=factor * self.eye_distance_px, picture_size_px=other
+        )
+
+
+def check_shape(mine: tuple[int, int], other: tuple[int, int]) -> None:
+    """Check that pictures of one width and height show the same part of what is there as those of a calibration.
+
+    Raises:
+        InputError: They have another shape.
+    """
+    if abs(other[1] - other[0] / mine[0] * mine[1]) > _SAME_SHAPE * other[1]:
+        raise InputError(
+            f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
+            f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
         )
 
 

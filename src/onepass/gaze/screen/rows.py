@@ -1,0 +1,70 @@
+"""A sample as a row of a table: `SAMPLE_COLUMNS`, to numbers and back. NumPy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from onepass.gaze.directions import Gaze, HeadPose
+from onepass.gaze.screen.sample import GazeSample
+
+SAMPLE_COLUMNS = (
+    "target_x_px", "target_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
+    "eyes_x_px", "eyes_y_px", "eye_distance_px", "picture_width_px", "picture_height_px",
+)  # fmt: skip
+"""Columns of a table of samples, the point on the screen first. Four are needed; the rest may be missing or empty."""
+
+NEEDED_COLUMNS = SAMPLE_COLUMNS[:4]
+OTHER_COLUMNS = SAMPLE_COLUMNS[4:]
+_HEAD, _PLACE, _SIZE = SAMPLE_COLUMNS[4:7], SAMPLE_COLUMNS[7:10], SAMPLE_COLUMNS[10:]
+_BLINK = "eye_blink"
+
+
+def numbers_of(sample: GazeSample) -> list[float | None]:
+    """Return what a row has after the point on the screen."""
+    head, place = sample.head, sample.eyes_px
+    return [
+        sample.gaze.pitch_deg,
+        sample.gaze.yaw_deg,
+        *([None] * 3 if head is None else [head.pitch_deg, head.yaw_deg, head.roll_deg]),
+        *([None] * 2 if place is None else place),
+        sample.eye_distance_px,
+        *(sample.picture_size_px or [None] * 2),
+    ]
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]!r} is not a finite number")
+    return value
+
+
+def sample_of(row: Mapping[str, str]) -> GazeSample:
+    """Return the sample of a row of text."""
+
+    def numbers(names: tuple[str, ...]) -> list[float] | None:
+        texts = [row.get(name) for name in names]
+        return [_number(text) for text in texts if text] if all(texts) else None
+
+    gaze, head, place, size = numbers(NEEDED_COLUMNS[2:]), numbers(_HEAD), numbers(_PLACE), numbers(_SIZE)
+    pitch, yaw = np.radians(gaze or [np.nan] * 2).tolist()
+    return GazeSample(
+        Gaze(pitch, yaw),
+        None if head is None else HeadPose(*np.radians(head).tolist()),
+        None if place is None else (place[0], place[1]),
+        None if place is None else place[2],
+        None if size is None else (round(size[0]), round(size[1])),
+    )
+
+
+def target_of(row: Mapping[str, str]) -> list[float]:
+    """Return the point on the screen that a row of text belongs to, [2] in pixels."""
+    return [_number(row["target_x_px"]), _number(row["target_y_px"])]
+
+
+def is_sample(row: Mapping[str, str]) -> bool:
+    """Whether a row of text has what is needed, and no blink."""
+    return (row.get(_BLINK) or "").lower() not in ("true", "1") and all(row[name] for name in NEEDED_COLUMNS)

@@ -1,0 +1,92 @@
+"""uvicorn's reading of HTTP, with an end to what a client may draw out: its head, and a body that nobody wants."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MOST_HEAD_BYTES = 65_536
+"""How long the first line and the headers of a request may be."""
+HEAD_SECONDS = 10.0
+"""How long they may take, from their first byte or from the beginning of the connection."""
+LINGER_SECONDS = 2.0
+"""How long the rest of what was refused is thrown away, so that its sender reads the answer."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes: int = 0
+    _in_head: bool = True
+    _in_body: bool = False
+    _deaf: bool = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a head, but not for ever."""
+        super().connection_made(transport)
+        self._set_timer(HEAD_SECONDS, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._unset_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a head takes no more than so many."""
+        if self._deaf:
+            return
+        # Counted by whole reads, so that a small body in the same read is counted with it: the limit is no exact one.
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._end_with(431, b"the first line and the headers are too long")
+
+    def on_message_begin(self) -> None:
+        """Begin with a head."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self._set_timer(HEAD_SECONDS, self._late)
+
+    def on_headers_complete(self) -> None:
+        """Go on with a body, which whoever reads it watches."""
+        self._in_head, self._in_body = False, True
+        self._unset_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Know that the body is whole, also where nobody has read it."""
+        self._in_body = False
+        self._unset_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Throw away what still comes of a body that was refused, but not for ever."""
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            self._set_timer(LINGER_SECONDS, self.transport.close)
+
+    def _late(self) -> None:
+        if self._head_bytes:
+            self._end_with(408, b"the request's headers did not come in time")
+        else:
+            self.transport.close()
+
+    def _end_with(self, status: int, sentence: bytes) -> None:
+        body = b'{"error": "%s"}' % sentence
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + body)
+        # Closed at once, with bytes that nobody has read, the connection would be reset before the answer is there.
+        self._deaf = True
+        self._set_timer(LINGER_SECONDS, self.transport.close)
+
+    def _set_timer(self, seconds: float, act: Any) -> None:
+        self._unset_timer()
+        self._timer = self.loop.call_later(seconds, act)
+
+    def _unset_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
