@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_profiles(tmp_path: Path) -> None:
      {"values": {"to": ((1, 2), (3, 2), (4, 2))}},
      "the first dimension of input 'x' is always 2"),
 ])  # fmt: skip
-def test_engines_without_batches(text: str, options: dict[str, object], why: str, tmp_path: Path) -> None:
+def test_engines_without_batches(text: str, options: dict[str, Any], why: str, tmp_path: Path) -> None:
     """An engine that does not take single items, or is of one size, gets whole inputs, and users are told why."""
     engine(model(text), tmp_path / "m.engine", **options)
     exported = to_triton(tmp_path / "m.engine", tmp_path / "models")
