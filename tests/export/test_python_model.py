@@ -49,9 +49,12 @@ def test_requests_are_put_together_and_taken_apart(
     served = _opened(inside[1], _THREE, tmp_path)
     passes = []
     session = served._session
-    served._session = lambda feeds, outputs: (
-        passes.append((feeds["x"].shape, outputs)) or session(feeds, outputs=outputs)
-    )
+
+    def watched(feeds: Any, *, outputs: Any) -> Any:
+        passes.append((feeds["x"].shape, outputs))
+        return session(feeds, outputs=outputs)
+
+    served._session = watched
     rng = np.random.default_rng(0)
     wanted = [_NAMES, ("monkey",), ("monkey", "zebra", "ant"), ("monkey",)]
     arrays = [rng.standard_normal((size, 4)).astype(np.float32) for size in (1, 2, 3, 1)]
