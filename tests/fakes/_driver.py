@@ -161,9 +161,13 @@ class Driver:
                 while stream.queue:
                     stream.queue.popleft().done = True
 
+    def sticky(self, device: int) -> str | None:
+        """Return what went wrong in work that was queued before on a GPU."""
+        return self._sticky.get(device)
+
     def raise_sticky(self) -> None:
         """Raise what went wrong in work that was queued before, on the GPU that is current."""
-        error = self._sticky.get(self.here.device)
+        error = self.sticky(self.here.device)
         if error:
             raise Failure(error)
 

@@ -17,6 +17,7 @@ from onepass.graph import OnnxGraph
 from onepass.runtime._queue import Lane
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
+from tests.fakes.onnxruntime_cuda import Provider, cuda_provider
 from tests.fakes.tensorrt import make_tensorrt
 from tests.threads import wait
 from tests.zoo import Animal
@@ -51,6 +52,24 @@ def fake_gpu(api: str, *, results_gone: bool = False, **options: Any) -> Iterato
     left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
     assert not left, f"left over: {left}"
     assert not objects, f"left over: {objects}"
+
+
+@contextmanager
+def fake_cuda_provider(*, results_gone: bool = False, **options: Any) -> Iterator[tuple[FakeCuda, Provider]]:
+    """Let ONNX Runtime have a stand-in for its CUDA provider; at the end nothing may be left over, no rule broken.
+
+    Args:
+        results_gone: Whether the block has let go of all results too, so that no memory may be left.
+        options: Of `FakeCuda`; work is lazy unless they say otherwise.
+    """
+    cuda = FakeCuda(**{"lazy": True, **options})
+    with cuda_provider(cuda) as provider:
+        yield cuda, provider
+        sessions = provider.live  # which collects garbage first
+    assert not cuda.faults, cuda.faults
+    left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
+    assert not left, f"left over: {left}"
+    assert not sessions, f"left over: {sessions} sessions"
 
 
 @contextmanager
