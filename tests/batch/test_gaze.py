@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,9 @@ _FRAMES = 12
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two videos of a face that moves, one of which is cut off, a picture of it, and files that are neither."""
-    from skimage import data
-
     folder = tmp_path_factory.mktemp("faces")
-    face = np.ascontiguousarray(data.astronaut()[0:240, 140:380])
+    astronaut: Any = import_module("skimage.data").astronaut()
+    face = np.ascontiguousarray(astronaut[0:240, 140:380])
     write_picture(folder / "face.png", face)
     for name in ("a.mp4", "b.mkv"):
         with VideoSink(folder / name, fps=10) as sink:
