@@ -78,7 +78,9 @@ def test_some_outputs_come_in_the_models_order(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["zebra", "monkey"]
 
 
-@pytest.mark.parametrize("animal", [each for each in ZOO if len(each.graph.proto.graph.output) > 1], ids=lambda a: a.name)
+@pytest.mark.parametrize(
+    "animal", [each for each in ZOO if len(each.graph.proto.graph.output) > 1], ids=lambda a: a.name
+)
 def test_each_output_by_itself(animal: Animal, tmp_path: Path) -> None:
     """What is computed for one output alone has the bits that it has in Python."""
     model = saved(animal.graph, tmp_path)
@@ -108,7 +110,7 @@ def test_what_no_output_needs_is_not_computed(beside: bool, tmp_path: Path) -> N
 
 
 def model_with_a_part_that_fails(folder: Path, *, beside: bool) -> Path:
-    """Write a model of two outputs: ``good`` comes from a branch that uses a value around it, ``bad`` gathers at `at`."""
+    """Write a model of two outputs: ``good`` from a branch that uses a value around it, ``bad`` gathered at `at`."""
     value = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node
     branch = onnx.helper.make_graph(
