@@ -101,7 +101,7 @@ def test_each_output_by_itself(animal: Animal, tmp_path: Path) -> None:
 @pytest.mark.parametrize("beside", [False, True], ids=["weights inside", "weights beside"])
 def test_what_no_output_needs_is_not_computed(beside: bool, tmp_path: Path) -> None:
     """A part that fails stands in nobody's way who does not ask for it; a branch's own needs are met."""
-    case = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "at": np.array([7], np.int64)}
+    case: dict[str, Any] = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "at": np.array([7], np.int64)}
     whole = model_with_a_part_that_fails(tmp_path, beside=beside)
     assert "indices element out of data bounds" in run(whole, case, tmp_path).stderr
     done = run(whole, case, tmp_path, "--outputs", "good")
