@@ -19,6 +19,7 @@ from onepass.batch._local import do_locally
 from onepass.batch._part import finished
 from onepass.batch._worker import Terms
 from onepass.batch.manifest import Manifest, PartRecord
+from onepass.gaze.model import model_spec
 from onepass.runtime import ModelSpec
 from onepass.tensors import name_tuple
 
@@ -51,6 +52,7 @@ def run(
     columns: Mapping[str, str] | None = None,
     key: str | None = None,
     value_range: tuple[float, float] = (0.0, 1.0),
+    gaze: bool = False,
     rows_a_part: int | None = None,
     workers: int = 1,
     resume: bool = False,
@@ -78,6 +80,8 @@ def run(
         columns: The column of a table that an input takes, where that has another name.
         key: The column of a table that names its rows; they are numbered by default.
         value_range: What black and white of pictures become in a floating-point input.
+        gaze: Read the faces of pictures and videos with an eye network ("default", "small" or one of your own). A row
+            is a file then, and the columns are those of a gaze table.
         rows_a_part: Rows of one file; by default 256 to 8192, so that there are 128 files at most up to a million rows.
         workers: How many processes, each with a model of its own.
         resume: Go on with what is in `out`, or begin where there is nothing yet.
@@ -96,15 +100,17 @@ def run(
     """
     pyarrow()
     spec = model if isinstance(model, ModelSpec) else ModelSpec(model)
+    if gaze:
+        spec = model_spec(spec)
     wanted = None if outputs is None else name_tuple(outputs)
     _check(on_error, {"workers": workers, "rows_a_part": rows_a_part}, patience_s)
-    job = Job(spec, wanted, batch, function_name(preprocess), dict(columns or {}), key, value_range)
-    found = find_inputs(inputs)
+    job = Job(spec, wanted, batch, function_name(preprocess), dict(columns or {}), key, value_range, gaze)
+    found = find_inputs(inputs, gaze=gaze)
     folder = Path(out)
     with _folder.held(folder):
         noted = {
             **job.identity(), "inputs": found.identity(), "onepass": __version__,
-            "rows_a_part": rows_a_part or found.rows_a_part(),
+            "rows_a_part": rows_a_part or found.rows_a_part(gaze=gaze),
         }  # fmt: skip
         noted, manifest = _folder.begin(folder, noted, resume=resume)
         if manifest is not None:

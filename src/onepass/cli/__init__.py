@@ -27,6 +27,7 @@ _COMMANDS = {
     "batch": ("onepass.cli.batch", "Take a folder or a table through a model, into Parquet."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
     "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
+    "serve": ("onepass.cli.serve", "Serve models over HTTP and gRPC (Open Inference Protocol)."),
     "export": ("onepass.cli.export", "Write a model as other servers take it: a repository for Triton."),
     "doctor": ("onepass.cli.doctor", "Say what this machine can do, and what mends the rest."),
     "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),

@@ -40,6 +40,8 @@ def _columns(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str,
               help="Processes, each with a model of its own.")  # fmt: skip
 @click.option("--preprocess", metavar="MODULE:FUNCTION",
               help="What makes the inputs of a row of a picture, arrays, or a table's row.")  # fmt: skip
+@click.option("--gaze", is_flag=True,
+              help="Find gaze in pictures and videos; MODEL is default, small or an eye network.")  # fmt: skip
 @click.option("--column", "columns", multiple=True, metavar="INPUT=COLUMN", callback=_columns,
               help="Column of a table for an input of another name; repeat for more.")  # fmt: skip
 @click.option("--key", metavar="COLUMN", help="Column of a table that names its rows.  [default: their numbers]")
@@ -67,6 +69,7 @@ def command(
     \b
     onepass batch elg.onnx pictures/ -o landmarks --outputs landmarks
     onepass batch net.engine images.parquet -o out --column image=jpeg --key id
+    onepass batch default clips/ -o gaze --gaze --workers 4
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if preprocess is not None:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - where the user's module is, as for `python -m`
