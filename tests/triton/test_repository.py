@@ -21,7 +21,7 @@ from tritonclient import grpc, http
 from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
-from examples import client
+from examples import open_inference as client
 from onepass import OnnxGraph, load
 from onepass.export import to_triton
 from tests.export.engines import CAST, engine

@@ -1,6 +1,6 @@
 """Ask a server of the Open Inference Protocol for every output: `onepass serve` and NVIDIA's Triton answer alike.
 
-    python examples/client.py elg localhost:8000 localhost:8001
+    python examples/open_inference.py elg localhost:8000 localhost:8001
 
 It needs NVIDIA's client: pip install 'tritonclient[http,grpc]'.
 """
@@ -15,6 +15,9 @@ import tritonclient.grpc.aio as grpc_aio
 import tritonclient.http.aio as http_aio
 from tritonclient import grpc, http
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
+
+Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
+"""By the names that the model gives."""
 
 
 def describe(model: str, address: str) -> tuple[dict[str, tuple[Any, list[int]]], list[str]]:
