@@ -8,7 +8,7 @@ It needs NVIDIA's client: pip install 'tritonclient[http,grpc]'.
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tritonclient.grpc.aio as grpc_aio
