@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tritonclient import grpc, http
 
 import onepass
 import onepass.gaze
@@ -111,9 +112,9 @@ def test_open_inference(elg: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     eyes = rng.random((1, 1, 36, 60)).astype(np.float32)
     with Server({"elg": elg}, Listening(port=0), grpc_port=0) as server, onepass.load(elg) as session:
-        addresses = server.address.removeprefix("http://"), server.grpc_address
+        addresses = (server.address.removeprefix("http://"), str(server.grpc_address))
         open_inference.main("elg", *addresses)
-        for kind, address in zip((open_inference.http, open_inference.grpc), addresses, strict=True):
+        for kind, address in zip((http, grpc), addresses, strict=True):
             outputs = open_inference.ask(kind, address, "elg", {"eye": eyes})
             for name, expected in session(eyes).items():
                 np.testing.assert_array_equal(outputs[name], expected, strict=True)
