@@ -161,9 +161,13 @@ class Driver:
                 while stream.queue:
                     stream.queue.popleft().done = True
 
+    def sticky(self, device: int) -> str | None:
+        """Return what went wrong in work that was queued before on a GPU."""
+        return self._sticky.get(device)
+
     def raise_sticky(self) -> None:
         """Raise what went wrong in work that was queued before, on the GPU that is current."""
-        error = self._sticky.get(self.here.device)
+        error = self.sticky(self.here.device)
         if error:
             raise Failure(error)
 
@@ -287,6 +291,10 @@ class Driver:
         if pointer in (0, 1):
             return self._null.setdefault(id(self.here), Stream(self.here, blocking=True))
         return self.get(handle, Stream, "stream")
+
+    def has_stream(self, number: int) -> bool:
+        """Whether there is a stream of that handle."""
+        return isinstance(self._objects.get(number), Stream)
 
     def work_stream(self, handle: Any) -> Stream:
         """Return a stream to put work on. It must belong to the current context."""

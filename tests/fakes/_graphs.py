@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 from tests.fakes._driver import Driver, Failure, function
@@ -94,6 +95,15 @@ class Graphs(Driver):
     @function(results=1)
     def cuGraphNodeGetType(self, hNode: Any) -> Any:
         return self.enums["CUgraphNodeType"][self.get(hNode, Op, "node").node]
+
+    @function(results=1)
+    def cuGraphMemcpyNodeGetParams(self, hNode: Any) -> Any:
+        one = self.get(hNode, Op, "node")
+        if "MEMCPY" not in one.node:
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the node is no copy")
+        unified = self.enums["CUmemorytype"].CU_MEMORYTYPE_UNIFIED
+        source, target = (spans[0].start if spans else 0 for spans in (one.reads, one.writes))
+        return SimpleNamespace(srcMemoryType=unified, srcDevice=source, dstMemoryType=unified, dstDevice=target)
 
     @function(results=1)
     def cuEventCreate(self, Flags: int) -> Any:
