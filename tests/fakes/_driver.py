@@ -65,6 +65,8 @@ def _types(version: str) -> tuple[dict[str, Any], dict[str, Any]]:
     classes: dict[str, Any] = {
         name: type(name, (Handle,), {"__module__": "cuda.bindings.driver"}) for name in _POINTERS
     }
+    names = cuda_facts(version)["classes"]["CUDA_MEMCPY3D"]
+    classes["CUDA_MEMCPY3D"] = type("CUDA_MEMCPY3D", (), {"__slots__": names, "__module__": "cuda.bindings.driver"})
     return enums, classes
 
 
@@ -129,7 +131,7 @@ class Driver:
         self._objects: dict[int, Any] = {}
         self._next = 0x1000
         self._numbers = 0
-        self._forced: dict[str, list[str]] = {}
+        self._forced: dict[str, list[str | None]] = {}
         self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
         self._sticky: dict[int, str] = {}
         self.initialised = False
@@ -140,11 +142,11 @@ class Driver:
 
     # What tests use.
 
-    def fail_next(self, function_name: str, error: str, *, times: int = 1) -> None:
-        """Let the next call of a function return an error, given by the name of its member of CUresult."""
+    def fail_next(self, function_name: str, error: str, *, times: int = 1, after: int = 0) -> None:
+        """Let the next call of a function, or one after some others, return an error, by its name in CUresult."""
         if error not in self.facts["enums"]["CUresult"] or function_name not in self.facts["functions"]:
             raise ValueError(f"there is no {function_name} or no {error}")
-        self._forced.setdefault(function_name, []).extend([error] * times)
+        self._forced.setdefault(function_name, []).extend([*[None] * after, *[error] * times])
 
     def hold_next(self, function_name: str) -> tuple[threading.Event, threading.Event]:
         """Let the next call of a function wait, as for a busy GPU; return events: that it waits, and that ends it."""
@@ -200,8 +202,8 @@ class Driver:
 
     def before(self, name: str, *, context: bool, unsafe: bool) -> None:
         """Raise the failure that a call must have whatever its arguments are."""
-        if self._forced.get(name):
-            raise Failure(self._forced[name].pop(0))
+        if self._forced.get(name) and (error := self._forced[name].pop(0)):
+            raise Failure(error)
         if name.startswith("cuGetError") or name in ("cuInit", "cuDriverGetVersion"):
             return
         if not self.initialised:

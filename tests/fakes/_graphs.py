@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.fakes._driver import Driver, Failure, function
 from tests.fakes._memory import Span
-from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream
+from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream, copy_op
 
 # Names of functions and parameters are CUDA's own.
 # ruff: noqa: N802, N803
@@ -50,7 +50,8 @@ class Graphs(Driver):
     @function(results=1)
     def cuGraphInstantiate(self, hGraph: Any, flags: int) -> Any:
         one = self.get(hGraph, Graph, "graph")
-        return self.add("CUgraphExec", GraphExec([op.again() for op in one.ops]))
+        self._number_nodes(one)
+        return self.add("CUgraphExec", GraphExec({node: op.again() for node, op in one.handles.items()}))
 
     @function()
     def cuGraphUpload(self, hGraphExec: Any, hStream: Any) -> None:
@@ -63,7 +64,7 @@ class Graphs(Driver):
         # All of it goes in before any is done, as the GPU takes a graph whole.
         lazy, self.lazy = self.lazy, True
         try:
-            for op in one.ops:
+            for op in one.ops.values():
                 self.enqueue(target, op.again())
         finally:
             self.lazy = lazy
@@ -94,6 +95,35 @@ class Graphs(Driver):
     @function(results=1)
     def cuGraphNodeGetType(self, hNode: Any) -> Any:
         return self.enums["CUgraphNodeType"][self.get(hNode, Op, "node").node]
+
+    @function(results=1)
+    def cuGraphMemcpyNodeGetParams(self, hNode: Any) -> Any:
+        (read,), (write,) = self._copying(hNode).reads, self._copying(hNode).writes
+        params = self.classes["CUDA_MEMCPY3D"]()
+        params.WidthInBytes, params.Height, params.Depth = read.size, 1, 1
+        for end, span in (("src", read), ("dst", write)):
+            kind = "DEVICE" if self._kind_at(span) == "device" else "HOST"
+            setattr(params, f"{end}MemoryType", self.enums["CUmemorytype"][f"CU_MEMORYTYPE_{kind}"])
+            setattr(params, f"{end}{kind.title()}", span.start)
+        return params
+
+    @function()
+    def cuGraphExecMemcpyNodeSetParams(self, hGraphExec: Any, hNode: Any, copyParams: Any, ctx: Any) -> None:
+        one, node = self.get(hGraphExec, GraphExec, "executable graph"), self.pointer(hNode)
+        old = self._copying(hNode)
+        if node not in one.ops:
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the node is of another graph")
+        ends = {}
+        for end in ("src", "dst"):
+            kind = self.enums["CUmemorytype"](getattr(copyParams, f"{end}MemoryType")).name.rpartition("_")[2].title()
+            ends[end] = self.pointer(getattr(copyParams, f"{end}{kind}"))
+        new = copy_op(ends["dst"], ends["src"], copyParams.WidthInBytes)
+        self.check_copy(new, None)
+        if [self._kind_at(span) for span in (*old.reads, *old.writes)] != [
+            self._kind_at(span) for span in (*new.reads, *new.writes)
+        ]:
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the memory is of another kind than when it was instantiated")
+        one.ops[node] = new
 
     @function(results=1)
     def cuEventCreate(self, Flags: int) -> Any:
@@ -168,6 +198,12 @@ class Graphs(Driver):
     def _kind_at(self, span: Span) -> str:
         block = self.memory.around(span.start)
         return block.kind if block else "pageable"
+
+    def _copying(self, node: Any) -> Op:
+        one = self.get(node, Op, "node")
+        if not one.node.endswith("MEMCPY"):
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the node copies nothing")
+        return one
 
     def _number_nodes(self, graph: Graph) -> None:
         if not graph.handles:

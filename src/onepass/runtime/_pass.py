@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -92,8 +93,6 @@ class Pass:
                     slot = self._slots.more()
                     target = slot if slot is not None else self._spare_slot()
                     lane.held = source, target
-                    where = None if source is None else source.address
-                    self._recordings.note((where, target.address, names))
                 if is_begun:
                     self._copy_out(lane.stream, target, names)
                 else:
@@ -206,7 +205,7 @@ class Pass:
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
     def _start_whole(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> bool:
-        """Queue a call as it was recorded, if it was, or is worth it, and the other lane is at rest.
+        """Queue a call as it is recorded, if that can be, and the other lane is at rest.
 
         Args:
             source: Where the inputs lie; None if they are on their way already.
@@ -220,14 +219,14 @@ class Pass:
             self._renew_if_needed()
         where = None if source is None else source.address
         whole = recordings.whole(where, target.address, names)
-        if whole is None:
-            key = (where, target.address, names)
-            if not recordings.comes_round(key) or not recordings.is_usable:
-                return False
+        if whole is None and recordings.is_usable:
             lane.queue.settle()
-            whole = recordings.record_whole(key, lane.queue.stream, lambda s: self._whole(s, source, target, names))
-            if whole is None:
-                return False
+            stream = lane.queue.stream
+            work = partial(self._whole, source=source, target=target, names=names)
+            copies = len(spans(self._setup.out_places, names))
+            whole = recordings.record_whole(stream, work, target, copies=copies)
+        if whole is None:
+            return False
         lane.launch_whole(whole)
         return True
 
