@@ -1,4 +1,4 @@
-"""As much of CUDA as one pass needs. The only module that runs anything on CUDA; `_driver` asks which GPUs there are.
+"""As much of CUDA as one pass needs. Only this and `_graph` run anything on CUDA; `_driver` asks which GPUs there are.
 
 The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
 thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
@@ -16,6 +16,7 @@ from typing import Any
 
 from onepass._errors import BackendError, DeviceError
 from onepass.runtime._driver import checked, describe, device_count, load_driver
+from onepass.runtime._graph import Graph
 
 
 class Device:
@@ -110,6 +111,16 @@ class Device:
             checked(self._driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
 
+    def freed_with(self, owner: object, free: Callable[..., Any], handle: Any) -> Any:
+        """Free what an object stands for when the object dies; a process that ends gives everything back anyway.
+
+        Returns:
+            What frees it before that, when it is called.
+        """
+        finalizer = weakref.finalize(owner, self.release, free, handle)
+        finalizer.atexit = False
+        return finalizer
+
     def release(self, free: Callable[..., Any], handle: Any) -> None:
         """Free memory, a stream or a graph; later, if this thread is recording a graph, which a free would break.
 
@@ -168,7 +179,7 @@ class Block:
     def __init__(self, device: Device, free: Callable[..., Any], address: int, size_bytes: int) -> None:
         self.address = address
         self.size_bytes = size_bytes
-        _freed_with(self, device, free, address)
+        device.freed_with(self, free, address)
 
 
 class HostBlock(Block):
@@ -193,7 +204,7 @@ class Stream:
         with device.current():
             self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self.number = int(self._handle)
-        self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
+        self._finalizer = device.freed_with(self, driver.cuStreamDestroy, self._handle)
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
         """Queue a copy between two addresses, on the host or on the GPU."""
@@ -284,70 +295,4 @@ class Event:
     def __init__(self, device: Device, driver: Any) -> None:
         with device.current():
             self.handle = device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        _freed_with(self, device, driver.cuEventDestroy, self.handle)
-
-
-class Graph:
-    """Recorded work that `Stream.launch` queues again, on any stream of its GPU.
-
-    Attributes:
-        device: The GPU.
-        driver: CUDA's.
-        handle: The driver's.
-    """
-
-    def __init__(self, device: Device, driver: Any, graph: Any) -> None:
-        """Make what was captured ready to launch."""
-        self.device = device
-        self.driver = driver
-        self._graph = graph
-        self._finalizers = [_freed_with(self, device, driver.cuGraphDestroy, graph)]
-        self.handle = device.call(driver.cuGraphInstantiate, graph, 0)
-        self._finalizers.append(_freed_with(self, device, driver.cuGraphExecDestroy, self.handle))
-
-    def copies_to(self, address: int, size_bytes: int) -> list[GraphCopy]:
-        """Return the copies that it makes into a stretch of the host's memory."""
-        driver, call = self.driver, self.device.call
-        _, _, count = driver.cuGraphGetNodes(self._graph)
-        status, nodes, _ = driver.cuGraphGetNodes(self._graph, count)
-        checked(driver, "cuGraphGetNodes", (status, None))
-        kind = driver.CUgraphNodeType.CU_GRAPH_NODE_TYPE_MEMCPY
-        copies = [GraphCopy(self, node) for node in nodes if call(driver.cuGraphNodeGetType, node) == kind]
-        return [copy for copy in copies if 0 <= copy.target - address < size_bytes]
-
-    def close(self) -> None:
-        """Destroy the graph; it must not be running."""
-        for finalizer in self._finalizers:
-            finalizer()
-
-
-class GraphCopy:
-    """A copy in a graph, whose target may be changed for launches to come.
-
-    Attributes:
-        target: The address that it copies to.
-    """
-
-    def __init__(self, graph: Graph, node: Any) -> None:
-        """Look a node up that copies."""
-        self._graph = graph
-        self._node = node
-        self._params = params = graph.device.call(graph.driver.cuGraphMemcpyNodeGetParams, node)
-        # The driver may call page-locked memory by its address on the host, or by that which the GPU has for it.
-        on_host = params.dstMemoryType == graph.driver.CUmemorytype.CU_MEMORYTYPE_HOST
-        self._field = "dstHost" if on_host else "dstDevice"
-        self.target = int(getattr(params, self._field))
-
-    def aim(self, address: int) -> None:
-        """Copy to another address from the next launch on."""
-        graph = self._graph
-        setattr(self._params, self._field, address)
-        graph.device.set_copy(graph.handle, self._node, self._params)
-        self.target = address
-
-
-def _freed_with(owner: object, device: Device, free: Callable[..., Any], handle: Any) -> Any:
-    """Free what an object stands for when the object dies; a process that ends gives everything back anyway."""
-    finalizer = weakref.finalize(owner, device.release, free, handle)
-    finalizer.atexit = False
-    return finalizer
+        device.freed_with(self, driver.cuEventDestroy, self.handle)

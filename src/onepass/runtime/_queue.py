@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from onepass._errors import OnepassError
-from onepass.runtime._cuda import Device, Graph
+from onepass.runtime._cuda import Device
+from onepass.runtime._graph import Graph
 
 _PASSES = 8
 """How many shapes of inputs a lane keeps ready; the one used longest ago makes room for a new one."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from onepass._errors import BackendError
-from onepass.runtime._cuda import Graph, Stream
+from onepass.runtime._cuda import Stream
+from onepass.runtime._graph import Graph
 from onepass.runtime._slots import HostSlot
 
 _CHOICES = 8
 """For how many places of inputs and choices of outputs whole calls are kept recorded."""
 _EACH = 2
-"""How many of each. Whoever still has the last result gets the next in another place, and the one after in the first."""
+"""How many of each: whoever still has the last result gets the next in another place, then in the first again."""
 
 Work = Callable[[Stream], None]
 _Choice: TypeAlias = "tuple[int | None, Sequence[str]]"
