@@ -30,8 +30,8 @@ from onepass.runtime._slots import HostSlot, Slots, new_device_slot, new_host_sl
 
 _DEVICE_SLOTS = 4
 """How many results of one shape on the GPU are kept for the next; more than that are allocated as they come."""
-_CHUNK_BYTES = 512 << 10
-"""Inputs of more than twice this size travel to the GPU piece by piece, while the next piece is copied for it."""
+_CHUNK_BYTES = 1 << 20
+"""Inputs of more than this travel to the GPU chunk by chunk, while the next is copied for it."""
 
 Feed: TypeAlias = "Array | DeviceArray"
 
@@ -63,7 +63,7 @@ class Pass:
         self._device_slots = Slots(lambda: new_device_slot(device, setup.out_places), limit=_DEVICE_SLOTS)
         self._spare: HostSlot | None = None
         self._is_plain = setup.is_plain
-        self._is_large = self._in_bytes > 2 * _CHUNK_BYTES
+        self._is_large = self._in_bytes > _CHUNK_BYTES
         is_simple = not self._is_large and not any(edge.is_cast for edge in setup.inputs.values())
         self._simple = list(zip(setup.inputs, arrays, strict=True)) if is_simple else []
         self._recordings = Recordings(obstacle=setup.obstacle)
@@ -302,14 +302,15 @@ class Pass:
             for edge, array, _ in self._fills:
                 fill(array, feeds[edge.spec.name], edge)
             return self._in_host
+        lane = self._lane
         for edge, array, place in self._fills:
             to, given = array.reshape(-1), carried(feeds[edge.spec.name], edge).reshape(-1)
             step = _CHUNK_BYTES // place.dtype.itemsize
             for first in range(0, to.size, step):
-                piece = to[first : first + step]
-                piece[...] = given[first : first + step]
+                chunk = to[first : first + step]
+                lane.copying.copy(chunk, given[first : first + step])
                 offset = place.offset + first * place.dtype.itemsize
-                self._lane.stream.copy(self._in_device.address + offset, self._in_host.address + offset, piece.nbytes)
+                lane.stream.copy(self._in_device.address + offset, self._in_host.address + offset, chunk.nbytes)
         return None
 
     def _spare_slot(self) -> HostSlot:
@@ -321,11 +322,11 @@ class Pass:
     def _moved(self, arrays: list[Array], names: Sequence[str]) -> list[Array]:
         """Copy results from the spare slot to ordinary memory, such that was used before if possible."""
         slot = self._ordinary.take() or self._ordinary.more() if self._is_plain else None
-        if slot is None:
-            return [array if array.flags.owndata else array.copy() for array in arrays]
-        moved = slot.arrays(names)
+        # What is no view has been copied already, as it was gathered.
+        moved = [a if a.flags.owndata else np.empty_like(a) for a in arrays] if slot is None else slot.arrays(names)
         for target, array in zip(moved, arrays, strict=True):
-            np.copyto(target, array)
+            if target is not array:
+                self._lane.copying.copy(target, array)
         return moved
 
     def _gathered(self, target: HostSlot, names: Sequence[str]) -> list[Array]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from onepass._errors import OnepassError
+from onepass.runtime._copying import Copying
 from onepass.runtime._cuda import Device
 from onepass.runtime._graph import Graph
 
@@ -82,6 +83,7 @@ class Lane(Generic[Ready]):
         is_busy: Whether something may be under way. It stays so after an exception, which may come at any time from a
             signal handler; the next call then waits first.
         is_whole: Whether that computes in the lane's own stream.
+        copying: Copies large arrays on the host.
         held: What the GPU is going to read and write; it stays alive until that has happened, whatever becomes of the
             call.
     """
@@ -99,6 +101,7 @@ class Lane(Generic[Ready]):
         self.is_busy = False
         self.is_whole = False
         self.held: object = None
+        self.copying = Copying()
         self._copied, self._computed, self._passed = device.event(), device.event(), device.event()
 
     def begin(self) -> None:
@@ -109,6 +112,7 @@ class Lane(Generic[Ready]):
 
     def settle(self) -> None:
         """Wait for what a call left under way that was broken off."""
+        self.copying.finish()
         self.queue.settle()
         self.is_busy = self.is_whole = False
 
