@@ -9,14 +9,6 @@
 namespace onepass {
 namespace {
 
-bool allows(const TensorSpec& spec, const Shape& shape) {
-    if (!spec.has_rank) return true;
-    if (shape.rank() != spec.shape.rank()) return false;
-    for (std::size_t axis = 0; axis < shape.rank(); ++axis)
-        if (spec.shape[axis] >= 0 && spec.shape[axis] != shape[axis]) return false;
-    return true;
-}
-
 std::string rank_hint(std::size_t came, std::size_t wanted) {
     if (came + 1 == wanted) return "One dimension is missing; a batch of one has a size of 1 in front";
     return "The rank is " + std::to_string(came) + " and must be " + std::to_string(wanted);
@@ -94,6 +86,14 @@ void check_shared(const std::vector<TensorSpec>& specs, const std::vector<const 
 
 }  // namespace
 
+bool allows(const TensorSpec& spec, const Shape& shape) {
+    if (!spec.has_rank) return true;
+    if (shape.rank() != spec.shape.rank()) return false;
+    for (std::size_t axis = 0; axis < shape.rank(); ++axis)
+        if (spec.shape[axis] >= 0 && spec.shape[axis] != shape[axis]) return false;
+    return true;
+}
+
 std::vector<std::string> names_of(const std::vector<TensorSpec>& specs) {
     std::vector<std::string> names;
     for (const TensorSpec& spec : specs) names.push_back(spec.name);
@@ -129,6 +129,7 @@ std::vector<std::size_t> checked_names(const std::vector<TensorSpec>& outputs, c
     std::vector<std::size_t> numbers;
     for (std::size_t i = 0; i < chosen.size(); ++i)
         if (chosen[i]) numbers.push_back(i);
+    if (numbers.empty()) throw InputError("the call asks for no output; the model has " + listed(known));
     return numbers;
 }
 

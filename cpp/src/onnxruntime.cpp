@@ -126,7 +126,8 @@ class OnnxRuntime final : public Backend {
         describe(path);
     } catch (const Failure& failure) { throw BackendError("ONNX Runtime failed: " + failure.text); }
 
-    std::vector<Tensor> run(const std::vector<const Input*>& feeds, const std::vector<std::size_t>& wanted) override {
+    std::vector<Tensor> run(const Request& request) override {
+        const auto& [feeds, wanted] = std::tie(request.feeds, request.wanted);
         std::vector<const char*> input_names, output_names;
         for (const TensorSpec& spec : inputs_) input_names.push_back(spec.name.c_str());
         for (const std::size_t number : wanted) output_names.push_back(outputs_[number].name.c_str());

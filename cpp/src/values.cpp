@@ -86,6 +86,12 @@ void Tensor::check_holds(Dtype wanted) const {
                      ", not " + std::string(onepass::name(wanted)) + "; nothing is converted unasked");
 }
 
+void Tensor::check_on_host() const {
+    if (!on_gpu()) return;
+    throw InputError("output '" + name_ + "' lies on GPU " + std::to_string(device_) +
+                     ", where the host cannot read it; copy it, or give it to a call as it is");
+}
+
 const Tensor& Outputs::operator[](std::string_view name) const& {
     std::vector<std::string> names;
     for (const Tensor& each : tensors_) {

@@ -24,11 +24,14 @@ HAS(bare8, ICudaEngine, std::declval<X&>().createExecutionContextWithoutDeviceMe
 HAS(size_v1, ICudaEngine, std::declval<const X&>().getDeviceMemorySize());
 HAS(size_v2, ICudaEngine, std::declval<const X&>().getDeviceMemorySizeV2());
 HAS(aliased, ICudaEngine, std::declval<const X&>().getAliasedInputTensor(""));
+HAS(streaming_v1, ICudaEngine, std::declval<X&>().setWeightStreamingBudget(0));
+HAS(streaming_v2, ICudaEngine, std::declval<X&>().setWeightStreamingBudgetV2(0));
 HAS(memory_v2, IExecutionContext, std::declval<X&>().setDeviceMemoryV2(nullptr, 0));
 HAS(host_code, IRuntime, std::declval<X&>().setEngineHostCodeAllowed(true));
 HAS(async, IOutputAllocator, std::declval<X&>().reallocateOutputAsync("", nullptr, 0, 0, cudaStream_t{}));
 static_assert(aliased<> == (V >= 101500) && size_v1<> == (V < 110000) && size_v2<> == (V >= 100100) &&
               memory_v2<> == (V >= 100100));
+static_assert(streaming_v1<> == (V >= 100000 && V < 110000) && streaming_v2<> == (V >= 100100));
 static_assert(host_code<> == (V >= 80600) && async<> == (V >= 100000));
 static_assert(V >= 100000 || bare8<>);
 static_assert(same<std::remove_reference_t<decltype(std::declval<Dims&>().d[0])>,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <onepass/onepass.hpp>
 
 #include "cast.hpp"
@@ -68,7 +69,55 @@ TEST_CASE("casts say where a number does not fit") {
     const float beyond[] = {2147483648.0F}, nan[] = {std::nanf("")};
     CHECK(!cast(Dtype::int32, out, Dtype::float32, beyond, 1));
     CHECK(!cast(Dtype::int32, out, Dtype::float32, nan, 1));
-    CHECK_THROWS_AS(cast(Dtype::float16, out, Dtype::float32, real, 1), UnsupportedModelError);
+    CHECK_THROWS_AS(cast(Dtype::float8_e5m2, out, Dtype::float32, real, 1), UnsupportedModelError);
+}
+
+TEST_CASE("every number of 16 bits comes back from float32 and float64, and what lies between goes to the nearest") {
+    for (const Dtype dtype : {Dtype::float16, Dtype::bfloat16}) {
+        int wrong = 0;
+        for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+            const auto given = static_cast<std::uint16_t>(bits);
+            float wide = 0;
+            double wider = 0;
+            std::uint16_t back[2] = {};
+            cast(Dtype::float32, &wide, dtype, &given, 1);
+            cast(Dtype::float64, &wider, dtype, &given, 1);
+            cast(dtype, &back[0], Dtype::float32, &wide, 1);
+            cast(dtype, &back[1], Dtype::float64, &wider, 1);
+            if (!std::isnan(wide) && (back[0] != given || back[1] != given)) ++wrong;
+        }
+        CHECK(wrong == 0);
+    }
+    // Halves as NumPy rounds them: ties to even, into subnormals, beyond the largest.
+    const std::pair<double, std::uint16_t> rows[] = {{1 + 0x1p-11, 0x3C00},
+                                                     {1 + 3 * 0x1p-11, 0x3C02},
+                                                     {1 + 0x1p-11 + 1e-9, 0x3C01},
+                                                     {2 - 0x1p-11, 0x4000},
+                                                     {0x1p-25, 0x0000},
+                                                     {0x1.8p-24, 0x0002},
+                                                     {0x1.ffcp-15, 0x0400},
+                                                     {65519, 0x7BFF},
+                                                     {65520, 0x7C00},
+                                                     {1e300, 0x7C00},
+                                                     {-0.0, 0x8000},
+                                                     {-1e-300, 0x8000},
+                                                     {-std::numeric_limits<double>::infinity(), 0xFC00}};
+    for (const auto& [value, expected] : rows) {
+        std::uint16_t bits = 1;
+        CHECK(cast(Dtype::float16, &bits, Dtype::float64, &value, 1));
+        CHECK_MESSAGE(bits == expected, value);
+    }
+    const float pi = 3.14159274F, most = std::numeric_limits<float>::max();
+    std::uint16_t bits = 0;
+    cast(Dtype::bfloat16, &bits, Dtype::float32, &pi, 1);
+    CHECK(bits == 0x4049);
+    cast(Dtype::bfloat16, &bits, Dtype::float32, &most, 1);
+    CHECK(bits == 0x7F80);
+    const std::uint16_t many[] = {0xFBFF, 0x7E00};  // -65504, and no number
+    std::int32_t whole = 0;
+    CHECK(cast(Dtype::int32, &whole, Dtype::float16, many, 1));
+    CHECK(whole == -65504);
+    CHECK(!cast(Dtype::int32, &whole, Dtype::float16, many + 1, 1));
 }
 
 TEST_CASE("halves become floats") {

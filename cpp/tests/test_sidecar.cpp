@@ -59,6 +59,36 @@ TEST_CASE("a sidecar undoes names, order and dtypes") {
     CHECK(session.run({{"ids", {ids.data(), 1}}})["a"].as<float>()[0] == 3.5F);
 }
 
+TEST_CASE("inputs and outputs of 16 bits that the engine holds as float32 come as the model says") {
+    File file("shared 1\ninput x 0 device -1 1:2:8\noutput h 0 device -1 scale x 3\noutput b 0 device -1 scale x 0.5");
+    const auto edge = [](const std::string& name, const std::string& dtype) {
+        return R"({"name": ")" + name + R"(", "dtype": ")" + dtype + R"(", "shape": ["N"], "tensor": ")" + name +
+               R"(", "carrier": "float32"})";
+    };
+    onepass::Json data = onepass::parsed_json(sidecar(file.content));
+    data.object.erase("sidecar_sha256");
+    data.object["inputs"] = onepass::parsed_json("[" + edge("x", "float16") + "]");
+    data.object["outputs"] = onepass::parsed_json("[" + edge("h", "float16") + "," + edge("b", "bfloat16") + "]");
+    data.object["profiles"] = onepass::parsed_json(R"([{"shapes": {"x": [[1], [2], [8]]}, "values": {}}])");
+    data.object["sidecar_sha256"] = onepass::parsed_json("\"" + onepass::sha256(onepass::compact_json(data)) + "\"");
+    std::ofstream(file.path + ".json") << onepass::compact_json(data);
+    auto session = opened(file.path);
+    const std::vector<onepass::float16> x{{0x3C00}, {0xC200}};  // 1, -3
+    for (int call = 0; call < 3; ++call) {
+        const auto out = session.run({{"x", {x.data(), 2}}});
+        CHECK(out["h"].as<onepass::float16>()[0].bits == 0x4200);
+        CHECK(static_cast<float>(out["h"].as<onepass::float16>()[1]) == -9.0F);
+        CHECK(static_cast<float>(out["b"].as<onepass::bfloat16>()[1]) == -1.5F);
+    }
+    auto lent = session.empty_inputs({{"x", {2}}});  // not as the engine holds it, so in ordinary memory
+    lent.data<onepass::float16>("x")[0] = lent.data<onepass::float16>("x")[1] = {0x4000};
+    CHECK(static_cast<float>(session.run(lent)["h"].as<onepass::float16>()[1]) == 6.0F);
+    onepass::Call call;
+    call.stream = nullptr;
+    CHECK(has(message([&] { session.run({{"x", {x.data(), 2}}}, call); }),
+              "output 'h': the engine gives it as float32, so it does not stay on the GPU as it is"));
+}
+
 TEST_CASE("a sidecar that is damaged, or of another engine, is refused as in Python") {
     File file(kBody);
     const std::string whole = sidecar(file.content);

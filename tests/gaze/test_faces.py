@@ -198,6 +198,19 @@ def test_what_has_no_eyes_has_to_look_more_like_a_face(finder: CascadeFinder) ->
     assert len(cascade.detectMultiScale(coins, 1.1, 5, minSize=(40, 40))) > len(finder(coins))
 
 
+@pytest.mark.parametrize(("width_px", "left_px", "top_px"), [(860, 725, 359), (900, 765, 383), (980, 840, 425)])
+def test_what_only_happens_to_look_like_a_face_is_none(width_px: int, left_px: int, top_px: int) -> None:
+    """Gravel in which the cascades see a face and an eye is no face: it is none at other sizes or in a mirror."""
+    gravel = pytest.importorskip("skimage.data").gravel()
+    picture = cv2.resize(gravel, (width_px, width_px), interpolation=cv2.INTER_AREA)
+    part = np.ascontiguousarray(picture[top_px : top_px + 180, left_px : left_px + 180])
+    finder = CascadeFinder(tilts_deg=())
+    ((box, score),) = finder._hits(part, 800)
+    assert score > 2.5
+    assert any(eye is not None for eye in finder._eyes_in(part, box))
+    assert finder(part) == []
+
+
 def test_one_eye_gives_the_other_by_symmetry() -> None:
     """An eye that is not seen lies across the middle of the box from the one that is, at its height."""
     box, right, left = Box(100, 200, 100, 100), np.array([0.31, 0.40]), np.array([0.69, 0.40])

@@ -134,12 +134,44 @@ def test_a_head_that_stands_upside_down(logits: list[float]) -> None:
 
 
 def test_a_sure_mesh_is_looked_at_once() -> None:
-    """An upright face costs one look of the mesh, one that is in doubt four and another where it turned out to lie."""
-    for logits, looks in (([20.0], 1), ([5.0, 4.0, 3.0, 2.0], 4), ([3.0, 4.0, 5.0, 4.0, 5.0], 5)):
+    """An upright face costs one look of the mesh, one that is in doubt four."""
+    for logits, looks in (([20.0], 1), ([5.0, 4.0, 3.0, 2.0], 4), ([3.0, 4.0, 5.0, 4.0], 4)):
         mesh = mesh_network(logits)
         counted = _Counted(mesh)
         MeshFinder(detector((2 * (8 * 16 + 8), (40, 40))), counted)(GREY)  # type: ignore[arg-type]
         assert counted.calls == looks
+
+
+def hesitant_mesh() -> Session:
+    """Return a FaceMesh that goes by a bright and a dim spot for eyes, and turns only half as far as they do.
+
+    So does the real one where a face lies askew in its square, of which it is sure up to 50 degrees.
+    """
+
+    def answer(picture: Array) -> Mapping[str, Any]:
+        grey = picture[0, :, :, 0]
+        bright, dim = (np.argwhere(mask).mean(axis=0) for mask in (grey > 0.8, (grey > 0.3) & (grey < 0.6)))
+        down, across = dim - bright
+        tilt_deg = np.degrees(np.arctan2(down, across))
+        turn = cv2.getRotationMatrix2D((96, 96), -tilt_deg / 2, 1)
+        mesh = flat_mesh()
+        mesh[:, :2] = geometry.apply(turn, mesh[:, :2].astype(np.float64))
+        logit = np.full((1, 1, 1, 1), 20.0 if abs(tilt_deg) < 50 else 2.0, np.float32)
+        return {"points": mesh.reshape(1, 1, 1, -1), "presence": logit}
+
+    return network(192, {"points": (1, 1, 1, 1404), "presence": (1, 1, 1, 1)}, answer)
+
+
+@pytest.mark.parametrize("tilt_deg", range(-170, 181, 35))
+def test_a_face_that_lies_askew_is_looked_at_again(tilt_deg: int) -> None:
+    """However far a head is tilted, the eyes lie as they do in the picture, not as the first look has them."""
+    grey = np.zeros((240, 320), np.uint8)
+    middle, way = np.array([170, 130]), 25 * np.array([np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))])
+    for sign, shade in ((-1, 255), (1, 115)):
+        cv2.circle(grey, np.rint(middle + sign * way).astype(int).tolist(), 8, shade, -1)
+    (face,) = MeshFinder(detector((2 * (8 * 16 + 8), (40, 40))), hesitant_mesh())(grey)
+    assert face.head is not None
+    assert abs((face.head.roll_deg - tilt_deg + 180) % 360 - 180) < 6
 
 
 class _Counted:
@@ -257,14 +289,14 @@ def test_the_real_networks_find_the_astronaut(zoom: float, finder: MeshFinder, a
     assert abs(face.head.roll_deg - 3) < 5
 
 
-@pytest.mark.parametrize("tilt_deg", [-40, 30, 90, 165, -160])
+@pytest.mark.parametrize("tilt_deg", [-160, -105, -40, 30, 90, 115, 120, 135, 165])
 def test_the_real_networks_see_a_tilt(tilt_deg: int, finder: MeshFinder, astronaut: Array) -> None:
     """A picture turned clockwise is a head rolled as far."""
     grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
     matrix = cv2.getRotationMatrix2D((225, 110), -tilt_deg, 1)
     (face,) = finder(cv2.warpAffine(grey, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE))
     assert face.head is not None
-    assert face.head.roll_deg == pytest.approx(3 + tilt_deg, abs=6)
+    assert face.head.roll_deg == pytest.approx(3 + tilt_deg, abs=5)
 
 
 def test_the_real_networks_see_a_crowd(finder: MeshFinder, astronaut: Array) -> None:

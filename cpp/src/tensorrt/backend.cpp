@@ -1,90 +1,176 @@
-// TensorRT: runs an engine on an NVIDIA GPU. Calls of several threads run side by side, each in a lane of its own.
+// TensorRT: runs an engine on NVIDIA GPUs. Calls of several threads run side by side, each in a lane of its own.
 #include "../backend.hpp"
 
 #include <condition_variable>
 
-#include "lane.hpp"
+#include "../names.hpp"
+#include "gpu.hpp"
 
 namespace onepass {
 namespace {
 
+using tensorrt::Gpu;
 using tensorrt::Lane;
 using tensorrt::OnDevice;
 
+std::vector<int> numbers_of(const Devices& devices) {
+    if (!devices.is_all()) return devices.numbers();
+    int count = 0;
+    static_cast<void>(cudaGetDeviceCount(&count));
+    std::vector<int> numbers{0};  // where there is none, the engine says so
+    for (int number = 1; number < count; ++number) numbers.push_back(number);
+    return numbers;
+}
+
 class TensorRt final : public Backend {
   public:
-    TensorRt(const std::string& path, const Options& options) : engine_(path, options) {
-        const OnDevice current(options.device);
-        lanes_.push_back(std::make_unique<Lane>(engine_));
-        shares_ = lanes_[0]->find_out_sharing();
-        most_ = shares_ ? static_cast<std::size_t>(options.contexts) : 1;
-        idle_.reserve(most_);  // so that giving back cannot fail
-        idle_.push_back(lanes_[0].get());
-        for (const Edge& edge : engine_.inputs) inputs_.push_back(edge.spec);
-        for (const Edge& edge : engine_.outputs) outputs_.push_back(edge.spec);
+    TensorRt(const std::string& path, const Options& options) {
+        for (const int number : numbers_of(options.device))
+            gpus_.push_back(std::make_unique<Gpu>(path, options, number, lent_));
+        for (const Edge& edge : gpus_[0]->engine.inputs) {
+            inputs_.push_back(edge.spec);
+            is_lendable_ = is_lendable_ && !edge.on_host && !edge.is_cast();
+        }
+        for (const Edge& edge : gpus_[0]->engine.outputs) outputs_.push_back(edge.spec);
     }
-    ~TensorRt() override {
+
+    std::vector<Tensor> run(const Request& request) override {
+        const Held held(*this, home_of(request), request.stream);
+        const OnDevice current(held.gpu->engine.device);
         try {
-            const OnDevice current(engine_.options.device);
-            lanes_.clear();
-        } catch (const Error&) {  // the driver has gone: nothing is left to free
+            return held.lane->run(request, held.gpu->shares);
+        } catch (const BackendError& error) {
+            if (gpus_.size() == 1) throw;
+            if (held.gpu->memory().empty()) {
+                const std::lock_guard<std::mutex> lock(mutex_);
+                held.gpu->is_open = false;
+            }
+            throw BackendError(held.gpu->text() + ": " + error.what());
         }
     }
 
-    std::vector<Tensor> run(const std::vector<const Input*>& feeds, const std::vector<std::size_t>& wanted) override {
-        const OnDevice current(engine_.options.device);
-        const Held held(*this);
-        return held.lane->run(feeds, wanted, shares_);
+    std::vector<double> bare_runs(const Request& request, std::size_t times) override {
+        const Held held(*this, home_of(request), std::nullopt);
+        const OnDevice current(held.gpu->engine.device);
+        return held.lane->bare_runs(request, held.gpu->shares, times);
     }
 
     std::string report() const override {
         const std::lock_guard<std::mutex> lock(mutex_);
-        std::string text = "TensorRT, " + engine_.runtime.text() + "\nGPU " + std::to_string(engine_.options.device) +
-                           ", " + engine_.gpu + "\ncontexts " + std::to_string(lanes_.size()) + " of " +
-                           std::to_string(most_);
-        for (const Lane* lane : idle_) text += lane->report();  // one that runs is left alone
+        std::string text = "TensorRT, " + gpus_[0]->engine.runtime.text();
+        for (const auto& gpu : gpus_) text += "\n" + gpu->report();
         return text;
     }
 
+    bool takes_gpu_memory() const override { return true; }
+
+    std::shared_ptr<void> lend_inputs(const std::vector<Shape>& shapes, std::vector<std::size_t>& offsets) override {
+        if (is_lendable_) {
+            Block block;
+            for (std::size_t i = 0; i < shapes.size(); ++i) block.add(i, shapes[i], inputs_[i].dtype);
+            const OnDevice current(gpus_[0]->engine.device);
+            if (auto memory = lent_.give(shapes, block.bytes)) {
+                for (const Place& place : block.places) offsets.push_back(place.offset);
+                return memory;
+            }
+        }
+        return Backend::lend_inputs(shapes, offsets);
+    }
+
   private:
+    // A lane that is the caller's for one call.
     struct Held {
-        explicit Held(TensorRt& of) : owner(of), lane(of.take()) {}
+        Held(TensorRt& of, Gpu* home, const std::optional<void*>& stream) : owner(of) {
+            std::unique_lock<std::mutex> lock(owner.mutex_);
+            while (!lane) {
+                owner.changed_.wait(lock, [&] { return (gpu = home ? home : owner.least_busy())->has_lane(); });
+                lane = gpu->take(stream);
+            }
+        }
         ~Held() {
             {
                 const std::lock_guard<std::mutex> lock(owner.mutex_);
-                owner.idle_.push_back(lane);
+                gpu->give_back(lane);
             }
-            owner.changed_.notify_one();
+            owner.changed_.notify_all();
         }
         Held(const Held&) = delete;
         Held& operator=(const Held&) = delete;
 
         TensorRt& owner;
-        Lane* lane;
+        Gpu* gpu = nullptr;
+        Lane* lane = nullptr;
     };
 
-    Lane* take() {
-        std::unique_lock<std::mutex> lock(mutex_);
-        changed_.wait(lock, [&] { return !idle_.empty() || lanes_.size() < most_; });
-        if (idle_.empty()) try {
-                lanes_.push_back(std::make_unique<Lane>(engine_));
-                return lanes_.back().get();
-            } catch (const BackendError&) {  // no memory for another: those that are there serve all
-                most_ = lanes_.size();
-                changed_.wait(lock, [&] { return !idle_.empty(); });
-            }
-        Lane* lane = idle_.back();
-        idle_.pop_back();
-        return lane;
+    Gpu* least_busy() const {
+        const auto busier = [](const auto& a, const auto& b) {
+            const auto rank = [](const Gpu& gpu) { return std::tuple(!gpu.is_open, !gpu.has_lane(), gpu.busy()); };
+            return rank(*a) < rank(*b);
+        };
+        return std::min_element(gpus_.begin(), gpus_.end(), busier)->get();
     }
 
-    tensorrt::Engine engine_;
-    bool shares_ = false;
+    // The GPU that a call's memory lies on; null where all of it is the host's. Throws InputError where it lies on
+    // several, on another than the engine, or elsewhere than the caller says.
+    Gpu* home_of(const Request& request) const {
+        const OnDevice current(gpus_[0]->engine.device);
+        Gpu* home = nullptr;
+        const auto look_at = [&](const std::string& what, const void* data, bool on_gpu) {
+            const int number = number_of(what, data, on_gpu);
+            if (number == Tensor::kHost) return;
+            const auto found =
+                std::find_if(gpus_.begin(), gpus_.end(), [&](const auto& gpu) { return gpu->engine.device == number; });
+            if (found == gpus_.end())
+                throw InputError(what + " lies on GPU " + std::to_string(number) +
+                                 ", and the model is not there; move it, or open the model with that device");
+            if (home && home != found->get())
+                throw InputError(what + " lies on GPU " + std::to_string(number) +
+                                 ", and other memory of the call on " + home->text() +
+                                 "; a call runs on one GPU, so move them to one");
+            home = found->get();
+        };
+        for (std::size_t i = 0; i < request.feeds.size(); ++i)
+            if (request.feeds[i]->data())
+                look_at("input " + in_quotes(inputs_[i].name), request.feeds[i]->data(), request.feeds[i]->on_gpu());
+        for (std::size_t i = 0; i < request.targets.size(); ++i)
+            if (const Target* target = request.targets[i]; target && target->data())
+                look_at("out " + in_quotes(outputs_[request.wanted[i]].name), target->data(), target->on_gpu());
+        if (request.stays && !home) {
+            if (gpus_.size() > 1)
+                throw InputError("the model is on several GPUs, and the call has a stream, but no memory that says " +
+                                 std::string("which GPU it is of; give an input there"));
+            home = gpus_[0].get();
+        }
+        if (request.stream) check_stream(static_cast<cudaStream_t>(*request.stream), *home);
+        return home;
+    }
+
+    static int number_of(const std::string& what, const void* data, bool on_gpu) {
+        cudaPointerAttributes found{};
+        tensorrt::check(cudaPointerGetAttributes(&found, data), "cudaPointerGetAttributes");
+        const bool is_device = found.type == cudaMemoryTypeDevice;
+        if (on_gpu && !is_device && found.type != cudaMemoryTypeManaged)
+            throw InputError(what + " is said to lie on a GPU, and its address is the host's");
+        if (!on_gpu && is_device)
+            throw InputError(what + " lies on a GPU; say so: Input::gpu(address, shape), or Target::gpu");
+        return on_gpu ? found.device : Tensor::kHost;
+    }
+
+    static void check_stream(cudaStream_t stream, const Gpu& gpu) {
+        const OnDevice current(gpu.engine.device);
+        cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+        if (cudaStreamIsCapturing(stream, &status) != cudaSuccess) static_cast<void>(cudaGetLastError());
+        if (status != cudaStreamCaptureStatusNone)
+            throw InputError(
+                "the call's stream is being recorded (cudaStreamBeginCapture); a call cannot be a part of " +
+                std::string("a recording: make it before or after"));
+    }
+
+    tensorrt::LentInputs lent_;  // outlives what reads it
+    bool is_lendable_ = true;
+    std::vector<std::unique_ptr<Gpu>> gpus_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    std::size_t most_ = 1;
-    std::vector<std::unique_ptr<Lane>> lanes_;
-    std::vector<Lane*> idle_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <type_traits>
 
 #include "onepass/onepass.hpp"
@@ -27,6 +28,10 @@ template <class E>
 using aliased_input_of = decltype(std::declval<const E&>().getAliasedInputTensor(""));
 template <class C>
 using capturable_of = decltype(std::declval<C&>().isStreamCapturable(cudaStream_t{}));
+template <class E>
+using streaming_v2_of = decltype(std::declval<E&>().setWeightStreamingBudgetV2(std::int64_t{}));
+template <class E>
+using streaming_of = decltype(std::declval<E&>().setWeightStreamingBudget(std::int64_t{}));
 template <class R>
 using host_code_of = decltype(std::declval<R&>().setEngineHostCodeAllowed(true));
 
@@ -69,6 +74,16 @@ bool writes_over_input([[maybe_unused]] const E& engine, [[maybe_unused]] const 
         return engine.getAliasedInputTensor(tensor) != nullptr;
     else
         return false;
+}
+// Whether it stays within that many bytes; nothing where this TensorRT streams no weights.
+template <class E>
+std::optional<bool> set_streaming_budget([[maybe_unused]] E& engine, [[maybe_unused]] std::int64_t bytes) {
+    if constexpr (has<streaming_v2_of, E>)
+        return engine.setWeightStreamingBudgetV2(bytes) && engine.getWeightStreamingBudgetV2() == bytes;
+    else if constexpr (has<streaming_of, E>)
+        return engine.setWeightStreamingBudget(bytes) && engine.getWeightStreamingBudget() == bytes;
+    else
+        return std::nullopt;
 }
 template <class C>
 bool may_record([[maybe_unused]] C& context, [[maybe_unused]] cudaStream_t stream) {

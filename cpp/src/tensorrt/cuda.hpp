@@ -40,6 +40,7 @@ class OnDevice {
 struct Free {
     void operator()(cudaStream_t stream) const noexcept { static_cast<void>(cudaStreamDestroy(stream)); }
     void operator()(cudaGraph_t graph) const noexcept { static_cast<void>(cudaGraphDestroy(graph)); }
+    void operator()(cudaEvent_t event) const noexcept { static_cast<void>(cudaEventDestroy(event)); }
     void operator()(cudaGraphExec_t graph) const noexcept { static_cast<void>(cudaGraphExecDestroy(graph)); }
 };
 struct FreeDevice {
@@ -49,6 +50,7 @@ struct FreeHost {
     void operator()(void* block) const noexcept { static_cast<void>(cudaFreeHost(block)); }
 };
 using Stream = std::unique_ptr<std::remove_pointer_t<cudaStream_t>, Free>;
+using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Free>;
 using Graph = std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, Free>;
 using Recording = std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, Free>;
 using DeviceBlock = std::unique_ptr<void, FreeDevice>;
@@ -63,6 +65,19 @@ inline HostBlock host_block(std::size_t bytes) {  // page-locked, for every GPU
     void* block = nullptr;
     check(cudaHostAlloc(&block, std::max<std::size_t>(bytes, 1), cudaHostAllocPortable), "cudaHostAlloc");
     return HostBlock(block);
+}
+inline std::shared_ptr<void> kept_device_block(std::size_t bytes) { return device_block(bytes); }
+inline std::shared_ptr<void> kept_host_block(std::size_t bytes) { return host_block(bytes); }
+
+inline Event new_event() {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    return Event(event);
+}
+// Lets what is queued in a stream from now on wait for what is queued in another by now.
+inline void let_follow(cudaStream_t stream, cudaStream_t other, cudaEvent_t by) {
+    check(cudaEventRecord(by, other), "cudaEventRecord");
+    check(cudaStreamWaitEvent(stream, by, 0), "cudaStreamWaitEvent");
 }
 inline Stream new_stream() {
     cudaStream_t stream = nullptr;

@@ -98,15 +98,15 @@ std::unique_ptr<nvinfer1::IRuntime> Runtime::start(Book& book) const {
     return std::unique_ptr<nvinfer1::IRuntime>(static_cast<nvinfer1::IRuntime*>(create(&logger, NV_TENSORRT_VERSION)));
 }
 
-Engine::Engine(std::string file, Options given)
-    : path(std::move(file)), options(std::move(given)), runtime(options.runtime), book(options.log) {
+Engine::Engine(std::string file, Options given, int number)
+    : path(std::move(file)), options(std::move(given)), device(number), runtime(options.runtime), book(options.log) {
     std::ifstream stream(std::filesystem::u8path(path), std::ios::binary);
     if (!stream) throw ModelNotFoundError("no engine file at " + path);
     const std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
     const std::optional<Sidecar> sidecar = read_sidecar(path, bytes);
     find_gpu();
     if (sidecar) check_made_for(*sidecar);
-    const OnDevice current(options.device);
+    const OnDevice current(device);
     started_ = runtime.start(book);
     if (!started_)
         throw EngineVersionError("TensorRT does not start: onepass was built with the headers of " +
@@ -115,6 +115,7 @@ Engine::Engine(std::string file, Options given)
     if (sidecar && sidecar->version_compatible) allow_host_code(*started_);
     load_plugins();
     deserialize(bytes);
+    stream_weights();
     read_edges();
     if (sidecar) match(*sidecar);
     profiles = sidecar ? sidecar->profiles : own_profiles();
@@ -129,11 +130,11 @@ void Engine::find_gpu() {
         static_cast<void>(cudaGetLastError());
         throw DeviceError(std::string("CUDA finds no GPU: ") + cudaGetErrorString(status));
     }
-    if (options.device < 0 || options.device >= count)
-        throw DeviceError("there is no GPU " + std::to_string(options.device) + "; this process sees " +
-                          std::to_string(count) + ", numbered from 0");
+    if (device >= count)
+        throw DeviceError("there is no GPU " + std::to_string(device) + "; this process sees " + std::to_string(count) +
+                          ", numbered from 0");
     cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, options.device), "cudaGetDeviceProperties");
+    check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
     gpu = properties.name;
     capability_ = std::to_string(properties.major) + "." + std::to_string(properties.minor);
 }
@@ -196,6 +197,19 @@ void Engine::deserialize(const std::string& bytes) {
     throw ModelFormatError(runtime.text() + " cannot read " + path +
                            ": it is damaged, truncated, or no engine of this TensorRT. " +
                            "Copy it or build it again. TensorRT says:" + log);
+}
+
+void Engine::stream_weights() {
+    if (!options.weight_streaming_bytes) return;
+    const std::int64_t bytes = *options.weight_streaming_bytes;
+    static_cast<void>(book.taken());
+    const std::optional<bool> taken = set_streaming_budget(*raw_, bytes);
+    if (!taken)
+        throw UnsupportedModelError(runtime.text() + " has no weight streaming; leave weight_streaming_bytes out");
+    if (!*taken)
+        fail("does not stream the weights within " + std::to_string(bytes) +
+             " bytes; the engine must be built with weight streaming");
+    streams_weights = true;
 }
 
 void Engine::read_edges() {

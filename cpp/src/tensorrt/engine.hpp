@@ -37,7 +37,7 @@ class Runtime {
 
 class Engine {
   public:
-    Engine(std::string path, Options options);
+    Engine(std::string path, Options options, int device);
 
     // A context that computes in `scratch`, of scratch_size() bytes on the GPU. Throws BackendError.
     std::unique_ptr<nvinfer1::IExecutionContext> new_context(void* scratch);
@@ -46,11 +46,12 @@ class Engine {
 
     const std::string path;
     const Options options;
+    const int device;  // the number of its GPU
     const Runtime runtime;
     Book book;  // outlives what logs to it
     std::vector<Edge> inputs, outputs;
     std::vector<Profile> profiles;
-    bool control_flow = false;
+    bool control_flow = false, streams_weights = false;
     std::string gpu;
 
   private:
@@ -58,6 +59,7 @@ class Engine {
     void load_plugins();
     void check_made_for(const Sidecar& sidecar) const;
     void deserialize(const std::string& bytes);
+    void stream_weights();
     void read_edges();
     void match(const Sidecar& sidecar);
     void check_sizes(const Sidecar& sidecar) const;

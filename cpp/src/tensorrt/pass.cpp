@@ -1,33 +1,23 @@
 #include "pass.hpp"
 
+#include <chrono>
 #include <cstring>
 
 #include "../cast.hpp"
 #include "../names.hpp"
+#include "../targets.hpp"
 
 namespace onepass::tensorrt {
 namespace {
 
-constexpr std::size_t kAlignment = 256;
+constexpr std::size_t kMostRecordings = 32;
 
-void* at(void* base, std::size_t offset) { return static_cast<char*>(base) + offset; }
-
-std::size_t bytes_of(const Shape& shape, Dtype dtype) { return shape.count() * size_of(dtype); }
-
-std::shared_ptr<void> plain_block(std::size_t bytes) {
-    return {::operator new(std::max<std::size_t>(bytes, 1)), [](void* block) { ::operator delete(block); }};
-}
+std::string held(const Edge& edge) { return edge.is_cast() ? "as " + std::string(name(edge.carrier)) : "on the host"; }
 
 }  // namespace
 
-void Pass::Block::add(std::size_t edge, const Shape& shape, Dtype dtype) {
-    const std::size_t offset = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    places.push_back({edge, offset, bytes_of(shape, dtype), shape});
-    bytes = offset + std::max<std::size_t>(places.back().bytes, 1);  // an empty one has an address of its own, too
-}
-
-Pass::Pass(Engine& engine, cudaStream_t stream, int profile, const Feeds& feeds)
-    : engine_(engine), stream_(stream), profile_(profile) {
+Pass::Pass(Engine& engine, const LentInputs& lent, cudaStream_t stream, int profile, const Feeds& feeds)
+    : engine_(engine), lent_(lent), stream_(stream), profile_(profile) {
     for (std::size_t i = 0; i < feeds.size(); ++i) {
         const Edge& edge = engine.inputs[i];
         shapes_.push_back(feeds[i]->shape());
@@ -84,31 +74,73 @@ Pass::Context Pass::detach() {
     return std::move(context_);
 }
 
-std::vector<Tensor> Pass::run(const Feeds& feeds, const std::vector<std::size_t>& wanted) {
-    for (const Place& place : in_.places)
-        fill(at(in_host_.get(), place.offset), engine_.inputs[place.edge], *feeds[place.edge]);
+std::vector<Tensor> Pass::run(const Request& request) {
+    const void* source = filled(request.feeds);
     std::shared_ptr<void> slot = slots_->take();
     const bool lent = slot != nullptr;
     if (!lent) {  // results go to ordinary memory then, since little is page-locked
         if (!spare_) spare_ = host_block(slots_->bytes());
         slot = std::shared_ptr<void>(spare_.get(), [](void*) {});
     }
-    launch(slot.get());
+    launch({source, slot.get()});
     check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
     std::vector<Tensor> tensors;
-    for (const std::size_t edge : wanted) {
+    for (const std::size_t edge : request.wanted) {
         if (const auto found = host_outputs_.find(edge); found != host_outputs_.end()) {
             tensors.push_back(copied(edge, found->second.shape, found->second.bytes.data()));
-        } else if (const auto allocator = late_.find(edge); allocator != late_.end()) {
-            tensors.push_back(late(edge, allocator->second));
-        } else {
-            const auto place = std::find_if(out_.places.begin(), out_.places.end(),
-                                            [&](const Place& each) { return each.edge == edge; });
+        } else if (const Place* place = out_.find(edge)) {
             const void* data = at(slot.get(), place->offset);
             tensors.push_back(lent ? made(edge, place->shape, slot, data) : copied(edge, place->shape, data));
+        } else {
+            tensors.push_back(late(edge));
         }
     }
     return tensors;
+}
+
+std::vector<Tensor> Pass::run_on_gpu(const Request& request, cudaEvent_t event) {
+    check_outputs(request);
+    const auto* theirs = request.stream ? &*request.stream : nullptr;
+    for (const Place& place : in_.places)
+        if (const Input& feed = *request.feeds[place.edge]; !feed.on_gpu())
+            fill(at(in_host_.get(), place.offset), engine_.inputs[place.edge], feed);
+    if (theirs) let_follow(stream_, static_cast<cudaStream_t>(*theirs), event);
+    copy_in(request.feeds);
+    launch({nullptr, nullptr});
+    const std::shared_ptr<void> slot = copy_out(request);
+    if (!late_.empty()) check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < request.wanted.size(); ++i) {
+        const std::size_t edge = request.wanted[i];
+        const Target* target = request.targets[i];
+        const TensorSpec& spec = engine_.outputs[edge].spec;
+        if (const Place* place = out_.find(edge); !place)
+            tensors.push_back(late_on_gpu(edge, target));
+        else if (target)
+            tensors.emplace_back(spec.name, spec.dtype, place->shape, nullptr, target->data(), engine_.device);
+        else
+            tensors.emplace_back(spec.name, spec.dtype, place->shape, slot, at(slot.get(), place->offset),
+                                 engine_.device);
+    }
+    if (theirs)
+        let_follow(static_cast<cudaStream_t>(*theirs), stream_, event);
+    else
+        check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    return tensors;
+}
+
+std::vector<double> Pass::bare_runs(std::size_t times) {
+    const auto found = std::find_if(recordings_.begin(), recordings_.end(),
+                                    [](const auto& each) { return each.first.second != nullptr; });
+    std::vector<double> microseconds;
+    for (std::size_t i = 0; found != recordings_.end() && i < times; ++i) {
+        using Clock = std::chrono::steady_clock;
+        const auto before = Clock::now();
+        check(cudaGraphLaunch(found->second.get(), stream_), "cudaGraphLaunch");
+        check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+        microseconds.push_back(std::chrono::duration<double, std::micro>(Clock::now() - before).count());
+    }
+    return microseconds;
 }
 
 std::string Pass::report() const {
@@ -122,6 +154,19 @@ std::string Pass::report() const {
 void Pass::bind(const std::string& tensor, void* address) {
     if (!context_->setTensorAddress(tensor.c_str(), address))
         engine_.fail("does not take an address for " + in_quotes(tensor));
+}
+
+// Where the inputs of a call lie as the GPU fetches them: where they were filled in, or where they are copied to.
+const void* Pass::filled(const Feeds& feeds) {
+    if (in_.places.empty()) return in_host_.get();
+    const auto* base = static_cast<const std::byte*>(feeds[in_.places[0].edge]->data());
+    const auto lies_there = [&](const Place& place) {
+        return !engine_.inputs[place.edge].is_cast() && feeds[place.edge]->data() == base + place.offset;
+    };
+    if (std::all_of(in_.places.begin(), in_.places.end(), lies_there) && lent_.has(base, in_.bytes)) return base;
+    for (const Place& place : in_.places)
+        fill(at(in_host_.get(), place.offset), engine_.inputs[place.edge], *feeds[place.edge]);
+    return in_host_.get();
 }
 
 void Pass::fill(void* target, const Edge& edge, const Input& feed) const {
@@ -149,40 +194,94 @@ void Pass::lay_out() {
     out_device_ = device_block(out.bytes);
     if (!engine_.options.graphs)
         eager_ = "graphs are off";
+    else if (engine_.streams_weights)
+        eager_ = "the weights are streamed";
     else if (engine_.control_flow)
         eager_ = "it has branches or loops";
     else if (!late_.empty())
         eager_ = "a size depends on the data";
     else if (!host_outputs_.empty())
         eager_ = "an output lies on the host";
-    slots_ = std::make_shared<Slots>(out.bytes);
+    slots_ = std::make_shared<Slots>(out.bytes, kept_host_block);
+    device_slots_ = std::make_shared<Slots>(out.bytes, kept_device_block);
     out_ = std::move(out);
 }
 
-void Pass::queue(void* target) {
-    if (in_.bytes)
-        check(cudaMemcpyAsync(in_device_.get(), in_host_.get(), in_.bytes, cudaMemcpyHostToDevice, stream_),
-              "cudaMemcpyAsync");
-    for (auto& each : late_) each.second.forget();
-    if (!context_->enqueueV3(stream_)) engine_.fail("does not run the pass");
-    if (out_.bytes)
-        check(cudaMemcpyAsync(target, out_device_.get(), out_.bytes, cudaMemcpyDeviceToHost, stream_),
-              "cudaMemcpyAsync");
+void Pass::check_feeds(const Engine& engine, const Feeds& feeds) {
+    for (std::size_t i = 0; i < feeds.size(); ++i) {
+        const Edge& edge = engine.inputs[i];
+        if (feeds[i]->on_gpu() && (edge.on_host || edge.is_cast()))
+            throw InputError("input " + in_quotes(edge.spec.name) + ": the engine takes it " + held(edge) +
+                             "; give this one on the host");
+    }
 }
 
-void Pass::launch(void* target) {
-    const auto found = recordings_.find(target);
-    if (found != recordings_.end() || (warm_ && eager_.empty() && record(target))) {
-        check(cudaGraphLaunch(recordings_.at(target).get(), stream_), "cudaGraphLaunch");
+// Refuses outputs that the engine holds in another dtype than the model says, or on the host.
+void Pass::check_outputs(const Request& request) const {
+    for (std::size_t i = 0; i < request.wanted.size(); ++i) {
+        const std::size_t number = request.wanted[i];
+        const Edge& edge = engine_.outputs[number];
+        if (host_outputs_.count(number) || edge.is_cast())
+            throw InputError("output " + in_quotes(edge.spec.name) + ": the engine gives it " + held(edge) +
+                             ", so it does not stay on the GPU as it is; ask for the others, or give the inputs on the "
+                             "host, and no stream");
+        if (const Place* place = out_.find(number); place && request.targets[i])
+            check_target_shape(edge.spec.name, *request.targets[i], place->shape);
+    }
+}
+
+void Pass::copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+    if (bytes) check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "cudaMemcpyAsync");
+}
+
+void Pass::copy_in(const Feeds& feeds) {
+    for (const Place& place : in_.places) {
+        const Input& feed = *feeds[place.edge];
+        if (feed.on_gpu())
+            copy(at(in_device_.get(), place.offset), feed.data(), place.bytes, cudaMemcpyDeviceToDevice);
+        else
+            copy(at(in_device_.get(), place.offset), at(in_host_.get(), place.offset), place.bytes,
+                 cudaMemcpyHostToDevice);
+    }
+}
+
+// Copies the outputs that are wanted to where the caller wants them, or else to memory that is returned.
+std::shared_ptr<void> Pass::copy_out(const Request& request) {
+    std::shared_ptr<void> slot = device_slots_->take();
+    if (!slot) slot = kept_device_block(out_.bytes);
+    const auto is_target = [](const Target* each) { return each != nullptr; };
+    if (request.wanted.size() == engine_.outputs.size() &&
+        std::none_of(request.targets.begin(), request.targets.end(), is_target)) {
+        copy(slot.get(), out_device_.get(), out_.bytes, cudaMemcpyDeviceToDevice);
+        return slot;
+    }
+    for (std::size_t i = 0; i < request.wanted.size(); ++i)
+        if (const Place* place = out_.find(request.wanted[i]))
+            copy(request.targets[i] ? request.targets[i]->data() : at(slot.get(), place->offset),
+                 at(out_device_.get(), place->offset), place->bytes, cudaMemcpyDeviceToDevice);
+    return slot;
+}
+
+void Pass::queue(const Ends& ends) {
+    if (ends.first) copy(in_device_.get(), ends.first, in_.bytes, cudaMemcpyHostToDevice);
+    for (auto& each : late_) each.second.forget();
+    if (!context_->enqueueV3(stream_)) engine_.fail("does not run the pass");
+    if (ends.second) copy(ends.second, out_device_.get(), out_.bytes, cudaMemcpyDeviceToHost);
+}
+
+void Pass::launch(const Ends& ends) {
+    const auto found = recordings_.find(ends);
+    if (found != recordings_.end() || (warm_ && eager_.empty() && record(ends))) {
+        check(cudaGraphLaunch(recordings_.at(ends).get(), stream_), "cudaGraphLaunch");
         return;
     }
-    queue(target);
+    queue(ends);
     warm_ = true;
 }
 
 // Records the pass with its copies as one graph; where that fails, `eager_` says why, and the pass is queued ever
 // after.
-bool Pass::record(void* target) {
+bool Pass::record(const Ends& ends) {
     if (!may_record(*context_, stream_)) return eager_ = "TensorRT says that it cannot be recorded", false;
     const auto refused = [&](cudaError_t status) {
         static_cast<void>(cudaGetLastError());
@@ -193,7 +292,7 @@ bool Pass::record(void* target) {
         status != cudaSuccess)
         return refused(status);
     try {
-        queue(target);
+        queue(ends);
     } catch (const Error& error) { eager_ = error.what(); }
     cudaGraph_t raw = nullptr;
     const cudaError_t ended = cudaStreamEndCapture(stream_, &raw);
@@ -202,7 +301,11 @@ bool Pass::record(void* target) {
     cudaGraphExec_t recording = nullptr;
     if (const cudaError_t status = cudaGraphInstantiateWithFlags(&recording, raw, 0); status != cudaSuccess)
         return refused(status);
-    recordings_[target] = Recording(recording);
+    if (recordings_.size() >= kMostRecordings) {  // the caller fills inputs in ever other places
+        check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+        recordings_.clear();
+    }
+    recordings_[ends] = Recording(recording);
     return true;
 }
 
@@ -226,20 +329,35 @@ Tensor Pass::copied(std::size_t edge, const Shape& shape, const void* from) cons
     return made(edge, shape, std::move(own), data);
 }
 
-// An output whose size the pass has found out.
-Tensor Pass::late(std::size_t edge, const Allocator& allocator) {
-    const Edge& from = engine_.outputs[edge];
-    const Shape shape =
-        allocator.was_told() ? allocator.shape() : from_dims(context_->getTensorShape(from.tensor.c_str()));
+// The shape of an output whose size the pass has found out.
+Shape Pass::told(std::size_t edge) const {
+    const Allocator& allocator = late_.at(edge);
+    const std::string& tensor = engine_.outputs[edge].tensor;
+    const Shape shape = allocator.was_told() ? allocator.shape() : from_dims(context_->getTensorShape(tensor.c_str()));
     if (!shape.is_known())
-        engine_.fail("computed " + in_quotes(from.tensor) + " and does not tell its shape, only " + to_string(shape));
-    const std::size_t bytes = bytes_of(shape, from.carrier);
+        engine_.fail("computed " + in_quotes(tensor) + " and does not tell its shape, only " + to_string(shape));
+    return shape;
+}
+
+Tensor Pass::late(std::size_t edge) {
+    const Shape shape = told(edge);
+    const std::size_t bytes = bytes_of(shape, engine_.outputs[edge].carrier);
     auto own = plain_block(bytes);
-    if (bytes)
-        check(cudaMemcpyAsync(own.get(), allocator.data(), bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
+    copy(own.get(), late_.at(edge).data(), bytes, cudaMemcpyDeviceToHost);
     check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
     const void* data = own.get();
     return made(edge, shape, std::move(own), data);
+}
+
+Tensor Pass::late_on_gpu(std::size_t edge, const Target* target) {
+    const Shape shape = told(edge);
+    const TensorSpec& spec = engine_.outputs[edge].spec;
+    if (target) check_target_shape(spec.name, *target, shape);
+    const std::size_t bytes = bytes_of(shape, spec.dtype);
+    std::shared_ptr<void> own = target ? nullptr : kept_device_block(bytes);
+    void* data = target ? target->data() : own.get();
+    copy(data, late_.at(edge).data(), bytes, cudaMemcpyDeviceToDevice);
+    return {spec.name, spec.dtype, shape, std::move(own), data, engine_.device};
 }
 
 }  // namespace onepass::tensorrt

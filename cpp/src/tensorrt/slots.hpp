@@ -1,16 +1,17 @@
-// Page-locked blocks that are lent with results, and come back when the last tensor on them is gone.
+// Blocks of memory that are lent with results, and come back when the last tensor on them is gone.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <vector>
-
-#include "cuda.hpp"
 
 namespace onepass::tensorrt {
 
 class Slots : public std::enable_shared_from_this<Slots> {
   public:
-    explicit Slots(std::size_t bytes) : bytes_(bytes) {}
+    using Make = std::shared_ptr<void> (*)(std::size_t bytes);
+
+    Slots(std::size_t bytes, Make make) : bytes_(bytes), make_(make) {}
 
     std::size_t bytes() const { return bytes_; }
 
@@ -19,7 +20,8 @@ class Slots : public std::enable_shared_from_this<Slots> {
         if (idle_.empty()) {
             if (all_.size() >= kMost) return nullptr;
             idle_.reserve(kMost);  // so that giving back cannot fail
-            all_.push_back(host_block(bytes_));
+            all_.reserve(kMost);
+            all_.push_back(make_(bytes_));
             idle_.push_back(all_.back().get());
         }
         // The pool lives as long as a block of it is out.
@@ -30,13 +32,20 @@ class Slots : public std::enable_shared_from_this<Slots> {
         idle_.pop_back();
         return lent;
     }
+    bool has(const void* block) const {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (const std::shared_ptr<void>& each : all_)
+            if (each.get() == block) return true;
+        return false;
+    }
 
   private:
     static constexpr std::size_t kMost = 4;
 
     const std::size_t bytes_;
-    std::mutex mutex_;
-    std::vector<HostBlock> all_;
+    const Make make_;
+    mutable std::mutex mutex_;
+    std::vector<std::shared_ptr<void>> all_;
     std::vector<void*> idle_;
 };
 

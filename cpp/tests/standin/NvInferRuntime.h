@@ -133,6 +133,14 @@ class ICudaEngine {
 #if STANDIN >= 100100
     virtual std::int64_t getDeviceMemorySizeV2() const noexcept = 0;
 #endif
+#if STANDIN >= 100000 && STANDIN < 110000
+    virtual bool setWeightStreamingBudget(std::int64_t) noexcept = 0;
+    virtual std::int64_t getWeightStreamingBudget() const noexcept = 0;
+#endif
+#if STANDIN >= 100100
+    virtual bool setWeightStreamingBudgetV2(std::int64_t) noexcept = 0;
+    virtual std::int64_t getWeightStreamingBudgetV2() const noexcept = 0;
+#endif
 #if STANDIN >= 101500
     [[nodiscard]] virtual char const* getAliasedInputTensor(char const*) const noexcept = 0;
 #endif

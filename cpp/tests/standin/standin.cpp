@@ -4,8 +4,11 @@
 #include <NvInferRuntime.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <set>
@@ -22,14 +25,19 @@ using standin::state;
 namespace {
 constexpr std::uintptr_t kGpu = std::uintptr_t{1} << 62;  // no host can read there: a slip is a crash
 std::mutex blocks_mutex;
-std::map<std::uintptr_t, std::size_t> gpu_blocks, host_blocks;
-bool inside(std::map<std::uintptr_t, std::size_t>& blocks, const void* p, std::size_t n) {
+struct Span {
+    std::size_t bytes;
+    int device;
+};
+std::map<std::uintptr_t, Span> gpu_blocks, host_blocks;
+bool inside(std::map<std::uintptr_t, Span>& blocks, const void* p, std::size_t n, int* device = nullptr) {
     const std::lock_guard<std::mutex> lock(blocks_mutex);
     const auto a = reinterpret_cast<std::uintptr_t>(p);
     auto it = blocks.upper_bound(a);
     if (it == blocks.begin()) return false;
     --it;
-    return a >= it->first && a + n <= it->first + it->second;
+    if (device) *device = it->second.device;
+    return a >= it->first && a + n <= it->first + it->second.bytes;
 }
 void* real(const void* p) { return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(p) & ~kGpu); }
 thread_local int current = 0;
@@ -37,10 +45,33 @@ thread_local StandinStream* capturing = nullptr;
 }  // namespace
 using Work = std::function<void()>;
 struct StandinStream {
-    std::vector<Work> queue, *recording = nullptr;
+    std::deque<Work> queue;
+    std::vector<Work>* recording = nullptr;
     std::vector<Work> recorded;
     bool broken = false;
+    int device = current;
+    std::mutex m;                      // of the queue
+    std::atomic<bool> at_work{false};  // whether somebody does what is in it
+};
+// One stream may wait for another in the middle of its work, and the other for an earlier place in it: no mutexes.
+struct AtWork {
+    explicit AtWork(StandinStream& s) : stream(s) {
+        while (stream.at_work.exchange(true)) std::this_thread::yield();
+    }
+    ~AtWork() { stream.at_work = false; }
+    AtWork(const AtWork&) = delete;
+    AtWork& operator=(const AtWork&) = delete;
+    StandinStream& stream;
+};
+// What an event stands for: a place in a stream's queue, which is passed or not.
+struct Mark {
+    std::shared_ptr<StandinStream> stream;
+    std::atomic<bool> passed{false};
+};
+struct StandinEvent {
     std::mutex m;
+    std::shared_ptr<Mark> mark;
+    int device = current;
 };
 struct StandinGraph {
     std::vector<Work> work;
@@ -48,20 +79,51 @@ struct StandinGraph {
 struct StandinExec {
     std::vector<Work> work;
 };
+namespace {
+std::mutex streams_mutex;
+std::map<StandinStream*, std::shared_ptr<StandinStream>> streams;  // an event may outlive the stream it was recorded in
+std::shared_ptr<StandinStream> kept(StandinStream* s) {
+    const std::lock_guard<std::mutex> lock(streams_mutex);
+    if (!s) {  // the thread's GPU has a stream of its own
+        static std::map<int, std::shared_ptr<StandinStream>> own;
+        auto& found = own[current];
+        if (!found) found = std::make_shared<StandinStream>();
+        return found;
+    }
+    const auto found = streams.find(s);
+    return found == streams.end() ? nullptr : found->second;
+}
+bool step(StandinStream& s) {  // does the next of what is queued; false where nothing is
+    Work next;
+    {
+        const std::lock_guard<std::mutex> lock(s.m);
+        if (s.queue.empty()) return false;
+        next = std::move(s.queue.front());
+        s.queue.pop_front();
+    }
+    next();
+    return true;
+}
+}  // namespace
 static void push(cudaStream_t s, Work w) {
     const std::lock_guard<std::mutex> lock(s->m);
-    (s->recording ? *s->recording : s->queue).push_back(std::move(w));
+    if (s->recording)
+        s->recording->push_back(std::move(w));
+    else
+        s->queue.push_back(std::move(w));
 }
 static void drain(cudaStream_t s) {
-    std::vector<Work> q;
-    {
-        const std::lock_guard<std::mutex> lock(s->m);
-        q.swap(s->queue);
-    }
+    const AtWork turn(*s);
     const int now = ++state().at_once;
     for (int most = state().most_at_once; now > most && !state().most_at_once.compare_exchange_weak(most, now);) {}
-    for (auto& w : q) w();
+    while (step(*s)) {}
     --state().at_once;
+}
+static void pass(Mark& mark) {
+    while (!mark.passed) {
+        const AtWork turn(*mark.stream);
+        if (!mark.passed && !step(*mark.stream)) std::abort();
+    }
 }
 #define FAILS(code)                               \
     do {                                          \
@@ -104,7 +166,7 @@ cudaError_t cudaMalloc(void** p, std::size_t n) {
     std::memset(m, 0xCD, n);
     *p = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(m) | kGpu);
     const std::lock_guard<std::mutex> lock(blocks_mutex);
-    gpu_blocks[reinterpret_cast<std::uintptr_t>(*p)] = n;
+    gpu_blocks[reinterpret_cast<std::uintptr_t>(*p)] = {n, current};
     ++state().device_blocks;
     return cudaSuccess;
 }
@@ -122,7 +184,7 @@ cudaError_t cudaHostAlloc(void** p, std::size_t n, unsigned) {
     FAILS(cudaErrorMemoryAllocation);
     *p = std::aligned_alloc(256, (n + 255) / 256 * 256);
     const std::lock_guard<std::mutex> lock(blocks_mutex);
-    host_blocks[reinterpret_cast<std::uintptr_t>(*p)] = n;
+    host_blocks[reinterpret_cast<std::uintptr_t>(*p)] = {n, 0};
     ++state().host_blocks;
     return cudaSuccess;
 }
@@ -150,17 +212,72 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t n, cudaMemcp
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
     FAILS(cudaErrorMemoryAllocation);
-    *s = new StandinStream;
+    const auto fresh = std::make_shared<StandinStream>();
+    *s = fresh.get();
+    const std::lock_guard<std::mutex> lock(streams_mutex);
+    streams[*s] = fresh;
     ++state().streams;
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s) {
-    delete s;
+    const std::lock_guard<std::mutex> lock(streams_mutex);
+    streams.erase(s);
     --state().streams;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamQuery(cudaStream_t s) {
+    const std::lock_guard<std::mutex> lock(s->m);
+    return s->queue.empty() ? cudaSuccess : cudaErrorNotReady;
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t s, cudaStreamCaptureStatus* status) {
+    *status = kept(s)->recording ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
+    FAILS(cudaErrorMemoryAllocation);
+    *e = new StandinEvent;
+    ++state().events;
+    return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t e) {
+    delete e;
+    --state().events;
+    return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+    FAILS(cudaErrorInvalidValue);
+    const auto stream = kept(s);
+    if (!stream || stream->device != e->device) return cudaErrorInvalidResourceHandle;
+    const auto mark = std::make_shared<Mark>();
+    mark->stream = stream;
+    push(stream.get(), [mark] { mark->passed = true; });
+    const std::lock_guard<std::mutex> lock(e->m);
+    e->mark = mark;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+    FAILS(cudaErrorInvalidValue);
+    const std::lock_guard<std::mutex> lock(e->m);
+    push(kept(s).get(), [mark = e->mark] { pass(*mark); });
+    return cudaSuccess;
+}
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* found, const void* p) {
+    *found = {cudaMemoryTypeUnregistered, -2};
+    if (inside(gpu_blocks, p, 1, &found->device))
+        found->type = cudaMemoryTypeDevice;
+    else if (inside(host_blocks, p, 1))
+        found->type = cudaMemoryTypeHost;
+    return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* all_bytes) {
+    if (state().broken == current) return cudaErrorIllegalAddress;
+    *free_bytes = *all_bytes = 1 << 30;
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
     FAILS(cudaErrorIllegalAddress);
+    s = kept(s).get();
+    if (state().broken == s->device) return cudaErrorIllegalAddress;
     if (s->recording) {
         s->broken = true;
         return cudaErrorStreamCaptureUnsupported;
@@ -272,7 +389,7 @@ struct T {
 };
 struct Net {
     std::vector<T> tensors;
-    bool shared = true;
+    bool shared = true, streamable = false;
     std::string layers;
     std::mutex m;
     std::set<std::int32_t> taken;
@@ -292,6 +409,7 @@ struct Context final : IExecutionContext {
     std::map<std::string, IOutputAllocator*> allocators;
     void* scratch = nullptr;
     bool warm = false;
+    int device = current;
     explicit Context(std::shared_ptr<Net> n) : net(std::move(n)) {
         ++state().contexts;
         const std::lock_guard<std::mutex> lock(net->m);
@@ -369,7 +487,7 @@ struct Context final : IExecutionContext {
     bool isStreamCapturable(cudaStream_t) const noexcept override { return true; }
 #endif
     bool enqueueV3(cudaStream_t s) noexcept override {
-        if (state().fails("enqueueV3") || !scratch) {
+        if (state().fails("enqueueV3") || !scratch || current != device || s->device != device) {
             net->say("the pass failed");
             return false;
         }
@@ -480,6 +598,23 @@ struct Engine final : ICudaEngine {
 #if STANDIN >= 100100
     std::int64_t getDeviceMemorySizeV2() const noexcept override { return 1000; }
 #endif
+#if STANDIN >= 100000 && STANDIN < 110000
+    bool setWeightStreamingBudget(std::int64_t n) noexcept override { return set_budget(n); }
+    std::int64_t getWeightStreamingBudget() const noexcept override { return budget; }
+#endif
+#if STANDIN >= 100100
+    bool setWeightStreamingBudgetV2(std::int64_t n) noexcept override { return set_budget(n); }
+    std::int64_t getWeightStreamingBudgetV2() const noexcept override { return budget; }
+#endif
+    std::int64_t budget = -1;
+    bool set_budget(std::int64_t n) {
+        if (!net->streamable) {
+            net->say("weight streaming is not enabled");
+            return false;
+        }
+        budget = n;
+        return true;
+    }
 #if STANDIN >= 101500
     char const* getAliasedInputTensor(char const*) const noexcept override { return nullptr; }
 #endif
@@ -508,6 +643,8 @@ struct Runtime final : IRuntime {
                 }
             } else if (word == "shared")
                 words >> net->shared;
+            else if (word == "streamable")
+                net->streamable = true;
             else if (word == "layers")
                 net->layers = line;
             else if (word == "end")

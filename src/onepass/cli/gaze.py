@@ -21,6 +21,7 @@ from onepass.cli._model import opening_options
 from onepass.cli._tables import console
 from onepass.cli.gaze_calibrate import command as calibrate_command
 from onepass.cli.gaze_models import command as models_command
+from onepass.cli.gaze_page import command as page_command
 from onepass.cli.gaze_weights import command as weights_command
 from onepass.gaze import (
     FINDERS,
@@ -214,6 +215,7 @@ command = DefaultGroup("gaze", default=_run)
 command.add_command(models_command)
 command.add_command(weights_command)
 command.add_command(calibrate_command)
+command.add_command(page_command)
 
 
 def _check_places(source: str, places: Sequence[Path]) -> None:

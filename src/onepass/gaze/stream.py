@@ -54,14 +54,14 @@ def stream_frames(
 
     def work(taken: list[Frame]) -> list[StreamResult]:
         return [
-            StreamResult(frame, tuple(faces) if eye is None else _with_eye(faces, eye), finder)
+            StreamResult(frame, tuple(faces) if eye is None else with_eye(faces, eye), finder)
             for frame, faces in zip(taken, faces_of(taken), strict=True)
         ]
 
     return side_by_side(_frames_of(frames), work, batch=batch, newest=newest)
 
 
-def _with_eye(faces: Sequence[Face], side: Side) -> tuple[Face, ...]:
+def with_eye(faces: Sequence[Face], side: Side) -> tuple[Face, ...]:
     """Return the faces that have this eye, with it alone."""
     return tuple(replace(face, eyes=(eye,)) for face in faces for eye in face.eyes if eye.side == side)
 

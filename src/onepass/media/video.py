@@ -97,6 +97,12 @@ class VideoSource(Source):
             self.sequence, self.fps, self.frame_count = False, None, 1
 
     @property
+    def container(self) -> str:
+        """FFmpeg's name of how the file or stream is made."""
+        name: str = self._opened.container.format.name
+        return name
+
+    @property
     def can_be_opened_again(self) -> bool:
         """Whether another reader may open it for itself, to take its sound; not so pipes and live streams."""
         return self._pipe is None and not (self._is_url and self.live)

@@ -35,6 +35,9 @@ _LEAST_PRESENCE = 0.5
 # Below this, the square is turned to look for another tilt.
 _SURE_LOGIT = 12.0
 _TURNS_DEG = (0.0, 180.0, 90.0, 270.0)
+# A mesh that lies further askew than this in its square is looked at again, at most so often.
+_ASKEW_DEG = 5.0
+_MORE_LOOKS = 3
 
 
 class MeshFinder:
@@ -106,18 +109,27 @@ class MeshFinder:
         BlazeFace finds heads at any tilt, but takes those that stand on their head for upright ones.
         """
         best: FoundFace | None = None
-        best_logit = -math.inf
+        best_logit, best_square = -math.inf, square
         for turn_deg in _TURNS_DEG:
-            face, logit = self._mesh.seen(grey, _turned(square, turn_deg))
+            turned = _turned(square, turn_deg)
+            face, logit = self._mesh.seen(grey, turned)
             if logit > best_logit:
-                best, best_logit, best_turn_deg = face, logit, turn_deg
+                best, best_logit, best_square = face, logit, turned
             if logit >= _SURE_LOGIT:
                 break
-        if best is None or best.mesh is None or best_turn_deg == 0:
-            return best
-        # It still lies askew there; a second look places it well.
-        again, logit = self._mesh.seen(grey, _square_around_mesh(best.mesh))
-        return again if logit > best_logit else best
+        # A face that lies askew in its square gets a mesh that is only part of the way there: from it another look
+        # goes on.
+        for _ in range(_MORE_LOOKS):
+            if best is None or best.mesh is None:
+                break
+            better = _square_around_mesh(best.mesh)
+            if _tilt_between_deg(best_square, better) < _ASKEW_DEG:
+                break
+            again, logit = self._mesh.seen(grey, better)
+            if again is None:
+                break
+            best, best_square = again, better
+        return best
 
     def follow(self, grey: Grey, faces: Sequence[FoundFace], /) -> list[FoundFace | None]:
         """Return where each face of the frame before is in this one, uint8 [H, W]; None for one that is gone.
@@ -226,6 +238,12 @@ def _turned(square: FloatArray, turn_deg: float) -> FloatArray:
     angle = math.radians(turn_deg)
     linear = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     return geometry.compose(np.column_stack([linear, 0.5 - linear @ (0.5, 0.5)]), square)
+
+
+def _tilt_between_deg(first: FloatArray, second: FloatArray) -> float:
+    """Return by how much two squares, given as their transforms, are turned against each other, 0 to 180."""
+    (a, b), (c, d) = first[0, :2].tolist(), second[0, :2].tolist()
+    return abs(math.degrees(math.atan2(a * d - b * c, a * c + b * d)))
 
 
 def _square_around_mesh(mesh: FloatArray) -> FloatArray:

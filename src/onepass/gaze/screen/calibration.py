@@ -104,9 +104,21 @@ class Calibration:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON."""
-        content = {"format": FORMAT, **asdict(self), "weights": self.weights.tolist()}
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into JSON, and what `from_json` reads."""
+        return {"format": FORMAT, **asdict(self), "weights": self.weights.tolist()}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Calibration:
+        """Return the calibration that `to_json` gave.
+
+        Raises:
+            InputError: It is no calibration of this version.
+        """
+        return cls._checked(content, "this")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
@@ -116,14 +128,19 @@ class Calibration:
             InputError: There is no such file, it cannot be read, or it is no calibration of this version.
         """
         try:
-            content = parsed_json(Path(path).read_bytes())
-            return cls._from_json(content)
+            text = Path(path).read_bytes()
         except OSError as error:
             raise InputError(f"cannot read the calibration {os.fspath(path)!r}: {error.strerror}") from error
+        return cls._checked(text, repr(os.fspath(path)))
+
+    @classmethod
+    def _checked(cls, content: Any, name: str) -> Calibration:
+        """Return the calibration in JSON, or in bytes of it."""
+        try:
+            return cls._from_json(parsed_json(content) if isinstance(content, bytes) else content)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise InputError(
-                f"{os.fspath(path)!r} is no calibration of format {FORMAT} ({error}); "
-                "`onepass gaze calibrate` makes one"
+                f"{name} is no calibration of format {FORMAT} ({error}); `onepass gaze calibrate` makes one"
             ) from error
 
     @classmethod

@@ -1,0 +1,68 @@
+"""Files that were dropped on the page: where they lie, how they are opened, and what the page shows of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from onepass._errors import InputError, MediaError
+from onepass._optional import optional
+from onepass._printable import printable
+from onepass.media import Source, VideoSource, open_source
+from onepass.media.folder import fitting_name
+
+MAX_FILE_BYTES = 4 << 30
+"""How large a file may be."""
+
+_FOLDER = "dropped"
+_MOST_SHOWN_PX = 1280
+_JPEG_QUALITY = 85
+# What FFmpeg calls files that name other files to be read: from a page, only that file itself is meant.
+_LISTS = {"hls", "dash", "concat", "concatf", "imf", "sdp"}
+
+
+def place_in(folder: Path, name: str) -> Path:
+    """Return where in a session's folder a file goes, under its own name; what was dropped before is removed.
+
+    Raises:
+        InputError: It is no name of a file.
+    """
+    alone = PurePosixPath(printable(name.replace("\\", "/"))).name
+    if not alone or alone.startswith("."):
+        raise InputError(f"{name[:80]!r} is no name of a picture or a video")
+    place = folder / _FOLDER
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    suffix = PurePosixPath(alone).suffix
+    return place / fitting_name(alone.removesuffix(suffix), suffix)
+
+
+def open_dropped(folder: Path) -> Source:
+    """Open what was dropped, as `onepass gaze` opens a file.
+
+    Raises:
+        MediaError: Nothing was, or it can be read as neither a picture nor a video.
+    """
+    files = [file for file in (folder / _FOLDER).glob("*") if file.is_file()]
+    if len(files) != 1:
+        raise MediaError("no file has come; drop a picture or a video on the page")
+    source = open_source(files[0], live=False)
+    if isinstance(source, VideoSource) and source.container in _LISTS:
+        source.close()
+        raise MediaError(f"{files[0].name} is a list of other files ({source.container}); drop the video itself")
+    return source
+
+
+def picture_for_page(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Return a picture [H, W, 3] as JPEG, made smaller where it is larger than a page shows."""
+    cv2 = optional("cv2", extra="gaze", purpose="Showing pictures")
+    scale = _MOST_SHOWN_PX / max(picture.shape[:2])
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    encoded: bytes = data.tobytes()
+    return encoded

@@ -1,0 +1,103 @@
+"""What a session knows of the screen: a calibration, and the course of points by which it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from onepass._errors import InputError
+from onepass.gaze.find.faces import FaceFinder
+from onepass.gaze.on_screen import check_finder
+from onepass.gaze.page.commands import choice_of, number_of
+from onepass.gaze.page.messages import size_of
+from onepass.gaze.result import Face
+from onepass.gaze.screen.calibration import Calibration, calibrate
+from onepass.gaze.screen.course import Course
+from onepass.gaze.screen.sample import POINT_COUNTS, Screen
+from onepass.media import Frame
+
+
+class Learning:
+    """A calibration, once there is one, and the course that leads to the next."""
+
+    def __init__(self, finder: FaceFinder, calibration: Calibration | None = None) -> None:
+        """Begin with what was learned before.
+
+        Raises:
+            InputError: The calibration needs head poses, which the finder does not see.
+        """
+        self._finder = finder
+        self.calibration: Calibration | None = None
+        self._course: Course | None = None
+        self.use(calibration)
+
+    def use(self, calibration: Calibration | None) -> None:
+        """Take a calibration in place of the one that there is; None forgets it.
+
+        Raises:
+            InputError: It needs head poses, which the finder does not see.
+        """
+        check_finder(calibration, self._finder)
+        self.calibration = calibration
+
+    def begin(self, command: Mapping[str, Any]) -> None:
+        """Begin a course.
+
+        Args:
+            command: With ``points``, ``width`` and ``height`` of the screen in pixels, and perhaps ``width_mm`` and
+                ``distance_mm``.
+
+        Raises:
+            InputError: A value is missing, or none that can be.
+        """
+        width, height = (round(number_of(command, name) or 0) for name in ("width", "height"))
+        width_mm, distance_mm = (number_of(command, name, needed=False) for name in ("width_mm", "distance_mm"))
+        screen = Screen(width, height, width_mm=width_mm, distance_mm=distance_mm)
+        self._course = Course(screen, choice_of(command, "points", POINT_COUNTS))
+
+    def stop(self) -> None:
+        """Leave the course, if there is one."""
+        self._course = None
+
+    def on_screen(self, faces: Sequence[Face], picture_size_px: tuple[int, int]) -> tuple[Face, ...]:
+        """Return the faces with the points that they look at, where that was learned.
+
+        Raises:
+            InputError: The calibration belongs to pictures of another shape; it is forgotten.
+        """
+        if self.calibration is None:
+            return tuple(faces)
+        try:
+            points = [self.calibration(face, picture_size_px=picture_size_px) for face in faces]
+        except InputError:
+            self.calibration = None
+            raise
+        return tuple(replace(face, screen_px=point) for face, point in zip(faces, points, strict=True))
+
+    def take(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any] | None:
+        """Go on with the course by a frame; return where it is, for the page, or None where there is none.
+
+        What comes of the last point is the calibration from then on.
+
+        Raises:
+            InputError: Both eyes were not seen for a while, or nothing can be learned of what was; the course is left.
+        """
+        course, seconds = self._course, frame.seconds
+        if course is None or seconds is None:
+            return None
+        try:
+            course.take(seconds, faces, size_of(frame))
+            if course.is_done:
+                self.stop()
+                self.use(calibrate(course.samples, course.targets_px, course.screen))
+        except InputError:
+            self.stop()
+            raise
+        return {
+            "number": course.number,
+            "count": course.count,
+            "target": course.target.tolist(),
+            "share": course.share(seconds),
+            "done": course.is_done,
+        }

@@ -1,0 +1,89 @@
+"""What a session records: the tables of `onepass gaze`, in files that the page offers, and what they come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from onepass.gaze.show.movements import MovementTable
+from onepass.gaze.show.tables import Table, open_table
+from onepass.gaze.stream import StreamResult
+
+MAX_SECONDS = 4 * 3600.0
+"""How long a recording may be: it then ends by itself."""
+
+MOVEMENTS = "movements.csv"
+
+
+def table_names() -> tuple[str, ...]:
+    """Return the files that a recording has here, first CSV; Parquet where PyArrow is installed."""
+    return ("gaze.csv", *(["gaze.parquet"] if find_spec("pyarrow") else []), MOVEMENTS)
+
+
+class Recording:
+    """Tables that grow by each result, until they are closed."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        """Open the tables in a folder of their own.
+
+        Args:
+            folder: A session's folder.
+            number: Of the recording in the session.
+
+        Raises:
+            MediaError: They cannot be written there.
+        """
+        self._number = number
+        own = folder / str(number)
+        own.mkdir()
+        self._movements = MovementTable(own / MOVEMENTS)
+        with ExitStack() as stack:
+            tables = [stack.enter_context(open_table(own / name)) for name in table_names() if name != MOVEMENTS]
+            stack.enter_context(self._movements)
+            self._tables: list[Table | MovementTable] = [*tables, self._movements]
+            self._stack = stack.pop_all()
+        self._start: float | None = None
+        self._blinks = 0
+        self.frames = 0
+        self.seconds = 0.0
+
+    def write(self, result: StreamResult, started_blinks: Sequence[int]) -> None:
+        """Add a frame, and the numbers of the faces that began to blink in it.
+
+        Raises:
+            MediaError: It cannot be written.
+        """
+        for table in self._tables:
+            table.write(result)
+        self.frames += 1
+        self._blinks += len(started_blinks)
+        seconds = result.frame.seconds
+        if seconds is not None:
+            self._start = seconds if self._start is None else self._start
+            self.seconds = seconds - self._start
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as long as it may be."""
+        return self.seconds >= MAX_SECONDS
+
+    def close(self) -> dict[str, Any]:
+        """Finish the tables, and return what they come to: files, frames, seconds, fixations, saccades and blinks.
+
+        Raises:
+            MediaError: They cannot be finished.
+        """
+        self._stack.close()
+        movements = Counter(movement.kind for _, movement in self._movements.movements())
+        return {
+            "files": [f"{self._number}/{name}" for name in table_names()],
+            "frames": self.frames,
+            "seconds": self.seconds,
+            "fixations": movements["fixation"],
+            "saccades": movements["saccade"],
+            "blinks": self._blinks,
+        }

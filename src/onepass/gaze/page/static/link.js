@@ -1,0 +1,80 @@
+// The connection to the server. It comes back by itself, and says how it is.
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 5000;
+const TRY_AGAIN_LATER = 1013;
+const HEADER_BYTES = 12;
+
+/**
+ * Events: "up" (hello), "down" (why: why), "message" (an answer, with `picture` where one belongs to it).
+ */
+export class Link extends EventTarget {
+  #socket = null;
+  #waitMs = FIRST_WAIT_MS;
+  #picture = null;
+  session = null;
+
+  get isUp() {
+    return this.session !== null;
+  }
+
+  /** How many bytes the network has not taken yet. */
+  get waitingBytes() {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  connect() {
+    const address = new URL("session", location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = (this.#socket = new WebSocket(address));
+    socket.binaryType = "blob";
+    socket.addEventListener("message", (event) => this.#take(event.data));
+    socket.addEventListener("close", (event) => this.#close(socket, event));
+  }
+
+  /** Give this connection up, and make another. */
+  restart() {
+    const socket = this.#socket;
+    this.#close(socket, { code: 0, reason: "" });
+    socket?.close();
+  }
+
+  send(command) {
+    if (this.isUp) this.#socket.send(JSON.stringify(command));
+  }
+
+  /** Send a frame: when it was taken, its number, and the picture as JPEG. */
+  async sendFrame(seconds, number, picture) {
+    const header = new DataView(new ArrayBuffer(HEADER_BYTES));
+    header.setFloat64(0, seconds, true);
+    header.setUint32(8, number, true);
+    if (this.isUp) this.#socket.send(new Blob([header, picture]));
+  }
+
+  #take(data) {
+    if (data instanceof Blob) {
+      this.#picture = data;
+      return;
+    }
+    const message = { ...JSON.parse(data), picture: this.#picture };
+    this.#picture = null;
+    if (message.type === "hello") {
+      this.session = message.session;
+      this.#waitMs = FIRST_WAIT_MS;
+      this.dispatchEvent(new CustomEvent("up", { detail: message }));
+    } else {
+      this.dispatchEvent(new CustomEvent("message", { detail: message }));
+    }
+  }
+
+  #close(socket, { code, reason }) {
+    if (socket !== this.#socket) return;
+    this.#socket = null;
+    const session = this.session;
+    this.session = null;
+    const full = code === TRY_AGAIN_LATER ? reason : "";
+    this.dispatchEvent(new CustomEvent("down", { detail: { session, full } }));
+    setTimeout(() => this.connect(), this.#waitMs);
+    this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_WAIT_MS);
+  }
+}

@@ -1,0 +1,333 @@
+// The page: what its parts tell each other.
+
+import { Camera, whyNoCamera } from "./camera.js";
+import { onChoice, onDrop, upload } from "./files.js";
+import { Link } from "./link.js";
+import { say, settle } from "./notices.js";
+import { Numbers, Pace } from "./numbers.js";
+import { Recorder } from "./recorder.js";
+import { Screen } from "./screen.js";
+import { Stage } from "./stage.js";
+
+const element = (id) => document.getElementById(id);
+
+const PATIENCE_MS = 2000; // without an answer for so long, it is said
+const LIVE_AFTER_MS = 400; // then the live picture is shown without drawings, so that nothing stands still
+const GIVEN_UP_MS = 15000;
+
+const link = new Link();
+const camera = new Camera(link);
+const stage = new Stage();
+const numbers = new Numbers();
+const pace = new Pace();
+const recorder = new Recorder();
+const screen = new Screen();
+
+let source = null; // "camera", "file"
+let takesResults = false; // between the server's "started" or "opened" and the end
+let drawnMs = 0;
+let recordings = 0;
+let faceCount = null;
+
+// --- the connection
+
+link.addEventListener("up", ({ detail: hello }) => {
+  element("link").dataset.state = "up";
+  element("link").textContent = "Connected";
+  element("finder").textContent = hello.finder;
+  element("model").textContent = hello.model;
+  element("version").textContent = hello.version;
+  settle("link");
+  recordings = 0;
+  const kept = screen.calibration ?? hello.calibration;
+  setEye(kept ? null : (chosenEye() ?? hello.eye));
+  if (kept) link.send({ type: "calibration", calibration: kept });
+  if (source === "file") show(null);
+  else if (camera.isOpen) link.send({ type: "camera" });
+});
+
+link.addEventListener("down", async ({ detail: { session, full } }) => {
+  element("link").dataset.state = "down";
+  element("link").textContent = "Not connected";
+  camera.pause();
+  takesResults = false;
+  if (screen.state === "course") screen.close();
+  say("link", full || "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.", { bad: true });
+  if (recorder.isOn) {
+    recorder.ended();
+    const number = recordings - 1;
+    link.addEventListener("up", () => rescue(session, number), { once: true });
+  }
+});
+
+async function rescue(session, number) {
+  const found = await recorder.rescue(session, number);
+  const text = found
+    ? "The connection broke while you recorded. What was recorded until then can be saved below."
+    : "The connection broke while you recorded, and the server was started anew: the recording is lost.";
+  say("record", text, { bad: !found });
+}
+
+link.addEventListener("message", ({ detail: message }) => {
+  sayPages(message.pages);
+  handlers[message.type]?.(message);
+});
+
+function sayPages(pages) {
+  if (pages > 1) say("pages", `This page is open ${pages} times: they share the machine's time, and perhaps the camera.`);
+  else settle("pages");
+}
+
+const handlers = {
+  started() {
+    takesResults = true;
+    camera.begin();
+  },
+  opened({ sequence }) {
+    takesResults = true;
+    if (sequence) say("file", "The video is looked at frame by frame, as onepass gaze does. Its table comes at the end.");
+  },
+  result,
+  ended({ frames, notes, text }) {
+    takesResults = false;
+    if (source === "camera") {
+      say("camera", `The camera's pictures could not be read: ${text}.`, { bad: true });
+      show(null);
+      return;
+    }
+    const read = frames === 1 ? "The picture was read." : `The video has ended, after ${frames.toLocaleString("en")} frames.`;
+    say("file", [text ?? read, ...notes].join(" "), { bad: text !== null });
+    if (frames === 0) show(null);
+  },
+  recording() {
+    recordings += 1;
+    settle("record");
+    recorder.began();
+  },
+  recorded(message) {
+    recorder.ended();
+    recorder.offer(link.session, message);
+  },
+  calibration({ calibration }) {
+    screen.calibration = calibration;
+    element("look").hidden = calibration === null;
+    if (calibration !== null && screen.state === "course") screen.finishCourse();
+  },
+  problem({ of, text }) {
+    if (of === "calibrate" && screen.state === "course") screen.close();
+    if (of === "file") show(null);
+    if (of === "eye") setEye(null);
+    say(of, `${text[0].toUpperCase()}${text.slice(1)}.`, { bad: true });
+  },
+};
+
+// --- results
+
+async function result(message) {
+  if (!takesResults) return;
+  const { faces, seconds, width, height } = message;
+  if (message.picture) {
+    const picture = await createImageBitmap(message.picture);
+    await untilDue(seconds);
+    if (source !== "file") return;
+    stage.show(picture, picture.width, picture.height, faces, { factor: width / picture.width, mirrored: false });
+    pace.take(null);
+    link.send({ type: "shown" });
+  } else {
+    const frame = camera.answered(message.index);
+    if (frame === null) return;
+    stage.show(frame.canvas, width, height, faces);
+    stage.forget();
+    camera.done(frame);
+    drawnMs = performance.now();
+    pace.take(drawnMs - frame.takenMs);
+    settle("waiting");
+  }
+  tellFaces(faces);
+  numbers.take(seconds ?? 0, faces, source === "camera" ? "your" : "their");
+  if (message.recorded) recorder.take(message.recorded);
+  if (message.course && !message.course.done && screen.state === "course") screen.step(message.course);
+  screen.gaze(seconds, numbers.chosenOf(faces)?.screen_px ?? null);
+  // For who wants to do more with the numbers: every result that is shown, with its delay.
+  document.dispatchEvent(new CustomEvent("onepass:result", { detail: message }));
+}
+
+// A video goes on no faster than its time.
+let clock = null;
+async function untilDue(seconds) {
+  if (seconds === null) return;
+  clock ??= { ms: performance.now(), seconds };
+  const waitMs = clock.ms + 1000 * (seconds - clock.seconds) - performance.now();
+  if (waitMs > 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  else clock = { ms: performance.now(), seconds };
+}
+
+function tellFaces(faces) {
+  if (faces.length === faceCount) return;
+  faceCount = faces.length;
+  stage.say(["Nobody is seen", "One person, with eyelids, irises and gaze drawn"][faceCount] ?? `${faceCount} people, with eyelids, irises and gaze drawn`);
+  if (faceCount > 0) settle("nobody");
+  else say("nobody", "Nobody is seen.");
+}
+
+// --- camera and files
+
+camera.addEventListener("frame", () => {
+  if (performance.now() - drawnMs < LIVE_AFTER_MS) return;
+  const { videoWidth: width, videoHeight: height } = camera.video;
+  if (width) stage.show(camera.video, width, height, []);
+});
+
+camera.addEventListener("lost", () => {
+  show(null);
+  say("camera", "The camera is gone: unplugged, or taken by another program. Start it again when it is back.", { bad: true });
+});
+
+setInterval(() => {
+  if (source !== "camera" || document.hidden || !link.isUp) return;
+  const waitedMs = camera.waitedMs;
+  if (waitedMs > GIVEN_UP_MS) link.restart();
+  else if (waitedMs > PATIENCE_MS) {
+    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. What you see is live, without drawings.`, { bad: true });
+  }
+}, 500);
+
+async function startCamera() {
+  settle("camera", "file", "nobody");
+  if (!navigator.mediaDevices?.getUserMedia) {
+    say("camera", `Browsers give cameras to HTTPS pages and to localhost only, and this page came from ${location.origin}. ` +
+      "Start the server with a certificate (onepass gaze page --tls-cert … --tls-key …), or reach it as localhost through SSH " +
+      "(ssh -L 8080:localhost:8080 …). Pictures and videos can be dropped here all the same.", { bad: true });
+    return;
+  }
+  try {
+    await camera.open(element("camera").value, element("size").value.split("x").map(Number));
+  } catch (error) {
+    show(null);
+    say("camera", whyNoCamera(error), { bad: true });
+    return;
+  }
+  show("camera");
+  await listCameras();
+  link.send({ type: "camera" });
+}
+
+function stopCamera() {
+  link.send({ type: "stop" });
+  show(null);
+}
+
+async function listCameras() {
+  const devices = (await navigator.mediaDevices.enumerateDevices()).filter((each) => each.kind === "videoinput");
+  const options = devices.map((each, index) => new Option(each.label || `Camera ${index + 1}`, each.deviceId));
+  element("camera").replaceChildren(...options);
+  element("camera").value = camera.device;
+  element("camera-field").hidden = devices.length < 2;
+}
+
+async function open(file) {
+  settle("camera", "file", "nobody");
+  if (!link.isUp) return;
+  if (recorder.isOn) link.send({ type: "record", on: false });
+  show("file");
+  say("file", `${file.name} is on its way …`);
+  try {
+    await upload(link.session, file);
+  } catch (error) {
+    show(null);
+    say("file", `${file.name} cannot be looked at: ${error.message}.`, { bad: true });
+    return;
+  }
+  settle("file");
+  clock = null;
+  link.send({ type: "file" });
+}
+
+/** Turn to another source: "camera", "file", or null for none. */
+function show(next) {
+  source = next;
+  takesResults = false;
+  if (next !== "camera") camera.close();
+  if (next === null) stage.clear();
+  numbers.clear();
+  pace.clear();
+  faceCount = null;
+  settle("waiting");
+  const on = next === "camera";
+  element("start").textContent = on ? "Stop the camera" : "Start the camera";
+  element("start").setAttribute("aria-pressed", String(on));
+  element("start").classList.toggle("main", !on);
+  element("start").hidden = element("choose").hidden = next === null; // the empty picture has them
+  element("record").disabled = !on;
+  element("calibrate").disabled = !on;
+  if (next === null && recorder.isOn) link.send({ type: "record", on: false });
+}
+
+element("start").addEventListener("click", () => (source === "camera" ? stopCamera() : startCamera()));
+element("start-first").addEventListener("click", startCamera);
+element("camera").addEventListener("change", startCamera);
+element("size").addEventListener("change", () => source === "camera" && startCamera());
+navigator.mediaDevices?.addEventListener?.("devicechange", () => source === "camera" && listCameras());
+onDrop(element("drop"), open);
+onChoice([element("choose"), element("choose-first")], element("file"), open);
+
+// --- what is looked at, recorded and learned
+
+element("record").addEventListener("click", () => link.send({ type: "record", on: !recorder.isOn }));
+element("mirror").addEventListener("change", ({ target }) => (stage.mirrored = target.checked));
+element("drawing").addEventListener("change", ({ target }) => (stage.drawing = target.checked));
+
+function chosenEye() {
+  return document.querySelector("input[name=eye]:checked").value || null;
+}
+
+function setEye(eye) {
+  document.querySelector(`input[name=eye][value="${eye ?? ""}"]`).checked = true;
+  link.send({ type: "eye", eye });
+}
+
+element("eye").addEventListener("change", () => {
+  settle("eye");
+  link.send({ type: "eye", eye: chosenEye() });
+});
+
+element("calibrate").addEventListener("click", () => element("calibration").showModal());
+element("look").addEventListener("click", () => screen.look());
+screen.addEventListener("again", () => element("calibration").showModal());
+screen.addEventListener("left", ({ detail: why }) => {
+  link.send({ type: "calibrate", on: false });
+  say("calibrate", why);
+});
+
+element("calibration").addEventListener("close", async ({ target }) => {
+  if (target.returnValue !== "begin") return;
+  target.returnValue = "";
+  settle("calibrate");
+  const [width, height] = await screen.beginCourse();
+  const number = (id) => element(id).valueAsNumber || null;
+  const widthMm = number("width-mm");
+  link.send({
+    type: "calibrate",
+    on: true,
+    points: Number(document.querySelector("input[name=points]:checked").value),
+    width,
+    height,
+    // Of a window that is not the whole screen, only its part.
+    width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
+    distance_mm: number("distance-mm"),
+  });
+});
+
+onChoice([element("load-calibration")], element("calibration-file"), async (file) => {
+  element("calibration").close("cancel");
+  settle("calibration");
+  try {
+    link.send({ type: "calibration", calibration: JSON.parse(await file.text()) });
+  } catch {
+    say("calibration", `${file.name} is no calibration; "Save the calibration" on this page and onepass gaze calibrate make them.`, { bad: true });
+  }
+});
+
+element("host").textContent = location.hostname === "localhost" || location.hostname.startsWith("127.") ? "this machine" : location.hostname;
+show(null);
+link.connect();

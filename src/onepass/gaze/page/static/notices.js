@@ -1,0 +1,21 @@
+// Sentences for people: one a matter, until it is settled.
+
+const bar = document.getElementById("notices");
+
+/** Say a sentence about a matter, in place of the last one about it. */
+export function say(matter, text, { bad = false, seconds = null } = {}) {
+  let notice = bar.querySelector(`[data-matter="${matter}"]`);
+  if (notice === null) {
+    notice = Object.assign(document.createElement("p"), { className: "notice" });
+    notice.dataset.matter = matter;
+    bar.append(notice);
+  }
+  notice.dataset.kind = bad ? "bad" : "fine";
+  if (notice.textContent !== text) notice.textContent = text;
+  if (seconds !== null) setTimeout(() => notice.textContent === text && notice.remove(), 1000 * seconds);
+}
+
+/** Say no more about these matters. */
+export function settle(...matters) {
+  for (const matter of matters) bar.querySelector(`[data-matter="${matter}"]`)?.remove();
+}

@@ -1,0 +1,120 @@
+// The numbers of one person, and who else there is.
+
+import { Curves } from "./curves.js";
+
+const element = (id) => document.getElementById(id);
+const UNSEEN_SECONDS = 2;
+
+function signed(value) {
+  const text = value.toFixed(1);
+  return `${Number(text) < 0 ? "−" : "+"}${text.replace("-", "")}°`;
+}
+
+export class Numbers {
+  #curves = new Curves();
+  #seen = new Map(); // id -> when last
+  #chosen = null;
+  #drawn = 0;
+
+  clear() {
+    this.#seen.clear();
+    this.#chosen = null;
+    this.#curves.clear();
+    this.#people();
+    this.#show(null, "");
+  }
+
+  /** Take the faces of a frame; `whose` says whose left and right they are. */
+  take(seconds, faces, whose) {
+    this.#curves.take(seconds, faces);
+    for (const face of faces) this.#seen.set(face.id, seconds);
+    let changed = false;
+    for (const [id, last] of this.#seen) {
+      if (seconds - last > UNSEEN_SECONDS) changed = this.#seen.delete(id);
+    }
+    if (!this.#seen.has(this.#chosen)) {
+      const largest = faces.toSorted((a, b) => b.box.width_px * b.box.height_px - a.box.width_px * a.box.height_px);
+      this.#chosen = largest[0]?.id ?? null;
+    }
+    this.#people(changed);
+    this.#show(faces.find((face) => face.id === this.#chosen) ?? null, whose);
+    const now = performance.now();
+    if (now - this.#drawn < 60) return; // a curve says no more for being drawn more often
+    this.#drawn = now;
+    this.#curves.draw(this.#chosen);
+  }
+
+  /** The face whose numbers are shown, among some. */
+  chosenOf(faces) {
+    return faces.find((face) => face.id === this.#chosen) ?? null;
+  }
+
+  #show(face, whose) {
+    if (face === null) {
+      for (const id of ["yaw", "pitch", "blinks", "confidence", "head"]) element(id).textContent = "–";
+      return;
+    }
+    const { yaw_deg: yaw, pitch_deg: pitch } = face.gaze;
+    element("yaw").textContent = signed(yaw);
+    element("yaw-word").textContent = Math.abs(yaw) < 0.5 ? "straight on" : `to ${whose} ${yaw > 0 ? "left" : "right"}`;
+    element("pitch").textContent = signed(pitch);
+    element("pitch-word").textContent = Math.abs(pitch) < 0.5 ? "level" : pitch > 0 ? "up" : "down";
+    const shut = face.eyes.every((eye) => eye.blink);
+    element("blinks").textContent = face.blinks ?? (shut ? "shut" : "open");
+    element("movement").textContent = shut ? "eyes shut" : (face.movement ?? "since the start");
+    const confidence = face.eyes.reduce((sum, eye) => sum + eye.confidence, 0) / face.eyes.length;
+    element("confidence").textContent = confidence.toFixed(2);
+    const { head } = face;
+    element("head").textContent = head
+      ? `${signed(head.yaw_deg)} yaw, ${signed(head.pitch_deg)} pitch, ${signed(head.roll_deg)} roll`
+      : "this finder does not see it";
+  }
+
+  #people() {
+    const group = element("people");
+    const ids = [...this.#seen.keys()].filter((id) => id !== null).sort((a, b) => a - b);
+    group.hidden = ids.length < 2;
+    const wanted = ids.join();
+    if (group.dataset.ids !== wanted) {
+      group.dataset.ids = wanted;
+      const buttons = ids.map((id) => {
+        const button = Object.assign(document.createElement("button"), { type: "button", textContent: `Person ${id + 1}` });
+        button.setAttribute("role", "radio");
+        button.addEventListener("click", () => this.#choose(id));
+        return button;
+      });
+      group.replaceChildren(...buttons);
+    }
+    ids.forEach((id, index) => group.children[index]?.setAttribute("aria-checked", String(id === this.#chosen)));
+  }
+
+  #choose(id) {
+    this.#chosen = id;
+    this.#people();
+    this.#curves.draw(id);
+  }
+}
+
+/** How many results a second, and how long from a frame to its drawn result. */
+export class Pace {
+  #times = [];
+  #shown = 0;
+
+  clear() {
+    this.#times = [];
+    for (const id of ["rate", "delay"]) element(id).textContent = "–";
+  }
+
+  take(delayMs) {
+    const now = performance.now();
+    this.#times.push({ now, delayMs });
+    while (this.#times[0].now < now - 2000) this.#times.shift();
+    if (now - this.#shown < 500) return;
+    this.#shown = now;
+    const span = (now - this.#times[0].now) / 1000;
+    const rate = span > 0.3 ? (this.#times.length - 1) / span : null;
+    element("rate").textContent = rate === null ? "–" : `${rate.toFixed(0)} a second`;
+    const delays = this.#times.map((each) => each.delayMs).filter((each) => each !== null).sort((a, b) => a - b);
+    element("delay").textContent = delays.length ? `${delays[delays.length >> 1].toFixed(0)} ms` : "–";
+  }
+}
