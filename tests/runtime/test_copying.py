@@ -53,7 +53,7 @@ def test_an_error_of_a_helper_is_the_callers() -> None:
     """What goes wrong in a helper is raised where the copy was asked for, and the next copy is a good one."""
     copying, target = Copying(), np.zeros(4000, np.int32)
     source = np.array([1] * 3999 + ["no number"], object)
-    for _ in range(20):
+    for _ in range(20):  # whoever comes to that piece
         with pytest.raises(ValueError, match="no number"):
             copying.copy(target, source)
     copying.copy(target, np.full(4000, 7))
@@ -64,7 +64,7 @@ def test_a_caller_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a signal handler raises meanwhile, nothing is written any more once that is out."""
     begun, go_on = threading.Event(), threading.Event()
     written: list[int] = []
-    monkeypatch.setattr(_copying._helpers, "_most", 1)
+    monkeypatch.setattr(_copying._helpers, "most", 1)
 
     class Slow:
         """A piece of the target, which takes its time."""

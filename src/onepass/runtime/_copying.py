@@ -9,8 +9,9 @@ from queue import SimpleQueue
 
 from onepass.outputs import Array
 
-PIECE_BYTES = 256 << 10
-"""What a thread takes at a time. NumPy lets other threads run while it copies that."""
+PIECE_BYTES = 768 << 10
+"""The least that is worth a thread's while. Each takes one piece: to pass the interpreter on takes longer than the copy
+of little, though NumPy lets others run while it copies."""
 _MOST_HELPERS = 3
 """More than that bring next to nothing, and take cores that others have work for."""
 
@@ -31,16 +32,16 @@ class Copying:
     def copy(self, target: Array, source: Array) -> None:
         """Fill an array from another of as many elements; both are C-contiguous."""
         to, given = target.reshape(-1), source.reshape(-1)
-        if to.nbytes < 2 * PIECE_BYTES:
+        helpers = min(_helpers.most, to.nbytes // PIECE_BYTES - 1)
+        if helpers < 1:
             to[...] = given
             return
-        step = PIECE_BYTES // to.itemsize
         while not self._word.empty():  # of helpers who came when all was done
             self._word.get()
-        pieces = range(0, to.size, step)
+        step = -(-to.size // (helpers + 1))
         try:
-            self._todo.extend((to[first : first + step], given[first : first + step]) for first in pieces)
-            _helpers.ask(self, len(pieces) - 1)
+            self._todo.extend((to[i : i + step], given[i : i + step]) for i in range(0, to.size, step))
+            _helpers.ask(self, helpers)
             self._work()
         finally:
             self.finish()
@@ -74,11 +75,15 @@ class Copying:
 
 
 class _Helpers:
-    """The threads that help, the same for all callers; they are started when there is something to do."""
+    """The threads that help, the same for all callers; they are started when there is something to do.
+
+    Attributes:
+        most: How many there may be.
+    """
 
     def __init__(self) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._most = min(cores - 1, _MOST_HELPERS)
+        self.most = min(cores - 1, _MOST_HELPERS)
         self.forget()
 
     def forget(self) -> None:
@@ -88,15 +93,15 @@ class _Helpers:
         self._lock = threading.Lock()
 
     def ask(self, copying: Copying, count: int) -> None:
-        """Ask so many to help, or as many as there are."""
-        if len(self._threads) < self._most:
+        """Ask so many to help."""
+        if len(self._threads) < self.most:
             self._start()
-        for _ in range(min(count, self._most)):
+        for _ in range(count):
             self._requests.put(copying)
 
     def _start(self) -> None:
         with self._lock:
-            while len(self._threads) < self._most:
+            while len(self._threads) < self.most:
                 # Nothing that a thread holds keeps anybody's arrays.
                 thread = threading.Thread(target=_help, args=(self._requests,), name="onepass-copy", daemon=True)
                 thread.start()

@@ -19,6 +19,7 @@ from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime._budget import HostMemory, KeptMemory
 from onepass.runtime._carried import carried, fill
+from onepass.runtime._copying import PIECE_BYTES
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._device_results import late_results, lent_results
@@ -30,8 +31,6 @@ from onepass.runtime._slots import HostSlot, Slots, new_device_slot, new_host_sl
 
 _DEVICE_SLOTS = 4
 """How many results of one shape on the GPU are kept for the next; more than that are allocated as they come."""
-_CHUNK_BYTES = 1 << 20
-"""Inputs of more than this travel to the GPU chunk by chunk, while the next is copied for it."""
 
 Feed: TypeAlias = "Array | DeviceArray"
 
@@ -55,7 +54,7 @@ class Pass:
         self._in_device = device.device_block(self._in_bytes)
         self._in_host = new_host_slot(device, setup.in_places)
         arrays = self._in_host.arrays(setup.inputs)
-        self._fills = list(zip(setup.inputs.values(), arrays, setup.in_places, strict=True))
+        self._fills = list(zip(setup.inputs.values(), arrays, strict=True))
         self._out_device = device.device_block(size_of(setup.out_places))
         setup.lie_at(self._in_device.address, self._out_device.address)
         self._slots = kept.page_locked.slots(device.host_block, setup.out_places)
@@ -63,8 +62,7 @@ class Pass:
         self._device_slots = Slots(lambda: new_device_slot(device, setup.out_places), limit=_DEVICE_SLOTS)
         self._spare: HostSlot | None = None
         self._is_plain = setup.is_plain
-        self._is_large = self._in_bytes > _CHUNK_BYTES
-        is_simple = not self._is_large and not any(edge.is_cast for edge in setup.inputs.values())
+        is_simple = self._in_bytes < PIECE_BYTES and not any(edge.is_cast for edge in setup.inputs.values())
         self._simple = list(zip(setup.inputs, arrays, strict=True)) if is_simple else []
         self._recordings = Recordings(obstacle=setup.obstacle)
 
@@ -146,7 +144,7 @@ class Pass:
         """Run once and say what took how long, in milliseconds, by trtexec's names of the parts."""
         lane, setup = self._lane, self._setup
         lane.begin()
-        for edge, array, _ in self._fills:
+        for edge, array in self._fills:
             fill(array, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._slots.more() or self._spare_slot()
         lane.held = (target, target.arrays([]))
@@ -204,11 +202,11 @@ class Pass:
 
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
-    def _start_whole(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> bool:
+    def _start_whole(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> bool:
         """Queue a call as it is recorded, if that can be, and the other lane is at rest.
 
         Args:
-            source: Where the inputs lie; None if they are on their way already.
+            source: Where the inputs lie.
             target: Where the outputs go.
             names: The outputs that are wanted.
         """
@@ -217,8 +215,7 @@ class Pass:
             return False
         if not self._setup.is_current:
             self._renew_if_needed()
-        where = None if source is None else source.address
-        whole = recordings.whole(where, target.address, names)
+        whole = recordings.whole(source.address, target.address, names)
         if whole is None and recordings.is_usable:
             lane.queue.settle()
             stream = lane.queue.stream
@@ -230,26 +227,23 @@ class Pass:
         lane.launch_whole(whole)
         return True
 
-    def _begin(self, source: HostSlot | None) -> bool:
+    def _begin(self, source: HostSlot) -> bool:
         """Queue a call up to its computation, if that can be recorded; the rest is to follow in the lane's stream."""
         lane = self._lane
         self._renew_if_needed()
         computation = self._computation() if self._recordings.is_usable else None
         if computation is None:
             return False
-        if source is not None:
-            lane.stream.copy(self._in_device.address, source.address, self._in_bytes)
+        lane.stream.copy(self._in_device.address, source.address, self._in_bytes)
         if lane.other.is_busy:
             lane.launch_beside(computation)
         else:
             lane.launch_whole(computation)
         return True
 
-    def _run_alone(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> None:
+    def _run_alone(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
         """Do what cannot be recorded, or not yet, and wait for it."""
         lane = self._lane
-        if source is None:
-            lane.stream.synchronize()
         lane.yield_to_other()
         stream = lane.queue.stream
         self._whole(stream, source, target, names)
@@ -273,9 +267,8 @@ class Pass:
             )
         return self._recordings.computation
 
-    def _whole(self, stream: Stream, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> None:
-        if source is not None:
-            stream.copy(self._in_device.address, source.address, self._in_bytes)
+    def _whole(self, stream: Stream, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
+        stream.copy(self._in_device.address, source.address, self._in_bytes)
         self._setup.enqueue(stream.number)
         self._copy_out(stream, target, names)
 
@@ -292,26 +285,14 @@ class Pass:
 
     # ---- what goes in and comes out ----------------------------------------------------------------------------
 
-    def _fill(self, feeds: Mapping[str, Feed]) -> HostSlot | None:
-        """Copy inputs to where the GPU fetches them; None if they are large, and then on their way already."""
+    def _fill(self, feeds: Mapping[str, Feed]) -> HostSlot:
+        """Copy inputs to where the GPU fetches them."""
         for name, array in self._simple:
             array[...] = feeds[name]
-        if self._simple:
-            return self._in_host
-        if not self._is_large:
-            for edge, array, _ in self._fills:
-                fill(array, feeds[edge.spec.name], edge)
-            return self._in_host
-        lane = self._lane
-        for edge, array, place in self._fills:
-            to, given = array.reshape(-1), carried(feeds[edge.spec.name], edge).reshape(-1)
-            step = _CHUNK_BYTES // place.dtype.itemsize
-            for first in range(0, to.size, step):
-                chunk = to[first : first + step]
-                lane.copying.copy(chunk, given[first : first + step])
-                offset = place.offset + first * place.dtype.itemsize
-                lane.stream.copy(self._in_device.address + offset, self._in_host.address + offset, chunk.nbytes)
-        return None
+        if not self._simple:
+            for edge, array in self._fills:
+                self._lane.copying.copy(array, carried(feeds[edge.spec.name], edge))
+        return self._in_host
 
     def _spare_slot(self) -> HostSlot:
         """Return what results are copied from when there is no more memory to lend."""

@@ -17,7 +17,7 @@ _EACH = 2
 """How many of each: whoever still has the last result gets the next in another place, then in the first again."""
 
 Work = Callable[[Stream], None]
-_Choice: TypeAlias = "tuple[int | None, Sequence[str]]"
+_Choice: TypeAlias = "tuple[int, Sequence[str]]"
 _T = TypeVar("_T")
 
 
@@ -75,7 +75,7 @@ class Recordings:
         self.is_warm = False
         self.eager_because = obstacle
         self._whole: OrderedDict[_Choice, deque[Whole]] = OrderedDict()
-        self._last: _Choice = (None, ())
+        self._last: _Choice = (0, ())
         self._of_last: deque[Whole] = deque()
 
     @property
@@ -95,14 +95,14 @@ class Recordings:
         self.computation = None
         for choice in list(self._whole):
             self._drop(choice)
-        self._last, self._of_last = (None, ()), deque()
+        self._last, self._of_last = (0, ()), deque()
         self.is_warm = False
 
-    def whole(self, source: int | None, target: int, names: Sequence[str]) -> Graph | None:
+    def whole(self, source: int, target: int, names: Sequence[str]) -> Graph | None:
         """Return the recording of a whole call; None if another is to be recorded.
 
         Args:
-            source: Where the inputs lie; None if they are on their way already.
+            source: Where the inputs lie.
             target: Where the outputs go.
             names: Which.
         """
