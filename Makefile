@@ -61,17 +61,9 @@ check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types a
 test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that ONNX Runtime passes
 	$(BIN)/python -m pytest tests/conformance
 
-test-triton: .venv-triton/.installed  ## Model repositories, served by the real Triton; fetches it (55 MB)
-	.venv-triton/bin/python -m tests.triton.fetch
-	.venv-triton/bin/python -m pytest tests/triton
-
-# NVIDIA's client pins packages that the rest has newer.
-.venv-triton/.installed: pyproject.toml constraints.txt tests/triton/requirements.txt
-	$(PYTHON) -m venv .venv-triton
-	grep -vE '^(ml-dtypes|protobuf)==' constraints.txt > .venv-triton/constraints.txt
-	.venv-triton/bin/python -m pip install --disable-pip-version-check -q --constraint .venv-triton/constraints.txt \
-	    --requirement tests/triton/requirements.txt --editable .
-	@touch $@
+test-triton: $(VENV)/.installed-test  ## Model repositories, served by the real Triton; fetches it (55 MB)
+	$(BIN)/python -m tests.triton.fetch
+	$(BIN)/python -m pytest tests/triton
 
 test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh
@@ -107,7 +99,7 @@ bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory
 environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
 
 clean:  ## Remove the virtual environment and everything built
-	rm -rf $(VENV) .venv-convert .venv-triton demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-convert demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "onepass needs Python 3.10 or later; try: make PYTHON=python3.11")'

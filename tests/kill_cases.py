@@ -17,6 +17,12 @@ import numpy as np
 
 import onepass
 from onepass import BuildOptions, OnnxGraph, Outputs, load  # noqa: F401 - imported before the process forks
+from onepass.batch import read_manifest
+from onepass.batch._folder import begin, finish
+from onepass.batch._inputs import find_inputs
+from onepass.batch._job import Job
+from onepass.batch._part import finished
+from onepass.batch._work import do_part, open_work
 from onepass.builder._cache import cached
 from onepass.cli import cli
 from onepass.engine import cache_entries, plan_from_graph, read_sidecar
@@ -149,6 +155,40 @@ def _report(folder: Path) -> Any:
     return text if text == "old" else text.rstrip()[-7:]
 
 
+# ---- batches ---------------------------------------------------------------------------------------------------------
+
+
+def _rows(folder: Path) -> None:
+    two_heads(folder / "m.onnx")
+    [spec] = OnnxGraph.load(folder / "m.onnx").signature.inputs
+    row = [size if isinstance(size, int) else 1 for size in spec.shape or ()][1:]
+    np.save(folder / "in.npy", np.ones((5, *row), np.float32))
+
+
+def _batch(folder: Path) -> None:
+    """Do what `onepass.batch.run` does, in this process."""
+    job, found, out = Job(onepass.ModelSpec(folder / "m.onnx")), find_inputs(folder / "in.npy"), folder / "out"
+    out.mkdir(exist_ok=True)
+    noted, done = begin(out, job.identity(), resume=True)
+    if done is not None:
+        return
+    work = open_work(job, workers=1)
+    records = [
+        finished(out, part) or do_part(work, out, part, poison={}, careful=False, stop=False, told=lambda *_: None)
+        for part in found.parts(2)
+    ]
+    finish(out, noted, records)
+
+
+def _batch_files(folder: Path) -> Any:
+    """What a reader finds by the manifest, before it is there nothing."""
+    if not (folder / "out" / "_SUCCESS").exists():
+        return None
+    manifest = read_manifest(folder / "out")
+    manifest.verify()
+    return [Path(file).read_bytes() for file in manifest.files]
+
+
 # ---- gaze ------------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +267,7 @@ CASES: Mapping[str, Work] = {
         _command("compare", "in.onnx", "out.onnx", "--html", "report.html"),
         _report,
     ),
+    "batch": Work(_rows, _batch, _batch_files),
     "csv": _table("a.csv"),
     "jsonl": _table("a.jsonl"),
     "parquet": _table("a.parquet"),

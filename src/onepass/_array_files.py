@@ -9,7 +9,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,10 +93,7 @@ def _read(
     stream: IO[bytes], file: Path, name: str, spec: TensorSpec | None, left: int, max_bytes: int, size: int | None
 ) -> Array:
     """Read one array, of which `size` bytes are there, where its header claims no more than that and than is left."""
-    version = npy.read_magic(stream)
-    if version not in _VERSIONS:
-        raise ValueError(f"version {version}")
-    shape, by_columns, dtype = _VERSIONS[version](stream)
+    shape, by_columns, dtype = _header(stream)
     what = f"array {name!r} of {file}" if name else str(file)
     if dtype.hasobject:
         raise InputError(
@@ -147,3 +144,76 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and "encrypted" in str(error):
         return "it is encrypted"
     return f"{type(error).__name__}"
+
+
+class ArrayRows:
+    """The arrays of a ``.npz``, or the one of a ``.npy``, row by row along their first axes, never whole in memory.
+
+    Attributes:
+        count: How many rows they have.
+    """
+
+    def __init__(self, file: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """Look at the headers.
+
+        Args:
+            file: The file.
+            max_bytes: How much memory one row of an array may take.
+
+        Raises:
+            InputError: It is no such file, damaged, holds objects or arrays by columns, or its arrays differ in length.
+        """
+        self._file = file
+        with _explained(file), ExitStack() as opened:
+            headers = {name: _header(stream) for name, stream in _streams(file, opened)}
+        for name, (shape, by_columns, dtype) in headers.items():
+            what = f"array {name!r} of {file}" if name else str(file)
+            if dtype.hasobject or not shape or (by_columns and len(shape) > 1):
+                came = "Python objects" if dtype.hasobject else "one number" if not shape else "columns, not rows"
+                raise InputError(
+                    f"{what} holds {came}; expected numbers or text, a row each along the first axis: "
+                    "numpy.savez(file, name=numpy.ascontiguousarray(array))"
+                )
+            if math.prod(shape[1:]) * dtype.itemsize > max_bytes:
+                raise InputError(f"a row of {what} takes more than {max_bytes} bytes ({dtype} {shape_text(shape[1:])})")
+        lengths = {shape[0] for shape, _, _ in headers.values()}
+        if len(lengths) != 1:
+            listed = ", ".join(f"{name} {shape_text(shape)}" for name, (shape, _, _) in headers.items())
+            raise InputError(f"the arrays of {file} are not equally long: {listed or 'there is none'}")
+        self.count = lengths.pop()
+
+    def rows(self) -> Iterator[dict[str, Array]]:
+        """Yield all rows: by name, and by the name ``""`` where the file is a ``.npy``.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        with _explained(self._file), ExitStack() as opened:
+            streams = list(_streams(self._file, opened))
+            headers = [_header(stream) for _, stream in streams]
+            for _ in range(self.count):
+                row = {}
+                for (name, stream), (shape, _, dtype) in zip(streams, headers, strict=True):
+                    array = np.empty(shape[1:], dtype)
+                    if array.nbytes:
+                        _fill(stream, array.reshape(-1).view(np.uint8).data)
+                    row[name] = array
+                yield row
+
+
+def _streams(file: Path, opened: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
+    """Open each array of a file."""
+    if file.suffix.lower() != ".npz":
+        yield "", opened.enter_context(file.open("rb"))
+        return
+    archive = opened.enter_context(zipfile.ZipFile(file))
+    for member in archive.infolist():
+        yield member.filename.removesuffix(".npy"), opened.enter_context(archive.open(member))
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, whether it lies by columns, and dtype."""
+    version = npy.read_magic(stream)
+    if version not in _VERSIONS:
+        raise ValueError(f"version {version}")
+    return _VERSIONS[version](stream)

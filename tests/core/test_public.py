@@ -38,6 +38,7 @@ def test_all_is_what_is_visible() -> None:
         "media",
         "outputs",
         "runtime",
+        "serve",
         "source",
         "tensors",
         "web",

@@ -66,7 +66,8 @@ def _types(version: str) -> tuple[dict[str, Any], dict[str, Any]]:
         name: type(name, (Handle,), {"__module__": "cuda.bindings.driver"}) for name in _POINTERS
     }
     names = cuda_facts(version)["classes"]["CUDA_MEMCPY3D"]
-    classes["CUDA_MEMCPY3D"] = type("CUDA_MEMCPY3D", (), {"__slots__": names, "__module__": "cuda.bindings.driver"})
+    zeros = dict.fromkeys(names, 0)
+    classes["CUDA_MEMCPY3D"] = type("CUDA_MEMCPY3D", (), {**zeros, "__module__": "cuda.bindings.driver"})
     return enums, classes
 
 
@@ -111,6 +112,7 @@ class Driver:
         faults: Every misuse, in words. A test that ends with one has found a bug, whatever came out of it.
         lazy: Whether queued work is done only when somebody waits for it.
         devices: Number of GPUs.
+        unified_nodes: Whether a graph's copies are shown as between addresses of any kind, as driver 580 shows them.
         lock: Held by every function; also guards what the fake TensorRT does.
     """
 
@@ -121,6 +123,7 @@ class Driver:
         self.devices = devices
         self.lazy = lazy
         self.driver_missing = driver_missing
+        self.unified_nodes = True
         self.capacity = 80 << 30
         self.out_of_memory_after: int | None = None
         self.calls: Counter[str] = Counter()
@@ -163,9 +166,13 @@ class Driver:
                 while stream.queue:
                     stream.queue.popleft().done = True
 
+    def sticky(self, device: int) -> str | None:
+        """Return what went wrong in work that was queued before on a GPU."""
+        return self._sticky.get(device)
+
     def raise_sticky(self) -> None:
         """Raise what went wrong in work that was queued before, on the GPU that is current."""
-        error = self._sticky.get(self.here.device)
+        error = self.sticky(self.here.device)
         if error:
             raise Failure(error)
 
@@ -289,6 +296,10 @@ class Driver:
         if pointer in (0, 1):
             return self._null.setdefault(id(self.here), Stream(self.here, blocking=True))
         return self.get(handle, Stream, "stream")
+
+    def has_stream(self, number: int) -> bool:
+        """Whether there is a stream of that handle."""
+        return isinstance(self._objects.get(number), Stream)
 
     def work_stream(self, handle: Any) -> Stream:
         """Return a stream to put work on. It must belong to the current context."""

@@ -98,30 +98,31 @@ class Graphs(Driver):
 
     @function(results=1)
     def cuGraphMemcpyNodeGetParams(self, hNode: Any) -> Any:
-        (read,), (write,) = self._copying(hNode).reads, self._copying(hNode).writes
+        one = self._copying(hNode)
         params = self.classes["CUDA_MEMCPY3D"]()
-        params.WidthInBytes, params.Height, params.Depth = read.size, 1, 1
-        for end, span in (("src", read), ("dst", write)):
-            kind = "DEVICE" if self._kind_at(span) == "device" else "HOST"
+        for end, spans in (("src", one.reads), ("dst", one.writes)):
+            span = spans[0] if spans else Span(0, 0)
+            kind = "UNIFIED" if self.unified_nodes else "DEVICE" if self._kind_at(span) == "device" else "HOST"
             setattr(params, f"{end}MemoryType", self.enums["CUmemorytype"][f"CU_MEMORYTYPE_{kind}"])
-            setattr(params, f"{end}{kind.title()}", span.start)
+            setattr(params, f"{end}{'Host' if kind == 'HOST' else 'Device'}", span.start)
+            params.WidthInBytes, params.Height, params.Depth = span.size, 1, 1
         return params
 
     @function()
     def cuGraphExecMemcpyNodeSetParams(self, hGraphExec: Any, hNode: Any, copyParams: Any, ctx: Any) -> None:
         one, node = self.get(hGraphExec, GraphExec, "executable graph"), self.pointer(hNode)
-        old = self._copying(hNode)
+        old, host = self._copying(hNode), self.enums["CUmemorytype"].CU_MEMORYTYPE_HOST
         if node not in one.ops:
             raise Failure("CUDA_ERROR_INVALID_VALUE", "the node is of another graph")
-        ends = {}
-        for end in ("src", "dst"):
-            kind = self.enums["CUmemorytype"](getattr(copyParams, f"{end}MemoryType")).name.rpartition("_")[2].title()
-            ends[end] = self.pointer(getattr(copyParams, f"{end}{kind}"))
-        new = copy_op(ends["dst"], ends["src"], copyParams.WidthInBytes)
+        source, target = (
+            self.pointer(
+                getattr(copyParams, f"{end}{'Host' if getattr(copyParams, f'{end}MemoryType') == host else 'Device'}")
+            )
+            for end in ("src", "dst")
+        )
+        new = copy_op(target, source, copyParams.WidthInBytes)
         self.check_copy(new, None)
-        if [self._kind_at(span) for span in (*old.reads, *old.writes)] != [
-            self._kind_at(span) for span in (*new.reads, *new.writes)
-        ]:
+        if self._kinds_of(new) != self._kinds_of(old):
             raise Failure("CUDA_ERROR_INVALID_VALUE", "the memory is of another kind than when it was instantiated")
         one.ops[node] = new
 
@@ -198,6 +199,9 @@ class Graphs(Driver):
     def _kind_at(self, span: Span) -> str:
         block = self.memory.around(span.start)
         return block.kind if block else "pageable"
+
+    def _kinds_of(self, op: Op) -> list[str]:
+        return [self._kind_at(span) for span in (*op.reads, *op.writes)]
 
     def _copying(self, node: Any) -> Op:
         one = self.get(node, Op, "node")

@@ -281,13 +281,15 @@ def _captured_copy(rig: Rig) -> tuple[Any, Any, Any, Any]:
     return stream, graph, rig.do("cuGraphInstantiate", graph, 0), node
 
 
-def test_a_copy_in_a_graph_may_go_elsewhere(rig: Rig) -> None:
-    """From the next launch on; what was launched before goes where it went."""
+@pytest.mark.parametrize("field", ["dstDevice", "dstHost"])
+def test_a_copy_in_a_graph_may_go_elsewhere(rig: Rig, field: str) -> None:
+    """From the next launch on, whatever the driver calls the host's memory; what was launched before stays as it was."""
+    rig.cuda.unified_nodes = field == "dstDevice"
     stream, _, run, node = _captured_copy(rig)
     params = rig.do("cuGraphMemcpyNodeGetParams", node)
-    first, second = params.dstHost, rig.pinned()
+    first, second = getattr(params, field), rig.pinned()
     rig.do("cuGraphLaunch", run, stream)
-    params.dstHost = second
+    setattr(params, field, second)
     rig.do("cuGraphExecMemcpyNodeSetParams", run, node, params, rig.cuda.current.handle)  # type: ignore[union-attr]
     rig.do("cuStreamSynchronize", stream)
     assert set(bytes_at(first)) == {5}
@@ -303,13 +305,13 @@ def test_a_copy_in_a_graph_keeps_its_kind(rig: Rig) -> None:
     _, graph, run, node = _captured_copy(rig)
     _, _, _, foreign = _captured_copy(rig)
     params = rig.do("cuGraphMemcpyNodeGetParams", node)
-    good, ordinary = params.dstHost, np.zeros(SIZE, np.uint8)
+    good, ordinary = params.dstDevice, np.zeros(SIZE, np.uint8)
     for which, target, status in (
         (node, ordinary.ctypes.data, "CUDA_ERROR_INVALID_VALUE"),
         (node, good + 1, "CUDA_ERROR_INVALID_VALUE"),
         (foreign, good, "CUDA_ERROR_INVALID_VALUE"),
     ):
-        params.dstHost = target
+        params.dstDevice = target
         assert rig.status("cuGraphExecMemcpyNodeSetParams", run, which, params, None) == status
     rig.do("cuGraphDestroy", graph)
     assert rig.status("cuGraphExecMemcpyNodeSetParams", run, node, params, None) == "CUDA_ERROR_INVALID_HANDLE"

@@ -14,9 +14,11 @@ import pytest
 
 from onepass.engine import BuildOptions, Plan, plan_from_graph
 from onepass.graph import OnnxGraph
+from onepass.runtime import Session, load
 from onepass.runtime._queue import Lane
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
+from tests.fakes.onnxruntime_cuda import Provider, cuda_provider
 from tests.fakes.tensorrt import make_tensorrt
 from tests.threads import wait
 from tests.zoo import Animal
@@ -51,6 +53,47 @@ def fake_gpu(api: str, *, results_gone: bool = False, **options: Any) -> Iterato
     left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
     assert not left, f"left over: {left}"
     assert not objects, f"left over: {objects}"
+
+
+@contextmanager
+def fake_cuda_provider(*, results_gone: bool = False, **options: Any) -> Iterator[tuple[FakeCuda, Provider]]:
+    """Let ONNX Runtime have a stand-in for its CUDA provider; at the end nothing may be left over, no rule broken.
+
+    Args:
+        results_gone: Whether the block has let go of all results too, so that no memory may be left.
+        options: Of `FakeCuda`; work is lazy unless they say otherwise.
+    """
+    cuda = FakeCuda(**{"lazy": True, **options})
+    with cuda_provider(cuda) as provider:
+        yield cuda, provider
+        sessions = provider.live  # which collects garbage first
+    assert not cuda.faults, cuda.faults
+    left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
+    assert not left, f"left over: {left}"
+    assert not sessions, f"left over: {sessions} sessions"
+
+
+@contextmanager
+def fake_session(
+    kind: str, model: OnnxGraph | Animal, *, contexts: int | None = None, **options: Any
+) -> Iterator[tuple[FakeCuda, Session]]:
+    """Open a model on a stand-in: on a TensorRT, given by its version, or on ONNX Runtime's CUDA provider, ``cuda``.
+
+    Args:
+        kind: Where.
+        model: The model; of a model of the zoo the cases say which shapes an engine is for.
+        contexts: As of `onepass.load`.
+        options: What an engine is built with.
+    """
+    graph = model.graph if isinstance(model, Animal) else model
+    if kind == "cuda":
+        with fake_cuda_provider() as (cuda, _), load(graph, providers=["cuda"], contexts=contexts) as session:
+            yield cuda, session
+        return
+    with fake_gpu(kind) as (cuda, _):
+        plan = plan_for(model) if isinstance(model, Animal) else plan_of(graph, **options)
+        with load(plan, contexts=contexts) as session:
+            yield cuda, session
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from onepass import (
 from onepass.runtime import Backend
 from onepass.runtime._model import ModelHandle
 from onepass.runtime._onnxruntime import OnnxRuntimeBackend
+from onepass.runtime._onnxruntime_sessions import Sessions, usable_cores
 from onepass.runtime._refusals import PREPARE_ERRORS
 from onepass.runtime.fake import FakeBackend
 from tests.checker import assert_same
@@ -39,8 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def _backend(source: Any, **options: Any) -> OnnxRuntimeBackend:
-    options = {"providers": ["cpu"], "threads": None, "session_options": None} | options
-    return OnnxRuntimeBackend(ModelHandle(source), **options)
+    return OnnxRuntimeBackend(Sessions(ModelHandle(source), **options))
 
 
 def test_both_are_backends() -> None:
@@ -168,7 +168,7 @@ def test_parts_are_prepared_once_by_many_threads(prepared: list[tuple[str, ...]]
 
 def test_default_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread for a small model; for a large one, in memory, in a file or beside it, all that may be used."""
-    monkeypatch.setattr("onepass.runtime._onnxruntime._usable_cores", lambda: 7)
+    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.usable_cores", lambda: 7)
     assert _backend(str(path)).report()["threads"] == 1
     assert _backend(path.read_bytes()).report()["threads"] == 1
     monkeypatch.setattr("onepass.runtime._model.LARGE_BYTES", 2000)
@@ -197,9 +197,7 @@ def test_only_threads_that_were_asked_for_spin(path: Path) -> None:
 
 def test_usable_cores() -> None:
     """The process may use at least the core it runs on."""
-    from onepass.runtime._onnxruntime import _usable_cores
-
-    assert _usable_cores() >= 1
+    assert usable_cores() >= 1
 
 
 def test_own_session_options(path: Path) -> None:

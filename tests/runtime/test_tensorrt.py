@@ -160,9 +160,11 @@ def test_nothing_is_allocated_once_it_runs() -> None:
 
 
 @pytest.mark.parametrize("wanted", [None, ["monkey"], ["zebra", "monkey"]])
-def test_a_call_whose_result_is_kept_is_a_launch_too(wanted: list[str] | None) -> None:
+@pytest.mark.parametrize("unified", [True, False])
+def test_a_call_whose_result_is_kept_is_a_launch_too(wanted: list[str] | None, unified: bool) -> None:
     """Whoever keeps results gets each in another place, and a recording is given that: nothing is recorded anew."""
     with fake_gpu("10.16.1", results_gone=True) as (cuda, trt), onepass.load(_three()) as session:
+        cuda.unified_nodes = unified
         kept = [session(x=x_of(2, seed), outputs=wanted) for seed in range(9)]
         kept.clear()  # their memory is used again
         for seed in range(6):

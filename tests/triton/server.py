@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.triton.fetch import FOLDER
 
-_WAIT_SECONDS = 60
+_WAIT_SECONDS = 300
 _SERVER = FOLDER / "pytriton" / "tritonserver"
 
 

@@ -1,13 +1,26 @@
-"""A bar on the terminal for what is being fetched."""
+"""What there is to see on the terminal while something takes long."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+import click
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
-from onepass.cli._tables import console
+from onepass import batch
+from onepass.cli._tables import console, escape
+
+_MINUTE_S = 60.0
 
 
 @contextmanager
@@ -18,3 +31,35 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         yield lambda here, total: bar.update(task, completed=here, total=total)
+
+
+@contextmanager
+def batch_bar(name: str) -> Iterator[Callable[[batch.Progress], None]]:
+    """Give a function that is told how far a batch is: a bar on a terminal, a line a minute elsewhere."""
+    err = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"),
+               TimeRemainingColumn())  # fmt: skip
+    begin = last = time.monotonic()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(escape(name), total=None, pace="")
+
+        def told(now: batch.Progress) -> None:
+            nonlocal last
+            seconds = time.monotonic() - begin
+            bar.update(task, completed=now.done, total=now.total, pace=_pace(now, seconds))
+            if not err.is_terminal and begin + seconds - last >= _MINUTE_S:
+                last = begin + seconds
+                click.echo(f"{name}: {now.done} of {now.total}, {_pace(now, seconds)}{_left(now, seconds)}", err=True)
+
+        yield told
+
+
+def _pace(now: batch.Progress, seconds: float) -> str:
+    """Say how many are done a second, and how many of all have an error."""
+    errors = f", {now.errors} with an error" if now.errors else ""
+    return f"{(now.done - now.earlier) / max(seconds, 1e-9):.1f} a second{errors}"
+
+
+def _left(now: batch.Progress, seconds: float) -> str:
+    done = now.done - now.earlier
+    return f", {seconds * (now.total - now.done) / done / 60:.0f} minutes left" if done else ""

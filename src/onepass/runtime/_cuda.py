@@ -245,12 +245,16 @@ class Stream:
             self.device.call(self._driver.cuEventDestroy, mark)
         return times
 
-    def record(self, work: Callable[[], object]) -> Graph:
+    def record(self, work: Callable[[], object], *, look_at: Callable[[Any], None] | None = None) -> Graph:
         """Record what a function queues on this stream, instead of doing it.
+
+        Args:
+            work: The function.
+            look_at: Looks at what was recorded, the driver's graph, before it can be launched.
 
         Raises:
             BackendError: Something in it cannot be recorded. The stream is as before.
-            Exception: What the function raised.
+            Exception: What a function raised.
         """
         driver = self._driver
         # Thread-local: other threads may allocate meanwhile, and work of this one that cannot be recorded is refused.
@@ -265,7 +269,10 @@ class Stream:
             raise
         finally:
             self.device.capturing.now = False
-        return Graph(self.device, driver, graph)
+        recorded = Graph(self.device, driver, graph)
+        if look_at is not None:
+            look_at(graph)
+        return recorded
 
     def _stop_recording(self) -> None:
         _, state = self._driver.cuStreamIsCapturing(self._handle)

@@ -7,7 +7,7 @@ from typing import Any
 from onepass._errors import BackendError, DeviceError
 from onepass._optional import optional
 
-_NO_RUN = "An engine needs one; the ONNX file it was built from runs without: onepass.load('model.onnx')"
+_NO_RUN = "Engines and the provider 'cuda' need one; an ONNX file runs without: onepass.load('model.onnx')"
 
 
 def load_driver() -> Any:
@@ -16,7 +16,7 @@ def load_driver() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
-    return optional("cuda.bindings.driver", extra="cuda", purpose="Running a TensorRT engine")
+    return optional("cuda.bindings.driver", extra="cuda", purpose="Running a model on an NVIDIA GPU")
 
 
 def device_count() -> int:

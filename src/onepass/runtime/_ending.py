@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from onepass._errors import BackendError, InputError, RunTimeoutError
+from onepass._errors import BackendError, InputError, OnepassError, RunTimeoutError
 
+_OWN = "onepass.runtime._onnxruntime"  # how the modules that call its C++ code are called
 _LONGEST_S = threading.TIMEOUT_MAX
 
 
@@ -95,6 +96,8 @@ class _Limit:
 
 def is_of_runtime(error: BaseException) -> bool:
     """Whether ONNX Runtime raised an error; what a signal handler raises meanwhile comes out of the same call."""
+    if isinstance(error, OnepassError):
+        return False
     if type(error).__module__.partition(".")[0] == "onnxruntime":
         return True
     traceback = error.__traceback__
@@ -103,4 +106,4 @@ def is_of_runtime(error: BaseException) -> bool:
         module = traceback.tb_frame.f_globals.get("__name__", "")
         traceback = traceback.tb_next
     # Its C++ code also raises RuntimeError and the like, and has no frame: they come from the Python code around it.
-    return module.partition(".")[0] == "onnxruntime" or module == "onepass.runtime._onnxruntime"
+    return module.partition(".")[0] == "onnxruntime" or module.startswith(_OWN)

@@ -12,9 +12,11 @@ from onepass.runtime._carried import carried
 from onepass.runtime._context import Context
 from onepass.runtime._engine import Engine
 from onepass.runtime._engine_setup import EngineSetup
-from onepass.runtime._pass import Feed, Pass
+from onepass.runtime._pass import Pass
 from onepass.runtime._passes import Passes, on_host
+from onepass.runtime._passing import Feed, Passing
 from onepass.runtime._queue import ComputeQueue, Lane
+from onepass.tensors import Signature
 
 
 class EnginePasses(Passes):
@@ -36,6 +38,8 @@ class EnginePasses(Passes):
         self.engine = engine
         self._kept = kept
         self._on_host = [edge for edge in engine.inputs if edge.tensor in engine.host_tensors]
+        self.signature = Signature(tuple(e.spec for e in engine.inputs), tuple(e.spec for e in engine.outputs))
+        self.inputs = engine.inputs
         self.values = [edge.spec.name for edge in self._on_host]
         self._shared: dict[int, Context] = {}
         self._is_probed = False
@@ -45,15 +49,15 @@ class EnginePasses(Passes):
         """How much of the GPU's memory one computation needs."""
         return self.engine.scratch_bytes
 
-    def new_queue(self) -> ComputeQueue[Pass]:
+    def new_queue(self) -> ComputeQueue[Passing]:
         """Make a queue with the memory that the engine computes in."""
         with self.device.current():
-            queue: ComputeQueue[Pass] = ComputeQueue(self.device, self.engine.scratch_bytes)
+            queue: ComputeQueue[Passing] = ComputeQueue(self.device, self.engine.scratch_bytes)
             if not self._is_probed:
                 self._probe(queue)
             return queue
 
-    def new_pass(self, lane: Lane[Pass], feeds: Mapping[str, Feed]) -> Pass:
+    def new_pass(self, lane: Lane[Passing], feeds: Mapping[str, Feed]) -> Pass:
         """Set up a pass for inputs of these shapes.
 
         Raises:
@@ -80,7 +84,7 @@ class EnginePasses(Passes):
         self.import_stream.close()
         self.engine.close()
 
-    def _probe(self, queue: ComputeQueue[Pass]) -> None:
+    def _probe(self, queue: ComputeQueue[Passing]) -> None:
         """Find out whether this TensorRT lets several contexts have one profile; before anything runs.
 
         A recorded pass is void once anything is changed in its context, so each has one of its own. Before TensorRT
@@ -95,12 +99,12 @@ class EnginePasses(Passes):
             self.limit = 1
         self._is_probed = True
 
-    def _context(self, queue: ComputeQueue[Pass], profile: int) -> Context:
+    def _context(self, queue: ComputeQueue[Passing], profile: int) -> Context:
         if self.engine.shares_profiles:
             return self._new_context(queue, profile)
         if profile not in self._shared:
             self._shared[profile] = self._new_context(queue, profile)
         return self._shared[profile]
 
-    def _new_context(self, queue: ComputeQueue[Pass], profile: int) -> Context:
+    def _new_context(self, queue: ComputeQueue[Passing], profile: int) -> Context:
         return Context(self.engine, profile, stream=queue.stream.number, scratch=queue.scratch)

@@ -9,8 +9,8 @@ from onepass._errors import BackendError
 from onepass.outputs import Array
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._lanes import Group
-from onepass.runtime._pass import Feed, Pass
 from onepass.runtime._passes import Passes
+from onepass.runtime._passing import Feed, Passing
 from onepass.runtime._queue import Lane
 from onepass.runtime._slots import HostSlot
 
@@ -29,14 +29,14 @@ class Gpu:
         self.device = passes.device
         self.import_stream = passes.import_stream
         self._passes = passes
-        self.lanes: Group[Pass] = Group(passes.new_queue, limit=passes.limit)
+        self.lanes: Group[Passing] = Group(passes.new_queue, limit=passes.limit)
         self.lanes.limit = passes.limit  # the first queue may have told that there can be no other
 
     def __str__(self) -> str:
         return f"GPU {self.device.index} ({self.device.name})"
 
     def run(
-        self, lane: Lane[Pass], feeds: Mapping[str, Feed], names: Sequence[str], filled: HostSlot | None
+        self, lane: Lane[Passing], feeds: Mapping[str, Feed], names: Sequence[str], filled: HostSlot | None
     ) -> list[Array]:
         """Compute outputs from inputs on the host, in a lane of this GPU; see `Pass.run`."""
         previous = self.device.enter()
@@ -46,12 +46,12 @@ class Gpu:
             if previous is not None:
                 self.device.leave(previous)
 
-    def run_on_device(self, lane: Lane[Pass], feeds: Mapping[str, Feed], names: Sequence[str]) -> list[DeviceArray]:
+    def run_on_device(self, lane: Lane[Passing], feeds: Mapping[str, Feed], names: Sequence[str]) -> list[DeviceArray]:
         """Compute outputs that stay on this GPU; see `Pass.run_on_device`."""
         with self.device.current():
             return self._passes.of(lane, feeds).run_on_device(feeds, names, after=self.import_stream.number)
 
-    def passing(self, lane: Lane[Pass], feeds: Mapping[str, Array]) -> Pass:
+    def passing(self, lane: Lane[Passing], feeds: Mapping[str, Array]) -> Passing:
         """Return the pass for some inputs; the GPU must be current."""
         return self._passes.of(lane, feeds)
 

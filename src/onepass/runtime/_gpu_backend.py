@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from onepass._errors import BackendError, InputError
-from onepass.engine.plan import Edge
 from onepass.outputs import Array
 from onepass.runtime._budget import KeptMemory
 from onepass.runtime._device_arrays import DeviceArray
@@ -15,12 +14,12 @@ from onepass.runtime._driver import device_count
 from onepass.runtime._gpu import Gpu
 from onepass.runtime._lanes import Lanes
 from onepass.runtime._lent import LentInputs
-from onepass.runtime._pass import Feed, Pass
 from onepass.runtime._passes import Passes
+from onepass.runtime._passing import Feed, Passing
 from onepass.runtime._queue import Lane
 from onepass.runtime.backend import BackendBase
 from onepass.runtime.spec import Devices, checked_devices
-from onepass.tensors import Signature
+from onepass.tensors import STRING
 
 
 class GpuBackend(BackendBase):
@@ -33,27 +32,28 @@ class GpuBackend(BackendBase):
         import_streams: Where arrays on a GPU are waited for, by its number.
     """
 
-    def __init__(
-        self, passes: Sequence[Passes], inputs: Sequence[Edge], outputs: Sequence[Edge], kept: KeptMemory
-    ) -> None:
+    survives_fork = False
+
+    def __init__(self, passes: Sequence[Passes], kept: KeptMemory) -> None:
         """Run what is open already.
 
         Args:
             passes: The model, open on each GPU.
-            inputs: Its inputs.
-            outputs: Its outputs.
             kept: What memory results lie in.
         """
         self._kept = kept
         gpus = [Gpu(each) for each in passes]
+        first = passes[0]
         self._gpus = {gpu.lanes: gpu for gpu in gpus}
         self._numbers = {gpu.device.index: gpu for gpu in gpus}
-        self._lanes: Lanes[Pass] = Lanes([gpu.lanes for gpu in gpus])
-        self.signature = Signature(tuple(e.spec for e in inputs), tuple(e.spec for e in outputs))
+        self._lanes: Lanes[Passing] = Lanes([gpu.lanes for gpu in gpus])
+        self.signature = first.signature
         self.import_streams = {gpu.device.index: gpu.import_stream for gpu in gpus}
         self.concurrency = sum(2 * gpu.lanes.limit for gpu in gpus)
-        lendable = not any(edge.is_cast or edge.spec.name in passes[0].values for edge in inputs)
-        dtypes = {edge.spec.name: edge.carrier for edge in inputs}
+        lendable = not any(
+            edge.is_cast or edge.carrier == STRING or edge.spec.name in first.values for edge in first.inputs
+        )
+        dtypes = {edge.spec.name: edge.carrier for edge in first.inputs}
         self._lent = LentInputs(gpus[0].device, dtypes) if lendable else None
 
     def run(self, feeds: Mapping[str, Feed], names: Sequence[str]) -> Sequence[Any]:
@@ -63,7 +63,7 @@ class GpuBackend(BackendBase):
             if type(feed) is DeviceArray:
                 of = self._gpu_of(feeds)
                 break
-        held: list[Lane[Pass]] = []
+        held: list[Lane[Passing]] = []
         try:
             lane = self._lanes.take(held, of=None if of is None else of.lanes)
             if of is not None:
@@ -89,7 +89,7 @@ class GpuBackend(BackendBase):
         given = self._lent.give(shapes) if self._lent else None
         return given if given is not None else super().empty_inputs(shapes)
 
-    def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float]:
+    def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:
         """Run once and return the milliseconds of its parts: copies, computation, enqueueing; trtexec's names."""
         with self._pass_for(feeds) as passing:
             return passing.timed(feeds)
@@ -124,9 +124,9 @@ class GpuBackend(BackendBase):
         return self._numbers[next(iter(on.values()))]
 
     @contextmanager
-    def _pass_for(self, feeds: Mapping[str, Array]) -> Iterator[Pass]:
+    def _pass_for(self, feeds: Mapping[str, Array]) -> Iterator[Passing]:
         """Lend the pass for some inputs, for what measures it."""
-        held: list[Lane[Pass]] = []
+        held: list[Lane[Passing]] = []
         try:
             lane = self._lanes.take(held)
             gpu = self._gpus[lane.group]

@@ -21,14 +21,18 @@ class InputChecker:
     A dynamic dimension that several inputs name alike must have one size in all of them.
     """
 
-    def __init__(self, signature: Signature, *, import_streams: Mapping[int, Any] | None = None) -> None:
+    def __init__(
+        self, signature: Signature, *, import_streams: Mapping[int, Any] | None = None, place: str = "the CPU"
+    ) -> None:
         """Prepare the checks.
 
         Args:
             signature: Says which inputs there are.
             import_streams: Where the backend waits for arrays on its GPUs, by their numbers; None where it takes none.
+            place: What runs the model, for messages.
         """
         self._import_streams = import_streams
+        self._place = place
         self._specs = {spec.name: spec for spec in signature.inputs}
         self._names = tuple(self._specs)
         self._plans = [(spec.name, spec, spec.dtype, spec.dtype == STRING, *_plan(spec)) for spec in signature.inputs]
@@ -66,8 +70,8 @@ class InputChecker:
     def _from_device(self, value: Any, spec: TensorSpec) -> DeviceArray:
         if self._import_streams is None:
             raise InputError(
-                f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on the CPU; give it on "
-                "the host: tensor.cpu() in PyTorch, array.get() in CuPy"
+                f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on {self._place}; give "
+                "it on the host: tensor.cpu() in PyTorch, array.get() in CuPy"
             )
         return device_array_from(value, name=spec.name, streams=self._import_streams)
 

@@ -24,6 +24,7 @@ def load(
     threads: int | None = None,
     optimize: Optimize | None = None,
     session_options: Any = None,
+    tf32: bool | None = None,
     device: Devices | None = None,
     flavor: str | None = None,
     contexts: int | None = None,
@@ -57,15 +58,18 @@ def load(
             says with how much.
         session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads` and
             `optimize`. It serves again when a call asks for some outputs only, and must not be changed meanwhile.
-        device: For engines: the number of the GPU, from 0 (the default) among those that the process sees; or a list of
-            such numbers, or ``"all"``, and each call goes to a GPU that is free. The engine, and what `contexts` says,
-            are then on each of them.
+        tf32: With ``providers=["cuda"]``: whether float32 products may be rounded to TF32, which is quicker and good to
+            about three digits. By default they are not, as on the CPU.
+        device: For engines and ``providers=["cuda"]``: the number of the GPU, from 0 (the default) among those that the
+            process sees; or a list of such numbers, or ``"all"``, and each call goes to a GPU that is free. The model,
+            and what `contexts` says, are then on each of them.
         flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
             ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
-        contexts: For engines: how many calls may compute side by side, 4 by default; each takes memory for its
-            computation from when it is first needed. Before TensorRT 8.6 there is one. As many calls again copy
+        contexts: For the same: how many calls may compute side by side. For engines 4 by default; each takes memory for
+            its computation from when it is first needed, and before TensorRT 8.6 there is one. With
+            ``providers=["cuda"]`` 1 by default, since each takes memory for the weights, too. As many calls again copy
             their inputs and results while those compute.
-        keep_bytes: For engines: how much page-locked memory results may lie in, which costs a call nothing. Results
+        keep_bytes: For the same: how much page-locked memory results may lie in, which costs a call nothing. Results
             that are kept beyond that are copied to ordinary memory. By default an eighth of the machine's memory, and
             4 GiB at most.
         plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
@@ -87,7 +91,7 @@ def load(
     """
     options = {
         "backend": backend, "providers": providers, "threads": threads, "optimize": optimize,
-        "session_options": session_options,
+        "session_options": session_options, "tf32": tf32,
         "device": device, "flavor": flavor, "contexts": contexts, "keep_bytes": keep_bytes,
         "weights": weights, "weight_streaming_bytes": weight_streaming_bytes,
     }  # fmt: skip
@@ -109,7 +113,8 @@ def load(
     return session
 
 
-_ONNX_OPTIONS = ("providers", "threads", "optimize", "session_options")
+_ONNX_OPTIONS = ("providers", "threads", "optimize", "session_options", "tf32")
+_CUDA_OPTIONS = ("device", "contexts", "keep_bytes")
 _ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "plugins", "weights", "weight_streaming_bytes")
 
 
@@ -122,11 +127,21 @@ def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
         from onepass.runtime._tensorrt import TensorRTBackend  # noqa: PLC0415
 
         return TensorRTBackend(handle, **given)
-    _check_options(given, _ONNX_OPTIONS, f"an ONNX model, and {handle.name} is one")
+    _check_options(given, (*_ONNX_OPTIONS, *_CUDA_OPTIONS), f"an ONNX model, and {handle.name} is one")
     _check_backend(wanted, "onnxruntime", handle)
+    from onepass.runtime._onnxruntime_sessions import CUDA, Sessions  # noqa: PLC0415
+
+    sessions = Sessions(handle, **{name: value for name, value in given.items() if name in _ONNX_OPTIONS})
+    on_gpu = {name: value for name, value in given.items() if name in _CUDA_OPTIONS}
+    if next(iter(sessions.providers)) == CUDA:
+        from onepass.runtime._onnxruntime_cuda import open_on_cuda  # noqa: PLC0415
+
+        return open_on_cuda(sessions, **on_gpu)
+    where = 'an ONNX model without providers=["cuda"]'
+    _check_options(on_gpu, (), f"{where}, and {handle.name} is opened as one")
     from onepass.runtime._onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
 
-    return OnnxRuntimeBackend(handle, **given)
+    return OnnxRuntimeBackend(sessions)
 
 
 def _check_options(given: dict[str, Any], known: Sequence[str], kind: str) -> None:

@@ -12,6 +12,7 @@ from onepass._errors import UnsupportedModelError
 from onepass._optional import import_onnxruntime
 from onepass.formats import Format
 from onepass.outputs import Array
+from onepass.runtime._ending import RunOptions, Runs, is_of_runtime
 from onepass.runtime._model import ModelHandle
 from onepass.tensors import (
     STRING,
@@ -20,6 +21,7 @@ from onepass.tensors import (
     TensorSpec,
     dim_from_onnx,
     dtype_from_onnx,
+    dtype_name,
     has_dtype,
     no_dense_tensor,
     onnx_from_dtype,
@@ -66,36 +68,78 @@ def _kind(node: Any) -> str:
     return {"seq": "sequence", "sparse_tensor": "sparse tensor"}.get(kind, kind)
 
 
-def is_exotic(signature: Signature) -> bool:
-    """Whether a tensor at the edge has a type that ONNX Runtime's binding does not turn into NumPy's."""
-    return any(spec.dtype.isbuiltin == _REGISTERED for spec in (*signature.inputs, *signature.outputs))
+class HostRun:
+    """Runs sessions of one model, or of parts of it, with arrays on the host."""
+
+    def __init__(self, signature: Signature, runs: Runs) -> None:
+        """Look at what goes in and comes out.
+
+        Args:
+            signature: Of the whole model.
+            runs: What ends runs, and knows why.
+        """
+        self._runs = runs
+        # Of types that ONNX Runtime's binding does not turn into NumPy's.
+        self._rare = {spec.name: spec.dtype for spec in signature.outputs if spec.dtype.isbuiltin == _REGISTERED}
+        self._is_exotic = bool(self._rare) or any(spec.dtype.isbuiltin == _REGISTERED for spec in signature.inputs)
+        # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
+        self._passed_through = frozenset(signature.output_names) & frozenset(signature.input_names)
+
+    def __call__(
+        self, session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions
+    ) -> list[Array]:
+        """Compute the outputs called `names`.
+
+        Raises:
+            BackendError: ONNX Runtime failed, or the run was ended.
+            UnsupportedModelError: An output of a rare type is asked for where strings are given: ONNX Runtime's Python
+                package makes no value of strings, and no array of bfloat16.
+        """
+        try:
+            if self._is_exotic:
+                return self._run_exotic(session, feeds, names, options)
+            results: list[Array] = session.run(names, feeds, options)
+        except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+            if not is_of_runtime(error):
+                raise
+            raise self._runs.failure(options, f"ONNX Runtime failed on {shapes_text(feeds)}: {error}") from error
+        if self._passed_through:
+            return [a.copy() if name in self._passed_through else a for name, a in zip(names, results, strict=True)]
+        return results
+
+    def _run_exotic(
+        self, session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions
+    ) -> list[Array]:
+        """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
+        values = {name: value_from_array(array) for name, array in feeds.items()}
+        texts = [name for name, array in feeds.items() if array.dtype == STRING]
+        if not texts:
+            return [_array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
+        for name in names:
+            if name in self._rare:
+                raise UnsupportedModelError(
+                    f"output {name!r} is {self._rare[name]} and is asked for in a call that takes strings "
+                    f"({texts[0]!r}); ONNX Runtime's Python package moves only one of the two. Choose other outputs, "
+                    f"outputs=[...], or cast {name!r} to float32 in the model"
+                )
+        return list(session.run(list(names), values, options))
 
 
-def run_exotic(
-    session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: Any, signature: Signature
-) -> list[Array]:
-    """Run with values that carry ONNX's own element types, for those that NumPy has no name for.
-
-    Raises:
-        UnsupportedModelError: An output of such a type is asked for where strings are given: ONNX Runtime's Python
-            package makes no value of strings, and no array of bfloat16.
-    """
-    values = {name: _value_from_array(array) for name, array in feeds.items()}
-    texts = [name for name, array in feeds.items() if array.dtype == STRING]
-    if not texts:
-        return [_array_from_value(value) for value in session.run_with_ort_values(list(names), values, options)]
-    rare = {spec.name: spec.dtype for spec in signature.outputs if spec.dtype.isbuiltin == _REGISTERED}
-    for name in names:
-        if name in rare:
-            raise UnsupportedModelError(
-                f"output {name!r} is {rare[name]} and is asked for in a call that takes strings ({texts[0]!r}); ONNX "
-                "Runtime's Python package moves only one of the two. Choose other outputs, outputs=[...], or cast "
-                f"{name!r} to float32 in the model"
-            )
-    return list(session.run(list(names), values, options))
+def shapes_text(feeds: Mapping[str, Any]) -> str:
+    """Name the inputs of a run with their dtypes and shapes, for messages."""
+    return (
+        ", ".join(f"{name} {dtype_name(array.dtype)}{list(array.shape)}" for name, array in feeds.items())
+        or "no inputs"
+    )
 
 
-def _value_from_array(array: Array) -> Any:
+def element_type(dtype: np.dtype[Any]) -> Any:
+    """Return what ONNX Runtime's binding calls a dtype: NumPy's own, or the number of ONNX's."""
+    return onnx_from_dtype(dtype) if dtype.isbuiltin == _REGISTERED else dtype
+
+
+def value_from_array(array: Array) -> Any:
+    """Return a value of ONNX Runtime's for an array; of strings it makes none."""
     if array.dtype == STRING:
         return array
     if array.dtype.isbuiltin != _REGISTERED:

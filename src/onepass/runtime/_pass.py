@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._device_results import late_results, lent_results
 from onepass.runtime._layout import size_of, spans
+from onepass.runtime._passing import Feed, Passing
 from onepass.runtime._queue import Lane
 from onepass.runtime._recordings import Recordings
 from onepass.runtime._setup import Setup
@@ -32,13 +33,11 @@ from onepass.runtime._slots import HostSlot, Slots, new_device_slot, new_host_sl
 _DEVICE_SLOTS = 4
 """How many results of one shape on the GPU are kept for the next; more than that are allocated as they come."""
 
-Feed: TypeAlias = "Array | DeviceArray"
-
 
 class Pass:
-    """Runs one shape of inputs in one lane, whose holder alone calls it; the GPU must be current."""
+    """A `Passing` that is settled beforehand."""
 
-    def __init__(self, setup: Setup, lane: Lane[Pass], device: Device, kept: KeptMemory) -> None:
+    def __init__(self, setup: Setup, lane: Lane[Passing], device: Device, kept: KeptMemory) -> None:
         """Set memory aside.
 
         Args:

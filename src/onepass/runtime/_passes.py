@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onepass._errors import InputError
+from onepass.engine.plan import Edge
 from onepass.outputs import Array
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._pass import Feed, Pass
+from onepass.runtime._passing import Feed, Passing
 from onepass.runtime._queue import ComputeQueue, Lane
+from onepass.tensors import Signature
 
 
 class Passes(ABC):
@@ -20,10 +22,14 @@ class Passes(ABC):
     Attributes:
         device: The GPU.
         import_stream: Where arrays on it are waited for.
+        limit: How many passes may compute side by side. It and what follows is known once a queue is made.
+        signature: The model's inputs and outputs.
+        inputs: Its inputs, as they lie in memory.
         values: Names of the inputs that lie on the host, since their values decide shapes.
-        limit: How many passes may compute side by side; asked after the first queue is made.
     """
 
+    signature: Signature
+    inputs: Sequence[Edge]
     values: Sequence[str] = ()
 
     def __init__(self, device: Device, *, limit: int) -> None:
@@ -38,11 +44,11 @@ class Passes(ABC):
         return None
 
     @abstractmethod
-    def new_queue(self) -> ComputeQueue[Pass]:
+    def new_queue(self) -> ComputeQueue[Passing]:
         """Make a queue, with what computes in it."""
 
     @abstractmethod
-    def new_pass(self, lane: Lane[Pass], feeds: Mapping[str, Feed]) -> Pass:
+    def new_pass(self, lane: Lane[Passing], feeds: Mapping[str, Feed]) -> Passing:
         """Set up a pass for inputs of these shapes; the GPU is current.
 
         Raises:
@@ -53,7 +59,7 @@ class Passes(ABC):
     def close(self) -> None:
         """Free the model; its queues are closed."""
 
-    def of(self, lane: Lane[Pass], feeds: Mapping[str, Feed]) -> Pass:
+    def of(self, lane: Lane[Passing], feeds: Mapping[str, Feed]) -> Passing:
         """Return the pass for inputs of these shapes in a lane, set up if it is the first of its kind."""
         key: tuple[Any, ...] = tuple([feed.shape for feed in feeds.values()])
         if self.values:

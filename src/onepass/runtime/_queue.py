@@ -40,8 +40,11 @@ class ComputeQueue(Generic[Ready]):
         lock: Held while work is queued. What is queued under it computes in that order.
         stream: Where it computes when both lanes have work.
         scratch: Address of the memory that it computes in.
+        own: What computes in this queue alone, if anything does. It holds the stream, and may be held itself.
         lanes: The two.
     """
+
+    own: Any = None
 
     def __init__(self, device: Device, scratch_bytes: int) -> None:
         """Make a queue with nothing in it."""
@@ -64,7 +67,9 @@ class ComputeQueue(Generic[Ready]):
         self.settle()
         for lane in self.lanes:
             lane.close()
-        self.stream.close()
+        if self.own is None:
+            self.stream.close()
+        self.own = None
         self.lanes = ()
         del self._scratch
 

@@ -81,7 +81,7 @@ class Recordings:
     @property
     def any(self) -> bool:
         """Whether anything is recorded."""
-        return self.computation is not None
+        return self.computation is not None or bool(self._whole)
 
     @property
     def is_usable(self) -> bool:

@@ -56,6 +56,12 @@ _REASONS = {
 }
 
 
+_RECORDING = re.compile(
+    r"This session cannot use the graph capture feature as requested by the user as (?P<why>.*)", re.DOTALL
+)
+_CUDA = re.compile(r"CU(DA|DNN|BLAS) failure \d+|CU(DA|DNN|BLAS) error", re.IGNORECASE)
+
+
 def refusal(error: Exception, name: str, *, version: str) -> OnepassError:
     """Return the error to raise for one that ONNX Runtime raised while it prepared a model.
 
@@ -64,6 +70,8 @@ def refusal(error: Exception, name: str, *, version: str) -> OnepassError:
         name: What to call the model.
         version: Of ONNX Runtime.
     """
+    if _CUDA.search(str(error)):
+        return DeviceError(f"ONNX Runtime cannot prepare {name} on the GPU: {error}")
     kind = PREPARE_ERRORS.get(type(error).__name__, BackendError)
     for pattern, reason in _REASONS.items():
         found = re.search(pattern, str(error), flags=re.DOTALL)

@@ -15,6 +15,7 @@ from onepass.runtime._engine_passes import EnginePasses
 from onepass.runtime._gpu_backend import GpuBackend, device_numbers
 from onepass.runtime._layer_times import time_layers
 from onepass.runtime._model import ModelHandle
+from onepass.runtime._pass import Pass
 from onepass.runtime.spec import Devices
 
 
@@ -49,13 +50,14 @@ class TensorRTBackend(GpuBackend):
             )
             for number in device_numbers(device)
         ]
-        self._engine = engine = engines[0]
+        self._engine = engines[0]
         passes = [EnginePasses(each, kept, contexts=contexts) for each in engines]
-        super().__init__(passes, engine.inputs, engine.outputs, kept)
+        super().__init__(passes, kept)
 
     def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer]:
         """Run some times and return how long each layer takes."""
         with self._pass_for(feeds) as passing:
+            assert isinstance(passing, Pass)  # noqa: S101 - all of an engine's are
             return time_layers(self._engine, passing, feeds)
 
     def report(self) -> Mapping[str, Any]:

@@ -57,12 +57,14 @@ class BackendBase(ABC):
         concurrency: How many runs go on side by side, from 1 up. More threads may call, and wait.
         import_streams: The CUDA streams that wait for arrays on the backend's GPUs, by their numbers. A backend that
             has some takes a `DeviceArray` for any input, and then returns such; None where it takes none.
+        place: What runs the model, for messages, where that takes no arrays on a GPU.
         survives_fork: Whether it still runs in a process that was forked from this one, where its threads are not.
     """
 
     signature: Signature
     concurrency: int = 4
     import_streams: Mapping[int, Any] | None = None
+    place: str = "the CPU"
     survives_fork: bool = True
 
     @abstractmethod
@@ -115,6 +117,7 @@ class BackendBase(ABC):
 _OPTIONAL = (
     "concurrency",
     "import_streams",
+    "place",
     "survives_fork",
     "empty_inputs",
     "profile",

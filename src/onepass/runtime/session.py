@@ -47,7 +47,8 @@ class Session:
         self.name = name
         self.signature: Signature = backend.signature
         self._backend = backend = completed(backend)
-        self._check = InputChecker(self.signature, import_streams=backend.import_streams)
+        self._check = InputChecker(self.signature, import_streams=backend.import_streams, place=backend.place)
+        self.concurrency: int = backend.concurrency  # calls that run side by side; more threads may call, and wait
         self._output_names = self.signature.output_names
         self._gate = Gate()
         self._lock = threading.Lock()

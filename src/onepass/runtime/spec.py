@@ -25,6 +25,8 @@ Devices: TypeAlias = int | Sequence[int] | Literal["all"]
 _SIZES = ("keep_bytes", "weight_streaming_bytes")
 _NUMBERS = ("threads", "contexts", *_SIZES)
 _NAMES = ("flavor", "backend", "optimize", "weights")
+_BOTH = (True, False)
+_TRUTHS = {"True": True, "False": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,14 @@ class ModelSpec:
     Attributes:
         path: The model file; kept as a string.
         backend: The backend that has to run it; by default the one that the file's content calls for.
-        device: Number of the GPU, from 0, or of several, or ``"all"``, for engines; several are kept as a tuple.
+        device: Number of the GPU, from 0, or of several, or ``"all"``, for engines and the provider ``"cuda"``; several
+            are kept as a tuple.
         threads: CPU threads of one call, for ONNX models.
-        contexts: How many calls may compute side by side, for engines.
-        keep_bytes: How much page-locked memory results may lie in, for engines.
+        contexts: How many calls may compute side by side, for the same.
+        keep_bytes: How much page-locked memory results may lie in, for the same.
         providers: ONNX Runtime execution providers in order of preference, for ONNX models; kept as a tuple.
         optimize: How much ONNX Runtime rewrites the graph, for ONNX models; by default as much as the model stands.
+        tf32: Whether float32 products may be rounded to TF32, for the provider ``"cuda"``.
         flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
         plugins: Libraries that have plugins, for engines that take any; kept as a tuple of strings.
@@ -59,6 +63,7 @@ class ModelSpec:
     contexts: int | None = None
     providers: Sequence[Provider] | None = None
     optimize: Optimize | None = None
+    tf32: bool | None = None
     flavor: str | None = None
     keep_bytes: int | None = None
     weight_streaming_bytes: int | None = None
@@ -67,9 +72,9 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", _model_path("path", self.path))
-        for name, kind in (("backend", BackendName), ("optimize", Optimize)):
-            if getattr(self, name) not in (None, *get_args(kind)):
-                raise InputError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(get_args(kind))}")
+        for name, choices in (("backend", get_args(BackendName)), ("optimize", get_args(Optimize)), ("tf32", _BOTH)):
+            if getattr(self, name) not in (None, *choices):
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(map(str, choices))}")
         if self.device is not None:
             object.__setattr__(self, "device", checked_devices(self.device))
         for name, least in (("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
@@ -124,6 +129,8 @@ class ModelSpec:
                 given[name] = int(value)
             elif name in _NAMES and value:
                 given[name] = value
+            elif name == "tf32" and value in _TRUTHS:
+                given[name] = _TRUTHS[value]
             else:
                 raise InputError(
                     f"{word!r}: {option!r} is neither a provider nor a number of threads; expected MODEL, MODEL@cuda, "

@@ -80,8 +80,11 @@ class Listening:
         """Return the address of a server on that port, as a browser takes it."""
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
 
-    def bind(self) -> socket.socket:
+    def bind(self, *, option: str = "port") -> socket.socket:
         """Return a socket that listens there.
+
+        Args:
+            option: What the caller calls the port, for messages.
 
         Raises:
             InputError: The port is taken, or may not be used; or the address is none of this machine.
@@ -101,11 +104,11 @@ class Listening:
             bound.listen(_BACKLOG)
         except PermissionError as error:
             bound.close()
-            raise InputError(f"{where} may not be used by this user; take one above 1023, port=8000") from error
+            raise InputError(f"{where} may not be used by this user; take one above 1023, {option}=8000") from error
         except OSError as error:
             bound.close()
             if self.port:
-                hint = "choose another, or port=0 for one that is free"
+                hint = f"choose another, or {option}=0 for one that is free"
                 raise InputError(f"{where} cannot be listened on ({error.strerror or error}); {hint}") from error
             raise InputError(f"{self.host} cannot be listened on: {error.strerror or error}") from error
         return bound

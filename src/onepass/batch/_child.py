@@ -1,0 +1,65 @@
+"""The process that does parts: ``python -m onepass.batch._child``. It is told what by lines of JSON, and tells so.
+
+In comes the job first, then parts; out come ``ready``, ``row``, ``rows``, ``done`` or ``failed``, as `Worker` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from onepass._errors import OnepassError
+from onepass.batch._inputs import Part
+from onepass.batch._job import Job
+from onepass.batch._work import do_part, open_work
+
+
+def main() -> None:
+    """Do what comes, until nothing more does: a process whose starter is gone ends at once, whatever it is at."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter's business, which then lets go of us
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a function of the user's prints is no answer
+    lines: SimpleQueue[bytes] = SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin.buffer:
+            lines.put(line)
+        os._exit(1)
+
+    def tell(**answer: Any) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    threading.Thread(target=listen, name="onepass-lifeline", daemon=True).start()
+    try:
+        _serve(lines, tell)
+    except (OnepassError, OSError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        tell(failed=type(error).__name__, message=str(getattr(error, "strerror", None) or error), errno=number,
+             file=getattr(error, "filename", None))  # fmt: skip
+    os._exit(0)
+
+
+def _serve(lines: SimpleQueue[bytes], tell: Any) -> None:
+    given = json.loads(lines.get())
+    folder = Path(given["folder"])
+    work = open_work(Job.from_json(given["job"]), workers=given["workers"])
+    tell(ready=True)
+    while True:
+        asked = json.loads(lines.get())
+        poison = {int(number): error for number, error in asked["poison"].items()}
+        record = do_part(
+            work, folder, Part.from_json(asked["part"]), poison=poison, careful=asked["careful"], stop=given["stop"],
+            told=lambda what, first, second: tell(**{what: first, "errors": second}),
+        )  # fmt: skip
+        tell(done={name: getattr(record, name) for name in record.__slots__})
+
+
+if __name__ == "__main__":
+    main()

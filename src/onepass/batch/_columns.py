@@ -1,0 +1,143 @@
+"""Outputs as typed Arrow columns: the types follow from the model alone, so that they are the same in every file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onepass._optional import optional
+from onepass.outputs import Array
+from onepass.tensors import STRING, TensorSpec, dtype_name, shape_text
+
+_PURPOSE = "A batch, whose results are Parquet,"
+
+
+def pyarrow() -> Any:
+    """Return PyArrow, or say what brings it."""
+    return optional("pyarrow", extra="parquet", purpose=_PURPOSE)
+
+
+def parquet() -> Any:
+    """Return PyArrow's module of Parquet."""
+    return optional("pyarrow.parquet", extra="parquet", purpose=_PURPOSE)
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """Return the name of a column of ours, with underscores before it where an output has that name."""
+    while name in taken:
+        name = f"_{name}"
+    return name
+
+
+def fields_of(outputs: Mapping[str, TensorSpec]) -> list[Any]:
+    """Return a field for each output: what a row has of it.
+
+    * A scalar is a plain column.
+    * A shape that is fixed is a ``fixed_shape_tensor``, Arrow's own, which readers that do not know it see as a list.
+    * A shape that may vary is lists in lists; sizes that are fixed are ``fixed_size_list``.
+    * A shape of unknown rank is a struct of the shape and the flat data.
+
+    bfloat16 and float8 become float32, which holds all their values, and a complex number a pair.
+    """
+    pa = pyarrow()
+    return [
+        pa.field(name, _type(pa, spec), metadata={"dtype": dtype_name(spec.dtype), "shape": shape_text(spec.shape)})
+        for name, spec in outputs.items()
+    ]
+
+
+def column(spec: TensorSpec, values: Sequence[Array | None]) -> Any:
+    """Return the Arrow array of what rows have of one output; None where a row has nothing."""
+    pa = pyarrow()
+    missing = np.array([value is None for value in values], bool)
+    arrays = [_empty(spec) if value is None else _plain(value) for value in values]
+    shape, leaf = _shape(spec), _leaf(pa, spec)
+    if shape is None:
+        sizes, data = (
+            _nested(pa, pa.int32(), (None,), [np.array(a.shape, np.int32) for a in arrays]),
+            [array.reshape(-1) for array in arrays],
+        )
+        parts = [sizes, _nested(pa, leaf, (None,), data)]
+        return pa.StructArray.from_arrays(parts, ["shape", "data"], mask=pa.array(missing))
+    if not shape:
+        if not arrays:
+            return pa.array([], leaf)
+        return pa.array(np.array([array[()] for array in arrays], arrays[0].dtype), leaf, mask=missing)
+    if all(shape):
+        storage = _fixed(pa, _flat(pa, leaf, arrays), math.prod(shape), missing)  # type: ignore[arg-type]
+        return _as(pa, _type(pa, spec), storage)
+    return _nested(pa, leaf, shape, arrays, missing)
+
+
+def _as(pa: Any, kind: Any, storage: Any) -> Any:
+    return pa.ExtensionArray.from_storage(kind, storage) if isinstance(kind, pa.BaseExtensionType) else storage
+
+
+def _fixed(pa: Any, flat: Any, size: int, missing: Array | None = None) -> Any:
+    mask = None if missing is None or not missing.any() else pa.array(missing)
+    return pa.FixedSizeListArray.from_arrays(flat, size, mask=mask)
+
+
+def _type(pa: Any, spec: TensorSpec) -> Any:
+    leaf, shape = _leaf(pa, spec), _shape(spec)
+    if shape is None:
+        return pa.struct([("shape", pa.list_(pa.int32())), ("data", pa.list_(leaf))])
+    if shape and all(shape):
+        return pa.list_(leaf, math.prod(shape)) if spec.dtype == STRING else pa.fixed_shape_tensor(leaf, shape)  # type: ignore[arg-type]
+    for size in reversed(shape):
+        leaf = pa.list_(leaf, size) if size else pa.list_(leaf)
+    return leaf
+
+
+def _shape(spec: TensorSpec) -> tuple[int | None, ...] | None:
+    """Return a row's shape, None for each size that may vary; a size of 0, which no list has fixed, may too."""
+    if spec.shape is None:
+        return None
+    sizes = tuple(dim or None if isinstance(dim, int) else None for dim in spec.shape)
+    return (*sizes, 2) if spec.dtype.kind == "c" else sizes
+
+
+def _leaf(pa: Any, spec: TensorSpec) -> Any:
+    if spec.dtype == STRING:
+        return pa.string()
+    if spec.dtype.kind == "c":
+        return pa.from_numpy_dtype(np.zeros(0, spec.dtype).real.dtype)
+    return pa.from_numpy_dtype(spec.dtype if spec.dtype.isbuiltin == 1 else np.dtype(np.float32))
+
+
+def _plain(array: Array) -> Array:
+    """Return an array of a type that Arrow has."""
+    if array.dtype.kind == "c":
+        return np.stack([array.real, array.imag], axis=-1)
+    return array if array.dtype.isbuiltin == 1 or array.dtype == STRING else array.astype(np.float32)
+
+
+def _empty(spec: TensorSpec) -> Array:
+    """Return what stands in for a missing row below its null."""
+    shape = (0,) if spec.shape is None else tuple(dim if isinstance(dim, int) else 0 for dim in spec.shape)
+    return _plain(np.full(shape, "", object) if spec.dtype == STRING else np.zeros(shape, spec.dtype))
+
+
+def _flat(pa: Any, leaf: Any, arrays: Sequence[Array]) -> Any:
+    return pa.array(np.concatenate([array.reshape(-1) for array in arrays]) if arrays else [], leaf)
+
+
+def _nested(
+    pa: Any, leaf: Any, shape: Sequence[int | None], arrays: Sequence[Array], missing: Array | None = None
+) -> Any:
+    """Build lists in lists from the inside out: on each axis, as many as the axes before it have entries."""
+    built = _flat(pa, leaf, arrays)
+    for axis in reversed(range(len(shape))):
+        mask = missing if axis == 0 else None
+        size = shape[axis]
+        if size:
+            built = _fixed(pa, built, size, mask)
+            continue
+        lengths = [np.full(math.prod(array.shape[:axis]), array.shape[axis], np.int64) for array in arrays]
+        offsets = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum().astype(np.int32)
+        nulls = None if mask is None or not mask.any() else pa.array(mask)
+        built = pa.ListArray.from_arrays(pa.array(offsets), built, mask=nulls)
+    return built

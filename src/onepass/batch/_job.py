@@ -1,0 +1,137 @@
+"""What a batch does to every row, as one value, which goes to other processes as JSON and into the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from onepass._errors import InputError
+from onepass.artifacts import path_tuple, sha256_of
+from onepass.formats import Format, format_of
+from onepass.runtime import ModelSpec
+
+_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is done to every row.
+
+    Attributes:
+        model: How to open the model.
+        outputs: Names of the outputs to keep; None keeps all.
+        batch: The most rows of one pass.
+        preprocess: What makes a row's inputs, as ``module:function``; None for the usual way.
+        columns: The column of a table that an input takes, by the input's name.
+        key: The column of a table that names a row; None numbers them.
+        value_range: What black and white of pictures become in a floating-point input.
+        gaze: Whether the inputs are pictures and videos, whose faces are read.
+    """
+
+    model: ModelSpec
+    outputs: tuple[str, ...] | None = None
+    batch: int = 32
+    preprocess: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    key: str | None = None
+    value_range: tuple[float, float] = (0.0, 1.0)
+    gaze: bool = False
+
+    def __post_init__(self) -> None:
+        batch: Any = self.batch
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise InputError(f"batch is how many rows go through the model together, from 1 up; got {batch!r}")
+        if self.gaze and (self.outputs or self.preprocess or self.columns):
+            raise InputError("gaze=True reads faces by itself: it takes no outputs=, preprocess= and columns=")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as plain JSON values; `from_json` reads it back."""
+        data = {**asdict(replace(self, model=ModelSpec("-"))), "model": self.model.to_json()}
+        outputs = None if self.outputs is None else list(self.outputs)
+        return {**data, "outputs": outputs, "columns": dict(self.columns), "value_range": list(self.value_range)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        """Read what `to_json` wrote."""
+        outputs = None if data["outputs"] is None else tuple(data["outputs"])
+        low, high = data["value_range"]
+        spec = ModelSpec.from_json(data["model"])
+        return cls(**{**data, "model": spec, "outputs": outputs, "value_range": (low, high)})
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the results: the model's content, and the options without those of speed."""
+        spec = self.model
+        decisive = {name: value for name, value in self.to_json().items() if name not in ("model", "batch")}
+        files = [*_model_files(str(spec.path)), *([spec.weights] if spec.weights else [])]
+        libraries = () if spec.plugins is None else path_tuple(spec.plugins, what="plugins")
+        return {
+            "model": Path(spec.path).name,
+            "model_sha256": _digest_of([sha256_of(file) for file in (*files, *libraries)]),
+            "backend": spec.backend,
+            "providers": spec.to_json().get("providers"),
+            "optimize": spec.optimize,
+            **decisive,
+        }
+
+
+def _model_files(path: str) -> list[Path]:
+    """Return a model's file, and those with its weights."""
+    if format_of(path) is not Format.ONNX:
+        return [Path(path)]
+    from onepass.graph import OnnxGraph  # noqa: PLC0415 - it brings onnx, which an engine does not need
+
+    graph = OnnxGraph.load(path)
+    return [Path(path), *((graph.folder or Path()) / name for name in graph.weight_files)]
+
+
+def _digest_of(digests: list[str]) -> str:
+    """Return the digest of one file as it is, or one of several."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def short_digest(value: Any) -> str:
+    """Return a few digits that differ where a JSON value does."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def function_name(function: Any) -> str | None:
+    """Return a function as ``module:function``, by which other processes find it.
+
+    Raises:
+        InputError: No other process could import it.
+    """
+    if function is None:
+        return None
+    if not isinstance(function, str):
+        module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+        if module in (None, "__main__") or "<" in name:
+            raise InputError(
+                f"preprocess is imported by other processes, and they cannot import {function!r}; put the function "
+                "into a module of its own, and give it, or its name as 'module:function'"
+            )
+        function = f"{module}:{name}"
+    named_function(function)
+    return str(function)
+
+
+def named_function(name: str) -> Any:
+    """Import and return what ``module:function`` names.
+
+    Raises:
+        InputError: There is none.
+    """
+    module, colon, path = name.partition(":")
+    try:
+        found: Any = import_module(module) if colon and module and path else None
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"preprocess={name!r}: {error}; expected module:function that can be imported here") from error
+    if not callable(found):
+        raise InputError(f"preprocess={name!r} is no function; expected module:function")
+    return found

@@ -1,0 +1,81 @@
+"""One part: a Parquet file, written under another name and there when it is whole, and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from onepass._errors import InputError
+from onepass.artifacts import replacing, sha256_of
+from onepass.batch._columns import parquet, pyarrow
+from onepass.batch._inputs import Part
+from onepass.batch.manifest import PartRecord, read_json, write_json
+
+RECORDS = "_parts"
+"""Folder of the records, within that of the batch, until the manifest is written."""
+
+# Rows gather until they have so many bytes: then they are compressed together, and leave the memory.
+_GROUP_BYTES = 16 << 20
+
+
+class Piece(NamedTuple):
+    """Some rows on their way into a file.
+
+    Attributes:
+        table: An Arrow table.
+        inputs: How many rows of the input it is of.
+        errors: Key and error of each of these that has one.
+    """
+
+    table: Any
+    inputs: int
+    errors: Sequence[tuple[str, str]] = ()
+
+
+def write_part(folder: Path, part: Part, schema: Any, pieces: Iterable[Piece]) -> PartRecord:
+    """Write a part's file, then its record.
+
+    Raises:
+        OSError: They cannot be written: the disk is full, say.
+    """
+    pa = pyarrow()
+    inputs = rows = errors = 0
+    with replacing(folder / part.file) as temporary, _writing(temporary, schema) as write:
+        waiting: list[Any] = []
+        for piece in pieces:
+            inputs, rows, errors = inputs + piece.inputs, rows + piece.table.num_rows, errors + len(piece.errors)
+            waiting.append(piece.table)
+            if sum(table.nbytes for table in waiting) >= _GROUP_BYTES:
+                write(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            write(pa.concat_tables(waiting))
+    path = folder / part.file
+    record = PartRecord(part.file, inputs, rows, errors, path.stat().st_size, sha256_of(path))
+    write_json(_record_path(folder, part), asdict(record))
+    return record
+
+
+def finished(folder: Path, part: Part) -> PartRecord | None:
+    """Return the record of a part that is whole; None where it is yet to be made."""
+    try:
+        record = PartRecord(**read_json(_record_path(folder, part)))
+    except (InputError, TypeError):  # none, or half of one, which a disk may leave that lost its power
+        return None
+    return record if record.inputs == part.rows and record.is_in(folder) else None
+
+
+def _record_path(folder: Path, part: Part) -> Path:
+    return folder / RECORDS / f"{part.number:05}.json"
+
+
+@contextmanager
+def _writing(path: Path, schema: Any) -> Iterator[Callable[[Any], None]]:
+    """Write Parquet through a file that Python opened, so that the system's own errors come out of it."""
+    pa = pyarrow()
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers seldom repeat
+    with path.open("wb") as file, parquet().ParquetWriter(file, schema, use_dictionary=texts) as writer:
+        yield writer.write_table

@@ -1,0 +1,174 @@
+"""Files with many rows: Parquet, NumPy's, JSON Lines. Each is read forwards, a few rows at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from onepass._array_files import ArrayRows
+from onepass._errors import InputError
+from onepass._json import parsed_json
+from onepass.batch._columns import parquet, pyarrow
+from onepass.batch._values import value_of
+
+TABLE_SUFFIXES = (".parquet", ".npz", ".npy", ".jsonl")
+"""Endings of files with many rows."""
+
+_AT_ONCE = 256
+
+
+class Table(ABC):
+    """Rows of one file, each a mapping from a column's name to its value.
+
+    Reading goes on where it stopped, where the next rows asked for lie behind the last, and begins again where not.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._reading: Iterator[dict[str, Any]] | None = None
+        self._at = 0
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many rows there are."""
+
+    @abstractmethod
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        """Yield all rows."""
+
+    def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """Yield some rows.
+
+        Raises:
+            InputError: The file is damaged, or has fewer rows.
+        """
+        if self._reading is None or start < self._at:
+            self._reading, self._at = self._rows(), 0
+        self._skip(start - self._at)
+        for _ in range(start, stop):
+            row = next(self._reading, None)
+            if row is None:
+                raise InputError(f"{self.path} ends after {self._at} rows, where there were more before")
+            self._at += 1
+            yield row
+
+    def _skip(self, count: int) -> None:
+        skipped = sum(1 for _ in islice(self._reading or (), count))
+        self._at += skipped
+
+
+class ParquetTable(Table):
+    """A Parquet file."""
+
+    def __init__(self, path: str, columns: Sequence[str] | None = None) -> None:
+        super().__init__(path)
+        pa = pyarrow()
+        try:
+            self._file = parquet().ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} is no Parquet file, or is damaged: {error}") from error
+        self._columns = None if columns is None else list(columns)
+        self._skipped = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Names of its columns."""
+        return list(self._file.schema_arrow.names)
+
+    def count(self) -> int:
+        """Return how many rows there are, which its end says."""
+        return int(self._file.metadata.num_rows)
+
+    def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """Yield some rows; groups of rows that lie before them are not read."""
+        if self._reading is None or start < self._at:
+            groups = [self._file.metadata.row_group(index).num_rows for index in range(self._file.num_row_groups)]
+            first, before = 0, 0
+            while first < len(groups) and before + groups[first] <= start:
+                before += groups[first]
+                first += 1
+            self._reading, self._at = self._from(range(first, len(groups))), before
+        yield from super().rows(start, stop)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        return self._from(range(self._file.num_row_groups))
+
+    def _from(self, groups: range) -> Iterator[dict[str, Any]]:
+        """Yield the rows of groups; for those that a damaged group does not give, the error."""
+        pa = pyarrow()
+        for group in groups:
+            left = self._file.metadata.row_group(group).num_rows
+            try:
+                for batch in self._file.iter_batches(_AT_ONCE, row_groups=[group], columns=self._columns):
+                    left -= batch.num_rows
+                    yield from rows_of(batch)
+            except (pa.ArrowException, OSError) as error:
+                lost = InputError(f"{self.path} is damaged: {error}")
+                yield from ({"": lost} for _ in range(left))
+
+
+def rows_of(batch: Any) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an Arrow table or batch; a value that cannot be had is the error, in its place."""
+    columns = [(name, batch.column(name)) for name in batch.schema.names]
+    for index in range(batch.num_rows):
+        yield {name: _value(column[index]) for name, column in columns}
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return value_of(scalar)
+    except InputError as error:
+        return error
+
+
+class NumpyTable(Table):
+    """A ``.npz`` whose arrays have a row each along the first axis, or a ``.npy``, which has one without a name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._arrays = ArrayRows(Path(path))
+
+    def count(self) -> int:
+        """Return how long the arrays are."""
+        return self._arrays.count
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        return self._arrays.rows()
+
+
+class JsonTable(Table):
+    """JSON Lines: an object a line, whose numbers have no dtype yet."""
+
+    def count(self) -> int:
+        """Count the lines."""
+        with Path(self.path).open("rb") as file:
+            return sum(1 for _ in file)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        with Path(self.path).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    found = parsed_json(line)
+                except ValueError as error:
+                    found = str(error)
+                wrong = InputError(f"line {number} of {self.path} is no JSON object: {str(found)[:80]}")
+                yield found if isinstance(found, dict) else {"": wrong}
+
+
+def open_table(path: str, columns: Sequence[str] | None = None) -> Table:
+    """Open a file with many rows, by its ending.
+
+    Args:
+        path: The file.
+        columns: The columns to read, where a file has them apart; None reads all.
+
+    Raises:
+        InputError: It is none, or damaged.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
+        return ParquetTable(path, columns)
+    return JsonTable(path) if suffix == ".jsonl" else NumpyTable(path)

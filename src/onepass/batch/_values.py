@@ -1,0 +1,61 @@
+"""Values of an Arrow column as a row's input takes them: NumPy arrays, texts, and the bytes of files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass.batch._columns import pyarrow
+from onepass.outputs import Array
+
+
+def value_of(scalar: Any) -> Any:
+    """Return one value: lists in lists and tensors as an array, bytes and texts as they are, None for a null.
+
+    A struct with ``bytes`` in it, as data sets of pictures have, is these bytes.
+
+    Raises:
+        InputError: Lists of one value differ in length, or it is of another type.
+    """
+    pa = pyarrow()
+    kind = scalar.type
+    if not scalar.is_valid:
+        return None
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return scalar.to_numpy()
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
+        return value_of(scalar.value)
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        return value_of(scalar["bytes"])
+    return _array_of(pa, scalar.values) if _is_list(pa, kind) else _single(scalar)
+
+
+def _single(scalar: Any) -> Any:
+    value = scalar.as_py()
+    if isinstance(value, (str, bytes)):
+        return value
+    if isinstance(value, (bool, int, float, np.floating)):
+        return np.asarray(value, scalar.type.to_pandas_dtype())
+    raise InputError(f"a column of {scalar.type} is neither numbers, nor lists of them, nor texts, nor files")
+
+
+def _array_of(pa: Any, values: Any) -> Array:
+    """Return the entries of a list, which may be lists, as an array."""
+    kind = values.type
+    if values.null_count:
+        raise InputError("a list has a null in it, for which an array has no value")
+    if not _is_list(pa, kind):
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return np.array(values.to_pylist(), object)
+        return np.asarray(values.to_numpy(zero_copy_only=False))
+    inner = _array_of(pa, values.flatten())
+    lengths = set(values.value_lengths().to_pylist())
+    if len(lengths) > 1:
+        raise InputError(f"lists side by side have {min(lengths)} and {max(lengths)} entries, which is no array")
+    return inner.reshape(len(values), lengths.pop() if lengths else 0, *inner.shape[1:])
+
+
+def _is_list(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

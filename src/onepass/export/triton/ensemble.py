@@ -1,0 +1,96 @@
+"""An ensemble around an engine: the model's own names and dtypes, where the engine has others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from onepass._errors import UnsupportedModelError
+from onepass.engine import Edge, Plan
+from onepass.export.triton.config import Settings, TritonModel, cpu, model_config
+from onepass.export.triton.edges import Batch, declared, in_python
+from onepass.export.triton.files import copy_source
+from onepass.export.triton.text import Message, entries
+from onepass.tensors import TensorSpec
+
+
+def around(name: str, inner: str, plan: Plan, settings: Settings, batch: Batch) -> Iterator[TritonModel]:
+    """Yield what undoes an engine's names and dtypes, the ensemble last: Triton finds no step that is not there."""
+    given = {edge.spec.name for edge in plan.inputs}
+    casts_in = [edge for edge in plan.inputs if edge.is_cast]
+    # An output that is an input is that input; its copy in the engine has no reader.
+    computed = [edge for edge in plan.outputs if edge.spec.name not in given]
+    casts_out = [edge for edge in computed if edge.is_cast]
+    steps = []
+    if casts_in:
+        yield _casts(f"{name}-inputs", casts_in, batch, settings, before=_given, after=carried)
+        steps.append(_step(f"{name}-inputs", [(e.spec.name, e.spec.name) for e in casts_in],
+                           [(e.tensor, _between(e)) for e in casts_in]))  # fmt: skip
+    steps.append(_step(inner, [(e.tensor, _between(e)) for e in plan.inputs],
+                       [(e.tensor, _between(e)) for e in computed]))  # fmt: skip
+    if casts_out:
+        yield _casts(f"{name}-outputs", casts_out, batch, settings, before=carried, after=_given)
+        steps.append(_step(f"{name}-outputs", [(e.tensor, _between(e)) for e in casts_out],
+                           [(e.spec.name, e.spec.name) for e in casts_out]))  # fmt: skip
+    config = model_config(
+        {"platform": "ensemble"},
+        batch=batch,
+        inputs=[_outer("input", edge, batch) for edge in plan.inputs],
+        outputs=[_outer("output", edge, batch) for edge in plan.outputs],
+        ensemble_scheduling={"step": steps},
+    )
+    yield TritonModel(name, config, lambda _folder: None)
+
+
+def _given(edge: Edge) -> TensorSpec:
+    return edge.spec
+
+
+def _outer(kind: str, edge: Edge, batch: Batch) -> Message:
+    """Declare an edge of the ensemble: what its steps show, so that nothing is reshaped twice."""
+    message = dict(declared(kind, edge.spec, batch=batch))
+    message.pop("reshape", None)
+    return message
+
+
+def _between(edge: Edge) -> str:
+    """Return the ensemble's name for what the engine takes or gives: the model's own, unless it is cast."""
+    return f"{edge.spec.name} as {edge.carrier}" if edge.is_cast else edge.spec.name
+
+
+def _step(model: str, inputs: Sequence[tuple[str, str]], outputs: Sequence[tuple[str, str]]) -> Message:
+    return {
+        "model_name": model, "model_version": -1,
+        "input_map": entries(dict(inputs)), "output_map": entries(dict(outputs)),
+    }  # fmt: skip
+
+
+def _casts(
+    name: str,
+    edges: Sequence[Edge],
+    batch: Batch,
+    settings: Settings,
+    *,
+    before: Callable[[Edge], TensorSpec],
+    after: Callable[[Edge], TensorSpec],
+) -> TritonModel:
+    for edge in edges:
+        if not (in_python(edge.spec.dtype) and in_python(edge.carrier)):
+            raise UnsupportedModelError(
+                f"{edge.spec.name!r} is {edge.spec.dtype}, and {edge.carrier} in the engine; Triton's Python, which "
+                "would cast it, has no bfloat16. Build the engine with TensorRT 10 or later, which has it, or cast in "
+                "the model"
+            )
+    config = model_config(
+        {"backend": "python"},
+        batch=batch,
+        inputs=[declared("input", before(edge), batch=batch) for edge in edges],
+        outputs=[declared("output", after(edge), batch=batch) for edge in edges],
+        instance_group=cpu(settings.instances),
+    )
+    return TritonModel(name, config, partial(copy_source, "casts"))
+
+
+def carried(edge: Edge) -> TensorSpec:
+    """Return an edge as the engine has it."""
+    return TensorSpec(edge.tensor, edge.carrier, edge.spec.shape)

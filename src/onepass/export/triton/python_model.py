@@ -1,0 +1,122 @@
+"""A model of Triton's Python backend that onepass runs: a repository's model.py imports `TritonPythonModel` from here.
+
+It needs onepass in the Python that Triton runs models with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb
+
+from onepass._errors import InputError, OnepassError, OutputNameError
+from onepass.export.triton.by_onepass import KEY
+from onepass.export.triton.casts import Transfer
+from onepass.outputs import Array
+from onepass.runtime import ModelSpec, load
+from onepass.tensors import STRING, TensorSpec
+
+
+class TritonPythonModel:
+    """One instance of a model, in a process of its own."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Open the model that lies beside model.py, as the repository says how."""
+        config = json.loads(args["model_config"])
+        folder = Path(args["model_repository"], args["model_version"])
+        given = json.loads(config["parameters"][KEY]["string_value"])
+        self._session = load(ModelSpec.from_json({**given, "path": str(folder / given["path"])}))
+        signature = self._session.signature
+        self._inputs = {spec.name: spec for spec in signature.inputs}
+        self._outputs = {spec.name: spec for spec in signature.outputs}
+        self._together = config["max_batch_size"] > 0
+        self._transfer = Transfer()
+        self._check([each["name"] for each in config["output"]])
+
+    def _check(self, declared: Sequence[str]) -> None:
+        if tuple(declared) != self._session.signature.output_names:
+            raise pb.TritonModelException(
+                f"{self._session.name} has the outputs {', '.join(self._outputs)}, and config.pbtxt declares "
+                f"{', '.join(declared)}; export the model again"
+            )
+        texts = [spec.name for spec in (*self._inputs.values(), *self._outputs.values()) if spec.dtype == STRING]
+        if texts and not self._transfer.is_plain:
+            raise pb.TritonModelException(
+                f"this Triton cannot hand over texts ({', '.join(texts)}) with NumPy {np.__version__}; take a Triton "
+                "from 24.11 on, or install numpy<2 in the Python that runs models"
+            )
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer requests, those that want the same outputs in one pass where the model takes batches."""
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for index, request in enumerate(requests):
+            wanted = set(request.requested_output_names())
+            names = tuple(name for name in self._outputs if name in wanted)
+            groups.setdefault(names, []).append(index)
+        answers: list[Any] = [None] * len(requests)
+        for names, members in groups.items():
+            chosen = [requests[index] for index in members]
+            done = self._together_or_one_by_one(chosen, names)
+            for index, answer in zip(members, done, strict=True):
+                answers[index] = answer
+        return answers
+
+    def finalize(self) -> None:
+        """Close the model."""
+        self._session.close()
+
+    def _together_or_one_by_one(self, requests: Sequence[Any], names: tuple[str, ...]) -> Iterable[Any]:
+        """Run requests in one pass; if that fails, each by itself, so that an error is told to whom it concerns."""
+        if self._together and len(requests) > 1:
+            try:
+                return self._run(requests, names)
+            except OnepassError:
+                pass
+        return [self._answer(request, names) for request in requests]
+
+    def _answer(self, request: Any, names: tuple[str, ...]) -> Any:
+        try:
+            [answer] = self._run([request], names)
+        except OnepassError as error:
+            asked = isinstance(error, (InputError, OutputNameError))
+            code = pb.TritonError.INVALID_ARG if asked else pb.TritonError.INTERNAL
+            return pb.InferenceResponse([], pb.TritonError(str(error), code))
+        return answer
+
+    def _run(self, requests: Sequence[Any], names: tuple[str, ...]) -> list[Any]:
+        feeds = [self._feeds(request) for request in requests]
+        sizes = [len(next(iter(each.values()))) if self._together else 1 for each in feeds]
+        joined = feeds[0] if len(feeds) == 1 else {name: np.concatenate([f[name] for f in feeds]) for name in feeds[0]}
+        outputs = self._session(joined, outputs=names)
+        made: list[list[Any]] = [[] for _ in requests]
+        for name in names:
+            parts = [outputs[name]] if len(feeds) == 1 else np.split(outputs[name], np.cumsum(sizes)[:-1])
+            for tensors, part in zip(made, parts, strict=True):
+                tensors.append(self._transfer.tensor(name, _sent(part, self._outputs[name])))
+        return [pb.InferenceResponse(tensors) for tensors in made]
+
+    def _feeds(self, request: Any) -> dict[str, Array]:
+        return {
+            tensor.name(): _received(self._transfer.array(tensor), self._inputs[tensor.name()])
+            for tensor in request.inputs()
+        }
+
+
+def _received(array: Array, spec: TensorSpec) -> Array:
+    """Return an input as the model takes it: Triton has no scalars, and texts as bytes."""
+    if spec.shape == ():
+        array = array.reshape(())
+    if spec.dtype == STRING:
+        return np.array([text.decode() for text in array.flat], object).reshape(array.shape)
+    return array
+
+
+def _sent(array: Array, spec: TensorSpec) -> Array:
+    """Return an output as Triton takes it."""
+    if spec.dtype == STRING:
+        array = np.array([text.encode() for text in array.flat], object).reshape(array.shape)
+    return array.reshape(1) if spec.shape == () else array

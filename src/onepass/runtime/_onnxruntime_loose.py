@@ -1,0 +1,95 @@
+"""Calls of a session on a GPU that cannot be frozen: it runs by itself, one call after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from onepass._errors import InputError
+from onepass.outputs import Array
+from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime._ending import RunOptions, Runs
+from onepass.runtime._layout import Shape
+from onepass.runtime._onnxruntime_binding import CudaSession
+from onepass.runtime._onnxruntime_edges import HostRun
+from onepass.runtime._passing import Feed, Passing
+from onepass.runtime._queue import Lane
+from onepass.runtime._slots import HostSlot
+from onepass.tensors import STRING
+
+
+class LoosePass:
+    """A `Passing` that leaves everything to ONNX Runtime."""
+
+    def __init__(
+        self, session: CudaSession, lane: Lane[Passing], shapes: Mapping[str, Shape], *, runs: Runs, run: HostRun,
+        because: str,
+    ) -> None:  # fmt: skip
+        """Take a session.
+
+        Args:
+            session: What computes.
+            lane: Where it runs.
+            shapes: Of the inputs, by name.
+            runs: What ends runs.
+            run: Runs a session with arrays on the host.
+            because: Why it cannot be frozen.
+        """
+        self._session, self._lane, self._shapes = session, lane, dict(shapes)
+        self._runs, self._run, self._because = runs, run, because
+
+    def run(
+        self, feeds: Mapping[str, Feed], names: Sequence[str], filled: HostSlot | None = None,  # noqa: ARG002
+        *, options: RunOptions | None = None,
+    ) -> list[Array]:  # fmt: skip
+        """Compute outputs from inputs on the host.
+
+        Args:
+            feeds: The inputs.
+            names: The outputs that are wanted.
+            filled: Of no use here: ONNX Runtime copies the inputs.
+            options: What ends the run, if it is to be ended by itself.
+        """
+        self._lane.begin()
+        with self._lane.queue.lock:
+            self._lane.queue.settle()
+            arrays: Any = feeds
+            results = self._run(self._session.raw, arrays, names, options or self._runs.options)
+        self._lane.finish()
+        return results
+
+    def run_on_device(self, feeds: Mapping[str, Feed], names: Sequence[str], *, after: int) -> list[DeviceArray]:
+        """Compute outputs that stay on the GPU.
+
+        Raises:
+            InputError: One of them has no place there: it holds strings.
+        """
+        session, lane = self._session, self._lane
+        for name in names:
+            if session.outputs[name].spec.dtype == STRING:
+                raise InputError(f"output {name!r} holds strings, which stay on the host; give all inputs there")
+        lane.begin()
+        with lane.queue.lock:
+            lane.queue.settle()
+            session.stream.wait_for(after)
+            session.stream.synchronize()  # what ONNX Runtime wants on the host it copies while it is told of it
+            values = session.run(feeds, names, self._runs)
+        lane.finish()
+        return [_device_array(value, session, name) for name, value in zip(names, values, strict=True)]
+
+    def timed(self, feeds: Mapping[str, Array]) -> None:
+        """Tell nothing: the parts of such a run are not known."""
+
+    def report(self) -> dict[str, Any]:
+        """Say which shapes it is for, and why they are not frozen."""
+        shapes = {name: list(shape) for name, shape in self._shapes.items()}
+        return {"shapes": shapes, "recorded": False, "eager_because": self._because}
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def _device_array(value: Any, session: CudaSession, name: str) -> DeviceArray:
+    dtype, shape = session.outputs[name].carrier, tuple(value.shape())
+    owner = (value, session.stream)
+    return DeviceArray(value.data_ptr(), shape=shape, dtype=dtype, device=session.device.index, owner=owner)

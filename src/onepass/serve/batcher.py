@@ -1,0 +1,216 @@
+"""The line before a model: requests that fit together are computed in one pass."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from onepass._errors import BackendError, InputError, RunTimeoutError
+from onepass.outputs import Array
+from onepass.runtime import Session
+from onepass.serve.faults import Fault, Kind
+from onepass.serve.limits import Limits
+
+Observe: TypeAlias = Callable[[int, float, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a request got.
+
+    Attributes:
+        outputs: Arrays by name; views of a whole batch's, where it was part of one.
+        queue_seconds: How long it waited for its turn.
+        pass_seconds: How long the pass took that it was part of.
+    """
+
+    outputs: Mapping[str, Array]
+    queue_seconds: float
+    pass_seconds: float
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A request in the line. Those of one `key` can be joined; None is joined with nothing."""
+
+    inputs: Mapping[str, Array]
+    outputs: tuple[str, ...]
+    key: tuple[Any, ...] | None
+    rows: int
+    future: asyncio.Future[Done]
+    since: float = field(default_factory=time.perf_counter)
+
+
+class Batcher:
+    """Runs the requests for one model: as many passes at once as the model runs side by side, each of all that fit.
+
+    While passes are under way, requests gather in the line, so that the busier a model is, the larger its batches are;
+    a lone request never waits, unless `Limits.max_delay_ms` says so. All methods belong to one event loop; only passes
+    run elsewhere.
+    """
+
+    def __init__(self, session: Session, limits: Limits, *, most_rows: int, observe: Observe) -> None:
+        """Stand before a session.
+
+        Args:
+            session: The model.
+            limits: How long the line may be, and how long a request waits for others.
+            most_rows: How many rows a pass takes; 1 where rows cannot be joined.
+            observe: Is told of each pass: its rows, its seconds, and whether it brought anything.
+        """
+        self._session = session
+        self._limits = limits
+        self._most_rows = most_rows
+        self._observe = observe
+        self._line: deque[_Waiting] = deque()
+        self._passes = 0
+        self._most_passes = session.concurrency
+        self._threads = ThreadPoolExecutor(self._most_passes, thread_name_prefix="onepass-pass")
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the line."""
+        return len(self._line)
+
+    def check_room(self) -> None:
+        """Raise what a request would get now if there is no room for it, before its body is read.
+
+        Raises:
+            Fault: The line is full, or the server stops.
+        """
+        if self._closing:
+            raise Fault(Kind.STOPPING, "the server is stopping; ask another, or again in a while")
+        if len(self._line) >= self._limits.max_queue:
+            raise Fault(
+                Kind.OVERLOADED, f"{len(self._line)} requests are waiting already, as many as may; try again in a while"
+            )
+
+    async def run(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Done:
+        """Return what the model computes of inputs; a caller that is cancelled gives up its place.
+
+        Args:
+            inputs: Arrays by name, unchecked.
+            outputs: Names of outputs, in the model's order.
+
+        Raises:
+            Fault: The line is full.
+            OnepassError: What the session raised.
+        """
+        self.check_room()
+        key, rows = self._key(inputs, outputs)
+        waiting = _Waiting(inputs, outputs, key, rows, asyncio.get_running_loop().create_future())
+        self._line.append(waiting)
+        self._go_on()
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # its pass is under way
+                self._line.remove(waiting)
+            raise
+
+    def close(self) -> None:
+        """Take no more requests, and wait for passes that are under way."""
+        self._closing = True
+        self._threads.shutdown()
+
+    def _key(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> tuple[tuple[Any, ...] | None, int]:
+        """Return what a request has in common with those it can be joined with, and its rows."""
+        rows = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
+        if self._most_rows == 1 or len(rows) != 1 or not 0 < (count := rows.pop()) < self._most_rows:
+            return None, 1
+        return (outputs, *sorted((name, array.dtype.str, array.shape[1:]) for name, array in inputs.items())), count
+
+    def _go_on(self) -> None:
+        """Begin passes while there are requests and lanes for them."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._line and self._passes < self._most_passes:
+            taken = self._first_that_fit()
+            wait = self._patience(taken)
+            if wait > 0:
+                self._timer = asyncio.get_running_loop().call_later(wait, self._go_on)
+                return
+            for each in taken:
+                self._line.remove(each)
+            self._passes += 1
+            running = asyncio.get_running_loop().run_in_executor(self._threads, self._pass, taken)
+            running.add_done_callback(partial(self._passed, taken, time.perf_counter()))
+
+    def _first_that_fit(self) -> list[_Waiting]:
+        """Return the first in the line, and those behind it that can be computed with it."""
+        first = self._line[0]
+        if first.key is None:
+            return [first]
+        taken, rows = [], 0
+        for each in self._line:
+            if each.key == first.key and rows + each.rows <= self._most_rows:
+                taken.append(each)
+                rows += each.rows
+                if rows == self._most_rows:
+                    break
+        return taken
+
+    def _patience(self, taken: Sequence[_Waiting]) -> float:
+        """Return for how many seconds a pass may wait to be fuller."""
+        first = taken[0]
+        if not self._limits.max_delay_ms or first.key is None or self._closing:
+            return 0.0
+        if sum(each.rows for each in taken) >= self._most_rows:
+            return 0.0
+        return first.since + self._limits.max_delay_ms / 1e3 - time.perf_counter()
+
+    def _pass(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
+        """Compute, in a thread of its own; an error is that of the request which caused it."""
+        if len(taken) > 1:
+            try:
+                return self._joined(taken)
+            except RunTimeoutError as error:
+                return [error] * len(taken)
+            except (InputError, BackendError):
+                pass  # one of them is at fault: each by itself
+        return [self._alone(each) for each in taken]
+
+    def _alone(self, waiting: _Waiting) -> Mapping[str, Array] | Exception:
+        try:
+            return self._session(waiting.inputs, outputs=waiting.outputs, timeout=self._limits.timeout)
+        except Exception as error:  # noqa: BLE001 - it is the request's
+            return error
+
+    def _joined(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
+        names = taken[0].inputs
+        inputs = {name: np.concatenate([each.inputs[name] for each in taken]) for name in names}
+        found = self._session(inputs, outputs=taken[0].outputs, timeout=self._limits.timeout)
+        parts: list[Mapping[str, Array] | Exception] = []
+        begin = 0
+        for each in taken:
+            parts.append({name: array[begin : begin + each.rows] for name, array in found.items()})
+            begin += each.rows
+        return parts
+
+    def _passed(self, taken: Sequence[_Waiting], begun: float, running: asyncio.Future[Any]) -> None:
+        """Hand out what a pass has brought, and go on."""
+        self._passes -= 1
+        seconds = time.perf_counter() - begun
+        found = running.result()
+        worked = not all(isinstance(each, Exception) for each in found)
+        self._observe(sum(each.rows for each in taken), seconds, worked)
+        for waiting, result in zip(taken, found, strict=True):
+            if waiting.future.done():  # its client has left
+                continue
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(Done(result, begun - waiting.since, seconds))
+        self._go_on()

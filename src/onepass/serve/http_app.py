@@ -1,0 +1,179 @@
+"""The protocol over HTTP, as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from onepass._printable import printable
+from onepass.serve import descriptions
+from onepass.serve.faults import Fault, Kind
+from onepass.serve.http_format import HEADER_LENGTH, read_request, write_answer
+from onepass.serve.models import Served
+from onepass.serve.service import Caller, Service
+from onepass.web import ClientGoneError, body_of, check_length
+
+HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
+
+T = TypeVar("T")
+
+_NOT_SERVED = {
+    "/v2/systemsharedmemory": "the system shared-memory extension",
+    "/v2/cudasharedmemory": "the CUDA shared-memory extension",
+    "/v2/repository/models": "loading and unloading models: a server has those it was started with",
+    "/v2/trace": "the trace extension",
+    "/v2/logging": "the logging extension",
+}
+_NO_MORE = Response(status_code=499)  # nobody reads it
+
+
+def application(service: Service, lifespan: Any = None) -> Starlette:
+    """Return an application that answers for a service."""
+    handlers = _Handlers(service)
+
+    routes = [
+        Route("/v2", handlers.server),
+        Route("/v2/health/live", handlers.live),
+        Route("/v2/health/ready", handlers.ready),
+        Route("/v2/models/stats", handlers.statistics),
+        Route("/v2/repository/index", handlers.index, methods=["POST"]),
+        Route("/metrics", handlers.metrics),
+        *(
+            Route(f"{path}{{rest:path}}", partial(_refuse, what), methods=["GET", "POST"])
+            for path, what in _NOT_SERVED.items()
+        ),
+    ]
+    for path in ("/v2/models/{name}/versions/{version}", "/v2/models/{name}"):
+        routes += [
+            Route(f"{path}/infer", handlers.infer, methods=["POST"]),
+            Route(path, handlers.model),
+            Route(f"{path}/ready", handlers.model_ready),
+            Route(f"{path}/config", handlers.config),
+            Route(f"{path}/stats", handlers.statistics),
+        ]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Fault: _fault, HTTPException: _http_error})
+
+
+class _Handlers:
+    """One method a kind of request."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._models = service.models
+
+    async def server(self, _request: Request) -> Response:
+        return JSONResponse(descriptions.server_metadata())
+
+    async def live(self, _request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(self, _request: Request) -> Response:
+        return _readiness(await self._models.are_ready())
+
+    async def model(self, request: Request) -> Response:
+        return JSONResponse(descriptions.model_metadata(self._models, self._served(request)))
+
+    async def model_ready(self, request: Request) -> Response:
+        return _readiness(await self._served(request).is_ready())
+
+    async def config(self, request: Request) -> Response:
+        return JSONResponse(descriptions.model_config(self._served(request)))
+
+    async def statistics(self, request: Request) -> Response:
+        wanted = [self._served(request)] if "name" in request.path_params else list(self._models)
+        return JSONResponse({"model_stats": [descriptions.model_statistics(served) for served in wanted]})
+
+    async def index(self, _request: Request) -> Response:
+        return JSONResponse(await descriptions.repository_index(self._models, ready_only=False))
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(self._models.metrics.text(), media_type=self._models.metrics.content_type)
+
+    async def infer(self, request: Request) -> Response:
+        caller = Caller.of("http", request.headers.get("x-request-id"), request.headers.get("traceparent"))
+        headers = {"x-request-id": caller.request_id}
+        if caller.trace is not None:
+            headers["traceparent"] = caller.trace
+        try:
+            body, json_length = await self._service.answered(caller, self._infer(request, caller))
+        except Fault as fault:
+            return _error(fault, headers)
+        except ClientGoneError:
+            return _NO_MORE
+        if json_length is None:
+            return Response(body, media_type="application/json", headers=headers)
+        headers[HEADER_LENGTH] = str(json_length)
+        return Response(body, media_type="application/octet-stream", headers=headers)
+
+    async def _infer(self, request: Request, caller: Caller) -> tuple[bytes, int | None]:
+        service, limits = self._service, self._service.limits
+        served = service.find(request.path_params["name"], request.path_params.get("version", ""), caller)
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise Fault(Kind.ENCODING, f"the request's body is encoded as {encoding[:40]!r}; send it as it is")
+        length = check_length(request.scope, limits.max_body_bytes)
+        with service.budget.taking(limits.max_body_bytes if length is None else length):
+            body = await body_of(
+                request.scope, request.receive, most_bytes=limits.max_body_bytes, seconds=limits.body_seconds
+            )
+            read = partial(read_request, body, request.headers.get(HEADER_LENGTH))
+            return await _unless_gone(request, service.infer(served, read, write_answer, caller))
+
+    def _served(self, request: Request) -> Served:
+        return self._models.find(request.path_params["name"], request.path_params.get("version", ""))
+
+
+async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Do a request's work, unless its client leaves meanwhile.
+
+    Raises:
+        ClientGoneError: It has left; the work was cancelled.
+    """
+    task = asyncio.current_task()
+    leaving = asyncio.ensure_future(request.receive())  # all that can come after the body is that the client is gone
+
+    def left(_: object) -> None:
+        if task is not None and not leaving.cancelled():
+            task.cancel()
+
+    leaving.add_done_callback(left)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if leaving.done() and not leaving.cancelled():
+            raise ClientGoneError from None
+        raise
+    finally:
+        leaving.cancel()
+
+
+def _readiness(ready: bool) -> Response:
+    return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+
+async def _refuse(what: str, _request: Request) -> Response:
+    raise Fault(Kind.UNSUPPORTED, f"this server has not {what}")
+
+
+def _error(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": printable(str(fault), lines=True)}, fault.kind.status, headers)
+
+
+async def _fault(_request: Request, error: Exception) -> Response:
+    return _error(error) if isinstance(error, Fault) else Response(status_code=500)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Say of a path that is none, or another method than it takes, what the protocol has."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    sentence = f"{request.method} {request.url.path[:200]} is nothing that this server answers; see GET /v2"
+    return JSONResponse({"error": printable(sentence)}, status, headers)

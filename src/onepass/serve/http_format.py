@@ -1,0 +1,212 @@
+"""Requests and answers as HTTP carries them: JSON, and behind it the tensors that are sent as bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from onepass._errors import InputError
+from onepass._json import parsed_json
+from onepass.outputs import Array
+from onepass.serve.call import Answer, Call, check_parameters, once, timeout_of
+from onepass.serve.datatypes import (
+    Buffer,
+    array_from_bytes,
+    bytes_from_array,
+    checked_shape,
+    datatype_name,
+    dtype_of,
+    strings,
+)
+from onepass.serve.faults import Fault, Kind
+from onepass.tensors import STRING
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""The header that says how many bytes of JSON lie before the tensors; without it, all is JSON."""
+
+_JSON_TYPES: Mapping[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "O": {str}}
+MOST_JSON_BYTES = 16 * 2**20
+"""How much JSON a request may have: while it is read, nobody else is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Which outputs a client wants as bytes.
+
+    Attributes:
+        default: Whether it wants those of which it says nothing.
+        named: Those of which it says it.
+    """
+
+    default: bool
+    named: Mapping[str, bool]
+
+    def __contains__(self, name: object) -> bool:
+        return self.named.get(str(name), self.default)
+
+
+def read_request(body: bytes, header_length: str | None) -> tuple[Call, Binary]:
+    """Read a request.
+
+    Args:
+        body: The body.
+        header_length: The value of the header `HEADER_LENGTH`; None where there is none.
+
+    Raises:
+        InputError: It is none, and why.
+        Fault: It asks for an extension that is not served.
+    """
+    length = len(body) if header_length is None else _length(header_length, len(body))
+    if length > MOST_JSON_BYTES:
+        raise Fault(
+            Kind.TOO_LARGE,
+            f"the request has {length:,} bytes of JSON, and may have {MOST_JSON_BYTES:,}; send large tensors as bytes, "
+            f"behind the JSON, with the header {HEADER_LENGTH}",
+        )
+    try:
+        data = parsed_json(body[:length])
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"the request is no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError("the request is JSON, but no object with 'inputs'")
+    parameters = _parameters(data, "the request")
+    tensors = _objects(data, "inputs")
+    rest, inputs = memoryview(body)[length:], dict[str, Array]()
+    names = [_name(tensor, "input") for tensor in tensors]
+    once(names, what="input")
+    for name, tensor in zip(names, tensors, strict=True):
+        inputs[name], rest = _array(name, tensor, rest)
+    if rest:
+        raise InputError(f"{len(rest):,} bytes follow the tensors; binary_data_size of the inputs has to cover them")
+    asked = _objects(data, "outputs") if "outputs" in data else []
+    wanted = [_name(each, "output") for each in asked]
+    once(wanted, what="output")
+    named = {}
+    for name, each in zip(wanted, asked, strict=True):
+        given = _parameters(each, f"output {name!r}")
+        if "binary_data" in given:
+            named[name] = given["binary_data"] is True
+    request_id = data.get("id", "")
+    if not isinstance(request_id, str):
+        raise InputError("the request's 'id' is no string")
+    call = Call(inputs, tuple(wanted) or None, request_id, timeout_of(parameters))
+    return call, Binary(parameters.get("binary_data_output") is True, named)
+
+
+def write_answer(answer: Answer, binary: Collection[str] | Binary) -> tuple[bytes, int | None]:
+    """Write an answer.
+
+    Returns:
+        The body, and the length of its JSON; None where that is all of it.
+
+    Raises:
+        InputError: An output that is to be JSON has a number that JSON has not.
+    """
+    described, tail = [], list[Buffer]()
+    for name, array in answer.outputs.items():
+        entry: dict[str, Any] = {"name": name, "datatype": datatype_name(array.dtype), "shape": list(array.shape)}
+        if name in binary:
+            tail.append(bytes_from_array(array))
+            entry["parameters"] = {"binary_data_size": len(tail[-1])}
+        else:
+            entry["data"] = _json_data(name, array)
+        described.append(entry)
+    data: dict[str, Any] = {"model_name": answer.model, "model_version": answer.version, "outputs": described}
+    if answer.id:
+        data["id"] = answer.id
+    head = json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+    return (b"".join([head, *tail]), len(head)) if tail else (head, None)
+
+
+def _length(word: str, most: int) -> int:
+    length = int(word) if word.isascii() and word.isdigit() and len(word) < 19 else -1
+    if not 0 <= length <= most:
+        raise InputError(f"{HEADER_LENGTH} is {word[:40]!r}; expected a number of bytes up to the body's {most:,}")
+    return length
+
+
+def _objects(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = data.get(key)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise InputError(f"the request's {key!r} is no list of objects")
+    return found
+
+
+def _name(tensor: Mapping[str, Any], what: str) -> str:
+    name = tensor.get("name")
+    if not isinstance(name, str):
+        raise InputError(f"an {what} has no 'name'")
+    return name
+
+
+def _parameters(data: Mapping[str, Any], of: str) -> Mapping[str, Any]:
+    found = data.get("parameters", {})
+    if not isinstance(found, dict):
+        raise InputError(f"{of}: its 'parameters' are no object")
+    check_parameters(found, of=of)
+    return found
+
+
+def _array(name: str, tensor: Mapping[str, Any], rest: memoryview) -> tuple[Array, memoryview]:
+    """Return an input, and what is left of the bytes behind the JSON."""
+    dtype = dtype_of(tensor.get("datatype"), tensor=name)
+    shape = checked_shape(tensor.get("shape"), tensor=name)
+    size = _parameters(tensor, f"input {name!r}").get("binary_data_size")
+    if size is None:
+        return _array_from_json(tensor.get("data"), dtype, shape, name), rest
+    if "data" in tensor:
+        raise InputError(f"input {name!r} has 'data' and binary_data_size; one of them is to be left out")
+    if type(size) is not int or not 0 <= size <= len(rest):
+        raise InputError(f"input {name!r}: binary_data_size is {str(size)[:40]}, but {len(rest):,} bytes are left")
+    return array_from_bytes(rest[:size], dtype, shape, tensor=name), rest[size:]
+
+
+def _array_from_json(data: Any, dtype: np.dtype[Any], shape: tuple[int, ...], name: str) -> Array:
+    """Return the array of a list, flat or nested."""
+    if not isinstance(data, list):
+        raise InputError(f"input {name!r} has neither 'data', a list, nor the parameter 'binary_data_size'")
+    flat: Sequence[Any] = data
+    while flat and isinstance(flat[0], list):
+        if not all(isinstance(each, list) for each in flat):
+            raise InputError(f"input {name!r}: its 'data' has lists beside values")
+        flat = list(chain.from_iterable(flat))
+    if len(flat) != math.prod(shape):
+        raise InputError(f"input {name!r}: got {len(flat):,} values; shape {list(shape)} has {math.prod(shape):,}")
+    allowed = _JSON_TYPES.get(dtype.kind, {int, float})
+    odd = {type(each) for each in flat} - allowed
+    if odd:
+        words = " or ".join(sorted(kind.__name__ for kind in allowed))
+        raise InputError(f"input {name!r}: {datatype_name(dtype)} takes {words} in JSON, got {odd.pop().__name__}")
+    if dtype == STRING:
+        return strings(flat, shape)
+    try:
+        wide: Array = np.array(flat, dtype if dtype.kind in "biu" else np.float64)
+    except OverflowError:
+        raise InputError(f"input {name!r}: a value is out of the range of {datatype_name(dtype)}") from None
+    if dtype.kind in "iu" and wide.size and not _same(wide, flat):
+        raise InputError(f"input {name!r}: a value is out of the range of {datatype_name(dtype)}")
+    with np.errstate(over="ignore"):  # what is too great is infinite, as in any conversion
+        return wide.astype(dtype, copy=False).reshape(shape)
+
+
+def _same(array: Array, values: Sequence[int]) -> bool:
+    """Whether whole numbers came through: NumPy 1 lets those that are out of range wrap around."""
+    return int(array.min()) == min(values) and int(array.max()) == max(values)
+
+
+def _json_data(name: str, array: Array) -> list[Any]:
+    if array.dtype.kind not in "biuO":
+        array = array.astype(np.float64)  # JSON's numbers; those of fewer bits are among them
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"output {name!r} has numbers that JSON has not (NaN or infinite); ask for it as bytes, with the "
+                "parameter binary_data"
+            )
+    values: list[Any] = array.reshape(-1).tolist()
+    return values

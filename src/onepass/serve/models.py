@@ -1,0 +1,200 @@
+"""The models that a server has: by name and version, each with its line, and whether it works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from onepass._errors import InputError, OnepassError
+from onepass.runtime import ModelSpec, Session, load
+from onepass.serve.batcher import Batcher
+from onepass.serve.canary import canary, has_rows, most_rows
+from onepass.serve.datatypes import datatype_of
+from onepass.serve.faults import Fault, Kind
+from onepass.serve.limits import Limits
+from onepass.serve.metrics import Metrics
+from onepass.tensors import no_such_name
+
+Model: TypeAlias = str | os.PathLike[str] | ModelSpec | Session
+"""A model file, how to open one, or a session that is open already and stays so."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_PROVEN_S = 5.0
+_CANARY_S = 5.0
+
+log = logging.getLogger("onepass.serve")
+
+
+class Served:
+    """One version of a model.
+
+    Attributes:
+        name: The model's name.
+        version: Its version, a whole number as text.
+        session: What runs it.
+        signature: Its inputs and outputs.
+        max_batch: How many rows one pass takes; 1 where requests are not joined.
+        batcher: Its line.
+        metrics: What is counted of it.
+    """
+
+    def __init__(self, name: str, version: str, session: Session, limits: Limits, metrics: Metrics) -> None:
+        """Try a model, and stand a line before it.
+
+        Raises:
+            UnsupportedModelError: An input or output is of a dtype that the protocol has not.
+        """
+        self.name = name
+        self.version = version
+        self.session = session
+        self.signature = session.signature
+        for spec in (*self.signature.inputs, *self.signature.outputs):
+            datatype_of(spec)
+        self._canary = canary(session)
+        self.max_batch = self._rows(limits)
+        self.metrics = metrics.of(name, version)
+        self.batcher = Batcher(session, limits, most_rows=self.max_batch, observe=self._passed)
+        self.metrics.watch_queue(lambda: self.batcher.waiting)
+        self._proven = time.monotonic()
+        self._trial: asyncio.Task[bool] | None = None
+
+    async def is_ready(self) -> bool:
+        """Whether the model works: it has computed something a moment ago, or does now, of random inputs.
+
+        Of a model that random inputs cannot be made for, it is only known that it is open.
+        """
+        if self.session.closed:
+            return False
+        if self._canary is None or time.monotonic() - self._proven < _PROVEN_S:
+            return True
+        if self._trial is None or self._trial.done():  # one for all who ask at once
+            self._trial = asyncio.ensure_future(self._try())
+        done, _ = await asyncio.wait([self._trial], timeout=_CANARY_S)
+        return bool(done) and self._trial.result()
+
+    async def _try(self) -> bool:
+        try:
+            await self.batcher.run(self._canary or {}, self.signature.output_names)
+        except OnepassError as error:
+            log.warning("the model %s, version %s, does not work: %s", self.name, self.version, error)
+            return False
+        return True
+
+    def _passed(self, rows: int, seconds: float, worked: bool) -> None:
+        self.metrics.passed(rows, seconds, worked=worked)
+        if worked:
+            self._proven = time.monotonic()
+
+    def _rows(self, limits: Limits) -> int:
+        if limits.max_batch == 1:
+            return 1
+        if self._canary is None:
+            log.warning("%s: no random inputs that it computes were found, so its requests are not joined", self.name)
+            return 1
+        if not has_rows(self.session, self._canary):
+            log.info("%s: its rows are not computed each by itself, so its requests are not joined", self.name)
+            return 1
+        return min(limits.max_batch, most_rows(self.session) or limits.max_batch)
+
+
+class Models:
+    """All models of a server; a context manager, which closes the sessions that it has opened."""
+
+    def __init__(self, models: Mapping[str, Model | Mapping[str, Model]], *, limits: Limits | None = None) -> None:
+        """Open models.
+
+        Args:
+            models: Name to model, or to a mapping from version (``"1"``, ``"2"`` …) to model. The greatest version
+                answers where a client names none.
+            limits: How much is taken on.
+
+        Raises:
+            InputError: A name or a version is none, or there is no model.
+            UnsupportedModelError: A model has a tensor of a dtype that the protocol has not.
+            ModelError, BackendError: As `onepass.load` raises them.
+        """
+        self.limits = limits or Limits()
+        self.metrics = Metrics()
+        self._served: dict[str, dict[str, Served]] = {}
+        if not models:
+            raise InputError("no model is given; a server needs one or more")
+        self._own: list[Session] = []
+        self._is_open = True
+        try:
+            for name, each in models.items():
+                versions = each if isinstance(each, Mapping) else {"1": each}
+                self._served[name] = {}
+                for version, model in sorted(versions.items(), key=lambda item: _number(name, item[0])):
+                    self._served[name][version] = self._open(name, version, model)
+        except BaseException:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[Served]:
+        return (served for versions in self._served.values() for served in versions.values())
+
+    def find(self, name: str, version: str = "") -> Served:
+        """Return a version of a model, the greatest where none is named.
+
+        Raises:
+            Fault: There is no such model, or no such version of it.
+        """
+        versions = self._served.get(name)
+        if versions is None:
+            raise Fault(Kind.UNKNOWN, no_such_name("model", name, tuple(self._served), owner="the server"))
+        if not version:
+            return next(reversed(versions.values()))
+        if version not in versions:
+            raise Fault(Kind.UNKNOWN, no_such_name("version", version, tuple(versions), owner=f"the model {name!r}"))
+        return versions[version]
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a model, the least first."""
+        return list(self._served[name])
+
+    async def are_ready(self) -> bool:
+        """Whether every model works."""
+        return all(await asyncio.gather(*(served.is_ready() for served in self)))
+
+    def close(self) -> None:
+        """End the passes under way, as far as that can be done, and close the sessions that were opened here."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        for session in self._own:
+            session.stop("the server has stopped")
+        for served in self:
+            served.batcher.close()
+        for session in self._own:
+            session.close()
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, name: str, version: str, model: Model) -> Served:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"a model's name has letters, digits, '.', '_' and '-', got {name!r}; give it another")
+        if isinstance(model, Session):
+            session = model
+        else:
+            session = load(model)
+            self._own.append(session)
+        return Served(name, version, session, self.limits, self.metrics)
+
+
+def _number(name: str, version: Any) -> int:
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise InputError(f"a version of {name!r} is a whole number from 1 up, as text, got {version!r}")
+    return int(version)

@@ -1,0 +1,111 @@
+"""A server of models, over HTTP and gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from onepass._optional import optional
+from onepass.serve.limits import Limits
+from onepass.serve.models import Model, Models
+from onepass.serve.service import Service
+from onepass.web import Guard, Listening, WebServer
+
+_GRPC_PORT = 8001
+
+
+class Server:
+    """Models served by the Open Inference Protocol, version 2; of one use.
+
+    Example::
+
+        from onepass.serve import Server
+        from onepass.web import Listening
+
+        with Server({"elg": "elg.onnx"}, Listening(port=0), grpc_port=0) as server:
+            print(server.address, server.grpc_address)
+    """
+
+    def __init__(
+        self,
+        models: Models | Mapping[str, Model | Mapping[str, Model]],
+        listening: Listening | None = None,
+        *,
+        grpc_port: int | None = _GRPC_PORT,
+        limits: Limits | None = None,
+    ) -> None:
+        """Open the models; nobody is answered yet.
+
+        Args:
+            models: What to serve; what `Models` takes, or such, which then stay open at the end.
+            listening: Where, and who may call. Where other machines can, a token is made up if none is given; see
+                `Listening.guarded`.
+            grpc_port: The port of gRPC, on the same address; 0 takes one that is free, and None leaves gRPC out.
+            limits: How much is taken on.
+
+        Raises:
+            OnepassError: As `Models` and `onepass.web.WebServer` raise it.
+        """
+        self.listening = (listening or Listening()).guarded()
+        self.models = models if isinstance(models, Models) else Models(models, limits=limits)
+        self._own = [] if models is self.models else [self.models]
+        self.grpc: Any = None
+        try:
+            http = optional("onepass.serve.http_app", extra="serve", purpose="Serving over HTTP")
+            service = Service(self.models)
+            if grpc_port is not None:
+                module = optional("onepass.serve.grpc_server", extra="serve", purpose="Serving over gRPC")
+                self.grpc = module.GrpcServer(service, replace(self.listening, port=grpc_port))
+            guard = Guard(http.application(service), self.listening, open_paths=http.HEALTH_PATHS)
+            self._web = WebServer(
+                guard, self.listening, beside=[self.grpc] if self.grpc else [],
+                grace_seconds=service.limits.grace_seconds, most_connections=service.limits.max_connections,
+            )  # fmt: skip
+        except BaseException:
+            self._close()
+            raise
+
+    @property
+    def address(self) -> str:
+        """Address of HTTP."""
+        return self._web.address
+
+    @property
+    def grpc_address(self) -> str | None:
+        """Host and port of gRPC, once the server runs; None where it is left out."""
+        return None if self.grpc is None else str(self.grpc.address)
+
+    def run(self, ready: Callable[[], Any]) -> None:
+        """Serve in this thread, which is the main one, until SIGINT or SIGTERM; a second one waits for nobody.
+
+        Args:
+            ready: Called once requests are answered.
+        """
+        try:
+            self._web.run(ready)
+        finally:
+            self._close()
+
+    def start(self) -> str:
+        """Serve in a thread; return the address of HTTP once requests are answered."""
+        return self._web.start()
+
+    def stop(self) -> None:
+        """Take nothing new, answer what is under way, end, and close the models that were opened here."""
+        self._web.stop()
+        self._close()
+
+    def _close(self) -> None:
+        for models in self._own:
+            models.close()
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
