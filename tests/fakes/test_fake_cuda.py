@@ -283,7 +283,7 @@ def _captured_copy(rig: Rig) -> tuple[Any, Any, Any, Any]:
 
 @pytest.mark.parametrize("field", ["dstDevice", "dstHost"])
 def test_a_copy_in_a_graph_may_go_elsewhere(rig: Rig, field: str) -> None:
-    """From the next launch on, whatever the driver calls the host's memory; what was launched before stays as it was."""
+    """From the next launch on, whatever the driver calls the host's memory; earlier launches stay as they were."""
     rig.cuda.unified_nodes = field == "dstDevice"
     stream, _, run, node = _captured_copy(rig)
     params = rig.do("cuGraphMemcpyNodeGetParams", node)
