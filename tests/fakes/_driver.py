@@ -292,6 +292,10 @@ class Driver:
             return self._null.setdefault(id(self.here), Stream(self.here, blocking=True))
         return self.get(handle, Stream, "stream")
 
+    def has_stream(self, number: int) -> bool:
+        """Whether there is a stream of that handle."""
+        return isinstance(self._objects.get(number), Stream)
+
     def work_stream(self, handle: Any) -> Stream:
         """Return a stream to put work on. It must belong to the current context."""
         stream = self.stream(handle)

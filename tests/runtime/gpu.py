@@ -14,6 +14,7 @@ import pytest
 
 from onepass.engine import BuildOptions, Plan, plan_from_graph
 from onepass.graph import OnnxGraph
+from onepass.runtime import Session, load
 from onepass.runtime._queue import Lane
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
@@ -70,6 +71,29 @@ def fake_cuda_provider(*, results_gone: bool = False, **options: Any) -> Iterato
     left = {kind: count for kind, count in cuda.live.items() if count and (results_gone or "memory" not in kind)}
     assert not left, f"left over: {left}"
     assert not sessions, f"left over: {sessions} sessions"
+
+
+@contextmanager
+def fake_session(
+    kind: str, model: OnnxGraph | Animal, *, contexts: int | None = None, **options: Any
+) -> Iterator[tuple[FakeCuda, Session]]:
+    """Open a model on a stand-in: on a TensorRT, given by its version, or on ONNX Runtime's CUDA provider, ``cuda``.
+
+    Args:
+        kind: Where.
+        model: The model; of a model of the zoo the cases say which shapes an engine is for.
+        contexts: As of `onepass.load`.
+        options: What an engine is built with.
+    """
+    graph = model.graph if isinstance(model, Animal) else model
+    if kind == "cuda":
+        with fake_cuda_provider() as (cuda, _), load(graph, providers=["cuda"], contexts=contexts) as session:
+            yield cuda, session
+        return
+    with fake_gpu(kind) as (cuda, _):
+        plan = plan_for(model) if isinstance(model, Animal) else plan_of(graph, **options)
+        with load(plan, contexts=contexts) as session:
+            yield cuda, session
 
 
 @contextmanager

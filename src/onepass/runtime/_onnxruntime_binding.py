@@ -19,19 +19,6 @@ from onepass.tensors import Signature
 _DEVICE = "cuda"
 
 
-def run_options(*, waits: bool = True) -> Any:
-    """Return options of a run that is not to become a graph of the provider's own, since it may become part of ours.
-
-    Args:
-        waits: Whether the run returns when the GPU is done, or when all is queued.
-    """
-    options = import_onnxruntime().RunOptions()
-    options.add_run_config_entry("gpu_graph_id", "-1")
-    if not waits:
-        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-    return options
-
-
 class CudaSession:
     """A session that computes in a stream given to it; one thread at a time may use it.
 
@@ -50,11 +37,13 @@ class CudaSession:
         self.stream = stream
         self.inputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.inputs}
         self.outputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.outputs}
-        self._queueing = run_options(waits=False)
+        self._queueing = import_onnxruntime().RunOptions()
+        self._queueing.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        raw.onepass_stream = stream  # see `_new_binding`
 
     def bind(self, in_places: Sequence[Place], inputs: int, out_places: Sequence[Place], outputs: int) -> Any:
         """Return a binding to two blocks of memory, given by their addresses."""
-        binding = self.raw.io_binding()
+        binding = self._new_binding()
         number = self.device.index
         for place in in_places:
             kind = element_type(place.dtype)
@@ -66,7 +55,7 @@ class CudaSession:
 
     def _bind_feeds(self, feeds: Mapping[str, Feed], names: Iterable[str]) -> Any:
         """Return a binding to inputs wherever they are; ONNX Runtime puts the outputs of these names on the GPU."""
-        binding = self.raw.io_binding()
+        binding = self._new_binding()
         for name, feed in feeds.items():
             if isinstance(feed, DeviceArray):
                 kind = element_type(feed.dtype)
@@ -75,6 +64,13 @@ class CudaSession:
                 binding.bind_ortvalue_input(name, value_from_array(feed))
         for name in names:
             binding.bind_output(name, _DEVICE, self.device.index)
+        return binding
+
+    def _new_binding(self) -> Any:
+        binding = self.raw.io_binding()
+        # ONNX Runtime crashes if the stream is gone before its session is. Whoever holds that, a traceback too, does so
+        # by its Python object or by a binding; both let go of the session first.
+        binding.onepass_stream = self.stream
         return binding
 
     def queue(self, binding: Any) -> None:

@@ -90,7 +90,6 @@ class LoosePass:
 
 
 def _device_array(value: Any, session: CudaSession, name: str) -> DeviceArray:
-    dtype = session.outputs[name].carrier
-    return DeviceArray(
-        value.data_ptr(), shape=tuple(value.shape()), dtype=dtype, device=session.device.index, owner=value
-    )
+    dtype, shape = session.outputs[name].carrier, tuple(value.shape())
+    owner = (value, session.stream)
+    return DeviceArray(value.data_ptr(), shape=shape, dtype=dtype, device=session.device.index, owner=owner)

@@ -38,7 +38,7 @@ class ComputeQueue(Generic[Ready]):
         lock: Held while work is queued. What is queued under it computes in that order.
         stream: Where it computes when both lanes have work.
         scratch: Address of the memory that it computes in.
-        own: What computes in this queue alone, if anything does; it is let go before the stream is.
+        own: What computes in this queue alone, if anything does. It holds the stream, and may be held itself.
         lanes: The two.
     """
 
@@ -65,8 +65,9 @@ class ComputeQueue(Generic[Ready]):
         self.settle()
         for lane in self.lanes:
             lane.close()
+        if self.own is None:
+            self.stream.close()
         self.own = None
-        self.stream.close()
         self.lanes = ()
         del self._scratch
 
