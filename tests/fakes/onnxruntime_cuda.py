@@ -102,7 +102,7 @@ class Session:
         number = given.get("user_compute_stream")
         self.stream = self.cuda.stream(int(number)) if number else None
         self._runs: Counter[Any] = Counter()
-        if number:
+        if number and int(number):
             weakref.finalize(self, _check_stream, self.cuda, int(number)).atexit = False
 
     def __getattr__(self, name: str) -> Any:
@@ -148,7 +148,7 @@ class Session:
             if recorded and (binding.unplaced or self.kernels.waits or waits):
                 self._spoil("cudaStreamSynchronize")
             if recorded and self.kernels.joins_many:
-                raise RuntimeError("CUDA Concat supports at most 32 inputs during CUDA Graph capture")
+                raise Fail("CUDA Concat supports at most 32 inputs during CUDA Graph capture")
             # In the first run of a shape its memory is planned, in the second allocated.
             self._runs[binding.shapes] += 1
             if recorded and self._runs[binding.shapes] <= 2:
@@ -175,11 +175,15 @@ class Session:
     @property
     def _stream(self) -> Any:
         if self.stream is None:
-            self.stream = self.cuda.get(self.cuda.cuStreamCreate(1)[1], type(self.cuda.stream(0)), "stream")
+            _, handle = self.cuda.cuStreamCreate(1)
+            self.stream = self.cuda.stream(handle)
+            weakref.finalize(self, self.cuda.remove, handle).atexit = False
         return self.stream
 
     def _enter(self) -> None:
         # As cudaSetDevice does, whatever was current before.
+        if not self.cuda.initialised:
+            self.cuda.cuInit(0)
         self.cuda.set_current(self.cuda.primary[self.device])
 
     def _begin(self, name: str, options: Any) -> None:
