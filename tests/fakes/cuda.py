@@ -260,6 +260,8 @@ class FakeCuda(Graphs):
         one = self.get(hStream, Stream, "stream")
         if one.capture:
             one.capture.broken = "a stream of it was destroyed"
+        if any(user() is not None and number == self.pointer(hStream) for user, number in self.users):
+            self.fault("a stream was destroyed before the session that works with it was")
         self.drain(one)
         self.remove(hStream)
 

@@ -30,6 +30,7 @@ from tests.endless import endless
 from tests.fakes._queue import Op
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
+from tests.fakes.onnxruntime_cuda import cuda_provider
 from tests.runtime.gpu import Foreign, busy, fake_cuda_provider, on_gpu, on_host
 from tests.runtime.three import THREE, expected_of, x_of
 from tests.threads import in_threads
@@ -168,7 +169,7 @@ def test_several_gpus() -> None:
 
 # ---- what cannot be frozen ---------------------------------------------------------------------------------------
 
-_LOOSE = {
+_LOOSE: dict[str, Any] = {
     "it has branches or loops, which are decided on the host (If)": BY_NAME["a branch that reads the outer graph"],
     "it has results whose size depends on the data (NonZero)": BY_NAME["data-dependent shape"],
     "'label' holds strings, which stay on the host": BY_NAME["class labels beside numbers"],
@@ -300,7 +301,6 @@ def test_arrays_on_the_gpu(name: str) -> None:
             for output, expected in animal.reference(case).items():
                 assert isinstance(outputs[output], DeviceArray)
                 np.testing.assert_allclose(on_host(outputs[output]), expected, rtol=1e-5)
-        del kept, outputs  # which hold the stream
 
 
 def test_strings_do_not_stay_on_the_gpu() -> None:
@@ -316,7 +316,6 @@ def test_strings_do_not_stay_on_the_gpu() -> None:
             outputs = session({name: given}, outputs=others)
         for each in others:
             np.testing.assert_allclose(on_host(outputs[each]), animal.reference(case)[each], rtol=1e-5)
-        del outputs
 
 
 def test_arrays_that_are_not_complete_are_waited_for() -> None:
@@ -376,6 +375,14 @@ def test_an_error_that_is_kept_keeps_no_stream_from_its_session() -> None:
         del caught
         gc.collect()
         assert provider.live == 0
+
+
+def test_a_stream_that_goes_before_its_session_is_noticed() -> None:
+    """The stand-in sees what would crash ONNX Runtime."""
+    cuda = FakeCuda(lazy=True)
+    with cuda_provider(cuda) as provider, _load():
+        cuda.cuStreamDestroy(int(provider.opened[0]["user_compute_stream"]))
+    assert any("before the session that works with it" in fault for fault in cuda.faults)
 
 
 def test_no_driver_no_gpu() -> None:
