@@ -1,4 +1,4 @@
-"""As much of CUDA as one pass needs. The only module that runs anything on CUDA; `_driver` asks which GPUs there are.
+"""As much of CUDA as one pass needs. Only this and `_graph` run anything on CUDA; `_driver` asks which GPUs there are.
 
 The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
 thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
@@ -16,6 +16,7 @@ from typing import Any
 
 from onepass._errors import BackendError, DeviceError
 from onepass.runtime._driver import checked, describe, device_count, load_driver
+from onepass.runtime._graph import Graph
 
 
 class Device:
@@ -110,6 +111,16 @@ class Device:
             checked(self._driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
 
+    def freed_with(self, owner: object, free: Callable[..., Any], handle: Any) -> Any:
+        """Free what an object stands for when the object dies; a process that ends gives everything back anyway.
+
+        Returns:
+            What frees it before that, when it is called.
+        """
+        finalizer = weakref.finalize(owner, self.release, free, handle)
+        finalizer.atexit = False
+        return finalizer
+
     def release(self, free: Callable[..., Any], handle: Any) -> None:
         """Free memory, a stream or a graph; later, if this thread is recording a graph, which a free would break.
 
@@ -124,6 +135,10 @@ class Device:
                 function, each = self._to_free.popleft()
                 function(each)
         self.leave(previous)
+
+    def set_copy(self, graph: Any, node: Any, params: Any) -> None:
+        """Change what a node of a graph copies."""
+        self.call(self._driver.cuGraphExecMemcpyNodeSetParams, graph, node, params, self._context)
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
@@ -164,7 +179,7 @@ class Block:
     def __init__(self, device: Device, free: Callable[..., Any], address: int, size_bytes: int) -> None:
         self.address = address
         self.size_bytes = size_bytes
-        _freed_with(self, device, free, address)
+        device.freed_with(self, free, address)
 
 
 class HostBlock(Block):
@@ -189,7 +204,7 @@ class Stream:
         with device.current():
             self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self.number = int(self._handle)
-        self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
+        self._finalizer = device.freed_with(self, driver.cuStreamDestroy, self._handle)
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
         """Queue a copy between two addresses, on the host or on the GPU."""
@@ -254,12 +269,10 @@ class Stream:
             raise
         finally:
             self.device.capturing.now = False
-        try:
-            if look_at is not None:
-                look_at(graph)
-            return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0))
-        finally:
-            self.device.call(driver.cuGraphDestroy, graph)
+        recorded = Graph(self.device, driver, graph)
+        if look_at is not None:
+            look_at(graph)
+        return recorded
 
     def _stop_recording(self) -> None:
         _, state = self._driver.cuStreamIsCapturing(self._handle)
@@ -289,27 +302,4 @@ class Event:
     def __init__(self, device: Device, driver: Any) -> None:
         with device.current():
             self.handle = device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        _freed_with(self, device, driver.cuEventDestroy, self.handle)
-
-
-class Graph:
-    """Recorded work that `Stream.launch` queues again, on any stream of its GPU.
-
-    Attributes:
-        handle: The driver's.
-    """
-
-    def __init__(self, device: Device, driver: Any, handle: Any) -> None:
-        self.handle = handle
-        self._finalizer = _freed_with(self, device, driver.cuGraphExecDestroy, handle)
-
-    def close(self) -> None:
-        """Destroy the graph; it must not be running."""
-        self._finalizer()
-
-
-def _freed_with(owner: object, device: Device, free: Callable[..., Any], handle: Any) -> Any:
-    """Free what an object stands for when the object dies; a process that ends gives everything back anyway."""
-    finalizer = weakref.finalize(owner, device.release, free, handle)
-    finalizer.atexit = False
-    return finalizer
+        device.freed_with(self, driver.cuEventDestroy, self.handle)
