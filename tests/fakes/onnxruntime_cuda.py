@@ -102,7 +102,7 @@ class Session:
         number = given.get("user_compute_stream")
         self.stream = self.cuda.stream(int(number)) if number else None
         self._runs: Counter[Any] = Counter()
-        # What stands for ONNX Runtime's own object: no garbage collector knows it, and it is gone with its last reference.
+        # What stands for ONNX Runtime's own object: the garbage collector does not know it.
         self._sess = np.array(0)
         if number:
             self.cuda.users.append((weakref.ref(self._sess), int(number)))
