@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tritonclient import grpc, http
 
 import onepass
 import onepass.gaze
-from examples import batch, build, detector, gaze_stream, image, live, nms
+from examples import batch, build, detector, gaze_stream, image, live, nms, open_inference
 from onepass.media import write_picture
+from onepass.serve import Server
+from onepass.web import Listening
 from tests.media.clips import write_clip
 
 
@@ -102,6 +105,30 @@ def test_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("ONNX Runtime: 7 left, classes [1, 0, 1, 1, 1, 0, 0], scores 0.94, 0.86, 0.67, ")
     assert second == "no engine: TensorRT is needed for engines"
+
+
+def test_open_inference(elg: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """NVIDIA's client gets every output of `onepass serve` in every way, equal to a direct call."""
+    rng = np.random.default_rng(0)
+    eyes = rng.random((1, 1, 36, 60)).astype(np.float32)
+    with Server({"elg": elg}, Listening(port=0), grpc_port=0) as server, onepass.load(elg) as session:
+        addresses = (server.address.removeprefix("http://"), str(server.grpc_address))
+        open_inference.main("elg", *addresses)
+        for kind, address in zip((http, grpc), addresses, strict=True):
+            outputs = open_inference.ask(kind, address, "elg", {"eye": eyes})
+            for name, expected in session(eyes).items():
+                np.testing.assert_array_equal(outputs[name], expected, strict=True)
+            assert list(outputs) == list(session.signature.output_names)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "HTTP",
+        "gRPC",
+        "HTTP, asyncio",
+        "gRPC, asyncio",
+        "HTTP, one output",
+    ]
+    every = "heatmaps=float32[1, 18, 18, 30], landmarks=float32[1, 18, 2], radius=float32[1, 1]"
+    assert {line.split(": ")[1] for line in lines[:4]} == {every}
 
 
 def test_three_heads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,16 +2,22 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <list>
+#include <mutex>
 
 #include "backend.hpp"
 #include "names.hpp"
 #include "ort.hpp"
+#include "part.hpp"
 
 namespace onepass {
 namespace {
 
 using namespace ort;  // the names of its slots
 
+constexpr std::size_t kMostParts = 8;  // of a model, that sessions are kept of
 constexpr int kTensor = 1, kSequence = 2, kMap = 3, kOpaque = 4, kSparse = 5, kOptional = 6;
 // How much ONNX Runtime rewrites a graph, from most to least: its optimiser makes some valid models invalid.
 struct Level {
@@ -118,11 +124,22 @@ Found found_at(const Ort& ort, void* session, std::size_t index, Slot name_slot,
     }
 }
 
+// What tells a file from one that took its place.
+using Stamp = std::pair<std::uintmax_t, std::filesystem::file_time_type>;
+Stamp stamp_of(const std::string& path) {
+    const auto file = std::filesystem::u8path(path);
+    std::error_code ignored;
+    return {std::filesystem::file_size(file, ignored), std::filesystem::last_write_time(file, ignored)};
+}
+
 class OnnxRuntime final : public Backend {
   public:
     OnnxRuntime(const std::string& path, const Options& options) try
-        : ort_(std::make_shared<Ort>(options.runtime)), threads_(options.threads) {
-        prepare(path);
+        : ort_(std::make_shared<Ort>(options.runtime)), path_(path), stamp_(stamp_of(path)), threads_(options.threads) {
+        session_ = prepare([&](void* settings) {
+            const auto file = std::filesystem::u8path(path);
+            return ort_->made(release_session, create_session, ort_->env, file.c_str(), settings);
+        });
         describe(path);
     } catch (const Failure& failure) { throw BackendError("ONNX Runtime failed: " + failure.text); }
 
@@ -137,7 +154,8 @@ class OnnxRuntime final : public Backend {
             for (const Input* feed : feeds) values.push_back(kept.emplace_back(value_of(*feed)).get());
             std::vector<void*> raw(wanted.size());
             const void* no_options = nullptr;
-            ort_->must(Slot::run, session_.get(), no_options, static_cast<const char* const*>(input_names.data()),
+            const std::shared_ptr<void> session = session_for(wanted);
+            ort_->must(Slot::run, session.get(), no_options, static_cast<const char* const*>(input_names.data()),
                        static_cast<const void* const*>(values.data()), values.size(),
                        static_cast<const char* const*>(output_names.data()), raw.size(), raw.data());
             std::vector<std::shared_ptr<void>> results;
@@ -154,7 +172,16 @@ class OnnxRuntime final : public Backend {
     }
 
   private:
-    void prepare(const std::string& path) {
+    // The session of a part of the model, once it is prepared.
+    struct Part {
+        std::vector<std::size_t> wanted;
+        std::mutex mutex;
+        std::shared_ptr<void> session;
+    };
+
+    // Prepares a session with as much optimisation as the model stands.
+    template <class F>
+    std::shared_ptr<void> prepare(F make) {
         Failure first{};
         for (const Level& level : kLevels) {
             const auto settings = ort_->made(release_session_options, create_session_options);
@@ -162,15 +189,58 @@ class OnnxRuntime final : public Backend {
             ort_->must(set_threads, settings.get(), threads_);
             ort_->must(set_optimization, settings.get(), level.number);
             try {
-                const auto file = std::filesystem::u8path(path);
-                session_ = ort_->made(release_session, create_session, ort_->env, file.c_str(), settings.get());
-                level_ = level.name;
-                return;
+                std::shared_ptr<void> session = make(settings.get());
+                if (level_.empty()) level_ = level.name;
+                return session;
             } catch (const Failure& failure) {
                 if (first.text.empty()) first = failure;
             }
         }
-        refuse(first, path, ort_->version());
+        refuse(first, path_, ort_->version());
+    }
+
+    // The session that computes some outputs, and not much else; the first to ask for them prepares it.
+    std::shared_ptr<void> session_for(const std::vector<std::size_t>& wanted) {
+        if (wanted.size() == outputs_.size()) return session_;
+        std::shared_ptr<Part> part;
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            const auto same = [&](const auto& each) { return each->wanted == wanted; };
+            const auto found = std::find_if(parts_.begin(), parts_.end(), same);
+            if (found != parts_.end()) {
+                parts_.splice(parts_.begin(), parts_, found);
+            } else {
+                parts_.push_front(std::make_shared<Part>());
+                parts_.front()->wanted = wanted;
+            }
+            if (parts_.size() > kMostParts) parts_.pop_back();
+            part = parts_.front();
+        }
+        const std::lock_guard<std::mutex> lock(part->mutex);
+        if (!part->session) part->session = prepared_part(wanted);
+        return part->session;
+    }
+
+    std::shared_ptr<void> prepared_part(const std::vector<std::size_t>& wanted) {
+        std::vector<std::string> names;
+        for (const std::size_t number : wanted) names.push_back(outputs_[number].name);
+        if (stamp_of(path_) != stamp_) return session_;  // another model may lie there by now
+        const auto file = std::filesystem::absolute(std::filesystem::u8path(path_));
+        std::ifstream stream(file, std::ios::binary);
+        const std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+        const std::optional<std::string> part = part_of(bytes, names);
+        if (!part) return session_;
+        const std::string folder = file.parent_path().u8string();
+        try {
+            return prepare([&](void* settings) {
+                ort_->must(add_session_entry, settings, "session.model_external_initializers_file_folder_path",
+                           folder.c_str());
+                return ort_->made(release_session, create_session_from_array, ort_->env,
+                                  static_cast<const void*>(part->data()), part->size(), settings);
+            });
+        } catch (const Error&) {  // an older ONNX Runtime that does not find weights beside the file, for example
+            return session_;
+        }
     }
 
     void describe(const std::string& path) {
@@ -259,9 +329,13 @@ class OnnxRuntime final : public Backend {
     }
 
     std::shared_ptr<Ort> ort_;  // before what it releases
-    int threads_;
+    const std::string path_;
+    const Stamp stamp_;
+    const int threads_;
     std::shared_ptr<void> session_;
     std::string level_;
+    std::mutex mutex_;
+    std::list<std::shared_ptr<Part>> parts_;  // the one used last is first
 };
 
 }  // namespace

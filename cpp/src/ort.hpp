@@ -15,6 +15,7 @@ enum Slot : std::size_t {
     get_error_message = 2,
     create_env = 3,
     create_session = 7,
+    create_session_from_array = 8,
     run = 9,
     create_session_options = 10,
     set_log_severity = 22,
@@ -50,6 +51,7 @@ enum Slot : std::size_t {
     release_type = 98,
     release_tensor_type = 99,
     release_session_options = 100,
+    add_session_entry = 130,
 };
 
 constexpr std::uint32_t kApiVersion = 12;

@@ -10,6 +10,7 @@
 #include "cast.hpp"
 #include "json.hpp"
 #include "names.hpp"
+#include "part.hpp"
 #include "profiles.hpp"
 #include "sha256.hpp"
 
@@ -166,4 +167,35 @@ TEST_CASE("of several profiles the one whose best is nearest is taken") {
     CHECK(outside_profiles("m", profiles, {{{"x", Shape{65}}}, {}}) ==
           "m: got x [65], but the engine was built for x [1…8] or x [2…64]. Give less at a time, or build it again "
           "with a range that holds this");
+}
+
+namespace {
+
+std::string field(int number, const std::string& content) {  // in protobuf's encoding; short ones
+    return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(content.size())} + content;
+}
+std::string node(const std::string& from, const std::string& to, const std::string& inner = "") {
+    return field(1, field(1, from) + field(2, to) + (inner.empty() ? "" : field(5, field(6, inner))));
+}
+std::string output(const std::string& name) { return field(12, field(1, name)); }
+
+}  // namespace
+
+TEST_CASE("of an ONNX model only what some outputs need is left") {
+    const std::string mark = {8, 8};  // the version of the format, a field before the graph
+    const std::string x_to_a = node("x", "a"), a_to_b = node("a", "b"), x_to_c = node("x", "c"),
+                      with_branch = node("x", "d", node("c", "e") + output("e"));
+    const auto model = [&](const std::string& graph) { return mark + field(7, graph) + field(8, "opset"); };
+    const std::string all = x_to_a + a_to_b + x_to_c + with_branch;
+    const std::string whole = model(all + output("b") + output("c") + output("d"));
+    CHECK(part_of(whole, {"b"}) == model(x_to_a + a_to_b + output("b")));
+    CHECK(part_of(whole, {"d"}) == model(x_to_c + with_branch + output("d")));  // its branch takes c from around it
+    CHECK(part_of(whole, {"c", "d"}) == model(x_to_c + with_branch + output("c") + output("d")));
+    CHECK(part_of(whole, {"b", "d"}) == std::nullopt);  // they need all of it
+    CHECK(part_of(field(7, all) + field(7, all), {"b"}) == std::nullopt);
+    CHECK(part_of("no model", {"b"}) == std::nullopt);
+    for (std::size_t size = 0; size + field(8, "opset").size() < whole.size(); ++size)
+        CHECK(part_of(std::string_view(whole).substr(0, size), {"b"}) == std::nullopt);
+    const std::string circle = model(node("b", "a") + node("a", "b") + node("x", "c") + output("b"));
+    CHECK(part_of(circle, {"b"}) == model(node("b", "a") + node("a", "b") + output("b")));
 }

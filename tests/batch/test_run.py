@@ -219,6 +219,7 @@ def test_one_process_at_a_time(heads: Path, table: Path, tmp_path: Path) -> None
     ({"preprocess": "json"}, "expected module:function"),
     ({"preprocess": "json:__name__"}, "is no function"),
     ({"preprocess": lambda row: row}, "they cannot import"),
+    ({"gaze": True, "outputs": ["ant"]}, "gaze=True reads faces by itself"),
     ({"inputs": "nothing/"}, "there is no file or folder 'nothing/'"),
     ({"inputs": "*.none"}, r"no file fits '\*\.none'"),
     ({"inputs": []}, "inputs names nothing"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -16,9 +17,9 @@ from onepass import OnnxGraph
 from tests.zoo import BY_NAME, ZOO, Animal
 
 _PROGRAM = os.environ.get("ONEPASS_CPP_RUN", "")
-_RUNTIMES = sorted(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))
+RUNTIMES = sorted(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))
 
-pytestmark = pytest.mark.skipif(not (_PROGRAM and _RUNTIMES), reason="make test-cpp builds the program and runs these")
+pytestmark = pytest.mark.skipif(not (_PROGRAM and RUNTIMES), reason="make test-cpp builds the program and runs these")
 
 
 def run(model: Path, case: dict[str, Any], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def run(model: Path, case: dict[str, Any], folder: Path, *words: str) -> subproc
         file = folder / f"in{index}.npy"
         np.save(file, plain(array))
         given.append(f"{name}={file}")
-    command = [_PROGRAM, str(model), *given, "--runtime", str(_RUNTIMES[0]), "--into", str(folder / "out"), *words]
+    command = [_PROGRAM, str(model), *given, "--runtime", str(RUNTIMES[0]), "--into", str(folder / "out"), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -75,6 +76,63 @@ def test_some_outputs_come_in_the_models_order(tmp_path: Path) -> None:
     words = ("--outputs", "monkey", "--outputs", "zebra")
     done = run(saved(animal.graph, tmp_path), dict(animal.cases[0]), tmp_path, *words)
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["zebra", "monkey"]
+
+
+@pytest.mark.parametrize(
+    "animal", [each for each in ZOO if len(each.graph.proto.graph.output) > 1], ids=lambda a: a.name
+)
+def test_each_output_by_itself(animal: Animal, tmp_path: Path) -> None:
+    """What is computed for one output alone has the bits that it has in Python."""
+    model = saved(animal.graph, tmp_path)
+    case = dict(animal.cases[0])
+    with onepass.load(model) as session:
+        names = session.signature.output_names
+        for name in names[:: len(names) // 3 + 1]:
+            expected = session(case, outputs=[name])[name]
+            done = run(model, case, tmp_path, "--outputs", name)
+            assert done.returncode == 0, done.stderr
+            found = np.load(tmp_path / "out" / "0.npy")
+            if expected.dtype == object:
+                np.testing.assert_array_equal(found.astype(object), expected)
+            else:
+                assert found.tobytes() == expected.tobytes(), name
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["weights inside", "weights beside"])
+def test_what_no_output_needs_is_not_computed(beside: bool, tmp_path: Path) -> None:
+    """A part that fails stands in nobody's way who does not ask for it; a branch's own needs are met."""
+    case: dict[str, Any] = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "at": np.array([7], np.int64)}
+    whole = model_with_a_part_that_fails(tmp_path, beside=beside)
+    assert "indices element out of data bounds" in run(whole, case, tmp_path).stderr
+    done = run(whole, case, tmp_path, "--outputs", "good")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "0.npy"), case["x"] * 3)
+
+
+def model_with_a_part_that_fails(folder: Path, *, beside: bool) -> Path:
+    """Write a model of two outputs: ``good`` from a branch that uses a value around it, ``bad`` gathered at `at`."""
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node
+    branch = onnx.helper.make_graph(
+        [node("Mul", ["x", "three"], ["product"])], "branch", [], [value("product", onnx.TensorProto.FLOAT, None)]
+    )
+    nodes = [
+        node("Gather", ["x", "at"], ["bad"], axis=0),
+        node("Mul", ["weight", "one"], ["three"]),
+        node("If", ["yes"], ["good"], then_branch=branch, else_branch=branch),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(np.full(3, 3, np.float32), "weight"),
+        onnx.numpy_helper.from_array(np.ones(3, np.float32), "one"),
+        onnx.numpy_helper.from_array(np.array(True), "yes"),
+    ]
+    inputs = [value("x", onnx.TensorProto.FLOAT, ["N", 3]), value("at", onnx.TensorProto.INT64, [1])]
+    outputs = [value("bad", onnx.TensorProto.FLOAT, None), value("good", onnx.TensorProto.FLOAT, ["N", 3])]
+    graph = onnx.helper.make_graph(nodes, "parts", inputs, outputs, constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    path = folder / "parts.onnx"
+    onnx.save(model, path, save_as_external_data=beside, location="weights.bin", size_threshold=0)
+    return path
 
 
 _X = np.zeros((2, 4), np.float32)

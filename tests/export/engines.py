@@ -13,13 +13,13 @@ from tests.fakes.tensorrt import make_tensorrt
 from tests.zoo import model
 
 CAST = model("""
-    (float[N, 3] x, int64[N, 3] id) => (int64[N] best, float[N, 3] x2, int64[N, 3] id, float[N, 3] more) {
+    (float[N, 3] x, int64[N, 3] id) => (int64[N] best, float[N, 3] x2, float[N, 3] more) {
         best = ArgMax <axis = 1, keepdims = 0> (x)
         x2 = Add (x, x)
         f = Cast <to = 1> (id)
         more = Add (x, f)
     }""")
-"""Types that TensorRT 8.5 does not have at an engine's edges, an output that is an input, and one that is plain."""
+"""Types that TensorRT 8.5 does not have at an engine's edges, beside one that it has."""
 
 
 def engine(graph: OnnxGraph, path: Path, *, api: str = "10.16.1", **options: Any) -> Plan:

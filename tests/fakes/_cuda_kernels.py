@@ -14,10 +14,11 @@ from onepass.graph.nodes import all_nodes
 from tests.fakes._memory import Span
 from tests.fakes._queue import Op
 
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
-_WAITS = frozenset({"NonZero", "Unique", "Compress", "NonMaxSuppression", "Range"})
-"""Operators whose kernels read back how much there is before they go on."""
+_READS_BACK = frozenset({"NonZero", "Unique", "Compress", "NonMaxSuppression", "Range"})
+"""Operators whose kernels read back how much there is before they go on; recorded, they read what was there before."""
+_WAITS = frozenset({"If", "Loop", "Scan"})
 _NO_KERNEL = frozenset({"StringNormalizer", "Det", "StringConcat", "StringSplit", "LabelEncoder"})
+_OWN_MEMORY = frozenset({"MatMul", "Gemm", "Conv"})
 _HOST_INPUTS = {
     "Reshape": (1,), "Expand": (1,), "Tile": (1,), "ConstantOfShape": (0,), "Slice": (1, 2, 3, 4), "TopK": (1,),
     "Range": (0, 1, 2), "If": (0,), "Loop": (0, 1), "Pad": (1,), "Resize": (1, 2, 3), "Split": (1,), "Squeeze": (1,),
@@ -32,23 +33,29 @@ class Kernels:
     """What is known of a model.
 
     Attributes:
-        unfit: Why the provider cannot be told to record, in ONNX Runtime's words; None if it can.
+        reads_back: Whether a run reads how much there is from the GPU.
         waits: Whether a run waits for the GPU before it has queued everything.
-        from_host: Whether a run copies from a buffer of the host that is another's afterwards.
+        joins_many: Whether a run needs a buffer of the host that is another's afterwards.
+        from_host: Whether a run copies what the CPU computed to the GPU.
+        allocates: Whether libraries take memory for their own use in the course of the stream.
         host_inputs: Names of the inputs that are computed with on the host.
     """
 
-    unfit: str | None
-    waits: bool
-    from_host: bool
-    host_inputs: frozenset[str]
+    reads_back: bool = False
+    waits: bool = False
+    joins_many: bool = False
+    from_host: bool = False
+    allocates: bool = False
+    host_inputs: frozenset[str] = frozenset()
 
     def extra_work(self) -> Iterator[Op]:
-        """What the graph of a run has besides its computation."""
-        if self.from_host:
+        """What a recorded run has besides its computation."""
+        if self.allocates:
+            yield Op("CU_GRAPH_NODE_TYPE_MEM_ALLOC", lambda: None)
+            yield Op("CU_GRAPH_NODE_TYPE_MEM_FREE", lambda: None)
+        if self.from_host or self.reads_back:
             buffer = ctypes.create_string_buffer(64)
-            source = Span(ctypes.addressof(buffer), 64)
-            yield Op("CU_GRAPH_NODE_TYPE_MEMCPY", lambda: None, reads=(source,))
+            yield Op("CU_GRAPH_NODE_TYPE_MEMCPY", lambda: None, reads=(Span(ctypes.addressof(buffer), 64),))
 
 
 def looked_at(model: Any) -> Kernels:
@@ -57,22 +64,22 @@ def looked_at(model: Any) -> Kernels:
     try:
         proto = onnx.load_model_from_string(data)
     except Exception:  # noqa: BLE001 - ONNX Runtime's own format
-        return Kernels(None, waits=False, from_host=False, host_inputs=frozenset())
+        return Kernels()
     nodes = [*all_nodes(proto.graph), *(node for function in proto.functions for node in function.node)]
     operators = {node.op_type for node in nodes}
     values = [*proto.graph.input, *proto.graph.output]
     texts = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.STRING}
-    unfit = None
-    if operators & _CONTROL_FLOW:
-        unfit = f"the model has control flow nodes which can't be supported by {_CUDA}"
-    elif operators & _NO_KERNEL or texts:
-        unfit = f"all compute graph nodes have not been partitioned to the {_CUDA}"
     taken = {
         name for node in nodes for index, name in enumerate(node.input) if index in _HOST_INPUTS.get(node.op_type, ())
     }
     inputs = {value.name for value in proto.graph.input}
-    many = any(node.op_type == "Concat" and len(node.input) > _MANY_INPUTS for node in nodes)
-    return Kernels(unfit, bool(operators & (_WAITS | _CONTROL_FLOW)), many, frozenset(inputs & (taken | texts)))
-
-
-_CUDA = "CUDAExecutionProvider"
+    weights = {weight.name for weight in proto.graph.initializer}
+    return Kernels(
+        reads_back=bool(operators & _READS_BACK),
+        # An output that is a weight is copied at once.
+        waits=bool(operators & _WAITS) or bool(weights & {value.name for value in proto.graph.output}),
+        joins_many=any(node.op_type == "Concat" and len(node.input) > _MANY_INPUTS for node in nodes),
+        from_host=bool(operators & _NO_KERNEL or texts),
+        allocates=bool(operators & _OWN_MEMORY),
+        host_inputs=frozenset(inputs & (taken | texts)),
+    )

@@ -16,6 +16,7 @@ Example::
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ import onnxruntime
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
+from onepass.runtime import _onnxruntime_libraries
 from tests.fakes import _cuda_kernels as kernels
 from tests.fakes._cuda_binding import Binding, Place, Value
 from tests.fakes.cuda import FakeCuda
@@ -51,6 +53,7 @@ class Provider:
         live: The sessions that there are.
         missing: The provider does not start: ONNX Runtime leaves it out and says nothing.
         fail_next: What the next run raises, once.
+        last_error: Of a thread: what CUDA's runtime will blame the next kernel for ``now``.
     """
 
     def __init__(self, cuda: FakeCuda) -> None:
@@ -59,7 +62,13 @@ class Provider:
         self.opened: list[dict[str, str]] = []
         self.missing = False
         self.fail_next: Exception | None = None
+        self.last_error = threading.local()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+    def cudaGetLastError(self) -> int:  # noqa: N802 - CUDA's name
+        """Forget the last error, as CUDA's runtime does."""
+        self.last_error.now = None
+        return 0
 
     @property
     def live(self) -> int:
@@ -89,16 +98,14 @@ class Session:
         self.device = int(given.get("device_id", 0))
         self._real = _Real(model, options, providers=["CPUExecutionProvider"])
         self.kernels = kernels.looked_at(model)
-        self.records = given.get("enable_cuda_graph", "0") == "1"
-        if self.records and self.kernels.unfit:
-            raise Fail(
-                "[ONNXRuntimeError] : 1 : FAIL : This session cannot use the graph capture feature as requested by "
-                f"the user as {self.kernels.unfit}"
-            )
         self._enter()
         number = given.get("user_compute_stream")
         self.stream = self.cuda.stream(int(number)) if number else None
         self._runs: Counter[Any] = Counter()
+        # What stands for ONNX Runtime's own object: the garbage collector does not know it.
+        self._sess = np.array(0)
+        if number:
+            self.cuda.users.append((weakref.ref(self._sess), int(number)))
 
     def __getattr__(self, name: str) -> Any:
         if name in {"get_inputs", "get_outputs", "get_session_options", "get_modelmeta"}:
@@ -142,15 +149,20 @@ class Session:
             recorded = stream.capture is not None
             if recorded and (binding.unplaced or self.kernels.waits or waits):
                 self._spoil("cudaStreamSynchronize")
+            if recorded and self.kernels.joins_many:
+                raise Fail("CUDA Concat supports at most 32 inputs during CUDA Graph capture")
             # In the first run of a shape its memory is planned, in the second allocated.
             self._runs[binding.shapes] += 1
             if recorded and self._runs[binding.shapes] <= 2:
                 self._spoil("cudaMalloc")
             for op in self.kernels.extra_work() if recorded else ():
                 self.cuda.enqueue(stream, op)
-            self.cuda.enqueue(stream, binding.work())
-            if binding.unplaced or self.kernels.waits or waits:
+            waits = binding.unplaced or self.kernels.waits or waits
+            self.cuda.enqueue(stream, binding.work(waited=waits))
+            if waits:
                 self._wait("run_with_iobinding")
+                if binding.failed is not None:
+                    raise Fail(str(binding.failed))
                 binding.finish()
 
     def real_binding(self) -> Any:
@@ -168,11 +180,15 @@ class Session:
     @property
     def _stream(self) -> Any:
         if self.stream is None:
-            self.stream = self.cuda.get(self.cuda.cuStreamCreate(1)[1], type(self.cuda.stream(0)), "stream")
+            _, handle = self.cuda.cuStreamCreate(1)
+            self.stream = self.cuda.stream(handle)
+            weakref.finalize(self, self.cuda.remove, handle).atexit = False
         return self.stream
 
     def _enter(self) -> None:
         # As cudaSetDevice does, whatever was current before.
+        if not self.cuda.initialised:
+            self.cuda.cuInit(0)
         self.cuda.set_current(self.cuda.primary[self.device])
 
     def _begin(self, name: str, options: Any) -> None:
@@ -181,8 +197,10 @@ class Session:
         if self.provider.fail_next is not None:
             error, self.provider.fail_next = self.provider.fail_next, None
             raise error
-        if self.records and _entry(options, "gpu_graph_id") != "-1":
-            self.cuda.fault(f"{name}: the provider would record a graph of its own")
+        blamed = getattr(self.provider.last_error, "now", None)
+        if blamed is not None:
+            self.provider.last_error.now = None
+            raise Fail(f"[ONNXRuntimeError] : 1 : FAIL : Status Message: CUDA error {blamed}")
 
     def _wait(self, name: str) -> None:
         with self.cuda.lock:
@@ -195,6 +213,7 @@ class Session:
 
     def _spoil(self, name: str) -> None:
         self._stream.capture.broken = f"{name} was called meanwhile"
+        self.provider.last_error.now = "cudaErrorStreamCaptureUnsupported"
         raise Fail(f"CUDA failure 900: operation not permitted when stream is capturing ; expr={name}")
 
 
@@ -208,6 +227,7 @@ def cuda_provider(cuda: FakeCuda) -> Iterator[Provider]:
         "get_input_memory_infos": Session.get_input_memory_infos,
     })  # fmt: skip
     with installed(cuda=cuda), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_onnxruntime_libraries, "_cuda_runtime", lambda: provider)
         patch.setattr(onnxruntime, "InferenceSession", kind)
         patch.setattr(onnxruntime, "get_available_providers", lambda: names)
         yield provider

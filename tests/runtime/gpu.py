@@ -14,6 +14,7 @@ import pytest
 
 from onepass.engine import BuildOptions, Plan, plan_from_graph
 from onepass.graph import OnnxGraph
+from onepass.runtime import Session, load
 from onepass.runtime._queue import Lane
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
@@ -73,6 +74,29 @@ def fake_cuda_provider(*, results_gone: bool = False, **options: Any) -> Iterato
 
 
 @contextmanager
+def fake_session(
+    kind: str, model: OnnxGraph | Animal, *, contexts: int | None = None, **options: Any
+) -> Iterator[tuple[FakeCuda, Session]]:
+    """Open a model on a stand-in: on a TensorRT, given by its version, or on ONNX Runtime's CUDA provider, ``cuda``.
+
+    Args:
+        kind: Where.
+        model: The model; of a model of the zoo the cases say which shapes an engine is for.
+        contexts: As of `onepass.load`.
+        options: What an engine is built with.
+    """
+    graph = model.graph if isinstance(model, Animal) else model
+    if kind == "cuda":
+        with fake_cuda_provider() as (cuda, _), load(graph, providers=["cuda"], contexts=contexts) as session:
+            yield cuda, session
+        return
+    with fake_gpu(kind) as (cuda, _):
+        plan = plan_for(model) if isinstance(model, Animal) else plan_of(graph, **options)
+        with load(plan, contexts=contexts) as session:
+            yield cuda, session
+
+
+@contextmanager
 def busy(call: Callable[[], Any]) -> Iterator[list[Any]]:
     """Let a call wait for its results while a block runs; what came of it is in the list afterwards."""
     waits, over = threading.Event(), threading.Event()
@@ -124,6 +148,13 @@ def on_gpu(cuda: FakeCuda, array: np.ndarray[Any, Any], device: int) -> Iterator
     cuda.set_current(cuda_context)
     cuda.cuMemFree(pointer)
     cuda.set_current(before)
+
+
+def on_host(array: Any) -> np.ndarray[Any, Any]:
+    """Return a copy of what lies in the memory of a fake GPU."""
+    copy = np.empty(array.shape, array.dtype)
+    ctypes.memmove(copy.ctypes.data, array.address, array.nbytes)
+    return copy
 
 
 def options_for(animal: Animal, *, first_rank: bool = False) -> BuildOptions:

@@ -78,10 +78,10 @@ class Rows:
         """
         size = self.axis.rows
         with ThreadPoolExecutor(threads, thread_name_prefix="onepass-ready") as pool:
-            ready = _ahead((pool.submit(self._ready, item) for item in items), 2 * max(size, threads))
+            ready = ahead((pool.submit(self._ready, item) for item in items), 2 * max(size, threads))
             chunks = iter(lambda: list(islice(ready, size)), [])
             begun = (self._begun(chunk) for chunk in chunks)
-            yield from _in_order(begun, passes, self._ended)
+            yield from in_order(begun, passes, self._ended)
 
     def one(self, item: Item) -> Done:
         """Return what comes of one row."""
@@ -248,12 +248,12 @@ def _plain(value: Any, spec: TensorSpec) -> Array:
     return cast
 
 
-def _ahead(futures: Iterable[Future[T]], count: int) -> Iterator[T]:
+def ahead(futures: Iterable[Future[T]], count: int) -> Iterator[T]:
     """Yield results in order, with so many under way."""
-    return _in_order(futures, count, lambda future: future.result())
+    return in_order(futures, count, lambda future: future.result())
 
 
-def _in_order(begun: Iterable[T], count: int, end: Callable[[T], Any]) -> Iterator[Any]:
+def in_order(begun: Iterable[T], count: int, end: Callable[[T], Any]) -> Iterator[Any]:
     """Yield the ends of what is begun, in order; so many are begun before the first is waited for."""
     waiting: deque[T] = deque()
     for each in begun:

@@ -100,6 +100,10 @@ class ModelWork(Work):
 
 def open_work(job: Job, *, workers: int) -> Work:
     """Open what does a job."""
+    if job.gaze:
+        from onepass.batch._gaze import GazeWork  # noqa: PLC0415 - it brings OpenCV
+
+        return GazeWork(job, workers=workers)
     return ModelWork(job, workers=workers)
 
 

@@ -119,8 +119,8 @@ class EyeReader:
 
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
     """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
-    found = np.array([[eye.nasal_corner, eye.temporal_corner] for eye in eyes])
-    return np.where(corners_agree(corners, found)[:, None, None], found, corners)
+    pairs = [(before, eye.corners) for before, eye in zip(corners, eyes, strict=True)]
+    return np.array([found if corners_agree(before, found) else before for before, found in pairs])
 
 
 def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:

@@ -142,9 +142,8 @@ def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tupl
     return grey[top : high[1], left : high[0]], shifted
 
 
-def corners_agree(before: FloatArray, after: FloatArray) -> npt.NDArray[np.bool_]:
-    """Whether corners [..., 2, 2] lie near those of the look before, so that the next crop can be placed by them."""
-    moves, ways = after - before, before[..., 1, :] - before[..., 0, :]
-    furthest = np.hypot(moves[..., 0], moves[..., 1]).max(axis=-1)
-    near: npt.NDArray[np.bool_] = furthest <= _MAX_MOVE * np.hypot(ways[..., 0], ways[..., 1])
-    return near
+def corners_agree(before: FloatArray, after: FloatArray) -> bool:
+    """Whether the corners [2, 2] of an eye lie near those of the look before, so that they can place the next crop."""
+    # In plain numbers, which are quicker for so few.
+    pairs, (nasal, temporal) = zip(before.tolist(), after.tolist(), strict=True), before.tolist()
+    return max(math.dist(mine, other) for mine, other in pairs) <= _MAX_MOVE * math.dist(nasal, temporal)

@@ -32,6 +32,8 @@ Grey: TypeAlias = npt.NDArray[np.uint8]
 CROP_SCALE = 1.5
 """Width of an eye crop in corner distances (GazeML's)."""
 
+_TINY = float(np.finfo(np.float64).tiny)
+
 
 def eye_transform(
     nasal: npt.ArrayLike,
@@ -93,7 +95,7 @@ def invert(transform: FloatArray) -> FloatArray:
     # By hand: NumPy's general routines take ten times as long for so little, and this runs several times an eye.
     (a, b, x), (c, d, y) = transform.tolist()
     determinant = a * d - b * c
-    if abs(determinant) < np.finfo(np.float64).tiny:
+    if abs(determinant) < _TINY:
         raise InputError(f"this transform cannot be undone, its scale is zero: {transform.tolist()}")
     inverse: FloatArray = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / determinant
     return inverse
@@ -137,7 +139,7 @@ def gaze_angles(
     reach = np.hypot(x, y)
     radius = np.maximum(np.asarray(eyeball_radius_px, np.float64), reach)
     depth = np.sqrt((radius - reach) * (radius + reach))
-    return angles_from_vector(np.stack([x, y, depth], axis=-1))
+    return _angles(x, y, depth)
 
 
 def vector_from_angles(pitch_rad: npt.ArrayLike, yaw_rad: npt.ArrayLike) -> FloatArray:
@@ -149,7 +151,10 @@ def vector_from_angles(pitch_rad: npt.ArrayLike, yaw_rad: npt.ArrayLike) -> Floa
 def angles_from_vector(vector: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return ``(pitch_rad, yaw_rad)``, each [...], of directions [..., 3] of any length but zero."""
     direction = np.asarray(vector, np.float64)
-    x, y, z = direction[..., 0], direction[..., 1], direction[..., 2]
+    return _angles(direction[..., 0], direction[..., 1], direction[..., 2])
+
+
+def _angles(x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
     # arctan2 rather than arcsin: exact at the poles, and it needs no unit length.
     pitch: FloatArray = np.arctan2(-y, np.hypot(x, z))
     yaw: FloatArray = np.arctan2(x, z)

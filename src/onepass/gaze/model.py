@@ -151,7 +151,7 @@ def eyes_from_outputs(
     # The network can answer anything for a crop that shows no eye; a sphere has some size.
     radii = np.maximum(outputs["radius"].astype(np.float64).reshape(-1), _MIN_RADIUS_PX)
     radii *= [geometry.scale_of(transform) for transform in back]
-    angles = np.stack(geometry.gaze_angles(points[:, _IRIS_CENTRE], points[:, _EYEBALL_CENTRE], radii), axis=-1)
+    pitches, yaws = geometry.gaze_angles(points[:, _IRIS_CENTRE], points[:, _EYEBALL_CENTRE], radii)
     peaks = peaks_of_heatmaps(outputs["heatmaps"])
     confidences = np.clip(peaks, 0, 1) if scale is None else scale(peaks)
     return [
@@ -167,9 +167,9 @@ def eyes_from_outputs(
             confidence=confidence,
             point_confidences=point_confidences,
         )
-        for side, seen, radius_px, (pitch_rad, yaw_rad), confidence, point_confidences in zip(
-            crops.sides, points, radii.tolist(), angles.tolist(), confidences.mean(axis=1).tolist(), confidences,
-            strict=True,
+        for side, seen, radius_px, pitch_rad, yaw_rad, confidence, point_confidences in zip(
+            crops.sides, points, radii.tolist(), pitches.tolist(), yaws.tolist(), confidences.mean(axis=1).tolist(),
+            confidences, strict=True,
         )
     ]  # fmt: skip
 

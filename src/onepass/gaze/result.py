@@ -109,6 +109,12 @@ class Eye:
         return corner
 
     @property
+    def corners(self) -> FloatArray:
+        """Nasal and temporal corner, float64 [2, 2]."""
+        corners: FloatArray = self.eyelid[::4]
+        return corners
+
+    @property
     def corner_distance_px(self) -> float:
         """Distance between the corners, the measure of an eye's size."""
         return math.dist(self.nasal_corner, self.temporal_corner)
@@ -254,8 +260,7 @@ class Face:
         """What the corners of both eyes tell of the head (`onepass.gaze.head`): roll, and roughly yaw, but no pitch."""
         if self.right is None or self.left is None:
             return None
-        right, left = (np.stack([eye.nasal_corner, eye.temporal_corner]) for eye in (self.right, self.left))
-        return head_from_corners(right, left)
+        return head_from_corners(self.right.corners, self.left.corners)
 
     def to_json(self) -> dict[str, Any]:
         """Return what goes into JSON (`SCHEMA_PATH`): every key is there, null where nothing is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,19 +18,6 @@ from onepass.runtime._passing import Feed
 from onepass.tensors import Signature
 
 _DEVICE = "cuda"
-
-
-def run_options(*, waits: bool = True) -> Any:
-    """Return options of a run that is not to become a graph of the provider's own, since it may become part of ours.
-
-    Args:
-        waits: Whether the run returns when the GPU is done, or when all is queued.
-    """
-    options = import_onnxruntime().RunOptions()
-    options.add_run_config_entry("gpu_graph_id", "-1")
-    if not waits:
-        options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-    return options
 
 
 class CudaSession:
@@ -50,7 +38,11 @@ class CudaSession:
         self.stream = stream
         self.inputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.inputs}
         self.outputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.outputs}
-        self._queueing = run_options(waits=False)
+        self._queueing = import_onnxruntime().RunOptions()
+        self._queueing.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        # ONNX Runtime crashes if the stream is gone before the session is, which a traceback may hold for long. Its own
+        # object is asked: of Python's the garbage collector calls finalizers before it frees anything.
+        weakref.finalize(getattr(raw, "_sess", raw), stream.close).atexit = False
 
     def bind(self, in_places: Sequence[Place], inputs: int, out_places: Sequence[Place], outputs: int) -> Any:
         """Return a binding to two blocks of memory, given by their addresses."""

@@ -15,7 +15,6 @@ from onepass.runtime._driver import load_driver
 from onepass.runtime._ending import Runs
 from onepass.runtime._gpu_backend import GpuBackend, device_numbers
 from onepass.runtime._onnxruntime import OnnxRuntimeBackend
-from onepass.runtime._onnxruntime_binding import run_options
 from onepass.runtime._onnxruntime_loose import LoosePass
 from onepass.runtime._onnxruntime_passes import SessionPasses
 from onepass.runtime._onnxruntime_sessions import CUDA, Sessions
@@ -34,7 +33,7 @@ class OnnxRuntimeCudaBackend(GpuBackend):
     ) -> None:
         """Open the model; see `onepass.load` for the arguments and errors."""
         kept = KeptMemory.of(keep_bytes)
-        self._runs = Runs(run_options)
+        self._runs = Runs(import_onnxruntime().RunOptions)
         self._passes = [
             SessionPasses(sessions, Device(number), kept, self._runs, contexts=contexts or 1)
             for number in device_numbers(device)

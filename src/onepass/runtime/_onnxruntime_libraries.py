@@ -9,6 +9,7 @@ import importlib.util
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 from onepass._optional import import_onnxruntime
 
@@ -28,6 +29,23 @@ def load_cuda_libraries() -> None:
         return
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
         preload()
+
+
+def forget_last_error() -> None:
+    """Let CUDA's runtime forget what went wrong on this thread: the next kernel would be blamed for it."""
+    runtime = _cuda_runtime()
+    if runtime is not None:
+        runtime.cudaGetLastError()
+
+
+@functools.cache
+def _cuda_runtime() -> Any:
+    """Return the CUDA runtime that the provider has loaded, or None."""
+    major = str(getattr(import_onnxruntime(), "cuda_version", "")).partition(".")[0]
+    for name in (f"libcudart.so.{major}", f"cudart64_{major}.dll"):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    return None
 
 
 def missing_library() -> str | None:

@@ -90,7 +90,5 @@ class LoosePass:
 
 
 def _device_array(value: Any, session: CudaSession, name: str) -> DeviceArray:
-    dtype = session.outputs[name].carrier
-    return DeviceArray(
-        value.data_ptr(), shape=tuple(value.shape()), dtype=dtype, device=session.device.index, owner=value
-    )
+    dtype, shape = session.outputs[name].carrier, tuple(value.shape())
+    return DeviceArray(value.data_ptr(), shape=shape, dtype=dtype, device=session.device.index, owner=value)

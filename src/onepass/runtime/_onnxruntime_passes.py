@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onepass.formats import Format
 from onepass.runtime._budget import KeptMemory
@@ -15,20 +15,16 @@ from onepass.runtime._onnxruntime_edges import HostRun, signature_of
 from onepass.runtime._onnxruntime_loose import LoosePass
 from onepass.runtime._onnxruntime_sessions import Sessions
 from onepass.runtime._onnxruntime_setup import SessionSetup, try_out
+from onepass.runtime._operators import operators_obstacle
 from onepass.runtime._pass import Pass
 from onepass.runtime._passes import Passes
 from onepass.runtime._passing import Feed, Passing
 from onepass.runtime._queue import ComputeQueue, Lane
-from onepass.runtime._refusals import NotRecordableError
 from onepass.tensors import STRING
-
-if TYPE_CHECKING:  # it brings onnx
-    from onepass.graph import OnnxGraph
 
 _KNOWN = 256
 """For how many shapes of inputs it is remembered what their outputs are."""
 _HOST = ("Cpu", "CudaPinned")
-_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 
 
 class SessionPasses(Passes):
@@ -62,12 +58,13 @@ class SessionPasses(Passes):
         """Make a queue with a session that computes in its stream."""
         with self.device.current():
             queue: ComputeQueue[Passing] = ComputeQueue(self.device, 0)
-            raw = self._opened(queue.stream.number)
+            ours = {"device_id": str(self.device.index), "user_compute_stream": str(queue.stream.number)}
+            raw = self._sessions.open(self._sessions.handle.onnx(), **ours)
             if not self._is_open:
                 self.signature = signature_of(raw, self._sessions.handle)
                 self._host_run = HostRun(self.signature, self._runs)
                 self.options = self._sessions.report(raw)
-                self._obstacle = self._obstacle or self._obstacle_in(raw)
+                self._obstacle = self._obstacle_in(raw)
                 self._is_open = True
             queue.own = session = CudaSession(raw, self.signature, self.device, queue.stream)
             self.inputs = tuple(session.inputs.values())
@@ -95,46 +92,20 @@ class SessionPasses(Passes):
         """Let go of the stream; the sessions went with their queues."""
         self.import_stream.close()
 
-    def _opened(self, stream: int) -> Any:
-        """Open the model in a stream of ours, and so that it can be recorded if ONNX Runtime says that it can."""
-        model = self._sessions.handle.onnx()
-        ours = {"device_id": str(self.device.index), "user_compute_stream": str(stream)}
-        if self._obstacle is None:
-            try:
-                return self._sessions.open(model, **ours, enable_cuda_graph="1")
-            except NotRecordableError as error:
-                self._obstacle = str(error)
-        return self._sessions.open(model, **ours, enable_cuda_graph="0")
-
     def _obstacle_in(self, raw: Any) -> str | None:
         """Say what stands against freezing the model whatever its inputs are, if anything does."""
         specs = (*self.signature.inputs, *self.signature.outputs)
         texts = [spec.name for spec in specs if spec.dtype == STRING]
         if texts:
             return f"{texts[0]!r} holds strings, which stay on the host"
-        on_host = _inputs_on_host(raw)
-        if on_host:
-            return f"ONNX Runtime takes {', '.join(on_host)} on the host"
         if self._sessions.handle.format is not Format.ONNX:
-            return "a model in ONNX Runtime's own format does not tell whether it draws random numbers"
-        drawn = _random_operators(self._sessions.handle.graph())
-        if drawn:
-            return f"it draws random numbers ({', '.join(drawn)}), which a recording would repeat"
-        return None
+            return "a model in ONNX Runtime's own format does not tell its operators"
+        on_host = _inputs_on_host(raw)
+        taken = f"ONNX Runtime takes {', '.join(on_host)} on the host" if on_host else None
+        return operators_obstacle(self._sessions.handle.graph()) or taken
 
 
 def _inputs_on_host(raw: Any) -> list[str]:
     """Return the names of the inputs that ONNX Runtime takes on the host, since their values decide shapes, say."""
     infos = zip(raw.get_inputs(), raw.get_input_memory_infos(), strict=True)
     return [node.name for node, info in infos if info.name in _HOST]
-
-
-def _random_operators(graph: OnnxGraph) -> list[str]:
-    """Return the operators of a model that draw random numbers."""
-    from onepass.graph.nodes import all_nodes  # noqa: PLC0415 - it brings onnx
-
-    functions = (node for function in graph.proto.functions for node in function.node)
-    nodes = [*all_nodes(graph.proto.graph), *functions]
-    # A Dropout that is told so drops at random outside of training, too.
-    drawn = {node.op_type for node in nodes if node.op_type in _RANDOM}
-    return sorted(drawn | {"Dropout" for node in nodes if node.op_type == "Dropout" and len(node.input) > 2})

@@ -13,7 +13,7 @@ from onepass._optional import import_onnxruntime
 from onepass.runtime._ending import is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime._onnxruntime_libraries import load_cuda_libraries, missing_library
-from onepass.runtime._refusals import NotRecordableError, refusal
+from onepass.runtime._refusals import refusal
 from onepass.runtime.spec import Optimize, Provider, checked_providers
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Sessions:
             options.graph_optimization_level = _LEVELS[level]
             try:
                 return self._open_with(options, model, cuda)
-            except (DeviceError, NotRecordableError):
+            except DeviceError:
                 raise
             except (UnsupportedModelError, BackendError) as error:
                 failures.append(error)

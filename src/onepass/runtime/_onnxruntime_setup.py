@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._ending import Runs
 from onepass.runtime._layout import Shape, arranged, size_of
 from onepass.runtime._onnxruntime_binding import CudaSession
+from onepass.runtime._onnxruntime_libraries import forget_last_error
 from onepass.runtime._passing import Feed
 from onepass.runtime._recorded_work import check_stays_on_gpu
 from onepass.runtime._setup import Setup
@@ -91,9 +91,7 @@ def try_out(session: CudaSession, feeds: Mapping[str, Feed], runs: Runs) -> dict
         session.stream.synchronize()
         session.stream.record(lambda: setup.enqueue(session.stream.number), look_at=check_stays_on_gpu).close()
     except BackendError as error:
-        with suppress(BackendError):  # CUDA's word for it may come out of the next run once more
-            setup.enqueue(session.stream.number)
-            session.stream.synchronize()
+        forget_last_error()
         return str(error)
     finally:
         setup.close()

@@ -62,10 +62,6 @@ _RECORDING = re.compile(
 _CUDA = re.compile(r"CU(DA|DNN|BLAS) failure \d+|CU(DA|DNN|BLAS) error", re.IGNORECASE)
 
 
-class NotRecordableError(UnsupportedModelError):
-    """A model runs, but not so that its runs can be recorded."""
-
-
 def refusal(error: Exception, name: str, *, version: str) -> OnepassError:
     """Return the error to raise for one that ONNX Runtime raised while it prepared a model.
 
@@ -74,9 +70,6 @@ def refusal(error: Exception, name: str, *, version: str) -> OnepassError:
         name: What to call the model.
         version: Of ONNX Runtime.
     """
-    unfit = _RECORDING.search(str(error))
-    if unfit is not None:
-        return NotRecordableError(unfit["why"].strip().rstrip("."))
     if _CUDA.search(str(error)):
         return DeviceError(f"ONNX Runtime cannot prepare {name} on the GPU: {error}")
     kind = PREPARE_ERRORS.get(type(error).__name__, BackendError)

@@ -16,18 +16,16 @@ from onepass.tensors import TensorSpec
 
 def around(name: str, inner: str, plan: Plan, settings: Settings, batch: Batch) -> Iterator[TritonModel]:
     """Yield what undoes an engine's names and dtypes, the ensemble last: Triton finds no step that is not there."""
-    given = {edge.spec.name for edge in plan.inputs}
+    _check_apart(plan)
     casts_in = [edge for edge in plan.inputs if edge.is_cast]
-    # An output that is an input is that input; its copy in the engine has no reader.
-    computed = [edge for edge in plan.outputs if edge.spec.name not in given]
-    casts_out = [edge for edge in computed if edge.is_cast]
+    casts_out = [edge for edge in plan.outputs if edge.is_cast]
     steps = []
     if casts_in:
         yield _casts(f"{name}-inputs", casts_in, batch, settings, before=_given, after=carried)
         steps.append(_step(f"{name}-inputs", [(e.spec.name, e.spec.name) for e in casts_in],
                            [(e.tensor, _between(e)) for e in casts_in]))  # fmt: skip
     steps.append(_step(inner, [(e.tensor, _between(e)) for e in plan.inputs],
-                       [(e.tensor, _between(e)) for e in computed]))  # fmt: skip
+                       [(e.tensor, _between(e)) for e in plan.outputs]))  # fmt: skip
     if casts_out:
         yield _casts(f"{name}-outputs", casts_out, batch, settings, before=carried, after=_given)
         steps.append(_step(f"{name}-outputs", [(e.tensor, _between(e)) for e in casts_out],
@@ -40,6 +38,22 @@ def around(name: str, inner: str, plan: Plan, settings: Settings, batch: Batch) 
         ensemble_scheduling={"step": steps},
     )
     yield TritonModel(name, config, lambda _folder: None)
+
+
+def _check_apart(plan: Plan) -> None:
+    """Make sure that no output is an input: Triton waits for ever for a tensor that an ensemble is given and gives.
+
+    Raises:
+        UnsupportedModelError: One is.
+    """
+    given = {edge.spec.name for edge in plan.inputs}
+    for edge in plan.outputs:
+        if edge.spec.name in given:
+            raise UnsupportedModelError(
+                f"output {edge.spec.name!r} is an input too; the engine has two names for them, and Triton cannot give "
+                "both the one name. Build the engine without that output, which callers have: "
+                "onepass.build(outputs=…); or let onepass run the engine in Triton: backend='python'"
+            )
 
 
 def _given(edge: Edge) -> TensorSpec:

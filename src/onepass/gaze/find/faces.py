@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -44,7 +45,7 @@ class FoundFace:
             if corners is None:
                 continue
             array = np.array(corners, np.float64)
-            if array.shape != (2, 2) or not np.isfinite(array).all() or (array[0] == array[1]).all():
+            if not _are_corners(array):
                 raise InputError(f"{name} must be two different finite corners [2, 2], got {array.tolist()}")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -80,6 +81,15 @@ class FoundFace:
         centre_r, centre_l = np.asarray(right, np.float64), np.asarray(left, np.float64)
         half = (centre_l - centre_r) * (CORNER_DISTANCE / 2)
         return cls(box, np.stack([centre_r + half, centre_r - half]), np.stack([centre_l - half, centre_l + half]))
+
+
+def _are_corners(array: FloatArray) -> bool:
+    """Whether these are two different finite points, [2, 2]."""
+    if array.shape != (2, 2):
+        return False
+    # In plain numbers: in a video this is asked of every eye in every frame.
+    nasal, temporal = array.tolist()
+    return nasal != temporal and all(map(math.isfinite, (*nasal, *temporal)))
 
 
 class FaceFinder(Protocol):

@@ -49,7 +49,7 @@ class Table(ABC):
             MediaError: They cannot be written; the table ends with the frame before.
             BrokenPipeError: Nobody reads standard output, or the pipe, any more.
         """
-        rows = [{name: _clean(value) for name, value in row.items()} for row in rows_of(result, self._words)]
+        rows = table_rows(result, self._words)
         try:
             self._append(rows)
         except BrokenPipeError:
@@ -189,10 +189,8 @@ class ParquetTable(Table):
         """
         super().__init__(path, words)
         pa = optional("pyarrow", extra="parquet", purpose="Writing Parquet")
-        types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
-        fields = [pa.field(column.name, types[column.kind], metadata={"about": column.about}) for column in COLUMNS]
         self._batch_of = pa.RecordBatch.from_pydict
-        self._schema = pa.schema(fields)
+        self._schema = pa.schema(arrow_fields())
         self._waiting = _empty_columns()
         writer = optional("pyarrow.parquet", extra="parquet", purpose="Writing Parquet").ParquetWriter
         try:
@@ -240,6 +238,17 @@ class ParquetTable(Table):
         )
 
 
+def arrow_fields() -> list[Any]:
+    """Return the columns of a table as Arrow's fields.
+
+    Raises:
+        MissingExtraError: PyArrow is not installed.
+    """
+    pa = optional("pyarrow", extra="parquet", purpose="Writing Parquet")
+    types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
+    return [pa.field(column.name, types[column.kind], metadata={"about": column.about}) for column in COLUMNS]
+
+
 def _empty_columns() -> dict[str, list[Value]]:
     return {column.name: [] for column in COLUMNS}
 
@@ -262,6 +271,11 @@ def open_table(path: str | os.PathLike[str], *, words: GazeWords | None = None) 
     if suffix in (".csv", ".jsonl"):
         return TextTable(path, jsonl=suffix == ".jsonl", words=words)
     raise InputError(f"cannot tell a table format from {os.fspath(path)!r}; use one of {', '.join(TABLE_SUFFIXES)}")
+
+
+def table_rows(result: StreamResult, words: GazeWords) -> list[dict[str, Value]]:
+    """Return the rows of one frame, as every table has them."""
+    return [{name: _clean(value) for name, value in row.items()} for row in rows_of(result, words)]
 
 
 def _clean(value: Value) -> Value:

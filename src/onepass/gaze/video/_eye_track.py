@@ -50,7 +50,7 @@ class EyeTrack:
 
     def seen(self, eye: Eye, time_seconds: float) -> FloatArray | None:
         """Return where its corners [2, 2] are by what the network saw; None where that does not say so."""
-        corners = np.stack([eye.nasal_corner, eye.temporal_corner])
+        corners = eye.corners
         if eye.confidence < LEAST_CONFIDENCE or not corners_agree(self.corners, corners):
             return None
         self.sure_seconds = time_seconds
@@ -69,16 +69,15 @@ class EyeTrack:
         the same frame, says what is seen from there, and from then on only what differs from that has moved. To
         `learn` that takes an open eye.
         """
-        way = _complex(self.corners[1] - self.corners[0])
+        way = complex(*(self.corners[1] - self.corners[0]).tolist())
         if learn and self._offset is None:
             if self._looks == _PLACING_LOOKS:
-                self._offset = _complex(seen - self.corners) / way
+                self._offset = (seen - self.corners).view(np.complex128)[:, 0] / way
             else:
                 self._looks += 1
         if self._offset is None:
             return seen
-        offset = self._offset * way
-        still: FloatArray = seen - np.stack([offset.real, offset.imag], axis=-1)
+        still: FloatArray = seen - (self._offset * way).view(np.float64).reshape(2, 2)
         return still
 
     def shown(self, eye: Eye, time_seconds: float) -> Eye:
@@ -90,8 +89,3 @@ class EyeTrack:
         x, y = middle_of(self.corners)
         inside = 0 <= x <= shape[1] and 0 <= y <= shape[0]
         return not inside or time_seconds - self.sure_seconds > _PATIENCE_SECONDS
-
-
-def _complex(points: FloatArray) -> npt.NDArray[np.complex128]:
-    """Return points [..., 2] as complex numbers [...]."""
-    return np.asarray(points[..., 0] + 1j * points[..., 1])

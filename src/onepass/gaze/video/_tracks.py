@@ -28,6 +28,8 @@ _UNSEEN_SECONDS = 0.8
 # For so long a face that may have become another is shown, and after so long without a doubt it may look different.
 _SUSPECT_SECONDS = 0.2
 _TURNED_SECONDS = 1.0
+# So often a face is looked at to know it later.
+_KEEP_SECONDS = 0.3
 # Two tracks whose eyes lie closer than that, in corner distances, follow one face.
 _ONE_FACE = 0.5
 # Of two tracks of one face that look as much like it, to within this, the older one is right.
@@ -53,6 +55,7 @@ class Track:
         self.looks = looks
         self._gaze: tuple[Gaze, float] | None = None
         self.is_suspect = False
+        self._kept_seconds = -math.inf
         self._suspect_seconds = self._alike_seconds = time_seconds
         self._smoothing = smoothing
         self._head = HeadFilter(smoothing)
@@ -69,7 +72,7 @@ class Track:
     def found(self) -> FoundFace:
         """The face, as a finder would say it."""
         # The mesh goes along: it says where a finder that follows faces will look for this one.
-        mesh = None if self._mesh is None else self._mesh + np.append(self._moved, 0)
+        mesh = None if self._mesh is None else self._mesh + self._moved
         corners = self.corners
         return FoundFace(self.box, corners.get("right"), corners.get("left"), self._head_seen, mesh)
 
@@ -101,7 +104,7 @@ class Track:
         self._is_to_be_kept = True
         self._head_seen, self._mesh = found.head, found.mesh
         # How far the face has moved since the mesh was seen.
-        self._moved = np.zeros(2)
+        self._moved = np.zeros(3)
         for side, corners in found.corners.items():
             mine = self._eyes.get(side)
             if mine is None or distance(mine.corners, corners) > _ASTRAY:
@@ -133,19 +136,20 @@ class Track:
 
         Looked at is only where that is in doubt, and where the finder has just seen it, to know it later.
         """
-        if not (self.is_suspect or self._is_to_be_kept) or self.is_doubtful or self.needs_another_look:
+        now = self._shown_seconds
+        keeps = self._is_to_be_kept and now - self._kept_seconds >= _KEEP_SECONDS
+        if not (self.is_suspect or keeps) or self.is_doubtful or self.needs_another_look:
             return True
         look = look_at(grey, self.corners)
         likeness = self.looks.to(look)
-        now = self._shown_seconds
         if likeness is None or likeness >= SAME_FACE:
             self.is_suspect, self._alike_seconds = False, now
         elif self.is_suspect:
             return likeness >= OTHER_FACE and now - self._suspect_seconds <= _SUSPECT_SECONDS
         # A face that has been followed so long without a doubt shows another side of itself.
-        if self._is_to_be_kept and look is not None and (now == self._alike_seconds or self._is_turned(now)):
+        if keeps and look is not None and (now == self._alike_seconds or self._is_turned(now)):
             self.looks.add(look)
-            self._is_to_be_kept = False
+            self._is_to_be_kept, self._kept_seconds = False, now
         return True
 
     def _is_turned(self, time_seconds: float) -> bool:
@@ -195,7 +199,7 @@ class Track:
         x, y = (self.box.centre + move).tolist()
         width, height = self.box.width_px * growth, self.box.height_px * growth
         self.box = Box(x - width / 2, y - height / 2, width, height)
-        self._moved = self._moved + move
+        self._moved[:2] += move
         for side in self._eyes.keys() - seen:
             self._eyes[side].corners = self._eyes[side].corners + move
 

@@ -67,10 +67,11 @@ class OneEuroFilter:
         passed = time_seconds - then
         if passed <= 0:
             return before
-        velocity = velocity + _share(self._speed_cutoff_hz, passed) * ((given - before) / passed - velocity)
+        step = given - before
+        velocity = velocity + _share(self._speed_cutoff_hz, passed) * (step / passed - velocity)
         speed = np.sqrt(np.add.reduce(velocity * velocity, axis=-1, keepdims=True))
         cutoff_hz = self._min_cutoff_hz + self._beta / unit * speed
-        smoothed: FloatArray = before + _share(cutoff_hz, passed) * (given - before)
+        smoothed: FloatArray = before + _share(cutoff_hz, passed) * step
         self._last = smoothed, velocity, time_seconds
         return smoothed
 

@@ -251,10 +251,7 @@ class GazeTracker:
     def _looks_at(self, grey: Grey, found: Sequence[FoundFace]) -> list[Look | None]:
         """Return what the faces that were found look like: the network places their eyes, which finders do roughly."""
         faces = self._estimator.look(grey, found).faces
-        return [
-            look_at(grey, {eye.side: np.stack([eye.nasal_corner, eye.temporal_corner]) for eye in face.eyes})
-            for face in faces
-        ]
+        return [look_at(grey, {eye.side: eye.corners for eye in face.eyes}) for face in faces]
 
     def _unmatched(self, matched: set[int]) -> list[Track]:
         """Return the tracks that the finder does not see; let go of those that the network did not see either."""
