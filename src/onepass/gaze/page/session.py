@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -212,7 +213,7 @@ class PageSession:
         self._tell({"type": "calibration", "calibration": None if calibration is None else calibration.to_json()})
 
     def _tell_problem(self, error: OnepassError, *, of: str | None) -> None:
-        self._tell({"type": "problem", "of": of, "text": str(error)})
+        self._tell({"type": "problem", "of": of, "text": self._without_places(str(error))})
 
     def _take(self, result: StreamResult, *, with_picture: bool) -> None:
         """Take a result in: look at the screen, count blinks, record; and tell the page."""
@@ -248,5 +249,10 @@ class PageSession:
         """Say that a source has ended by itself, and finish what was recorded of a file."""
         if not source.live:
             self._end_recording()
-        text = None if error is None else str(error)
-        self._tell({"type": "ended", "frames": frames, "notes": list(source.notes), "text": text})
+        text = None if error is None else self._without_places(str(error))
+        notes = [self._without_places(note) for note in source.notes]
+        self._tell({"type": "ended", "frames": frames, "notes": notes, "text": text})
+
+    def _without_places(self, text: str) -> str:
+        """Return a sentence that names files as the page does, not by where they lie on this machine."""
+        return re.sub(rf"{re.escape(str(self._folder))}/(?:\w+/)?", "", text)

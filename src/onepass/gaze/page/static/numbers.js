@@ -15,8 +15,10 @@ export class Numbers {
   #seen = new Map(); // id -> when last
   #chosen = null;
   #drawn = 0;
+  #last = { faces: [], whose: "" };
 
   clear() {
+    this.#last = { faces: [], whose: "" };
     this.#seen.clear();
     this.#chosen = null;
     this.#curves.clear();
@@ -26,18 +28,18 @@ export class Numbers {
 
   /** Take the faces of a frame; `whose` says whose left and right they are. */
   take(seconds, faces, whose) {
+    this.#last = { faces, whose };
     this.#curves.take(seconds, faces);
     for (const face of faces) this.#seen.set(face.id, seconds);
-    let changed = false;
     for (const [id, last] of this.#seen) {
-      if (seconds - last > UNSEEN_SECONDS) changed = this.#seen.delete(id);
+      if (seconds - last > UNSEEN_SECONDS) this.#seen.delete(id);
     }
     if (!this.#seen.has(this.#chosen)) {
       const largest = faces.toSorted((a, b) => b.box.width_px * b.box.height_px - a.box.width_px * a.box.height_px);
       this.#chosen = largest[0]?.id ?? null;
     }
-    this.#people(changed);
-    this.#show(faces.find((face) => face.id === this.#chosen) ?? null, whose);
+    this.#people();
+    this.#show(this.chosenOf(faces), whose);
     const now = performance.now();
     if (now - this.#drawn < 60) return; // a curve says no more for being drawn more often
     this.#drawn = now;
@@ -91,6 +93,7 @@ export class Numbers {
   #choose(id) {
     this.#chosen = id;
     this.#people();
+    this.#show(this.chosenOf(this.#last.faces), this.#last.whose);
     this.#curves.draw(id);
   }
 }

@@ -44,8 +44,12 @@ export class Recorder {
   /** Look whether what was recorded when the connection broke is still there; return whether it is, and offer it. */
   async rescue(session, number) {
     const files = Object.keys(LABELS).map((name) => `${number}/${name}`);
-    const there = await Promise.all(files.map((file) => isThere(`sessions/${session}/${file}`)));
-    const found = files.filter((_, index) => there[index]);
+    let found = [];
+    for (let tries = 0; tries < 3 && found.length === 0; tries++) {
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 700)); // they are being finished
+      const there = await Promise.all(files.map((file) => isThere(`sessions/${session}/${file}`)));
+      found = files.filter((_, index) => there[index]);
+    }
     if (found.length === 0) return false;
     element("saved-what").textContent = "Up to where the connection broke.";
     this.#links(session, found);

@@ -1,0 +1,1 @@
+"""Gaze in the browser."""
