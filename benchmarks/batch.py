@@ -32,9 +32,9 @@ from onepass.media.tensors import tensor_from_picture
 _ROWS, _VIDEOS = int(os.environ.get("ROWS", "3000")), int(os.environ.get("VIDEOS", "20"))
 _FRAMES, _BATCH, _ROUNDS = 60, 32, 3
 _SMALL = """<ir_version: 9, opset_import: ["" : 17]>
-g (float[N, 16] x) => (float[N, 16] scaled, float[N] mean) <int64[1] axis = {1}> {
+g (float[N, 16] x) => (float[N, 16] scaled, float[N] total) <int64[1] axis = {1}> {
     scaled = Neg (x)
-    mean = ReduceMean <keepdims = 0> (x, axis)
+    total = ReduceSum <keepdims = 0> (x, axis)
 }"""
 
 
