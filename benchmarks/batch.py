@@ -156,7 +156,8 @@ def _peak(command: Sequence[str]) -> tuple[float, int]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
         try:
-            inner = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            threads = Path(f"/proc/{process.pid}/task").iterdir()  # each has the processes that it started
+            inner = [word for thread in threads for word in (thread / "children").read_text().split()]
             for each in (str(process.pid), *inner):
                 lines = Path(f"/proc/{each}/status").read_text().splitlines()
                 most[each] = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
