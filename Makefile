@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint check-package check-bindings check-gpu check-training test-convert test-cpp test-onnx test-triton fuzz docs bench environments clean
+.PHONY: help demo test check lint check-package check-bindings check-gpu check-training test-batch test-convert test-cpp test-onnx test-triton fuzz docs bench environments clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -17,12 +17,12 @@ demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astron
 	$(BIN)/onepass demo
 
 test: $(VENV)/.installed-test  ## Run the tests (without those of training, and ONNX's own)
-	$(BIN)/python $(PYTEST) --ignore tests/training --ignore tests/conformance
+	$(BIN)/python $(PYTEST) --ignore tests/training --ignore tests/conformance --ignore tests/batch/test_ray.py
 
 check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
 	$(MAKE) --jobs 2 --output-sync=target lint docs
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training --ignore tests/conformance
+	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training --ignore tests/conformance --ignore tests/batch/test_ray.py
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under 95
 
@@ -64,6 +64,9 @@ test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that 
 test-triton: $(VENV)/.installed-test  ## Model repositories, served by the real Triton; fetches it (55 MB)
 	$(BIN)/python -m tests.triton.fetch
 	$(BIN)/python -m pytest tests/triton
+
+test-batch: $(VENV)/.installed-test $(VENV)/.installed-batch  ## Batches on a Ray cluster of two machines, both this one (110 MB)
+	$(BIN)/python -m pytest tests/batch/test_ray.py
 
 test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh

@@ -130,7 +130,7 @@ def test_an_engine_that_only_renames(tmp_path: Path) -> None:
 def test_an_output_that_is_an_input(tmp_path: Path) -> None:
     """An ensemble cannot have one name for both, so that such an engine is refused by the output's name."""
     engine(BY_NAME["outputs that are inputs"].graph, tmp_path / "m.engine", batch=(1, 2, 4))
-    with pytest.raises(UnsupportedModelError, match=r"output 'x' is an input too, .*outputs=….*backend='python'"):
+    with pytest.raises(UnsupportedModelError, match=r"output 'x' is an input too; .*outputs=….*backend='python'"):
         to_triton(tmp_path / "m.engine", tmp_path / "models")
     assert to_triton(tmp_path / "m.engine", tmp_path / "models", backend="python").max_batch == 4
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import IntEnum
@@ -65,6 +66,9 @@ def _types(version: str) -> tuple[dict[str, Any], dict[str, Any]]:
     classes: dict[str, Any] = {
         name: type(name, (Handle,), {"__module__": "cuda.bindings.driver"}) for name in _POINTERS
     }
+    names = cuda_facts(version)["classes"]["CUDA_MEMCPY3D"]
+    zeros = dict.fromkeys(names, 0)
+    classes["CUDA_MEMCPY3D"] = type("CUDA_MEMCPY3D", (), {**zeros, "__module__": "cuda.bindings.driver"})
     return enums, classes
 
 
@@ -109,7 +113,9 @@ class Driver:
         faults: Every misuse, in words. A test that ends with one has found a bug, whatever came out of it.
         lazy: Whether queued work is done only when somebody waits for it.
         devices: Number of GPUs.
+        unified_nodes: Whether a graph's copies are shown as between addresses of any kind, as driver 580 shows them.
         lock: Held by every function; also guards what the fake TensorRT does.
+        users: What works with a stream, and the number of that: it has to be gone before the stream is.
     """
 
     def __init__(self, *, version: str, devices: int, lazy: bool, driver_missing: bool) -> None:
@@ -119,6 +125,7 @@ class Driver:
         self.devices = devices
         self.lazy = lazy
         self.driver_missing = driver_missing
+        self.unified_nodes = True
         self.capacity = 80 << 30
         self.out_of_memory_after: int | None = None
         self.calls: Counter[str] = Counter()
@@ -129,10 +136,11 @@ class Driver:
         self._objects: dict[int, Any] = {}
         self._next = 0x1000
         self._numbers = 0
-        self._forced: dict[str, list[str]] = {}
+        self._forced: dict[str, list[str | None]] = {}
         self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
         self._sticky: dict[int, str] = {}
         self.initialised = False
+        self.users: list[tuple[weakref.ref[Any], int]] = []
         self.primary = [Context(device) for device in range(devices)]
         self._null: dict[int, Stream] = {}
         for one in self.primary:
@@ -140,11 +148,11 @@ class Driver:
 
     # What tests use.
 
-    def fail_next(self, function_name: str, error: str, *, times: int = 1) -> None:
-        """Let the next call of a function return an error, given by the name of its member of CUresult."""
+    def fail_next(self, function_name: str, error: str, *, times: int = 1, after: int = 0) -> None:
+        """Let the next call of a function, or one after some others, return an error, by its name in CUresult."""
         if error not in self.facts["enums"]["CUresult"] or function_name not in self.facts["functions"]:
             raise ValueError(f"there is no {function_name} or no {error}")
-        self._forced.setdefault(function_name, []).extend([error] * times)
+        self._forced.setdefault(function_name, []).extend([*[None] * after, *[error] * times])
 
     def hold_next(self, function_name: str) -> tuple[threading.Event, threading.Event]:
         """Let the next call of a function wait, as for a busy GPU; return events: that it waits, and that ends it."""
@@ -204,8 +212,8 @@ class Driver:
 
     def before(self, name: str, *, context: bool, unsafe: bool) -> None:
         """Raise the failure that a call must have whatever its arguments are."""
-        if self._forced.get(name):
-            raise Failure(self._forced[name].pop(0))
+        if self._forced.get(name) and (error := self._forced[name].pop(0)):
+            raise Failure(error)
         if name.startswith("cuGetError") or name in ("cuInit", "cuDriverGetVersion"):
             return
         if not self.initialised:
@@ -291,10 +299,6 @@ class Driver:
         if pointer in (0, 1):
             return self._null.setdefault(id(self.here), Stream(self.here, blocking=True))
         return self.get(handle, Stream, "stream")
-
-    def has_stream(self, number: int) -> bool:
-        """Whether there is a stream of that handle."""
-        return isinstance(self._objects.get(number), Stream)
 
     def work_stream(self, handle: Any) -> Stream:
         """Return a stream to put work on. It must belong to the current context."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 from tests.fakes._driver import Driver, Failure, function
 from tests.fakes._memory import Span
-from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream
+from tests.fakes._queue import Capture, Event, Graph, GraphExec, Op, Stream, copy_op
 
 # Names of functions and parameters are CUDA's own.
 # ruff: noqa: N802, N803
@@ -51,7 +50,8 @@ class Graphs(Driver):
     @function(results=1)
     def cuGraphInstantiate(self, hGraph: Any, flags: int) -> Any:
         one = self.get(hGraph, Graph, "graph")
-        return self.add("CUgraphExec", GraphExec([op.again() for op in one.ops]))
+        self._number_nodes(one)
+        return self.add("CUgraphExec", GraphExec({node: op.again() for node, op in one.handles.items()}))
 
     @function()
     def cuGraphUpload(self, hGraphExec: Any, hStream: Any) -> None:
@@ -64,7 +64,7 @@ class Graphs(Driver):
         # All of it goes in before any is done, as the GPU takes a graph whole.
         lazy, self.lazy = self.lazy, True
         try:
-            for op in one.ops:
+            for op in one.ops.values():
                 self.enqueue(target, op.again())
         finally:
             self.lazy = lazy
@@ -98,12 +98,33 @@ class Graphs(Driver):
 
     @function(results=1)
     def cuGraphMemcpyNodeGetParams(self, hNode: Any) -> Any:
-        one = self.get(hNode, Op, "node")
-        if "MEMCPY" not in one.node:
-            raise Failure("CUDA_ERROR_INVALID_VALUE", "the node is no copy")
-        unified = self.enums["CUmemorytype"].CU_MEMORYTYPE_UNIFIED
-        source, target = (spans[0].start if spans else 0 for spans in (one.reads, one.writes))
-        return SimpleNamespace(srcMemoryType=unified, srcDevice=source, dstMemoryType=unified, dstDevice=target)
+        one = self._copying(hNode)
+        params = self.classes["CUDA_MEMCPY3D"]()
+        for end, spans in (("src", one.reads), ("dst", one.writes)):
+            span = spans[0] if spans else Span(0, 0)
+            kind = "UNIFIED" if self.unified_nodes else "DEVICE" if self._kind_at(span) == "device" else "HOST"
+            setattr(params, f"{end}MemoryType", self.enums["CUmemorytype"][f"CU_MEMORYTYPE_{kind}"])
+            setattr(params, f"{end}{'Host' if kind == 'HOST' else 'Device'}", span.start)
+            params.WidthInBytes, params.Height, params.Depth = span.size, 1, 1
+        return params
+
+    @function()
+    def cuGraphExecMemcpyNodeSetParams(self, hGraphExec: Any, hNode: Any, copyParams: Any, ctx: Any) -> None:
+        one, node = self.get(hGraphExec, GraphExec, "executable graph"), self.pointer(hNode)
+        old, host = self._copying(hNode), self.enums["CUmemorytype"].CU_MEMORYTYPE_HOST
+        if node not in one.ops:
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the node is of another graph")
+        source, target = (
+            self.pointer(
+                getattr(copyParams, f"{end}{'Host' if getattr(copyParams, f'{end}MemoryType') == host else 'Device'}")
+            )
+            for end in ("src", "dst")
+        )
+        new = copy_op(target, source, copyParams.WidthInBytes)
+        self.check_copy(new, None)
+        if self._kinds_of(new) != self._kinds_of(old):
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the memory is of another kind than when it was instantiated")
+        one.ops[node] = new
 
     @function(results=1)
     def cuEventCreate(self, Flags: int) -> Any:
@@ -178,6 +199,15 @@ class Graphs(Driver):
     def _kind_at(self, span: Span) -> str:
         block = self.memory.around(span.start)
         return block.kind if block else "pageable"
+
+    def _kinds_of(self, op: Op) -> list[str]:
+        return [self._kind_at(span) for span in (*op.reads, *op.writes)]
+
+    def _copying(self, node: Any) -> Op:
+        one = self.get(node, Op, "node")
+        if not one.node.endswith("MEMCPY"):
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the node copies nothing")
+        return one
 
     def _number_nodes(self, graph: Graph) -> None:
         if not graph.handles:

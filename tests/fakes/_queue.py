@@ -103,9 +103,9 @@ class Graph:
 
 @dataclass(eq=False)
 class GraphExec:
-    """A graph ready to launch: its own copy of the work."""
+    """A graph ready to launch: its own copy of the work, by the nodes of the graph that it was made of."""
 
-    ops: list[Op]
+    ops: dict[int, Op]
 
 
 @dataclass(eq=False)

@@ -126,6 +126,15 @@ def test_a_foreign_context_does_not_take_our_streams(rig: Rig) -> None:
             "CUDA_ERROR_INVALID_VALUE", "was called HtoD",
         ),
         (
+            lambda rig: rig.status("cuMemHostUnregister", rig.pinned()),
+            "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", "CUDA's own",
+        ),
+        (lambda rig: rig.status("cuMemFreeHost", rig.registered()), "CUDA_ERROR_INVALID_VALUE", "to be unregistered"),
+        (
+            lambda rig: rig.status("cuMemHostRegister", rig.registered() + SIZE - 1, 8, 1),
+            "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED", "page-locked already",
+        ),
+        (
             lambda rig: rig.status("cuMemcpyAsync", rig.device(), rig.pinned(), SIZE, 12345),
             "CUDA_ERROR_INVALID_HANDLE", "is no stream",
         ),
@@ -268,6 +277,54 @@ def test_a_graph_computes_with_what_is_there_when_it_is_launched(rig: Rig) -> No
         assert set(bytes_at(target)) != {value}
         rig.do("cuStreamSynchronize", stream)
         assert set(bytes_at(target)) == {value}
+
+
+def _captured_copy(rig: Rig) -> tuple[Any, Any, Any, Any]:
+    """Return a graph of one copy from the GPU, ready to launch: stream, graph, what is launched, its node."""
+    stream, device, target = rig.stream(), rig.device(), rig.pinned()
+    rig.do("cuMemsetD8Async", device, 5, SIZE, stream)
+    rig.begin(stream)
+    rig.do("cuMemcpyAsync", target, device, SIZE, stream)
+    graph = rig.do("cuStreamEndCapture", stream)
+    (node,), _ = rig.do("cuGraphGetNodes", graph, 1)
+    return stream, graph, rig.do("cuGraphInstantiate", graph, 0), node
+
+
+@pytest.mark.parametrize("field", ["dstDevice", "dstHost"])
+def test_a_copy_in_a_graph_may_go_elsewhere(rig: Rig, field: str) -> None:
+    """From the next launch on, whatever the driver calls the host's memory; earlier launches stay as they were."""
+    rig.cuda.unified_nodes = field == "dstDevice"
+    stream, _, run, node = _captured_copy(rig)
+    params = rig.do("cuGraphMemcpyNodeGetParams", node)
+    first, second = getattr(params, field), rig.pinned()
+    rig.do("cuGraphLaunch", run, stream)
+    setattr(params, field, second)
+    rig.do("cuGraphExecMemcpyNodeSetParams", run, node, params, rig.cuda.current.handle)  # type: ignore[union-attr]
+    rig.do("cuStreamSynchronize", stream)
+    assert set(bytes_at(first)) == {5}
+    assert set(bytes_at(second)) == {0xCD}
+    bytes_at(first)[:] = 1
+    rig.do("cuGraphLaunch", run, stream)
+    rig.do("cuStreamSynchronize", stream)
+    assert (set(bytes_at(first)), set(bytes_at(second))) == ({1}, {5})
+
+
+def test_a_copy_in_a_graph_keeps_its_kind(rig: Rig) -> None:
+    """A copy to the host cannot become another, nor be changed by a node of another graph, or of one that is gone."""
+    _, graph, run, node = _captured_copy(rig)
+    _, _, _, foreign = _captured_copy(rig)
+    params = rig.do("cuGraphMemcpyNodeGetParams", node)
+    good, ordinary = params.dstDevice, np.zeros(SIZE, np.uint8)
+    for which, target, status in (
+        (node, ordinary.ctypes.data, "CUDA_ERROR_INVALID_VALUE"),
+        (node, good + 1, "CUDA_ERROR_INVALID_VALUE"),
+        (foreign, good, "CUDA_ERROR_INVALID_VALUE"),
+    ):
+        params.dstDevice = target
+        assert rig.status("cuGraphExecMemcpyNodeSetParams", run, which, params, None) == status
+    rig.do("cuGraphDestroy", graph)
+    assert rig.status("cuGraphExecMemcpyNodeSetParams", run, node, params, None) == "CUDA_ERROR_INVALID_HANDLE"
+    assert len(rig.cuda.faults) == 4
 
 
 def test_a_launch_after_its_memory_was_freed_is_an_illegal_access(rig: Rig) -> None:

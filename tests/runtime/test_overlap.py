@@ -142,18 +142,17 @@ def test_the_first_call_fails(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["10.16.1", "cuda"])
-def test_large_inputs_travel_piece_by_piece(kind: str) -> None:
-    """Inputs of more than a megabyte are sent in pieces while the rest is still copied, alone and beside another."""
-    with _opened(kind, rows=100_000) as (cuda, session):
-        for seed in range(3):
-            assert_same(session(x=x_of(90_001, seed)), expected_of(90_001, seed))
-        counted = _calls(cuda, lambda: session(x=x_of(90_001)))
-        assert counted["cuMemcpyAsync"] == 3
-        assert counted["cuGraphLaunch"] == 1
-        with busy(lambda: session(x=x_of(90_001, 3))) as results:
-            assert_same(session(x=x_of(80_000, 4)), expected_of(80_000, 4))
-            assert_same(session(x=x_of(90_001, 5)), expected_of(90_001, 5))
-        assert_same(results[0], expected_of(90_001, 3))
+def test_large_inputs_alone_and_beside(kind: str) -> None:
+    """Inputs that several threads copy arrive whole, with the same calls of CUDA as small ones."""
+    with _opened(kind, rows=200_000) as (cuda, session):
+        for seed in range(4):
+            outputs = session(x=x_of(190_001, seed))
+            assert_same(outputs, expected_of(190_001, seed))
+        assert _calls(cuda, lambda: session(x=x_of(190_001))) == {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
+        with busy(lambda: session(x=x_of(190_001, 3))) as results:
+            assert_same(session(x=x_of(180_000, 4)), expected_of(180_000, 4))
+            assert_same(session(x=x_of(190_001, 5)), expected_of(190_001, 5))
+        assert_same(results[0], expected_of(190_001, 3))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from onepass.cli import cli
 from onepass.engine import Plan, sidecar_path
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._engine import _CONTROL_FLOW
+from onepass.runtime._graph import Graph
 from tests.checker import assert_same, check
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
@@ -155,6 +157,59 @@ def test_nothing_is_allocated_once_it_runs() -> None:
         assert set(cuda_calls) == {"cuCtxGetCurrent", "cuGraphLaunch", "cuStreamSynchronize"}
         assert not trt_calls
         assert len(outputs) == 3
+
+
+@pytest.mark.parametrize("wanted", [None, ["monkey"], ["zebra", "monkey"]])
+@pytest.mark.parametrize("unified", [True, False])
+def test_a_call_whose_result_is_kept_is_a_launch_too(wanted: list[str] | None, unified: bool) -> None:
+    """Whoever keeps results gets each in another place, and a recording is given that: nothing is recorded anew."""
+    with fake_gpu("10.16.1", results_gone=True) as (cuda, trt), onepass.load(_three()) as session:
+        cuda.unified_nodes = unified
+        kept = [session(x=x_of(2, seed), outputs=wanted) for seed in range(9)]
+        kept.clear()  # their memory is used again
+        for seed in range(6):
+            cuda_calls, trt_calls = _calls_of(
+                cuda, trt, lambda seed=seed: kept.append(session(x=x_of(2, seed), outputs=wanted))
+            )
+        assert cuda_calls["cuGraphLaunch"] == cuda_calls["cuStreamSynchronize"] == 1
+        # One that is not asked for lies between the two that are.
+        assert cuda_calls["cuGraphExecMemcpyNodeSetParams"] == (2 if wanted and len(wanted) == 2 else 1)
+        assert not trt_calls
+        assert cuda.live["graph execs"] == 3  # the computation, and two for whoever has the last result still
+        for seed, outputs in enumerate(kept):
+            expected = THREE.reference({"x": x_of(2, seed)})
+            assert_same(outputs, {name: expected[name] for name in wanted or expected})
+        kept.clear()
+        del outputs
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_recording_that_cannot_be_given_another_place(after: int) -> None:
+    """A call that fails at the first or second of two copies is an error; results of the next lie where they should."""
+    wanted = ["zebra", "monkey"]
+    with fake_gpu("10.16.1") as (cuda, _), onepass.load(_three()) as session:
+        kept = [session(x=x_of(2, seed), outputs=wanted) for seed in range(9)]
+        kept.clear()
+        cuda.fail_next("cuGraphExecMemcpyNodeSetParams", "CUDA_ERROR_INVALID_VALUE", after=after)
+        with pytest.raises(BackendError, match="CUDA_ERROR_INVALID_VALUE"):
+            kept += [session(x=x_of(2, seed), outputs=wanted) for seed in range(9)]
+        for _ in range(2):
+            for seed in range(9):
+                kept.append(session(x=x_of(2, seed), outputs=wanted))
+                expected = THREE.reference({"x": x_of(2, seed)})
+                assert_same(kept[-1], {name: expected[name] for name in wanted})
+            kept.clear()
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_recording_that_does_not_show_its_copies(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If CUDA shows other copies than were recorded, none is given another place, and the report says why."""
+    found = [SimpleNamespace(target=0)] * count
+    monkeypatch.setattr(Graph, "copies_to", lambda *_: found)
+    with fake_gpu("10.16.1"), onepass.load(_three()) as session:
+        for seed in range(5):
+            assert_same(session(x=x_of(2, seed)), THREE.reference({"x": x_of(2, seed)}))
+        assert f"the recording shows {count}" in session.report()["passes"][0]["eager_because"]
 
 
 # ---- results are the caller's ------------------------------------------------------------------------------------

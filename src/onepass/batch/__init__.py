@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from onepass._lazy import lazy as _lazy
 
 if TYPE_CHECKING:
+    from onepass.batch._infer import Infer as Infer
+    from onepass.batch._run import Engine as Engine
     from onepass.batch._run import Progress as Progress
     from onepass.batch._run import run as run
     from onepass.batch.manifest import Manifest as Manifest
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
-        "onepass.batch._run": "Progress run",
+        "onepass.batch._infer": "Infer",
+        "onepass.batch._run": "Engine Progress run",
         "onepass.batch.manifest": "Manifest PartRecord is_unfinished read_manifest",
     },
 )

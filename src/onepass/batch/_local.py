@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -40,7 +41,8 @@ class _Crew:
         self._told = told
         self._parts: SimpleQueue[Part | None] = SimpleQueue()
         self._ended: SimpleQueue[PartRecord | BaseException | None] = SimpleQueue()
-        self._workers = [Worker(job, folder, terms) for _ in range(min(terms.workers, len(parts)))]
+        terms = replace(terms, workers=min(terms.workers or 1, len(parts)))
+        self._workers = [Worker(job, folder, terms) for _ in range(terms.workers)]
         for each in (*parts, *(None for _ in self._workers)):
             self._parts.put(each)
         self._threads = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from onepass import __version__
 from onepass._errors import InputError
@@ -22,6 +23,9 @@ from onepass.batch.manifest import Manifest, PartRecord
 from onepass.gaze.model import model_spec
 from onepass.runtime import ModelSpec
 from onepass.tensors import name_tuple
+
+Engine: TypeAlias = Literal["local", "ray"]
+"""Where a batch is done: on this machine, or on those of a Ray cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ def run(
     value_range: tuple[float, float] = (0.0, 1.0),
     gaze: bool = False,
     rows_a_part: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
     resume: bool = False,
     on_error: Literal["row", "stop"] = "row",
     patience_s: float = 600.0,
@@ -83,7 +89,10 @@ def run(
         gaze: Read the faces of pictures and videos with an eye network ("default", "small" or one of your own). A row
             is a file then, and the columns are those of a gaze table.
         rows_a_part: Rows of one file; by default 256 to 8192, so that there are 128 files at most up to a million rows.
-        workers: How many processes, each with a model of its own.
+        workers: How many processes, each with a model of its own: 1 by default, and on a Ray cluster as many as it has
+            room for.
+        engine: "local", or "ray" for the machines of a Ray cluster, which see inputs and `out` under the same paths.
+        address: Of the Ray cluster; by default one is started here.
         resume: Go on with what is in `out`, or begin where there is nothing yet.
         on_error: Whether a row that fails has its error in the files ("row"), or ends the batch ("stop").
         patience_s: A process that says nothing for so long is ended, and its part done again.
@@ -96,14 +105,14 @@ def run(
         InputError: An argument is wrong; or `out` holds something else, or, with `resume`, another job.
         OnepassError: The model cannot be opened, or a row fails and `on_error` is "stop".
         OSError: A file cannot be written; what is finished stays, and `resume` goes on.
-        MissingExtraError: PyArrow is not installed.
+        MissingExtraError: PyArrow, or Ray, is not installed.
     """
     pyarrow()
     spec = model if isinstance(model, ModelSpec) else ModelSpec(model)
     if gaze:
         spec = model_spec(spec)
     wanted = None if outputs is None else name_tuple(outputs)
-    _check(on_error, {"workers": workers, "rows_a_part": rows_a_part}, patience_s)
+    _check(engine, on_error, {"workers": workers, "rows_a_part": rows_a_part}, patience_s)
     job = Job(spec, wanted, batch, function_name(preprocess), dict(columns or {}), key, value_range, gaze)
     found = find_inputs(inputs, gaze=gaze)
     folder = Path(out)
@@ -120,9 +129,10 @@ def run(
         records = {part.file: record for part in parts if (record := finished(folder, part)) is not None}
         count = _Counter(found.rows, records.values(), progress)
         left = [part for part in parts if part.file not in records]
-        terms = Terms(min(workers, max(1, len(left))), patience_s, on_error == "stop")
+        terms = Terms(workers or 0, patience_s, on_error == "stop")
+        do = partial(_on_ray, address=address) if engine == "ray" else do_locally
         try:
-            for record in do_locally(job, folder, left, count, terms):
+            for record in do(job, folder, left, count, terms) if left else ():
                 records[record.file] = record
         finally:
             if not records:  # nothing is there to go on with, and another job may begin
@@ -130,9 +140,16 @@ def run(
         return _folder.finish(folder, noted, [records[part.file] for part in parts])
 
 
-def _check(on_error: str, counts: Mapping[str, Any], patience_s: float) -> None:
-    if on_error not in ("row", "stop"):
-        raise InputError(f"on_error is {on_error!r}; expected row or stop")
+def _on_ray(*work: Any, address: str | None) -> Iterator[PartRecord]:
+    from onepass.batch._ray import do_on_ray  # noqa: PLC0415 - Ray is there for who asks for it
+
+    return do_on_ray(*work, address=address)
+
+
+def _check(engine: str, on_error: str, counts: Mapping[str, Any], patience_s: float) -> None:
+    for name, value, known in (("engine", engine, get_args(Engine)), ("on_error", on_error, ("row", "stop"))):
+        if value not in known:
+            raise InputError(f"{name} is {value!r}; expected {' or '.join(known)}")
     for name, number in counts.items():
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise InputError(f"{name} is a whole number from 1 up, got {number!r}")

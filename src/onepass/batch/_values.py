@@ -26,9 +26,12 @@ def value_of(scalar: Any) -> Any:
     if isinstance(kind, pa.FixedShapeTensorType):
         return scalar.to_numpy()
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
-        return value_of(scalar.value)
+        value = value_of(scalar.value)
+        return value.reshape(kind.shape) if hasattr(kind, "shape") else value  # Ray's own tensors
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         return value_of(scalar["bytes"])
+    if pa.types.is_struct(kind) and {"shape", "data"} <= {field.name for field in kind}:
+        return value_of(scalar["data"]).reshape(value_of(scalar["shape"]))
     return _array_of(pa, scalar.values) if _is_list(pa, kind) else _single(scalar)
 
 

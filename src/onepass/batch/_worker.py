@@ -37,7 +37,7 @@ class Terms:
     """How work is done, which decides nothing about its results.
 
     Attributes:
-        workers: How many processes share this machine's cores.
+        workers: How many processes share this machine's cores; 0 where nobody says.
         patience_s: After how many seconds without a sign of life a process is ended.
         stop: Whether a row that fails ends the job.
     """
@@ -192,7 +192,7 @@ class Worker:
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
             self._ended(_LAST_MOMENT_S)
-            raise _failure(answer)
+            raise failure_of(answer)
         return answer
 
     def _ended(self, seconds: float) -> int:
@@ -223,9 +223,9 @@ def _ending(status: int) -> str:
         return f"signal {-status}"
 
 
-def _failure(answer: dict[str, Any]) -> Exception:
+def failure_of(answer: dict[str, Any]) -> Exception:
     """Return what a process failed with, as its own kind of error."""
     kind = getattr(_errors, answer["failed"], None)
     if isinstance(kind, type) and issubclass(kind, OnepassError):
         return kind(answer["message"])
-    return OSError(answer["errno"], answer["message"], answer["file"])
+    return OSError(answer.get("errno"), answer["message"], answer.get("file"))

@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from onepass._printable import printable
-from onepass.batch import Manifest, is_unfinished, run
+from onepass.batch import Engine, Manifest, is_unfinished, run
 from onepass.cli._inputs import outputs_option
 from onepass.cli._model import opening_options
 from onepass.cli._progress import batch_bar
@@ -36,8 +36,8 @@ def _columns(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str,
 @outputs_option("Keep this output only; repeat for more.")
 @click.option("--batch", type=click.IntRange(min=1), metavar="ROWS", default=32, show_default=True,
               help="The most rows of one pass; a model with a fixed batch takes that.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), metavar="COUNT", default=1, show_default=True,
-              help="Processes, each with a model of its own.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), metavar="COUNT",
+              help="Processes, each with a model of its own.  [default: 1; on Ray what has room]")  # fmt: skip
 @click.option("--preprocess", metavar="MODULE:FUNCTION",
               help="What makes the inputs of a row of a picture, arrays, or a table's row.")  # fmt: skip
 @click.option("--gaze", is_flag=True,
@@ -53,6 +53,9 @@ def _columns(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str,
               help="Rows of one file.  [default: 256 to 8192, by how many there are]")  # fmt: skip
 @click.option("--patience", "patience_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               default=600.0, show_default=True, help="End a process that says nothing for so long.")  # fmt: skip
+@click.option("--engine", type=click.Choice(get_args(Engine)), default="local", show_default=True,
+              help="This machine, or the machines of a Ray cluster.")  # fmt: skip
+@click.option("--address", metavar="ADDRESS", help="Ray cluster to work on.  [default: one that is started here]")
 @opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context

@@ -1,4 +1,4 @@
-"""As much of CUDA as one pass needs. The only module that runs anything on CUDA; `_driver` asks which GPUs there are.
+"""As much of CUDA as one pass needs. Only this and `_graph` run anything on CUDA; `_driver` asks which GPUs there are.
 
 The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
 thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
@@ -12,10 +12,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from onepass._errors import BackendError, DeviceError
+from onepass.outputs import Array
 from onepass.runtime._driver import checked, describe, device_count, load_driver
+from onepass.runtime._graph import Graph
+from onepass.runtime._huge_pages import HUGE_BYTES, fresh_memory, may_be_page_locked
 
 
 class Device:
@@ -56,6 +60,8 @@ class Device:
         self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
         self._context_number = int(self._context)
+        registers = self.call(driver.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, index)
+        self._locks_huge_pages = bool(registers) and may_be_page_locked()
         self.capturing = threading.local()
         self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
 
@@ -98,10 +104,19 @@ class Device:
 
     def host_block(self, size_bytes: int) -> HostBlock:
         """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
+        if size_bytes >= HUGE_BYTES and self._locks_huge_pages:
+            return self._huge_block(size_bytes)
         flags = self._driver.CU_MEMHOSTALLOC_PORTABLE
         with self.current():
             address = int(self.call(self._driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))
         return HostBlock(self, self._driver.cuMemFreeHost, address, size_bytes)
+
+    def _huge_block(self, size_bytes: int) -> HostBlock:
+        memory = fresh_memory(size_bytes)
+        address, flags = memory.ctypes.data, self._driver.CU_MEMHOSTREGISTER_PORTABLE
+        with self.current():
+            self.call(self._driver.cuMemHostRegister, address, size_bytes, flags, wanted=size_bytes)
+        return HostBlock(self, partial(_unlock, self._driver, memory), address, size_bytes)
 
     def memory_bytes(self) -> tuple[int, int]:
         """Return how many bytes of the GPU's memory are free, and how many there are."""
@@ -109,6 +124,16 @@ class Device:
             status, free, total = self._driver.cuMemGetInfo()
             checked(self._driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
+
+    def freed_with(self, owner: object, free: Callable[..., Any], handle: Any) -> Any:
+        """Free what an object stands for when the object dies; a process that ends gives everything back anyway.
+
+        Returns:
+            What frees it before that, when it is called.
+        """
+        finalizer = weakref.finalize(owner, self.release, free, handle)
+        finalizer.atexit = False
+        return finalizer
 
     def release(self, free: Callable[..., Any], handle: Any) -> None:
         """Free memory, a stream or a graph; later, if this thread is recording a graph, which a free would break.
@@ -124,6 +149,10 @@ class Device:
                 function, each = self._to_free.popleft()
                 function(each)
         self.leave(previous)
+
+    def set_copy(self, graph: Any, node: Any, params: Any) -> None:
+        """Change what a node of a graph copies."""
+        self.call(self._driver.cuGraphExecMemcpyNodeSetParams, graph, node, params, self._context)
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
@@ -153,6 +182,12 @@ class Device:
         return checked(self._driver, function.__name__, function(*arguments), wanted=wanted)
 
 
+def _unlock(driver: Any, memory: Array, address: int) -> None:
+    """Unlock memory, which nobody refers to after that."""
+    driver.cuMemHostUnregister(address)
+    del memory
+
+
 class Block:
     """Memory on the GPU, freed when nobody refers to it any more.
 
@@ -164,7 +199,7 @@ class Block:
     def __init__(self, device: Device, free: Callable[..., Any], address: int, size_bytes: int) -> None:
         self.address = address
         self.size_bytes = size_bytes
-        _freed_with(self, device, free, address)
+        device.freed_with(self, free, address)
 
 
 class HostBlock(Block):
@@ -189,7 +224,7 @@ class Stream:
         with device.current():
             self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
         self.number = int(self._handle)
-        self._finalizer = _freed_with(self, device, driver.cuStreamDestroy, self._handle)
+        self._finalizer = device.freed_with(self, driver.cuStreamDestroy, self._handle)
 
     def copy(self, target: int, source: int, size_bytes: int) -> None:
         """Queue a copy between two addresses, on the host or on the GPU."""
@@ -254,12 +289,10 @@ class Stream:
             raise
         finally:
             self.device.capturing.now = False
-        try:
-            if look_at is not None:
-                look_at(graph)
-            return Graph(self.device, driver, self.device.call(driver.cuGraphInstantiate, graph, 0))
-        finally:
-            self.device.call(driver.cuGraphDestroy, graph)
+        recorded = Graph(self.device, driver, graph)
+        if look_at is not None:
+            look_at(graph)
+        return recorded
 
     def _stop_recording(self) -> None:
         _, state = self._driver.cuStreamIsCapturing(self._handle)
@@ -289,27 +322,4 @@ class Event:
     def __init__(self, device: Device, driver: Any) -> None:
         with device.current():
             self.handle = device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        _freed_with(self, device, driver.cuEventDestroy, self.handle)
-
-
-class Graph:
-    """Recorded work that `Stream.launch` queues again, on any stream of its GPU.
-
-    Attributes:
-        handle: The driver's.
-    """
-
-    def __init__(self, device: Device, driver: Any, handle: Any) -> None:
-        self.handle = handle
-        self._finalizer = _freed_with(self, device, driver.cuGraphExecDestroy, handle)
-
-    def close(self) -> None:
-        """Destroy the graph; it must not be running."""
-        self._finalizer()
-
-
-def _freed_with(owner: object, device: Device, free: Callable[..., Any], handle: Any) -> Any:
-    """Free what an object stands for when the object dies; a process that ends gives everything back anyway."""
-    finalizer = weakref.finalize(owner, device.release, free, handle)
-    finalizer.atexit = False
-    return finalizer
+        device.freed_with(self, driver.cuEventDestroy, self.handle)

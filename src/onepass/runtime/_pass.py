@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime._budget import HostMemory, KeptMemory
 from onepass.runtime._carried import carried, fill
+from onepass.runtime._copying import PIECE_BYTES
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._device_results import late_results, lent_results
@@ -30,8 +32,6 @@ from onepass.runtime._slots import HostSlot, Slots, new_device_slot, new_host_sl
 
 _DEVICE_SLOTS = 4
 """How many results of one shape on the GPU are kept for the next; more than that are allocated as they come."""
-_CHUNK_BYTES = 512 << 10
-"""Inputs of more than twice this size travel to the GPU piece by piece, while the next piece is copied for it."""
 
 
 class Pass:
@@ -53,7 +53,7 @@ class Pass:
         self._in_device = device.device_block(self._in_bytes)
         self._in_host = new_host_slot(device, setup.in_places)
         arrays = self._in_host.arrays(setup.inputs)
-        self._fills = list(zip(setup.inputs.values(), arrays, setup.in_places, strict=True))
+        self._fills = list(zip(setup.inputs.values(), arrays, strict=True))
         self._out_device = device.device_block(size_of(setup.out_places))
         setup.lie_at(self._in_device.address, self._out_device.address)
         self._slots = kept.page_locked.slots(device.host_block, setup.out_places)
@@ -61,8 +61,7 @@ class Pass:
         self._device_slots = Slots(lambda: new_device_slot(device, setup.out_places), limit=_DEVICE_SLOTS)
         self._spare: HostSlot | None = None
         self._is_plain = setup.is_plain
-        self._is_large = self._in_bytes > 2 * _CHUNK_BYTES
-        is_simple = not self._is_large and not any(edge.is_cast for edge in setup.inputs.values())
+        is_simple = self._in_bytes < PIECE_BYTES and not any(edge.is_cast for edge in setup.inputs.values())
         self._simple = list(zip(setup.inputs, arrays, strict=True)) if is_simple else []
         self._recordings = Recordings(obstacle=setup.obstacle)
 
@@ -91,8 +90,6 @@ class Pass:
                     slot = self._slots.more()
                     target = slot if slot is not None else self._spare_slot()
                     lane.held = source, target
-                    where = None if source is None else source.address
-                    self._recordings.note((where, target.address, names))
                 if is_begun:
                     self._copy_out(lane.stream, target, names)
                 else:
@@ -146,7 +143,7 @@ class Pass:
         """Run once and say what took how long, in milliseconds, by trtexec's names of the parts."""
         lane, setup = self._lane, self._setup
         lane.begin()
-        for edge, array, _ in self._fills:
+        for edge, array in self._fills:
             fill(array, feeds[edge.spec.name], edge)
         target = self._slots.take() or self._slots.more() or self._spare_slot()
         lane.held = (target, target.arrays([]))
@@ -204,11 +201,11 @@ class Pass:
 
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
-    def _start_whole(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> bool:
-        """Queue a call as it was recorded, if it was, or is worth it, and the other lane is at rest.
+    def _start_whole(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> bool:
+        """Queue a call as it is recorded, if that can be, and the other lane is at rest.
 
         Args:
-            source: Where the inputs lie; None if they are on their way already.
+            source: Where the inputs lie.
             target: Where the outputs go.
             names: The outputs that are wanted.
         """
@@ -217,39 +214,35 @@ class Pass:
             return False
         if not self._setup.is_current:
             self._renew_if_needed()
-        where = None if source is None else source.address
-        whole = recordings.whole(where, target.address, names)
-        if whole is None:
-            key = (where, target.address, names)
-            if not recordings.comes_round(key) or not recordings.is_usable:
-                return False
+        whole = recordings.whole(source.address, target.address, names)
+        if whole is None and recordings.is_usable:
             lane.queue.settle()
-            whole = recordings.record_whole(key, lane.queue.stream, lambda s: self._whole(s, source, target, names))
-            if whole is None:
-                return False
+            stream = lane.queue.stream
+            work = partial(self._whole, source=source, target=target, names=names)
+            copies = len(spans(self._setup.out_places, names))
+            whole = recordings.record_whole(stream, work, target, copies=copies)
+        if whole is None:
+            return False
         lane.launch_whole(whole)
         return True
 
-    def _begin(self, source: HostSlot | None) -> bool:
+    def _begin(self, source: HostSlot) -> bool:
         """Queue a call up to its computation, if that can be recorded; the rest is to follow in the lane's stream."""
         lane = self._lane
         self._renew_if_needed()
         computation = self._computation() if self._recordings.is_usable else None
         if computation is None:
             return False
-        if source is not None:
-            lane.stream.copy(self._in_device.address, source.address, self._in_bytes)
+        lane.stream.copy(self._in_device.address, source.address, self._in_bytes)
         if lane.other.is_busy:
             lane.launch_beside(computation)
         else:
             lane.launch_whole(computation)
         return True
 
-    def _run_alone(self, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> None:
+    def _run_alone(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
         """Do what cannot be recorded, or not yet, and wait for it."""
         lane = self._lane
-        if source is None:
-            lane.stream.synchronize()
         lane.yield_to_other()
         stream = lane.queue.stream
         self._whole(stream, source, target, names)
@@ -273,9 +266,8 @@ class Pass:
             )
         return self._recordings.computation
 
-    def _whole(self, stream: Stream, source: HostSlot | None, target: HostSlot, names: Sequence[str]) -> None:
-        if source is not None:
-            stream.copy(self._in_device.address, source.address, self._in_bytes)
+    def _whole(self, stream: Stream, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
+        stream.copy(self._in_device.address, source.address, self._in_bytes)
         self._setup.enqueue(stream.number)
         self._copy_out(stream, target, names)
 
@@ -292,25 +284,14 @@ class Pass:
 
     # ---- what goes in and comes out ----------------------------------------------------------------------------
 
-    def _fill(self, feeds: Mapping[str, Feed]) -> HostSlot | None:
-        """Copy inputs to where the GPU fetches them; None if they are large, and then on their way already."""
+    def _fill(self, feeds: Mapping[str, Feed]) -> HostSlot:
+        """Copy inputs to where the GPU fetches them."""
         for name, array in self._simple:
             array[...] = feeds[name]
-        if self._simple:
-            return self._in_host
-        if not self._is_large:
-            for edge, array, _ in self._fills:
-                fill(array, feeds[edge.spec.name], edge)
-            return self._in_host
-        for edge, array, place in self._fills:
-            to, given = array.reshape(-1), carried(feeds[edge.spec.name], edge).reshape(-1)
-            step = _CHUNK_BYTES // place.dtype.itemsize
-            for first in range(0, to.size, step):
-                piece = to[first : first + step]
-                piece[...] = given[first : first + step]
-                offset = place.offset + first * place.dtype.itemsize
-                self._lane.stream.copy(self._in_device.address + offset, self._in_host.address + offset, piece.nbytes)
-        return None
+        if not self._simple:
+            for edge, array in self._fills:
+                self._lane.copying.copy(array, carried(feeds[edge.spec.name], edge))
+        return self._in_host
 
     def _spare_slot(self) -> HostSlot:
         """Return what results are copied from when there is no more memory to lend."""
@@ -321,11 +302,11 @@ class Pass:
     def _moved(self, arrays: list[Array], names: Sequence[str]) -> list[Array]:
         """Copy results from the spare slot to ordinary memory, such that was used before if possible."""
         slot = self._ordinary.take() or self._ordinary.more() if self._is_plain else None
-        if slot is None:
-            return [array if array.flags.owndata else array.copy() for array in arrays]
-        moved = slot.arrays(names)
+        # What is no view has been copied already, as it was gathered.
+        moved = [a if a.flags.owndata else np.empty_like(a) for a in arrays] if slot is None else slot.arrays(names)
         for target, array in zip(moved, arrays, strict=True):
-            np.copyto(target, array)
+            if target is not array:
+                self._lane.copying.copy(target, array)
         return moved
 
     def _gathered(self, target: HostSlot, names: Sequence[str]) -> list[Array]:

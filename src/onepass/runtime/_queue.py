@@ -15,7 +15,9 @@ from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from onepass._errors import OnepassError
-from onepass.runtime._cuda import Device, Graph
+from onepass.runtime._copying import Copying
+from onepass.runtime._cuda import Device
+from onepass.runtime._graph import Graph
 
 _PASSES = 8
 """How many shapes of inputs a lane keeps ready; the one used longest ago makes room for a new one."""
@@ -38,7 +40,7 @@ class ComputeQueue(Generic[Ready]):
         lock: Held while work is queued. What is queued under it computes in that order.
         stream: Where it computes when both lanes have work.
         scratch: Address of the memory that it computes in.
-        own: What computes in this queue alone, if anything does. It holds the stream, and may be held itself.
+        own: What computes in this queue alone, if anything does; it sees to it that the stream is closed.
         lanes: The two.
     """
 
@@ -86,6 +88,7 @@ class Lane(Generic[Ready]):
         is_busy: Whether something may be under way. It stays so after an exception, which may come at any time from a
             signal handler; the next call then waits first.
         is_whole: Whether that computes in the lane's own stream.
+        copying: Copies large arrays on the host.
         held: What the GPU is going to read and write; it stays alive until that has happened, whatever becomes of the
             call.
     """
@@ -103,6 +106,7 @@ class Lane(Generic[Ready]):
         self.is_busy = False
         self.is_whole = False
         self.held: object = None
+        self.copying = Copying()
         self._copied, self._computed, self._passed = device.event(), device.event(), device.event()
 
     def begin(self) -> None:
@@ -113,6 +117,7 @@ class Lane(Generic[Ready]):
 
     def settle(self) -> None:
         """Wait for what a call left under way that was broken off."""
+        self.copying.finish()
         self.queue.settle()
         self.is_busy = self.is_whole = False
 

@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
 
 from onepass._errors import BackendError
-from onepass.runtime._cuda import Graph, Stream
+from onepass.runtime._cuda import Stream
+from onepass.runtime._graph import Graph
+from onepass.runtime._slots import HostSlot
 
-_GRAPHS = 16
-"""How many recordings are kept besides that of the computation; there is one for each slot and choice of outputs."""
-
-_AT_ONCE, _MISSES = 4, 256
-"""How many are recorded as they come, and how many calls come between two recordings after that."""
+_CHOICES = 8
+"""For how many places of inputs and choices of outputs whole calls are kept recorded."""
+_EACH = 2
+"""How many of each: whoever still has the last result gets the next in another place, then in the first again."""
 
 Work = Callable[[Stream], None]
+_Choice: TypeAlias = "tuple[int, Sequence[str]]"
+_T = TypeVar("_T")
+
+
+class Whole:
+    """A whole call, recorded: with copies in from one place, and out to another, which may be changed.
+
+    Attributes:
+        graph: The recording.
+        target: Where the outputs go.
+    """
+
+    def __init__(self, graph: Graph, target: HostSlot, *, copies: int) -> None:
+        """Find what the recording copies out.
+
+        Args:
+            graph: The recording.
+            target: Where the outputs go.
+            copies: How many copies that takes.
+
+        Raises:
+            BackendError: They are not to be found.
+        """
+        self.graph = graph
+        self.target = target.address
+        found = graph.copies_to(target.address, target.size_bytes)
+        if len(found) != copies:
+            raise BackendError(f"of {copies} copies to the host, the recording shows {len(found)}")
+        self._copies = [(copy, copy.target - target.address) for copy in found]
+
+    def aim(self, target: int) -> None:
+        """Let the outputs go elsewhere from the next launch on."""
+        self.target = 0  # nowhere, if something fails half-way
+        for copy, offset in self._copies:
+            copy.aim(target + offset)
+        self.target = target
 
 
 class Recordings:
-    """The computation, recorded, and whole calls that come round often: with copies from one place and to another.
+    """The computation, recorded, and whole calls, with copies from one place and to another.
 
     Attributes:
         computation: The computation alone, or None.
@@ -36,10 +74,9 @@ class Recordings:
         self.computation: Graph | None = None
         self.is_warm = False
         self.eager_because = obstacle
-        self._whole: OrderedDict[Hashable, Graph] = OrderedDict()
-        self._misses = 0
-        self._last: dict[int, tuple[int | None, Sequence[str], Graph]] = {}
-        self._lately: deque[Hashable] = deque(maxlen=_GRAPHS)
+        self._whole: OrderedDict[_Choice, deque[Whole]] = OrderedDict()
+        self._last: _Choice = (0, ())
+        self._of_last: deque[Whole] = deque()
 
     @property
     def any(self) -> bool:
@@ -55,59 +92,54 @@ class Recordings:
         """Drop all, none of which may be running: they are void once the context was set up otherwise."""
         if self.computation is not None:
             self.computation.close()
-        for graph in self._whole.values():
-            graph.close()
         self.computation = None
-        self._whole.clear()
-        self._last.clear()
+        for choice in list(self._whole):
+            self._drop(choice)
+        self._last, self._of_last = (0, ()), deque()
         self.is_warm = False
 
-    def whole(self, source: int | None, target: int, names: Sequence[str]) -> Graph | None:
-        """Return the recording of a whole call, if there is one.
+    def whole(self, source: int, target: int, names: Sequence[str]) -> Graph | None:
+        """Return the recording of a whole call; None if another is to be recorded.
 
         Args:
-            source: Where the inputs lie; None if they are on their way already.
+            source: Where the inputs lie.
             target: Where the outputs go.
             names: Which.
         """
-        last = self._last.get(target)
-        if last is not None and last[0] == source and last[1] is names:
-            return last[2]
-        graph = self._whole.get((source, target, names))
-        if graph is not None:
-            self._last[target] = source, names, graph
-        return graph
+        last = self._last
+        if last[0] != source or last[1] is not names:
+            self._last = last = source, names
+            self._of_last = self._whole.get(last) or deque()
+            if self._of_last:
+                self._whole.move_to_end(last)
+        kept = self._of_last
+        for each in kept:
+            if each.target == target:
+                return each.graph
+        if len(kept) < _EACH:
+            return None
+        kept.rotate()
+        kept[0].aim(target)
+        return kept[0].graph
 
-    def note(self, key: Hashable) -> bool:
-        """Note a whole call; say whether it was not seen lately."""
-        is_new = key not in self._lately
-        if is_new:
-            self._lately.append(key)
-        return is_new
+    def record_whole(self, stream: Stream, work: Work, target: HostSlot, *, copies: int) -> Graph | None:
+        """Record the call that `whole` was asked for last; nothing of the pass may be running. None where CUDA cannot.
 
-    def comes_round(self, key: Hashable) -> bool:
-        """Note a whole call that is not recorded; say whether recording it pays: whether it was seen lately.
-
-        Recording takes as long as some calls. Beyond the first few it is done now and then only, since whoever keeps
-        results calls with ever other places for them.
+        Args:
+            stream: One to record on.
+            work: Queues it.
+            target: Where the outputs go.
+            copies: How many copies that takes.
         """
-        self._misses += 1
-        if self.note(key):
-            return False
-        if len(self._whole) >= _AT_ONCE and self._misses < _MISSES:
-            return False
-        self._misses = 0
-        return True
-
-    def record_whole(self, key: Hashable, stream: Stream, work: Work) -> Graph | None:
-        """Record a whole call; nothing of the pass may be running. None where CUDA cannot."""
-        graph = self._recorded(stream, work)
-        if graph is not None:
-            if len(self._whole) >= _GRAPHS:
-                self._whole.popitem(last=False)[1].close()
-                self._last.clear()
-            self._whole[key] = graph
-        return graph
+        recorded = self._recorded(lambda: Whole(stream.record(lambda: work(stream)), target, copies=copies))
+        if recorded is None:
+            return None
+        if self._last not in self._whole:
+            if len(self._whole) >= _CHOICES:
+                self._drop(next(iter(self._whole)))
+            self._whole[self._last] = self._of_last
+        self._of_last.append(recorded)
+        return recorded.graph
 
     def record_computation(self, stream: Stream, work: Work, refusal: str | None) -> Graph | None:
         """Record the computation; nothing of the pass may be running. None where that cannot be done.
@@ -118,14 +150,18 @@ class Recordings:
             refusal: Why it cannot be recorded, if whoever computes it says so.
         """
         if refusal is None:
-            self.computation = self._recorded(stream, work)
+            self.computation = self._recorded(lambda: stream.record(lambda: work(stream)))
         else:
             self.eager_because = refusal
         return self.computation
 
-    def _recorded(self, stream: Stream, work: Work) -> Graph | None:
+    def _recorded(self, record: Callable[[], _T]) -> _T | None:
         try:
-            return stream.record(lambda: work(stream))
+            return record()
         except BackendError as error:
             self.eager_because = f"it cannot be recorded: {error}"
             return None
+
+    def _drop(self, choice: _Choice) -> None:
+        for each in self._whole.pop(choice):
+            each.graph.close()

@@ -1,0 +1,131 @@
+"""Large copies on the host, which several threads share: one core alone does not use what the memory can give."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections import deque
+from queue import SimpleQueue
+
+import numpy as np
+
+from onepass.outputs import Array
+
+PIECE_BYTES = 768 << 10
+"""The least that is worth a thread's while. Each takes one piece: to pass the interpreter on takes longer than the copy
+of little, though NumPy lets others run while it copies."""
+_FRESH_BYTES = 4 << 20
+"""The least fresh memory that is worth a thread's while."""
+_MOST_HELPERS = 3
+"""More than that bring next to nothing, and take cores that others have work for."""
+
+
+class Copying:
+    """Copies of one caller at a time, in which helpers join.
+
+    A caller that is interrupted, by a signal handler's exception say, leaves helpers at work, whom `finish` waits for.
+    """
+
+    def __init__(self) -> None:
+        self._todo: deque[tuple[Array, Array]] = deque()
+        # Helpers at work: each enters before it takes a piece, leaves after its last, and then sends word of it.
+        self._inside: deque[None] = deque()
+        self._word: SimpleQueue[None] = SimpleQueue()
+        self._errors: deque[BaseException] = deque()
+
+    def copy(self, target: Array, source: Array) -> None:
+        """Fill an array from another of as many elements; both are C-contiguous."""
+        to, given = target.reshape(-1), source.reshape(-1)
+        self._share(to, given, to.nbytes // PIECE_BYTES - 1)
+
+    def touch(self, memory: Array) -> None:
+        """Write to every page of some fresh memory, so that the system provides it."""
+        pages = memory[:: mmap.PAGESIZE]
+        self._share(pages, np.zeros_like(pages), memory.nbytes // _FRESH_BYTES - 1)
+
+    def finish(self) -> None:
+        """Take away what nobody has begun, and wait for what helpers are at."""
+        self._todo.clear()
+        while self._inside:
+            self._word.get()
+
+    def help(self) -> None:
+        """Do what there is to do, as a helper."""
+        self._inside.append(None)
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            self._errors.append(error)
+        finally:
+            self._inside.pop()
+            self._word.put(None)
+
+    def _share(self, to: Array, given: Array, helpers: int) -> None:
+        helpers = min(helpers, _helpers.most)
+        if helpers < 1:
+            to[...] = given
+            return
+        while not self._word.empty():  # of helpers who came when all was done
+            self._word.get()
+        step = -(-to.size // (helpers + 1))
+        try:
+            self._todo.extend((to[i : i + step], given[i : i + step]) for i in range(0, to.size, step))
+            _helpers.ask(self, helpers)
+            self._work()
+        finally:
+            self.finish()
+        if self._errors:
+            raise self._errors.pop()
+
+    def _work(self) -> None:
+        while self._todo:
+            try:
+                target, source = self._todo.popleft()
+            except IndexError:  # somebody else took it
+                return
+            target[...] = source
+
+
+class _Helpers:
+    """The threads that help, the same for all callers; they are started when there is something to do.
+
+    Attributes:
+        most: How many there may be.
+    """
+
+    def __init__(self) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.most = min(cores - 1, _MOST_HELPERS)
+        self.forget()
+
+    def forget(self) -> None:
+        """Have none, as in a process that was forked."""
+        self._requests: SimpleQueue[Copying] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def ask(self, copying: Copying, count: int) -> None:
+        """Ask so many to help."""
+        if len(self._threads) < self.most:
+            self._start()
+        for _ in range(count):
+            self._requests.put(copying)
+
+    def _start(self) -> None:
+        with self._lock:
+            while len(self._threads) < self.most:
+                # Nothing that a thread holds keeps anybody's arrays.
+                thread = threading.Thread(target=_help, args=(self._requests,), name="onepass-copy", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+
+def _help(requests: SimpleQueue[Copying]) -> None:
+    while True:
+        requests.get().help()
+
+
+_helpers = _Helpers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.forget)
