@@ -1,7 +1,7 @@
 """The page of `onepass gaze page`: from a frame to its drawn result in Chromium, and the server's memory.
 
-The server has one core, which the browser uses too. Chromium (on the PATH) takes a clip of 640 x 480 pixels, 30 frames a
-second, for its camera, and draws by the processor, as there is no GPU.
+The server has one core, which the browser uses too. Chromium (on the PATH) takes a clip of 640 x 480 pixels, 30 frames
+a second, for its camera, and draws by the processor, as there is no GPU.
 """
 
 from __future__ import annotations
