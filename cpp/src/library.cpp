@@ -33,7 +33,8 @@ void* address(void* handle, const char* function) { return dlsym(handle, functio
 Library::Library(const std::string& what, const std::vector<std::string>& names) {
     std::string failures;
     for (const std::string& each : names) {
-        if ((handle_ = opened(each))) {
+        handle_ = opened(each);
+        if (handle_) {
             name_ = each;
             return;
         }

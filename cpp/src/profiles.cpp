@@ -37,7 +37,8 @@ std::string text_of(const Range& range) {
     std::string text;
     for (std::size_t axis = 0; axis < range.min.rank(); ++axis) {
         const std::string least = std::to_string(range.min[axis]), most = std::to_string(range.max[axis]);
-        text += (axis ? ", " : "") + (least == most ? least : least + "…" + most);
+        text += axis ? ", " : "";
+        text += least == most ? least : least + "…" + most;
     }
     return "[" + text + "]";
 }

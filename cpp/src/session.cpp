@@ -122,7 +122,7 @@ struct Session::Impl {
     }
 };
 
-Session::Session(const std::string& path, Options options) : impl_(std::make_shared<Impl>(path, options)) {}
+Session::Session(const std::string& path, const Options& options) : impl_(std::make_shared<Impl>(path, options)) {}
 
 const std::vector<TensorSpec>& Session::inputs() const noexcept { return impl_->backend->inputs(); }
 const std::vector<TensorSpec>& Session::outputs() const noexcept { return impl_->backend->outputs(); }

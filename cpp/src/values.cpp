@@ -14,26 +14,26 @@ struct Row {
     const char* name;
     std::size_t size;
 };
-constexpr Row kRows[] = {  // in the order of Dtype
-    {"float32", 4},
-    {"float16", 2},
-    {"bfloat16", 2},
-    {"float64", 8},
-    {"int8", 1},
-    {"int16", 2},
-    {"int32", 4},
-    {"int64", 8},
-    {"uint8", 1},
-    {"uint16", 2},
-    {"uint32", 4},
-    {"uint64", 8},
-    {"bool", 1},
-    {"float8_e4m3fn", 1},
-    {"float8_e4m3fnuz", 1},
-    {"float8_e5m2", 1},
-    {"float8_e5m2fnuz", 1},
-    {"float8_e8m0fnu", 1},
-    {"string", sizeof(std::string)}};
+constexpr Row kRows[] = {// in the order of Dtype
+                         {"float32", 4},
+                         {"float16", 2},
+                         {"bfloat16", 2},
+                         {"float64", 8},
+                         {"int8", 1},
+                         {"int16", 2},
+                         {"int32", 4},
+                         {"int64", 8},
+                         {"uint8", 1},
+                         {"uint16", 2},
+                         {"uint32", 4},
+                         {"uint64", 8},
+                         {"bool", 1},
+                         {"float8_e4m3fn", 1},
+                         {"float8_e4m3fnuz", 1},
+                         {"float8_e5m2", 1},
+                         {"float8_e5m2fnuz", 1},
+                         {"float8_e8m0fnu", 1},
+                         {"string", sizeof(std::string)}};
 
 }  // namespace
 

@@ -14,10 +14,15 @@ def parsed_json(text: str | bytes) -> Any:
             ``Infinity``) or that is too long.
     """
     try:
-        return json.loads(text, parse_constant=_refused)
+        if not isinstance(text, str):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("lists or objects lie in one another too deep") from None
 
 
 def _refused(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number in JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refused)

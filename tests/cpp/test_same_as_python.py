@@ -17,9 +17,9 @@ from onepass import OnnxGraph
 from tests.zoo import BY_NAME, ZOO, Animal
 
 _PROGRAM = os.environ.get("ONEPASS_CPP_RUN", "")
-_RUNTIMES = sorted(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))
+RUNTIMES = sorted(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))
 
-pytestmark = pytest.mark.skipif(not (_PROGRAM and _RUNTIMES), reason="make test-cpp builds the program and runs these")
+pytestmark = pytest.mark.skipif(not (_PROGRAM and RUNTIMES), reason="make test-cpp builds the program and runs these")
 
 
 def run(model: Path, case: dict[str, Any], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def run(model: Path, case: dict[str, Any], folder: Path, *words: str) -> subproc
         file = folder / f"in{index}.npy"
         np.save(file, plain(array))
         given.append(f"{name}={file}")
-    command = [_PROGRAM, str(model), *given, "--runtime", str(_RUNTIMES[0]), "--into", str(folder / "out"), *words]
+    command = [_PROGRAM, str(model), *given, "--runtime", str(RUNTIMES[0]), "--into", str(folder / "out"), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 

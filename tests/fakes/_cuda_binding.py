@@ -55,6 +55,8 @@ class Binding:
         self._outputs: dict[str, tuple[Any, list[int], int] | None] = {}
         self._values: list[Value] = []
         self._real: Any = None
+        self._raises = False
+        self.failed: Exception | None = None
 
     @property
     def unplaced(self) -> bool:
@@ -94,8 +96,9 @@ class Binding:
         """Return the values of the outputs that the last run gave."""
         return self._values
 
-    def work(self) -> Op:
-        """Return the computation as work for a stream."""
+    def work(self, *, waited: bool) -> Op:
+        """Return the computation as work for a stream; if it is waited for, what it raises is kept in ``failed``."""
+        self._raises, self.failed = not waited, None
         reads = [_span(one) for one in self._inputs.values() if isinstance(one, tuple)]
         writes = [_span(one) for one in self._outputs.values() if one is not None]
         return Op("CU_GRAPH_NODE_TYPE_KERNEL", self._compute, tuple(reads), tuple(writes), uses=(self._session,))
@@ -118,7 +121,9 @@ class Binding:
         try:
             self._session.compute(real)
         except Exception as error:
-            raise Failure("CUDA_ERROR_LAUNCH_FAILED", f"the run failed: {error}") from error
+            self.failed = error
+            if self._raises:
+                raise Failure("CUDA_ERROR_LAUNCH_FAILED", f"the run failed: {error}") from error
 
     def _check(self, device: str, number: int, kind: Any, shape: list[int], address: int) -> None:
         cuda, span = self._session.cuda, _span((kind, shape, address))

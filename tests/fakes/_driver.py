@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import IntEnum
@@ -114,6 +115,7 @@ class Driver:
         devices: Number of GPUs.
         unified_nodes: Whether a graph's copies are shown as between addresses of any kind, as driver 580 shows them.
         lock: Held by every function; also guards what the fake TensorRT does.
+        users: What works with a stream, and the number of that: it has to be gone before the stream is.
     """
 
     def __init__(self, *, version: str, devices: int, lazy: bool, driver_missing: bool) -> None:
@@ -138,6 +140,7 @@ class Driver:
         self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
         self._sticky: dict[int, str] = {}
         self.initialised = False
+        self.users: list[tuple[weakref.ref[Any], int]] = []
         self.primary = [Context(device) for device in range(devices)]
         self._null: dict[int, Stream] = {}
         for one in self.primary:
@@ -296,10 +299,6 @@ class Driver:
         if pointer in (0, 1):
             return self._null.setdefault(id(self.here), Stream(self.here, blocking=True))
         return self.get(handle, Stream, "stream")
-
-    def has_stream(self, number: int) -> bool:
-        """Whether there is a stream of that handle."""
-        return isinstance(self._objects.get(number), Stream)
 
     def work_stream(self, handle: Any) -> Stream:
         """Return a stream to put work on. It must belong to the current context."""

@@ -28,7 +28,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """One block: ``device`` memory of a GPU, or ``pinned`` memory of the host."""
+    """One block: ``device`` memory of a GPU, or ``pinned`` memory of the host; without a buffer, somebody else's."""
 
     kind: str
     address: int
@@ -65,10 +65,17 @@ class Memory:
         bisect.insort(self._starts, address)
         return block
 
+    def register(self, address: int, size: int, device: int) -> None:
+        """Take somebody's memory as a block, as it is."""
+        self._blocks[address] = Allocation("pinned", address, size, device, None)
+        bisect.insort(self._starts, address)
+
     def free(self, block: Allocation) -> None:
         """Take a block out of use."""
         del self._blocks[block.address]
         self._starts.remove(block.address)
+        if block.buffer is None:  # whoever it belongs to may need it still
+            return
         ctypes.memset(block.address, _FREED, block.size)
         self._graveyard.append(block)
         self._buried += block.size

@@ -131,6 +131,7 @@ class FakeCuda(Graphs):
             "COMPUTE_CAPABILITY_MAJOR": self.capability[0], "COMPUTE_CAPABILITY_MINOR": self.capability[1],
             "INTEGRATED": 0, "UNIFIED_ADDRESSING": 1, "CAN_MAP_HOST_MEMORY": 1, "MULTIPROCESSOR_COUNT": 132,
             "MEMORY_POOLS_SUPPORTED": 1, "PCI_BUS_ID": 1, "PCI_DEVICE_ID": 0, "PCI_DOMAIN_ID": 0,
+            "HOST_REGISTER_SUPPORTED": 1,
         }  # fmt: skip
         if name not in values:
             raise NotImplementedError(f"the fake CUDA has no CU_DEVICE_ATTRIBUTE_{name}")
@@ -203,7 +204,24 @@ class FakeCuda(Graphs):
 
     @function(unsafe=True)
     def cuMemFreeHost(self, p: Any) -> None:
+        if self._block(p, "pinned").buffer is None:
+            raise Failure("CUDA_ERROR_INVALID_VALUE", "the memory is page-locked only: it is to be unregistered")
         self._free(p, "pinned")
+
+    @function(unsafe=True)
+    def cuMemHostRegister(self, p: Any, bytesize: int, Flags: int) -> None:
+        address = self.pointer(p)
+        if any(self.memory.around(end) for end in (address, address + bytesize - 1)):
+            raise Failure("CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED", f"{address:#x} is page-locked already")
+        self.memory.register(address, bytesize, self.here.device)
+
+    @function(unsafe=True)
+    def cuMemHostUnregister(self, p: Any) -> None:
+        block = self._block(p, "pinned")
+        if block.buffer is not None:
+            raise Failure("CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", "the memory is CUDA's own")
+        self.forbid_pending(block)
+        self.memory.free(block)
 
     @function(results=2)
     def cuMemGetInfo(self) -> tuple[int, int]:
@@ -260,6 +278,8 @@ class FakeCuda(Graphs):
         one = self.get(hStream, Stream, "stream")
         if one.capture:
             one.capture.broken = "a stream of it was destroyed"
+        if any(user() is not None and number == self.pointer(hStream) for user, number in self.users):
+            self.fault("a stream was destroyed before the session that works with it was")
         self.drain(one)
         self.remove(hStream)
 

@@ -102,8 +102,10 @@ class Session:
         number = given.get("user_compute_stream")
         self.stream = self.cuda.stream(int(number)) if number else None
         self._runs: Counter[Any] = Counter()
+        # What stands for ONNX Runtime's own object: the garbage collector does not know it.
+        self._sess = np.array(0)
         if number:
-            weakref.finalize(self, _check_stream, self.cuda, int(number)).atexit = False
+            self.cuda.users.append((weakref.ref(self._sess), int(number)))
 
     def __getattr__(self, name: str) -> Any:
         if name in {"get_inputs", "get_outputs", "get_session_options", "get_modelmeta"}:
@@ -148,16 +150,19 @@ class Session:
             if recorded and (binding.unplaced or self.kernels.waits or waits):
                 self._spoil("cudaStreamSynchronize")
             if recorded and self.kernels.joins_many:
-                raise RuntimeError("CUDA Concat supports at most 32 inputs during CUDA Graph capture")
+                raise Fail("CUDA Concat supports at most 32 inputs during CUDA Graph capture")
             # In the first run of a shape its memory is planned, in the second allocated.
             self._runs[binding.shapes] += 1
             if recorded and self._runs[binding.shapes] <= 2:
                 self._spoil("cudaMalloc")
             for op in self.kernels.extra_work() if recorded else ():
                 self.cuda.enqueue(stream, op)
-            self.cuda.enqueue(stream, binding.work())
-            if binding.unplaced or self.kernels.waits or waits:
+            waits = binding.unplaced or self.kernels.waits or waits
+            self.cuda.enqueue(stream, binding.work(waited=waits))
+            if waits:
                 self._wait("run_with_iobinding")
+                if binding.failed is not None:
+                    raise Fail(str(binding.failed))
                 binding.finish()
 
     def real_binding(self) -> Any:
@@ -175,11 +180,15 @@ class Session:
     @property
     def _stream(self) -> Any:
         if self.stream is None:
-            self.stream = self.cuda.get(self.cuda.cuStreamCreate(1)[1], type(self.cuda.stream(0)), "stream")
+            _, handle = self.cuda.cuStreamCreate(1)
+            self.stream = self.cuda.stream(handle)
+            weakref.finalize(self, self.cuda.remove, handle).atexit = False
         return self.stream
 
     def _enter(self) -> None:
         # As cudaSetDevice does, whatever was current before.
+        if not self.cuda.initialised:
+            self.cuda.cuInit(0)
         self.cuda.set_current(self.cuda.primary[self.device])
 
     def _begin(self, name: str, options: Any) -> None:
@@ -222,12 +231,6 @@ def cuda_provider(cuda: FakeCuda) -> Iterator[Provider]:
         patch.setattr(onnxruntime, "InferenceSession", kind)
         patch.setattr(onnxruntime, "get_available_providers", lambda: names)
         yield provider
-
-
-def _check_stream(cuda: FakeCuda, number: int) -> None:
-    """When a session is freed, its stream has to be there still: ONNX Runtime crashes otherwise."""
-    if not cuda.has_stream(number):
-        cuda.fault("the stream of a session was destroyed before the session was")
 
 
 def _entry(options: Any, name: str) -> str | None:

@@ -45,6 +45,12 @@ class Rig:
         """Allocate page-locked memory."""
         return int(self.do("cuMemHostAlloc", SIZE, 0))
 
+    def registered(self) -> int:
+        """Page-lock ordinary memory."""
+        self.ordinary = np.zeros(SIZE, np.uint8)
+        self.do("cuMemHostRegister", self.ordinary.ctypes.data, SIZE, 1)
+        return int(self.ordinary.ctypes.data)
+
     def begin(self, stream: Any, mode: str = "THREAD_LOCAL") -> None:
         """Begin a capture."""
         modes = self.driver.CUstreamCaptureMode

@@ -126,6 +126,15 @@ def test_a_foreign_context_does_not_take_our_streams(rig: Rig) -> None:
             "CUDA_ERROR_INVALID_VALUE", "was called HtoD",
         ),
         (
+            lambda rig: rig.status("cuMemHostUnregister", rig.pinned()),
+            "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", "CUDA's own",
+        ),
+        (lambda rig: rig.status("cuMemFreeHost", rig.registered()), "CUDA_ERROR_INVALID_VALUE", "to be unregistered"),
+        (
+            lambda rig: rig.status("cuMemHostRegister", rig.registered() + SIZE - 1, 8, 1),
+            "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED", "page-locked already",
+        ),
+        (
             lambda rig: rig.status("cuMemcpyAsync", rig.device(), rig.pinned(), SIZE, 12345),
             "CUDA_ERROR_INVALID_HANDLE", "is no stream",
         ),

@@ -16,7 +16,7 @@ from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._driver import device_count
 from tests.checker import assert_same, check
-from tests.gpu.test_real import _host, _OnGpu, _options, _plan
+from tests.gpu.tools import OnGpu, on_host, plan_for, plan_of
 from tests.runtime.gpu import options_for
 from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
@@ -38,7 +38,7 @@ needs_two = pytest.mark.skipif(_count() < 2, reason="this needs two GPUs")
 @pytest.fixture(scope="module")
 def three() -> Plan:
     """An engine with three heads, for batches from 1 to 64."""
-    return _plan(THREE.graph, batch=(1, 4, 64))
+    return plan_of(THREE.graph, batch=(1, 4, 64))
 
 
 @needs_two
@@ -46,7 +46,7 @@ def three() -> Plan:
 def test_checker(animal: Animal) -> None:
     """Every promise on a part of the zoo, with two GPUs."""
     try:
-        plan = onepass.engine.plan_from_graph(animal.graph, _options(options_for(animal)))
+        plan = plan_for(animal.graph, options_for(animal))
     except (UnsupportedModelError, InputError) as error:
         pytest.skip(f"not for this TensorRT: {error}")
     check(lambda _: onepass.load(plan, device=[0, 1]), animal)
@@ -95,14 +95,14 @@ def test_arrays_run_on_their_own_gpu(three: Plan) -> None:
     """An array on a GPU is computed there, and its outputs stay there; inputs elsewhere are refused."""
     with onepass.load(three, device=[1, 0]) as session:
         for turn in range(20):
-            outputs = session(x=_OnGpu(Device(turn % 2), x_of(3, turn)))
+            outputs = session(x=OnGpu(Device(turn % 2), x_of(3, turn)))
             for name, expected in THREE.reference({"x": x_of(3, turn)}).items():
                 found: Any = outputs[name]
                 assert isinstance(found, DeviceArray)
                 assert found.device == turn % 2
-                np.testing.assert_allclose(_host(found), expected, rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(on_host(found), expected, rtol=1e-5, atol=1e-6)
     with onepass.load(three, device=1) as session, pytest.raises(InputError, match="lies on GPU 0"):
-        session(x=_OnGpu(Device(0), x_of(3)))
+        session(x=OnGpu(Device(0), x_of(3)))
 
 
 @needs_two

@@ -150,6 +150,13 @@ def on_gpu(cuda: FakeCuda, array: np.ndarray[Any, Any], device: int) -> Iterator
     cuda.set_current(before)
 
 
+def on_host(array: Any) -> np.ndarray[Any, Any]:
+    """Return a copy of what lies in the memory of a fake GPU."""
+    copy = np.empty(array.shape, array.dtype)
+    ctypes.memmove(copy.ctypes.data, array.address, array.nbytes)
+    return copy
+
+
 def options_for(animal: Animal, *, first_rank: bool = False) -> BuildOptions:
     """Return options whose one profile holds all cases of a model of the zoo.
 

@@ -30,7 +30,9 @@ def rows(count: int, value: float = 1.0) -> dict[str, Array]:
 @contextmanager
 def line(session: Session, *, most_rows: int = 8, limits: Limits | None = None) -> Iterator[Batcher]:
     """Stand a line before a session until the block ends."""
-    batcher = Batcher(session, limits or Limits(), most_rows=most_rows, observe=lambda *_: None)
+    batcher = Batcher(
+        session, limits or Limits(), most_rows=most_rows, passes=session.concurrency, observe=lambda *_: None
+    )
     with session:
         yield batcher
         batcher.close()
@@ -202,7 +204,10 @@ def test_passes_overlap() -> None:
 
     async def main(batcher: Batcher) -> None:
         backend.gate.clear()
-        asked = [asyncio.ensure_future(batcher.run(rows(1), ("y",))) for _ in range(5)]
+        asked = []
+        for _ in range(5):
+            asked.append(asyncio.ensure_future(batcher.run(rows(1), ("y",))))
+            await asyncio.sleep(0.002)
         for _ in range(3):
             await asyncio.to_thread(backend.begun.acquire)
         assert not backend.begun.acquire(timeout=0.02)
@@ -234,7 +239,7 @@ def test_closing_waits_for_the_pass_under_way() -> None:
     """A line that is closed takes nothing more, and waits for the pass that is under way."""
     backend = Gated()
     session = Session(backend)
-    batcher = Batcher(session, Limits(), most_rows=4, observe=lambda *_: None)
+    batcher = Batcher(session, Limits(), most_rows=4, passes=1, observe=lambda *_: None)
     backend.gate.clear()
 
     async def main() -> None:

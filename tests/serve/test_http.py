@@ -147,7 +147,7 @@ def test_ids_and_traces_come_back(client: Client) -> None:
         _, _, answer = client.ask(_INFER, body, X_Request_Id="seven", Traceparent=trace)
         assert (answer.headers["x-request-id"], answer.headers["traceparent"]) == ("seven", trace)
     _, _, answer = client.ask(_INFER, b"{}", X_Request_Id="with space", Traceparent="00-none-of-it")
-    assert len(answer.headers["x-request-id"]) == 16
+    assert "with space" != answer.headers["x-request-id"] != ""
     assert answer.headers["traceparent"] is None
 
 
@@ -181,7 +181,8 @@ def _with(**changes: Any) -> bytes:
         (_with(shape=[2, 5]), "got 8 values; shape [2, 5] has 10"),
         (_with(shape=[-2, -4]), "its shape is no list of"),
         (_with(shape=[2.0, 4]), "its shape is no list of"),
-        (_with(shape=[2**70, 4]), "its shape is no list of"),
+        (_with(shape=[2**70, 4]), "its shape has sizes beyond all memory"),
+        (_with(shape=[2**40, 2**40, 0], data=[]), "its shape has sizes beyond all memory"),
         (_with(shape="24"), "its shape is no list of"),
         (_with(data=...), "has neither 'data', a list, nor"),
         (_with(data=["1"] * 8), "FP32 takes float or int in JSON, got str"),

@@ -142,7 +142,7 @@ class Session {
   public:
     // Opens a TensorRT engine (with its sidecar, if it has one) or an ONNX model, told apart by content.
     // Throws ModelError, DeviceError or BackendError; the message says which file, what came, and what to do.
-    explicit Session(const std::string& path, Options options = {});
+    explicit Session(const std::string& path, const Options& options = {});
 
     const std::vector<TensorSpec>& inputs() const noexcept;
     const std::vector<TensorSpec>& outputs() const noexcept;
@@ -163,7 +163,7 @@ class Session {
     std::shared_ptr<Impl> impl_;
 };
 
-inline Session load(const std::string& path, Options options = {}) { return Session(path, std::move(options)); }
+inline Session load(const std::string& path, const Options& options = {}) { return Session(path, options); }
 
 }  // namespace onepass
 

@@ -17,8 +17,8 @@ from onepass._errors import BackendError
 from onepass.runtime._layout import ALIGNMENT, Place, size_of
 from onepass.runtime._slots import HostSlot, Slots
 
-_SLAB_BYTES = 256 << 10
-"""Small results share an allocation of up to this size."""
+_SLAB_BYTES = 2 << 20
+"""Small results share an allocation of up to this size; to page-lock less takes as long."""
 _SHARE = 8
 _MOST_BYTES = 4 << 30
 """By default results may have an eighth of the machine's memory, and no more than this."""
@@ -121,14 +121,21 @@ class _SlotMaker:
 
     def __call__(self) -> HostSlot | None:
         if not self._parts:
-            count = min(self._count, self._most)
-            slab = self._budget.buy(self._block, count * self._size_bytes)
-            if slab is None:
-                return None
+            self._buy(min(self._count, self._most))
+        if not self._parts:  # what is left may do for one
+            self._count = 1
+            self._buy(1)
+        if not self._parts:
+            return None
+        return HostSlot(self._parts.pop(), self._places)
+
+    def _buy(self, count: int) -> None:
+        slab_bytes = _SLAB_BYTES if count == self._most > 1 else count * self._size_bytes
+        slab = self._budget.buy(self._block, slab_bytes)
+        if slab is not None:
             address = int(np.asarray(slab).ctypes.data)
             self._parts = [_Part(slab, address + i * self._size_bytes, self._size_bytes) for i in range(count)]
             self._count *= 2
-        return HostSlot(self._parts.pop(), self._places)
 
 
 class _Part:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections import deque
 from queue import SimpleQueue
+
+import numpy as np
 
 from onepass.outputs import Array
 
 PIECE_BYTES = 768 << 10
 """The least that is worth a thread's while. Each takes one piece: to pass the interpreter on takes longer than the copy
 of little, though NumPy lets others run while it copies."""
+_FRESH_BYTES = 4 << 20
+"""The least fresh memory that is worth a thread's while."""
 _MOST_HELPERS = 3
 """More than that bring next to nothing, and take cores that others have work for."""
 
@@ -32,21 +37,12 @@ class Copying:
     def copy(self, target: Array, source: Array) -> None:
         """Fill an array from another of as many elements; both are C-contiguous."""
         to, given = target.reshape(-1), source.reshape(-1)
-        helpers = min(_helpers.most, to.nbytes // PIECE_BYTES - 1)
-        if helpers < 1:
-            to[...] = given
-            return
-        while not self._word.empty():  # of helpers who came when all was done
-            self._word.get()
-        step = -(-to.size // (helpers + 1))
-        try:
-            self._todo.extend((to[i : i + step], given[i : i + step]) for i in range(0, to.size, step))
-            _helpers.ask(self, helpers)
-            self._work()
-        finally:
-            self.finish()
-        if self._errors:
-            raise self._errors.pop()
+        self._share(to, given, to.nbytes // PIECE_BYTES - 1)
+
+    def touch(self, memory: Array) -> None:
+        """Write to every page of some fresh memory, so that the system provides it."""
+        pages = memory[:: mmap.PAGESIZE]
+        self._share(pages, np.zeros_like(pages), memory.nbytes // _FRESH_BYTES - 1)
 
     def finish(self) -> None:
         """Take away what nobody has begun, and wait for what helpers are at."""
@@ -64,6 +60,24 @@ class Copying:
         finally:
             self._inside.pop()
             self._word.put(None)
+
+    def _share(self, to: Array, given: Array, helpers: int) -> None:
+        helpers = min(helpers, _helpers.most)
+        if helpers < 1:
+            to[...] = given
+            return
+        self._errors.clear()
+        while not self._word.empty():  # of helpers who came when all was done
+            self._word.get()
+        step = -(-to.size // (helpers + 1))
+        try:
+            self._todo.extend((to[i : i + step], given[i : i + step]) for i in range(0, to.size, step))
+            _helpers.ask(self, helpers)
+            self._work()
+        finally:
+            self.finish()
+        if self._errors:
+            raise self._errors.pop()
 
     def _work(self) -> None:
         while self._todo:

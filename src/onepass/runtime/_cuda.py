@@ -12,11 +12,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from onepass._errors import BackendError, DeviceError
+from onepass.outputs import Array
 from onepass.runtime._driver import checked, describe, device_count, load_driver
 from onepass.runtime._graph import Graph
+from onepass.runtime._huge_pages import HUGE_BYTES, fresh_memory, may_be_page_locked
 
 
 class Device:
@@ -57,6 +60,8 @@ class Device:
         self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
         self._context_number = int(self._context)
+        registers = self.call(driver.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, index)
+        self._locks_huge_pages = bool(registers) and may_be_page_locked()
         self.capturing = threading.local()
         self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
 
@@ -99,10 +104,19 @@ class Device:
 
     def host_block(self, size_bytes: int) -> HostBlock:
         """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
+        if size_bytes >= HUGE_BYTES and self._locks_huge_pages:
+            return self._huge_block(size_bytes)
         flags = self._driver.CU_MEMHOSTALLOC_PORTABLE
         with self.current():
             address = int(self.call(self._driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))
         return HostBlock(self, self._driver.cuMemFreeHost, address, size_bytes)
+
+    def _huge_block(self, size_bytes: int) -> HostBlock:
+        memory = fresh_memory(size_bytes)
+        address, flags = memory.ctypes.data, self._driver.CU_MEMHOSTREGISTER_PORTABLE
+        with self.current():
+            self.call(self._driver.cuMemHostRegister, address, size_bytes, flags, wanted=size_bytes)
+        return HostBlock(self, partial(_unlock, self._driver, memory), address, size_bytes)
 
     def memory_bytes(self) -> tuple[int, int]:
         """Return how many bytes of the GPU's memory are free, and how many there are."""
@@ -166,6 +180,12 @@ class Device:
             BackendError: It failed; the message has its name and CUDA's word for the reason.
         """
         return checked(self._driver, function.__name__, function(*arguments), wanted=wanted)
+
+
+def _unlock(driver: Any, memory: Array, address: int) -> None:
+    """Unlock memory, which nobody refers to after that."""
+    driver.cuMemHostUnregister(address)
+    del memory
 
 
 class Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,11 +40,13 @@ class CudaSession:
         self.outputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.outputs}
         self._queueing = import_onnxruntime().RunOptions()
         self._queueing.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        raw.onepass_stream = stream  # see `_new_binding`
+        # ONNX Runtime crashes if the stream is gone before the session is, which a traceback may hold for long. Its own
+        # object is asked: of Python's the garbage collector calls finalizers before it frees anything.
+        weakref.finalize(getattr(raw, "_sess", raw), stream.close).atexit = False
 
     def bind(self, in_places: Sequence[Place], inputs: int, out_places: Sequence[Place], outputs: int) -> Any:
         """Return a binding to two blocks of memory, given by their addresses."""
-        binding = self._new_binding()
+        binding = self.raw.io_binding()
         number = self.device.index
         for place in in_places:
             kind = element_type(place.dtype)
@@ -55,7 +58,7 @@ class CudaSession:
 
     def _bind_feeds(self, feeds: Mapping[str, Feed], names: Iterable[str]) -> Any:
         """Return a binding to inputs wherever they are; ONNX Runtime puts the outputs of these names on the GPU."""
-        binding = self._new_binding()
+        binding = self.raw.io_binding()
         for name, feed in feeds.items():
             if isinstance(feed, DeviceArray):
                 kind = element_type(feed.dtype)
@@ -64,13 +67,6 @@ class CudaSession:
                 binding.bind_ortvalue_input(name, value_from_array(feed))
         for name in names:
             binding.bind_output(name, _DEVICE, self.device.index)
-        return binding
-
-    def _new_binding(self) -> Any:
-        binding = self.raw.io_binding()
-        # ONNX Runtime crashes if the stream is gone before its session is. Whoever holds that, a traceback too, does so
-        # by its Python object or by a binding; both let go of the session first.
-        binding.onepass_stream = self.stream
         return binding
 
     def queue(self, binding: Any) -> None:

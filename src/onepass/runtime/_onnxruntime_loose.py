@@ -91,5 +91,4 @@ class LoosePass:
 
 def _device_array(value: Any, session: CudaSession, name: str) -> DeviceArray:
     dtype, shape = session.outputs[name].carrier, tuple(value.shape())
-    owner = (value, session.stream)
-    return DeviceArray(value.data_ptr(), shape=shape, dtype=dtype, device=session.device.index, owner=owner)
+    return DeviceArray(value.data_ptr(), shape=shape, dtype=dtype, device=session.device.index, owner=value)

@@ -98,12 +98,11 @@ class SessionPasses(Passes):
         texts = [spec.name for spec in specs if spec.dtype == STRING]
         if texts:
             return f"{texts[0]!r} holds strings, which stay on the host"
-        on_host = _inputs_on_host(raw)
-        if on_host:
-            return f"ONNX Runtime takes {', '.join(on_host)} on the host"
         if self._sessions.handle.format is not Format.ONNX:
             return "a model in ONNX Runtime's own format does not tell its operators"
-        return operators_obstacle(self._sessions.handle.graph())
+        on_host = _inputs_on_host(raw)
+        taken = f"ONNX Runtime takes {', '.join(on_host)} on the host" if on_host else None
+        return operators_obstacle(self._sessions.handle.graph()) or taken
 
 
 def _inputs_on_host(raw: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from onepass._errors import BackendError, DeviceError, InputError, OnepassError, UnsupportedModelError
 from onepass._optional import import_onnxruntime
+from onepass._programs import usable_cores
 from onepass.runtime._ending import is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
 from onepass.runtime._onnxruntime_libraries import load_cuda_libraries, missing_library
@@ -142,13 +142,6 @@ class Sessions:
 def short_name(provider: str) -> str:
     """Return a provider's name as it is written in short: ``cuda``."""
     return provider.removesuffix("ExecutionProvider").lower()
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _available_providers(providers: Sequence[Provider]) -> dict[str, dict[str, Any]]:

@@ -40,7 +40,7 @@ class ComputeQueue(Generic[Ready]):
         lock: Held while work is queued. What is queued under it computes in that order.
         stream: Where it computes when both lanes have work.
         scratch: Address of the memory that it computes in.
-        own: What computes in this queue alone, if anything does. It holds the stream, and may be held itself.
+        own: What computes in this queue alone, if anything does; it sees to it that the stream is closed.
         lanes: The two.
     """
 

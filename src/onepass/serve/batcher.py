@@ -51,20 +51,21 @@ class _Waiting:
 
 
 class Batcher:
-    """Runs the requests for one model: as many passes at once as the model runs side by side, each of all that fit.
+    """Runs the requests for one model: as many passes at once as there are lanes, each of all that fit.
 
     While passes are under way, requests gather in the line, so that the busier a model is, the larger its batches are;
     a lone request never waits, unless `Limits.max_delay_ms` says so. All methods belong to one event loop; only passes
     run elsewhere.
     """
 
-    def __init__(self, session: Session, limits: Limits, *, most_rows: int, observe: Observe) -> None:
+    def __init__(self, session: Session, limits: Limits, *, most_rows: int, passes: int, observe: Observe) -> None:
         """Stand before a session.
 
         Args:
             session: The model.
             limits: How long the line may be, and how long a request waits for others.
             most_rows: How many rows a pass takes; 1 where rows cannot be joined.
+            passes: How many passes run at once.
             observe: Is told of each pass: its rows, its seconds, and whether it brought anything.
         """
         self._session = session
@@ -73,9 +74,10 @@ class Batcher:
         self._observe = observe
         self._line: deque[_Waiting] = deque()
         self._passes = 0
-        self._most_passes = session.concurrency
+        self._most_passes = passes
         self._threads = ThreadPoolExecutor(self._most_passes, thread_name_prefix="onepass-pass")
         self._timer: asyncio.TimerHandle | None = None
+        self._going_on = False
         self._closing = False
 
     @property
@@ -111,7 +113,9 @@ class Batcher:
         key, rows = self._key(inputs, outputs)
         waiting = _Waiting(inputs, outputs, key, rows, asyncio.get_running_loop().create_future())
         self._line.append(waiting)
-        self._go_on()
+        if not self._going_on:  # once this turn of the loop is over: what has come in it is computed together
+            self._going_on = True
+            asyncio.get_running_loop().call_soon(self._go_on)
         try:
             return await waiting.future
         except asyncio.CancelledError:
@@ -133,6 +137,7 @@ class Batcher:
 
     def _go_on(self) -> None:
         """Begin passes while there are requests and lanes for them."""
+        self._going_on = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -183,8 +188,9 @@ class Batcher:
         return [self._alone(each) for each in taken]
 
     def _alone(self, waiting: _Waiting) -> Mapping[str, Array] | Exception:
+        inputs = {name: np.require(array, requirements="A") for name, array in waiting.inputs.items()}
         try:
-            return self._session(waiting.inputs, outputs=waiting.outputs, timeout=self._limits.timeout)
+            return self._session(inputs, outputs=waiting.outputs, timeout=self._limits.timeout)
         except Exception as error:  # noqa: BLE001 - it is the request's
             return error
 

@@ -26,6 +26,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 _LENGTH_BYTES = 4  # before each string, little-endian
 _MOST_DIMS = 64
+_MOST_VALUES = 2**48
 
 
 def datatype_of(spec: TensorSpec) -> str:
@@ -66,15 +67,17 @@ def checked_shape(shape: object, *, tensor: str) -> tuple[int, ...]:
         InputError: It is none.
     """
     sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, (str, bytes)) else None
-    if sizes is None or len(sizes) > _MOST_DIMS or not all(type(size) is int and 0 <= size < 2**63 for size in sizes):
+    if sizes is None or len(sizes) > _MOST_DIMS or not all(type(size) is int and size >= 0 for size in sizes):
         raise InputError(f"input {tensor!r}: its shape is no list of up to {_MOST_DIMS} whole numbers from 0 up")
+    if math.prod(size or 1 for size in sizes) > _MOST_VALUES:  # NumPy minds them beside a size of 0, too
+        raise InputError(f"input {tensor!r}: its shape has sizes beyond all memory")
     return sizes
 
 
 def array_from_bytes(data: Buffer, dtype: np.dtype[Any], shape: tuple[int, ...], *, tensor: str) -> Array:
     """Return the array that bytes hold: little-endian, row by row; of a string its length in four bytes and itself.
 
-    Numbers are not copied unless their address forbids it, so the array lives no longer than the bytes.
+    Numbers are not copied: they lie where the bytes do, which may be at an odd address.
 
     Raises:
         InputError: There are more bytes than the shape needs, or fewer; or a string is cut off, or is no UTF-8.
@@ -90,7 +93,7 @@ def array_from_bytes(data: Buffer, dtype: np.dtype[Any], shape: tuple[int, ...],
     array = array.astype(dtype, copy=False).reshape(shape)
     if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
         raise InputError(f"input {tensor!r}: BOOL has a byte 0 or 1 for each value, and one is greater")
-    return array if array.flags.aligned else array.copy()
+    return array
 
 
 def bytes_from_array(array: Array) -> Buffer:

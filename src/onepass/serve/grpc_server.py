@@ -222,7 +222,7 @@ class _Calls:
 
     async def infer(self, data: bytes, context: Any) -> Any:
         caller = _caller(context)
-        await context.send_initial_metadata((("x-request-id", caller.request_id),))
+        context.set_trailing_metadata((("x-request-id", caller.request_id),))
         try:
             return await self._service.answered(caller, self._infer(data, caller))
         except Fault as fault:

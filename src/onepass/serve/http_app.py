@@ -39,26 +39,25 @@ def application(service: Service, lifespan: Any = None) -> Starlette:
     """Return an application that answers for a service."""
     handlers = _Handlers(service)
 
-    routes = [
+    routes = []
+    for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        routes += [
+            Route(f"{path}/infer", handlers.infer, methods=["POST"]),  # first: routes are tried in turn
+            Route(path, handlers.model),
+            Route(f"{path}/ready", handlers.model_ready),
+            Route(f"{path}/config", handlers.config),
+            Route(f"{path}/stats", handlers.statistics),
+        ]
+    routes += [
         Route("/v2", handlers.server),
         Route("/v2/health/live", handlers.live),
         Route("/v2/health/ready", handlers.ready),
         Route("/v2/models/stats", handlers.statistics),
         Route("/v2/repository/index", handlers.index, methods=["POST"]),
         Route("/metrics", handlers.metrics),
-        *(
-            Route(f"{path}{{rest:path}}", partial(_refuse, what), methods=["GET", "POST"])
-            for path, what in _NOT_SERVED.items()
-        ),
     ]
-    for path in ("/v2/models/{name}/versions/{version}", "/v2/models/{name}"):
-        routes += [
-            Route(f"{path}/infer", handlers.infer, methods=["POST"]),
-            Route(path, handlers.model),
-            Route(f"{path}/ready", handlers.model_ready),
-            Route(f"{path}/config", handlers.config),
-            Route(f"{path}/stats", handlers.statistics),
-        ]
+    for path, what in _NOT_SERVED.items():
+        routes.append(Route(f"{path}{{rest:path}}", partial(_refuse, what), methods=["GET", "POST"]))
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Fault: _fault, HTTPException: _http_error})
 
 

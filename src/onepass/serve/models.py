@@ -60,7 +60,7 @@ class Served:
         self._canary = canary(session)
         self.max_batch = self._rows(limits)
         self.metrics = metrics.of(name, version)
-        self.batcher = Batcher(session, limits, most_rows=self.max_batch, observe=self._passed)
+        self.batcher = Batcher(session, limits, most_rows=self.max_batch, passes=_passes(session), observe=self._passed)
         self.metrics.watch_queue(lambda: self.batcher.waiting)
         self._proven = time.monotonic()
         self._trial: asyncio.Task[bool] | None = None
@@ -192,6 +192,16 @@ class Models:
             session = load(model)
             self._own.append(session)
         return Served(name, version, session, self.limits, self.metrics)
+
+
+def _passes(session: Session) -> int:
+    """Return how many passes run at once: as many as the model runs side by side.
+
+    On the CPU one core is left to the event loop: passes that take it away from it get fewer requests to join.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_cpu = session.report().get("device") == "cpu"
+    return max(1, min(session.concurrency, cores - 1)) if on_cpu else session.concurrency
 
 
 def _number(name: str, version: Any) -> int:

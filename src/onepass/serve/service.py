@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, TypeVar
 
 from onepass.serve.call import Answer, Call
@@ -24,6 +25,8 @@ log = logging.getLogger("onepass.serve")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII)
 _BODIES_AT_ONCE = 8
+# Made-up ids: this process, and its requests.
+_MARK, _NUMBERS = secrets.token_hex(4), count(1)
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class Caller:
         """Return a caller with what its headers say, if that can be passed on as it is."""
         fits = request_id is not None and _REQUEST_ID.fullmatch(request_id)
         known = trace is not None and len(trace) < 200 and _TRACE.fullmatch(trace)
-        return cls(transport, str(request_id) if fits else secrets.token_hex(8), trace if known else None)
+        return cls(transport, str(request_id) if fits else f"{_MARK}-{next(_NUMBERS):x}", trace if known else None)
 
     def fields(self) -> dict[str, Any]:
         """Return what a line of the log says of a request."""

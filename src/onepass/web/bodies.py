@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from onepass.web.refusal import Receive, Refusal, Scope, header
 
@@ -40,10 +40,13 @@ async def parts_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: 
         ClientGoneError: The client left.
     """
     check_length(scope, most_bytes)
-    clock = asyncio.get_running_loop().time
-    size, more, end = 0, True, clock() + seconds
+    size, more = 0, True
+    end = asyncio.get_running_loop().time() + seconds
     while more:
-        message = await _part(receive, end - clock())
+        with _until(end):
+            message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > most_bytes:
@@ -57,14 +60,26 @@ async def body_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: f
     return b"".join([part async for part in parts_of(scope, receive, most_bytes=most_bytes, seconds=seconds)])
 
 
-async def _part(receive: Receive, seconds: float) -> MutableMapping[str, Any]:
+@contextmanager
+def _until(end: float) -> Iterator[None]:
+    """Refuse what is not done by then; `asyncio.wait_for` does the same with a task for each part."""
+    loop, task, expired = asyncio.get_running_loop(), asyncio.current_task(), False
+
+    def expire() -> None:
+        nonlocal expired
+        if task is not None:
+            expired = task.cancel()
+
+    timer = loop.call_at(end, expire)
     try:
-        message = await asyncio.wait_for(receive(), max(0.0, seconds))
-    except asyncio.TimeoutError:
-        raise Refusal(408, "the request's body did not come in time", headers=((b"connection", b"close"),)) from None
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    return message
+        yield
+    except asyncio.CancelledError:
+        if expired:
+            late = "the request's body did not come in time"
+            raise Refusal(408, late, headers=((b"connection", b"close"),)) from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def _too_large(came: str, most_bytes: int) -> Refusal:
