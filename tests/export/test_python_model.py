@@ -73,7 +73,7 @@ def test_an_error_is_told_to_whom_it_concerns(inside: tuple[ModuleType, ModuleTy
     """Where one request of several is wrong, the others are answered, and it gets the library's sentence."""
     graph = model("""
         (float[N, 3] x, int64[N, 1] i) => (float[N, 1] y) { y = GatherElements <axis = 1> (x, i) }""")
-    served = _opened(inside[1], graph, tmp_path)
+    served = _opened(inside[1], graph, tmp_path, max_batch=4)
     x = np.arange(3, dtype=np.float32)[None]
     good, bad = np.array([[2]]), np.array([[7]])
     first, second, third = served.execute([Request(["y"], x=x, i=i) for i in (good, bad, good)])

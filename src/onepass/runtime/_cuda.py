@@ -105,7 +105,10 @@ class Device:
     def host_block(self, size_bytes: int) -> HostBlock:
         """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
         if size_bytes >= HUGE_BYTES and self._locks_huge_pages:
-            return self._huge_block(size_bytes)
+            try:
+                return self._huge_block(size_bytes)
+            except BackendError:  # some systems have no more of it, or say only now that they have none
+                self._locks_huge_pages = False
         flags = self._driver.CU_MEMHOSTALLOC_PORTABLE
         with self.current():
             address = int(self.call(self._driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))
