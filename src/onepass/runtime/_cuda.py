@@ -60,7 +60,9 @@ class Device:
         self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
         self._context_number = int(self._context)
-        registers = self.call(driver.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, index)
+        registers = self.call(
+            driver.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, self._handle
+        )
         self._locks_huge_pages = bool(registers) and may_be_page_locked()
         self.capturing = threading.local()
         self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
