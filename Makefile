@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint check-package check-bindings check-gpu check-training test-batch test-convert test-cpp test-onnx test-triton fuzz docs bench environments clean
+.PHONY: help demo test check lint check-package check-bindings check-gpu check-training test-batch test-convert test-cpp check-cpp test-onnx test-triton fuzz docs bench environments clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -71,6 +71,14 @@ test-batch: $(VENV)/.installed-test $(VENV)/.installed-batch  ## Batches on a Ra
 test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh
 
+check-cpp: .venv-cpp/.installed  ## clang-tidy, planted bugs and Conan's package of cpp/: a quarter of an hour
+	PATH="$(abspath .venv-cpp/bin):$$PATH" cpp/check.sh
+
+.venv-cpp/.installed: constraints.txt
+	$(PYTHON) -m venv .venv-cpp
+	.venv-cpp/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt clang-tidy cmake conan ninja
+	@touch $@
+
 test-convert: export COVERAGE_FILE := build/coverage-convert
 test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
 	mkdir -p build
@@ -102,7 +110,7 @@ bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory
 environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
 
 clean:  ## Remove the virtual environment and everything built
-	rm -rf $(VENV) .venv-convert demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-convert .venv-cpp demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "onepass needs Python 3.10 or later; try: make PYTHON=python3.11")'

@@ -8,15 +8,15 @@ of their own, and every output is compared to the bit with that of a call alone.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 import onepass
+from benchmarks.callers import Block, equal_rounds, in_turn, repeated, two_threads
 from benchmarks.raw_engine import RawEngine, eye_feeds, where_of
 from benchmarks.report import Row, write_results
 from onepass import Session
@@ -27,27 +27,11 @@ _ROUNDS = 9
 _CALLS = 100
 _EQUAL_ROUNDS = 300
 _KEPT = 50
-_Block = Callable[[int], object]
 
 
-def _two_threads(work: Callable[[int], object]) -> None:
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _blocks(session: Session, feeds: Mapping[str, Array], raw: RawEngine) -> dict[str, _Block]:
+def _blocks(session: Session, feeds: Mapping[str, Array], raw: RawEngine) -> dict[str, Block]:
     """Return, by what is measured, a function that does so many calls."""
     alone, copies = raw.gpu_alone(), raw.recorded()
-
-    def repeated(call: Callable[[], object]) -> _Block:
-        def block(count: int) -> None:
-            for _ in range(count):
-                call()
-
-        return block
 
     one = repeated(lambda: session(feeds))
 
@@ -63,40 +47,9 @@ def _blocks(session: Session, feeds: Mapping[str, Array], raw: RawEngine) -> dic
         "GPU alone": repeated(alone),
         "GPU with copies": repeated(copies),
         "one caller": one,
-        "two threads": lambda count: _two_threads(lambda _: one(count // 2)),
+        "two threads": lambda count: two_threads(lambda _: one(count // 2)),
         "submit, 2 ahead": ahead,
     }
-
-
-def _in_turn(blocks: Mapping[str, _Block]) -> dict[str, float]:
-    """Return the microseconds a call, the median of several rounds in which blocks take turns."""
-    times: dict[str, list[float]] = {name: [] for name in blocks}
-    for turn in range(_ROUNDS + 1):
-        for name, block in blocks.items():
-            begin = time.perf_counter()
-            block(_CALLS)
-            if turn:  # the first warms up
-                times[name].append((time.perf_counter() - begin) / _CALLS * 1e6)
-    return {name: float(np.median(each)) for name, each in times.items()}
-
-
-def _equal_rounds(session: Session, feeds: Mapping[str, Array]) -> int:
-    """Return how many rounds of two overlapping calls gave, to the bit, what each call gives alone."""
-    rng = np.random.default_rng(1)
-    inputs = [{n: rng.uniform(-1, 1, a.shape).astype(a.dtype) for n, a in feeds.items()} for _ in range(8)]
-    alone = [{name: array.copy() for name, array in session(each).items()} for each in inputs]
-    together = threading.Barrier(2)
-    equal = [[False] * _EQUAL_ROUNDS for _ in range(2)]
-
-    def work(number: int) -> None:
-        for turn in range(_EQUAL_ROUNDS):
-            which = (turn + 3 * number) % len(inputs)
-            together.wait()
-            outputs = session(inputs[which])
-            equal[number][turn] = all(np.array_equal(outputs[name], array) for name, array in alone[which].items())
-
-    _two_threads(work)
-    return sum(first and second for first, second in zip(*equal, strict=True))
 
 
 def measure_throughput(engine: Path) -> list[Row]:
@@ -107,8 +60,8 @@ def measure_throughput(engine: Path) -> list[Row]:
         feeds = eye_feeds(data, batch)
         raw = RawEngine(data, feeds)
         with onepass.load(data) as session, raw.device.current():
-            medians = _in_turn(_blocks(session, feeds, raw))
-            equal = _equal_rounds(session, feeds)
+            medians = in_turn(_blocks(session, feeds, raw), rounds=_ROUNDS, calls=_CALLS)
+            equal = equal_rounds(session, feeds, rounds=_EQUAL_ROUNDS)
         row: Row = {"": f"batch {batch}"}
         row |= {f"{name} µs": round(value, 1) for name, value in medians.items()}
         row["one caller / GPU with copies"] = round(medians["one caller"] / medians["GPU with copies"], 3)

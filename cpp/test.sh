@@ -8,6 +8,8 @@ python=${PYTHON:-python3}
 
 c++ --version >/dev/null 2>&1 || { echo "no C++ compiler here: cpp/ is not tested"; exit 0; }
 command -v cmake >/dev/null || "$python" -m pip --disable-pip-version-check -q install cmake ninja
+"$python" -m pip --disable-pip-version-check -q install --constraint constraints.txt clang-format
+find cpp -name build -prune -o \( -name '*.cpp' -o -name '*.hpp' -o -name '*.h' \) -print0 | xargs -0 clang-format --dry-run -Werror
 generator=$(command -v ninja >/dev/null && echo Ninja || echo "Unix Makefiles")
 
 # build NAME FLAGS OPTIONS...

@@ -1,4 +1,4 @@
-"""Other programs, run to their end; programs of our own, which end with the one that started them."""
+"""Other programs, run to their end; programs of our own, which end with the one that started them; their cores."""
 
 from __future__ import annotations
 
@@ -54,3 +54,10 @@ def end_with_starter(tidy: Callable[[], None] | None = None) -> None:
         os._exit(1)
 
     Thread(target=wait, name="onepass-lifeline", daemon=True).start()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

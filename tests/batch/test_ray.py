@@ -79,7 +79,7 @@ def test_the_same_files(cluster: _Cluster, heads: Path, bad_table: Path, x: Any,
         "preprocess": "tests.batch.functions:raising", "rows_a_part": 10, "progress": told.append
     }  # fmt: skip
     local = onepass.batch.run(heads, bad_table, tmp_path / "local", **options)
-    made = onepass.batch.run(heads, bad_table, tmp_path / "ray", engine="ray", workers=3, **options)
+    made = onepass.batch.run(heads, bad_table, tmp_path / "ray", engine="ray", workers=2, **options)
     assert made.parts == local.parts
     assert_direct(read(made), heads, {"x": x}, but=(42,))
     assert (told[-1].done, told[-1].errors) == (len(x), 1)
@@ -133,7 +133,8 @@ def test_infer_in_a_pipeline(cluster: _Cluster, tmp_path: Path) -> None:
     data = ray.data.from_arrow([pa.table({"x": pa.array(rows[at : at + 2], pa.list_(pa.float32()))}) for at in (0, 2)])
     done = data.map_batches(
         onepass.batch.Infer, fn_constructor_args=(str(tmp_path / "m.onnx"),), batch_format="pyarrow", batch_size=2,
-        compute=ray.data.ActorPoolStrategy(size=1), max_restarts=2, max_task_retries=2,
+        compute=ray.data.ActorPoolStrategy(size=1),
+        ray_remote_args_fn=lambda: {"max_restarts": 2, "max_task_retries": 2},
     )  # fmt: skip
     blocks = [ray.get(block) for block in done.to_arrow_refs()]
     assert sorted(row for block in blocks for row in block["y"].to_pylist()) == sorted(

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from onepass.gaze import calibrate
+from onepass.gaze.screen.recording import Recording
 from onepass.gaze.screen.rows import SAMPLE_COLUMNS
+from onepass.gaze.screen.unfinished import Setup, save_unfinished
 from onepass.media import write_picture
 from tests.fuzz.mutate import INTERESTING, TEXTS, spoiled
 from tests.gaze.test_calibration import SCREEN, Person
@@ -26,6 +28,9 @@ _SIDECAR = Path(__file__).parents[1] / "engine" / "sidecars" / "v1.1.json"
 _RECORDING = "\n".join(
     [",".join(SAMPLE_COLUMNS[:4]), *(f"{x},{y},0.1,{x / 1000}" for x in (0, 900, 1800) for y in (0, 500, 1000))]
 )
+SETUP = Setup("camera:0", SCREEN, 9, "elg.onnx 0123", "closed", "mesh")
+"""What a session was recorded with."""
+
 _MEMBERS = (
     "config.json", "model.weights.h5", "metadata.json", "a/data.pkl", "a/byteorder", "a/code/__torch__.py",
     "a/version",
@@ -64,6 +69,19 @@ def recording(rng: random.Random) -> bytes:
         row[rng.randrange(len(row))] = rng.choice((*TEXTS, "nan", "inf", "1e400", "-1e308", '"'))
     data = "\n".join(map(",".join, rows)).encode()
     return spoiled(rng, data) if rng.random() < 0.5 else data
+
+
+def session(rng: random.Random) -> bytes:
+    """What ``gaze calibrate`` keeps of a session that was broken off."""
+    return _json(rng, json.loads(_session()))
+
+
+@cache
+def _session() -> bytes:
+    samples, targets = Person().session(5, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        save_unfinished(Path(folder, "s.json"), SETUP, Recording(tuple(samples[:6]), targets[:6]))
+        return Path(folder, "s.json").read_bytes()
 
 
 def _json(rng: random.Random, value: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onepass
@@ -13,6 +14,7 @@ from onepass.engine import read_sidecar
 from onepass.formats import Format, format_of
 from onepass.gaze import Calibration
 from onepass.gaze.screen.recording import Recording
+from onepass.gaze.screen.unfinished import load_unfinished
 from onepass.media import open_source
 from tests.fuzz import files, models
 from tests.fuzz.harness import Call
@@ -102,7 +104,7 @@ def _frames(name: str) -> Callable[[], object]:
 
 
 def _screen() -> None:
-    for load in (Calibration.load, Recording.load):
+    for load in (Calibration.load, Recording.load, partial(load_unfinished, setup=files.SETUP)):
         try:
             load("f")
         except onepass.OnepassError:
@@ -129,6 +131,7 @@ KINDS = (
     Kind("video", "video", files.video, lambda folder: [_frames("video")]),
     Kind("calibration", "f", files.calibration, lambda folder: [_screen]),
     Kind("recording", "f", files.recording, lambda folder: [_screen]),
+    Kind("session", "f", files.session, lambda folder: [_screen]),
     Kind("archive", "f", files.archive, _archive),
     Kind(
         "checkpoint", f"{_ELG}/checkpoints/hourglass/model-1.index", files.checkpoint,

@@ -34,7 +34,7 @@ def test_new_files() -> None:
     """A few files of every kind, by seeds; `make fuzz` makes more."""
     done = _fuzz("--seeds", "7:9")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 2,") + done.stdout.count(" 2)") == 11
+    assert done.stdout.count(" 2,") + done.stdout.count(" 2)") == 12
 
 
 def crash() -> None:

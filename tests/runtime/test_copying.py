@@ -52,12 +52,12 @@ def test_many_callers_at_once() -> None:
 def test_an_error_of_a_helper_is_the_callers() -> None:
     """What goes wrong in a helper is raised where the copy was asked for, and the next copy is a good one."""
     copying, target = Copying(), np.zeros(4000, np.int32)
-    source = np.array([1] * 3999 + ["no number"], object)
-    for _ in range(20):  # whoever comes to that piece
+    one, all_of_them = np.array([1] * 3999 + ["no number"], object), np.full(4000, "no number", object)
+    for source in (one, all_of_them) * 10:  # whoever comes to a piece
         with pytest.raises(ValueError, match="no number"):
             copying.copy(target, source)
-    copying.copy(target, np.full(4000, 7))
-    assert (target == 7).all()
+        copying.copy(target, np.full(4000, 7))
+        assert (target == 7).all()
 
 
 def test_a_caller_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

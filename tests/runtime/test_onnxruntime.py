@@ -19,10 +19,11 @@ from onepass import (
     UnsupportedModelError,
     load,
 )
+from onepass._programs import usable_cores
 from onepass.runtime import Backend
 from onepass.runtime._model import ModelHandle
 from onepass.runtime._onnxruntime import OnnxRuntimeBackend
-from onepass.runtime._onnxruntime_sessions import Sessions, usable_cores
+from onepass.runtime._onnxruntime_sessions import Sessions
 from onepass.runtime._refusals import PREPARE_ERRORS
 from onepass.runtime.fake import FakeBackend
 from tests.checker import assert_same

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from onepass._errors import MissingExtraError, OnepassError
+from onepass._programs import usable_cores
 from onepass.batch._columns import pyarrow
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
@@ -37,7 +38,7 @@ class GazeWork(Work):
         """
         self._estimator = GazeEstimator.from_default(job.model)
         self._finder = name_of(self._estimator.finder)
-        self._threads = max(1, (os.cpu_count() or 1) // workers)
+        self._threads = max(1, usable_cores() // workers)
         pa = pyarrow()
         self.schema = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("error", pa.string()),
                                  *arrow_fields()])  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from onepass._errors import InputError
+from onepass._programs import usable_cores
 from onepass.batch._columns import pyarrow
 from onepass.batch._job import Job, function_name
 from onepass.batch._rows import Item, Rows
@@ -23,8 +24,8 @@ class Infer:
 
         data.map_batches(
             onepass.batch.Infer, fn_constructor_args=("elg.onnx",), fn_constructor_kwargs={"keep": ["path"]},
-            batch_format="pyarrow", batch_size=256, compute=ray.data.ActorPoolStrategy(size=2), max_restarts=2,
-            max_task_retries=2,
+            batch_format="pyarrow", batch_size=256, compute=ray.data.ActorPoolStrategy(size=2),
+            ray_remote_args_fn=lambda: {"max_restarts": 2, "max_task_retries": 2},
         )
 
     Leave Ray one CPU, and tries that end: without, it stands still in silence, or repeats what kills its workers.
@@ -64,7 +65,7 @@ class Infer:
         job = Job(spec, wanted, batch, function_name(preprocess), dict(columns or {}), None, value_range)
         self._rows = Rows(load(spec), job)
         self._keep = name_tuple(keep)
-        self._threads = os.cpu_count() or 1
+        self._threads = usable_cores()
         fields = [field for field in self._rows.schema if field.name != self._rows.key]
         self.schema = pyarrow().schema(fields)
         twice = [name for name in self._keep if name in self.schema.names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,7 +72,7 @@ def do_on_ray(
             PartOnRay, batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             fn_constructor_args=(_elsewhere(job, share).to_json(), str(folder.absolute()), asdict(local), counter),
-            max_restarts=_RESTARTS, max_task_retries=_TRIES, **share,
+            ray_remote_args_fn=_retries, num_cpus=share.get("num_cpus"), num_gpus=share.get("num_gpus"),
         )  # fmt: skip
         yield from _Watch(ray, counter, told, terms.patience_s).records(done)
 
@@ -129,6 +130,11 @@ def _workers(resources: Mapping[str, float], share: Mapping[str, float], wanted:
     return min(wanted or most, parts)
 
 
+def _retries() -> dict[str, int]:
+    """Return how often lost workers are started again, which is for ever unless one says so."""
+    return {"max_restarts": _RESTARTS, "max_task_retries": _TRIES}
+
+
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
     """Connect to a cluster, or start one, unless this process has one already."""
@@ -143,12 +149,15 @@ def _connected(address: str | None) -> Iterator[Any]:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **where)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BackendError(f"there is no Ray cluster at {address or 'this machine'}: {error}") from error
-    context = ray.data.DataContext.get_current()
+    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     bars, context.enable_progress_bars = context.enable_progress_bars, False
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
         yield ray
     finally:
         context.enable_progress_bars = bars
+        log.setLevel(level)
         if ours:
             ray.shutdown()
 

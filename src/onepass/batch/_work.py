@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import InputError
+from onepass._programs import usable_cores
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch._part import Piece, write_part
@@ -51,7 +52,7 @@ class ModelWork(Work):
         self._rows = Rows(load(job.model), job)
         self._job = job
         self.schema = self._rows.schema
-        self._threads = max(1, (os.cpu_count() or 1) // workers)
+        self._threads = max(1, usable_cores() // workers)
         several = job.model.device if isinstance(job.model.device, tuple) else ()
         self._passes = _GPU_PASSES * max(1, len(several)) if job.model.device is not None else self._threads
         self._table: Table | None = None

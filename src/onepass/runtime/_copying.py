@@ -66,6 +66,7 @@ class Copying:
         if helpers < 1:
             to[...] = given
             return
+        self._errors.clear()
         while not self._word.empty():  # of helpers who came when all was done
             self._word.get()
         step = -(-to.size // (helpers + 1))

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class LentInputs:
         self._dtypes = dict(dtypes)
         self._slots: OrderedDict[tuple[Any, ...], list[HostSlot]] = OrderedDict()
         self._by_root: dict[int, HostSlot] = {}
-        self._given: dict[int, dict[str, weakref.ref[Array]]] = {}
+        self._given: dict[int, tuple[weakref.ref[Array], str, HostSlot]] = {}
         self._lock = threading.Lock()
 
     def give(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array] | None:
@@ -60,22 +61,24 @@ class LentInputs:
             if len(self._slots) > _SHAPES:
                 for old in self._slots.popitem(last=False)[1]:
                     del self._by_root[id(old.root)]
-                    self._given.pop(id(old.root), None)
             arrays = dict(zip(self._dtypes, slot.arrays(self._dtypes), strict=True))
-            self._given[id(slot.root)] = {name: weakref.ref(array) for name, array in arrays.items()}
+            for name, array in arrays.items():
+                # Its entry goes when it does: `pop` is called with the dead reference, which it has no use for.
+                self._given[id(array)] = weakref.ref(array, partial(self._given.pop, id(array))), name, slot
         return arrays
 
     def slot_of(self, feeds: Mapping[str, Any]) -> HostSlot | None:
         """Return the slot that all inputs lie on, if they are what `give` gave."""
         found: HostSlot | None = None
         for name, array in feeds.items():
-            root = id(array.base)
-            slot = self._by_root.get(root)
-            if slot is None or found not in (None, slot):
-                return None
             # The very array that was given is told at once; one that lies in the same place, by looking.
-            given = self._given.get(root, {}).get(name)
-            if (given is None or given() is not array) and not slot.holds(array, name):
+            given = self._given.get(id(array))
+            if given is not None and given[0]() is array:
+                slot = given[2] if given[1] == name else None
+            else:
+                lying = self._by_root.get(id(array.base))
+                slot = lying if lying is not None and lying.holds(array, name) else None
+            if slot is None or (found is not None and slot is not found):
                 return None
             found = slot
         return found

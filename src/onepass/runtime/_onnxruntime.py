@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onepass._optional import import_onnxruntime
+from onepass._programs import usable_cores
 from onepass.formats import Format
 from onepass.outputs import Array
 from onepass.runtime._ending import RunOptions, Runs
 from onepass.runtime._onnxruntime_edges import HostRun, signature_of
-from onepass.runtime._onnxruntime_sessions import CPU, Sessions, short_name, usable_cores
+from onepass.runtime._onnxruntime_sessions import CPU, Sessions, short_name
 from onepass.runtime.backend import BackendBase
 
 if TYPE_CHECKING:
