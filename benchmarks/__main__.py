@@ -5,7 +5,7 @@ from importlib import import_module
 
 from benchmarks.report import write_results
 
-NAMES = ("overhead", "startup", "memory", "threads", "pictures", "gaze", "gaze_memory", "gaze_clips", "batch")
+NAMES = ("overhead", "startup", "memory", "threads", "pictures", "gaze", "gaze_memory", "gaze_clips", "batch", "page")
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ _BARE = Facts(
     python=(3, 11, 7), distribution="debian", providers=("CPUExecutionProvider",),
     packages={"onnxruntime": "1.32.0", "opencv-python-headless": "4.14.0"},
 )  # fmt: skip
+_CUDA = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _GPU_MACHINE = replace(
     _BARE, driver=_DRIVER, gpus=(_H100,), flavors=(_FULL,), nvidia_devices=("0000:01:00.0",),
     packages={**_BARE.packages, "tensorrt-cu13": "10.16.1", "cuda-bindings": "13.0.1"},
@@ -34,8 +35,8 @@ def _of(facts: Facts, level: str) -> list[Finding]:
     return [each for each in diagnose(facts) if each.level == level]
 
 
-def _only(facts: Facts, level: str) -> Finding:
-    found = _of(facts, level)
+def _only(facts: Facts, level: str, *, of: str | None = None) -> Finding:
+    found = [each for each in _of(facts, level) if of in (None, each.subject)]
     assert len(found) == 1, found
     return found[0]
 
@@ -111,9 +112,31 @@ def test_no_cudnn() -> None:
     assert "libcudnn.so.8" in found.message
     assert found.mend[0] == "pip install nvidia-cudnn-cu13"
     assert any(line.startswith("sudo apt install libcudnn8") for line in found.mend)
-    provider = replace(_GPU_MACHINE, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
-    assert _only(provider, "error").subject == "cuDNN"
-    assert not _of(replace(provider, libraries={"cudnn": True}), "error")
+    provider = replace(_GPU_MACHINE, providers=_CUDA, missing_library="libcudnn.so.9")
+    found = _only(provider, "error")
+    assert "libcudnn.so.9 is not found" in found.message
+    assert found.mend == ("pip install 'onnxruntime-gpu[cuda,cudnn]'",)
+    assert not _of(replace(provider, missing_library=None), "error")
+
+
+def test_a_gpu_that_nothing_uses() -> None:
+    """A GPU that is there for nothing is told, with what would use it."""
+    found = _only(replace(_GPU_MACHINE, flavors=(), packages=_BARE.packages), "warning", of="GPU")
+    assert "unused" in found.message
+    assert found.mend == ("pip uninstall -y onnxruntime", "pip install 'onnxruntime-gpu[cuda,cudnn]'")
+    used = replace(_GPU_MACHINE, flavors=(), providers=_CUDA, packages=_BARE.packages)
+    assert not [each for each in _of(used, "warning") if each.subject == "GPU"]
+    slower = _only(used, "warning", of="CUDA from Python")
+    assert "without, but slower" in slower.message
+
+
+@pytest.mark.parametrize("package", ["opencv-python-headless", "opencv-contrib-python"])
+def test_an_opencv_that_finds_no_faces(package: str) -> None:
+    """OpenCV 5 imports, and gaze does not work with it: a warning, with the version that does."""
+    packages = {"onnxruntime": "1.32.0", package: "5.0.0.84"}
+    found = _only(replace(_GPU_MACHINE, packages={**packages, "cuda-bindings": "13.0.1"}), "warning")
+    assert "gaze finds no faces with it" in found.message
+    assert found.mend == (f"pip install '{package}>=4.8,<5'",)
 
 
 def test_two_tensorrts() -> None:

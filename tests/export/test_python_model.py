@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,13 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onepass import OnnxGraph
+from onepass import OnnxGraph, TensorSpec
 from onepass.export import to_triton
+from onepass.export.triton.edges import TYPE_OF
 from tests.fakes.triton_python import Request, TritonError, TritonModelException
 from tests.zoo import BY_NAME, model
 
 _THREE = BY_NAME["three heads"].graph
 _NAMES = ("zebra", "ant", "monkey")
+
+
+def _declared(specs: Iterable[TensorSpec]) -> list[dict[str, str]]:
+    return [{"name": spec.name, "data_type": f"TYPE_{TYPE_OF[spec.dtype]}"} for spec in specs]
 
 
 def _opened(module: ModuleType, graph: OnnxGraph, folder: Path, **settings: Any) -> Any:
@@ -29,7 +35,8 @@ def _opened(module: ModuleType, graph: OnnxGraph, folder: Path, **settings: Any)
     config = {
         "max_batch_size": exported.max_batch,
         "parameters": parameters,
-        "output": [{"name": name} for name in graph.signature.output_names],
+        "input": _declared(graph.signature.inputs),
+        "output": _declared(graph.signature.outputs),
     }
     opened = module.TritonPythonModel()
     opened.initialize(
@@ -73,7 +80,7 @@ def test_an_error_is_told_to_whom_it_concerns(inside: tuple[ModuleType, ModuleTy
     """Where one request of several is wrong, the others are answered, and it gets the library's sentence."""
     graph = model("""
         (float[N, 3] x, int64[N, 1] i) => (float[N, 1] y) { y = GatherElements <axis = 1> (x, i) }""")
-    served = _opened(inside[1], graph, tmp_path)
+    served = _opened(inside[1], graph, tmp_path, max_batch=4)
     x = np.arange(3, dtype=np.float32)[None]
     good, bad = np.array([[2]]), np.array([[7]])
     first, second, third = served.execute([Request(["y"], x=x, i=i) for i in (good, bad, good)])
@@ -109,6 +116,9 @@ def test_texts(inside: tuple[ModuleType, ModuleType], old: bool, tmp_path: Path)
     sent = np.array([text.encode() for text in case["s"]], object)
     [answer] = served.execute([Request(["t", "y"], s=sent, x=case["x"])])
     assert [text.decode() for text in answer.arrays["t"]] == list(case["s"])
+    [wrong] = served.execute([Request(["t"], s=np.array([b"\xff"], object), x=case["x"])])
+    assert wrong.error.code == TritonError.INVALID_ARG
+    assert "input 's' holds bytes that are no text in UTF-8" in wrong.error.message
     served.finalize()
 
 
@@ -120,23 +130,26 @@ def test_an_empty_output(inside: tuple[ModuleType, ModuleType], old: bool, tmp_p
     served.finalize()
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    ("(float[N, 4] x) => (float[N, 4] monkey, float[N, 4] zebra) { zebra = Neg (x) \n monkey = Abs (x) }",
+     r"has the outputs monkey FP32, zebra FP32, and config\.pbtxt declares zebra FP32, ant FP32, monkey FP32; export"),
+    ("(double[N, 4] x) => (double[N, 4] y) { y = Neg (x) }",
+     r"has the inputs x FP64, and config\.pbtxt declares x FP32; export the model again"),
+])  # fmt: skip
 def test_another_model_than_the_configuration_says(
-    inside: tuple[ModuleType, ModuleType], old: bool, tmp_path: Path
+    text: str, said: str, inside: tuple[ModuleType, ModuleType], tmp_path: Path
 ) -> None:
-    """A version whose outputs are not those of the configuration does not open."""
-    graph = _THREE.select(["ant"])
-    graph.save(tmp_path / "m.onnx")
+    """A version whose inputs or outputs are not those of the configuration does not open."""
     (tmp_path / "1").mkdir()
-    graph.save(tmp_path / "1" / "model.onnx")
+    model(text).save(tmp_path / "1" / "model.onnx")
     config = {
         "max_batch_size": 0,
         "parameters": {"onepass": {"string_value": '{"path": "model.onnx"}'}},
-        "output": [{"name": name} for name in _NAMES],
+        "input": _declared(_THREE.signature.inputs),
+        "output": _declared(_THREE.signature.outputs),
     }
     arguments = {"model_config": json.dumps(config), "model_repository": str(tmp_path), "model_version": "1"}
-    with pytest.raises(
-        TritonModelException, match=r"has the outputs ant, and config\.pbtxt declares zebra, ant, monkey"
-    ):
+    with pytest.raises(TritonModelException, match=said):
         inside[1].TritonPythonModel().initialize(arguments)
 
 

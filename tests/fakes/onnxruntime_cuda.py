@@ -28,7 +28,7 @@ import onnxruntime
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-from onepass.runtime import _onnxruntime_libraries
+from onepass import _cuda_libraries
 from tests.fakes import _cuda_kernels as kernels
 from tests.fakes._cuda_binding import Binding, Place, Value
 from tests.fakes.cuda import FakeCuda
@@ -227,7 +227,7 @@ def cuda_provider(cuda: FakeCuda) -> Iterator[Provider]:
         "get_input_memory_infos": Session.get_input_memory_infos,
     })  # fmt: skip
     with installed(cuda=cuda), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_onnxruntime_libraries, "_cuda_runtime", lambda: provider)
+        patch.setattr(_cuda_libraries, "_cuda_runtime", lambda: provider)
         patch.setattr(onnxruntime, "InferenceSession", kind)
         patch.setattr(onnxruntime, "get_available_providers", lambda: names)
         yield provider

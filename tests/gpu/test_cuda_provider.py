@@ -14,6 +14,7 @@ import pytest
 import onepass
 from onepass import BackendError
 from onepass.runtime._cuda import Device
+from onepass.runtime._driver import device_count
 from tests.checker import assert_same, check
 from tests.gpu.tools import OnGpu, alone, on_host, same_bits
 from tests.runtime.three import THREE, expected_of, x_of
@@ -219,6 +220,35 @@ def test_contexts() -> None:
 
         in_threads(4, work)
         assert session.report()["contexts"] == {"now": 2, "at_most": 2}
+
+
+@pytest.mark.parametrize("network", ["", "elg_60x36"])
+def test_two_gpus(network: str) -> None:
+    """Of two GPUs each has the model; calls go to whichever is free, and arrays stay where they are."""
+    if device_count() < 2:
+        pytest.skip("one GPU only")
+    name, shape = ("eye", (3, 1, 36, 60)) if network else ("x", (3, 4))
+    source = _DATA / f"{network}.onnx" if network else THREE.graph
+    with onepass.load(source) as cpu, _load(source, device=[0, 1]) as session:
+        cases = [{name: np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)} for seed in range(6)]
+        expected = alone(cpu, cases)
+
+        def work(number: int) -> None:
+            for turn in range(20):
+                which = (turn + number) % len(cases)
+                got = session(cases[which])
+                for output, array in expected[which].items():
+                    np.testing.assert_allclose(got[output], array, atol=5e-3)
+
+        in_threads(6, work)
+        for number in (0, 1, 1, 0):
+            outputs: Any = session({name: OnGpu(Device(number), cases[number][name])})
+            for output, array in expected[number].items():
+                assert outputs[output].device == number
+                np.testing.assert_allclose(on_host(outputs[output]), array, atol=5e-3)
+        devices = session.report()["devices"]
+        assert [each["device_index"] for each in devices] == [0, 1]
+        assert not any(one["eager_because"] for each in devices for one in each["passes"])
 
 
 def test_large_inputs_travel_piece_by_piece() -> None:

@@ -114,6 +114,7 @@ def test_pytorch(three: Opened) -> None:
 
 def test_jax(three: Opened) -> None:
     """JAX's arrays go in and come out without a copy over the host."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # else it takes most of the GPU's memory
     jax = pytest.importorskip("jax")
     if jax.default_backend() != "gpu":
         pytest.skip("JAX has no GPU here")

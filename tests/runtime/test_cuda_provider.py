@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 import onepass
-from onepass import BackendError, DeviceError, InputError, RunTimeoutError
-from onepass.runtime import _onnxruntime_cuda, _onnxruntime_libraries
+from onepass import BackendError, DeviceError, InputError, RunTimeoutError, _cuda_libraries
+from onepass.runtime import _onnxruntime_cuda
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._recorded_work import check_stays_on_gpu
@@ -397,15 +397,12 @@ def test_no_driver_no_gpu() -> None:
 @pytest.mark.parametrize("library", ["libcudnn.so.9", None])
 def test_a_provider_that_does_not_start(library: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a library of CUDA is missing it is named, with the command that brings it; nothing falls back silently."""
-
-    def missing() -> str | None:
-        return None if library is None else f"{library} is missing; install it with: pip install it"
-
-    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.missing_library", missing)
+    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.missing_library", lambda: library)
     with fake_cuda_provider() as (_, provider):
         provider.missing = True
         with pytest.raises(
-            DeviceError, match=r"could not start CUDAExecutionProvider \((libcudnn.* is missing|a driver)"
+            DeviceError,
+            match=r"not start CUDAExecutionProvider \((libcudnn\S+ is missing; install it with|a driver)",
         ):
             _load()
 
@@ -414,7 +411,7 @@ def test_the_library_that_is_missing_is_read_from_the_loader(tmp_path: Path, mon
     """The provider's own library is opened to see what the system's loader says of it."""
     (tmp_path / "capi").mkdir()
     monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "__init__.py"))
-    assert _onnxruntime_libraries.missing_library() is None
+    assert _cuda_libraries.missing_library() is None
     (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
     words = "libcudnn.so.9: cannot open shared object file: No such file or directory"
 
@@ -422,11 +419,9 @@ def test_the_library_that_is_missing_is_read_from_the_loader(tmp_path: Path, mon
         raise OSError(words if "cuda" in name else "")
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    assert _onnxruntime_libraries.missing_library() == (
-        "libcudnn.so.9 is missing; install it with: pip install 'onnxruntime-gpu[cuda,cudnn]'"
-    )
+    assert _cuda_libraries.missing_library() == "libcudnn.so.9"
     words = "undefined symbol: Provider_GetHost"
-    assert _onnxruntime_libraries.missing_library() is None
+    assert _cuda_libraries.missing_library() is None
 
 
 def test_libraries_are_loaded_in_silence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -439,12 +434,12 @@ def test_libraries_are_loaded_in_silence(monkeypatch: pytest.MonkeyPatch, capsys
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(onnxruntime, "preload_dlls", preload)
-    _onnxruntime_libraries.load_cuda_libraries.cache_clear()
+    _cuda_libraries.load_cuda_libraries.cache_clear()
     try:
         with fake_cuda_provider(), _load(), _load():
             pass
     finally:
-        _onnxruntime_libraries.load_cuda_libraries.cache_clear()
+        _cuda_libraries.load_cuda_libraries.cache_clear()
     assert loaded == [1]
     assert capsys.readouterr().out == ""
 
@@ -487,6 +482,8 @@ def test_options_that_do_not_fit() -> None:
         onepass.load(THREE.graph, contexts=2)
     with fake_cuda_provider(), pytest.raises(InputError, match="the GPU is given twice"):
         onepass.load(THREE.graph, providers=[("cuda", {"device_id": 0})], device=0)
+    with fake_cuda_provider(), pytest.raises(InputError, match="device_id is the number of a GPU"):
+        onepass.load(THREE.graph, providers=[("cuda", {"device_id": "first"})])
 
 
 def test_a_gpu_that_breaks_down() -> None:

@@ -79,12 +79,19 @@ def test_results_in_huge_pages_outlive_the_session(large: tuple[FakeCuda, onepas
     np.testing.assert_array_equal(row, value)
 
 
-def test_memory_that_cannot_be_page_locked(large: tuple[FakeCuda, onepass.Session]) -> None:
-    """Where the system refuses, results go to ordinary memory, and nothing of it counts as used."""
+@pytest.mark.parametrize("has_any", [True, False])
+def test_memory_that_cannot_be_page_locked(large: tuple[FakeCuda, onepass.Session], has_any: bool) -> None:
+    """Where the system refuses huge pages, CUDA allocates results; if that has no more, they are ordinary memory."""
     cuda, session = large
     session(x=x_of(ROWS))
-    cuda.fail_next("cuMemHostRegister", "CUDA_ERROR_OUT_OF_MEMORY", times=2)
+    before = cuda.calls["cuMemHostAlloc"], cuda.live["pinned memory"]
+    cuda.fail_next("cuMemHostRegister", "CUDA_ERROR_NOT_SUPPORTED")
+    if not has_any:  # but for what results are copied from
+        cuda.fail_next("cuMemHostAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
+        cuda.fail_next("cuMemHostAlloc", "CUDA_ERROR_OUT_OF_MEMORY", after=1, times=20)
     kept = [session(x=x_of(ROWS, seed)) for seed in range(4)]
+    assert cuda.calls["cuMemHostAlloc"] >= before[0] + 2
+    assert (cuda.live["pinned memory"] > before[1] + 1) == has_any
     for seed, outputs in enumerate(kept):
         assert_same(outputs, expected_of(ROWS, seed))
     del kept, outputs

@@ -112,6 +112,15 @@ def test_small_results_share_an_allocation() -> None:
     assert budget.used_bytes == 0
 
 
+def test_what_is_left_of_a_budget_is_used() -> None:
+    """Results share allocations that double, as long as there is room; one that fits by itself is had all the same."""
+    budget = Budget(7 * 256)
+    slots, size_bytes = _slots_of(budget, 64)
+    held = [_lend(slots) for _ in range(8)]
+    assert size_bytes == 256
+    assert [array is None for array in held] == [False] * 7 + [True]
+
+
 def test_a_machine_without_page_locked_memory() -> None:
     """Where the machine refuses, there are no more slots, and nothing counts as used."""
 

@@ -32,6 +32,7 @@ specs = st.builds(
     threads=st.none() | st.integers(1, 64),
     contexts=st.none() | st.integers(1, 8),
     providers=st.none() | _providers,
+    tf32=st.none() | st.booleans(),
     flavor=st.none() | st.just("tensorrt_rtx"),
     weight_streaming_bytes=st.none() | st.integers(0, 1 << 40),
 )
@@ -55,6 +56,7 @@ def test_a_spec_goes_to_json_and_back(spec: ModelSpec) -> None:
         ({"path": "m", "device": True}, "device is the number of a GPU"),
         ({"path": "m", "threads": 0}, "threads is a whole number from 1 up, got 0"),
         ({"path": "m", "contexts": 1.5}, "contexts is a whole number"),
+        ({"path": "m", "tf32": "yes"}, "tf32 is 'yes'; expected True or False"),
         ({"path": "m", "flavor": 8}, "flavor is the name of a TensorRT"),
         ({"path": "m", "providers": "cpu"}, "providers= takes a list"),
         ({"path": "m", "providers": []}, "providers= takes a list"),

@@ -27,10 +27,12 @@ _OPTIONS = (
                  help="CPU threads, for ONNX models; chosen by the model's size where not given."),
     click.option("--optimize", type=click.Choice(get_args(Optimize)),
                  help="What ONNX Runtime may rewrite; as much as the model stands where not given."),
+    click.option("--tf32", is_flag=True, default=None,
+                 help="Let --provider cuda round products to TF32: quicker, three digits."),
     click.option("--device", callback=_devices, metavar="NUMBERS",
-                 help="GPU for TensorRT engines, or several: 0, 0,1 or all.  [default: 0]"),
+                 help="GPU for engines and --provider cuda, or several: 0, 0,1 or all.  [default: 0]"),
     click.option("--keep-bytes", type=click.IntRange(min=0), metavar="BYTES",
-                 help="Page-locked memory for results of engines; a share of what there is where not given."),
+                 help="Page-locked memory for results on a GPU; a share of what there is where not given."),
     click.option("--flavor", type=click.Choice(NAMES), metavar="NAME",
                  help="TensorRT that runs an engine; the one that built it where not given."),
     click.option("--plugins", metavar="FILE", multiple=True,
@@ -49,6 +51,7 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
         providers: tuple[str, ...],
         threads: int | None,
         optimize: str | None,
+        tf32: bool | None,
         device: Devices | None,
         keep_bytes: int | None,
         flavor: str | None,
@@ -58,7 +61,7 @@ def opening_options(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         opening = {
             "providers": providers or None, "threads": threads, "optimize": optimize, "device": device,
-            "keep_bytes": keep_bytes,
+            "keep_bytes": keep_bytes, "tf32": tf32,
             "flavor": flavor, "plugins": plugins or None, "weights": weights,
         }  # fmt: skip
         command(*arguments, opening=opening, **rest)

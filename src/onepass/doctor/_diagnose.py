@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from onepass._cuda_libraries import INSTALL_CUDA_LIBRARIES
 from onepass.doctor._facts import Facts, FlavorFacts
 from onepass.doctor._support import least_driver, newest_cuda, refusal
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
 
 _NVIDIA_INDEX = "--extra-index-url https://pypi.nvidia.com"
-_EXTRAS = {"gaze": ("opencv-python-headless", "opencv-python"), "cuda": ("cuda-bindings",)}
+_CUDA = "CUDAExecutionProvider"
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 # Groups of distributions that install the same files over each other.
 _RIVALS = (
     ("ONNX Runtime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")),
-    ("OpenCV", ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")),
+    ("OpenCV", _OPENCV),
     ("TensorRT", ("tensorrt-cu11", "tensorrt-cu12", "tensorrt-cu13")),
     ("TensorRT-RTX", ("tensorrt-rtx-cu12", "tensorrt-rtx-cu13")),
 )
@@ -65,7 +67,7 @@ def diagnose(facts: Facts) -> tuple[Finding, ...]:
         *_driver(facts),
         *_gpus(facts),
         *_tensorrt(facts),
-        *_runs_engines(facts),
+        *_cuda_from_python(facts),
         *_frameworks(facts),
     )
 
@@ -98,18 +100,27 @@ def _onnxruntime(facts: Facts) -> Iterator[Finding]:
     short = ", ".join(name.removesuffix("ExecutionProvider").lower() for name in facts.providers)
     version = facts.packages.get("onnxruntime") or facts.packages.get("onnxruntime-gpu", "")
     yield Finding("ok", "ONNX Runtime", f"{version} with {short}".strip())
-    if "CUDAExecutionProvider" in facts.providers and facts.gpus and not facts.libraries.get("cudnn", False):
-        yield Finding("error", "cuDNN", "not found; ONNX Runtime's CUDA provider needs it",
-                      (f"pip install nvidia-cudnn-cu{_cuda_major(facts) or 12}",))  # fmt: skip
+    has_cuda = _CUDA in facts.providers
+    if has_cuda and facts.gpus and facts.missing_library:
+        yield Finding("error", "CUDA provider", f"{facts.missing_library} is not found; ONNX Runtime needs it there",
+                      (INSTALL_CUDA_LIBRARIES,))  # fmt: skip
+    if facts.gpus and not has_cuda and not facts.flavors:
+        yield Finding("warning", "GPU", "unused: this ONNX Runtime runs models on the CPU, and there is no TensorRT",
+                      ("pip uninstall -y onnxruntime", INSTALL_CUDA_LIBRARIES))  # fmt: skip
 
 
 def _extras(facts: Facts) -> Iterator[Finding]:
-    if not any(name in facts.packages for name in _EXTRAS["gaze"]):
+    if not any(name in facts.packages for name in _OPENCV):
         yield Finding("warning", "pictures", "OpenCV is not installed; gaze, and pictures as inputs, need it",
                       ("pip install 'onepass[gaze]'",))  # fmt: skip
+        return
+    name = next(name for name in _OPENCV if name in facts.packages)
+    version = facts.packages[name]
+    if version.split(".")[0].isdigit() and int(version.split(".")[0]) >= 5:
+        yield Finding("warning", "pictures", f"{name} {version}: gaze finds no faces with it, since OpenCV 5 has no "
+                      "cascades", (f"pip install '{name}>=4.8,<5'",))  # fmt: skip
     else:
-        name = next(name for name in _EXTRAS["gaze"] if name in facts.packages)
-        yield Finding("ok", "pictures", f"{name} {facts.packages[name]}")
+        yield Finding("ok", "pictures", f"{name} {version}")
 
 
 def _driver(facts: Facts) -> Iterator[Finding]:
@@ -242,13 +253,15 @@ def _cuda_major(facts: Facts) -> int | None:
     return facts.driver.cuda[0] if facts.driver.cuda is not None else newest_cuda(facts.driver.version)
 
 
-def _runs_engines(facts: Facts) -> Iterator[Finding]:
-    """Whether CUDA's Python binding is here, which running an engine needs beside TensorRT."""
-    if not facts.flavors or not facts.gpus:
+def _cuda_from_python(facts: Facts) -> Iterator[Finding]:
+    """Whether CUDA's Python binding is here, which engines need to run, and ONNX models to run at their quickest."""
+    if not facts.gpus or not (facts.flavors or _CUDA in facts.providers):
         return
     version = facts.packages.get("cuda-bindings")
     if version is None:
-        yield Finding("error", "CUDA from Python", "cuda-bindings is not installed; running engines needs it",
+        level: Level = "error" if facts.flavors else "warning"
+        needs = "running engines needs it" if facts.flavors else "ONNX models run on the GPU without, but slower"
+        yield Finding(level, "CUDA from Python", f"cuda-bindings is not installed; {needs}",
                       ("pip install 'onepass[cuda]'",))  # fmt: skip
         return
     driver = facts.driver.cuda if facts.driver is not None else None

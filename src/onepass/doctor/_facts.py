@@ -89,13 +89,13 @@ class Facts:
         packages: Installed distributions and their versions, names in small letters with hyphens.
         providers: Execution providers of ONNX Runtime; empty if it does not import.
         onnxruntime_problem: Why ONNX Runtime does not import.
+        missing_library: What keeps ONNX Runtime's CUDA provider from starting, if a library is missing.
         nvidia_devices: NVIDIA graphics devices on the bus, by their PCI address; seen without a driver.
         driver: The NVIDIA driver, None if there is none.
         gpus: GPUs that the driver shows.
         visible: The value of ``CUDA_VISIBLE_DEVICES``, None if it is not set.
         flavors: Every TensorRT that imports.
         broken_flavors: Every TensorRT that is installed but does not import, with the reason.
-        libraries: Libraries looked for, and whether the loader finds them.
     """
 
     python: tuple[int, int, int]
@@ -108,13 +108,13 @@ class Facts:
     packages: Mapping[str, str] = field(default_factory=dict)
     providers: tuple[str, ...] = ()
     onnxruntime_problem: str = ""
+    missing_library: str | None = None
     nvidia_devices: tuple[str, ...] = ()
     driver: Driver | None = None
     gpus: tuple[Gpu, ...] = ()
     visible: str | None = None
     flavors: tuple[FlavorFacts, ...] = ()
     broken_flavors: Mapping[str, str] = field(default_factory=dict)
-    libraries: Mapping[str, bool] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import platform
 import shutil
@@ -12,20 +11,19 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+from onepass._cuda_libraries import missing_library
 from onepass._optional import import_onnxruntime
 from onepass.doctor._facts import Driver, Facts, FlavorFacts, Gpu
 from onepass.engine.flavor import broken_flavors, find_flavors
 
 _QUERY = "index,name,compute_cap,memory.total,driver_version"
 _OLD_QUERY = "index,name,memory.total,driver_version"  # compute_cap came with driver 510
-_LIBRARIES = ("cudnn", "cudart", "cublas")
 
 
 def gather() -> Facts:
     """Return the facts about this machine and this Python; imports every TensorRT and ONNX Runtime that is here."""
     providers, problem = _onnxruntime()
     driver, gpus = _driver_and_gpus()
-    packages = _packages()
     return Facts(
         python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
         system=platform.system(),
@@ -34,9 +32,10 @@ def gather() -> Facts:
         is_wsl="microsoft" in platform.release().lower(),
         is_jetson=Path("/etc/nv_tegra_release").exists(),
         in_environment=sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ,
-        packages=packages,
+        packages=_packages(),
         providers=providers,
         onnxruntime_problem=problem,
+        missing_library=missing_library() if "CUDAExecutionProvider" in providers else None,
         nvidia_devices=_nvidia_devices(Path("/sys/bus/pci/devices")),
         driver=driver,
         gpus=gpus,
@@ -52,7 +51,6 @@ def gather() -> Facts:
             for each in find_flavors()
         ),
         broken_flavors=broken_flavors(),
-        libraries={name: _has_library(name, packages) for name in _LIBRARIES},
     )
 
 
@@ -71,13 +69,6 @@ def _onnxruntime() -> tuple[tuple[str, ...], str]:
         return tuple(module.get_available_providers()), ""
     except Exception as error:  # noqa: BLE001 - its libraries are loaded on import, and fail in many ways
         return (), f"{type(error).__name__}: {error}"
-
-
-def _has_library(name: str, packages: dict[str, str]) -> bool:
-    """Whether the loader finds a library, or a package of NVIDIA's brings it."""
-    package = {"cudart": "nvidia-cuda-runtime"}.get(name, f"nvidia-{name}")
-    brought = any(each == package or each.startswith(f"{package}-cu") for each in packages)
-    return brought or ctypes.util.find_library(name) is not None
 
 
 def _distribution(release: Path = Path("/etc/os-release")) -> str:

@@ -120,14 +120,13 @@ class _SlotMaker:
         self._parts: list[_Part] = []
 
     def __call__(self) -> HostSlot | None:
+        count = min(self._count, self._most)
         if not self._parts:
-            self._buy(min(self._count, self._most))
-        if not self._parts:  # what is left may do for one
+            self._buy(count)
+        if not self._parts and count > 1:  # what is left may do for one
             self._count = 1
             self._buy(1)
-        if not self._parts:
-            return None
-        return HostSlot(self._parts.pop(), self._places)
+        return HostSlot(self._parts.pop(), self._places) if self._parts else None
 
     def _buy(self, count: int) -> None:
         slab_bytes = _SLAB_BYTES if count == self._most > 1 else count * self._size_bytes

@@ -60,7 +60,9 @@ class Device:
         self.driver_version = f"{version // 1000}.{version % 1000 // 10}"
         self._context = self.call(driver.cuDevicePrimaryCtxRetain, self._handle)
         self._context_number = int(self._context)
-        registers = self.call(driver.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, index)
+        registers = self.call(
+            driver.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, self._handle
+        )
         self._locks_huge_pages = bool(registers) and may_be_page_locked()
         self.capturing = threading.local()
         self._to_free: deque[tuple[Callable[..., Any], Any]] = deque()
@@ -105,7 +107,10 @@ class Device:
     def host_block(self, size_bytes: int) -> HostBlock:
         """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
         if size_bytes >= HUGE_BYTES and self._locks_huge_pages:
-            return self._huge_block(size_bytes)
+            try:
+                return self._huge_block(size_bytes)
+            except BackendError:  # some systems have no more of it, or say only now that they have none
+                self._locks_huge_pages = False
         flags = self._driver.CU_MEMHOSTALLOC_PORTABLE
         with self.current():
             address = int(self.call(self._driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))

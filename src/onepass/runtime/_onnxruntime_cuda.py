@@ -75,7 +75,10 @@ def open_on_cuda(
     """
     given = sessions.providers[CUDA]
     if device is None:
-        device = int(given.get("device_id", 0))
+        number = str(given.get("device_id", 0))
+        if not (number.isascii() and number.isdigit()):
+            raise InputError(f"the provider's option device_id is the number of a GPU, from 0 up; got {number!r}")
+        device = int(number)
     elif "device_id" in given:
         raise InputError("the GPU is given twice, by device= and by the provider's option device_id; give one of them")
     because = _obstacle(given)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onepass._cuda_libraries import INSTALL_CUDA_LIBRARIES, load_cuda_libraries, missing_library
 from onepass._errors import BackendError, DeviceError, InputError, OnepassError, UnsupportedModelError
 from onepass._optional import import_onnxruntime
 from onepass._programs import usable_cores
 from onepass.runtime._ending import is_of_runtime
 from onepass.runtime._model import LARGE_BYTES, ModelHandle
-from onepass.runtime._onnxruntime_libraries import load_cuda_libraries, missing_library
 from onepass.runtime._refusals import refusal
 from onepass.runtime.spec import Optimize, Provider, checked_providers
 
@@ -131,7 +131,10 @@ class Sessions:
             raise refusal(error, self.handle.name, version=onnxruntime.__version__) from error
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:
-            reason = (missing_library() if CUDA in missing else None) or "a driver or library of it is missing"
+            library = missing_library() if CUDA in missing else None
+            reason = "a driver or library of it is missing"
+            if library is not None:
+                reason = f"{library} is missing; install it with: {INSTALL_CUDA_LIBRARIES}"
             raise DeviceError(
                 f"ONNX Runtime could not start {', '.join(missing)} ({reason}) and "
                 f"would have used {', '.join(session.get_providers())} instead"

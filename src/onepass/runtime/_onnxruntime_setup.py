@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from onepass._cuda_libraries import forget_last_error
 from onepass._errors import BackendError
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._ending import Runs
 from onepass.runtime._layout import Shape, arranged, size_of
 from onepass.runtime._onnxruntime_binding import CudaSession
-from onepass.runtime._onnxruntime_libraries import forget_last_error
 from onepass.runtime._passing import Feed
 from onepass.runtime._recorded_work import check_stays_on_gpu
 from onepass.runtime._setup import Setup

@@ -57,7 +57,7 @@ class Served:
         self.signature = session.signature
         for spec in (*self.signature.inputs, *self.signature.outputs):
             datatype_of(spec)
-        self._canary = canary(session)
+        self._canary = canary(session, timeout=limits.timeout)
         self.max_batch = self._rows(limits)
         self.metrics = metrics.of(name, version)
         self.batcher = Batcher(session, limits, most_rows=self.max_batch, passes=_passes(session), observe=self._passed)

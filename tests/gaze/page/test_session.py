@@ -55,9 +55,9 @@ def write_clip(path: Path, count: int = 8) -> Path:
 def write_transport_stream(path: Path) -> Path:
     """Write a video of the kind that lists name."""
     with av.open(str(path), "w", format="mpegts") as container:
-        stream = container.add_stream("mpeg2video", rate=25, width=64, height=48, pix_fmt="yuv420p")
-        for _ in range(3):
-            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        stream = container.add_stream("mpeg2video", rate=25, width=320, height=240, pix_fmt="yuv420p")
+        for yaw in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(somebody(yaw), format="rgb24")))
         container.mux(stream.encode())
     return path
 

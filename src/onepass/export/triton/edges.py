@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,23 +87,23 @@ def check_names(kind: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def batch_of(signature: Signature, wanted: int | None, *, most: int, apart: Any = None) -> Batch:
+def batch_of(signature: Signature, wanted: int | None, *, most: int, apart: Callable[[], str]) -> Batch:
     """Return how many items a call may have.
 
     Args:
         signature: Inputs and outputs of the model.
         wanted: What the user wants; None where that is left to us, 0 for no batches.
         most: What it may be at most, or is where nothing is wanted.
-        apart: Function that says why items of one batch cannot be taken apart, "" where they can; None to trust them.
+        apart: Says what else is in the way, "" if nothing is; asked once first dimensions are right.
 
     Raises:
         InputError: A batch is wanted, and there cannot be any.
     """
     if wanted == 0:
         return Batch(0, "max_batch=0 says so")
-    why = _no_batch(signature, asked=wanted is not None) or (apart() if apart is not None else "")
+    why = _no_batch(signature, asked=wanted is not None) or apart()
     if why and wanted:
-        raise InputError(f"max_batch={wanted}: {why}; leave it out, and nothing is put together: max_batch=0")
+        raise InputError(f"max_batch={wanted}: {why}, so that requests cannot be put together; leave it out")
     return Batch(0, why) if why else Batch(wanted or most)
 
 

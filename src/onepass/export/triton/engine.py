@@ -85,7 +85,7 @@ def _engine(name: str, plan: Plan, spec: ModelSpec, settings: Settings, batch: B
 def _graphs(plan: Plan, batch: Batch, shapes: dict[str, list[int]] | None) -> Message:
     """Say which passes Triton records as CUDA graphs: of the best sizes, and one, two, four … items.
 
-    None where a recorded pass would be a wrong one, its course or its sizes being decided by what it computes.
+    There are none where a recorded pass would be a wrong one: its course or its sizes depend on what it computes.
     """
     known = {dim for edge in plan.inputs for dim in edge.spec.shape or ()}
     decided = any(

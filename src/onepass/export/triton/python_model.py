@@ -16,6 +16,7 @@ import triton_python_backend_utils as pb
 from onepass._errors import InputError, OnepassError, OutputNameError
 from onepass.export.triton.by_onepass import KEY
 from onepass.export.triton.casts import Transfer
+from onepass.export.triton.edges import TYPE_OF
 from onepass.outputs import Array
 from onepass.runtime import ModelSpec, load
 from onepass.tensors import STRING, TensorSpec
@@ -35,14 +36,23 @@ class TritonPythonModel:
         self._outputs = {spec.name: spec for spec in signature.outputs}
         self._together = config["max_batch_size"] > 0
         self._transfer = Transfer()
-        self._check([each["name"] for each in config["output"]])
+        for kind, specs in (("input", self._inputs), ("output", self._outputs)):
+            self._check_declared(kind, specs, config[kind])
+        self._check_texts()
 
-    def _check(self, declared: Sequence[str]) -> None:
-        if tuple(declared) != self._session.signature.output_names:
+    def _check_declared(
+        self, kind: str, specs: Mapping[str, TensorSpec], declared: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Make sure that the configuration, which is there once for all versions, is that of this one."""
+        here = [f"{name} {TYPE_OF.get(spec.dtype, spec.dtype)}" for name, spec in specs.items()]
+        there = [f"{each['name']} {each['data_type'].removeprefix('TYPE_')}" for each in declared]
+        if here != there:
             raise pb.TritonModelException(
-                f"{self._session.name} has the outputs {', '.join(self._outputs)}, and config.pbtxt declares "
-                f"{', '.join(declared)}; export the model again"
+                f"{self._session.name} has the {kind}s {', '.join(here)}, and config.pbtxt declares "
+                f"{', '.join(there)}; export the model again, under another name"
             )
+
+    def _check_texts(self) -> None:
         texts = [spec.name for spec in (*self._inputs.values(), *self._outputs.values()) if spec.dtype == STRING]
         if texts and not self._transfer.is_plain:
             raise pb.TritonModelException(
@@ -111,7 +121,10 @@ def _received(array: Array, spec: TensorSpec) -> Array:
     if spec.shape == ():
         array = array.reshape(())
     if spec.dtype == STRING:
-        return np.array([text.decode() for text in array.flat], object).reshape(array.shape)
+        try:
+            return np.array([text.decode() for text in array.flat], object).reshape(array.shape)
+        except UnicodeDecodeError as error:
+            raise InputError(f"input {spec.name!r} holds bytes that are no text in UTF-8 ({error})") from error
     return array
 
 

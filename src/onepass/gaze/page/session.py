@@ -255,4 +255,4 @@ class PageSession:
 
     def _without_places(self, text: str) -> str:
         """Return a sentence that names files as the page does, not by where they lie on this machine."""
-        return re.sub(rf"{re.escape(str(self._folder))}/(?:\w+/)?", "", text)
+        return re.sub(rf"{re.escape(str(self._folder))}[/\\](?:\w+[/\\])?", "", text)

@@ -12,7 +12,7 @@ import { Stage } from "./stage.js";
 const element = (id) => document.getElementById(id);
 
 const PATIENCE_MS = 2000; // without an answer for so long, it is said
-const LIVE_AFTER_MS = 400; // then the live picture is shown without drawings, so that nothing stands still
+const LIVE_AFTER_MS = 700; // then the live picture is shown without drawings, so that nothing stands still
 const GIVEN_UP_MS = 15000;
 
 const link = new Link();
@@ -46,13 +46,15 @@ link.addEventListener("up", ({ detail: hello }) => {
   else if (camera.isOpen) link.send({ type: "camera" });
 });
 
-link.addEventListener("down", async ({ detail: { session, full } }) => {
+link.addEventListener("down", ({ detail: { session, full, refused } }) => {
   element("link").dataset.state = "down";
   element("link").textContent = "Not connected";
   camera.pause();
   takesResults = false;
   if (screen.state === "course") screen.close();
-  say("link", full || "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.", { bad: true });
+  const gone = "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.";
+  const anew = "The server was started anew and asks for another token: open the address that it has printed.";
+  say("link", full || (refused ? anew : gone), { bad: true });
   if (recorder.isOn) {
     recorder.ended();
     const number = recordings - 1;
@@ -126,12 +128,12 @@ const handlers = {
 async function result(message) {
   if (!takesResults) return;
   const { faces, seconds, width, height } = message;
+  let delayMs = null;
   if (message.picture) {
     const picture = await createImageBitmap(message.picture);
     await untilDue(seconds);
     if (source !== "file") return;
     stage.show(picture, picture.width, picture.height, faces, { factor: width / picture.width, mirrored: false });
-    pace.take(null);
     link.send({ type: "shown" });
   } else {
     const frame = camera.answered(message.index);
@@ -140,16 +142,17 @@ async function result(message) {
     stage.forget();
     camera.done(frame);
     drawnMs = performance.now();
-    pace.take(drawnMs - frame.takenMs);
+    delayMs = drawnMs - frame.takenMs;
     settle("waiting");
   }
+  pace.take(delayMs);
   tellFaces(faces);
   numbers.take(seconds ?? 0, faces, source === "camera" ? "your" : "their");
   if (message.recorded) recorder.take(message.recorded);
   if (message.course && !message.course.done && screen.state === "course") screen.step(message.course);
   screen.gaze(seconds, numbers.chosenOf(faces)?.screen_px ?? null);
   // For who wants to do more with the numbers: every result that is shown, with its delay.
-  document.dispatchEvent(new CustomEvent("onepass:result", { detail: message }));
+  document.dispatchEvent(new CustomEvent("onepass:result", { detail: { ...message, delay_ms: delayMs } }));
 }
 
 // A video goes on no faster than its time.

@@ -3,7 +3,7 @@
 import { Curves } from "./curves.js";
 
 const element = (id) => document.getElementById(id);
-const UNSEEN_SECONDS = 2;
+const UNSEEN_SECONDS = 1; // then nobody comes back under the same number
 
 function signed(value) {
   const text = value.toFixed(1);
@@ -34,7 +34,8 @@ export class Numbers {
     for (const [id, last] of this.#seen) {
       if (seconds - last > UNSEEN_SECONDS) this.#seen.delete(id);
     }
-    if (!this.#seen.has(this.#chosen)) {
+    // One who is gone for a moment may come back, unless there is only one, who then has another number.
+    if (!this.chosenOf(faces) && (faces.length === 1 || !this.#seen.has(this.#chosen))) {
       const largest = faces.toSorted((a, b) => b.box.width_px * b.box.height_px - a.box.width_px * a.box.height_px);
       this.#chosen = largest[0]?.id ?? null;
     }
@@ -54,6 +55,9 @@ export class Numbers {
   #show(face, whose) {
     if (face === null) {
       for (const id of ["yaw", "pitch", "blinks", "confidence", "head"]) element(id).textContent = "–";
+      element("yaw-word").textContent = "left and right";
+      element("pitch-word").textContent = "up and down";
+      element("movement").textContent = "since the start";
       return;
     }
     const { yaw_deg: yaw, pitch_deg: pitch } = face.gaze;

@@ -7,6 +7,7 @@ const element = (id) => document.getElementById(id);
 const TRACE_SECONDS = 4;
 const MOST_GAP_SECONDS = 0.25;
 const HEAT_EVERY_MS = 120;
+const HEAT_BLUR = 0.03; // at least, in heights of the screen
 
 /**
  * Events: "left" (the course was left before its end, with why), "again" (calibrate again).
@@ -118,7 +119,7 @@ export class Screen extends EventTarget {
     const passed = last ? Math.min(seconds - last.seconds, MOST_GAP_SECONDS) : 0;
     if (point) {
       this.#trace.push({ seconds, point });
-      this.#heat.add(point, Math.max(passed, 0), this.calibration.error.pixels / 2);
+      this.#heat.add(point, Math.max(passed, 0), Math.max(this.calibration.error.pixels / 2, HEAT_BLUR * this.#size[1]));
     }
     while (this.#trace.length > 0 && this.#trace[0].seconds < seconds - TRACE_SECONDS) this.#trace.shift();
     this.#draw(seconds, point);
@@ -158,7 +159,8 @@ export class Screen extends EventTarget {
       context.arc(x, y, Math.max(this.calibration.error.pixels, 12), 0, 2 * Math.PI);
       context.fillStyle = "rgb(94 234 212 / 18%)";
       context.fill();
-      this.#dot(context, x, y, 8, "rgb(94 234 212)");
+      this.#dot(context, x, y, 9, "white");
+      this.#dot(context, x, y, 7, "rgb(15 143 128)");
     }
     this.#over.dataset.gaze = point ? point.map((value) => value.toFixed(1)).join() : "";
   }

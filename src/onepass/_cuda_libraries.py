@@ -14,7 +14,7 @@ from typing import Any
 from onepass._optional import import_onnxruntime
 
 _MISSING = re.compile(r"(?P<library>lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
-INSTALL = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+INSTALL_CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 """What brings them where no CUDA toolkit is installed."""
 
 
@@ -49,7 +49,8 @@ def _cuda_runtime() -> Any:
 
 
 def missing_library() -> str | None:
-    """Say which library keeps the CUDA provider from starting, and what brings it; None if it is not that."""
+    """Return the name of a library for want of which the CUDA provider does not start; None if it is not that."""
+    load_cuda_libraries()
     folder = Path(import_onnxruntime().__file__).parent / "capi"
     for provider in sorted(folder.glob("*onnxruntime_providers_cuda*")):
         try:
@@ -57,5 +58,5 @@ def missing_library() -> str | None:
         except OSError as error:
             found = _MISSING.search(str(error))
             if found is not None:
-                return f"{found['library']} is missing; install it with: {INSTALL}"
+                return found["library"]
     return None
