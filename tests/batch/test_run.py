@@ -244,7 +244,7 @@ def test_a_file_in_place_of_the_folder(heads: Path, table: Path, tmp_path: Path)
 
 
 def test_names_that_are_no_text(heads: Path, x: Any, tmp_path: Path) -> None:
-    """Names of files and texts of rows that are no UTF-8 are written so that they can be read; links may lead nowhere."""
+    """Names of files that are no UTF-8 are written so that they can be read; a link that leads nowhere is a row."""
     folder = tmp_path / "folder"
     folder.mkdir()
     np.save(folder / "a.npy", x[0])

@@ -121,7 +121,7 @@ class Inputs:
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """Return what tells one state of a file from another; None where it cannot be looked at, which is its row's error."""
+    """Return what tells one state of a file from another; None where there is none, which its row will say."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a million
     except OSError:
