@@ -77,12 +77,12 @@ def test_the_zoo_is_served(zoo: tuple[Server, list[Animal]]) -> None:
                 if array.dtype == object:
                     assert found[name].tolist() == array.tolist(), animal.name
                 else:
-                    exact = {"rtol": 1e-4, "atol": 1e-5, "err_msg": animal.name}
-                    np.testing.assert_allclose(found[name].astype(np.float64), array.astype(np.float64), **exact)
+                    wide = found[name].astype(np.float64)
+                    np.testing.assert_allclose(wide, array, rtol=1e-4, atol=1e-5, err_msg=animal.name)
         client.close()
 
     cases = [(animal, case) for animal in animals for case in range(len(animal.cases))]
     for animal, case in cases:
         ask(animal, case, 1)
     with ThreadPoolExecutor(8) as clients:
-        list(clients.map(lambda each: ask(*each, 3), cases))
+        list(clients.map(lambda each: ask(each[0], each[1], 3), cases))

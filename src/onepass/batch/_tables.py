@@ -12,7 +12,7 @@ from onepass._array_files import ArrayRows
 from onepass._errors import InputError
 from onepass._json import parsed_json
 from onepass.batch._columns import parquet, pyarrow
-from onepass.batch._values import value_of
+from onepass.batch._values import values_of
 
 TABLE_SUFFIXES = (".parquet", ".npz", ".npy", ".jsonl")
 """Endings of files with many rows."""
@@ -111,17 +111,10 @@ class ParquetTable(Table):
 
 
 def rows_of(batch: Any) -> Iterator[dict[str, Any]]:
-    """Yield the rows of an Arrow table or batch; a value that cannot be had is the error, in its place."""
-    columns = [(name, batch.column(name)) for name in batch.schema.names]
+    """Yield the rows of an Arrow batch; a value that cannot be had is the error, in its place."""
+    columns = [(name, values_of(batch.column(name))) for name in batch.schema.names]
     for index in range(batch.num_rows):
-        yield {name: _value(column[index]) for name, column in columns}
-
-
-def _value(scalar: Any) -> Any:
-    try:
-        return value_of(scalar)
-    except InputError as error:
-        return error
+        yield {name: value(index) for name, value in columns}
 
 
 class NumpyTable(Table):

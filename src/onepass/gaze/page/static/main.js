@@ -46,13 +46,15 @@ link.addEventListener("up", ({ detail: hello }) => {
   else if (camera.isOpen) link.send({ type: "camera" });
 });
 
-link.addEventListener("down", async ({ detail: { session, full } }) => {
+link.addEventListener("down", ({ detail: { session, full, refused } }) => {
   element("link").dataset.state = "down";
   element("link").textContent = "Not connected";
   camera.pause();
   takesResults = false;
   if (screen.state === "course") screen.close();
-  say("link", full || "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.", { bad: true });
+  const gone = "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.";
+  const anew = "The server was started anew and asks for another token: open the address that it has printed.";
+  say("link", full || (refused ? anew : gone), { bad: true });
   if (recorder.isOn) {
     recorder.ended();
     const number = recordings - 1;
