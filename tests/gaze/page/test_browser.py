@@ -280,6 +280,10 @@ def test_calibration(open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPa
         page.get_by_role("button", name="Close").click()
         page.get_by_label("Left", exact=True).click()
         says(page, "A calibration is made of both eyes")
+        page.get_by_role("button", name="Calibrate …").click()
+        page.get_by_role("button", name="Forget the one there is").click()
+        page.get_by_role("button", name="Gaze on the screen …").wait_for(state="hidden")
+        page.get_by_label("Left", exact=True).check()
         page.close()
 
 

@@ -112,12 +112,13 @@ const handlers = {
   },
   calibration({ calibration }) {
     screen.calibration = calibration;
-    element("look").hidden = calibration === null;
+    element("look").hidden = element("forget").hidden = calibration === null;
     if (calibration !== null && screen.state === "course") screen.finishCourse();
   },
   problem({ of, text }) {
     if (of === "calibrate" && screen.state === "course") screen.close();
     if (of === "file") show(null);
+    if (of === "record") recorder.ended();
     if (of === "eye") setEye(null);
     say(of, `${text[0].toUpperCase()}${text.slice(1)}.`, { bad: true });
   },
@@ -319,6 +320,11 @@ element("calibration").addEventListener("close", async ({ target }) => {
     width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
     distance_mm: number("distance-mm"),
   });
+});
+
+element("forget").addEventListener("click", () => {
+  element("calibration").close("cancel");
+  link.send({ type: "calibration", calibration: null });
 });
 
 onChoice([element("load-calibration")], element("calibration-file"), async (file) => {
