@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -32,9 +33,9 @@ from onepass.media.tensors import tensor_from_picture
 _ROWS, _VIDEOS = int(os.environ.get("ROWS", "3000")), int(os.environ.get("VIDEOS", "20"))
 _FRAMES, _BATCH, _ROUNDS = 60, 32, 3
 _SMALL = """<ir_version: 9, opset_import: ["" : 17]>
-g (float[N, 16] x) => (float[N, 16] scaled, float[N] mean) <int64[1] axis = {1}> {
+g (float[N, 16] x) => (float[N, 16] scaled, float[N] total) <int64[1] axis = {1}> {
     scaled = Neg (x)
-    mean = ReduceMean <keepdims = 0> (x, axis)
+    total = ReduceSum <keepdims = 0> (x, axis)
 }"""
 
 
@@ -110,11 +111,11 @@ def _check(folder: Path, model: str, pictures: Path) -> None:
 
 
 def _videos(folder: Path) -> list[Row]:
-    from skimage import data
-
+    if find_spec("skimage") is None or find_spec("av") is None:
+        return []  # no face, or no video
     clips = folder / "clips"
     clips.mkdir()
-    astronaut: Any = data.astronaut()  # type: ignore[no-untyped-call]
+    astronaut: Any = import_module("skimage.data").astronaut()
     face = np.ascontiguousarray(astronaut[0:240, 100:420])
     for index in range(_VIDEOS):
         with VideoSink(clips / f"{index:02}.mp4", fps=30) as sink:
@@ -156,7 +157,8 @@ def _peak(command: Sequence[str]) -> tuple[float, int]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
         try:
-            inner = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            threads = Path(f"/proc/{process.pid}/task").iterdir()  # each has the processes that it started
+            inner = [word for thread in threads for word in (thread / "children").read_text().split()]
             for each in (str(process.pid), *inner):
                 lines = Path(f"/proc/{each}/status").read_text().splitlines()
                 most[each] = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))

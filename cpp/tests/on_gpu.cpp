@@ -1,4 +1,4 @@
-// On a real GPU: onepass-on-gpu model.engine eye=2x1x36x60 [CALLS]. Holds what a call can do with memory on the GPU,
+// On real GPUs: onepass-on-gpu model.engine eye=2x1x36x60 [CALLS]. Holds what a call can do with memory on the GPU,
 // streams, and arrays of the caller's against plain calls, bit by bit; then times it, and looks whether memory grows.
 #include <cuda_runtime_api.h>
 
@@ -58,6 +58,7 @@ struct Check {
     void bits();
     void threads();
     void times(int calls);
+    void gpus(const std::string& model);
 };
 
 float* copied(const std::vector<float>& values) {
@@ -239,6 +240,59 @@ void Check::times(int calls) {
     must(cudaFree(eyes));
 }
 
+// One session over all GPUs: each call where its memory lies, and several threads over all of them.
+void Check::gpus(const std::string& model) {
+    int count = 0;
+    must(cudaGetDeviceCount(&count));
+    if (count < 2) return;
+    onepass::Options options;
+    options.device = onepass::Devices::all();
+    const onepass::Session all = onepass::load(model, options);
+    const auto eyes = values(1);
+    const auto expected = bytes_of(session.run(host(eyes)));
+    bool same = true;
+    for (int number = 0; number < count; ++number) {
+        must(cudaSetDevice(number));
+        {
+            const Stream stream;
+            onepass::Call call;
+            call.stream = stream.stream;
+            float* there = copied(eyes);
+            for (int i = 0; i < 20; ++i) {
+                const auto outputs = all.run(gpu(there), call);
+                must(cudaStreamSynchronize(stream.stream));
+                same = same && outputs.at(0).device() == number && bytes_of(outputs) == expected;
+            }
+            must(cudaFree(there));
+        }
+        must(cudaSetDevice(0));
+    }
+    expect("each GPU runs what lies on it, in a stream of its own: the same bits", same);
+    for (const auto* each : {&session, &all}) {
+        std::vector<int> failures(static_cast<std::size_t>(2 * count));
+        for (int round = 0; round < 2; ++round) {  // the first to warm up
+            const auto begun = Clock::now();
+            std::vector<std::thread> workers;
+            for (auto& own : failures)
+                workers.emplace_back([&] {
+                    for (int i = 0; i < 300; ++i) {
+                        const auto outputs = each->run(host(eyes));
+                        if (i % 50 == 0 && bytes_of(outputs) != expected) ++own;
+                    }
+                });
+            for (std::thread& worker : workers) worker.join();
+            const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+            if (round)
+                std::printf("%zu threads over %s: %.0f calls a second\n", failures.size(),
+                            each == &all ? "all GPUs" : "one GPU",
+                            300 * static_cast<double>(failures.size()) / seconds);
+        }
+        for (const int own : failures) same = same && own == 0;
+    }
+    expect("threads over all GPUs: the same bits", same);
+    std::printf("%s\n", all.report().c_str());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -251,6 +305,7 @@ int main(int argc, char** argv) try {
     Check check{session, name, onepass::Shape(sizes)};
     check.bits();
     check.threads();
+    check.gpus(argv[1]);
     check.times(argc > 3 ? std::stoi(argv[3]) : 1000);
     std::printf("%s\n", session.report().c_str());
     return check.wrong ? 1 : 0;

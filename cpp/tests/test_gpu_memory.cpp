@@ -106,6 +106,22 @@ TEST_CASE("in the caller's stream a call waits for nothing, and all is in order"
     CHECK(state().leaks() == 0);
 }
 
+TEST_CASE("from the host into a stream, call after call: no input is written over before it has been read") {
+    File file(kTwo);
+    auto session = opened(file.path);
+    Caller caller;
+    Call call;
+    call.stream = caller.stream;
+    std::vector<onepass::Outputs> kept;
+    auto eyes = ramp(6);
+    for (int k = 0; k < 5; ++k) {
+        std::fill(eyes.begin(), eyes.end(), static_cast<float>(k));
+        kept.push_back(session.run({{"eye", {eyes.data(), 2, 3}}}, call));
+    }
+    for (std::size_t k = 0; k < kept.size(); ++k)
+        CHECK(caller.back(kept[k]["a_twice"].data(), 6) == std::vector<float>(6, 2.0F * static_cast<float>(k)));
+}
+
 TEST_CASE("the default stream is a stream, too: nullptr") {
     File file(kTwo);
     auto session = opened(file.path);

@@ -176,6 +176,7 @@ def _with(**changes: Any) -> bytes:
         (json_request({"x": ("FP32", _X)}, parameters=[]), "'parameters' are no object"),
         (json_request({"x": ("FP32", _X)}, parameters={"timeout": "soon"}), "'timeout' is a whole number"),
         (json_request({"x": ("FP64", _X)}), "input 'x': got float64 [2, 4], expected float32 [N, 4]"),
+        (json_request({"x": ("FP32", _X)}, parameters={"timeout": 10**400}), "'timeout' is a whole number"),
         (json_request({"x": ("INT4", _X)}), "datatype 'INT4' is none of BOOL"),
         (json_request({"x": ("FP32", _X[:, :3])}), "input 'x': got float32 [2, 3], expected float32 [N, 4]"),
         (_with(shape=[2, 5]), "got 8 values; shape [2, 5] has 10"),

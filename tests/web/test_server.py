@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -134,6 +135,22 @@ def test_what_is_no_http_is_refused(server: WebServer, sent: bytes) -> None:
     with raw(server) as connection:
         connection.sendall(sent)
         assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_reads_nothing_is_cut() -> None:
+    """A client that takes nothing of a large answer does not keep it in memory for ever: its connection is cut."""
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await App()(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]})
+        await send({"type": "http.response.body", "body": bytes(50_000_000)})
+
+    with WebServer(large, Listening(port=0), settings={"timeout_keep_alive": 0.2}) as server, raw(server) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(1)
+        assert len(read_all(connection)) < 50_000_000
 
 
 @pytest.mark.usefixtures("no_thread_is_left")

@@ -86,7 +86,7 @@ class Infer:
         missing = [name for name in self._keep if name not in table.column_names]
         if missing:
             raise InputError(f"there is no column {missing[0]!r} to keep; there are {', '.join(table.column_names)}")
-        items = (Item("", row) for row in rows_of(table))
+        items = (Item("", row) for batch in table.to_batches() for row in rows_of(batch))
         made = [each for some in self._rows.done(items, threads=self._threads, passes=self._threads) for each in some]
         found = self._rows.table(made).drop_columns([self._rows.key])
         for name in reversed(self._keep):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,32 @@ import numpy as np
 from onepass._errors import InputError
 from onepass.batch._columns import pyarrow
 from onepass.outputs import Array
+
+
+def values_of(column: Any) -> Callable[[int], Any]:
+    """Return what gives the values of an Arrow array by their index, as `value_of` does; one that fails, as its error.
+
+    Arrays of one shape, none of them missing, are not looked at one by one.
+    """
+    pa = pyarrow()
+    kind, flat = column.type, column
+    while isinstance(flat, pa.ExtensionArray):
+        flat = flat.storage
+    if not pa.types.is_fixed_size_list(flat.type) or flat.null_count or getattr(kind, "permutation", None):
+        return lambda index: _value(column[index])
+    try:
+        array = _array_of(pa, flat)
+    except InputError:
+        return lambda index: _value(column[index])
+    array = array.reshape(len(array), *getattr(kind, "shape", array.shape[1:]))
+    return lambda index: array[index]
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return value_of(scalar)
+    except InputError as error:
+        return error
 
 
 def value_of(scalar: Any) -> Any:

@@ -68,6 +68,8 @@ def command(
     for other machines take --host with --tls-cert and --tls-key, or reach it through SSH, as
     ssh -L 8471:localhost:8471 MACHINE.
     """
+    if eye is not None and calibration is not None:
+        raise click.UsageError("a calibration is made of both eyes; leave out --eye or --calibration")
     with leaving_at_once():
         learned = None if calibration is None else Calibration.load(calibration)
         options = PageOptions(

@@ -315,7 +315,7 @@ class Pass:
         arrays |= {name: setup.on_host[name].copy() for name in names if name in setup.on_host}
         stream = self._lane.queue.stream
         for name in (name for name in names if name in setup.late):
-            address, shape = setup.allocated(name)
+            address, shape = setup.late[name]()
             arrays[name] = np.empty(shape, setup.outputs[name].carrier)
             stream.copy(arrays[name].ctypes.data, address, arrays[name].nbytes)
             stream.synchronize()

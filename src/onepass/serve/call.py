@@ -78,7 +78,7 @@ def timeout_of(parameters: Mapping[str, Any]) -> float | None:
         InputError: It is no number of microseconds.
     """
     value = parameters.get("timeout", 0)
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 2**63:
         raise InputError(f"the parameter 'timeout' is a whole number of microseconds, got {str(value)[:40]!r}")
     return value / 1e6 if value else None
 

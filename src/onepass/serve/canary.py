@@ -21,12 +21,12 @@ _SEEDS = (0, 1)
 _RELATIVE = 1e-2
 
 
-def canary(session: Session) -> dict[str, Array] | None:
-    """Return random inputs of one row that the model computes something of; None where none were found."""
+def canary(session: Session, *, timeout: float | None = None) -> dict[str, Array] | None:
+    """Return random inputs of one row that the model computes something of, in time; None where none were found."""
     for shapes in _candidates(session):
         try:
             feeds = random_inputs(session.signature, shapes=shapes)
-            session(feeds)
+            session(feeds, timeout=timeout)
         except (BackendError, InputError):
             continue
         return feeds

@@ -57,7 +57,7 @@ class Served:
         self.signature = session.signature
         for spec in (*self.signature.inputs, *self.signature.outputs):
             datatype_of(spec)
-        self._canary = canary(session)
+        self._canary = canary(session, timeout=limits.timeout)
         self.max_batch = self._rows(limits)
         self.metrics = metrics.of(name, version)
         self.batcher = Batcher(session, limits, most_rows=self.max_batch, passes=_passes(session), observe=self._passed)
@@ -192,6 +192,20 @@ class Models:
             session = load(model)
             self._own.append(session)
         return Served(name, version, session, self.limits, self.metrics)
+
+
+def opened(models: Models | Mapping[str, Model | Mapping[str, Model]], limits: Limits | None) -> tuple[Models, bool]:
+    """Return models, opened if they are not, and whether they were opened here.
+
+    Raises:
+        InputError: They are open, and limits are given, which would not be theirs.
+        OnepassError: As `Models` raises it.
+    """
+    if not isinstance(models, Models):
+        return Models(models, limits=limits), True
+    if limits is not None:
+        raise InputError("limits= is given beside models that are open and have theirs; give it to Models(…)")
+    return models, False
 
 
 def _passes(session: Session) -> int:

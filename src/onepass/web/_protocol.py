@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -23,6 +24,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head: bool = True
     _in_body: bool = False
     _deaf: bool = False
+    _left: float = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a head, but not for ever."""
@@ -67,6 +69,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_body and not self.transport.is_closing():
             self._set_timer(LINGER_SECONDS, self.transport.close)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection; cut one that takes nothing of its answer any more, or that would stay for ever."""
+        left = self.transport.get_write_buffer_size()
+        if left and left < self._left:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif left:
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+        self._left = left
 
     def _late(self) -> None:
         if self._head_bytes:

@@ -70,12 +70,13 @@ class WebServer:
         self.address = listening.address(self._socket.getsockname()[1])
         self._beside = beside
         self._grace_seconds = grace_seconds
-        config = self._uvicorn.Config(
-            app, http=protocol, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-            lifespan="on", limit_concurrency=most_connections, timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, round(grace_seconds)),
-            ssl_context_factory=None if tls is None else lambda *_: tls, **(settings or {}),
-        )  # fmt: skip
+        ours = {
+            "http": protocol, "log_config": None, "access_log": False, "server_header": False, "proxy_headers": False,
+            "lifespan": "on", "limit_concurrency": most_connections, "timeout_keep_alive": _KEEP_ALIVE_S,
+            "timeout_graceful_shutdown": max(1, round(grace_seconds)),
+            "ssl_context_factory": None if tls is None else lambda *_: tls,
+        }  # fmt: skip
+        config = self._uvicorn.Config(app, **{**ours, **(settings or {})})
         self._server = _without_signals(self._uvicorn.Server)(config)
         self._new_loop: Callable[[], asyncio.AbstractEventLoop] = config.get_loop_factory() or asyncio.new_event_loop
         self._stop: Callable[[], None] = lambda: None

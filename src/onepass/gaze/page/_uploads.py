@@ -24,10 +24,9 @@ async def receive_file(sessions: Sessions, request: Request) -> Response | Refus
         return Refusal(404, "the connection of this page has ended; load it again")
     try:
         path = await asyncio.to_thread(session.place_for, request.query_params.get("name", ""))
+        await _write(path, parts_of(request.scope, request.receive, most_bytes=MAX_FILE_BYTES, seconds=_SECONDS))
     except InputError as error:
         return Refusal(400, str(error))
-    try:
-        await _write(path, parts_of(request.scope, request.receive, most_bytes=MAX_FILE_BYTES, seconds=_SECONDS))
     except Refusal as refusal:
         return refusal
     except OSError as error:  # the disk is full, most likely

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from onepass._errors import MediaError
 from onepass.gaze.show.movements import MovementTable
 from onepass.gaze.show.tables import Table, open_table
 from onepass.gaze.stream import StreamResult
@@ -39,7 +40,10 @@ class Recording:
         """
         self._number = number
         own = folder / str(number)
-        own.mkdir()
+        try:
+            own.mkdir()
+        except OSError as error:
+            raise MediaError(f"nothing can be recorded on the server's disk: {error.strerror or error}") from error
         self._movements = MovementTable(own / MOVEMENTS)
         with ExitStack() as stack:
             tables = [stack.enter_context(open_table(own / name)) for name in table_names() if name != MOVEMENTS]

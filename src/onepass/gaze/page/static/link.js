@@ -6,7 +6,8 @@ const TRY_AGAIN_LATER = 1013;
 const HEADER_BYTES = 12;
 
 /**
- * Events: "up" (hello), "down" (why: why), "message" (an answer, with `picture` where one belongs to it).
+ * Events: "up" (the greeting), "down" (the session that has ended, and why if that is known), "message" (an answer,
+ * with `picture` where one belongs to it).
  */
 export class Link extends EventTarget {
   #socket = null;
@@ -67,14 +68,23 @@ export class Link extends EventTarget {
     }
   }
 
-  #close(socket, { code, reason }) {
+  async #close(socket, { code, reason }) {
     if (socket !== this.#socket) return;
     this.#socket = null;
     const session = this.session;
     this.session = null;
     const full = code === TRY_AGAIN_LATER ? reason : "";
-    this.dispatchEvent(new CustomEvent("down", { detail: { session, full } }));
+    this.dispatchEvent(new CustomEvent("down", { detail: { session, full, refused: await isRefused() } }));
     setTimeout(() => this.connect(), this.#waitMs);
     this.#waitMs = Math.min(2 * this.#waitMs, LONGEST_WAIT_MS);
+  }
+}
+
+/** Whether the server is there, but asks for a token that this page does not have. */
+async function isRefused() {
+  try {
+    return (await fetch(location.pathname, { method: "HEAD", cache: "no-store" })).status === 401;
+  } catch {
+    return false;
   }
 }

@@ -46,13 +46,15 @@ link.addEventListener("up", ({ detail: hello }) => {
   else if (camera.isOpen) link.send({ type: "camera" });
 });
 
-link.addEventListener("down", async ({ detail: { session, full } }) => {
+link.addEventListener("down", ({ detail: { session, full, refused } }) => {
   element("link").dataset.state = "down";
   element("link").textContent = "Not connected";
   camera.pause();
   takesResults = false;
   if (screen.state === "course") screen.close();
-  say("link", full || "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.", { bad: true });
+  const gone = "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.";
+  const anew = "The server was started anew and asks for another token: open the address that it has printed.";
+  say("link", full || (refused ? anew : gone), { bad: true });
   if (recorder.isOn) {
     recorder.ended();
     const number = recordings - 1;
@@ -110,12 +112,13 @@ const handlers = {
   },
   calibration({ calibration }) {
     screen.calibration = calibration;
-    element("look").hidden = calibration === null;
+    element("look").hidden = element("forget").hidden = calibration === null;
     if (calibration !== null && screen.state === "course") screen.finishCourse();
   },
   problem({ of, text }) {
     if (of === "calibrate" && screen.state === "course") screen.close();
     if (of === "file") show(null);
+    if (of === "record") recorder.ended();
     if (of === "eye") setEye(null);
     say(of, `${text[0].toUpperCase()}${text.slice(1)}.`, { bad: true });
   },
@@ -317,6 +320,11 @@ element("calibration").addEventListener("close", async ({ target }) => {
     width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
     distance_mm: number("distance-mm"),
   });
+});
+
+element("forget").addEventListener("click", () => {
+  element("calibration").close("cancel");
+  link.send({ type: "calibration", calibration: null });
 });
 
 onChoice([element("load-calibration")], element("calibration-file"), async (file) => {
