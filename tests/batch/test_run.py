@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -216,7 +217,9 @@ def test_one_process_at_a_time(heads: Path, table: Path, tmp_path: Path) -> None
     ({"on_error": "ignore"}, "on_error is 'ignore'; expected row or stop"),
     ({"patience_s": 0}, "patience_s is a number of seconds above 0"),
     ({"preprocess": "nowhere:f"}, "preprocess='nowhere:f': No module named 'nowhere'"),
-    ({"preprocess": "json"}, "expected module:function"),
+    ({"preprocess": "json"}, "preprocess='json' names no function in a module; expected module:function"),
+    ({"key": "nam"}, r"rows\.parquet has no column 'nam'\. Did you mean 'name'\?"),
+    ({"columns": {"x": "y"}}, "there is no column 'y' for input 'x'; there are x, name"),
     ({"preprocess": "json:__name__"}, "is no function"),
     ({"preprocess": lambda row: row}, "they cannot import"),
     ({"gaze": True, "outputs": ["ant"]}, "gaze=True reads faces by itself"),
@@ -230,6 +233,41 @@ def test_wrong_arguments(options: dict[str, Any], message: str, heads: Path, tab
     inputs = options.pop("inputs", table)
     with pytest.raises(onepass.OnepassError, match=message):
         onepass.batch.run(heads, inputs, tmp_path / "out", **options)
+
+
+def test_a_file_in_place_of_the_folder(heads: Path, table: Path, tmp_path: Path) -> None:
+    """Where a file is in the way, that is said."""
+    (tmp_path / "out").touch()
+    for out in (tmp_path / "out", tmp_path / "out" / "inner"):
+        with pytest.raises(InputError, match="in, a file; a batch is written into a folder"):
+            onepass.batch.run(heads, table, out)
+
+
+def test_names_that_are_no_text(heads: Path, x: Any, tmp_path: Path) -> None:
+    """Names of files that are no UTF-8 are written so that they can be read; a link that leads nowhere is a row."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    np.save(folder / "a.npy", x[0])
+    name = os.fsdecode(b"caf\xe9.npy")
+    np.save(tmp_path / "x.npy", x[1])
+    (tmp_path / "x.npy").rename(folder / name)
+    (folder / os.fsdecode(b"caf\xe9.png")).touch()
+    (folder / "nowhere.npy").symlink_to("nothing")
+    found = read(onepass.batch.run(heads, folder, tmp_path / "out"))
+    assert found["key"].to_pylist() == ["a.npy", "caf\\udce9.npy", "caf\\udce9.png", "nowhere.npy"]
+    assert arrays(found, "monkey")[:2] == np.maximum(x[:2], 0).tolist()
+    assert "caf\\udce9.png is empty" in found["error"][2].as_py()
+    assert "nowhere.npy" in found["error"][3].as_py()
+
+
+def test_strings_that_are_no_text(tmp_path: Path) -> None:
+    """Halves of pairs in JSON become what Arrow can hold, in keys and in outputs."""
+    model("(string[N] x) => (string[N] y) { y = Identity (x) }").save(tmp_path / "m.onnx")
+    (tmp_path / "in.jsonl").write_text('{"x": "\\udce9", "id": "\\ud800"}\n{"x": "fine", "id": 1}\n')
+    found = read(onepass.batch.run(tmp_path / "m.onnx", tmp_path / "in.jsonl", tmp_path / "out", key="id"))
+    assert found["key"].to_pylist() == ["\\ud800", "1"]
+    assert found["y"][1].as_py() == "fine"
+    assert (found["y"][0].as_py() is None) == (found["error"][0].as_py() is not None)
 
 
 def test_a_damaged_table_costs_its_own_rows(heads: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -39,10 +40,15 @@ def main() -> None:
     threading.Thread(target=listen, name="onepass-lifeline", daemon=True).start()
     try:
         _serve(lines, tell)
+    except MemoryError:
+        os._exit(1)  # row by row it may be enough
     except (OnepassError, OSError) as error:
         number = error.errno if isinstance(error, OSError) else None
         tell(failed=type(error).__name__, message=str(getattr(error, "strerror", None) or error), errno=number,
              file=getattr(error, "filename", None))  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - told to the starter: no other process would fare better
+        traceback.print_exc()
+        tell(failed="BackendError", message=f"{type(error).__name__}: {error}. This is a fault in onepass")
     os._exit(0)
 
 
