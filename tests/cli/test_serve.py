@@ -77,14 +77,14 @@ def test_clients_that_leave_do_not_end_it(tmp_path: Path) -> None:
     tensor = {"name": "x", "datatype": "FP32", "shape": [4_000_000], "parameters": {"binary_data_size": len(data)}}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     with serving(str(tmp_path / "echo.onnx"), "--no-grpc") as (process, _, address):
-        for _ in range(3):
+        for reads in (0, 12, 0, 12, 0):
             with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=30) as connection:
                 connection.sendall(
                     b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
                     b"Inference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n" % (len(head), len(head + data))
                 )
                 connection.sendall(head + data)
-                assert connection.recv(12) == b"HTTP/1.1 200"
+                assert connection.recv(reads) == b"HTTP/1.1 200"[:reads]
         assert json.load(urlopen(f"{address}/v2/models/echo"))["name"] == "echo"
         assert process.poll() is None
 

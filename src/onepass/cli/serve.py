@@ -98,8 +98,8 @@ def named_models(words: tuple[str, ...], opening: dict[str, Any]) -> dict[str, d
             and Path(ModelSpec.parse(rest or ".").path).is_file()
         ):
             raise InputError(
-                f"{name!r} is no name for {rest}: a name has letters, digits, '.', '_' and '-', and behind a colon may be "
-                f"a version, a whole number: eyes:2={rest}"
+                f"{name!r} is no name for {rest}: a name has letters, digits, '.', '_' and '-', and behind a colon may "
+                f"be a version, a whole number: eyes:2={rest}"
             )
         stem = _NO_LETTER.sub("-", Path(spec.path).stem).lstrip(".-") or "model"
         name, version = (said["name"], said["version"] or "1") if said else (stem, "1")
