@@ -27,7 +27,10 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         InputError: Another process is at work in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is, or lies in, a file; a batch is written into a folder") from error
     lock = FileLock(folder / _LOCK, timeout=0)
     try:
         lock.acquire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +32,16 @@ def late_results(setup: Setup, names: Sequence[str], stream: Stream, device: Dev
     stream.synchronize()
     results = {}
     for name in late:
-        address, shape = setup.allocated(name)
-        dtype = setup.outputs[name].carrier
-        block = device.device_block(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-        stream.copy(block.address, address, block.size_bytes)
-        results[name] = DeviceArray(block.address, shape=shape, dtype=dtype, device=device.index, owner=block)
+        address, shape = setup.late[name]()
+        results[name] = copied_result(address, shape, setup.outputs[name].carrier, stream, device)
     stream.synchronize()
     return results
+
+
+def copied_result(
+    address: int, shape: tuple[int, ...], dtype: np.dtype[Any], stream: Stream, device: Device
+) -> DeviceArray:
+    """Return an array of its own, to which another is copied; it is complete when the stream is done."""
+    block = device.device_block(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+    stream.copy(block.address, address, block.size_bytes)
+    return DeviceArray(block.address, shape=shape, dtype=dtype, device=device.index, owner=block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ class EngineSetup(Setup):
         self._engine = engine
         self._context = context
         found = self._set_shapes()
-        self.late = frozenset(name for name, edge in self.outputs.items() if found[edge.tensor] is None)
+        tensors = {name: edge.tensor for name, edge in self.outputs.items() if found[edge.tensor] is None}
+        self.late = {name: partial(context.allocated, tensor) for name, tensor in tensors.items()}
         known = [(edge, found[edge.tensor] or ()) for name, edge in self.outputs.items() if name not in self.late]
         self.on_host = {e.spec.name: np.zeros(s, e.carrier) for e, s in known if e.tensor in engine.host_tensors}
         self.out_places = arranged(
@@ -90,10 +92,6 @@ class EngineSetup(Setup):
     def watched_by(self, profiler: Any) -> AbstractContextManager[None]:
         """Let a profiler be told how long each layer takes, within a block; see `Context.watched_by`."""
         return self._context.watched_by(profiler)
-
-    def allocated(self, name: str) -> tuple[int, Shape]:
-        """Return where an output of `late` lies, and its shape; the pass must be over."""
-        return self._context.allocated(self.outputs[name].tensor)
 
     def report(self) -> dict[str, Any]:
         """Say which optimisation profile the shapes are of."""

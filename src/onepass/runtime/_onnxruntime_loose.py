@@ -8,6 +8,7 @@ from typing import Any
 from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime._device_results import copied_result
 from onepass.runtime._ending import RunOptions, Runs
 from onepass.runtime._layout import Shape
 from onepass.runtime._onnxruntime_binding import CudaSession
@@ -74,8 +75,15 @@ class LoosePass:
             session.stream.wait_for(after)
             session.stream.synchronize()  # what ONNX Runtime wants on the host it copies while it is told of it
             values = session.run(feeds, names, self._runs)
+            # ONNX Runtime's own memory is what recorded passes of other shapes compute in.
+            dtypes = [session.outputs[name].carrier for name in names]
+            results = [
+                copied_result(value.data_ptr(), tuple(value.shape()), dtype, session.stream, session.device)
+                for value, dtype in zip(values, dtypes, strict=True)
+            ]
+            session.stream.synchronize()
         lane.finish()
-        return [_device_array(value, session, name) for name, value in zip(names, values, strict=True)]
+        return results
 
     def timed(self, feeds: Mapping[str, Array]) -> None:
         """Tell nothing: the parts of such a run are not known."""
@@ -87,8 +95,3 @@ class LoosePass:
 
     def close(self) -> None:
         """Hold nothing."""
-
-
-def _device_array(value: Any, session: CudaSession, name: str) -> DeviceArray:
-    dtype, shape = session.outputs[name].carrier, tuple(value.shape())
-    return DeviceArray(value.data_ptr(), shape=shape, dtype=dtype, device=session.device.index, owner=value)

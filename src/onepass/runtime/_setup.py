@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ class Setup(ABC):
         inputs: Those that lie in the GPU's memory, by name.
         outputs: All of them, by name.
         values: Copies of the inputs that lie on the host, by name, in the dtype that they are taken in.
-        late: Names of the outputs whose size is known only after the pass.
+        late: Outputs whose size is known only after the pass: what then says where one lies, and its shape, by name.
         on_host: Where outputs lie that are put on the host.
         in_places: Where the inputs lie in a block of memory.
         out_places: Where the outputs lie in another, but for `late` and `on_host`.
@@ -36,7 +36,7 @@ class Setup(ABC):
     inputs: Mapping[str, Edge]
     outputs: Mapping[str, Edge]
     values: Mapping[str, Array] = _NONE
-    late: frozenset[str] = frozenset()
+    late: Mapping[str, Callable[[], tuple[int, Shape]]] = _NONE
     on_host: Mapping[str, Array] = _NONE
     in_places: Sequence[Place]
     out_places: Sequence[Place]
@@ -74,10 +74,6 @@ class Setup(ABC):
     def refusal(self, stream: int) -> str | None:  # noqa: ARG002 - for those that can be asked
         """Say why the computation cannot be recorded, if that can be asked and is so."""
         return None
-
-    def allocated(self, name: str) -> tuple[int, Shape]:
-        """Return where an output of `late` lies, and its shape; the pass must be over."""
-        raise NotImplementedError(name)
 
     def layers(self) -> list[Layer]:
         """List the layers, with the types that they have for these shapes, if any are known."""

@@ -194,6 +194,20 @@ class Models:
         return Served(name, version, session, self.limits, self.metrics)
 
 
+def opened(models: Models | Mapping[str, Model | Mapping[str, Model]], limits: Limits | None) -> tuple[Models, bool]:
+    """Return models, opened if they are not, and whether they were opened here.
+
+    Raises:
+        InputError: They are open, and limits are given, which would not be theirs.
+        OnepassError: As `Models` raises it.
+    """
+    if not isinstance(models, Models):
+        return Models(models, limits=limits), True
+    if limits is not None:
+        raise InputError("limits= is given beside models that are open and have theirs; give it to Models(…)")
+    return models, False
+
+
 def _passes(session: Session) -> int:
     """Return how many passes run at once: as many as the model runs side by side.
 

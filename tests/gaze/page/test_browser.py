@@ -280,6 +280,10 @@ def test_calibration(open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPa
         page.get_by_role("button", name="Close").click()
         page.get_by_label("Left", exact=True).click()
         says(page, "A calibration is made of both eyes")
+        page.get_by_role("button", name="Calibrate …").click()
+        page.get_by_role("button", name="Forget the calibration").click()
+        page.get_by_role("button", name="Gaze on the screen …").wait_for(state="hidden")
+        page.get_by_label("Left", exact=True).check()
         page.close()
 
 
@@ -385,9 +389,9 @@ def test_two_tabs(server: WebServer, open_page: Callable[..., Any]) -> None:
     second.get_by_role("button", name="Start the camera").click()
     results_of(second, 1)
     for page in (first, second):
-        says(page, "This page is open 2 times")
+        says(page, "This page is open in 2 tabs")
     second.close()
-    until(first, "!document.getElementById('notices').textContent.includes('open 2 times')")
+    until(first, "!document.getElementById('notices').textContent.includes('open in 2 tabs')")
 
 
 def test_by_keyboard(server: WebServer, open_page: Callable[..., Any]) -> None:
@@ -460,7 +464,7 @@ def test_another_token(estimator: GazeEstimator, open_page: Callable[..., Any]) 
         page = open_page(server, path="/?token=the-first-token")
         assert page.url == server.address + "/"
     with serve(estimator, listening=Listening(port=port, token="the-other-token")):
-        says(page, "The server was started anew and asks for another token")
+        says(page, "The server was restarted and asks for another token")
         page.goto(server.address + "/?token=the-other-token")
         page.wait_for_selector("#link[data-state=up]")
         page.close()

@@ -42,6 +42,7 @@ def test_it_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for words, said in (
         (["--calibration", str(tmp_path / "learned.json")], "head poses"),
         (["--calibration", str(tmp_path / "none.json")], "cannot read the calibration"),
+        (["--calibration", str(tmp_path / "learned.json"), "--eye", "left"], "a calibration is made of both eyes"),
         (["--host", "no such host"], "host is an address or a name"),
     ):
         with pytest.raises(SystemExit) as ended:

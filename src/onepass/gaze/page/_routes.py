@@ -51,10 +51,8 @@ def application(estimator: GazeEstimator, options: PageOptions) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        try:
+        with sessions.with_folder():
             yield
-        finally:
-            sessions.clear()
 
     routes = [
         Route("/", _page),

@@ -52,8 +52,8 @@ link.addEventListener("down", ({ detail: { session, full, refused } }) => {
   camera.pause();
   takesResults = false;
   if (screen.state === "course") screen.close();
-  const gone = "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.";
-  const anew = "The server was started anew and asks for another token: open the address that it has printed.";
+  const gone = "The server does not answer; it was stopped, or the network is down. This page keeps trying to reconnect.";
+  const anew = "The server was restarted and asks for another token: open the address that it printed.";
   say("link", full || (refused ? anew : gone), { bad: true });
   if (recorder.isOn) {
     recorder.ended();
@@ -66,7 +66,7 @@ async function rescue(session, number) {
   const found = await recorder.rescue(session, number);
   const text = found
     ? "The connection broke while you recorded. What was recorded until then can be saved below."
-    : "The connection broke while you recorded, and the server was started anew: the recording is lost.";
+    : "The connection broke while you recorded, and the server was restarted: the recording is lost.";
   say("record", text, { bad: !found });
 }
 
@@ -76,7 +76,7 @@ link.addEventListener("message", ({ detail: message }) => {
 });
 
 function sayPages(pages) {
-  if (pages > 1) say("pages", `This page is open ${pages} times: they share the machine's time, and perhaps the camera.`);
+  if (pages > 1) say("pages", `This page is open in ${pages} tabs or windows. They share the machine's time, and perhaps the camera.`);
   else settle("pages");
 }
 
@@ -87,7 +87,7 @@ const handlers = {
   },
   opened({ sequence }) {
     takesResults = true;
-    if (sequence) say("file", "The video is looked at frame by frame, as onepass gaze does. Its table comes at the end.");
+    if (sequence) say("file", "Every frame is analysed, as onepass gaze does it. The table can be saved at the end.");
   },
   result,
   ended({ frames, notes, text }) {
@@ -112,12 +112,13 @@ const handlers = {
   },
   calibration({ calibration }) {
     screen.calibration = calibration;
-    element("look").hidden = calibration === null;
+    element("look").hidden = element("forget").hidden = calibration === null;
     if (calibration !== null && screen.state === "course") screen.finishCourse();
   },
   problem({ of, text }) {
     if (of === "calibrate" && screen.state === "course") screen.close();
     if (of === "file") show(null);
+    if (of === "record") recorder.ended();
     if (of === "eye") setEye(null);
     say(of, `${text[0].toUpperCase()}${text.slice(1)}.`, { bad: true });
   },
@@ -183,7 +184,7 @@ camera.addEventListener("frame", () => {
 
 camera.addEventListener("lost", () => {
   show(null);
-  say("camera", "The camera is gone: unplugged, or taken by another program. Start it again when it is back.", { bad: true });
+  say("camera", "The camera is gone: unplugged, or in use by another program. Start it again when it is back.", { bad: true });
 });
 
 setInterval(() => {
@@ -191,7 +192,7 @@ setInterval(() => {
   const waitedMs = camera.waitedMs;
   if (waitedMs > GIVEN_UP_MS) link.restart();
   else if (waitedMs > PATIENCE_MS) {
-    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. What you see is live, without drawings.`, { bad: true });
+    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. The picture is live, without drawings.`, { bad: true });
   }
 }, 500);
 
@@ -319,6 +320,11 @@ element("calibration").addEventListener("close", async ({ target }) => {
     width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
     distance_mm: number("distance-mm"),
   });
+});
+
+element("forget").addEventListener("click", () => {
+  element("calibration").close("cancel");
+  link.send({ type: "calibration", calibration: null });
 });
 
 onChoice([element("load-calibration")], element("calibration-file"), async (file) => {
