@@ -89,7 +89,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, after the requests before it have been answered."""
         self._deaf = True
-        if self._in_body or self.cycle is None or (self.cycle.response_complete and not self.pipeline):
+        answered = getattr(self.cycle, "response_complete", True)  # before the first request there is no cycle
+        if self._in_body or (answered and not self.pipeline):
             self._end_with(400, msg.encode())
         else:
             self._spoilt = msg.encode()
