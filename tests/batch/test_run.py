@@ -16,7 +16,10 @@ import pytest
 import onepass
 import onepass.batch
 from onepass import InputError
-from onepass.batch import Progress, read_manifest
+from onepass.batch import PartRecord, Progress, read_manifest
+from onepass.batch._inputs import find_inputs
+from onepass.batch._job import Job
+from onepass.batch._work import do_part, open_work
 from onepass.media import read_picture, write_picture
 from onepass.media.tensors import tensor_from_picture
 from tests.batch.rows import ROWS, arrays, assert_direct, numbers, read, tensor_column
@@ -111,9 +114,14 @@ def test_preprocess(heads: Path, table: Path, bad_table: Path, x: Any, tmp_path:
     """A function of the user's makes a row's inputs; what it raises is that row's error."""
     found = read(onepass.batch.run(heads, table, tmp_path / "out", preprocess="tests.batch.functions:doubled"))
     assert_direct(found, heads, {"x": 2 * x})
-    found = read(onepass.batch.run(heads, bad_table, tmp_path / "bad", preprocess="tests.batch.functions:raising"))
-    assert_direct(found, heads, {"x": x}, but=(42,))
-    assert found["error"][42].as_py() == "tests.batch.functions:raising raised ZeroDivisionError: of this row"
+    for function, raised in {
+        "raising": "raised ZeroDivisionError: of this row",
+        "leaving": "raised SystemExit: with a name that is no text: \\udce9",
+    }.items():
+        name = f"tests.batch.functions:{function}"
+        found = read(onepass.batch.run(heads, bad_table, tmp_path / function, preprocess=name))
+        assert_direct(found, heads, {"x": x}, but=(42,))
+        assert found["error"][42].as_py() == f"{name} {raised}"
 
 
 def test_shapes_that_vary(tmp_path: Path) -> None:
@@ -233,6 +241,30 @@ def test_wrong_arguments(options: dict[str, Any], message: str, heads: Path, tab
     inputs = options.pop("inputs", table)
     with pytest.raises(onepass.OnepassError, match=message):
         onepass.batch.run(heads, inputs, tmp_path / "out", **options)
+
+
+def test_row_by_row(heads: Path, bad_table: Path, x: Any, tmp_path: Path) -> None:
+    """Done row by row, with rows to leave out, a part has what it has otherwise, and each row is told of before."""
+    work = open_work(Job(onepass.ModelSpec(heads)), workers=1)
+    [part] = find_inputs(bad_table).parts(ROWS)
+    (tmp_path / "_parts").mkdir()
+    told: list[tuple[str, int, int]] = []
+
+    def do(*, poison: dict[int, str], stop: bool = False) -> PartRecord:
+        return do_part(
+            work, tmp_path, part, poison=poison, careful=True, stop=stop, told=lambda *each: told.append(each)
+        )
+
+    record = do(poison={7: "it was too much"})
+    table = pq.read_table(tmp_path / record.file)
+    x = x.copy()
+    x[42, 0] = -1
+    assert_direct(table, heads, {"x": x}, but=(7,))
+    assert table["error"][7].as_py() == "it was too much"
+    assert [number for what, number, _ in told if what == "row"] == list(range(ROWS))
+    assert [sum(column) for column in zip(*(each[1:] for each in told if each[0] == "rows"), strict=True)] == [ROWS, 1]
+    with pytest.raises(InputError, match="row '7': it was too much"):
+        do(poison={7: "it was too much"}, stop=True)
 
 
 def test_a_file_in_place_of_the_folder(heads: Path, table: Path, tmp_path: Path) -> None:

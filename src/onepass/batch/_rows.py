@@ -116,8 +116,12 @@ class Rows:
         given = self._item(value)
         try:
             made = self._own(given)  # type: ignore[misc]
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             raise InputError(f"{self._job.preprocess} raised {type(error).__name__}: {error}") from error
+        if made is None:
+            raise InputError(
+                f"{self._job.preprocess} returned None; expected an array, or a mapping of arrays by input"
+            )
         return made if isinstance(made, Mapping) else {self._only(): made}
 
     def _item(self, value: Any) -> Any:
