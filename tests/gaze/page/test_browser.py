@@ -182,6 +182,21 @@ def test_a_dropped_video(
         page.close()
 
 
+def test_a_video_that_is_stopped(server: WebServer, open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """A video goes on no faster than its time, and can be stopped; its table goes up to there."""
+    with VideoSink(tmp_path / "long.mp4", fps=10) as sink:
+        for index in range(100):
+            sink.write(Frame(somebody(), index, index / 10, ""), somebody())
+    page = open_page(server)
+    page.locator("#file").set_input_files(tmp_path / "long.mp4")
+    results_of(page, 4)
+    page.get_by_role("button", name="Stop the video").click()
+    says(page, "The video was stopped.")
+    rows = list(csv.DictReader(downloaded(page, "Table as CSV").splitlines()))
+    assert 8 <= len(rows) < 200  # two eyes each
+    assert page.locator("#picture").is_visible()
+
+
 def test_a_chosen_picture(server: WebServer, open_page: Callable[..., Any], tmp_path: Path) -> None:
     """A picture is looked at and shown; a file that is none is said to be none, and the page goes on."""
     write_picture(tmp_path / "face.png", somebody())
