@@ -88,6 +88,10 @@ class _Headers:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *self._added]
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if "the handler is closed" not in str(error):  # as uvloop says it where the client has left meanwhile
+                    raise
 
         await self._app(scope, receive, sending)
