@@ -194,10 +194,10 @@ def test_another_job_is_refused(heads: Path, table: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"an option differs: outputs is \['ant'\] now, and was None"):
         run(mine, changed, out, outputs=["ant"], resume=True)
     changed.touch()
-    with pytest.raises(InputError, match="for the inputs differs"):
+    with pytest.raises(InputError, match="for the inputs differ;"):
         run(mine, changed, out, resume=True)
     model("(float[N, 4] x) => (float[N, 4] y) { y = Neg (x) }").save(mine)
-    with pytest.raises(InputError, match="for the model's content differs"):
+    with pytest.raises(InputError, match="for the model's content differs;"):
         run(mine, changed, out, resume=True)
 
 
@@ -209,6 +209,35 @@ def test_a_folder_of_something_else_is_left_alone(heads: Path, table: Path, tmp_
     onepass.batch.run(heads, table, tmp_path / "out")
     with pytest.raises(InputError, match="holds a batch; resume=True"):
         onepass.batch.run(heads, table, tmp_path / "out")
+
+
+def test_what_never_began_is_in_nobodys_way(heads: Path, table: Path, x: Any, tmp_path: Path) -> None:
+    """A batch that was killed before a part of it was whole leaves nothing that another job would have to fit."""
+    _begun(heads, table, tmp_path)
+    for record in (tmp_path / "_parts").iterdir():
+        record.unlink()
+    found = read(onepass.batch.run(heads, table, tmp_path, outputs="ant"))
+    assert found.schema.names == ["key", "error", "ant"]
+    assert len(list(tmp_path.glob("part-*"))) == 1
+
+
+def test_json_is_held_as_it_is(tmp_path: Path) -> None:
+    """Numbers that the input's dtype cannot hold, and rows without a key, are errors; a text keeps its zeros."""
+    model("(float[N] x, string[N] s) => (float[N] y, string[N] t) { y = Neg (x) \n t = Identity (s) }").save(
+        tmp_path / "m.onnx"
+    )
+    rows: list[dict[str, Any]] = [
+        {"x": 1, "s": "a\0", "id": 0}, {"x": 1e39, "s": "", "id": 1}, {"x": 1, "s": ""}, {"x": 1, "s": "", "id": None}
+    ]  # fmt: skip
+    lines = [*map(json.dumps, rows), '{"x": 1e999, "s": "", "id": 4}']
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    found = read(onepass.batch.run(tmp_path / "m.onnx", tmp_path / "in.jsonl", tmp_path / "out", key="id"))
+    errors = found["error"].to_pylist()
+    assert errors[0] is None
+    assert "float32, which cannot hold 1e+39 to 1e+39" in errors[1]
+    assert errors[2] == errors[3].replace("3", "2") == "row 2 has no key: there is nothing in 'id'"
+    assert "which cannot hold inf to inf" in errors[4]
+    assert (found["y"][0].as_py(), found["t"][0].as_py().rstrip("\0")) == (-1.0, "a")
 
 
 def test_one_process_at_a_time(heads: Path, table: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_what_was_whole_is_answered_first(server: WebServer, spoilt: bytes) -> N
     assert answer.endswith(b'{"error": "Invalid HTTP request received."}')
 
 
-def test_who_reads_nothing_is_cut() -> None:
+def test_who_reads_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that takes nothing of a large answer does not keep it in memory for ever: its connection is cut."""
 
     async def large(scope: Any, receive: Any, send: Any) -> None:
@@ -164,7 +164,8 @@ def test_who_reads_nothing_is_cut() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]})
         await send({"type": "http.response.body", "body": bytes(50_000_000)})
 
-    with WebServer(large, Listening(port=0), settings={"timeout_keep_alive": 0.2}) as server, raw(server) as connection:
+    monkeypatch.setattr(_protocol, "READ_SECONDS", 0.2)
+    with WebServer(large, Listening(port=0)) as server, raw(server) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(1)
         assert len(read_all(connection)) < 50_000_000

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from onepass._array_files import read_array, read_arrays
-from onepass._errors import BackendError, InputError, MissingExtraError, OnepassError
+from onepass._errors import BackendError, InputError, MediaError, MissingExtraError, OnepassError
 from onepass.batch._axis import Axis
 from onepass.batch._columns import column, fields_of, free_name, pyarrow, text
 from onepass.batch._job import Job, named_function
@@ -149,8 +149,14 @@ class Rows:
         if isinstance(value, bytes):
             return self._picture(decode_picture(value, f"the bytes in {source!r}"), spec)
         if isinstance(value, str) and spec.dtype != STRING:
-            return self._of_file(value, spec)
+            return self._of_named_file(value, source, spec)
         return value if isinstance(value, np.ndarray) else _plain(value, spec)
+
+    def _of_named_file(self, path: str, source: str, spec: TensorSpec) -> Array:
+        try:
+            return self._of_file(path, spec)
+        except (InputError, MediaError) as error:
+            raise InputError(f"column {source!r} names a file for input {spec.name!r} ({spec}): {error}") from error
 
     def check_columns(self, columns: Collection[str]) -> None:
         """Refuse a table whose columns are not those of the inputs: all its rows would fail alike.
@@ -256,14 +262,15 @@ def _plain(value: Any, spec: TensorSpec) -> Array:
     except ValueError as error:
         raise InputError(f"input {spec.name!r}: lists side by side differ in length, which is no array") from error
     if array.dtype.kind == "U":
-        return array.astype(object)
+        return np.array(value, object)  # NumPy's own texts lose zeros at their ends
     kind = "float" if array.dtype.kind == "f" else "bool" if array.dtype.kind == "b" else "int"
     fits = {"float": "fV", "int": "iufVc", "bool": "b"}[kind]
     if array.dtype.kind not in "fiub" or spec.dtype.kind not in fits:
         raise InputError(f"input {spec.name!r} is {spec}; the row has {array.dtype.name} {list(array.shape)}")
     with np.errstate(over="ignore"):
         cast = array.astype(spec.dtype)
-    if kind == "int" and spec.dtype.kind in "iu" and not np.array_equal(cast, array):
+    exact = spec.dtype.kind not in "iu" or np.array_equal(cast, array)
+    if not exact or not np.isfinite(cast.astype(np.complex128)).all():
         raise InputError(f"input {spec.name!r} is {spec.dtype}, which cannot hold {array.min()} to {array.max()}")
     return cast
 

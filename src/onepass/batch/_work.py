@@ -85,7 +85,7 @@ class ModelWork(Work):
     def _of_table(self, path: str, start: int, stop: int, number: int) -> Iterator[Item]:
         try:
             for row in self._opened_table(path).rows(start, stop):
-                yield Item(self._key(row, number), row)
+                yield self._item(row, number)
                 number, start = number + 1, start + 1
         except InputError as error:  # the rest of it is lost, and no other file
             self._table = None
@@ -108,10 +108,14 @@ class ModelWork(Work):
             self._table = open_table(path)
         return self._table
 
-    def _key(self, row: Mapping[str, Any], number: int) -> str:
+    def _item(self, row: Mapping[str, Any], number: int) -> Item:
         name = self._job.key
-        value = row.get(name) if name is not None else None
-        return str(number) if value is None or isinstance(value, Exception) else str(value)
+        if name is None or "" in row:  # without names, or of no line
+            return Item(str(number), row)
+        value = row.get(name)
+        if value is None or isinstance(value, Exception):
+            return Item(str(number), InputError(f"row {number} has no key: there is nothing in {name!r}"))
+        return Item(str(value), row)
 
 
 def open_work(job: Job, *, workers: int) -> Work:

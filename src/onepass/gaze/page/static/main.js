@@ -1,5 +1,6 @@
 // The page: what its parts tell each other.
 
+import { offerCalibration } from "./calibration.js";
 import { Camera, whyNoCamera } from "./camera.js";
 import { onChoice, onDrop, upload } from "./files.js";
 import { Link } from "./link.js";
@@ -315,47 +316,7 @@ element("eye").addEventListener("change", () => {
   link.send({ type: "eye", eye: chosenEye() });
 });
 
-element("calibrate").addEventListener("click", () => element("calibration").showModal());
-element("look").addEventListener("click", () => screen.look());
-screen.addEventListener("again", () => element("calibration").showModal());
-screen.addEventListener("left", ({ detail: why }) => {
-  link.send({ type: "calibrate", on: false });
-  say("calibrate", why);
-});
-
-element("calibration").addEventListener("close", async ({ target }) => {
-  if (target.returnValue !== "begin") return;
-  target.returnValue = "";
-  settle("calibrate");
-  const [width, height] = await screen.beginCourse();
-  const number = (id) => element(id).valueAsNumber || null;
-  const widthMm = number("width-mm");
-  link.send({
-    type: "calibrate",
-    on: true,
-    points: Number(document.querySelector("input[name=points]:checked").value),
-    width,
-    height,
-    // Of a window that is not the whole screen, only its part.
-    width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
-    distance_mm: number("distance-mm"),
-  });
-});
-
-element("forget").addEventListener("click", () => {
-  element("calibration").close("cancel");
-  link.send({ type: "calibration", calibration: null });
-});
-
-onChoice([element("load-calibration")], element("calibration-file"), async (file) => {
-  element("calibration").close("cancel");
-  settle("calibration");
-  try {
-    link.send({ type: "calibration", calibration: JSON.parse(await file.text()) });
-  } catch {
-    say("calibration", `${file.name} is no calibration; "Save the calibration" on this page and onepass gaze calibrate make them.`, { bad: true });
-  }
-});
+offerCalibration(link, screen);
 
 element("host").textContent = location.hostname === "localhost" || location.hostname.startsWith("127.") ? "this machine" : location.hostname;
 show(null);
