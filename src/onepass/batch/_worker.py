@@ -199,7 +199,7 @@ class Worker:
         """Wait so long for the process to end by itself, then end it; return its status."""
         process, self._process = self._process, None
         if process is None:
-            return -signal.SIGKILL
+            return -9
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
