@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -110,11 +111,11 @@ def _check(folder: Path, model: str, pictures: Path) -> None:
 
 
 def _videos(folder: Path) -> list[Row]:
-    from skimage import data
-
+    if find_spec("skimage") is None or find_spec("av") is None:
+        return []  # no face, or no video
     clips = folder / "clips"
     clips.mkdir()
-    astronaut: Any = data.astronaut()  # type: ignore[no-untyped-call]
+    astronaut: Any = import_module("skimage.data").astronaut()
     face = np.ascontiguousarray(astronaut[0:240, 100:420])
     for index in range(_VIDEOS):
         with VideoSink(clips / f"{index:02}.mp4", fps=30) as sink:

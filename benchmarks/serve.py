@@ -1,5 +1,8 @@
 """``python -m benchmarks.serve``: `onepass serve` under load, beside NVIDIA's Triton and a bare loop of calls.
 
+``… soak 50000`` sends so many requests by 32 clients, and prints the server's memory meanwhile. ``… model FILE ROWS``
+serves another model, of one input, to 64 clients that send so many rows each, beside a loop of calls with as many rows.
+
 One process serves, another has the clients, each of which sends its next request when it has its answer. Every answer
 is compared to a direct call. Servers take turns. Triton runs what ``onepass export triton --backend python`` makes of
 the same model; it is left out where it cannot be had.
@@ -9,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,16 +28,17 @@ import numpy as np
 
 import onepass
 from benchmarks.report import Row, write_results
-from onepass.export import to_triton
+from onepass import Session
 from onepass.gaze import PACKAGED_MODELS
 from onepass.outputs import Array
-from tests.triton.server import real_triton, why_not
+from onepass.sampling import random_inputs
 
 _MODEL = Path(onepass.__file__).parent / "gaze" / "data" / PACKAGED_MODELS["small"]
 _NAME = "eyes"
 _CLIENTS = (1, 8, 32)
 _OUTPUTS = {"small": ("landmarks", "radius"), "all": ("heatmaps", "landmarks", "radius")}
-_SECONDS = 2.0
+_TOLERANCE = 1e-2  # of landmarks in pixels, say: batches round differently
+_SECONDS = 3.0
 _ROUNDS = 1
 _Ask = Callable[[], Awaitable[dict[str, bytes]]]
 
@@ -48,6 +53,8 @@ class Load:
         outputs: What they ask for.
         clients: How many there are.
         seconds: For how long.
+        model: The file that is served.
+        rows: How many each request has.
     """
 
     transport: str
@@ -55,6 +62,8 @@ class Load:
     outputs: tuple[str, ...]
     clients: int
     seconds: float
+    model: str = str(_MODEL)
+    rows: int = 1
 
 
 def measure() -> list[Row]:
@@ -62,7 +71,7 @@ def measure() -> list[Row]:
     rows: list[Row] = []
     with ExitStack() as stack:
         servers = {"onepass": stack.enter_context(_onepass())}
-        missing = why_not()
+        missing = import_module("tests.triton.server").why_not()
         if missing:
             print(f"without Triton: {missing}")
         else:
@@ -90,25 +99,37 @@ def measure() -> list[Row]:
     return rows
 
 
-def _eye() -> Array:
-    return np.random.default_rng(0).uniform(-1, 1, (1, 1, 36, 60)).astype(np.float32)
+def _inputs(session: Session, rows: int) -> Mapping[str, Array]:
+    return random_inputs(session.signature, batch=rows)
 
 
-def _loop(outputs: tuple[str, ...]) -> float:
+def _loop(outputs: tuple[str, ...], *, model: str = str(_MODEL), rows: int = 1) -> float:
     """Return how many calls a second a bare loop makes."""
-    eye, count = _eye(), 0
-    with onepass.load(_MODEL) as session:
-        session(eye, outputs=outputs)
+    count = 0
+    with onepass.load(model) as session:
+        feeds = _inputs(session, rows)
+        session(feeds, outputs=outputs)
         end = time.perf_counter() + _SECONDS
         while time.perf_counter() < end:
-            session(eye, outputs=outputs)
+            session(feeds, outputs=outputs)
             count += 1
     return count / _SECONDS
 
 
 @contextmanager
-def _onepass() -> Iterator[dict[str, str]]:
-    command = [sys.executable, "-m", "onepass", "serve", f"{_NAME}={_MODEL}", "--port", "0", "--grpc-port", "0"]
+def _onepass(model: str = str(_MODEL), *options: str) -> Iterator[dict[str, str]]:
+    command = [
+        sys.executable,
+        "-m",
+        "onepass",
+        "serve",
+        f"{_NAME}={model}",
+        "--port",
+        "0",
+        "--grpc-port",
+        "0",
+        *options,
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -116,7 +137,7 @@ def _onepass() -> Iterator[dict[str, str]]:
                 http, grpc = line.removeprefix("serving on http://").strip().split(", gRPC on ")
                 break
         try:
-            yield {"http": http, "grpc": grpc}
+            yield {"http": http, "grpc": grpc, "process": str(process.pid)}
         finally:
             process.terminate()
 
@@ -124,29 +145,73 @@ def _onepass() -> Iterator[dict[str, str]]:
 @contextmanager
 def _triton() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
-        to_triton(_MODEL, folder, backend="python", name=_NAME, max_batch=32)
-        with real_triton(Path(folder)) as running:
+        import_module("onepass.export").to_triton(_MODEL, folder, backend="python", name=_NAME, max_batch=32)
+        with import_module("tests.triton.server").real_triton(Path(folder)) as running:
             yield {"http": running.http, "grpc": running.grpc}
 
 
 def _under(load: Load) -> tuple[float, float, float]:
     """Return answers a second, and the median and the 99th percentile of their times in milliseconds."""
-    words = [load.transport, load.address, ",".join(load.outputs), str(load.clients), str(load.seconds)]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.serve", "clients", *words], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "benchmarks.serve", "clients", json.dumps(asdict(load))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)
     rate, p50, p99 = json.loads(done.stdout)
     return rate, p50, p99
 
 
+def _soak(most: int) -> None:
+    """Send that many requests, and print how many were answered and what memory the server has."""
+    done = 0
+    with _onepass() as addresses:
+        while done < most:
+            for transport in ("http", "grpc"):
+                for names in _OUTPUTS.values():
+                    rate, *_ = _under(Load(transport, addresses[transport], names, 32, _SECONDS))
+                    done += round(rate * _SECONDS)
+            status = Path("/proc", addresses["process"], "status").read_text()
+            memory = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+            print(f"{done:8,} requests, {int(memory) / 1024:7.1f} MiB", flush=True)
+
+
+def _model(model: str, rows: int) -> None:
+    """Serve a model to 64 clients, and print rows a second and, where there is one, how busy the GPU was."""
+    with onepass.load(model) as session:
+        names = session.signature.output_names
+    loop = _loop(names, model=model, rows=rows)
+    print(f"loop: {loop * rows:.0f} rows/s", flush=True)
+    with _onepass(model, "--max-batch", str(max(32, 8 * rows)), "--max-body-mb", "256") as addresses:
+        for transport in ("http", "grpc"):
+            with _gpu_use() as use:
+                load = Load(transport, addresses[transport], names, 64, _SECONDS, model, rows)
+                rate, p50, p99 = _under(load)
+            print(f"{transport}: {rate * rows:.0f} rows/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, GPU {use}", flush=True)
+
+
+@contextmanager
+def _gpu_use() -> Iterator[list[int]]:
+    """Collect how many per cent of the time the GPU computed, ten times a second."""
+    use: list[int] = []
+    if shutil.which("nvidia-smi") is None:
+        yield use
+        return
+    query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "100", "-i", "0"]
+    with subprocess.Popen(query, stdout=subprocess.PIPE, text=True) as process:
+        yield use
+        process.terminate()
+        assert process.stdout is not None
+        found = sorted(int(line) for line in process.stdout if line.strip().isdigit())
+    use.extend(found[len(found) // 10 :: max(1, len(found) // 5)])
+
+
 async def _clients(load: Load) -> tuple[float, float, float]:
     """Be the clients."""
-    with onepass.load(_MODEL) as session:
-        expected = session(_eye(), outputs=load.outputs).as_dict()
+    with onepass.load(load.model) as session:
+        feeds = _inputs(session, load.rows)
+        expected = session(feeds, outputs=load.outputs).as_dict()
+    [(name, x)] = feeds.items()
     make = {"http": _http_client, "grpc": _grpc_client}[load.transport]
-    asks = [await make(load) for _ in range(load.clients)]
+    asks = [await make(load, name, x) for _ in range(load.clients)]
     times: list[float] = []
     begin = time.perf_counter() + 0.5  # the first moments are not counted
     end = begin + load.seconds
@@ -155,8 +220,9 @@ async def _clients(load: Load) -> tuple[float, float, float]:
         while (start := time.perf_counter()) < end:
             answer = await ask()
             took = time.perf_counter() - start
-            for name, want in expected.items():
-                np.testing.assert_allclose(np.frombuffer(answer[name], want.dtype), want.ravel(), rtol=1e-3, atol=1e-3)
+            for each, want in expected.items():  # by hand: NumPy's own check takes as long as the model
+                if np.abs(np.frombuffer(answer[each], want.dtype) - want.ravel()).max() > _TOLERANCE:
+                    raise RuntimeError(f"{each} is wrong")
             if start >= begin:
                 times.append(took)
 
@@ -164,21 +230,20 @@ async def _clients(load: Load) -> tuple[float, float, float]:
     return len(times) / load.seconds, float(np.median(times)) * 1e3, float(np.quantile(times, 0.99)) * 1e3
 
 
-async def _http_client(load: Load) -> _Ask:
+async def _http_client(load: Load, name: str, x: Array) -> _Ask:
     """Return a client that writes what it has written before: it takes as little of the machine as one can."""
-    eye, host = _eye(), load.address
-    size = {"binary_data_size": eye.nbytes}
+    host, size = load.address, {"binary_data_size": x.nbytes}
     head = json.dumps({
-        "inputs": [{"name": "eye", "datatype": "FP32", "shape": eye.shape, "parameters": size}],
-        "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in load.outputs],
+        "inputs": [{"name": name, "datatype": "FP32", "shape": x.shape, "parameters": size}],
+        "outputs": [{"name": each, "parameters": {"binary_data": True}} for each in load.outputs],
     }).encode()  # fmt: skip
     request = (
         (
-            f"POST /v2/models/{_NAME}/infer HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(head) + eye.nbytes}\r\n"
+            f"POST /v2/models/{_NAME}/infer HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(head) + x.nbytes}\r\n"
             f"Inference-Header-Content-Length: {len(head)}\r\n\r\n"
         ).encode()
         + head
-        + eye.tobytes()
+        + x.tobytes()
     )
     reader, writer = await asyncio.open_connection(*host.split(":"), limit=2**20)
 
@@ -199,13 +264,12 @@ async def _http_client(load: Load) -> _Ask:
     return ask
 
 
-async def _grpc_client(load: Load) -> _Ask:
+async def _grpc_client(load: Load, name: str, x: Array) -> _Ask:
     grpc, messages = import_module("grpc"), import_module("tritonclient.grpc.service_pb2")
-    eye = _eye()
-    request = messages.ModelInferRequest(model_name=_NAME, raw_input_contents=[eye.tobytes()])
-    request.inputs.add(name="eye", datatype="FP32", shape=eye.shape)
-    for name in load.outputs:
-        request.outputs.add(name=name)
+    request = messages.ModelInferRequest(model_name=_NAME, raw_input_contents=[x.tobytes()])
+    request.inputs.add(name=name, datatype="FP32", shape=x.shape)
+    for each in load.outputs:
+        request.outputs.add(name=each)
     channel = grpc.aio.insecure_channel(load.address, [("grpc.use_local_subchannel_pool", 1)])
     call: Any = channel.unary_unary(
         "/inference.GRPCInferenceService/ModelInfer",
@@ -223,8 +287,11 @@ async def _grpc_client(load: Load) -> _Ask:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["clients"]:
-        _transport, _address, _names, _count, _duration = sys.argv[2:]
-        _load = Load(_transport, _address, tuple(_names.split(",")), int(_count), float(_duration))
-        print(json.dumps(asyncio.run(_clients(_load))))
+        _given = json.loads(sys.argv[2])
+        print(json.dumps(asyncio.run(_clients(Load(**{**_given, "outputs": tuple(_given["outputs"])})))))
+    elif sys.argv[1:2] == ["soak"]:
+        _soak(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["model"]:
+        _model(sys.argv[2], int(sys.argv[3]))
     else:
         write_results("serve", measure())

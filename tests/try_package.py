@@ -63,6 +63,7 @@ def check_commands() -> None:
     with np.load("outputs.npz") as outputs:
         assert outputs["landmarks"].shape == (2, 18, 2)
     assert "onepass[" in command("demo", status=2)
+    assert "onepass[serve]" in command("serve", "elg.onnx", status=2)
 
 
 def main() -> None:

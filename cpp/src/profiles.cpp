@@ -38,7 +38,8 @@ std::string text_of(const Range& range) {
     for (std::size_t axis = 0; axis < range.min.rank(); ++axis) {
         const std::string least = std::to_string(range.min[axis]), most = std::to_string(range.max[axis]);
         text += axis ? ", " : "";
-        text += least == most ? least : least + "…" + most;
+        text += least;
+        if (least != most) text.append("…").append(most);
     }
     return "[" + text + "]";
 }

@@ -24,7 +24,7 @@ class Bug(NamedTuple):
     version: str = NEW
 
 
-PASS, LANE = "tensorrt/pass.cpp", "tensorrt/lane.cpp"
+PASS, ON_GPU, LANE = "tensorrt/pass.cpp", "tensorrt/pass_on_gpu.cpp", "tensorrt/lane.cpp"
 BUGS = [
     Bug(
         "a size told by an earlier call is taken for this one's",
@@ -37,8 +37,8 @@ BUGS = [
     Bug(
         "results lie in memory that the next call overwrites",
         PASS,
-        "const bool lent = slot != nullptr;",
-        "const bool lent = true;",
+        "[](void*) {}), false};",
+        "[](void*) {}), true};",
     ),
     Bug(
         "a recording outlives the context that it was made with",
@@ -50,17 +50,17 @@ BUGS = [
     Bug("ordinary memory is taken for page-locked", PASS, "lies_there) && lent_.has(base, in_.bytes)", "lies_there)"),
     Bug(
         "a call does not wait for the caller's stream",
-        PASS,
+        ON_GPU,
         "if (theirs) let_follow(stream_,",
         "if (false) let_follow(stream_,",
     ),
     Bug(
         "the caller's stream does not wait for the call",
-        PASS,
+        ON_GPU,
         "(static_cast<cudaStream_t>(*theirs), stream_, event);",
         "(stream_, stream_, event);",
     ),
-    Bug("an array of another size is written to on the GPU", PASS, "place && request.targets[i])", "place && false)"),
+    Bug("an array of another size is written to on the GPU", ON_GPU, "place && request.targets[i])", "place && false)"),
     Bug(
         "inputs are filled in while an earlier call still reads them",
         LANE,

@@ -150,6 +150,7 @@ class ArrayRows:
     """The arrays of a ``.npz``, or the one of a ``.npy``, row by row along their first axes, never whole in memory.
 
     Attributes:
+        names: Their names; one that is empty, of a ``.npy``.
         count: How many rows they have.
     """
 
@@ -180,6 +181,7 @@ class ArrayRows:
         if len(lengths) != 1:
             listed = ", ".join(f"{name} {shape_text(shape)}" for name, (shape, _, _) in headers.items())
             raise InputError(f"the arrays of {file} are not equally long: {listed or 'there is none'}")
+        self.names = tuple(headers)
         self.count = lengths.pop()
 
     def rows(self) -> Iterator[dict[str, Array]]:

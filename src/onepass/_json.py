@@ -17,6 +17,10 @@ def parsed_json(text: str | bytes) -> Any:
         if not isinstance(text, str):
             text = text.decode(json.detect_encoding(text), "surrogatepass")
         return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
     except RecursionError:
         raise ValueError("lists or objects lie in one another too deep") from None
 

@@ -122,7 +122,7 @@ def test_a_fixed_batch_is_filled_up() -> None:
     ({"x": np.zeros(5, np.float32)}, r"input 'x': a row has float32 \[5\], and the model takes float32 \[4\] of each"),
     ({"x": np.zeros(4)}, r"input 'x': a row has float64 \[4\]"),
     ({"x": None}, "there is nothing in column 'x'"),
-    ({"y": 1.0, "z": 2.0}, "there is no column 'x' for input 'x'; a row has y, z"),
+    ({"y": 1.0, "z": 2.0}, "there is no column 'x' for input 'x'; there are y, z"),
     ({"x": InputError("no array")}, "column 'x': no array"),
     ({"x": [1, 2, [3]]}, "lists side by side differ in length"),
     ({"x": "nowhere.png"}, "there is no file 'nowhere.png'"),

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import onepass.batch
+from onepass.batch._inputs import find_inputs
+from onepass.batch._job import Job
+from onepass.batch._work import do_part, open_work
 from onepass.gaze import GazeEstimator, GazeTracker, GazeWords
+from onepass.gaze.model import model_spec
 from onepass.gaze.show.tables import table_rows
 from onepass.media import VideoSink, open_source, write_picture
 from onepass.media.frames import Frame
@@ -66,3 +71,20 @@ def test_pictures_and_videos(folder: Path, tmp_path: Path) -> None:
     assert "empty.jpg (0 bytes) is neither" in errors["empty.jpg"][0]
     assert "torn.mp4" in errors["torn.mp4"][0]
     assert made.errors == 3
+
+
+def test_row_by_row(folder: Path, tmp_path: Path) -> None:
+    """Done file by file, a part has the same rows; a file to leave out has its error alone."""
+    files = [folder / name for name in ("a.mp4", "empty.jpg", "face.png")]
+    [part] = find_inputs(files, gaze=True).parts(3)
+    work = open_work(Job(model_spec("small"), gaze=True), workers=1)
+    (tmp_path / "_parts").mkdir()
+    tables = []
+    for careful in (False, True):
+        poison = {0: "it was too much"} if careful else {}
+        do_part(work, tmp_path, part, poison=poison, careful=careful, stop=False, told=lambda *_: None)
+        tables.append(pq.read_table(tmp_path / part.file).to_pylist())
+    [plain, careful_] = tables
+    assert [row["error"] for row in careful_ if row["key"] == str(files[0])] == ["it was too much"]
+    others = [[row for row in rows if row["key"] != str(files[0])] for rows in (plain, careful_)]
+    assert others[0] == others[1]

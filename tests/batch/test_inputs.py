@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +58,17 @@ def test_a_folder(files: Path) -> None:
     assert find_inputs(files, gaze=True).rows_a_part(gaze=True) == 1, "a video is a task of its own"
 
 
+def test_links_that_lead_back(files: Path) -> None:
+    """A folder is entered once, however often links lead to it."""
+    (files / "a" / "loop").symlink_to("..")
+    (files / "again").symlink_to("a")
+    names = find_inputs(files).files
+    assert sorted(names) == ["a/c.JPG", "a/d.npy", "b.png"]
+    (files / "b.png").unlink()
+    (files / "b.png").symlink_to("b.png")
+    assert find_inputs(files).identity()["rows"] == 3, "a link to itself is a row, whose error it will be"
+
+
 def test_patterns_and_lists(files: Path) -> None:
     """A pattern, or a list of files, gives just what it names, whatever the endings."""
     assert find_inputs("*.txt").files == ("e.txt",)
@@ -74,6 +88,14 @@ def test_what_does_not_go_together(files: Path) -> None:
     (files / "empty.jsonl").touch()
     with pytest.raises(InputError, match="has no rows"):
         find_inputs(files / "empty.jsonl")
+
+
+def test_tables_of_other_columns(files: Path) -> None:
+    """Parquet files whose columns differ are no data set."""
+    for name in ("x", "y"):
+        pq.write_table(pa.table({name: [1.0]}), files / f"{name}.parquet")
+    with pytest.raises(InputError, match=r"y\.parquet has the columns y, and .*x\.parquet has x"):
+        find_inputs("*.parquet")
 
 
 @pytest.mark.parametrize(("arrays", "message"), [
@@ -102,11 +124,6 @@ def test_tables_are_read_from_anywhere(slices: list[tuple[int, int]]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tables(tmp_path_factory: pytest.TempPathFactory) -> None:
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder = tmp_path_factory.mktemp("tables")
     x = np.arange(20, dtype=np.float32)[:, None] * np.ones(2, np.float32)
     np.savez(folder / "a.npz", x=x)

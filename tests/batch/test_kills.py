@@ -85,6 +85,25 @@ def test_a_worker_is_killed_from_outside(heads: Path, table: Path, x: Any, tmp_p
     assert_direct(read(read_manifest(tmp_path / "out")), heads, {"x": x})
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="workers are looked up in /proc")
+def test_a_worker_is_killed_between_parts(heads: Path, table: Path, x: Any, tmp_path: Path) -> None:
+    """A worker that is gone when it is to be told of its next part is followed by another, in the command too."""
+    process = _command(heads, table, tmp_path / "out")
+    _wait_for(lambda: list((tmp_path / "out").glob("part-*")))
+    process.send_signal(signal.SIGSTOP)
+    [child] = _children(process.pid)
+    done, idle = -1, 0
+    while idle < 5:  # it does what it was told, and then waits for what does not come
+        before, done = done, len(list((tmp_path / "out").glob("part-*")))
+        idle = idle + 1 if done == before else 0
+        time.sleep(0.2)
+    os.kill(child, signal.SIGKILL)
+    process.send_signal(signal.SIGCONT)
+    assert process.communicate(timeout=60)[0].startswith(b"100 inputs in 10 files")
+    assert process.returncode == 0
+    assert_direct(read(read_manifest(tmp_path / "out")), heads, {"x": x})
+
+
 def test_a_process_that_dies_now_and_then(
     heads: Path, bad_table: Path, x: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

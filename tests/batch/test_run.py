@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ import pytest
 import onepass
 import onepass.batch
 from onepass import InputError
-from onepass.batch import Progress, read_manifest
+from onepass.batch import PartRecord, Progress, read_manifest
+from onepass.batch._inputs import find_inputs
+from onepass.batch._job import Job
+from onepass.batch._work import do_part, open_work
 from onepass.media import read_picture, write_picture
 from onepass.media.tensors import tensor_from_picture
 from tests.batch.rows import ROWS, arrays, assert_direct, numbers, read, tensor_column
@@ -110,9 +114,14 @@ def test_preprocess(heads: Path, table: Path, bad_table: Path, x: Any, tmp_path:
     """A function of the user's makes a row's inputs; what it raises is that row's error."""
     found = read(onepass.batch.run(heads, table, tmp_path / "out", preprocess="tests.batch.functions:doubled"))
     assert_direct(found, heads, {"x": 2 * x})
-    found = read(onepass.batch.run(heads, bad_table, tmp_path / "bad", preprocess="tests.batch.functions:raising"))
-    assert_direct(found, heads, {"x": x}, but=(42,))
-    assert found["error"][42].as_py() == "tests.batch.functions:raising raised ZeroDivisionError: of this row"
+    for function, raised in {
+        "raising": "raised ZeroDivisionError: of this row",
+        "leaving": "raised SystemExit: with a name that is no text: \\udce9",
+    }.items():
+        name = f"tests.batch.functions:{function}"
+        found = read(onepass.batch.run(heads, bad_table, tmp_path / function, preprocess=name))
+        assert_direct(found, heads, {"x": x}, but=(42,))
+        assert found["error"][42].as_py() == f"{name} {raised}"
 
 
 def test_shapes_that_vary(tmp_path: Path) -> None:
@@ -185,10 +194,10 @@ def test_another_job_is_refused(heads: Path, table: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"an option differs: outputs is \['ant'\] now, and was None"):
         run(mine, changed, out, outputs=["ant"], resume=True)
     changed.touch()
-    with pytest.raises(InputError, match="for the inputs differs"):
+    with pytest.raises(InputError, match="for the inputs differ;"):
         run(mine, changed, out, resume=True)
     model("(float[N, 4] x) => (float[N, 4] y) { y = Neg (x) }").save(mine)
-    with pytest.raises(InputError, match="for the model's content differs"):
+    with pytest.raises(InputError, match="for the model's content differs;"):
         run(mine, changed, out, resume=True)
 
 
@@ -200,6 +209,35 @@ def test_a_folder_of_something_else_is_left_alone(heads: Path, table: Path, tmp_
     onepass.batch.run(heads, table, tmp_path / "out")
     with pytest.raises(InputError, match="holds a batch; resume=True"):
         onepass.batch.run(heads, table, tmp_path / "out")
+
+
+def test_what_never_began_is_in_nobodys_way(heads: Path, table: Path, x: Any, tmp_path: Path) -> None:
+    """A batch that was killed before a part of it was whole leaves nothing that another job would have to fit."""
+    _begun(heads, table, tmp_path)
+    for record in (tmp_path / "_parts").iterdir():
+        record.unlink()
+    found = read(onepass.batch.run(heads, table, tmp_path, outputs="ant"))
+    assert found.schema.names == ["key", "error", "ant"]
+    assert len(list(tmp_path.glob("part-*"))) == 1
+
+
+def test_json_is_held_as_it_is(tmp_path: Path) -> None:
+    """Numbers that the input's dtype cannot hold, and rows without a key, are errors; a text keeps its zeros."""
+    model("(float[N] x, string[N] s) => (float[N] y, string[N] t) { y = Neg (x) \n t = Identity (s) }").save(
+        tmp_path / "m.onnx"
+    )
+    rows: list[dict[str, Any]] = [
+        {"x": 1, "s": "a\0", "id": 0}, {"x": 1e39, "s": "", "id": 1}, {"x": 1, "s": ""}, {"x": 1, "s": "", "id": None}
+    ]  # fmt: skip
+    lines = [*map(json.dumps, rows), '{"x": 1e999, "s": "", "id": 4}']
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    found = read(onepass.batch.run(tmp_path / "m.onnx", tmp_path / "in.jsonl", tmp_path / "out", key="id"))
+    errors = found["error"].to_pylist()
+    assert errors[0] is None
+    assert "float32, which cannot hold 1e+39 to 1e+39" in errors[1]
+    assert errors[2] == errors[3].replace("3", "2") == "row 2 has no key: there is nothing in 'id'"
+    assert "which cannot hold inf to inf" in errors[4]
+    assert (found["y"][0].as_py(), found["t"][0].as_py().rstrip("\0")) == (-1.0, "a")
 
 
 def test_one_process_at_a_time(heads: Path, table: Path, tmp_path: Path) -> None:
@@ -216,7 +254,9 @@ def test_one_process_at_a_time(heads: Path, table: Path, tmp_path: Path) -> None
     ({"on_error": "ignore"}, "on_error is 'ignore'; expected row or stop"),
     ({"patience_s": 0}, "patience_s is a number of seconds above 0"),
     ({"preprocess": "nowhere:f"}, "preprocess='nowhere:f': No module named 'nowhere'"),
-    ({"preprocess": "json"}, "expected module:function"),
+    ({"preprocess": "json"}, "preprocess='json' names no function in a module; expected module:function"),
+    ({"key": "nam"}, r"rows\.parquet has no column 'nam'\. Did you mean 'name'\?"),
+    ({"columns": {"x": "y"}}, "there is no column 'y' for input 'x'; there are x, name"),
     ({"preprocess": "json:__name__"}, "is no function"),
     ({"preprocess": lambda row: row}, "they cannot import"),
     ({"gaze": True, "outputs": ["ant"]}, "gaze=True reads faces by itself"),
@@ -230,6 +270,65 @@ def test_wrong_arguments(options: dict[str, Any], message: str, heads: Path, tab
     inputs = options.pop("inputs", table)
     with pytest.raises(onepass.OnepassError, match=message):
         onepass.batch.run(heads, inputs, tmp_path / "out", **options)
+
+
+def test_row_by_row(heads: Path, bad_table: Path, x: Any, tmp_path: Path) -> None:
+    """Done row by row, with rows to leave out, a part has what it has otherwise, and each row is told of before."""
+    work = open_work(Job(onepass.ModelSpec(heads)), workers=1)
+    [part] = find_inputs(bad_table).parts(ROWS)
+    (tmp_path / "_parts").mkdir()
+    told: list[tuple[str, int, int]] = []
+
+    def do(*, poison: dict[int, str], stop: bool = False) -> PartRecord:
+        return do_part(
+            work, tmp_path, part, poison=poison, careful=True, stop=stop, told=lambda *each: told.append(each)
+        )
+
+    record = do(poison={7: "it was too much"})
+    table = pq.read_table(tmp_path / record.file)
+    x = x.copy()
+    x[42, 0] = -1
+    assert_direct(table, heads, {"x": x}, but=(7,))
+    assert table["error"][7].as_py() == "it was too much"
+    assert [number for what, number, _ in told if what == "row"] == list(range(ROWS))
+    assert [sum(column) for column in zip(*(each[1:] for each in told if each[0] == "rows"), strict=True)] == [ROWS, 1]
+    with pytest.raises(InputError, match="row '7': it was too much"):
+        do(poison={7: "it was too much"}, stop=True)
+
+
+def test_a_file_in_place_of_the_folder(heads: Path, table: Path, tmp_path: Path) -> None:
+    """Where a file is in the way, that is said."""
+    (tmp_path / "out").touch()
+    for out in (tmp_path / "out", tmp_path / "out" / "inner"):
+        with pytest.raises(InputError, match="in, a file; a batch is written into a folder"):
+            onepass.batch.run(heads, table, out)
+
+
+def test_names_that_are_no_text(heads: Path, x: Any, tmp_path: Path) -> None:
+    """Names of files that are no UTF-8 are written so that they can be read; a link that leads nowhere is a row."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    np.save(folder / "a.npy", x[0])
+    name = os.fsdecode(b"caf\xe9.npy")
+    np.save(tmp_path / "x.npy", x[1])
+    (tmp_path / "x.npy").rename(folder / name)
+    (folder / os.fsdecode(b"caf\xe9.png")).touch()
+    (folder / "nowhere.npy").symlink_to("nothing")
+    found = read(onepass.batch.run(heads, folder, tmp_path / "out"))
+    assert found["key"].to_pylist() == ["a.npy", "caf\\udce9.npy", "caf\\udce9.png", "nowhere.npy"]
+    assert arrays(found, "monkey")[:2] == np.maximum(x[:2], 0).tolist()
+    assert "caf\\udce9.png is empty" in found["error"][2].as_py()
+    assert "nowhere.npy" in found["error"][3].as_py()
+
+
+def test_strings_that_are_no_text(tmp_path: Path) -> None:
+    """Halves of pairs in JSON become what Arrow can hold, in keys and in outputs."""
+    model("(string[N] x) => (string[N] y) { y = Identity (x) }").save(tmp_path / "m.onnx")
+    (tmp_path / "in.jsonl").write_text('{"x": "\\udce9", "id": "\\ud800"}\n{"x": "fine", "id": 1}\n')
+    found = read(onepass.batch.run(tmp_path / "m.onnx", tmp_path / "in.jsonl", tmp_path / "out", key="id"))
+    assert found["key"].to_pylist() == ["\\ud800", "1"]
+    assert found["y"][1].as_py() == "fine"
+    assert (found["y"][0].as_py() is None) == (found["error"][0].as_py() is not None)
 
 
 def test_a_damaged_table_costs_its_own_rows(heads: Path, tmp_path: Path) -> None:

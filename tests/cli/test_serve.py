@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import onepass.gaze
 from onepass import InputError
 from onepass.cli.serve import named_models
 from tests.cli.shell import Shell
+from tests.zoo import model
 
 _ELG = Path(onepass.gaze.__file__).parent / "data" / onepass.gaze.PACKAGED_MODELS["small"]
 
@@ -68,6 +70,25 @@ def test_other_machines_need_a_token(tmp_path: Path) -> None:
         assert urlopen(Request(f"{here}/v2", headers={"Authorization": f"Bearer {made[1]}"})).status == 200
 
 
+def test_clients_that_leave_do_not_end_it(tmp_path: Path) -> None:
+    """A client that asks for much, reads nothing and leaves does not end the command, which others are served by."""
+    model("(float[N] x) => (float[N] y) { y = Identity (x) }").save(tmp_path / "echo.onnx")
+    data = bytes(16_000_000)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [4_000_000], "parameters": {"binary_data_size": len(data)}}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    with serving(str(tmp_path / "echo.onnx"), "--no-grpc") as (process, _, address):
+        for reads in (0, 12, 0, 12, 0):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=30) as connection:
+                connection.sendall(
+                    b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Inference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n" % (len(head), len(head + data))
+                )
+                connection.sendall(head + data)
+                assert connection.recv(reads) == b"HTTP/1.1 200"[:reads]
+        assert json.load(urlopen(f"{address}/v2/models/echo"))["name"] == "echo"
+        assert process.poll() is None
+
+
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model has its file's name, or the one given, in a version; what stands behind the @ goes before options."""
     monkeypatch.chdir(tmp_path)
@@ -87,6 +108,9 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "message"),
     [
         (["missing.onnx"], "no model file at missing.onnx"),
+        (["a/b=here.onnx"], "'a/b' is no name for here.onnx: a name has letters, digits"),
+        (["a:x=here.onnx"], "'a:x' is no name for here.onnx"),
+        (["=here.onnx"], "'' is no name for here.onnx"),
         ([_ELG, "--tls-cert", "a.pem"], "TLS takes both files, --tls-cert and --tls-key"),
         ([_ELG, "--token-file", "missing"], "No such file or directory"),
         ([_ELG, "--host", "http://here"], "host is an address or a name"),
@@ -98,6 +122,7 @@ def test_what_is_wrong_is_said(
 ) -> None:
     """What keeps a server from starting is said in one sentence, in the command's own words."""
     monkeypatch.chdir(tmp_path)
+    Path("here.onnx").touch()
     assert message in Shell(capsys).fails("serve", "--port", "0", "--no-grpc", *words)
 
 

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 
 _ROOT = Path(__file__).parents[2]
 _NAMES = (
-    "save", "convert", "build", "cache", "damaged cache", "npz", "json", "folder", "run", "compare", "csv", "jsonl",
-    "parquet", "picture", "video", "recording", "fetch", "download",
+    "save", "convert", "build", "cache", "damaged cache", "npz", "json", "folder", "run", "compare", "batch", "csv",
+    "jsonl", "parquet", "picture", "video", "recording", "fetch", "download",
 )  # fmt: skip
 
 

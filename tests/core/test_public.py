@@ -25,6 +25,7 @@ def test_all_is_what_is_visible() -> None:
         assert getattr(onepass, name) is not None
     modules = {
         "annotations",
+        "batch",
         "bench",
         "builder",
         "cli",

@@ -444,6 +444,9 @@ def test_tables_of_others_will_do(tmp_path: Path) -> None:
     path.write_text("target_x_px,target_y_px\n")
     with pytest.raises(InputError, match="gaze_pitch_deg, gaze_yaw_deg"):
         Recording.load(path)
+    path.write_text("target_x_px;target_y_px;gaze_pitch_deg;gaze_yaw_deg\n1;2;3;4\n")
+    with pytest.raises(InputError, match=r"its first line is 'target_x_px;target_y_px.*commas between"):
+        Recording.load(path)
     path.write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(InputError, match="no table"):
         Recording.load(path)
@@ -451,6 +454,24 @@ def test_tables_of_others_will_do(tmp_path: Path) -> None:
         Recording.load(tmp_path / "none.csv")
     with pytest.raises(InputError, match="as many targets"):
         Recording((), np.zeros((2, 2)))
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
+    """Spreadsheets write a byte-order mark before UTF-8; the first column keeps its name all the same."""
+    path = tmp_path / "t.csv"
+    path.write_text("target_x_px,target_y_px,gaze_pitch_deg,gaze_yaw_deg\n1,2,3,4\n", encoding="utf-8-sig")
+    assert Recording.load(path).targets_px.tolist() == [[1, 2]]
+
+
+@given(beside=st.sampled_from([(-0.5, 540), (960, -1), (1920.5, 540), (960, 4000)]), index=st.integers(0, 89))
+def test_a_point_beside_the_screen_is_refused(beside: tuple[float, float], index: int) -> None:
+    """A table of another screen makes no calibration of this one; points on its very edge do."""
+    samples, targets = Person().session(9, each=10)
+    targets[index] = (1920, 1080)
+    assert calibrate(samples, targets, SCREEN).points == 10
+    targets[index] = beside
+    with pytest.raises(InputError, match="lies not on the screen of 1920 x 1080 pixels, as 1 of 90 do"):
+        calibrate(samples, targets, SCREEN)
 
 
 def test_a_session_from_the_command_line(
@@ -498,3 +519,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")
     nowhere = tmp_path / "nowhere" / "c.json"
     assert "there is no folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", nowhere, "--screen", "1920x1080")
+    assert "is a folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", tmp_path, "--screen", "1920x1080")
+    assert "lies not on the screen" in shell.fails(*given[:-1], "1280x720")

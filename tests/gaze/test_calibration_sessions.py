@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -340,10 +342,10 @@ def test_a_whole_session_needs_no_camera(
     """Where only writing failed, --resume makes the calibration without showing anything again."""
     desk, shell, out = Desk(monkeypatch, session), Shell(capsys), tmp_path / "c.json"
     given = ["gaze", "calibrate", "camera:0", "-o", out, "--screen", "480x270", "--points", 5]
-    out.mkdir()
-    assert shell.run(*given)[0] != 0
+    with monkeypatch.context() as full:
+        full.setattr(Calibration, "save", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        assert shell.run(*given)[0] != 0
     assert unfinished_path(out).exists()
-    out.rmdir()
     before = len(desk.windows)
     assert shell.run(*given, "--resume")[0] == 0
     assert len(desk.windows) == before

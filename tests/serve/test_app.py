@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import onepass
-from onepass import InputError, ModelNotFoundError, UnsupportedModelError
+from onepass import InputError, MissingExtraError, ModelNotFoundError, UnsupportedModelError
 from onepass.serve import Limits, Models, Server, app
 from onepass.web import Listening, WebServer
 from tests.serve.served import Client, heads, heads_of, json_request
@@ -60,6 +61,22 @@ def test_sessions_that_are_given_stay_open() -> None:
                     assert client.ask("/v2/models/heads/infer", _BODY)[0] == 200
                     client.close()
         np.testing.assert_array_equal(session(_X).ant, heads_of(_X)["ant"])
+
+
+def test_limits_of_open_models_are_theirs() -> None:
+    """Limits beside models that are open would not count, and are refused."""
+    with heads() as session, Models({"heads": session}) as models:
+        for make in (app, Server):
+            with pytest.raises(InputError, match="limits= is given beside models that are open"):
+                make(models, limits=Limits())
+
+
+def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Without what the extra brings, the error has the command that installs it."""
+    for module in ("uvicorn", "prometheus_client"):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(MissingExtraError, match=r"pip install 'onepass\[serve\]'"):
+            Server({"neg": file}, Listening(port=0))
 
 
 @pytest.mark.parametrize(

@@ -89,13 +89,14 @@ def test_what_clients_ask_of_servers(server: Server, kind: str) -> None:
         metadata = client.get_model_metadata("heads", **more)
         config = client.get_model_config("heads", **more)
         [of_model] = client.get_inference_statistics("heads", "10", **more)["model_stats"]
+        everything = client.get_inference_statistics(**more)["model_stats"]
         index = client.get_model_repository_index(**more)
     assert [each["name"] for each in metadata["outputs"]] == ["zebra", "ant", "monkey"]
     assert [list(map(int, each["shape"])) for each in metadata["inputs"]] == [[-1, 4]]
     assert config.get("config", config)["output"][1]["data_type"] == "TYPE_FP32"
     assert int(of_model["execution_count"]) > 0
     listed = index if isinstance(index, list) else index["models"]
-    assert len(listed) == len(DATATYPES) + 2
+    assert len(listed) == len(everything) == len(DATATYPES) + 2
 
 
 @pytest.mark.parametrize("kind", _KINDS)

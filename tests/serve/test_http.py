@@ -175,7 +175,12 @@ def _with(**changes: Any) -> bytes:
         (json_request({"x": ("FP32", _X)}, id=7), "'id' is no string"),
         (json_request({"x": ("FP32", _X)}, parameters=[]), "'parameters' are no object"),
         (json_request({"x": ("FP32", _X)}, parameters={"timeout": "soon"}), "'timeout' is a whole number"),
-        (json_request({"x": ("FP64", _X)}), "input 'x': got float64 [2, 4], expected float32 [N, 4]"),
+        (json_request({"x": ("FP64", _X)}), "input 'x': got FP64, expected FP32 [N, 4]; nothing is converted"),
+        (json_request({"x": ("FP32", _X)}, parameters={"binary_data_output": "yes"}), "is true or false, got 'yes'"),
+        (b"[" + b"1" * 5000 + b"]", "the request is no JSON: a number has too many digits"),
+        (_with(data=[1e39] * 8), "input 'x': a value is out of the range of FP32"),
+        (_with(data=[0] * 7 + [10**400]), "input 'x': a value is out of the range of FP32"),
+        (json.dumps(_REQUEST).encode().replace(b"9.0", b"1e999"), "input 'x': a value is out of the range of FP32"),
         (json_request({"x": ("FP32", _X)}, parameters={"timeout": 10**400}), "'timeout' is a whole number"),
         (json_request({"x": ("INT4", _X)}), "datatype 'INT4' is none of BOOL"),
         (json_request({"x": ("FP32", _X[:, :3])}), "input 'x': got float32 [2, 3], expected float32 [N, 4]"),
@@ -254,9 +259,11 @@ def test_strings_that_are_none_are_refused(client: Client, data: bytes, words: s
 
 def test_what_json_cannot_say_is_refused(client: Client) -> None:
     """An output that is not finite cannot be JSON, and is to be had as bytes."""
-    tensor = {"name": "x", "datatype": "FP16", "shape": [1, 3], "data": [1, 1e9, 2]}
-    answer = client.json("/v2/models/echo-FP16/infer", json.dumps({"inputs": [tensor]}).encode(), status=400)
-    assert "ask for it as bytes" in answer["error"]
+    tensor = {"name": "x", "datatype": "FP16", "shape": [1, 3], "parameters": {"binary_data_size": 6}}
+    head, tail = json.dumps({"inputs": [tensor]}).encode(), np.array([1, np.inf, 2], np.float16).tobytes()
+    path = "/v2/models/echo-FP16/infer"
+    status, body, _ = client.ask(path, head + tail, Inference_Header_Content_Length=str(len(head)))
+    assert (status, b"ask for it as bytes" in body) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,23 @@ def test_what_is_no_http_is_refused(server: WebServer, sent: bytes) -> None:
         assert read_all(connection).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("spoilt", [b"\0garbage\r\n\r\n", b"12345"])
+def test_what_was_whole_is_answered_first(server: WebServer, spoilt: bytes) -> None:
+    """Requests that come before bytes that are no HTTP are answered before those are refused."""
+    good = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
+    with raw(server) as connection:
+        connection.sendall(good + b"one" + good + b"two" + good + b"end" + spoilt + b"\r\n\r\n")
+        answer = read_all(connection)
+    assert [answer.count(word) for word in (b"HTTP/1.1 200", b"one", b"two", b"end", b"HTTP/1.1 400")] == [
+        3,
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert answer.endswith(b'{"error": "Invalid HTTP request received."}')
+
+
 def test_who_reads_nothing_is_cut() -> None:
     """A client that takes nothing of a large answer does not keep it in memory for ever: its connection is cut."""
 

@@ -8,12 +8,8 @@ namespace onepass::tensorrt {
 
 class Allocator final : public nvinfer1::IOutputAllocator {
   public:
-    // Version 10 asks by the second form, older ones by the first, whose headers have no second to override.
-    void* reallocateOutput(char const*, void*, std::uint64_t size, std::uint64_t) noexcept {
-        return grown(size);
-    }  // NOLINT
-    void* reallocateOutputAsync(char const*, void*, std::uint64_t size, std::uint64_t,
-                                cudaStream_t) noexcept {  // NOLINT
+    // From version 10 on TensorRT asks by an asynchronous form, which asks by this one.
+    void* reallocateOutput(char const*, void*, std::uint64_t size, std::uint64_t) noexcept override {
         return grown(size);
     }
     void notifyShape(char const*, nvinfer1::Dims const& dims) noexcept override {

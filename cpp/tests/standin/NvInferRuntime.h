@@ -24,7 +24,6 @@
 #define NV_TENSORRT_VERSION (NV_TENSORRT_MAJOR * 10000 + NV_TENSORRT_MINOR * 100 + NV_TENSORRT_PATCH)
 #endif
 #endif
-#define STANDIN_DEPRECATED [[deprecated]]
 namespace nvinfer1 {
 using AsciiChar = char;
 class Dims {
@@ -70,11 +69,10 @@ class ILogger {
 class IOutputAllocator : public IVersionedInterface {
   public:
     InterfaceInfo getInterfaceInfo() const noexcept override { return {"IOutputAllocator", 1, 0}; }
-    STANDIN_DEPRECATED virtual void* reallocateOutput(char const*, void*, std::uint64_t, std::uint64_t) noexcept {
-        return nullptr;
-    }
-    virtual void* reallocateOutputAsync(char const*, void*, std::uint64_t, std::uint64_t, cudaStream_t) {
-        return nullptr;
+    virtual void* reallocateOutput(char const*, void*, std::uint64_t, std::uint64_t) noexcept { return nullptr; }
+    virtual void* reallocateOutputAsync(char const* name, void* memory, std::uint64_t size, std::uint64_t alignment,
+                                        cudaStream_t) {
+        return reallocateOutput(name, memory, size, alignment);
     }
 #else
 class IOutputAllocator {

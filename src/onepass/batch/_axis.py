@@ -86,7 +86,8 @@ class Axis:
             array = array[0, ...]
         if array.dtype != spec.dtype or not spec.allows(array.shape):
             came = f"{dtype_name(array.dtype)} {shape_text(array.shape)}"
-            raise InputError(f"input {name!r}: a row has {came}, and the model takes {spec} of each row")
+            hint = "; cast the column, or give preprocess=" if array.dtype != spec.dtype else ""
+            raise InputError(f"input {name!r}: a row has {came}, and the model takes {spec} of each row{hint}")
         return array
 
     def feeds(self, rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

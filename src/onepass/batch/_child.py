@@ -8,27 +8,33 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
+import traceback
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from onepass._errors import OnepassError
+from onepass._errors import BackendError, OnepassError
+from onepass.batch._failures import failure
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch._work import do_part, open_work
 
 
 def main() -> None:
-    """Do what comes, until nothing more does: a process whose starter is gone ends at once, whatever it is at."""
+    """Do what comes, until nothing more does: a process whose starter is gone ends at once, whatever it is at.
+
+    Functions of the user's neither read what we are told nor write what we answer: they have an empty standard input,
+    and write to standard error. Nor does the interpreter clean up, which it could not while a thread waits for input.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter's business, which then lets go of us
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a function of the user's prints is no answer
+    orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     lines: SimpleQueue[bytes] = SimpleQueue()
 
     def listen() -> None:
-        for line in sys.stdin.buffer:
+        for line in orders:
             lines.put(line)
         os._exit(1)
 
@@ -40,10 +46,14 @@ def main() -> None:
     try:
         _serve(lines, tell)
     except (OnepassError, OSError) as error:
-        number = error.errno if isinstance(error, OSError) else None
-        tell(failed=type(error).__name__, message=str(getattr(error, "strerror", None) or error), errno=number,
-             file=getattr(error, "filename", None))  # fmt: skip
-    os._exit(0)
+        tell(**failure(error))
+    except Exception as error:  # noqa: BLE001 - told to the starter: no other process would fare better
+        if isinstance(error, MemoryError):  # row by row, in another process, it may be enough
+            os._exit(1)
+        traceback.print_exc()
+        tell(**failure(BackendError(f"{type(error).__name__}: {error}. This is a fault in onepass")))
+    finally:
+        os._exit(0)
 
 
 def _serve(lines: SimpleQueue[bytes], tell: Any) -> None:

@@ -32,6 +32,11 @@ def free_name(name: str, taken: Sequence[str]) -> str:
     return name
 
 
+def text(value: str) -> str:
+    r"""Return a text that Arrow holds: bytes of a name that are no UTF-8 are written ``\udce9``."""
+    return value.encode(errors="backslashreplace").decode()
+
+
 def fields_of(outputs: Mapping[str, TensorSpec]) -> list[Any]:
     """Return a field for each output: what a row has of it.
 
@@ -110,9 +115,11 @@ def _leaf(pa: Any, spec: TensorSpec) -> Any:
 
 def _plain(array: Array) -> Array:
     """Return an array of a type that Arrow has."""
+    if array.dtype == STRING:
+        return np.array([text(each) for each in array.flat], object).reshape(array.shape)
     if array.dtype.kind == "c":
         return np.stack([array.real, array.imag], axis=-1)
-    return array if array.dtype.isbuiltin == 1 or array.dtype == STRING else array.astype(np.float32)
+    return array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
 
 
 def _empty(spec: TensorSpec) -> Array:

@@ -27,7 +27,10 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         InputError: Another process is at work in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is, or lies in, a file; a batch is written into a folder") from error
     lock = FileLock(folder / _LOCK, timeout=0)
     try:
         lock.acquire()
@@ -56,6 +59,12 @@ def begin(folder: Path, job: Mapping[str, Any], *, resume: bool) -> tuple[dict[s
     """
     noted = read_json(folder / JOB)
     done = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    never_began = done is None and noted is not None and not any((folder / RECORDS).glob("*.json"))
+    if never_began:  # it ended before a part of it was there
+        for part in folder.glob("part-*.parquet"):
+            part.unlink()
+        tidy(folder)
+        noted = None
     former = noted if done is None else dict(done.job)
     if former is None:
         others = [each.name for each in folder.iterdir() if each.name != _LOCK and not _DRAFT.fullmatch(each.name)]
@@ -82,13 +91,12 @@ def begin(folder: Path, job: Mapping[str, Any], *, resume: bool) -> tuple[dict[s
 def _check_same(folder: Path, former: Mapping[str, Any], job: Mapping[str, Any]) -> None:
     differs = [name for name in job if name != "rows_a_part" and former.get(name) != job[name]]
     if differs:
-        shown = {"model_sha256": "the model's content", "inputs": "the inputs"}
+        shown = {"model_sha256": "the model's content differs", "inputs": "the inputs differ"}
         name = differs[0]
         came, was = (str(each.get(name))[:80] for each in (job, former))
-        detail = "" if name in shown else f": {name} is {came} now, and was {was}"
+        why = shown.get(name, f"an option differs: {name} is {came} now, and was {was}")
         raise InputError(
-            f"{folder} holds a batch of another job, for {shown.get(name, 'an option')} differs{detail}; its files "
-            "would not belong together. Write elsewhere"
+            f"{folder} holds a batch of another job, for {why}; its files would not belong together. Write elsewhere"
         )
 
 

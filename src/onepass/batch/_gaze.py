@@ -11,7 +11,7 @@ from typing import Any
 
 from onepass._errors import MissingExtraError, OnepassError
 from onepass._programs import usable_cores
-from onepass.batch._columns import pyarrow
+from onepass.batch._columns import pyarrow, text
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch._part import Piece
@@ -86,8 +86,10 @@ class GazeWork(Work):
             yield StreamResult(frame, analysis.faces, self._finder)
 
     def _table(self, name: str, results: Iterable[StreamResult], errors: Iterable[str] = ()) -> Any:
-        rows: list[dict[str, Any]] = [{"key": name, **row} for each in results for row in table_rows(each, _WORDS)]
-        rows += [{"key": name, "error": error} for error in errors]
+        rows: list[dict[str, Any]] = [
+            {"key": text(name), **row} for each in results for row in table_rows(each, _WORDS)
+        ]
+        rows += [{"key": text(name), "error": text(error)} for error in errors]
         return pyarrow().Table.from_pylist(rows, schema=self.schema)
 
 

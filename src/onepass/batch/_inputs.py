@@ -71,6 +71,7 @@ class Inputs:
         files: Their names below it, in order.
         tables: Or files with many rows, in order.
         counts: How many rows each of these has.
+        columns: Their columns; None where only their rows tell.
         passed_over: How many files of a folder are left alone, since their endings are of nothing that can be read.
     """
 
@@ -78,6 +79,7 @@ class Inputs:
     files: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
+    columns: tuple[str, ...] | None = None
     passed_over: int = 0
 
     @property
@@ -114,8 +116,17 @@ class Inputs:
     def identity(self) -> dict[str, Any]:
         """Return what tells these inputs from others, and from what they were before a change."""
         paths = self.tables or tuple(os.path.join(self.folder, name) for name in self.files)  # noqa: PTH118 - a million
-        stamps = [(status.st_size, status.st_mtime_ns) for status in map(os.stat, paths)]
+        stamps = [_stamp(path) for path in paths]
         return {"rows": self.rows, "files": len(paths), "digest": short_digest([self.files or paths, stamps])}
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return what tells one state of a file from another; None where there is none, which its row will say."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a million
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def find_inputs(inputs: Any, *, gaze: bool = False) -> Inputs:
@@ -189,16 +200,32 @@ def _in_folder(folder: Path, *, gaze: bool) -> Inputs:
 
 
 def _below(folder: Path) -> Iterator[str]:
-    """Yield the names of all files below a folder, parts of names with ``/`` between, without hidden ones."""
+    """Yield the names of all files below a folder, parts of names with ``/`` between, without hidden ones.
+
+    Links to folders are followed, and each folder is entered once, however many links lead to it.
+    """
+    entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            folders[:] = []
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         inner = Path(place).relative_to(folder).as_posix()
         yield from (name if inner == "." else f"{inner}/{name}" for name in files if not name.startswith((".", "_")))
 
 
 def _tables(paths: Sequence[Path]) -> Inputs:
     found = tuple(str(path.absolute()) for path in paths)
-    counts = tuple(open_table(path).count() for path in found)
+    tables = [open_table(path) for path in found]
+    counts, columns = tuple(table.count() for table in tables), tables[0].columns
+    for table in tables:
+        if table.columns != columns:
+            raise InputError(
+                f"{table.path} has the columns {', '.join(table.columns or ())}, and {tables[0].path} has "
+                f"{', '.join(columns or ())}; files of one data set have the same columns"
+            )
     if not sum(counts):
         raise InputError(f"{paths[0]} has no rows")
-    return Inputs("", tables=found, counts=counts)
+    return Inputs("", tables=found, counts=counts, columns=columns)

@@ -125,9 +125,11 @@ def named_function(name: str) -> Any:
     Raises:
         InputError: There is none.
     """
-    module, colon, path = name.partition(":")
+    module, _, path = name.partition(":")
+    if not module or not path:
+        raise InputError(f"preprocess={name!r} names no function in a module; expected module:function")
     try:
-        found: Any = import_module(module) if colon and module and path else None
+        found: Any = import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:

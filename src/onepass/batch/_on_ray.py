@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onepass._errors import OnepassError
+from onepass.batch._failures import failure
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch._worker import Terms, Worker
@@ -32,10 +33,7 @@ class PartOnRay:
         try:
             return {"answer": [json.dumps({"done": asdict(self._worker.do(part, told))})]}
         except (OnepassError, OSError) as error:
-            answer: dict[str, Any] = {"failed": type(error).__name__, "message": str(error)}
-            if isinstance(error, OSError) and error.errno is not None:
-                answer |= {"message": str(error.strerror), "errno": error.errno, "file": error.filename}
-            return {"answer": [json.dumps(answer)]}
+            return {"answer": [json.dumps(failure(error))]}
 
 
 class Count:

@@ -17,10 +17,11 @@ from typing import Any
 from onepass._errors import BackendError, DeviceError, InputError
 from onepass._optional import optional
 from onepass.artifacts import path_tuple
+from onepass.batch._failures import error_of
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch._on_ray import Count, PartOnRay
-from onepass.batch._worker import Terms, failure_of
+from onepass.batch._worker import Terms
 from onepass.batch.manifest import PartRecord
 from onepass.formats import Format, format_of
 
@@ -183,7 +184,7 @@ class _Watch:
         while (answer := self._next()) is not None:
             found = json.loads(answer)
             if "failed" in found:
-                raise failure_of(found)
+                raise error_of(found)
             yield PartRecord(**found["done"])
         self._look()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from onepass._array_files import read_array, read_arrays
-from onepass._errors import BackendError, InputError, MissingExtraError, OnepassError
+from onepass._errors import BackendError, InputError, MediaError, MissingExtraError, OnepassError
 from onepass.batch._axis import Axis
-from onepass.batch._columns import column, fields_of, free_name, pyarrow
+from onepass.batch._columns import column, fields_of, free_name, pyarrow, text
 from onepass.batch._job import Job, named_function
 from onepass.media.decoding import decode_picture
 from onepass.media.pictures import read_picture
@@ -90,7 +90,8 @@ class Rows:
     def table(self, done: Sequence[Done]) -> Any:
         """Return rows as an Arrow table of the schema."""
         pa = pyarrow()
-        columns = [pa.array([row.key for row in done], pa.string()), pa.array([row.error for row in done], pa.string())]
+        errors = [None if row.error is None else text(row.error) for row in done]
+        columns = [pa.array([text(row.key) for row in done], pa.string()), pa.array(errors, pa.string())]
         for name, spec in self.axis.outputs.items():
             columns.append(column(spec, [None if row.outputs is None else row.outputs[name] for row in done]))
         return pa.Table.from_arrays(columns, schema=self.schema)
@@ -115,8 +116,12 @@ class Rows:
         given = self._item(value)
         try:
             made = self._own(given)  # type: ignore[misc]
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             raise InputError(f"{self._job.preprocess} raised {type(error).__name__}: {error}") from error
+        if made is None:
+            raise InputError(
+                f"{self._job.preprocess} returned None; expected an array, or a mapping of arrays by input"
+            )
         return made if isinstance(made, Mapping) else {self._only(): made}
 
     def _item(self, value: Any) -> Any:
@@ -139,18 +144,39 @@ class Rows:
         return {name: self._of_value(name, value) for name in self.axis.inputs}
 
     def _of_value(self, name: str, row: Mapping[str, Any]) -> Any:
-        source = self._job.columns.get(name, name)
-        if source not in row and name not in self._job.columns and len(self.axis.inputs) == 1:
-            others = [each for each in row if each != self._job.key]
-            source = others[0] if len(others) == 1 else source
-        if source not in row:
-            raise InputError(f"there is no column {source!r} for input {name!r}; a row has {', '.join(row)}")
+        source = self._source(name, row)
         value, spec = _valid(source, row[source]), self._spec(name)
         if isinstance(value, bytes):
             return self._picture(decode_picture(value, f"the bytes in {source!r}"), spec)
         if isinstance(value, str) and spec.dtype != STRING:
-            return self._of_file(value, spec)
+            return self._of_named_file(value, source, spec)
         return value if isinstance(value, np.ndarray) else _plain(value, spec)
+
+    def _of_named_file(self, path: str, source: str, spec: TensorSpec) -> Array:
+        try:
+            return self._of_file(path, spec)
+        except (InputError, MediaError) as error:
+            raise InputError(f"column {source!r} names a file for input {spec.name!r} ({spec}): {error}") from error
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a table whose columns are not those of the inputs: all its rows would fail alike.
+
+        Raises:
+            InputError: One is missing.
+        """
+        if self._own is None and "" not in columns:
+            for name in self.axis.inputs:
+                self._source(name, columns)
+
+    def _source(self, name: str, columns: Collection[str]) -> str:
+        """Return the column that an input takes: that of its name, of the name given, or the only one."""
+        source = self._job.columns.get(name, name)
+        if source not in columns and name not in self._job.columns and len(self.axis.inputs) == 1:
+            others = [each for each in columns if each != self._job.key]
+            source = others[0] if len(others) == 1 else source
+        if source not in columns:
+            raise InputError(f"there is no column {source!r} for input {name!r}; there are {', '.join(columns)}")
+        return source
 
     def _of_file(self, path: str, spec: TensorSpec) -> Array:
         if Path(path).suffix.lower() == ".npy":
@@ -236,14 +262,15 @@ def _plain(value: Any, spec: TensorSpec) -> Array:
     except ValueError as error:
         raise InputError(f"input {spec.name!r}: lists side by side differ in length, which is no array") from error
     if array.dtype.kind == "U":
-        return array.astype(object)
+        return np.array(value, object)  # NumPy's own texts lose zeros at their ends
     kind = "float" if array.dtype.kind == "f" else "bool" if array.dtype.kind == "b" else "int"
     fits = {"float": "fV", "int": "iufVc", "bool": "b"}[kind]
     if array.dtype.kind not in "fiub" or spec.dtype.kind not in fits:
         raise InputError(f"input {spec.name!r} is {spec}; the row has {array.dtype.name} {list(array.shape)}")
     with np.errstate(over="ignore"):
         cast = array.astype(spec.dtype)
-    if kind == "int" and spec.dtype.kind in "iu" and not np.array_equal(cast, array):
+    exact = spec.dtype.kind not in "iu" or np.array_equal(cast, array)
+    if not exact or not np.isfinite(cast.astype(np.complex128)).all():
         raise InputError(f"input {spec.name!r} is {spec.dtype}, which cannot hold {array.min()} to {array.max()}")
     return cast
 

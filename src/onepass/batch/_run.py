@@ -22,7 +22,7 @@ from onepass.batch._worker import Terms
 from onepass.batch.manifest import Manifest, PartRecord
 from onepass.gaze.model import model_spec
 from onepass.runtime import ModelSpec
-from onepass.tensors import name_tuple
+from onepass.tensors import name_tuple, no_such_name
 
 Engine: TypeAlias = Literal["local", "ray"]
 """Where a batch is done: on this machine, or on those of a Ray cluster."""
@@ -115,6 +115,8 @@ def run(
     _check(engine, on_error, {"workers": workers, "rows_a_part": rows_a_part}, patience_s)
     job = Job(spec, wanted, batch, function_name(preprocess), dict(columns or {}), key, value_range, gaze)
     found = find_inputs(inputs, gaze=gaze)
+    if key is not None and found.columns is not None and key not in found.columns:
+        raise InputError(no_such_name("column", key, found.columns, owner=str(found.tables[0])))
     folder = Path(out)
     with _folder.held(folder):
         noted = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,12 @@ class Table(ABC):
     """Rows of one file, each a mapping from a column's name to its value.
 
     Reading goes on where it stopped, where the next rows asked for lie behind the last, and begins again where not.
+
+    Attributes:
+        columns: Names of the columns; None where only the rows tell.
     """
+
+    columns: tuple[str, ...] | None = None
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -63,20 +68,14 @@ class Table(ABC):
 class ParquetTable(Table):
     """A Parquet file."""
 
-    def __init__(self, path: str, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__(path)
         pa = pyarrow()
         try:
             self._file = parquet().ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{path} is no Parquet file, or is damaged: {error}") from error
-        self._columns = None if columns is None else list(columns)
-        self._skipped = 0
-
-    @property
-    def names(self) -> list[str]:
-        """Names of its columns."""
-        return list(self._file.schema_arrow.names)
+        self.columns = tuple(self._file.schema_arrow.names)
 
     def count(self) -> int:
         """Return how many rows there are, which its end says."""
@@ -102,7 +101,7 @@ class ParquetTable(Table):
         for group in groups:
             left = self._file.metadata.row_group(group).num_rows
             try:
-                for batch in self._file.iter_batches(_AT_ONCE, row_groups=[group], columns=self._columns):
+                for batch in self._file.iter_batches(_AT_ONCE, row_groups=[group]):
                     left -= batch.num_rows
                     yield from rows_of(batch)
             except (pa.ArrowException, OSError) as error:
@@ -123,6 +122,7 @@ class NumpyTable(Table):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._arrays = ArrayRows(Path(path))
+        self.columns = self._arrays.names
 
     def count(self) -> int:
         """Return how long the arrays are."""
@@ -151,17 +151,13 @@ class JsonTable(Table):
                 yield found if isinstance(found, dict) else {"": wrong}
 
 
-def open_table(path: str, columns: Sequence[str] | None = None) -> Table:
+def open_table(path: str) -> Table:
     """Open a file with many rows, by its ending.
-
-    Args:
-        path: The file.
-        columns: The columns to read, where a file has them apart; None reads all.
 
     Raises:
         InputError: It is none, or damaged.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".parquet":
-        return ParquetTable(path, columns)
+        return ParquetTable(path)
     return JsonTable(path) if suffix == ".jsonl" else NumpyTable(path)

@@ -56,12 +56,15 @@ class ModelWork(Work):
         several = job.model.device if isinstance(job.model.device, tuple) else ()
         self._passes = _GPU_PASSES * max(1, len(several)) if job.model.device is not None else self._threads
         self._table: Table | None = None
+        self._checked = False
 
     def pieces(self, part: Part) -> Iterator[Piece]:
+        self._check(part)
         for done in self._rows.done(self._items(part), threads=self._threads, passes=self._passes):
             yield self._piece(done)
 
     def piece(self, part: Part, number: int, error: str | None = None) -> Piece:
+        self._check(part)
         item = next(self._items(part, number))
         return self._piece([self._rows.one(item) if error is None else Done(item.key, error=error)])
 
@@ -82,21 +85,37 @@ class ModelWork(Work):
     def _of_table(self, path: str, start: int, stop: int, number: int) -> Iterator[Item]:
         try:
             for row in self._opened_table(path).rows(start, stop):
-                yield Item(self._key(row, number), row)
+                yield self._item(row, number)
                 number, start = number + 1, start + 1
         except InputError as error:  # the rest of it is lost, and no other file
             self._table = None
             yield from (Item(str(number + index), error) for index in range(stop - start))
+
+    def _check(self, part: Part) -> None:
+        """Refuse tables whose columns are not those of the inputs, at the first: all of them have the same."""
+        if self._checked or not part.slices:
+            return
+        self._checked = True
+        try:
+            columns = self._opened_table(part.slices[0][0]).columns
+        except InputError:
+            return  # which its rows say
+        if columns is not None:
+            self._rows.check_columns(columns)
 
     def _opened_table(self, path: str) -> Table:
         if self._table is None or self._table.path != path:
             self._table = open_table(path)
         return self._table
 
-    def _key(self, row: Mapping[str, Any], number: int) -> str:
+    def _item(self, row: Mapping[str, Any], number: int) -> Item:
         name = self._job.key
-        value = row.get(name) if name is not None else None
-        return str(number) if value is None or isinstance(value, Exception) else str(value)
+        if name is None or "" in row:  # without names, or of no line
+            return Item(str(number), row)
+        value = row.get(name)
+        if value is None or isinstance(value, Exception):
+            return Item(str(number), InputError(f"row {number} has no key: there is nothing in {name!r}"))
+        return Item(str(value), row)
 
 
 def open_work(job: Job, *, workers: int) -> Work:

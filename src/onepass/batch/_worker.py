@@ -17,8 +17,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import onepass
-from onepass import _errors
-from onepass._errors import BackendError, OnepassError
+from onepass._errors import BackendError
+from onepass.batch._failures import error_of
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch.manifest import PartRecord
@@ -192,7 +192,7 @@ class Worker:
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
             self._ended(_LAST_MOMENT_S)
-            raise failure_of(answer)
+            raise error_of(answer)
         return answer
 
     def _ended(self, seconds: float) -> int:
@@ -221,11 +221,3 @@ def _ending(status: int) -> str:
         return signal.Signals(-status).name
     except ValueError:
         return f"signal {-status}"
-
-
-def failure_of(answer: dict[str, Any]) -> Exception:
-    """Return what a process failed with, as its own kind of error."""
-    kind = getattr(_errors, answer["failed"], None)
-    if isinstance(kind, type) and issubclass(kind, OnepassError):
-        return kind(answer["message"])
-    return OSError(answer.get("errno"), answer["message"], answer.get("file"))

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import click
 
 from onepass._printable import printable
-from onepass.batch import Engine, Manifest, is_unfinished, run
+from onepass.batch import Engine, Manifest, Progress, is_unfinished, run
 from onepass.cli._inputs import outputs_option
 from onepass.cli._model import opening_options
 from onepass.cli._progress import batch_bar
@@ -76,14 +76,21 @@ def command(
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if preprocess is not None:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - where the user's module is, as for `python -m`
+    begun = False
     try:
-        with batch_bar(out.name) as progress:
+        with batch_bar(out.name) as bar:
+
+            def progress(now: Progress) -> None:
+                nonlocal begun
+                begun = True
+                bar(now)
+
             manifest = run(
                 ModelSpec(model, **opening), list(inputs), out, outputs=outputs or None, preprocess=preprocess,
                 progress=progress, **options,
             )  # fmt: skip
     except BaseException:
-        if is_unfinished(out):
+        if begun and is_unfinished(out):
             click.echo(f"onepass: what is finished stays in {printable(str(out))}; --resume goes on", err=True)
         raise
     if as_json:

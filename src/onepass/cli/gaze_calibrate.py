@@ -70,6 +70,8 @@ def command(
     for path in (output, samples):
         if path is not None and not path.absolute().parent.is_dir():  # better told before a session than after it
             raise click.UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} into")
+        if path is not None and path.is_dir():
+            raise click.UsageError(f"{str(path)!r} is a folder; give the name of a file to write")
     chosen = replace(screen_from_text(screen), width_mm=screen_width_mm, distance_mm=distance_mm)
     is_table = Path(source).suffix.lower() == ".csv"
     if is_table:

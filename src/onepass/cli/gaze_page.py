@@ -60,14 +60,15 @@ def command(
 ) -> None:  # fmt: skip
     """Find gaze in the browser: a page instead of a window.
 
-    The page shows what the browser's camera sees, with eyelids, irises and gaze drawn over it, numbers and curves; it
-    takes pictures and videos, records tables, and learns where on the screen somebody looks. Pictures are looked at and
-    forgotten; only numbers are kept, and only while you record.
+    The page shows what the browser's camera sees, with eyelids, irises and gaze drawn over it, numbers and curves. It
+    takes pictures and videos, records tables, and learns where on the screen somebody looks. Pictures are analysed and
+    not kept; recording keeps numbers only.
 
-    Without more it is for this machine's browser alone. Browsers give cameras to localhost and to HTTPS pages only:
-    for other machines take --host with --tls-cert and --tls-key, or reach it through SSH, as
-    ssh -L 8471:localhost:8471 MACHINE.
+    By default only this machine can open it. Browsers give cameras to localhost and to HTTPS pages only: for other
+    machines use --host with --tls-cert and --tls-key, or SSH: ssh -L 8471:localhost:8471 MACHINE.
     """
+    if eye is not None and calibration is not None:
+        raise click.UsageError("a calibration is made of both eyes; leave out --eye or --calibration")
     with leaving_at_once():
         learned = None if calibration is None else Calibration.load(calibration)
         options = PageOptions(

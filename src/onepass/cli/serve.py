@@ -90,6 +90,17 @@ def named_models(words: tuple[str, ...], opening: dict[str, Any]) -> dict[str, d
     for word in words:
         said = None if Path(word).exists() else _NAMED.fullmatch(word)
         spec = ModelSpec.parse(said["model"] if said else word)
+        name, equals, rest = word.partition("=")
+        if (
+            said is None
+            and equals
+            and not Path(spec.path).exists()
+            and Path(ModelSpec.parse(rest or ".").path).is_file()
+        ):
+            raise InputError(
+                f"{name!r} is no name for {rest}: a name has letters, digits, '.', '_' and '-', and behind a colon may "
+                f"be a version, a whole number: eyes:2={rest}"
+            )
         stem = _NO_LETTER.sub("-", Path(spec.path).stem).lstrip(".-") or "model"
         name, version = (said["name"], said["version"] or "1") if said else (stem, "1")
         versions = found.setdefault(name, {})

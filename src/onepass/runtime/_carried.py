@@ -8,7 +8,6 @@ import numpy as np
 
 from onepass._errors import InputError
 from onepass.engine.plan import Edge
-from onepass.outputs import Array
 
 
 def carried(feed: Any, edge: Edge) -> Any:
@@ -22,8 +21,3 @@ def carried(feed: Any, edge: Edge) -> Any:
                 f"{edge.spec.dtype}, version 10 or later"
             )
     return feed
-
-
-def fill(place: Array, feed: Any, edge: Edge) -> None:
-    """Copy an input to where the engine's is."""
-    place[...] = carried(feed, edge) if edge.is_cast else feed

@@ -18,7 +18,7 @@ import numpy as np
 from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime._budget import HostMemory, KeptMemory
-from onepass.runtime._carried import carried, fill
+from onepass.runtime._carried import carried
 from onepass.runtime._copying import PIECE_BYTES
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
@@ -127,8 +127,7 @@ class Pass:
             for place in setup.in_places:
                 feed = feeds[place.name]
                 if not isinstance(feed, DeviceArray):
-                    array = self._in_host.arrays([place.name])[0]
-                    fill(array, feed, setup.inputs[place.name])
+                    self._in_host.arrays([place.name])[0][...] = carried(feed, setup.inputs[place.name])
                 address = feed.address if isinstance(feed, DeviceArray) else self._in_host.address + place.offset
                 stream.copy(self._in_device.address + place.offset, address, place.size_bytes)
             self._compute_on(stream)
@@ -143,8 +142,7 @@ class Pass:
         """Run once and say what took how long, in milliseconds, by trtexec's names of the parts."""
         lane, setup = self._lane, self._setup
         lane.begin()
-        for edge, array in self._fills:
-            fill(array, feeds[edge.spec.name], edge)
+        self._fill(feeds)
         target = self._slots.take() or self._slots.more() or self._spare_slot()
         lane.held = (target, target.arrays([]))
         stream = lane.queue.stream

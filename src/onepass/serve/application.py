@@ -8,7 +8,7 @@ from typing import Any
 
 from onepass._optional import optional
 from onepass.serve.limits import Limits
-from onepass.serve.models import Model, Models
+from onepass.serve.models import Model, Models, opened
 from onepass.serve.service import Service
 
 
@@ -21,20 +21,19 @@ def app(models: Models | Mapping[str, Model | Mapping[str, Model]], *, limits: L
     Args:
         models: The models, opened already, or what `Models` takes; those that are opened here are closed at the
             application's end.
-        limits: How much is taken on; of `Models` their own.
+        limits: How much is taken on; not beside `Models`, which have theirs.
 
     Raises:
         OnepassError: As `Models` raises it.
         MissingExtraError: Starlette is not installed.
     """
     application = optional("onepass.serve.http_app", extra="serve", purpose="Serving").application
-    if isinstance(models, Models):
-        return application(Service(models))
-    own = Models(models, limits=limits)
+    all_models, own = opened(models, limits)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        with own:
-            yield
+        yield
+        if own:
+            all_models.close()
 
-    return application(Service(own), lifespan)
+    return application(Service(all_models), lifespan)

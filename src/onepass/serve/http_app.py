@@ -39,7 +39,7 @@ def application(service: Service, lifespan: Any = None) -> Starlette:
     """Return an application that answers for a service."""
     handlers = _Handlers(service)
 
-    routes = []
+    routes = [Route("/v2/models/stats", handlers.statistics)]
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes += [
             Route(f"{path}/infer", handlers.infer, methods=["POST"]),  # first: routes are tried in turn
@@ -52,7 +52,6 @@ def application(service: Service, lifespan: Any = None) -> Starlette:
         Route("/v2", handlers.server),
         Route("/v2/health/live", handlers.live),
         Route("/v2/health/ready", handlers.ready),
-        Route("/v2/models/stats", handlers.statistics),
         Route("/v2/repository/index", handlers.index, methods=["POST"]),
         Route("/metrics", handlers.metrics),
     ]

@@ -91,12 +91,12 @@ def read_request(body: bytes, header_length: str | None) -> tuple[Call, Binary]:
     for name, each in zip(wanted, asked, strict=True):
         given = _parameters(each, f"output {name!r}")
         if "binary_data" in given:
-            named[name] = given["binary_data"] is True
+            named[name] = _truth(given["binary_data"], "binary_data")
     request_id = data.get("id", "")
     if not isinstance(request_id, str):
         raise InputError("the request's 'id' is no string")
     call = Call(inputs, tuple(wanted) or None, request_id, timeout_of(parameters))
-    return call, Binary(parameters.get("binary_data_output") is True, named)
+    return call, Binary(_truth(parameters.get("binary_data_output", False), "binary_data_output"), named)
 
 
 def write_answer(answer: Answer, binary: Collection[str] | Binary) -> tuple[bytes, int | None]:
@@ -122,6 +122,12 @@ def write_answer(answer: Answer, binary: Collection[str] | Binary) -> tuple[byte
         data["id"] = answer.id
     head = json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
     return (b"".join([head, *tail]), len(head)) if tail else (head, None)
+
+
+def _truth(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"the parameter {name!r} is true or false, got {str(value)[:40]!r}")
+    return value
 
 
 def _length(word: str, most: int) -> int:
@@ -191,8 +197,11 @@ def _array_from_json(data: Any, dtype: np.dtype[Any], shape: tuple[int, ...], na
         raise InputError(f"input {name!r}: a value is out of the range of {datatype_name(dtype)}") from None
     if dtype.kind in "iu" and wide.size and not _same(wide, flat):
         raise InputError(f"input {name!r}: a value is out of the range of {datatype_name(dtype)}")
-    with np.errstate(over="ignore"):  # what is too great is infinite, as in any conversion
-        return wide.astype(dtype, copy=False).reshape(shape)
+    with np.errstate(over="ignore"):
+        array = wide.astype(dtype, copy=False)
+    if dtype.kind not in "biu" and not np.isfinite(array).all():  # JSON has finite numbers only
+        raise InputError(f"input {name!r}: a value is out of the range of {datatype_name(dtype)}")
+    return array.reshape(shape)
 
 
 def _same(array: Array, values: Sequence[int]) -> bool:

@@ -12,14 +12,15 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from onepass._errors import InputError, OnepassError
+from onepass.outputs import Array
 from onepass.runtime import ModelSpec, Session, load
 from onepass.serve.batcher import Batcher
 from onepass.serve.canary import canary, has_rows, most_rows
-from onepass.serve.datatypes import datatype_of
+from onepass.serve.datatypes import datatype_name, datatype_of
 from onepass.serve.faults import Fault, Kind
 from onepass.serve.limits import Limits
 from onepass.serve.metrics import Metrics
-from onepass.tensors import no_such_name
+from onepass.tensors import no_such_name, shape_text
 
 Model: TypeAlias = str | os.PathLike[str] | ModelSpec | Session
 """A model file, how to open one, or a session that is open already and stays so."""
@@ -64,6 +65,20 @@ class Served:
         self.metrics.watch_queue(lambda: self.batcher.waiting)
         self._proven = time.monotonic()
         self._trial: asyncio.Task[bool] | None = None
+
+    def check_datatypes(self, inputs: Mapping[str, Array]) -> None:
+        """Check dtypes, in the protocol's words; all else the session checks.
+
+        Raises:
+            InputError: One is another than the model's.
+        """
+        for spec in self.signature.inputs:
+            array = inputs.get(spec.name)
+            if array is not None and array.dtype != spec.dtype:
+                raise InputError(
+                    f"input {spec.name!r}: got {datatype_name(array.dtype)}, expected {datatype_name(spec.dtype)} "
+                    f"{shape_text(spec.shape)}; nothing is converted"
+                )
 
     async def is_ready(self) -> bool:
         """Whether the model works: it has computed something a moment ago, or does now, of random inputs.
@@ -192,6 +207,20 @@ class Models:
             session = load(model)
             self._own.append(session)
         return Served(name, version, session, self.limits, self.metrics)
+
+
+def opened(models: Models | Mapping[str, Model | Mapping[str, Model]], limits: Limits | None) -> tuple[Models, bool]:
+    """Return models, opened if they are not, and whether they were opened here.
+
+    Raises:
+        InputError: They are open, and limits are given, which would not be theirs.
+        OnepassError: As `Models` raises it.
+    """
+    if not isinstance(models, Models):
+        return Models(models, limits=limits), True
+    if limits is not None:
+        raise InputError("limits= is given beside models that are open and have theirs; give it to Models(…)")
+    return models, False
 
 
 def _passes(session: Session) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from onepass._optional import optional
 from onepass.serve.limits import Limits
-from onepass.serve.models import Model, Models
+from onepass.serve.models import Model, Models, opened
 from onepass.serve.service import Service
 from onepass.web import Guard, Listening, WebServer
 
@@ -43,14 +43,13 @@ class Server:
             listening: Where, and who may call. Where other machines can, a token is made up if none is given; see
                 `Listening.guarded`.
             grpc_port: The port of gRPC, on the same address; 0 takes one that is free, and None leaves gRPC out.
-            limits: How much is taken on.
+            limits: How much is taken on; not beside `Models`, which have theirs.
 
         Raises:
             OnepassError: As `Models` and `onepass.web.WebServer` raise it.
         """
         self.listening = (listening or Listening()).guarded()
-        self.models = models if isinstance(models, Models) else Models(models, limits=limits)
-        self._own = [] if models is self.models else [self.models]
+        self.models, self._owns_models = opened(models, limits)
         self.grpc: Any = None
         try:
             http = optional("onepass.serve.http_app", extra="serve", purpose="Serving over HTTP")
@@ -98,8 +97,8 @@ class Server:
         self._close()
 
     def _close(self) -> None:
-        for models in self._own:
-            models.close()
+        if self._owns_models:
+            self.models.close()
 
     def __enter__(self) -> Server:
         self.start()

@@ -123,6 +123,7 @@ class Service:
         names = (
             served.signature.output_names if call.outputs is None else served.signature.ordered_outputs(call.outputs)
         )
+        served.check_datatypes(call.inputs)
         decoded = time.perf_counter()
         done = await _within(call.timeout_seconds, served.batcher.run(call.inputs, names))
         computed = time.perf_counter()

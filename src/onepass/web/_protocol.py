@@ -24,6 +24,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head: bool = True
     _in_body: bool = False
     _deaf: bool = False
+    _spoilt: bytes = b""
     _left: float = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -69,6 +70,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_body and not self.transport.is_closing():
             self._set_timer(LINGER_SECONDS, self.transport.close)
+        elif self._spoilt and self.cycle.response_complete and not self.transport.is_closing():
+            self._end_with(400, self._spoilt)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection; cut one that takes nothing of its answer any more, or that would stay for ever."""
@@ -82,6 +85,15 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
         self._left = left
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, after the requests before it have been answered."""
+        self._deaf = True
+        answered = getattr(self.cycle, "response_complete", True)  # before the first request there is no cycle
+        if self._in_body or (answered and not self.pipeline):
+            self._end_with(400, msg.encode())
+        else:
+            self._spoilt = msg.encode()
 
     def _late(self) -> None:
         if self._head_bytes:

@@ -52,7 +52,10 @@ class Guard:
         await answer(scope, receive, send)
 
     def _check_names(self, scope: Scope) -> None:
-        host, origin = header(scope, b"host"), header(scope, b"origin")
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) > 1 or "@" in "".join(hosts):
+            raise Refusal(400, "a request has one Host, which is a name and perhaps a port")
+        host, origin = (hosts or [None])[0], header(scope, b"origin")
         if self._names is not None and _name_of(f"//{host or ''}") not in self._names:
             raise Refusal(403, f"this server answers to localhost and 127.0.0.1 only; the request's Host is {host!r}")
         if origin is not None and _host_of(origin) != (host or "").lower():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from onepass.gaze.geometry import Grey
 Picture = npt.NDArray[np.uint8]
 
 
+@cache  # drawing takes longer than most of what is done with it
 def somebody(
     yaw_deg: float = 0.0,
     pitch_deg: float = 0.0,
@@ -35,7 +37,9 @@ def somebody(
         move = np.array([[scale, 0, x - WIDTH_PX / 2 * scale], [0, scale, y - HEIGHT_PX / 2 * scale]])
         drawn = cv2.warpAffine(drawn, move, size, flags=cv2.INTER_AREA)
         picture += drawn[..., 3:] / 255 * (drawn[..., :3] - picture)
-    return picture.clip(0, 255).astype(np.uint8)
+    finished: Picture = picture.clip(0, 255).astype(np.uint8)
+    finished.flags.writeable = False
+    return finished
 
 
 def find_somebody(grey: Grey) -> list[FoundFace]:

@@ -182,6 +182,21 @@ def test_a_dropped_video(
         page.close()
 
 
+def test_a_video_that_is_stopped(server: WebServer, open_page: Callable[..., Any], tmp_path: Path) -> None:
+    """A video goes on no faster than its time, and can be stopped; its table goes up to there."""
+    with VideoSink(tmp_path / "long.mp4", fps=10) as sink:
+        for index in range(100):
+            sink.write(Frame(somebody(), index, index / 10, ""), somebody())
+    page = open_page(server)
+    page.locator("#file").set_input_files(tmp_path / "long.mp4")
+    results_of(page, 4)
+    page.get_by_role("button", name="Stop the video").click()
+    says(page, "The video was stopped.")
+    rows = list(csv.DictReader(downloaded(page, "Table as CSV").splitlines()))
+    assert 8 <= len(rows) < 200  # two eyes each
+    assert page.locator("#picture").is_visible()
+
+
 def test_a_chosen_picture(server: WebServer, open_page: Callable[..., Any], tmp_path: Path) -> None:
     """A picture is looked at and shown; a file that is none is said to be none, and the page goes on."""
     write_picture(tmp_path / "face.png", somebody())
@@ -280,6 +295,10 @@ def test_calibration(open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPa
         page.get_by_role("button", name="Close").click()
         page.get_by_label("Left", exact=True).click()
         says(page, "A calibration is made of both eyes")
+        page.get_by_role("button", name="Calibrate …").click()
+        page.get_by_role("button", name="Forget the calibration").click()
+        page.get_by_role("button", name="Gaze on the screen …").wait_for(state="hidden")
+        page.get_by_label("Left", exact=True).check()
         page.close()
 
 
@@ -385,9 +404,9 @@ def test_two_tabs(server: WebServer, open_page: Callable[..., Any]) -> None:
     second.get_by_role("button", name="Start the camera").click()
     results_of(second, 1)
     for page in (first, second):
-        says(page, "This page is open 2 times")
+        says(page, "This page is open in 2 tabs")
     second.close()
-    until(first, "!document.getElementById('notices').textContent.includes('open 2 times')")
+    until(first, "!document.getElementById('notices').textContent.includes('open in 2 tabs')")
 
 
 def test_by_keyboard(server: WebServer, open_page: Callable[..., Any]) -> None:
@@ -460,7 +479,7 @@ def test_another_token(estimator: GazeEstimator, open_page: Callable[..., Any]) 
         page = open_page(server, path="/?token=the-first-token")
         assert page.url == server.address + "/"
     with serve(estimator, listening=Listening(port=port, token="the-other-token")):
-        says(page, "The server was started anew and asks for another token")
+        says(page, "The server was restarted and asks for another token")
         page.goto(server.address + "/?token=the-other-token")
         page.wait_for_selector("#link[data-state=up]")
         page.close()

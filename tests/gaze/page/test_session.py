@@ -324,6 +324,29 @@ def test_a_full_disk_ends_the_recording_only(
     assert told.next("result")["recorded"] is None
 
 
+def test_a_disk_that_is_full_at_the_end(
+    estimator: GazeEstimator, open_session: Open, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a recording cannot be begun, or finished, the page is told, and is ready for another."""
+    session = open_session(estimator)
+    (tmp_path / "0").mkdir()
+    session.do({"type": "record", "on": True})
+    assert "nothing can be recorded" in told.messages.get(timeout=20)[0]["text"]
+    (tmp_path / "0").rmdir()
+    close = Recording.close
+
+    def fails(recording: Recording) -> Any:
+        close(recording)
+        raise MediaError("gaze.csv cannot be finished")
+
+    for ending, said in ((fails, "problem"), (close, "recorded")):
+        session.do({"type": "record", "on": True})
+        assert told.next("recording")
+        monkeypatch.setattr(Recording, "close", ending)
+        session.do({"type": "record", "on": False})
+        assert told.messages.get(timeout=20)[0]["type"] == said
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

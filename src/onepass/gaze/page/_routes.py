@@ -51,10 +51,8 @@ def application(estimator: GazeEstimator, options: PageOptions) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        try:
+        with sessions.with_folder():
             yield
-        finally:
-            sessions.clear()
 
     routes = [
         Route("/", _page),
@@ -90,6 +88,10 @@ class _Headers:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *self._added]
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if "the handler is closed" not in str(error):  # as uvloop says it where the client has left meanwhile
+                    raise
 
         await self._app(scope, receive, sending)

@@ -146,7 +146,11 @@ class PageSession:
     def _start_file(self, _: Mapping[str, Any]) -> None:
         self.stop()
         source = open_dropped(self._folder)
-        self._record({"on": True})
+        try:
+            self._begin_recording()
+        except OnepassError:
+            source.close()
+            raise
         self._tell({"type": "opened", "frames": source.frame_count, "sequence": source.sequence})
         self._start(source)
 
@@ -177,19 +181,27 @@ class PageSession:
             self._eye = eye
 
     def _record(self, command: Mapping[str, Any]) -> None:
-        on = choice_of(command, "on", (True, False))
+        if choice_of(command, "on", (True, False)):
+            self._begin_recording()
+        else:
+            self._end_recording()
+
+    def _begin_recording(self) -> None:
         self._end_recording()
-        if on:
-            recording = Recording(self._folder, self._recordings)
-            with self._lock:
-                self._recording, self._recordings = recording, self._recordings + 1
-            self._tell({"type": "recording"})
+        recording = Recording(self._folder, self._recordings)
+        with self._lock:
+            self._recording, self._recordings = recording, self._recordings + 1
+        self._tell({"type": "recording"})
 
     def _end_recording(self) -> None:
         with self._lock:
             recording, self._recording = self._recording, None
-        if recording is not None:
+        if recording is None:
+            return
+        try:
             self._tell({"type": "recorded", **recording.close()})
+        except OnepassError as error:
+            self._tell_problem(error, of="record")
 
     def _calibrate(self, command: Mapping[str, Any]) -> None:
         with self._lock:

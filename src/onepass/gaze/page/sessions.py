@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -34,8 +36,15 @@ class Sessions:
         """
         Learning(estimator.finder, options.calibration)  # told before a page is open
         self._estimator, self._options = estimator, options
-        self._folder = TemporaryDirectory(prefix="onepass-page-")
+        self._folder = Path()
         self._open: dict[str, PageSession] = {}
+
+    @contextmanager
+    def with_folder(self) -> Iterator[None]:
+        """Have a folder for what is dropped and recorded; sessions are opened and closed meanwhile."""
+        with TemporaryDirectory(prefix="onepass-page-") as folder:
+            self._folder = Path(folder)
+            yield
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -58,7 +67,7 @@ class Sessions:
     def open(self, tell: Tell) -> tuple[str, PageSession]:
         """Open a session, and return its name, too."""
         name = secrets.token_urlsafe(16)
-        folder = Path(self._folder.name) / name
+        folder = self._folder / name
         folder.mkdir()
         session = self._open[name] = PageSession(self._estimator, self._options, folder, tell)
         return name, session
@@ -69,15 +78,11 @@ class Sessions:
 
     def recorded(self, session: str, number: int, name: str) -> Path | None:
         """Return a finished table of a session, which need not be open any more; None where there is none."""
-        path = Path(self._folder.name) / session / str(number) / name
-        return path if path.resolve().is_relative_to(Path(self._folder.name).resolve()) and path.is_file() else None
+        path = (self._folder / session / str(number) / name).resolve()
+        return path if path.is_relative_to(self._folder.resolve()) and path.is_file() else None
 
     async def close(self, name: str) -> None:
         """Close a session; what it recorded is there for a while."""
         session = self._open.pop(name)
         await asyncio.to_thread(session.close)
-        asyncio.get_running_loop().call_later(KEPT_SECONDS, rmtree, Path(self._folder.name) / name, True)
-
-    def clear(self) -> None:
-        """Remove everything. All sessions are closed."""
-        self._folder.cleanup()
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, rmtree, self._folder / name, True)

@@ -185,16 +185,23 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
 
     Args:
         samples: What was seen while the person looked at points of the screen, at least three that lie not in a line.
-        targets_px: float [N, 2], the point that each sample belongs to, in pixels.
+        targets_px: float [N, 2], the point that each sample belongs to, in pixels of the screen.
         screen: The screen.
 
     Raises:
-        InputError: There are too few points or samples, the two do not go together, or the samples are of pictures
-            that do not.
+        InputError: There are too few points or samples, the two do not go together, a point lies beside the screen, or
+            the samples are of pictures that do not go together.
     """
     targets = np.asarray(targets_px, np.float64)
     if targets.shape != (len(samples), 2) or not np.isfinite(targets).all():
         raise InputError(f"{len(samples)} samples need finite targets [{len(samples)}, 2], got {list(targets.shape)}")
+    beside = targets[((targets < 0) | (targets > (screen.width_px, screen.height_px))).any(axis=1)]
+    if len(beside):
+        raise InputError(
+            f"the point ({beside[0, 0]:g}, {beside[0, 1]:g}) lies not on the screen of {screen.width_px} x "
+            f"{screen.height_px} pixels, as {len(beside)} of {len(targets)} do; points are counted from its upper left "
+            "corner. Give the screen that the person looked at"
+        )
     _, point_of = np.unique(targets, axis=0, return_inverse=True)
     point_of = point_of.ravel()
     keep = _without_outliers(samples, point_of)

@@ -78,13 +78,16 @@ class Recording:
                 numbers.
         """
         try:
-            with Path(path).open(encoding="utf-8", newline="") as file:
+            with Path(path).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets begin UTF-8 with a mark
                 reader = csv.DictReader(file)
-                missing = [name for name in NEEDED_COLUMNS if name not in (reader.fieldnames or ())]
+                names = reader.fieldnames or ()
+                missing = [name for name in NEEDED_COLUMNS if name not in names]
                 if missing:
+                    first = ",".join(names)[:80]
                     raise InputError(
-                        f"{os.fspath(path)!r} has no column {', '.join(missing)}; a table of samples has "
-                        f"{', '.join(NEEDED_COLUMNS)}, and may have {', '.join(OTHER_COLUMNS)}"
+                        f"{os.fspath(path)!r} has no column {', '.join(missing)}; its first line is {first!r}. A table "
+                        f"of samples has {', '.join(NEEDED_COLUMNS)}, and may have {', '.join(OTHER_COLUMNS)}, with "
+                        "commas between"
                     )
                 rows = [(reader.line_num, row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:

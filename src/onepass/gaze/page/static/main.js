@@ -24,6 +24,7 @@ const recorder = new Recorder();
 const screen = new Screen();
 
 let source = null; // "camera", "file"
+let greeted = false; // whether the server has said how it looks at first
 let takesResults = false; // between the server's "started" or "opened" and the end
 let drawnMs = 0;
 let recordings = 0;
@@ -39,21 +40,25 @@ link.addEventListener("up", ({ detail: hello }) => {
   element("version").textContent = hello.version;
   settle("link");
   recordings = 0;
-  const kept = screen.calibration ?? hello.calibration;
-  setEye(kept ? null : (chosenEye() ?? hello.eye));
-  if (kept) link.send({ type: "calibration", calibration: kept });
-  if (source === "file") show(null);
-  else if (camera.isOpen) link.send({ type: "camera" });
+  const calibration = greeted ? screen.calibration : hello.calibration;
+  setEye(greeted ? chosenEye() : hello.eye);
+  link.send({ type: "calibration", calibration });
+  greeted = true;
+  if (camera.isOpen) link.send({ type: "camera" });
 });
 
 link.addEventListener("down", ({ detail: { session, full, refused } }) => {
   element("link").dataset.state = "down";
   element("link").textContent = "Not connected";
   camera.pause();
+  if (source === "file" && takesResults) {
+    show(null);
+    say("file", "The connection broke in the middle of the file; drop it again.", { bad: true });
+  }
   takesResults = false;
   if (screen.state === "course") screen.close();
-  const gone = "The server does not answer; it was stopped, or the network is gone. This page tries again by itself.";
-  const anew = "The server was started anew and asks for another token: open the address that it has printed.";
+  const gone = "The server does not answer; it was stopped, or the network is down. This page keeps trying to reconnect.";
+  const anew = "The server was restarted and asks for another token: open the address that it printed.";
   say("link", full || (refused ? anew : gone), { bad: true });
   if (recorder.isOn) {
     recorder.ended();
@@ -66,7 +71,7 @@ async function rescue(session, number) {
   const found = await recorder.rescue(session, number);
   const text = found
     ? "The connection broke while you recorded. What was recorded until then can be saved below."
-    : "The connection broke while you recorded, and the server was started anew: the recording is lost.";
+    : "The connection broke while you recorded, and the server was restarted: the recording is lost.";
   say("record", text, { bad: !found });
 }
 
@@ -76,7 +81,7 @@ link.addEventListener("message", ({ detail: message }) => {
 });
 
 function sayPages(pages) {
-  if (pages > 1) say("pages", `This page is open ${pages} times: they share the machine's time, and perhaps the camera.`);
+  if (pages > 1) say("pages", `This page is open in ${pages} tabs or windows. They share the machine's time, and perhaps the camera.`);
   else settle("pages");
 }
 
@@ -87,11 +92,13 @@ const handlers = {
   },
   opened({ sequence }) {
     takesResults = true;
-    if (sequence) say("file", "The video is looked at frame by frame, as onepass gaze does. Its table comes at the end.");
+    element("stop").hidden = !sequence;
+    if (sequence) say("file", "Every frame is analysed, as onepass gaze does it. The table can be saved at the end.");
   },
   result,
   ended({ frames, notes, text }) {
     takesResults = false;
+    element("stop").hidden = true;
     if (source === "camera") {
       say("camera", `The camera's pictures could not be read: ${text}.`, { bad: true });
       show(null);
@@ -112,12 +119,13 @@ const handlers = {
   },
   calibration({ calibration }) {
     screen.calibration = calibration;
-    element("look").hidden = calibration === null;
+    element("look").hidden = element("forget").hidden = calibration === null;
     if (calibration !== null && screen.state === "course") screen.finishCourse();
   },
   problem({ of, text }) {
     if (of === "calibrate" && screen.state === "course") screen.close();
     if (of === "file") show(null);
+    if (of === "record") recorder.ended();
     if (of === "eye") setEye(null);
     say(of, `${text[0].toUpperCase()}${text.slice(1)}.`, { bad: true });
   },
@@ -183,7 +191,7 @@ camera.addEventListener("frame", () => {
 
 camera.addEventListener("lost", () => {
   show(null);
-  say("camera", "The camera is gone: unplugged, or taken by another program. Start it again when it is back.", { bad: true });
+  say("camera", "The camera is gone: unplugged, or in use by another program. Start it again when it is back.", { bad: true });
 });
 
 setInterval(() => {
@@ -191,7 +199,7 @@ setInterval(() => {
   const waitedMs = camera.waitedMs;
   if (waitedMs > GIVEN_UP_MS) link.restart();
   else if (waitedMs > PATIENCE_MS) {
-    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. What you see is live, without drawings.`, { bad: true });
+    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. The picture is live, without drawings.`, { bad: true });
   }
 }, 500);
 
@@ -200,9 +208,11 @@ async function startCamera() {
   if (!navigator.mediaDevices?.getUserMedia) {
     say("camera", `Browsers give cameras to HTTPS pages and to localhost only, and this page came from ${location.origin}. ` +
       "Start the server with a certificate (onepass gaze page --tls-cert … --tls-key …), or reach it as localhost through SSH " +
-      "(ssh -L 8080:localhost:8080 …). Pictures and videos can be dropped here all the same.", { bad: true });
+      `(ssh -L ${location.port}:localhost:${location.port} ${location.hostname}). Pictures and videos can be dropped here all the same.`,
+      { bad: true });
     return;
   }
+  say("camera", "Waiting for the browser to give the camera …");
   try {
     await camera.open(element("camera").value, element("size").value.split("x").map(Number));
   } catch (error) {
@@ -210,9 +220,18 @@ async function startCamera() {
     say("camera", whyNoCamera(error), { bad: true });
     return;
   }
+  settle("camera");
   show("camera");
   await listCameras();
   link.send({ type: "camera" });
+}
+
+function stopVideo() {
+  link.send({ type: "stop" });
+  link.send({ type: "record", on: false });
+  takesResults = false;
+  element("stop").hidden = true;
+  say("file", "The video was stopped. The table goes up to here.");
 }
 
 function stopCamera() {
@@ -256,6 +275,7 @@ function show(next) {
   pace.clear();
   faceCount = null;
   settle("waiting");
+  element("stop").hidden = true;
   const on = next === "camera";
   element("start").textContent = on ? "Stop the camera" : "Start the camera";
   element("start").setAttribute("aria-pressed", String(on));
@@ -268,6 +288,7 @@ function show(next) {
 
 element("start").addEventListener("click", () => (source === "camera" ? stopCamera() : startCamera()));
 element("start-first").addEventListener("click", startCamera);
+element("stop").addEventListener("click", stopVideo);
 element("camera").addEventListener("change", startCamera);
 element("size").addEventListener("change", () => source === "camera" && startCamera());
 navigator.mediaDevices?.addEventListener?.("devicechange", () => source === "camera" && listCameras());
@@ -319,6 +340,11 @@ element("calibration").addEventListener("close", async ({ target }) => {
     width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
     distance_mm: number("distance-mm"),
   });
+});
+
+element("forget").addEventListener("click", () => {
+  element("calibration").close("cancel");
+  link.send({ type: "calibration", calibration: null });
 });
 
 onChoice([element("load-calibration")], element("calibration-file"), async (file) => {

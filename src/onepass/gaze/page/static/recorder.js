@@ -45,7 +45,7 @@ export class Recorder {
   async rescue(session, number) {
     const files = Object.keys(LABELS).map((name) => `${number}/${name}`);
     let found = [];
-    for (let tries = 0; tries < 3 && found.length === 0; tries++) {
+    for (let tries = 0; tries < 3 && found[0] !== files[0]; tries++) {
       if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 700)); // they are being finished
       const there = await Promise.all(files.map((file) => isThere(`sessions/${session}/${file}`)));
       found = files.filter((_, index) => there[index]);
