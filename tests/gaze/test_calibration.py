@@ -229,8 +229,12 @@ def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
         (lambda content: content.pop("weights"), "weights"),
         (lambda content: content.update(weights=[[1, 2]]), r"weights are \[1, 2\]"),
         (lambda content: content["screen"].update(width_px=0), "width_px"),
+        (lambda content: content["screen"].update(width_px=10**400), "width_px"),
+        (lambda content: content.update(picture_size_px=[0, 0]), r"picture_size_px is \[0, 0\]"),
+        (lambda content: content.update(picture_size_px=[640]), r"picture_size_px is \[640\]"),
+        (lambda content: content.update(picture_size_px=[]), r"picture_size_px is \[\]"),
     ],
-    ids=["format", "missing", "shape", "screen"],
+    ids=["format", "missing", "shape", "screen", "beyond numbers", "no pictures", "one size", "no size"],
 )
 def test_damaged_files_are_refused(change: Any, message: str, tmp_path: Path) -> None:
     """A file of another version, or with something wrong in it, is refused by name."""

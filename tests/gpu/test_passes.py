@@ -17,6 +17,7 @@ import pytest
 import onepass
 from onepass import InputError, MissingExtraError, Session, SessionClosedError
 from onepass.engine import find_flavor
+from onepass.runtime._budget import _SLAB_BYTES
 from onepass.runtime._cuda import Device
 from tests.checker import assert_same
 from tests.gpu.tools import OnGpu, alone, on_host, plan_of, same_bits
@@ -277,4 +278,5 @@ def test_kept_memory_is_given_back(three: Opened) -> None:
         patch.setattr("onepass.runtime._slots._IDLE_SECONDS", 0.0)
         for _ in range(8_000):
             session(x=x_of(64))
-        assert session.report()["keep_bytes"]["used"] < most / 4
+        # What is left of the last allocation, and that which the last result lay in.
+        assert session.report()["keep_bytes"]["used"] <= 2 * _SLAB_BYTES < most / 2

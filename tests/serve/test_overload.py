@@ -18,7 +18,7 @@ import grpc
 import numpy as np
 import pytest
 
-from onepass import Session
+from onepass import Session, Signature, TensorSpec
 from onepass.runtime.fake import FakeBackend
 from onepass.serve import Limits, Server
 from onepass.serve._messages import SERVICE
@@ -239,6 +239,32 @@ def test_bodies_together_are_bounded() -> None:
         for connection in held:
             connection.close()
         _until(lambda: client.ask("/v2/models/heads/infer", b"{}")[0] == 400)
+        client.close()
+
+
+def test_answers_that_nobody_reads_are_counted() -> None:
+    """Answers that clients ask for and do not take fill the memory that there is, and no more: others are refused."""
+    float32 = np.dtype("float32")
+    signature = Signature((TensorSpec("x", float32, ("N", 2)),), (TensorSpec("y", float32, ("N", 4_000_000)),))
+    large = json.dumps({**json.loads(_BODY), "parameters": {"binary_data_output": True}}).encode()
+    request = f"POST {_INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(large)}\r\n\r\n".encode() + large
+    limits = Limits(max_body_mb=4)  # 32 MiB of answers
+    with (
+        Session(FakeBackend(signature)) as session,
+        Server({"gated": session}, _LOCAL, grpc_port=0, limits=limits) as of,
+    ):
+        address, held = ("127.0.0.1", int(of.address.rpartition(":")[2])), []
+        client = Client(of.address)
+        for _ in range(8):
+            held.append(socket.create_connection(address, timeout=30))
+            held[-1].sendall(request)
+            assert held[-1].recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
+            if client.ask(_INFER, b"{}")[0] == 503:  # which would be 400
+                break
+        assert len(held) in (2, 3), "16 MB each, of which the system's buffers have some"
+        for connection in held:
+            connection.close()
+        _until(lambda: client.ask(_INFER, b"{}")[0] == 400)
         client.close()
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from onepass.outputs import Array
 
-PIECE_BYTES = 768 << 10
-"""The least that is worth a thread's while. Each takes one piece: to pass the interpreter on takes longer than the copy
-of little, though NumPy lets others run while it copies."""
+PIECE_BYTES = 2 << 20
+"""The least that is worth a thread's while, which has slept since the call before. Each takes one piece: to pass the
+interpreter on takes longer than the copy of little, though NumPy lets others run while it copies."""
 _FRESH_BYTES = 4 << 20
 """The least fresh memory that is worth a thread's while."""
 _MOST_HELPERS = 3

@@ -19,7 +19,7 @@ from onepass.serve._messages import HEALTH_SERVICE, SERVICE, message
 from onepass.serve.call import Answer
 from onepass.serve.faults import OURS, Fault, Kind, fault_of
 from onepass.serve.grpc_format import parsed_request, read_request, write_answer
-from onepass.serve.service import Caller, Service
+from onepass.serve.service import LARGE_BYTES, Caller, Service
 from onepass.web import Listening
 
 _SERVING, _NOT_SERVING = 1, 2
@@ -224,9 +224,14 @@ class _Calls:
         caller = _caller(context)
         context.set_trailing_metadata((("x-request-id", caller.request_id),))
         try:
-            return await self._service.answered(caller, self._infer(data, caller))
+            answer = await self._service.answered(caller, self._infer(data, caller))
         except Fault as fault:
             await _abort(context, fault)
+        size = answer.ByteSize()
+        if size >= LARGE_BYTES:
+            release = self._service.budget.hold(size)
+            context.add_done_callback(lambda _: release())  # sent, or the client is gone
+        return answer
 
     async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
         """Answer the requests of a stream, one after the other."""

@@ -12,13 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from onepass._printable import printable
 from onepass.serve import descriptions
 from onepass.serve.faults import Fault, Kind
 from onepass.serve.http_format import HEADER_LENGTH, read_request, write_answer
 from onepass.serve.models import Served
-from onepass.serve.service import Caller, Service
+from onepass.serve.service import LARGE_BYTES, Budget, Caller, Service
 from onepass.web import ClientGoneError, body_of, check_length
 
 HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
@@ -106,10 +107,12 @@ class _Handlers:
             return _error(fault, headers)
         except ClientGoneError:
             return _NO_MORE
-        if json_length is None:
-            return Response(body, media_type="application/json", headers=headers)
-        headers[HEADER_LENGTH] = str(json_length)
-        return Response(body, media_type="application/octet-stream", headers=headers)
+        kind = "application/json" if json_length is None else "application/octet-stream"
+        if json_length is not None:
+            headers[HEADER_LENGTH] = str(json_length)
+        if len(body) < LARGE_BYTES:
+            return Response(body, media_type=kind, headers=headers)
+        return _LargeResponse(body, self._service.budget, media_type=kind, headers=headers)
 
     async def _infer(self, request: Request, caller: Caller) -> tuple[bytes, int | None]:
         service, limits = self._service, self._service.limits
@@ -127,6 +130,23 @@ class _Handlers:
 
     def _served(self, request: Request) -> Served:
         return self._models.find(request.path_params["name"], request.path_params.get("version", ""))
+
+
+class _LargeResponse(Response):
+    """A large answer, whose memory counts until its client has taken it, or nearly all of it."""
+
+    def __init__(self, body: bytes, budget: Budget, **rest: Any) -> None:
+        super().__init__(body, **rest)
+        self._budget = budget
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        release = self._budget.hold(len(self.body))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self.body, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})  # a server waits here until there is room again
+        finally:
+            release()
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T:

@@ -25,6 +25,8 @@ log = logging.getLogger("onepass.serve")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII)
 _BODIES_AT_ONCE = 8
+LARGE_BYTES = 65_536
+"""Answers from this size up count as memory until they are sent."""
 # Made-up ids: this process, and its requests.
 _MARK, _NUMBERS = secrets.token_hex(4), count(1)
 
@@ -65,7 +67,7 @@ class Caller:
 
 
 class Budget:
-    """How much memory the bodies under way may have together: so many of the largest."""
+    """How much memory requests and answers under way may have together: so many of the largest requests."""
 
     def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes
@@ -84,6 +86,18 @@ class Budget:
             yield
         finally:
             self._left += count
+
+    def hold(self, count: int) -> Callable[[], None]:
+        """Count the memory of an answer until the function returned is called.
+
+        It is never refused: what is computed is sent. Requests that come meanwhile find that there is less.
+        """
+        self._left -= count
+
+        def release() -> None:
+            self._left += count
+
+        return release
 
 
 class Service:

@@ -12,6 +12,8 @@ MOST_HEAD_BYTES = 65_536
 """How long the first line and the headers of a request may be."""
 HEAD_SECONDS = 10.0
 """How long they may take, from their first byte or from the beginning of the connection."""
+READ_SECONDS = 15.0
+"""How long a client may take nothing of an answer that waits for it."""
 LINGER_SECONDS = 2.0
 """How long the rest of what was refused is thrown away, so that its sender reads the answer."""
 
@@ -26,6 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _deaf: bool = False
     _spoilt: bytes = b""
     _left: float = math.inf
+    _reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a head, but not for ever."""
@@ -35,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._unset_timer()
+        self._unset_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -73,18 +77,26 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._spoilt and self.cycle.response_complete and not self.transport.is_closing():
             self._end_with(400, self._spoilt)
 
+    def pause_writing(self) -> None:
+        """Wait until the client has taken some of its answer, but not for ever."""
+        super().pause_writing()
+        self._left = math.inf
+        self._look_at_reader()
+
+    def resume_writing(self) -> None:
+        """Go on: the client takes what it asked for."""
+        self._unset_reader()
+        super().resume_writing()
+
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; cut one that takes nothing of its answer any more, or that would stay for ever."""
-        left = self.transport.get_write_buffer_size()
-        if left and left < self._left:
+        """Close an idle connection, unless its client is still taking a large answer."""
+        if self._reader_timer is not None:  # which sees to it
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-        elif left:
-            self.transport.abort()
-        else:
-            super().timeout_keep_alive_handler()
-        self._left = left
+            return
+        # Closed while there is anything to send, a connection whose client takes nothing would stay for ever.
+        (self.transport.abort if self.transport.get_write_buffer_size() else self.transport.close)()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, after the requests before it have been answered."""
@@ -94,6 +106,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._end_with(400, msg.encode())
         else:
             self._spoilt = msg.encode()
+
+    def _look_at_reader(self) -> None:
+        """Cut a connection that has taken nothing of its answer for a while."""
+        left = self.transport.get_write_buffer_size()
+        if left >= self._left:
+            self.transport.abort()
+            return
+        self._left = left
+        self._reader_timer = self.loop.call_later(READ_SECONDS, self._look_at_reader)
+
+    def _unset_reader(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     def _late(self) -> None:
         if self._head_bytes:

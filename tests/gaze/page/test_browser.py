@@ -66,7 +66,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(permissions=["camera"] if camera else [], reduced_motion="reduce", **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.add_init_script("window.results = []; addEventListener('onepass:result', ({ detail }) => {"
                              "  results.push({ ...detail, picture: null }); }, true);" + script)  # fmt: skip
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -89,7 +89,7 @@ def is_foreign(url: str, server: WebServer) -> bool:
 
 def until(page: Any, holds: str, arg: Any = None) -> None:
     """Wait until an expression, or a function of `arg`, is true; Playwright's own way is against the page's policy."""
-    for _ in range(600):
+    for _ in range(1200):
         if page.evaluate(holds, arg):
             return
         page.wait_for_timeout(50)

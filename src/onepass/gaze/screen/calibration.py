@@ -153,6 +153,8 @@ class Calibration:
         numbers = [fields["ridge"], fields["points"], fields["samples"], *(place or ()), *(size or ())]
         if not (np.isfinite(weights).all() and all(map(_is_finite, numbers))):
             raise ValueError("one of its numbers is none, or not finite")
+        if size is not None and not (len(size) == 2 and min(size) > 0):
+            raise ValueError(f"its picture_size_px is {size}")
         if fields["uses_head"] not in (True, False):
             raise ValueError("uses_head is neither true nor false")
         if weights.shape != (feature_count(uses_head=fields["uses_head"], has_place=place is not None), 2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -47,7 +48,7 @@ class Screen:
     def __post_init__(self) -> None:
         for name in ("width_px", "height_px", "width_mm", "distance_mm"):
             number = getattr(self, name)
-            if number is not None and not 0 < number < np.inf:
+            if number is not None and not 0 < number <= sys.float_info.max:  # integers have no limit
                 raise InputError(f"a screen's {name} must be a finite number above 0, got {number}")
         if self.place_px is not None:
             x, y = self.place_px

@@ -1,5 +1,6 @@
 // The page: what its parts tell each other.
 
+import { offerCalibration } from "./calibration.js";
 import { Camera, whyNoCamera } from "./camera.js";
 import { onChoice, onDrop, upload } from "./files.js";
 import { Link } from "./link.js";
@@ -176,7 +177,8 @@ async function untilDue(seconds) {
 function tellFaces(faces) {
   if (faces.length === faceCount) return;
   faceCount = faces.length;
-  stage.say(["Nobody is seen", "One person, with eyelids, irises and gaze drawn"][faceCount] ?? `${faceCount} people, with eyelids, irises and gaze drawn`);
+  const who = faceCount === 1 ? "One person" : `${faceCount} people`;
+  stage.say(faceCount === 0 ? "Nobody is seen" : `${who}, with eyelids, irises and gaze drawn`);
   if (faceCount > 0) settle("nobody");
   else say("nobody", "Nobody is seen.");
 }
@@ -199,7 +201,8 @@ setInterval(() => {
   const waitedMs = camera.waitedMs;
   if (waitedMs > GIVEN_UP_MS) link.restart();
   else if (waitedMs > PATIENCE_MS) {
-    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. The picture is live, without drawings.`, { bad: true });
+    const why = "the network is slow, or the machine is busy. The picture is live, without drawings.";
+    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: ${why}`, { bad: true });
   }
 }, 500);
 
@@ -315,48 +318,9 @@ element("eye").addEventListener("change", () => {
   link.send({ type: "eye", eye: chosenEye() });
 });
 
-element("calibrate").addEventListener("click", () => element("calibration").showModal());
-element("look").addEventListener("click", () => screen.look());
-screen.addEventListener("again", () => element("calibration").showModal());
-screen.addEventListener("left", ({ detail: why }) => {
-  link.send({ type: "calibrate", on: false });
-  say("calibrate", why);
-});
+offerCalibration(link, screen);
 
-element("calibration").addEventListener("close", async ({ target }) => {
-  if (target.returnValue !== "begin") return;
-  target.returnValue = "";
-  settle("calibrate");
-  const [width, height] = await screen.beginCourse();
-  const number = (id) => element(id).valueAsNumber || null;
-  const widthMm = number("width-mm");
-  link.send({
-    type: "calibrate",
-    on: true,
-    points: Number(document.querySelector("input[name=points]:checked").value),
-    width,
-    height,
-    // Of a window that is not the whole screen, only its part.
-    width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
-    distance_mm: number("distance-mm"),
-  });
-});
-
-element("forget").addEventListener("click", () => {
-  element("calibration").close("cancel");
-  link.send({ type: "calibration", calibration: null });
-});
-
-onChoice([element("load-calibration")], element("calibration-file"), async (file) => {
-  element("calibration").close("cancel");
-  settle("calibration");
-  try {
-    link.send({ type: "calibration", calibration: JSON.parse(await file.text()) });
-  } catch {
-    say("calibration", `${file.name} is no calibration; "Save the calibration" on this page and onepass gaze calibrate make them.`, { bad: true });
-  }
-});
-
-element("host").textContent = location.hostname === "localhost" || location.hostname.startsWith("127.") ? "this machine" : location.hostname;
+const isHere = location.hostname === "localhost" || location.hostname.startsWith("127.");
+element("host").textContent = isHere ? "this machine" : location.hostname;
 show(null);
 link.connect();
