@@ -442,6 +442,8 @@ def test_libraries_are_loaded_in_silence(monkeypatch: pytest.MonkeyPatch, capsys
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(onnxruntime, "preload_dlls", preload)
+    severities: list[int] = []
+    monkeypatch.setattr(onnxruntime, "set_default_logger_severity", severities.append)
     _cuda_libraries.load_cuda_libraries.cache_clear()
     try:
         with fake_cuda_provider(), _load(), _load():
@@ -449,6 +451,7 @@ def test_libraries_are_loaded_in_silence(monkeypatch: pytest.MonkeyPatch, capsys
     finally:
         _cuda_libraries.load_cuda_libraries.cache_clear()
     assert loaded == [1]
+    assert severities == [4]  # nothing below what ends the process
     assert capsys.readouterr().out == ""
 
 
