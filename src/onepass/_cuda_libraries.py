@@ -21,9 +21,9 @@ INSTALL_CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 
 @functools.cache
 def load_cuda_libraries() -> None:
-    """Load the libraries that NVIDIA's Python packages bring, where the system's loader does not look; once, in silence.
+    """Load the libraries that NVIDIA's Python packages bring, where the system's loader does not look; once.
 
-    What is missing is told by `missing_library`, when the provider does not start.
+    Nothing is printed. What is missing is told by `missing_library`, when the provider does not start.
     """
     # The provider writes to standard error by ONNX Runtime's common log, whatever a session says; what goes wrong is in
     # exceptions.
