@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ def test_contexts_are_sessions() -> None:
         assert_same(results.pop(), expected_of(3, 1))
         assert provider.live == 2
         assert session.report()["contexts"] == {"now": 2, "at_most": 2}
+        for seed in range(6):
+            with busy(partial(session, x=x_of(3, seed))) as results:
+                assert_same(session(x=x_of(3, 9 + seed)), expected_of(3, 9 + seed))
+            assert_same(results.pop(), expected_of(3, seed))
+        first, second = session.report()["passes"]
+        assert first["recorded"]
+        assert second["recorded"], "the memory of a second session is warmed by itself"
 
 
 def test_several_gpus() -> None:

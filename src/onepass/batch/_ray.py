@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -69,12 +70,14 @@ def do_on_ray(
         counter = _counter(ray)
         data = ray.data.from_items([{"part": json.dumps(part.to_json())} for part in parts],
                                    override_num_blocks=len(parts))  # fmt: skip
-        done = data.map_batches(
-            PartOnRay, batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-            fn_constructor_args=(_elsewhere(job, share).to_json(), str(folder.absolute()), asdict(local), counter),
-            ray_remote_args_fn=_retries, num_cpus=share.get("num_cpus"), num_gpus=share.get("num_gpus"),
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"`ray_remote_args")  # there is no other way to say it yet
+            done = data.map_batches(
+                PartOnRay, batch_size=1,
+                compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+                fn_constructor_args=(_elsewhere(job, share).to_json(), str(folder.absolute()), asdict(local), counter),
+                ray_remote_args_fn=_retries, num_cpus=share.get("num_cpus"), num_gpus=share.get("num_gpus"),
+            )  # fmt: skip
         yield from _Watch(ray, counter, told, terms.patience_s).records(done)
 
 

@@ -89,17 +89,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; cut one that takes nothing of its answer any more, or that would stay for ever."""
-        left = self.transport.get_write_buffer_size()
-        if left and left < self._left:
+        """Close an idle connection, unless its client is still taking a large answer."""
+        if self._reader_timer is not None:  # which sees to it
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-        elif left:
-            self.transport.abort()
-        else:
-            super().timeout_keep_alive_handler()
-        self._left = left
+            return
+        # Closed while there is anything to send, a connection whose client takes nothing would stay for ever.
+        (self.transport.abort if self.transport.get_write_buffer_size() else self.transport.close)()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, after the requests before it have been answered."""

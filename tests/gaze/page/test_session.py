@@ -116,7 +116,7 @@ def test_messages_that_are_no_frames(message: bytes, said: str) -> None:
         camera_frames([message])
 
 
-@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0, 1e308])
 def test_times_that_are_none(seconds: float) -> None:
     """A frame has a time, and none before that of the last."""
     camera = BrowserCamera()
@@ -418,6 +418,43 @@ def test_a_course_teaches_the_screen(points: int) -> None:
     [face] = learning.on_screen([face_of(Person(), (700, 400))], (640, 480))
     assert face.screen_px is not None
     assert np.linalg.norm(face.screen_px - (700, 400)) < 60
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "1e10", "true", '"9"', "null"])
+def test_numbers_that_are_none(number: str) -> None:
+    """A screen's size is a number that a screen can have, whatever JSON lets through."""
+    command = command_of(f'{{"points": 9, "width": {number}, "height": 100}}')
+    with pytest.raises(InputError):
+        Learning(lambda _: []).begin(command)
+
+
+def test_points_that_are_nowhere() -> None:
+    """A calibration whose numbers lead to no point says nothing."""
+    learned = calibrate(*Person().session(), Screen(1920, 1080))
+    far = replace(learned, weights=np.full_like(learned.weights, 1e308))
+    [face] = Learning(lambda _: [], far).on_screen([face_of(Person(), (100, 100))], (640, 480))
+    assert face.screen_px is None
+
+
+def test_files_one_upon_the_other(estimator: GazeEstimator, open_session: Open, told: Told, tmp_path: Path) -> None:
+    """A file that comes while another is opened takes its place, and no place of the server's disk is told."""
+    clip = write_clip(tmp_path / "clip.mp4", 2).read_bytes()
+    session = open_session(estimator)
+    session.place_for("a.mp4").write_bytes(clip)
+    opening = threading.Thread(target=session.do, args=[{"type": "file"}])
+    opening.start()
+    place = session.place_for("b.mp4")
+    opening.join()
+    place.write_bytes(clip)
+    session.do({"type": "file"})
+    session.do({"type": "shown"})
+    session.do({"type": "shown"})
+    seen = [told.messages.get(timeout=20)[0] for _ in range(told.messages.qsize())]
+    while not any(message["type"] == "ended" for message in seen):
+        seen.append(told.messages.get(timeout=20)[0])
+    for message in seen:
+        assert str(tmp_path) not in str(message.get("text"))
+        assert str(Path.cwd()) not in str(message.get("text"))
 
 
 def test_a_course_without_eyes_is_left() -> None:

@@ -13,6 +13,8 @@ from onepass.media.decoding import decode_picture
 HEADER = struct.Struct("<dI")
 """What a frame's message begins with: its time in seconds since the camera was started, and its number from 0."""
 
+_MAX_SECONDS = 30 * 86_400.0
+
 MAX_FRAME_BYTES = 8 << 20
 """How large the message of a frame may be."""
 
@@ -54,8 +56,11 @@ class BrowserCamera(Source):
         before = -1.0
         while taken := self._waiting.take():
             seconds, index = HEADER.unpack_from(taken[0])
-            if not before <= seconds:
-                raise InputError(f"frames must come in the order of their times, got {seconds} seconds after {before}")
+            if not before <= seconds <= _MAX_SECONDS:
+                raise InputError(
+                    f"frames must come in the order of their times, and within {_MAX_SECONDS:.0f} seconds; "
+                    f"got {seconds} seconds after {before}"
+                )
             before = seconds
             name = f"{index:06}.jpg"
             yield Frame(decode_picture(taken[0][HEADER.size :], f"frame {index} of the camera"), index, seconds, name)

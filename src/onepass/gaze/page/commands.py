@@ -11,6 +11,8 @@ from onepass._json import parsed_json
 
 T = TypeVar("T")
 
+_LARGEST = 1e9  # of the numbers that a command has
+
 MAX_COMMAND_BYTES = 1 << 20
 """How long a message other than a frame may be; the longest is a calibration."""
 
@@ -54,6 +56,6 @@ def number_of(command: Mapping[str, Any], name: str, *, needed: bool = True) -> 
     value = command.get(name)
     if value is None and not needed:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _LARGEST:
+        raise InputError(f"{name} must be a number, got {str(value)[:40]}")
     return float(value)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from onepass._errors import InputError
 from onepass.gaze.find.faces import FaceFinder
 from onepass.gaze.on_screen import check_finder
@@ -69,11 +71,15 @@ class Learning:
         if self.calibration is None:
             return tuple(faces)
         try:
-            points = [self.calibration(face, picture_size_px=picture_size_px) for face in faces]
+            with np.errstate(over="ignore", invalid="ignore"):  # of what somebody has made up
+                points = [self.calibration(face, picture_size_px=picture_size_px) for face in faces]
         except InputError:
             self.calibration = None
             raise
-        return tuple(replace(face, screen_px=point) for face, point in zip(faces, points, strict=True))
+        return tuple(
+            replace(face, screen_px=None if point is None or not np.isfinite(point).all() else point)
+            for face, point in zip(faces, points, strict=True)
+        )
 
     def take(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any] | None:
         """Go on with the course by a frame; return where it is, for the page, or None where there is none.

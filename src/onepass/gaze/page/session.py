@@ -59,10 +59,7 @@ class Tell(Protocol):
 
 
 class PageSession:
-    """What one page looks at and keeps.
-
-    Commands come from one thread at a time, frames from any; answers go out from several.
-    """
+    """What one page looks at and keeps. Commands and frames may come from any thread; answers go out from several."""
 
     def __init__(self, estimator: GazeEstimator, options: PageOptions, folder: Path, tell: Tell) -> None:
         """Begin with nothing to look at.
@@ -84,6 +81,8 @@ class PageSession:
         self._blinks = BlinkCounter()
         self._camera: BrowserCamera | None = None
         self._run: Run | None = None
+        # Held by who asks for something: commands and files come by ways of their own.
+        self._turn = threading.Lock()
         # Held while a command or a result changes what both know; not while the page is told.
         self._lock = threading.Lock()
         self._commands: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
@@ -99,6 +98,10 @@ class PageSession:
 
     def do(self, command: Mapping[str, Any]) -> None:
         """Do what the page asks for by a message with a ``type``; what is wrong with it, the page is told."""
+        with self._turn:
+            self._do(command)
+
+    def _do(self, command: Mapping[str, Any]) -> None:
         kind = command.get("type")
         try:
             if not isinstance(kind, str) or kind not in self._commands:
@@ -123,8 +126,9 @@ class PageSession:
         Raises:
             InputError: It is no name of a file.
         """
-        self.stop()
-        return place_in(self._folder, name)
+        with self._turn:
+            self.stop()
+            return place_in(self._folder, name)
 
     def stop(self) -> None:
         """Look at nothing any more. A recording goes on with what is looked at next."""
@@ -267,4 +271,5 @@ class PageSession:
 
     def _without_places(self, text: str) -> str:
         """Return a sentence that names files as the page does, not by where they lie on this machine."""
-        return re.sub(rf"{re.escape(str(self._folder))}[/\\](?:\w+[/\\])?", "", text)
+        alone = text.replace(f" (in {Path.cwd()})", "")
+        return re.sub(rf"{re.escape(str(self._folder))}[/\\](?:\w+[/\\])?", "", alone)

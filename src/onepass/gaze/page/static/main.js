@@ -177,7 +177,8 @@ async function untilDue(seconds) {
 function tellFaces(faces) {
   if (faces.length === faceCount) return;
   faceCount = faces.length;
-  stage.say(["Nobody is seen", "One person, with eyelids, irises and gaze drawn"][faceCount] ?? `${faceCount} people, with eyelids, irises and gaze drawn`);
+  const who = faceCount === 1 ? "One person" : `${faceCount} people`;
+  stage.say(faceCount === 0 ? "Nobody is seen" : `${who}, with eyelids, irises and gaze drawn`);
   if (faceCount > 0) settle("nobody");
   else say("nobody", "Nobody is seen.");
 }
@@ -200,7 +201,8 @@ setInterval(() => {
   const waitedMs = camera.waitedMs;
   if (waitedMs > GIVEN_UP_MS) link.restart();
   else if (waitedMs > PATIENCE_MS) {
-    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: the network is slow, or the machine is busy. The picture is live, without drawings.`, { bad: true });
+    const why = "the network is slow, or the machine is busy. The picture is live, without drawings.";
+    say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: ${why}`, { bad: true });
   }
 }, 500);
 
@@ -318,6 +320,7 @@ element("eye").addEventListener("change", () => {
 
 offerCalibration(link, screen);
 
-element("host").textContent = location.hostname === "localhost" || location.hostname.startsWith("127.") ? "this machine" : location.hostname;
+const isHere = location.hostname === "localhost" || location.hostname.startsWith("127.");
+element("host").textContent = isHere ? "this machine" : location.hostname;
 show(null);
 link.connect();
