@@ -14,6 +14,7 @@ from typing import Any
 from onepass._optional import import_onnxruntime
 
 _MISSING = re.compile(r"(?P<library>lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
+_FATAL = 4
 INSTALL_CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 """What brings them where no CUDA toolkit is installed."""
 
@@ -22,8 +23,11 @@ INSTALL_CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 def load_cuda_libraries() -> None:
     """Load the libraries that NVIDIA's Python packages bring, where the system's loader does not look; once.
 
-    What is missing is told by `missing_library`, when the provider does not start.
+    Nothing is printed. What is missing is told by `missing_library`, when the provider does not start.
     """
+    # The provider writes to standard error by ONNX Runtime's common log, whatever a session says; what goes wrong is in
+    # exceptions.
+    import_onnxruntime().set_default_logger_severity(_FATAL)
     preload = getattr(import_onnxruntime(), "preload_dlls", None)
     if preload is None or importlib.util.find_spec("nvidia") is None:
         return

@@ -13,7 +13,9 @@ from onnx import external_data_helper
 
 from onepass import InputError, ModelFormatError, ModelNotFoundError, ModelSpec, OnnxGraph, UnsupportedModelError, load
 from onepass.export import to_triton
+from onepass.export.triton import placing
 from onepass.export.triton.text import Word, text_of
+from tests.threads import in_threads
 from tests.zoo import BY_NAME, model, sequence_model
 
 _THREE = BY_NAME["three heads"].graph
@@ -27,7 +29,13 @@ def three(tmp_path: Path) -> Path:
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name != ".onepass.lock"]
+    return sorted(file.relative_to(folder).as_posix() for file in files)
+
+
+def _models(repository: Path) -> list[str]:
+    """Return what Triton takes for models."""
+    return sorted(each.name for each in repository.iterdir() if each.is_dir())
 
 
 def _config(folder: Path) -> str:
@@ -103,7 +111,7 @@ def test_nothing_is_left_of_a_model_that_could_not_be_written(
         with pytest.raises(OSError, match="No space left"):
             to_triton(three, models, name=name)
     assert _files(models) == before
-    assert sorted(file.name for file in models.iterdir()) == ["three"]
+    assert _models(models) == ["three"]
     assert sorted(file.name for file in (models / "three").iterdir()) == ["1", "config.pbtxt"]
 
 
@@ -257,3 +265,31 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         to_triton(tmp_path / "m.ort", tmp_path / "models")
     exported = to_triton(tmp_path / "m.ort", tmp_path / "models", backend="python")
     assert _files(exported.folders[0]) == ["1/model.ort", "1/model.py", "config.pbtxt"]
+
+
+def test_drafts_lie_beside_the_repository(three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a model is written, the repository holds no folder of it; what a kill left behind goes the next time."""
+    repository = tmp_path / "models"
+    seen: list[list[str]] = []
+    left = tmp_path / ".models-three.0123456789ab"
+    (left / "1").mkdir(parents=True)
+    monkeypatch.setattr(placing, "sync", lambda _: seen.append(_models(repository)))
+    to_triton(three, repository)
+    assert seen
+    assert not any(seen)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["models", "three.onnx"]
+
+
+def test_exports_of_one_name_at_once(three: Path, tmp_path: Path) -> None:
+    """Each gets a version of its own."""
+    versions: list[int] = []
+    in_threads(6, lambda _: versions.append(to_triton(three, tmp_path / "models").version))
+    assert sorted(versions) == [1, 2, 3, 4, 5, 6]
+    assert sorted(each.name for each in (tmp_path / "models/three").iterdir()) == [*"123456", "config.pbtxt"]
+
+
+def test_a_long_name(three: Path, tmp_path: Path) -> None:
+    """A name that no file system takes is refused before anything is written."""
+    with pytest.raises(InputError, match="up to 128 letters"):
+        to_triton(three, tmp_path / "models", name="n" * 129)
+    assert not (tmp_path / "models").exists()

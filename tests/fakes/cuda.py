@@ -235,8 +235,10 @@ class FakeCuda(Graphs):
             raise Failure("CUDA_ERROR_INVALID_VALUE")  # no fault: this is how one asks whether CUDA knows a pointer
         if name == "MEMORY_TYPE":
             return self.enums["CUmemorytype"][f"CU_MEMORYTYPE_{'DEVICE' if block.kind == 'device' else 'HOST'}"]
+        if name == "CONTEXT":
+            return self.classes["CUcontext"](self.primary[block.device].handle)
         if name == "DEVICE_ORDINAL":
-            return block.device
+            return 0  # as some versions of cuda-bindings have it
         raise NotImplementedError(f"the fake CUDA has no CU_POINTER_ATTRIBUTE_{name}")
 
     @function()

@@ -140,6 +140,8 @@ class Foreign:
 def on_gpu(cuda: FakeCuda, array: np.ndarray[Any, Any], device: int) -> Iterator[Foreign]:
     """Lay an array into the memory of a fake GPU for the length of a block."""
     before, cuda_context = cuda.current, cuda.primary[device]
+    _, handle = cuda.cuDeviceGet(device)
+    cuda.cuDevicePrimaryCtxRetain(handle)
     cuda.set_current(cuda_context)
     _, pointer = cuda.cuMemAlloc(array.nbytes)
     cuda.set_current(before)
@@ -148,6 +150,7 @@ def on_gpu(cuda: FakeCuda, array: np.ndarray[Any, Any], device: int) -> Iterator
     cuda.set_current(cuda_context)
     cuda.cuMemFree(pointer)
     cuda.set_current(before)
+    cuda.cuDevicePrimaryCtxRelease(handle)
 
 
 def on_host(array: Any) -> np.ndarray[Any, Any]:

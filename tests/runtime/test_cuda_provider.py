@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ def test_contexts_are_sessions() -> None:
         assert_same(results.pop(), expected_of(3, 1))
         assert provider.live == 2
         assert session.report()["contexts"] == {"now": 2, "at_most": 2}
+        for seed in range(6):
+            with busy(partial(session, x=x_of(3, seed))) as results:
+                assert_same(session(x=x_of(3, 9 + seed)), expected_of(3, 9 + seed))
+            assert_same(results.pop(), expected_of(3, seed))
+        first, second = session.report()["passes"]
+        assert first["recorded"]
+        assert second["recorded"], "the memory of a second session is warmed by itself"
 
 
 def test_several_gpus() -> None:
@@ -434,6 +442,8 @@ def test_libraries_are_loaded_in_silence(monkeypatch: pytest.MonkeyPatch, capsys
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(onnxruntime, "preload_dlls", preload)
+    severities: list[int] = []
+    monkeypatch.setattr(onnxruntime, "set_default_logger_severity", severities.append)
     _cuda_libraries.load_cuda_libraries.cache_clear()
     try:
         with fake_cuda_provider(), _load(), _load():
@@ -441,6 +451,7 @@ def test_libraries_are_loaded_in_silence(monkeypatch: pytest.MonkeyPatch, capsys
     finally:
         _cuda_libraries.load_cuda_libraries.cache_clear()
     assert loaded == [1]
+    assert severities == [4]  # nothing below what ends the process
     assert capsys.readouterr().out == ""
 
 

@@ -45,8 +45,21 @@ def gpu_of(address: int) -> int:
         BackendError: CUDA does not know the address.
     """
     driver = load_driver()
-    wanted = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-    return int(checked(driver, "cuPointerGetAttribute", driver.cuPointerGetAttribute(wanted, address)))
+    kinds = driver.CUpointer_attribute
+
+    def asked(wanted: Any) -> int:
+        return int(checked(driver, "cuPointerGetAttribute", driver.cuPointerGetAttribute(wanted, address)))
+
+    # By its context, if it has one: some versions of cuda-bindings (13.3 among them) answer 0 for every ordinal.
+    context = asked(kinds.CU_POINTER_ATTRIBUTE_CONTEXT)
+    if not context:
+        return asked(kinds.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL)
+    before = checked(driver, "cuCtxGetCurrent", driver.cuCtxGetCurrent())
+    checked(driver, "cuCtxSetCurrent", driver.cuCtxSetCurrent(driver.CUcontext(context)))
+    try:
+        return int(checked(driver, "cuCtxGetDevice", driver.cuCtxGetDevice()))
+    finally:
+        checked(driver, "cuCtxSetCurrent", driver.cuCtxSetCurrent(before))
 
 
 def describe(driver: Any, status: Any) -> str:

@@ -6,13 +6,14 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from onepass._cuda_libraries import forget_last_error
 from onepass._errors import BackendError
 from onepass._optional import import_onnxruntime
 from onepass.engine.plan import Edge
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._ending import Runs, is_of_runtime
-from onepass.runtime._layout import Place
+from onepass.runtime._layout import Place, Shape
 from onepass.runtime._onnxruntime_edges import element_type, shapes_text, value_from_array
 from onepass.runtime._passing import Feed
 from onepass.tensors import Signature
@@ -29,6 +30,7 @@ class CudaSession:
         stream: The stream.
         inputs: The model's inputs, by name.
         outputs: Its outputs, by name.
+        found: By the shapes of inputs: the shapes of the outputs, or why such runs cannot be recorded.
     """
 
     def __init__(self, raw: Any, signature: Signature, device: Device, stream: Stream) -> None:
@@ -38,6 +40,7 @@ class CudaSession:
         self.stream = stream
         self.inputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.inputs}
         self.outputs = {spec.name: Edge(spec, spec.name, spec.dtype) for spec in signature.outputs}
+        self.found: dict[tuple[Shape, ...], dict[str, Shape] | str] = {}
         self._queueing = import_onnxruntime().RunOptions()
         self._queueing.add_run_config_entry("disable_synchronize_execution_providers", "1")
         # ONNX Runtime crashes if the stream is gone before the session is, which a traceback may hold for long. Its own
@@ -80,6 +83,7 @@ class CudaSession:
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
             if not is_of_runtime(error):
                 raise
+            forget_last_error()
             raise BackendError(f"ONNX Runtime failed: {error}") from error
 
     def run(self, feeds: Mapping[str, Feed], names: Sequence[str], runs: Runs) -> list[Any]:

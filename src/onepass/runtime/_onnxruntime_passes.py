@@ -9,7 +9,6 @@ from onepass.formats import Format
 from onepass.runtime._budget import KeptMemory
 from onepass.runtime._cuda import Device
 from onepass.runtime._ending import Runs
-from onepass.runtime._layout import Shape
 from onepass.runtime._onnxruntime_binding import CudaSession
 from onepass.runtime._onnxruntime_edges import HostRun, signature_of
 from onepass.runtime._onnxruntime_loose import LoosePass
@@ -23,7 +22,7 @@ from onepass.runtime._queue import ComputeQueue, Lane
 from onepass.tensors import STRING
 
 _KNOWN = 256
-"""For how many shapes of inputs it is remembered what their outputs are."""
+"""For how many shapes of inputs a session remembers what their outputs are; what was tried out has its memory there."""
 _HOST = ("Cpu", "CudaPinned")
 
 
@@ -50,7 +49,6 @@ class SessionPasses(Passes):
         self._sessions = sessions
         self._kept = kept
         self._runs = runs
-        self._known: dict[tuple[Shape, ...], dict[str, Shape] | str] = {}
         self._obstacle: str | None = None
         self._is_open = False
 
@@ -77,13 +75,13 @@ class SessionPasses(Passes):
         key = tuple(shapes.values())
         with lane.queue.lock:
             lane.queue.settle()
-            found = self._obstacle or self._known.get(key)
+            found = self._obstacle or session.found.get(key)
             if found is None:
                 self.import_stream.synchronize()
                 found = try_out(session, feeds, self._runs)
-                if len(self._known) >= _KNOWN:
-                    self._known.clear()
-                self._known[key] = found
+                if len(session.found) >= _KNOWN:
+                    session.found.clear()
+                session.found[key] = found
             if isinstance(found, str):
                 return LoosePass(session, lane, shapes, runs=self._runs, run=self._host_run, because=found)
             return Pass(SessionSetup(session, shapes, found), lane, self.device, self._kept)

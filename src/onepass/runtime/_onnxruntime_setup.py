@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from onepass._cuda_libraries import forget_last_error
 from onepass._errors import BackendError
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._ending import Runs
@@ -91,7 +90,6 @@ def try_out(session: CudaSession, feeds: Mapping[str, Feed], runs: Runs) -> dict
         session.stream.synchronize()
         session.stream.record(lambda: setup.enqueue(session.stream.number), look_at=check_stays_on_gpu).close()
     except BackendError as error:
-        forget_last_error()
         return str(error)
     finally:
         setup.close()

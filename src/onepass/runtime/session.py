@@ -85,7 +85,8 @@ class Session:
             copy: Give back arrays in memory of their own. Otherwise an engine's results lie in page-locked memory,
                 which is lent until the last array on it is gone; that is quicker, and just as safe.
             timeout: Seconds after which a run that is not done is ended, for models whose loops may not end. ONNX
-                Runtime can do this, between two nodes; an engine's pass cannot be ended.
+                Runtime can do this, between two nodes; a frozen pass of its own ends by itself, and the call fails if
+                that was too late; an engine's pass cannot be ended.
             named: Inputs by keyword.
 
         Returns:

@@ -1,30 +1,25 @@
-"""Write a model into a model repository, whole or not at all."""
+"""Write a model into a model repository."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from onepass._errors import InputError, ModelFormatError, UnsupportedModelError
-from onepass.artifacts import replacing
-from onepass.drafts import sync, sync_folder
 from onepass.engine import Plan, read_sidecar
 from onepass.export.triton.by_onepass import python_models
-from onepass.export.triton.config import Served, Settings, TritonModel, check_number
+from onepass.export.triton.config import Served, Settings, check_number
 from onepass.export.triton.engine import engine_models
 from onepass.export.triton.onnx_runtime import onnx_models
+from onepass.export.triton.placing import place_models
 from onepass.formats import RUNNABLE, Format, format_of
 from onepass.runtime.spec import ModelSpec
 
 TritonBackend: TypeAlias = Literal["tensorrt", "onnxruntime", "python"]
-_CONFIG = "config.pbtxt"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +94,14 @@ def to_triton(
     called = path.stem if name is None else name
     if not _NAME.fullmatch(called):
         raise InputError(
-            f"{called!r} is no name for a model in Triton; give one of letters, digits, '.', '-', '_': name=…"
+            f"{called!r} is no name for a model in Triton; give one of up to 128 letters, digits, '.', '-', '_': name=…"
         )
     settings = Settings(max_delay_ms, max_queue, instances)
     if max_batch is not None:
         check_number("max_batch", max_batch)
     served = _served(chosen, called, spec, kind, plan, settings, max_batch)
     folder = Path(repository)
-    version = _next_version(folder, served.models, force=force)
-    for each in served.models:
-        _put(folder, each, version)
+    version = place_models(folder, served.models, force=force)
     notes = served.notes if served.batch.most else (f"no batches: {served.batch.why_none}", *served.notes)
     return Exported(
         called, version, chosen, tuple(folder / each.name for each in served.models), served.batch.most, notes
@@ -153,52 +146,3 @@ def _backend_for(kind: Format, path: Path, wanted: TritonBackend | None) -> Trit
             "backend='python'"
         )
     return wanted or own
-
-
-def _next_version(repository: Path, models: Sequence[TritonModel], *, force: bool) -> int:
-    """Return a number that no version has, if the configurations that are there are those that would be written."""
-    taken = [0]
-    for model in models:
-        folder = repository / model.name
-        if not folder.exists():
-            continue
-        config = folder / _CONFIG
-        former = config.read_text(encoding="utf-8") if config.is_file() else None
-        if former != model.text and not force:
-            raise InputError(
-                f"{folder} has another {_CONFIG}, which would be replaced for all of its versions; export under "
-                "another name, name=…, or say force=True"
-            )
-        taken += [int(each.name) for each in folder.iterdir() if each.name.isascii() and each.name.isdigit()]
-    return max(taken) + 1
-
-
-def _put(repository: Path, model: TritonModel, version: int) -> None:
-    """Put one version of a model in place, with the configuration: a new model all at once."""
-    place = repository / model.name
-    if not place.exists():
-        repository.mkdir(parents=True, exist_ok=True)
-        with _folder_becoming(place) as folder:
-            (folder / str(version)).mkdir()
-            model.write(folder / str(version))
-            (folder / _CONFIG).write_text(model.text, encoding="utf-8")
-        return
-    with _folder_becoming(place / str(version)) as folder:
-        model.write(folder)
-    with replacing(place / _CONFIG) as temporary:
-        temporary.write_text(model.text, encoding="utf-8")
-
-
-@contextmanager
-def _folder_becoming(place: Path) -> Iterator[Path]:
-    """Yield a new folder, which is on the disk and in its place when the block has ended well, and else is gone."""
-    draft = place.with_name(f".{place.name}.{os.urandom(6).hex()}")
-    draft.mkdir()
-    try:
-        yield draft
-        for file in draft.rglob("*"):
-            (sync_folder if file.is_dir() else sync)(file)
-        draft.rename(place)
-        sync_folder(place.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
