@@ -73,6 +73,7 @@ def looked_at(model: Any) -> Kernels:
         name for node in nodes for index, name in enumerate(node.input) if index in _HOST_INPUTS.get(node.op_type, ())
     }
     inputs = {value.name for value in proto.graph.input}
+    idle = inputs - {name for node in nodes for name in node.input}
     weights = {weight.name for weight in proto.graph.initializer}
     return Kernels(
         reads_back=bool(operators & _READS_BACK),
@@ -81,5 +82,5 @@ def looked_at(model: Any) -> Kernels:
         joins_many=any(node.op_type == "Concat" and len(node.input) > _MANY_INPUTS for node in nodes),
         from_host=bool(operators & _NO_KERNEL or texts),
         allocates=bool(operators & _OWN_MEMORY),
-        host_inputs=frozenset(inputs & (taken | texts)),
+        host_inputs=frozenset(inputs & (taken | texts) | idle),
     )

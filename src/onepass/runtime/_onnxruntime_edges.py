@@ -82,8 +82,6 @@ class HostRun:
         # Of types that ONNX Runtime's binding does not turn into NumPy's.
         self._rare = {spec.name: spec.dtype for spec in signature.outputs if spec.dtype.isbuiltin == _REGISTERED}
         self._is_exotic = bool(self._rare) or any(spec.dtype.isbuiltin == _REGISTERED for spec in signature.inputs)
-        # Older versions of ONNX Runtime return the very memory of an input for an output that is that input.
-        self._passed_through = frozenset(signature.output_names) & frozenset(signature.input_names)
 
     def __call__(
         self, session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions
@@ -95,17 +93,18 @@ class HostRun:
             UnsupportedModelError: An output of a rare type is asked for where strings are given: ONNX Runtime's Python
                 package makes no value of strings, and no array of bfloat16.
         """
+        # An output that is an input is not asked for: older versions of ONNX Runtime return that input's very memory,
+        # and the CUDA provider fetches it back from the GPU without waiting until it is there.
+        computed = [name for name in names if name not in feeds]
         try:
-            if self._is_exotic:
-                return self._run_exotic(session, feeds, names, options)
-            results: list[Array] = session.run(names, feeds, options)
+            run = self._run_exotic if self._is_exotic else _run_plain
+            values = run(session, feeds, computed, options) if computed else []
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
             if not is_of_runtime(error):
                 raise
             raise self._runs.failure(options, f"ONNX Runtime failed on {shapes_text(feeds)}: {error}") from error
-        if self._passed_through:
-            return [a.copy() if name in self._passed_through else a for name, a in zip(names, results, strict=True)]
-        return results
+        results = dict(zip(computed, values, strict=True))
+        return [results[name] if name in results else feeds[name].copy() for name in names]
 
     def _run_exotic(
         self, session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions
@@ -123,6 +122,11 @@ class HostRun:
                     f"outputs=[...], or cast {name!r} to float32 in the model"
                 )
         return list(session.run(list(names), values, options))
+
+
+def _run_plain(session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions) -> list[Array]:
+    results: list[Array] = session.run(names, feeds, options)
+    return results
 
 
 def shapes_text(feeds: Mapping[str, Any]) -> str:
