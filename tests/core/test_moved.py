@@ -24,7 +24,7 @@ _OURS = [
 
 
 # Some modules import the framework that they are about; it need not be here.
-_FRAMEWORKS = {"ai_edge_litert", "keras", "tensorflow", "tf2onnx", "torch"}
+_FRAMEWORKS = {"ai_edge_litert", "keras", "tensorflow", "tf2onnx", "torch", "triton_python_backend_utils"}
 
 
 def _forget() -> None:

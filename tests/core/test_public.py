@@ -33,6 +33,7 @@ def test_all_is_what_is_visible() -> None:
         "doctor",
         "drafts",
         "engine",
+        "export",
         "formats",
         "gaze",
         "graph",

@@ -50,11 +50,11 @@ def value_of(scalar: Any) -> Any:
     kind = scalar.type
     if not scalar.is_valid:
         return None
-    if isinstance(kind, pa.FixedShapeTensorType):
+    if isinstance(kind, pa.FixedShapeTensorType) and not pa.types.is_boolean(kind.value_type):
         return scalar.to_numpy()
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
         value = value_of(scalar.value)
-        return value.reshape(kind.shape) if hasattr(kind, "shape") else value  # Ray's own tensors
+        return value.reshape(kind.shape) if hasattr(kind, "shape") else value  # Ray's own tensors, and such of booleans
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         return value_of(scalar["bytes"])
     if pa.types.is_struct(kind) and {"shape", "data"} <= {field.name for field in kind}:

@@ -14,6 +14,8 @@ import numpy as np
 import triton_python_backend_utils as pb
 
 _USED = b"used_dltensor"  # kept here, since a capsule does not copy its name
+# A function of our own: others declare other types of the one that `ctypes.pythonapi` has.
+_rename = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_SetName", ctypes.pythonapi))
 
 
 class Transfer:
@@ -47,9 +49,7 @@ def _by_dlpack(name: str, array: np.ndarray[Any, Any]) -> Any:
     capsule: Any = array.__dlpack__()
     tensor = pb.Tensor.from_dlpack(name, capsule)
     # The standard's word for a used capsule. Triton has its own, which NumPy takes for a fault, and writes that down.
-    rename = ctypes.pythonapi.PyCapsule_SetName
-    rename.argtypes = (ctypes.py_object, ctypes.c_char_p)
-    rename(capsule, _USED)
+    _rename(capsule, _USED)
     return tensor
 
 
