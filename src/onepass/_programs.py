@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,16 @@ def failure_of(command: Sequence[str], *, scratch: Path | None = None) -> str | 
     if not done.returncode:
         return None
     return ((done.stderr or done.stdout).strip().splitlines() or ["no reason given"])[-1]
+
+
+def ending_text(status: int) -> str:
+    """Say how a process ended, by the status that Python gives it."""
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 
 import onepass
 from onepass._errors import BackendError
+from onepass._programs import ending_text
 from onepass.batch._failures import error_of
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
@@ -188,7 +188,7 @@ class Worker:
             self._ended(0)
             raise DiedError(f"said nothing for {seconds:g} s and was ended") from None
         if not line:
-            raise DiedError(f"ended by {_ending(self._ended(_LAST_MOMENT_S))}")
+            raise DiedError(f"ended by {ending_text(self._ended(_LAST_MOMENT_S))}")
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
             self._ended(_LAST_MOMENT_S)
@@ -212,12 +212,3 @@ class Worker:
     def close(self) -> None:
         """End the process, which has nothing to do."""
         self._ended(0)
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"

@@ -17,6 +17,15 @@ from onepass._interrupts import leaving_at_once
 from onepass._optional import optional
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
 from onepass.cli._gaze_job import Job
+from onepass.cli._gaze_options import (
+    every_option,
+    finder_option,
+    gaze_option,
+    kappa_option,
+    max_faces_option,
+    model_option,
+    smooth_option,
+)
 from onepass.cli._model import opening_options
 from onepass.cli._tables import console
 from onepass.cli.gaze_calibrate import command as calibrate_command
@@ -24,9 +33,6 @@ from onepass.cli.gaze_models import command as models_command
 from onepass.cli.gaze_page import command as page_command
 from onepass.cli.gaze_weights import command as weights_command
 from onepass.gaze import (
-    FINDERS,
-    GAZE_METHODS,
-    PACKAGED_MODELS,
     Calibration,
     GazeEstimator,
     GazeMethod,
@@ -42,7 +48,6 @@ from onepass.gaze import (
 from onepass.gaze.find.faces import name_of
 from onepass.gaze.fixations import METHODS, Method
 from onepass.gaze.result import Side
-from onepass.gaze.video.tracker import DETECT_EVERY
 from onepass.media import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -93,22 +98,10 @@ def _angles(ctx: click.Context, param: click.Parameter, value: str) -> tuple[flo
 @click.option("--fullscreen", is_flag=True, help="Show them on the whole screen.")
 @click.option("--mirror", is_flag=True, help="Show them as a mirror would; files and tables stay as the camera sees.")
 @click.option("--headless", is_flag=True, help="Open no window; a camera gets one where nothing is to be written.")
-@click.option(
-    "--model", "--engine", default="default", show_default=True, metavar="MODEL",
-    help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own: ONNX or engine.",
-)  # fmt: skip
-@click.option(
-    "--finder", type=click.Choice(FINDERS), default="auto", show_default=True,
-    help="What finds faces. auto takes what `onepass gaze models fetch` brings once it is here, and cascades before.",
-)  # fmt: skip
-@click.option(
-    "--gaze", type=click.Choice(GAZE_METHODS), default="closed", show_default=True,
-    help="Read the gaze off three landmarks in closed form, or fit an eyeball to all of them (slower).",
-)  # fmt: skip
-@click.option(
-    "--kappa", type=click.FloatRange(-20, 20), default=0.0, show_default=True, metavar="DEGREES",
-    help="Turn each eye's gaze so far towards the nose: from the eye's axis to the line of sight it is about 5.",
-)  # fmt: skip
+@model_option
+@finder_option
+@gaze_option
+@kappa_option
 @click.option("--eye", type=click.Choice(["left", "right"]), help="Only this eye of each face, the subject's own.")
 @click.option(
     "--centre", callback=_angles, default="12x10", show_default=True, metavar="HxV",
@@ -122,12 +115,9 @@ def _angles(ctx: click.Context, param: click.Parameter, value: str) -> tuple[flo
     "--calibration", type=_FILE, metavar="FILE",
     help="What `onepass gaze calibrate` wrote: the table then says where on the screen a person looks.",
 )  # fmt: skip
-@click.option("--max-faces", type=click.IntRange(1), metavar="N", help="Only that many faces, the largest.")
-@click.option(
-    "--every", type=click.IntRange(1), default=DETECT_EVERY, show_default=True, metavar="N",
-    help="In a video or of a camera, look for faces in every n-th frame and follow them in between.",
-)  # fmt: skip
-@click.option("--smooth/--no-smooth", default=True, show_default=True, help="Smooth gaze and points over time.")
+@max_faces_option
+@every_option
+@smooth_option
 @click.option(
     "--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N",
     help="Frames that go through the network together. More than one are looked at each by itself: faces are not "

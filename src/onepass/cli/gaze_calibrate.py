@@ -9,8 +9,9 @@ import click
 from click.core import ParameterSource
 
 from onepass.artifacts import sha256_of
+from onepass.cli._gaze_options import finder_option, gaze_option, model_option
 from onepass.cli._tables import console, show, table
-from onepass.gaze import FINDERS, GAZE_METHODS, PACKAGED_MODELS, GazeEstimator, GazeMethod, GazeTracker
+from onepass.gaze import GazeEstimator, GazeMethod, GazeTracker
 from onepass.gaze.find.faces import name_of
 from onepass.gaze.model import model_path
 from onepass.gaze.screen.calibration import calibrate
@@ -46,14 +47,9 @@ _FILE = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--samples", type=_FILE, metavar="FILE", help="Keep the samples of a camera's session as a table.")
 @click.option("--resume", is_flag=True, help="Go on with the session of this output that was broken off.")
-@click.option(
-    "--model", "--engine", default="default", show_default=True, metavar="MODEL",
-    help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own.",
-)  # fmt: skip
-@click.option(
-    "--gaze", type=click.Choice(GAZE_METHODS), default="closed", show_default=True, help="As for onepass gaze."
-)
-@click.option("--finder", type=click.Choice(FINDERS), default="auto", show_default=True, help="What finds faces.")
+@model_option
+@gaze_option
+@finder_option
 def command(
     source: str, output: Path, screen: str, screen_width_mm: float | None, distance_mm: float | None,
     points: str, samples: Path | None, resume: bool, model: str, gaze: GazeMethod, finder: str,

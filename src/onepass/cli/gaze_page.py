@@ -9,12 +9,18 @@ from typing import Any
 import click
 
 from onepass._interrupts import leaving_at_once
+from onepass.cli._gaze_options import (
+    every_option,
+    finder_option,
+    gaze_option,
+    kappa_option,
+    max_faces_option,
+    model_option,
+    smooth_option,
+)
 from onepass.cli._listening import listening_options
 from onepass.cli._model import opening_options
 from onepass.gaze import (
-    FINDERS,
-    GAZE_METHODS,
-    PACKAGED_MODELS,
     Calibration,
     GazeEstimator,
     GazeMethod,
@@ -22,36 +28,24 @@ from onepass.gaze import (
 )
 from onepass.gaze.page import PageOptions, page_app, page_server
 from onepass.gaze.result import Side
-from onepass.gaze.video.tracker import DETECT_EVERY
 from onepass.runtime import ModelSpec
 from onepass.web import Listening
 
 
 @click.command("page")
 @click.option("--open", "opened", is_flag=True, help="Open the page in this machine's browser.")
-@click.option(
-    "--model", "--engine", default="default", show_default=True, metavar="MODEL",
-    help=f"Bundled weights ({' or '.join(PACKAGED_MODELS)}), or an ELG network of your own: ONNX or engine.",
-)  # fmt: skip
-@click.option("--finder", type=click.Choice(FINDERS), default="auto", show_default=True, help="What finds faces.")
-@click.option(
-    "--gaze", type=click.Choice(GAZE_METHODS), default="closed", show_default=True, help="As for onepass gaze."
-)
-@click.option(
-    "--kappa", type=click.FloatRange(-20, 20), default=0.0, show_default=True, metavar="DEGREES",
-    help="Turn each eye's gaze so far towards the nose: from the eye's axis to the line of sight it is about 5.",
-)  # fmt: skip
+@model_option
+@finder_option
+@gaze_option
+@kappa_option
 @click.option("--eye", type=click.Choice(["left", "right"]), help="Only this eye, the subject's own, to begin with.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="FILE",
     help="What the page or `onepass gaze calibrate` has learned of this screen.",
 )  # fmt: skip
-@click.option("--max-faces", type=click.IntRange(1), metavar="N", help="Only that many faces, the largest.")
-@click.option(
-    "--every", type=click.IntRange(1), default=DETECT_EVERY, show_default=True, metavar="N",
-    help="Look for faces in every n-th frame and follow them in between.",
-)  # fmt: skip
-@click.option("--smooth/--no-smooth", default=True, show_default=True, help="Smooth gaze and points over time.")
+@max_faces_option
+@every_option
+@smooth_option
 @opening_options
 @listening_options(port=8471)
 def command(

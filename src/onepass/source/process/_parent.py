@@ -16,6 +16,7 @@ from typing import Any
 
 from onepass import _errors
 from onepass._errors import ConversionError, OnepassError
+from onepass._programs import ending_text
 from onepass.source._export import FrameworkExport
 from onepass.source.framework import Framework, source_name
 from onepass.source.process._child import FAILURE, JOB
@@ -59,7 +60,7 @@ def export_in_process(job: ExportJob, *, folder: Path, timeout_s: float, python:
     if (folder / FAILURE).exists():
         raise _failure(folder, framework, source, log)
     if status:
-        raise ConversionError(f"{framework.name} ended by {_ending(status)} over {source_name(source)}{_tail(log)}")
+        raise ConversionError(f"{framework.name} ended by {ending_text(status)} over {source_name(source)}{_tail(log)}")
     return FrameworkExport.load(folder)
 
 
@@ -106,15 +107,6 @@ def _failure(folder: Path, framework: Framework, source: Any, log: str) -> Onepa
     if not (isinstance(kind, type) and issubclass(kind, OnepassError)) or kind is ConversionError:
         return ConversionError(f"{framework.name} failed over {source_name(source)}: {failure['message']}{_tail(log)}")
     return kind(failure["message"])
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
 
 
 def _tail(log: str) -> str:
