@@ -16,9 +16,12 @@ from hypothesis import settings
 settings.register_profile("onepass", deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("onepass")
 
-# A program that a script starts in the background ignores Ctrl-C, and so would every program that a test starts.
+# A program that a script starts in the background ignores Ctrl-C, and one under nohup the end of its terminal; so would
+# every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_report_header() -> str:

@@ -63,12 +63,14 @@ def test_the_command_is_killed(heads: Path, table: Path, x: Any, tmp_path: Path)
         _wait_for(lambda children=children: not any(Path(f"/proc/{child}").exists() for child in children), 20)
         with pytest.raises(InputError, match="holds no finished batch"):
             read_manifest(out)
-    kept = {path.name: path.stat().st_ino for path in out.glob("part-*")}
+    # A part is whole with its record; the last one's may have been missing yet.
+    whole = [out / f"part-{record.stem}.parquet" for record in (out / "_parts").glob("*.json")]
+    kept = {path.name: path.stat().st_ino for path in whole}
     process = _command(heads, table, out, "--workers", "2")
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     assert printed.decode().startswith(f"{ROWS} inputs in 10 files\n")
-    assert len(kept) >= 5
+    assert len(kept) >= 4
     assert {name: (out / name).stat().st_ino for name in kept} == kept, "what was whole is not made again"
     assert_direct(read(read_manifest(out)), heads, {"x": x})
 
@@ -166,6 +168,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
              "--rows-a-part", "10"]  # fmt: skip
     full = subprocess.run(
         words, capture_output=True, text=True, check=False, cwd=_ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},  # it writes files
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )  # fmt: skip
     assert full.returncode == 2
