@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
@@ -68,19 +69,27 @@ def test_what_is_written_is_read(case: tuple[TensorSpec, list[Any]]) -> None:
         np.testing.assert_array_equal(np.asarray(found, stored.dtype).reshape(stored.shape), stored)
 
 
+_TENSOR = "extension<arrow.fixed_shape_tensor[value_type=float, shape=[%s]]>"
+_WITHOUT_TENSORS = {
+    _TENSOR % "18,2": "list<item: fixed_size_list<item: float>[2]>", _TENSOR % "2": "list<item: float>",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("dtype", "shape", "text"), [
     (np.float32, (), "float"),
     (np.int64, (), "int64"),
     (STRING, (), "string"),
-    (np.float32, (18, 2), "extension<arrow.fixed_shape_tensor[value_type=float, shape=[18,2]]>"),
+    (np.float32, (18, 2), _TENSOR % "18,2"),
     (np.float32, ("K", 4), "list<item: fixed_size_list<item: float>[4]>"),
-    (ml_dtypes.bfloat16, (2,), "extension<arrow.fixed_shape_tensor[value_type=float, shape=[2]]>"),
-    (np.complex64, (), "extension<arrow.fixed_shape_tensor[value_type=float, shape=[2]]>"),
+    (ml_dtypes.bfloat16, (2,), _TENSOR % "2"),
+    (np.complex64, (), _TENSOR % "2"),
     (np.uint8, None, "struct<shape: list<item: int32>, data: list<item: uint8>>"),
 ])  # fmt: skip
 def test_types_follow_from_the_model(dtype: Any, shape: Any, text: str) -> None:
     """A column's type is known before a row is there, so that it is the same in every file."""
     [field] = fields_of({"out": TensorSpec("out", np.dtype(dtype), shape)})
+    if int(pa.__version__.split(".")[0]) < 26:  # which cannot read a tensor that is missing
+        text = _WITHOUT_TENSORS.get(text, text)
     assert str(field.type).replace("element:", "item:") == text
 
 

@@ -61,8 +61,9 @@ def struck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], A
             while True:
                 call()
         except KeyboardInterrupt as error:
-            signal.setitimer(signal.ITIMER_REAL, 0)
             return error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     with unwatched():
         yield strike

@@ -42,6 +42,7 @@ def fields_of(outputs: Mapping[str, TensorSpec]) -> list[Any]:
 
     * A scalar is a plain column.
     * A shape that is fixed is a ``fixed_shape_tensor``, Arrow's own, which readers that do not know it see as a list.
+      Before PyArrow 26, which cannot read one that is missing, it is a list.
     * A shape that may vary is lists in lists; sizes that are fixed are ``fixed_size_list``.
     * A shape of unknown rank is a struct of the shape and the flat data.
 
@@ -102,7 +103,11 @@ def _shape(spec: TensorSpec) -> tuple[int | None, ...] | None:
     if spec.shape is None:
         return None
     sizes = tuple(dim or None if isinstance(dim, int) else None for dim in spec.shape)
-    return (*sizes, 2) if spec.dtype.kind == "c" else sizes
+    if spec.dtype.kind == "c":
+        sizes = (*sizes, 2)
+    # Before PyArrow 26, nothing reads a Parquet file in which a list of fixed size is missing.
+    is_read = int(pyarrow().__version__.partition(".")[0]) >= 26
+    return sizes if is_read or not sizes else (None, *sizes[1:])
 
 
 def _leaf(pa: Any, spec: TensorSpec) -> Any:

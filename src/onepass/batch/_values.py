@@ -67,7 +67,7 @@ def _single(scalar: Any) -> Any:
     if isinstance(value, (str, bytes)):
         return value
     if isinstance(value, (bool, int, float, np.floating)):
-        return np.asarray(value, scalar.type.to_pandas_dtype())
+        return np.asarray(pyarrow().array([value], scalar.type).to_numpy(zero_copy_only=False)[0])
     raise InputError(f"a column of {scalar.type} is neither numbers, nor lists of them, nor texts, nor files")
 
 
