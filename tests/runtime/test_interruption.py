@@ -56,10 +56,11 @@ def struck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], A
 
     def strike(call: Callable[[], Any]) -> KeyboardInterrupt:
         try:
-            # Again after a while, since one may be dropped.
-            signal.setitimer(signal.ITIMER_REAL, float(random.uniform(5e-5, 1e-3)), 0.05)
+            signal.setitimer(signal.ITIMER_REAL, float(random.uniform(5e-5, 1e-3)))
             while True:
                 call()
+                if not signal.getitimer(signal.ITIMER_REAL)[0]:  # it was dropped
+                    signal.setitimer(signal.ITIMER_REAL, 0.05)
         except KeyboardInterrupt as error:
             return error
         finally:
