@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zipfile
 from contextlib import suppress
 from enum import Enum
@@ -113,7 +114,8 @@ def _format_of_file(name: str, file: BinaryIO) -> Format:
 def _format_of_zip(name: str, file: BinaryIO) -> Format:
     try:
         members = zipfile.ZipFile(file).namelist()
-    except zipfile.BadZipFile as error:
+    # A header may also ask for a version that Python does not have, or hold names and sizes that are none.
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError, ValueError, struct.error) as error:
         raise ModelFormatError(f"{name} begins as a zip archive but is truncated or corrupt ({error})") from error
     if "config.json" in members and any(member.endswith(".weights.h5") for member in members):
         return Format.KERAS
