@@ -16,7 +16,7 @@ from onepass import BackendError
 from onepass.runtime._cuda import Device
 from onepass.runtime._driver import device_count
 from tests.checker import assert_same, check
-from tests.gpu.tools import OnGpu, alone, on_host, same_bits
+from tests.gpu.tools import OnGpu, alone, check_large_inputs, on_host, same_bits
 from tests.runtime.three import THREE, expected_of, x_of
 from tests.threads import in_threads
 from tests.zoo import BY_NAME, ZOO, Animal, model
@@ -251,16 +251,7 @@ def test_two_gpus(network: str) -> None:
         assert not any(one["eager_because"] for each in devices for one in each["passes"])
 
 
-def test_large_inputs_travel_piece_by_piece() -> None:
+def test_large_inputs() -> None:
     """Inputs of several megabytes arrive whole, from one caller and from two."""
     with _load(THREE.graph) as session:
-        cases = [{"x": x_of(rows, seed)} for seed, rows in enumerate((299_999, 150_001, 70_000))]
-        for case in cases * 3:
-            assert_same(session(case), THREE.reference(case))
-        expected = alone(session, cases)
-
-        def work(number: int) -> None:
-            for turn in range(20):
-                assert same_bits(session(cases[(turn + number) % 3]), expected[(turn + number) % 3])
-
-        in_threads(2, work)
+        check_large_inputs(session)

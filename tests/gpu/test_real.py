@@ -20,7 +20,7 @@ from onepass import (
 )
 from onepass.engine import sidecar_path
 from tests.checker import assert_same, check
-from tests.gpu.tools import alone, plan_for, plan_of, same_bits
+from tests.gpu.tools import alone, check_large_inputs, plan_for, plan_of, same_bits
 from tests.runtime.gpu import options_for
 from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
@@ -123,20 +123,11 @@ def test_half_precision_happens() -> None:
 # ---- calls that overlap ------------------------------------------------------------------------------------------
 
 
-def test_large_inputs_travel_piece_by_piece() -> None:
+def test_large_inputs() -> None:
     """Inputs of several megabytes arrive whole, from one caller and from two."""
     plan = plan_of(THREE.graph, shapes=[{"x": ((1, 4), (1000, 4), (300_000, 4))}])
     with onepass.load(plan) as session:
-        cases = [{"x": x_of(rows, seed)} for seed, rows in enumerate((299_999, 150_001, 70_000))]
-        for case in cases * 3:
-            assert_same(session(case), THREE.reference(case))
-        expected = alone(session, cases)
-
-        def work(number: int) -> None:
-            for turn in range(20):
-                assert same_bits(session(cases[(turn + number) % 3]), expected[(turn + number) % 3])
-
-        in_threads(2, work)
+        check_large_inputs(session)
 
 
 @pytest.mark.skipif(not _SAMPLE.is_dir(), reason="no sample engines at SAMPLE_ENGINES or ../shared/gpu/sample")

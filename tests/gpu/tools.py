@@ -13,6 +13,9 @@ from onepass import OnnxGraph, Plan, Session
 from onepass.engine import BuildOptions, plan_from_graph
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
+from tests.checker import assert_same
+from tests.runtime.three import THREE, x_of
+from tests.threads import in_threads
 from tests.zoo import Arrays
 
 # For machines whose TensorRT lacks a library that kernels may come from (cuDNN, say): the sources that are there.
@@ -63,3 +66,17 @@ def alone(session: Session, cases: Sequence[Arrays]) -> list[Arrays]:
 def same_bits(outputs: Any, expected: Arrays) -> bool:
     """Whether results are equal to the bit."""
     return all(np.array_equal(outputs[name], array, equal_nan=True) for name, array in expected.items())
+
+
+def check_large_inputs(session: Session) -> None:
+    """Check that the model with three heads is given inputs of several megabytes whole, by one caller and by two."""
+    cases = [{"x": x_of(rows, seed)} for seed, rows in enumerate((299_999, 150_001, 70_000))]
+    for case in cases * 3:
+        assert_same(session(case), THREE.reference(case))
+    expected = alone(session, cases)
+
+    def work(number: int) -> None:
+        for turn in range(20):
+            assert same_bits(session(cases[(turn + number) % 3]), expected[(turn + number) % 3])
+
+    in_threads(2, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -186,3 +187,12 @@ def plan_for(animal: Animal, **options: Any) -> Plan:
 def plan_of(graph: OnnxGraph, **options: Any) -> Plan:
     """Build an engine of a graph with the TensorRT that is there."""
     return plan_from_graph(graph, BuildOptions(**options))
+
+
+def calls_of(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
+    """Return how often a call asks CUDA for what, but for which context is current."""
+    before = Counter(cuda.calls)
+    call()
+    found = Counter(cuda.calls) - before
+    found.pop("cuCtxGetCurrent", None)
+    return found

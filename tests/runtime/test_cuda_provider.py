@@ -8,7 +8,6 @@ import importlib.util
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from tests.fakes._queue import Op
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
 from tests.fakes.onnxruntime_cuda import cuda_provider
-from tests.runtime.gpu import Foreign, busy, fake_cuda_provider, on_gpu, on_host
+from tests.runtime.gpu import Foreign, busy, calls_of, fake_cuda_provider, on_gpu, on_host
 from tests.runtime.three import THREE, expected_of, x_of
 from tests.threads import in_threads
 from tests.zoo import BY_NAME, ZOO, Animal, model
@@ -76,14 +75,6 @@ def test_shapes_in_any_order(rows: list[int]) -> None:
 # ---- what a call costs -------------------------------------------------------------------------------------------
 
 
-def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
-    before = Counter(cuda.calls)
-    call()
-    found = Counter(cuda.calls) - before
-    found.pop("cuCtxGetCurrent", None)
-    return found
-
-
 @pytest.mark.parametrize("outputs", [1, 32])
 def test_a_frozen_pass_is_a_launch_and_a_wait(outputs: int) -> None:
     """Whatever the number of outputs, a call asks CUDA for two things and ONNX Runtime for none."""
@@ -95,7 +86,7 @@ def test_a_frozen_pass_is_a_launch_and_a_wait(outputs: int) -> None:
         for _ in range(4):
             result = session(x=x)
         before = Counter(provider.calls)
-        assert _calls(cuda, lambda: session(x=x)) == {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
+        assert calls_of(cuda, lambda: session(x=x)) == {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
         assert provider.calls == before
         np.testing.assert_array_equal(result["y0"], -x)
 
@@ -110,7 +101,7 @@ def test_nothing_grows_once_it_runs() -> None:
             for _ in range(1000):
                 session(x=x_of(2))
 
-        counted = _calls(cuda, many)
+        counted = calls_of(cuda, many)
         assert set(counted) == {"cuGraphLaunch", "cuStreamSynchronize"}
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from onepass import BackendError, Session
 from onepass.runtime import _copying, _pass
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
-from tests.runtime.gpu import busy, fake_session
+from tests.runtime.gpu import busy, calls_of, fake_session
 from tests.runtime.three import THREE, expected_of, x_of
 from tests.threads import in_threads
 from tests.zoo import BY_NAME
@@ -30,14 +28,6 @@ def _opened(kind: str, *, rows: int = 64) -> Iterator[tuple[FakeCuda, Session]]:
     """Open the three-headed model in one context, on a TensorRT or on ONNX Runtime's CUDA provider."""
     with fake_session(kind, THREE.graph, contexts=1, shapes=[{"x": ((1, 4), (4, 4), (rows, 4))}]) as opened:
         yield opened
-
-
-def _calls(cuda: FakeCuda, call: Callable[[], Any]) -> Counter[str]:
-    before = Counter(cuda.calls)
-    call()
-    found = Counter(cuda.calls) - before
-    found.pop("cuCtxGetCurrent", None)
-    return found
 
 
 def _warm(session: Session, rows: int = 3) -> None:
@@ -54,7 +44,7 @@ def test_a_second_call_does_not_wait_for_the_first(kind: str) -> None:
     with _opened(kind) as (cuda, session):
         _warm(session)
         with busy(lambda: session(x=x_of(3, 1))) as results:
-            counted = _calls(cuda, lambda: assert_same(session(x=x_of(3, 2)), expected_of(3, 2)))
+            counted = calls_of(cuda, lambda: assert_same(session(x=x_of(3, 2)), expected_of(3, 2)))
         assert_same(results[0], expected_of(3, 1))
         assert counted == {
             "cuMemcpyAsync": 2,
@@ -151,7 +141,7 @@ def test_large_inputs_alone_and_beside(kind: str, monkeypatch: pytest.MonkeyPatc
         for seed in range(4):
             outputs = session(x=x_of(190_001, seed))
             assert_same(outputs, expected_of(190_001, seed))
-        assert _calls(cuda, lambda: session(x=x_of(190_001))) == {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
+        assert calls_of(cuda, lambda: session(x=x_of(190_001))) == {"cuGraphLaunch": 1, "cuStreamSynchronize": 1}
         with busy(lambda: session(x=x_of(190_001, 3))) as results:
             assert_same(session(x=x_of(180_000, 4)), expected_of(180_000, 4))
             assert_same(session(x=x_of(190_001, 5)), expected_of(190_001, 5))

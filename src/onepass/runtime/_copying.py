@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from onepass._programs import usable_cores
 from onepass.outputs import Array
 
 PIECE_BYTES = 2 << 20
@@ -96,8 +97,7 @@ class _Helpers:
     """
 
     def __init__(self) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.most = min(cores - 1, _MOST_HELPERS)
+        self.most = min(usable_cores() - 1, _MOST_HELPERS)
         self.forget()
 
     def forget(self) -> None:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from onepass._errors import InputError, OnepassError
+from onepass._programs import usable_cores
 from onepass.outputs import Array
 from onepass.runtime import ModelSpec, Session, load
 from onepass.serve.batcher import Batcher
@@ -228,9 +229,8 @@ def _passes(session: Session) -> int:
 
     On the CPU one core is left to the event loop: passes that take it away from it get fewer requests to join.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_cpu = session.report().get("device") == "cpu"
-    return max(1, min(session.concurrency, cores - 1)) if on_cpu else session.concurrency
+    return max(1, min(session.concurrency, usable_cores() - 1)) if on_cpu else session.concurrency
 
 
 def _number(name: str, version: Any) -> int:
