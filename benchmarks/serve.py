@@ -39,7 +39,7 @@ _CLIENTS = (1, 8, 32)
 _OUTPUTS = {"small": ("landmarks", "radius"), "all": ("heatmaps", "landmarks", "radius")}
 _TOLERANCE = 1e-2  # of landmarks in pixels, say: batches round differently
 _SECONDS = 3.0
-_ROUNDS = 1
+_ROUNDS = 3
 _Ask = Callable[[], Awaitable[dict[str, bytes]]]
 
 
