@@ -1,4 +1,4 @@
-"""Inputs that a model is tried with, and whether it computes each row by itself."""
+"""Trial inputs for a model, and a test whether the model computes rows independently."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from onepass.runtime import Session
 from onepass.sampling import input_shapes, random_inputs
 from onepass.tensors import Signature
 
-# Sizes of dimensions that are dynamic and count no rows: many networks have a least size.
+# Sizes for dynamic dimensions other than the batch: many networks have a minimum size.
 _SIZES = (1, 16, 64, 224)
 _SEEDS = (0, 1)
-# Kernels for one row and for two round differently; rows that depend on each other differ by far more.
+# Kernels for one row and for two rows round differently; dependent rows differ by far more.
 _RELATIVE = 1e-2
 
 
 def canary(session: Session, *, timeout: float | None = None) -> dict[str, Array] | None:
-    """Return random inputs of one row that the model computes something of, in time; None where none were found."""
+    """Return one-row random inputs that the model accepts within the timeout; None if none were found."""
     for shapes in _candidates(session):
         try:
             feeds = random_inputs(session.signature, shapes=shapes)
@@ -34,15 +34,14 @@ def canary(session: Session, *, timeout: float | None = None) -> dict[str, Array
 
 
 def has_rows(session: Session, feeds: Mapping[str, Array]) -> bool:
-    """Whether inputs can be joined along their first axis, and outputs cut along theirs, with the same result.
+    """Whether inputs can be joined, and outputs split, along their first axis without changing the result.
 
-    The signature says whether that may be; what it says is not believed until the model has computed it: a network
-    whose rows depend on each other (a normalisation over the batch, say) would silently answer one client with what
-    another sent.
+    The signature says whether batching is possible, but the model has to prove it. If rows depend on each other (by
+    normalisation over the batch, for example), one client's answer would silently depend on another client's data.
 
     Args:
         session: The model.
-        feeds: What `canary` found.
+        feeds: The inputs that `canary` found.
     """
     if not _may_have_rows(session.signature):
         return False
@@ -59,7 +58,7 @@ def has_rows(session: Session, feeds: Mapping[str, Array]) -> bool:
 
 
 def most_rows(session: Session) -> int | None:
-    """Return how many rows an engine takes at once by its profiles; None where nothing says it."""
+    """Return the maximum rows of an engine's profiles; None if no profile sets one."""
     found = [
         shape[2][0]
         for profile in session.report().get("profiles", ())

@@ -1,4 +1,4 @@
-"""An ONNX model looked at: what it takes and gives, and whether items of one batch leave each other alone."""
+"""Inspect an ONNX model: its signature, and whether items of a batch are independent."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from onepass.runtime import ModelSpec, Session, load
 from onepass.sampling import random_inputs
 from onepass.tensors import Signature
 
-_MOST = 8  # where the user does not say
+_MOST = 8  # the default
 
 
 def looked_at(spec: ModelSpec, max_batch: int | None) -> tuple[Signature, Batch]:
-    """Open a model on the CPU, and return its signature and how many items a call may have.
+    """Open a model on the CPU, and return its signature and the maximum number of items per call.
 
     Raises:
-        ModelError: It does not open.
-        InputError: There cannot be such batches.
+        ModelError: The model cannot be opened.
+        InputError: The batch size is impossible.
     """
     with load(spec.path) as session:
         apart = partial(why_not_together, session, trusted=max_batch is not None)
@@ -30,11 +30,11 @@ def looked_at(spec: ModelSpec, max_batch: int | None) -> tuple[Signature, Batch]
 
 
 def why_not_together(session: Session, *, trusted: bool) -> str:
-    """Return why requests must not be put together into one batch, "" if they may.
+    """Return why requests must not be batched, or "" if they may.
 
     Args:
-        session: A model whose first dimensions all count items.
-        trusted: Whether to believe so of a model that does not run on inputs that are made up.
+        session: A model whose first dimensions are all the batch dimension.
+        trusted: Whether to allow batches for a model that rejects random inputs.
     """
     signature = session.signature
     names = {spec.shape[0] for spec in signature.inputs if spec.shape}
@@ -44,16 +44,16 @@ def why_not_together(session: Session, *, trusted: bool) -> str:
         both = session(feeds)
         each = [session({name: array[index : index + 1] for name, array in feeds.items()}) for index in (0, 1)]
     except BackendError:
-        return "" if trusted else "it does not run on inputs that are made up, so nothing shows that items stay apart"
+        return "" if trusted else "the model rejects random inputs, so the independence of items cannot be tested"
     for name, array in both.items():
         alone = [outputs[name] for outputs in each]
         if any(len(one) != 1 for one in alone) or not _same(array, np.concatenate(alone)):
-            return f"output {name!r} of an item depends on the items that it is run with"
+            return f"output {name!r} of an item depends on the other items of its batch"
     return ""
 
 
 def _same(together: Array, alone: Array) -> bool:
-    """Whether arrays are the same, but for the order in which sums were made."""
+    """Whether arrays are equal up to rounding by a different order of sums."""
     if together.shape != alone.shape:
         return False
     if is_exact(together.dtype):
