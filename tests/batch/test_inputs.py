@@ -94,7 +94,7 @@ def test_tables_of_other_columns(files: Path) -> None:
     """Parquet files whose columns differ are no data set."""
     for name in ("x", "y"):
         pq.write_table(pa.table({name: [1.0]}), files / f"{name}.parquet")
-    with pytest.raises(InputError, match=r"y\.parquet has the columns y, and .*x\.parquet has x"):
+    with pytest.raises(InputError, match=r"y\.parquet has the columns y, but .*x\.parquet has x"):
         find_inputs("*.parquet")
 
 

@@ -61,7 +61,7 @@ def test_the_command_is_killed(heads: Path, table: Path, x: Any, tmp_path: Path)
         assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
         assert (b"--resume goes on" in said) == (number == signal.SIGINT)
         _wait_for(lambda children=children: not any(Path(f"/proc/{child}").exists() for child in children), 20)
-        with pytest.raises(InputError, match="holds no finished batch"):
+        with pytest.raises(InputError, match="contains no finished batch"):
             read_manifest(out)
     # A part is whole with its record; the last one's may have been missing yet.
     whole = [out / f"part-{record.stem}.parquet" for record in (out / "_parts").glob("*.json")]

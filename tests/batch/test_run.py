@@ -150,7 +150,7 @@ def test_an_error_may_stop_the_batch(heads: Path, bad_table: Path, tmp_path: Pat
         onepass.batch.run(
             heads, bad_table, tmp_path / "out", preprocess="tests.batch.functions:raising", on_error="stop"
         )
-    with pytest.raises(InputError, match=r"holds no finished batch.*resume=True"):
+    with pytest.raises(InputError, match=r"contains no finished batch.*resume=True"):
         read_manifest(tmp_path / "out")
 
 
@@ -194,17 +194,17 @@ def test_another_job_is_refused(heads: Path, table: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"an option differs: outputs is now \['ant'\], and was None"):
         run(mine, changed, out, outputs=["ant"], resume=True)
     changed.touch()
-    with pytest.raises(InputError, match="for the inputs differ;"):
+    with pytest.raises(InputError, match=r"job \(the inputs differ\)"):
         run(mine, changed, out, resume=True)
     model("(float[N, 4] x) => (float[N, 4] y) { y = Neg (x) }").save(mine)
-    with pytest.raises(InputError, match="for the model's content differs;"):
+    with pytest.raises(InputError, match=r"job \(the model's content differs\)"):
         run(mine, changed, out, resume=True)
 
 
 def test_a_folder_of_something_else_is_left_alone(heads: Path, table: Path, tmp_path: Path) -> None:
     """A batch does not write among other people's files, and does not begin where a batch is done."""
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(InputError, match=r"holds 'mine\.txt', which is no batch's"):
+    with pytest.raises(InputError, match=r"contains other files, such as 'mine\.txt'"):
         onepass.batch.run(heads, table, tmp_path)
     onepass.batch.run(heads, table, tmp_path / "out")
     with pytest.raises(InputError, match="holds a batch; resume=True"):

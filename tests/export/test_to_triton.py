@@ -292,6 +292,6 @@ def test_exports_of_one_name_at_once(three: Path, tmp_path: Path) -> None:
 
 def test_a_long_name(three: Path, tmp_path: Path) -> None:
     """A name that no file system takes is refused before anything is written."""
-    with pytest.raises(InputError, match="up to 128 letters"):
+    with pytest.raises(InputError, match="1 to 128 letters"):
         to_triton(three, tmp_path / "models", name="n" * 129)
     assert not (tmp_path / "models").exists()

@@ -263,7 +263,7 @@ def test_what_json_cannot_say_is_refused(client: Client) -> None:
     head, tail = json.dumps({"inputs": [tensor]}).encode(), np.array([1, np.inf, 2], np.float16).tobytes()
     path = "/v2/models/echo-FP16/infer"
     status, body, _ = client.ask(path, head + tail, Inference_Header_Content_Length=str(len(head)))
-    assert (status, b"ask for it as bytes" in body) == (400, True)
+    assert (status, b"request the output as binary data" in body) == (400, True)
 
 
 @pytest.mark.parametrize(
