@@ -40,7 +40,7 @@ def test_the_export_comes_back(tmp_path: Path) -> None:
         ("exits", ConversionError, r"(?s)Odd ended by status 3 over .*no licence found"),
         ("raises", ConversionError, r"(?s)Odd failed over .*RuntimeError: the weights are of another layer.*in open_"),
         ("refuses", InputError, r"^there is no such signature$"),
-        ("lacks", MissingExtraError, r"Odd is installed, but does not import \(libodd\.so\.1.*'onepass\[odd\]'"),
+        ("lacks", MissingExtraError, r"Odd is installed, but does not import \(libodd\.so\.1.*'\.\[odd\]'"),
     ],
 )
 def test_failures_of_the_framework(behaviour: str, kind: type[Exception], message: str, tmp_path: Path) -> None:
