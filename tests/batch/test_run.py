@@ -207,7 +207,7 @@ def test_a_folder_of_something_else_is_left_alone(heads: Path, table: Path, tmp_
     with pytest.raises(InputError, match=r"contains other files, such as 'mine\.txt'"):
         onepass.batch.run(heads, table, tmp_path)
     onepass.batch.run(heads, table, tmp_path / "out")
-    with pytest.raises(InputError, match="holds a batch; resume=True"):
+    with pytest.raises(InputError, match="already contains a batch; continue it with resume=True"):
         onepass.batch.run(heads, table, tmp_path / "out")
 
 

@@ -18,7 +18,7 @@ def test_an_onnx_model(shell: Shell, tmp_path: Path) -> None:
     assert out == (
         f"{models / 'three'}, version 1\n"
         "Triton's backend python runs it, up to 8 items at once\n"
-        "onepass must be installed in the Python that Triton uses for models: pip install onepass\n"
+        "install onepass in the Python environment that Triton runs models with\n"
     )
     words = ("--name", "other", "--max-batch", 0, "--json")
     told = json.loads(shell("export", "triton", tmp_path / "three.onnx", "-o", models, *words))

@@ -60,7 +60,7 @@ def begin(folder: Path, job: Mapping[str, Any], *, resume: bool) -> tuple[dict[s
     """
     noted = read_json(folder / JOB)
     done = read_manifest(folder) if (folder / MANIFEST).exists() else None
-    never_began = done is None and noted is not None and not any((folder / RECORDS).glob("*.json"))
+    never_began = done is None and noted is not None and not any((folder / RECORDS).glob("[0-9]*.json"))
     if never_began:  # it ended before its first part was finished
         for part in folder.glob("part-*.parquet"):
             part.unlink()

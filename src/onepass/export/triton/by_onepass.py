@@ -66,7 +66,7 @@ def python_models(
         shapes=example_shapes(signature, batch, profiles),
         parameters=entries({KEY: {"string_value": json.dumps({**spec.to_json(), "path": file})}}),
     )
-    notes = ["onepass must be installed in the Python that Triton uses for models: pip install onepass"]
+    notes = ["install onepass in the Python environment that Triton runs models with"]
     notes += [
         f"the plugin library must exist there under the same path: {library}"
         for library in path_tuple(spec.plugins or (), what="plugins")
