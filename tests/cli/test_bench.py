@@ -65,7 +65,7 @@ def test_messages(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest
     assert "-i has sizes of its own" in shell.fails("bench", three, "-i", "x.npy", "--batch", "2")
     assert "measured twice" in shell.fails("bench", three, three, *_QUICK)
     assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)
-    assert "Missing argument" in shell.fails("bench")
+    assert "missing argument MODEL" in shell.fails("bench")
 
 
 def test_engine(shell: Shell, three: Path, tmp_path: Path) -> None:

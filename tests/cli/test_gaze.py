@@ -329,7 +329,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Missing argument 'SOURCE'"),
+        ([], "missing argument SOURCE"),
         (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
         (["CLIP", "--show", "--headless"], "--headless opens no window"),
         (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror is for what a window shows"),
