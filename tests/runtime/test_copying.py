@@ -20,7 +20,7 @@ from tests.threads import in_threads, wait
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_copying, "PIECE_BYTES", 64)
+    monkeypatch.setattr(_copying, "SHARED_BYTES", 64)
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,6 +35,20 @@ def test_all_is_copied(shape: list[int], dtypes: tuple[str, str]) -> None:
     target = np.zeros(shape, target_type)
     Copying().copy(target, source)
     np.testing.assert_array_equal(target, source.astype(target_type))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "helpers"), [(63, 0), (64, 1), (191, 1), (192, 2), (319, 2), (320, 3), (100_000, 3)]
+)
+def test_how_many_help(size_bytes: int, helpers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is small is copied by the caller alone; each helper after the first is worth twice as much."""
+    asked = [0]
+    monkeypatch.setattr(_copying._helpers, "most", 3)
+    monkeypatch.setattr(_copying._helpers, "ask", lambda _, count: asked.append(count))
+    target, source = np.zeros(size_bytes, np.uint8), np.ones(size_bytes, np.uint8)
+    Copying().copy(target, source)
+    assert asked[-1] == helpers
+    assert target.all()
 
 
 def test_many_callers_at_once() -> None:

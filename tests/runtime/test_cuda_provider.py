@@ -24,7 +24,6 @@ from onepass import BackendError, DeviceError, InputError, RunTimeoutError, _cud
 from onepass.runtime import _onnxruntime_cuda
 from onepass.runtime._cuda import Device
 from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._recorded_work import check_stays_on_gpu
 from tests.checker import assert_same, check
 from tests.endless import endless
 from tests.fakes._queue import Op
@@ -248,12 +247,13 @@ def test_recorded_work_that_calls_back() -> None:
         with device.current():
             stream = device.stream()
             inner = cuda.stream(stream.number)
+            calls_back = stream.record(lambda: cuda.enqueue(inner, Op("CU_GRAPH_NODE_TYPE_HOST", lambda: None)))
             with pytest.raises(BackendError, match="calls back to the host"):
-                stream.record(
-                    lambda: cuda.enqueue(inner, Op("CU_GRAPH_NODE_TYPE_HOST", lambda: None)),
-                    look_at=check_stays_on_gpu,
-                )
-            stream.record(lambda: None, look_at=check_stays_on_gpu).close()
+                calls_back.check_stays_on_gpu()
+            nothing = stream.record(lambda: None)
+            nothing.check_stays_on_gpu()
+            for graph in (calls_back, nothing):
+                graph.close()
             stream.close()
     assert not any(cuda.live.values())
 

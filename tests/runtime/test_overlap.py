@@ -136,7 +136,7 @@ def test_the_first_call_fails(kind: str) -> None:
 def test_large_inputs_alone_and_beside(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inputs that several threads copy arrive whole, with the same calls of CUDA as small ones."""
     for module in (_copying, _pass):
-        monkeypatch.setattr(module, "PIECE_BYTES", 512 << 10)
+        monkeypatch.setattr(module, "SHARED_BYTES", 512 << 10)
     with _opened(kind, rows=200_000) as (cuda, session):
         for seed in range(4):
             outputs = session(x=x_of(190_001, seed))

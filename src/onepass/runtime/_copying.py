@@ -13,11 +13,10 @@ import numpy as np
 from onepass._programs import usable_cores
 from onepass.outputs import Array
 
-PIECE_BYTES = 2 << 20
-"""The least that is worth a thread's while, which has slept since the call before. Each takes one piece: to pass the
-interpreter on takes longer than the copy of little, though NumPy lets others run while it copies."""
-_FRESH_BYTES = 4 << 20
-"""The least fresh memory that is worth a thread's while."""
+SHARED_BYTES = 2 << 20
+"""The least that is shared with a helper, which has slept since the call before; each further one takes twice as much.
+Each takes one piece: to pass the interpreter on takes longer than the copy of little, though NumPy lets others run
+while it copies."""
 _MOST_HELPERS = 3
 """More than that bring next to nothing, and take cores that others have work for."""
 
@@ -37,13 +36,12 @@ class Copying:
 
     def copy(self, target: Array, source: Array) -> None:
         """Fill an array from another of as many elements; both are C-contiguous."""
-        to, given = target.reshape(-1), source.reshape(-1)
-        self._share(to, given, to.nbytes // PIECE_BYTES - 1)
+        self._share(target.reshape(-1), source.reshape(-1), target.nbytes)
 
     def touch(self, memory: Array) -> None:
         """Write to every page of some fresh memory, so that the system provides it."""
         pages = memory[:: mmap.PAGESIZE]
-        self._share(pages, np.zeros_like(pages), memory.nbytes // _FRESH_BYTES - 1)
+        self._share(pages, np.zeros_like(pages), memory.nbytes)
 
     def finish(self) -> None:
         """Take away what nobody has begun, and wait for what helpers are at."""
@@ -62,9 +60,9 @@ class Copying:
             self._inside.pop()
             self._word.put(None)
 
-    def _share(self, to: Array, given: Array, helpers: int) -> None:
-        helpers = min(helpers, _helpers.most)
-        if helpers < 1:
+    def _share(self, to: Array, given: Array, size_bytes: int) -> None:
+        helpers = min((size_bytes // SHARED_BYTES + 1) // 2, _helpers.most)
+        if not helpers:
             to[...] = given
             return
         self._errors.clear()

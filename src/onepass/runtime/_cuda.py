@@ -270,12 +270,11 @@ class Stream:
             self.device.call(self._driver.cuEventDestroy, mark)
         return times
 
-    def record(self, work: Callable[[], object], *, look_at: Callable[[Any], None] | None = None) -> Graph:
+    def record(self, work: Callable[[], object]) -> Graph:
         """Record what a function queues on this stream, instead of doing it.
 
         Args:
             work: The function.
-            look_at: Looks at what was recorded, the driver's graph, before it can be launched.
 
         Raises:
             BackendError: Something in it cannot be recorded. The stream is as before.
@@ -294,10 +293,7 @@ class Stream:
             raise
         finally:
             self.device.capturing.now = False
-        recorded = Graph(self.device, driver, graph)
-        if look_at is not None:
-            look_at(graph)
-        return recorded
+        return Graph(self.device, driver, graph)
 
     def _stop_recording(self) -> None:
         _, state = self._driver.cuStreamIsCapturing(self._handle)

@@ -12,7 +12,6 @@ from onepass.runtime._ending import Runs
 from onepass.runtime._layout import Shape, arranged, size_of
 from onepass.runtime._onnxruntime_binding import CudaSession
 from onepass.runtime._passing import Feed
-from onepass.runtime._recorded_work import check_stays_on_gpu
 from onepass.runtime._setup import Setup
 
 
@@ -88,7 +87,9 @@ def try_out(session: CudaSession, feeds: Mapping[str, Feed], runs: Runs) -> dict
         # nothing can be allocated.
         setup.enqueue(session.stream.number)
         session.stream.synchronize()
-        session.stream.record(lambda: setup.enqueue(session.stream.number), look_at=check_stays_on_gpu).close()
+        graph = session.stream.record(lambda: setup.enqueue(session.stream.number))
+        graph.check_stays_on_gpu()
+        graph.close()
     except BackendError as error:
         return str(error)
     finally:

@@ -19,7 +19,7 @@ from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime._budget import HostMemory, KeptMemory
 from onepass.runtime._carried import carried
-from onepass.runtime._copying import PIECE_BYTES
+from onepass.runtime._copying import SHARED_BYTES
 from onepass.runtime._cuda import Device, Stream
 from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._device_results import late_results, lent_results
@@ -61,7 +61,7 @@ class Pass:
         self._device_slots = Slots(lambda: new_device_slot(device, setup.out_places), limit=_DEVICE_SLOTS)
         self._spare: HostSlot | None = None
         self._is_plain = setup.is_plain
-        is_simple = self._in_bytes < PIECE_BYTES and not any(edge.is_cast for edge in setup.inputs.values())
+        is_simple = self._in_bytes < SHARED_BYTES and not any(edge.is_cast for edge in setup.inputs.values())
         self._simple = list(zip(setup.inputs, arrays, strict=True)) if is_simple else []
         self._recordings = Recordings(obstacle=setup.obstacle)
 
