@@ -10,9 +10,9 @@ import numpy as np
 
 import onepass
 from onepass.outputs import Array
-from onepass.runtime._context import Context
-from onepass.runtime._cuda import Device
-from onepass.runtime._engine import Engine
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.tensorrt._context import Context
+from onepass.runtime.tensorrt._engine import Engine
 
 Call = Callable[[], Any]
 

@@ -18,7 +18,7 @@ _FILES = sorted(file for folder in _FOLDERS for file in folder.rglob("*.py"))
 _EXCUSED = {
     # It measures what a pass costs beside bare TensorRT, and for that needs the pieces of one.
     "benchmarks/raw_engine.py": {
-        "onepass.runtime._context.Context", "onepass.runtime._cuda.Device", "onepass.runtime._engine.Engine",
+        "onepass.runtime.tensorrt._context.Context", "onepass.runtime.tensorrt._engine.Engine",
     },
 }  # fmt: skip
 

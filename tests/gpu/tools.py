@@ -11,8 +11,8 @@ import numpy as np
 
 from onepass import OnnxGraph, Plan, Session
 from onepass.engine import BuildOptions, plan_from_graph
-from onepass.runtime._cuda import Device
-from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime.cuda.arrays import DeviceArray
+from onepass.runtime.cuda.device import Device
 from tests.checker import assert_same
 from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
