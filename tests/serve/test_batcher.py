@@ -128,6 +128,38 @@ def test_an_error_is_that_of_who_caused_it() -> None:
     np.testing.assert_array_equal(found[2].outputs["y"], [[16.0, 16.0]])
 
 
+def test_too_little_memory_for_many_is_enough_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory for the joined rows is not to be had, each request is computed by itself."""
+
+    def concatenate(_arrays: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "concatenate", concatenate)
+    backend = Gated()
+    found = behind_one(backend, lambda batcher: all_of(batcher, [rows(1), rows(2)]))
+    assert [type(each) for each in found] == [Done, Done]
+    assert backend.rows == [1, 1, 2]
+
+
+def test_a_busy_event_loop_does_not_keep_the_model_waiting() -> None:
+    """When a pass ends, the next begins, though the event loop has other things to do at that moment."""
+    backend = Gated()
+
+    async def main(batcher: Batcher) -> None:
+        backend.gate.clear()
+        first = asyncio.ensure_future(batcher.run(rows(1), ("y",)))
+        await asyncio.to_thread(backend.begun.acquire)
+        second = asyncio.ensure_future(batcher.run(rows(2), ("y",)))
+        await asyncio.sleep(0)
+        backend.gate.set()
+        assert backend.begun.acquire(timeout=30)  # in the loop's own thread, which does nothing else meanwhile
+        assert (await first).outputs["y"].shape == (1, 2)
+        assert (await second).outputs["y"].shape == (2, 2)
+
+    with line(Session(backend)) as batcher:
+        asyncio.run(main(batcher))
+
+
 def test_a_full_line_refuses_at_once() -> None:
     """Who comes when the line is full is refused at once; when it is shorter, there is room."""
     backend = Gated()

@@ -190,10 +190,12 @@ def _in_folder(folder: Path, *, gaze: bool) -> Inputs:
         raise InputError(f"{folder} holds {tables[0]}, which has many rows, and {files[0]}, which is one; choose one")
     if tables:
         return _tables([folder / name for name in tables])
+    if not names:
+        raise InputError(f"{folder} has no files; those whose names begin with '.' or '_' are passed over")
     if not files:
         kinds = "pictures and videos" if gaze else "pictures, arrays and Parquet files"
         raise InputError(
-            f"{folder} holds nothing to read, only {len(names)} other file(s); {kinds} are known by their "
+            f"{folder} holds nothing to read among its {len(names)} file(s); {kinds} are known by their "
             "endings, such as .jpg, and a pattern takes files with any"
         )
     return Inputs(str(folder.absolute()), files, passed_over=len(names) - len(files))

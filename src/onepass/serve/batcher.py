@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from onepass._errors import BackendError, InputError, RunTimeoutError
+from onepass._errors import RunTimeoutError
 from onepass.outputs import Array
 from onepass.runtime import Session
 from onepass.serve.faults import Fault, Kind
 from onepass.serve.limits import Limits
+
+log = logging.getLogger("onepass.serve")
 
 Observe: TypeAlias = Callable[[int, float, bool], None]
 
@@ -54,8 +57,8 @@ class Batcher:
     """Runs the requests for one model: as many passes at once as there are lanes, each of all that fit.
 
     While passes are under way, requests gather in the line, so that the busier a model is, the larger its batches are;
-    a lone request never waits, unless `Limits.max_delay_ms` says so. All methods belong to one event loop; only passes
-    run elsewhere.
+    a lone request never waits, unless `Limits.max_delay_ms` says so. All methods belong to one event loop. Passes run
+    in threads, which take the next requests from the line themselves: a busy event loop does not keep a model waiting.
     """
 
     def __init__(self, session: Session, limits: Limits, *, most_rows: int, passes: int, observe: Observe) -> None:
@@ -73,6 +76,7 @@ class Batcher:
         self._most_rows = most_rows
         self._observe = observe
         self._line: deque[_Waiting] = deque()
+        self._lock = Lock()  # of the line
         self._passes = 0
         self._most_passes = passes
         self._threads = ThreadPoolExecutor(self._most_passes, thread_name_prefix="onepass-pass")
@@ -112,14 +116,15 @@ class Batcher:
         self.check_room()
         key, rows = self._key(inputs, outputs)
         waiting = _Waiting(inputs, outputs, key, rows, asyncio.get_running_loop().create_future())
-        self._line.append(waiting)
+        with self._lock:
+            self._line.append(waiting)
         if not self._going_on:  # once this turn of the loop is over: what has come in it is computed together
             self._going_on = True
             asyncio.get_running_loop().call_soon(self._go_on)
         try:
             return await waiting.future
         except asyncio.CancelledError:
-            with suppress(ValueError):  # its pass is under way
+            with self._lock, suppress(ValueError):  # its pass is under way
                 self._line.remove(waiting)
             raise
 
@@ -141,17 +146,28 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._line and self._passes < self._most_passes:
+        loop = asyncio.get_running_loop()
+        while self._passes < self._most_passes:
+            taken, wait = self._take()
+            if wait:
+                self._timer = loop.call_later(wait, self._go_on)
+            if not taken:
+                return
+            self._passes += 1
+            self._threads.submit(self._work, taken, loop)
+
+    def _take(self) -> tuple[list[_Waiting], float]:
+        """Take what the next pass computes out of the line; or say for how many seconds it may wait to be fuller."""
+        with self._lock:
+            if not self._line:
+                return [], 0.0
             taken = self._first_that_fit()
             wait = self._patience(taken)
             if wait > 0:
-                self._timer = asyncio.get_running_loop().call_later(wait, self._go_on)
-                return
+                return [], wait
             for each in taken:
                 self._line.remove(each)
-            self._passes += 1
-            running = asyncio.get_running_loop().run_in_executor(self._threads, self._pass, taken)
-            running.add_done_callback(partial(self._passed, taken, time.perf_counter()))
+            return taken, 0.0
 
     def _first_that_fit(self) -> list[_Waiting]:
         """Return the first in the line, and those behind it that can be computed with it."""
@@ -176,15 +192,25 @@ class Batcher:
             return 0.0
         return first.since + self._limits.max_delay_ms / 1e3 - time.perf_counter()
 
+    def _work(self, taken: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
+        """Compute one pass after the other, in a thread of its own, until the line is empty."""
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            while taken:
+                begun = time.perf_counter()
+                found = self._pass(taken)
+                loop.call_soon_threadsafe(self._passed, taken, found, begun, time.perf_counter() - begun)
+                taken, _ = self._take()
+            loop.call_soon_threadsafe(self._rest)
+
     def _pass(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
-        """Compute, in a thread of its own; an error is that of the request which caused it."""
+        """Compute; an error is that of the request which caused it."""
         if len(taken) > 1:
             try:
                 return self._joined(taken)
             except RunTimeoutError as error:
                 return [error] * len(taken)
-            except (InputError, BackendError):
-                pass  # one of them is at fault: each by itself
+            except Exception:  # noqa: BLE001 - one of them is at fault
+                log.debug("a pass of %d requests failed; each is computed by itself", len(taken))
         return [self._alone(each) for each in taken]
 
     def _alone(self, waiting: _Waiting) -> Mapping[str, Array] | Exception:
@@ -205,11 +231,14 @@ class Batcher:
             begin += each.rows
         return parts
 
-    def _passed(self, taken: Sequence[_Waiting], begun: float, running: asyncio.Future[Any]) -> None:
-        """Hand out what a pass has brought, and go on."""
-        self._passes -= 1
-        seconds = time.perf_counter() - begun
-        found = running.result()
+    def _passed(
+        self,
+        taken: Sequence[_Waiting],
+        found: Sequence[Mapping[str, Array] | Exception],
+        begun: float,
+        seconds: float,
+    ) -> None:
+        """Hand out what a pass has brought."""
         worked = not all(isinstance(each, Exception) for each in found)
         self._observe(sum(each.rows for each in taken), seconds, worked)
         for waiting, result in zip(taken, found, strict=True):
@@ -219,4 +248,8 @@ class Batcher:
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(Done(result, begun - waiting.since, seconds))
+
+    def _rest(self) -> None:
+        """Give a lane back whose thread found the line empty; by now there may be somebody in it."""
+        self._passes -= 1
         self._go_on()
