@@ -23,6 +23,7 @@ import onepass
 from onepass import BackendError, DeviceError, InputError, RunTimeoutError, _cuda_libraries
 from onepass.runtime.cuda.arrays import DeviceArray
 from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.onnxruntime import cuda_backend
 from tests.checker import assert_same, check
 from tests.endless import endless
@@ -245,7 +246,7 @@ def test_recorded_work_that_calls_back() -> None:
     with installed(cuda=cuda):
         device = Device(0)
         with device.current():
-            stream = device.stream()
+            stream = Stream(device)
             inner = cuda.stream(stream.number)
             calls_back = stream.record(lambda: cuda.enqueue(inner, Op("CU_GRAPH_NODE_TYPE_HOST", lambda: None)))
             with pytest.raises(BackendError, match="calls back to the host"):

@@ -1,4 +1,4 @@
-"""A GPU: its memory, its streams and events. Only this and `graph` run anything on CUDA; `driver` asks what there is.
+"""A GPU and its memory. Only this, `stream` and `graph` run anything on CUDA; `driver` asks what there is.
 
 The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
 thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
@@ -6,7 +6,6 @@ thread's current context as it was found, so that programs with contexts of thei
 
 from __future__ import annotations
 
-import itertools
 import threading
 import weakref
 from collections import deque
@@ -19,7 +18,6 @@ from onepass._errors import BackendError, DeviceError
 from onepass.outputs import Array
 from onepass.runtime.cuda._huge_pages import HUGE_BYTES, fresh_memory, may_be_page_locked
 from onepass.runtime.cuda.driver import checked, describe, device_count, load_driver
-from onepass.runtime.cuda.graph import Graph
 
 
 class Device:
@@ -29,6 +27,7 @@ class Device:
         index: Its number, from 0, among those that ``CUDA_VISIBLE_DEVICES`` leaves.
         name: Its name, such as ``"NVIDIA H100 80GB HBM3"``.
         compute_capability: Such as ``"9.0"``.
+        driver: CUDA's.
         driver_version: The CUDA version that the driver supports, such as ``"13.0"``.
         capturing: Of a thread: whether it is recording a graph ``now``.
     """
@@ -44,7 +43,7 @@ class Device:
         if not 0 <= index < count:
             raise DeviceError(f"device={index}: this process sees {count} GPU(s), numbered from 0 to {count - 1}")
         self.index = index
-        self._driver = driver = load_driver()
+        self.driver = driver = load_driver()
         self._handle = self.call(driver.cuDeviceGet, index)
         self.name = self.call(driver.cuDeviceGetName, 256, self._handle).split(b"\0")[0].decode()
         attribute = driver.CUdevice_attribute
@@ -74,18 +73,18 @@ class Device:
 
     def enter(self) -> Any:
         """Make this GPU the calling thread's; what `leave` takes comes back."""
-        status, current = self._driver.cuCtxGetCurrent()
+        status, current = self.driver.cuCtxGetCurrent()
         if status:
-            raise BackendError(f"CUDA has no context for this thread: {describe(self._driver, status)}")
+            raise BackendError(f"CUDA has no context for this thread: {describe(self.driver, status)}")
         if int(current) == self._context_number:
             return None
-        self.call(self._driver.cuCtxSetCurrent, self._context)
+        self.call(self.driver.cuCtxSetCurrent, self._context)
         return current
 
     def leave(self, previous: Any) -> None:
         """Give the thread back the context it had; a thread that had none keeps this one, which costs nothing."""
         if previous is not None and int(previous):
-            self.call(self._driver.cuCtxSetCurrent, previous)
+            self.call(self.driver.cuCtxSetCurrent, previous)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -101,8 +100,8 @@ class Device:
     def device_block(self, size_bytes: int) -> Block:
         """Allocate memory on the GPU; at least one byte, so that its address is never null."""
         with self.current():
-            address = int(self.call(self._driver.cuMemAlloc, max(size_bytes, 1), wanted=size_bytes))
-        return Block(self, self._driver.cuMemFree, address, size_bytes)
+            address = int(self.call(self.driver.cuMemAlloc, max(size_bytes, 1), wanted=size_bytes))
+        return Block(self, self.driver.cuMemFree, address, size_bytes)
 
     def host_block(self, size_bytes: int) -> HostBlock:
         """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
@@ -111,23 +110,23 @@ class Device:
                 return self._huge_block(size_bytes)
             except BackendError:  # some systems have no more of it, or say only now that they have none
                 self._locks_huge_pages = False
-        flags = self._driver.CU_MEMHOSTALLOC_PORTABLE
+        flags = self.driver.CU_MEMHOSTALLOC_PORTABLE
         with self.current():
-            address = int(self.call(self._driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))
-        return HostBlock(self, self._driver.cuMemFreeHost, address, size_bytes)
+            address = int(self.call(self.driver.cuMemHostAlloc, max(size_bytes, 1), flags, wanted=size_bytes))
+        return HostBlock(self, self.driver.cuMemFreeHost, address, size_bytes)
 
     def _huge_block(self, size_bytes: int) -> HostBlock:
         memory = fresh_memory(size_bytes)
-        address, flags = memory.ctypes.data, self._driver.CU_MEMHOSTREGISTER_PORTABLE
+        address, flags = memory.ctypes.data, self.driver.CU_MEMHOSTREGISTER_PORTABLE
         with self.current():
-            self.call(self._driver.cuMemHostRegister, address, size_bytes, flags, wanted=size_bytes)
-        return HostBlock(self, partial(_unlock, self._driver, memory), address, size_bytes)
+            self.call(self.driver.cuMemHostRegister, address, size_bytes, flags, wanted=size_bytes)
+        return HostBlock(self, partial(_unlock, self.driver, memory), address, size_bytes)
 
     def memory_bytes(self) -> tuple[int, int]:
         """Return how many bytes of the GPU's memory are free, and how many there are."""
         with self.current():
-            status, free, total = self._driver.cuMemGetInfo()
-            checked(self._driver, "cuMemGetInfo", (status, None))
+            status, free, total = self.driver.cuMemGetInfo()
+            checked(self.driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
 
     def freed_with(self, owner: object, free: Callable[..., Any], handle: Any) -> Any:
@@ -157,21 +156,9 @@ class Device:
 
     def set_copy(self, graph: Any, node: Any, params: Any) -> None:
         """Change what a node of a graph copies."""
-        self.call(self._driver.cuGraphExecMemcpyNodeSetParams, graph, node, params, self._context)
+        self.call(self.driver.cuGraphExecMemcpyNodeSetParams, graph, node, params, self._context)
 
     # ---- calls -------------------------------------------------------------------------------------------------
-
-    def stream(self) -> Stream:
-        """Make a stream.
-
-        Work on it and on CUDA's default stream goes side by side: else whoever uses that one while a pass is being
-        recorded would get an error.
-        """
-        return Stream(self, self._driver)
-
-    def event(self) -> Event:
-        """Make an event."""
-        return Event(self, self._driver)
 
     def call(self, function: Callable[..., Any], *arguments: Any, wanted: int | None = None) -> Any:
         """Call a function of the driver and return what it gives.
@@ -184,7 +171,7 @@ class Device:
         Raises:
             BackendError: It failed; the message has its name and CUDA's word for the reason.
         """
-        return checked(self._driver, function.__name__, function(*arguments), wanted=wanted)
+        return checked(self.driver, function.__name__, function(*arguments), wanted=wanted)
 
 
 def _unlock(driver: Any, memory: Array, address: int) -> None:
@@ -213,114 +200,3 @@ class HostBlock(Block):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         return {"shape": (self.size_bytes,), "typestr": "|u1", "data": (self.address, False), "version": 3}
-
-
-class Stream:
-    """A queue of work for one GPU. Its methods need the GPU to be current on the calling thread.
-
-    Attributes:
-        device: The GPU.
-        number: The handle as a number, as TensorRT takes it.
-    """
-
-    def __init__(self, device: Device, driver: Any) -> None:
-        self.device = device
-        self._driver = driver
-        with device.current():
-            self._handle = device.call(driver.cuStreamCreate, driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
-        self.number = int(self._handle)
-        self._finalizer = device.freed_with(self, driver.cuStreamDestroy, self._handle)
-
-    def copy(self, target: int, source: int, size_bytes: int) -> None:
-        """Queue a copy between two addresses, on the host or on the GPU."""
-        if size_bytes:
-            self.device.call(self._driver.cuMemcpyAsync, target, source, size_bytes, self._handle)
-
-    def synchronize(self) -> None:
-        """Wait until everything queued is done; other Python threads run meanwhile."""
-        (status,) = self._driver.cuStreamSynchronize(self._handle)
-        if status:
-            raise BackendError(f"the GPU failed while it computed: {describe(self._driver, status)}")
-
-    def wait_for(self, other: int) -> None:
-        """Let what is queued from here on wait for what is in another stream, given by its number, by now."""
-        event = Event(self.device, self._driver)
-        self.device.call(self._driver.cuEventRecord, event.handle, self._driver.CUstream(other))
-        self.wait(event)
-
-    def signal(self, event: Event) -> None:
-        """Let an event stand for what is queued by now."""
-        self.device.call(self._driver.cuEventRecord, event.handle, self._handle)
-
-    def wait(self, event: Event) -> None:
-        """Let what is queued from here on wait for what an event stands for."""
-        self.device.call(self._driver.cuStreamWaitEvent, self._handle, event.handle, 0)
-
-    def mark(self) -> Any:
-        """Queue an event that notes the time; see `milliseconds`."""
-        event = self.device.call(self._driver.cuEventCreate, self._driver.CUevent_flags.CU_EVENT_DEFAULT)
-        self.device.call(self._driver.cuEventRecord, event, self._handle)
-        return event
-
-    def milliseconds(self, *marks: Any) -> list[float]:
-        """Return the times between marks that have passed, and let go of them."""
-        elapsed = self._driver.cuEventElapsedTime
-        times = [float(self.device.call(elapsed, first, second)) for first, second in itertools.pairwise(marks)]
-        for mark in marks:
-            self.device.call(self._driver.cuEventDestroy, mark)
-        return times
-
-    def record(self, work: Callable[[], object]) -> Graph:
-        """Record what a function queues on this stream, instead of doing it.
-
-        Args:
-            work: The function.
-
-        Raises:
-            BackendError: Something in it cannot be recorded. The stream is as before.
-            Exception: What a function raised.
-        """
-        driver = self._driver
-        # Thread-local: other threads may allocate meanwhile, and work of this one that cannot be recorded is refused.
-        mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        try:
-            self.device.capturing.now = True
-            self.device.call(driver.cuStreamBeginCapture, self._handle, mode)
-            work()
-            graph = self.device.call(driver.cuStreamEndCapture, self._handle)
-        except BaseException:
-            self._stop_recording()
-            raise
-        finally:
-            self.device.capturing.now = False
-        return Graph(self.device, driver, graph)
-
-    def _stop_recording(self) -> None:
-        _, state = self._driver.cuStreamIsCapturing(self._handle)
-        if state:
-            status, graph = self._driver.cuStreamEndCapture(self._handle)
-            if not status and int(graph):
-                self.device.call(self._driver.cuGraphDestroy, graph)
-
-    def launch(self, graph: Graph) -> None:
-        """Queue all that is recorded."""
-        (status,) = self._driver.cuGraphLaunch(graph.handle, self._handle)
-        if status:
-            raise BackendError(f"the GPU does not start the recorded pass: {describe(self._driver, status)}")
-
-    def close(self) -> None:
-        """Destroy the stream."""
-        self._finalizer()
-
-
-class Event:
-    """A point in a stream's work, for other streams to wait for; it may be set again and again.
-
-    Attributes:
-        handle: The driver's.
-    """
-
-    def __init__(self, device: Device, driver: Any) -> None:
-        with device.current():
-            self.handle = device.call(driver.cuEventCreate, driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
-        device.freed_with(self, driver.cuEventDestroy, self.handle)

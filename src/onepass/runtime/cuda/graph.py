@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from onepass._errors import BackendError
+from onepass.runtime.cuda.device import Device
 from onepass.runtime.cuda.driver import checked
-
-if TYPE_CHECKING:
-    from onepass.runtime.cuda.device import Device
 
 
 class Graph:
@@ -16,14 +14,13 @@ class Graph:
 
     Attributes:
         device: The GPU.
-        driver: CUDA's.
         handle: The driver's.
     """
 
-    def __init__(self, device: Device, driver: Any, graph: Any) -> None:
+    def __init__(self, device: Device, graph: Any) -> None:
         """Make what was captured ready to launch."""
+        driver = device.driver
         self.device = device
-        self.driver = driver
         self._graph = graph
         self._finalizers = [device.freed_with(self, driver.cuGraphDestroy, graph)]
         self.handle = device.call(driver.cuGraphInstantiate, graph, 0)
@@ -53,7 +50,7 @@ class Graph:
 
     def _nodes(self) -> list[tuple[Any, str]]:
         """Return its nodes, each with its kind by CUDA's name, such as ``"MEMCPY"``."""
-        driver, call = self.driver, self.device.call
+        driver, call = self.device.driver, self.device.call
         status, _, count = driver.cuGraphGetNodes(self._graph)
         checked(driver, "cuGraphGetNodes", (status,))
         nodes = call(driver.cuGraphGetNodes, self._graph, count) if count else []
@@ -73,9 +70,9 @@ class GraphCopy:
         """Look a node up that copies."""
         self._graph = graph
         self._node = node
-        self._params = params = graph.device.call(graph.driver.cuGraphMemcpyNodeGetParams, node)
+        self._params = params = graph.device.call(graph.device.driver.cuGraphMemcpyNodeGetParams, node)
         # The driver may call page-locked memory by its address on the host, or by that which the GPU has for it.
-        on_host = params.dstMemoryType == graph.driver.CUmemorytype.CU_MEMORYTYPE_HOST
+        on_host = params.dstMemoryType == graph.device.driver.CUmemorytype.CU_MEMORYTYPE_HOST
         self._field = "dstHost" if on_host else "dstDevice"
         self.target = int(getattr(params, self._field))
 
@@ -94,7 +91,7 @@ class GraphCopy:
         self.target = address
 
     def _is_host(self, kind: Any, address: Any) -> bool:
-        driver = self._graph.driver
+        driver = self._graph.device.driver
         kinds = driver.CUmemorytype
         if kind != kinds.CU_MEMORYTYPE_UNIFIED:
             return bool(kind == kinds.CU_MEMORYTYPE_HOST)

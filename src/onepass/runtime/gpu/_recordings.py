@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from onepass._errors import BackendError
-from onepass.runtime.cuda.device import Stream
 from onepass.runtime.cuda.graph import Graph
+from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.gpu.slots import HostSlot
 
 _CHOICES = 8

@@ -18,6 +18,7 @@ from onepass._errors import OnepassError
 from onepass.runtime.cuda.copying import Copying
 from onepass.runtime.cuda.device import Device
 from onepass.runtime.cuda.graph import Graph
+from onepass.runtime.cuda.stream import Event, Stream
 
 _PASSES = 8
 """How many shapes of inputs a lane keeps ready; the one used longest ago makes room for a new one."""
@@ -49,7 +50,7 @@ class ComputeQueue(Generic[Ready]):
     def __init__(self, device: Device, scratch_bytes: int) -> None:
         """Make a queue with nothing in it."""
         self.lock = threading.Lock()
-        self.stream = device.stream()
+        self.stream = Stream(device)
         self._scratch = device.device_block(scratch_bytes)
         self.scratch = self._scratch.address
         first, second = Lane[Ready](self, device), Lane[Ready](self, device)
@@ -99,7 +100,7 @@ class Lane(Generic[Ready]):
 
     def __init__(self, queue: ComputeQueue[Ready], device: Device) -> None:
         self.queue = queue
-        self.stream = device.stream()
+        self.stream = Stream(device)
         self.passes: OrderedDict[Hashable, Ready] = OrderedDict()
         self.last_key: Hashable = None
         self.last: Ready | None = None
@@ -107,7 +108,7 @@ class Lane(Generic[Ready]):
         self.is_whole = False
         self.held: object = None
         self.copying = Copying()
-        self._copied, self._computed, self._passed = device.event(), device.event(), device.event()
+        self._copied, self._computed, self._passed = Event(device), Event(device), Event(device)
 
     def begin(self) -> None:
         """Begin a call: from here on something may be under way."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from onepass.runtime.cuda.arrays import DeviceArray
-from onepass.runtime.cuda.device import Device, Stream
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.gpu.layout import Place
 from onepass.runtime.gpu.setup import Setup
 from onepass.runtime.gpu.slots import DeviceSlot

@@ -19,7 +19,8 @@ from onepass.engine.layers import Layer
 from onepass.outputs import Array
 from onepass.runtime.cuda.arrays import DeviceArray
 from onepass.runtime.cuda.copying import SHARED_BYTES
-from onepass.runtime.cuda.device import Device, Stream
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.gpu._recordings import Recordings
 from onepass.runtime.gpu.budget import HostMemory, KeptMemory
 from onepass.runtime.gpu.carried import carried

@@ -11,6 +11,7 @@ from onepass.engine.plan import Edge
 from onepass.outputs import Array
 from onepass.runtime.cuda.arrays import DeviceArray
 from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.gpu.compute_queue import ComputeQueue, Lane
 from onepass.runtime.gpu.passing import Feed, Passing
 from onepass.tensors import Signature
@@ -36,7 +37,7 @@ class Passes(ABC):
         """Begin without passes."""
         self.device = device
         self.limit = limit
-        self.import_stream = device.stream()
+        self.import_stream = Stream(device)
 
     @property
     def scratch_bytes(self) -> int | None:

@@ -11,7 +11,8 @@ from onepass._errors import BackendError
 from onepass._optional import import_onnxruntime
 from onepass.engine.plan import Edge
 from onepass.runtime.cuda.arrays import DeviceArray
-from onepass.runtime.cuda.device import Device, Stream
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.gpu.layout import Place, Shape
 from onepass.runtime.gpu.passing import Feed
 from onepass.runtime.onnxruntime._edges import element_type, shapes_text, value_from_array
