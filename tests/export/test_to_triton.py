@@ -142,11 +142,11 @@ def test_outputs_that_triton_does_not_serve_are_not_in_its_file(graph: OnnxGraph
 
 @pytest.mark.parametrize(("text", "why"), [
     ("(float[N, 2] x) => (float[N, 2] y) { y = Softmax <axis = 0> (x) }",
-     "output 'y' of an item depends on the items that it is run with"),
+     "output 'y' of an item depends on the other items in the batch"),
     ("(int64[N, 2] x) => (int64[N, 2] y) <int64 axis = {0}> { y = CumSum (x, axis) }",
-     "output 'y' of an item depends on the items that it is run with"),
+     "output 'y' of an item depends on the other items in the batch"),
     ("(float[N, 2] x) => (float[N, 2] y) <int64[1] a = {1}, int64[1] b = {2}> { y = Slice (x, a, b) }",
-     "output 'y' of an item depends on the items that it is run with"),
+     "output 'y' of an item depends on the other items in the batch"),
     ("(float[N, 2] x) => (float[N, 2] y, float[2] w) <float[2] w = {1.0, 2.0}> { y = Neg (x) }",
      "the first dimension of output 'w' is always 2"),
     ("(float[N] x, float[M] z) => (float[N] y) { y = Neg (x) }",
@@ -172,7 +172,7 @@ def test_a_model_that_made_up_inputs_do_not_suit(tmp_path: Path) -> None:
     model(text).save(tmp_path / "m.onnx")
     exported = to_triton(tmp_path / "m.onnx", tmp_path / "models")
     assert exported.max_batch == 0
-    assert exported.notes[0].startswith("no batches: it does not run on inputs that are made up")
+    assert exported.notes[0].startswith("no batches: it does not run on random inputs")
     assert to_triton(tmp_path / "m.onnx", tmp_path / "models", name="n", max_batch=3).max_batch == 3
 
 

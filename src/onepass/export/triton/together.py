@@ -1,20 +1,18 @@
-"""An ONNX model looked at: what it takes and gives, and whether items of one batch leave each other alone."""
+"""Inspect an ONNX model: its signature, and whether Triton may join requests into batches."""
 
 from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-
-from onepass._distance import is_exact, widened
 from onepass._errors import BackendError
+from onepass._independence import dependent_output
 from onepass.export.triton.edges import Batch, batch_of
-from onepass.outputs import Array
 from onepass.runtime import ModelSpec, Session, load
 from onepass.sampling import random_inputs
 from onepass.tensors import Signature
 
 _MOST = 8  # where the user does not say
+_SEEDS = (0, 1)
 
 
 def looked_at(spec: ModelSpec, max_batch: int | None) -> tuple[Signature, Batch]:
@@ -30,34 +28,15 @@ def looked_at(spec: ModelSpec, max_batch: int | None) -> tuple[Signature, Batch]
 
 
 def why_not_together(session: Session, *, trusted: bool) -> str:
-    """Return why requests must not be put together into one batch, "" if they may.
+    """Return why requests must not be joined into one batch, "" if they may.
 
     Args:
-        session: A model whose first dimensions all count items.
-        trusted: Whether to believe so of a model that does not run on inputs that are made up.
+        session: A model in which every input and output has the batch dimension first.
+        trusted: Whether a model that does not run on random inputs is believed to have independent items.
     """
-    signature = session.signature
-    names = {spec.shape[0] for spec in signature.inputs if spec.shape}
-    sizes = {name: 2 for name in names if isinstance(name, str)}
-    feeds = random_inputs(signature, sizes=sizes, batch=2)
+    items = [random_inputs(session.signature, seed=seed) for seed in _SEEDS]
     try:
-        both = session(feeds)
-        each = [session({name: array[index : index + 1] for name, array in feeds.items()}) for index in (0, 1)]
+        name = dependent_output(session, items)
     except BackendError:
-        return "" if trusted else "it does not run on inputs that are made up, so nothing shows that items stay apart"
-    for name, array in both.items():
-        alone = [outputs[name] for outputs in each]
-        if any(len(one) != 1 for one in alone) or not _same(array, np.concatenate(alone)):
-            return f"output {name!r} of an item depends on the items that it is run with"
-    return ""
-
-
-def _same(together: Array, alone: Array) -> bool:
-    """Whether arrays are the same, but for the order in which sums were made."""
-    if together.shape != alone.shape:
-        return False
-    if is_exact(together.dtype):
-        return bool((together == alone).all())
-    a, b = widened(together), widened(alone)
-    finite = np.abs(a[np.isfinite(a)])
-    return np.allclose(a, b, rtol=1e-2, atol=1e-3 * float(finite.max(initial=0)), equal_nan=True)
+        return "" if trusted else "it does not run on random inputs, so nothing shows that items are independent"
+    return "" if name is None else f"output {name!r} of an item depends on the other items in the batch"
