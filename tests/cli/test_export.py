@@ -18,7 +18,7 @@ def test_an_onnx_model(shell: Shell, tmp_path: Path) -> None:
     assert out == (
         f"{models / 'three'}, version 1\n"
         "Triton's backend python runs it, up to 8 items at once\n"
-        "the Python that Triton runs models with has to have onepass: pip install onepass\n"
+        "install onepass in the Python environment that Triton runs models with\n"
     )
     words = ("--name", "other", "--max-batch", 0, "--json")
     told = json.loads(shell("export", "triton", tmp_path / "three.onnx", "-o", models, *words))

@@ -1,5 +1,7 @@
 """The one door: what `import onepass` shows, and what it does not load."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +141,28 @@ def test_error_tree_in_docstring_is_complete() -> None:
         if isinstance(value, type) and issubclass(value, Exception):
             assert name in drawn
             assert getattr(onepass, name) is value
+
+
+@pytest.mark.parametrize("name", [name for name in onepass.__all__ if name.endswith(("Error", "Warning"))])
+def test_errors_are_called_by_their_public_names(name: str) -> None:
+    """Tracebacks say `onepass.InputError`, and an error survives pickling and copying under that name."""
+    kind = getattr(onepass, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"onepass.{name}"
+    for again in (pickle.loads(pickle.dumps(kind("why"))), copy.copy(kind("why"))):
+        assert type(again) is kind
+        assert str(again) == "why"
+
+
+def test_a_traceback_ends_with_the_public_name() -> None:
+    """What Python prints of an error that nobody catches begins with a name that users can import."""
+    script = "import onepass; onepass.load('nothing.onnx')"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stderr.splitlines()[-1] == "onepass.ModelNotFoundError: no model file at nothing.onnx"
+
+
+@pytest.mark.parametrize("name", ["Session", "Outputs", "Signature", "TensorSpec", "Plan", "ModelSpec", "OnnxGraph"])
+def test_classes_say_where_they_can_be_imported(name: str) -> None:
+    """The module in a class's repr is one that users may import from."""
+    kind = getattr(onepass, name)
+    assert not any(part.startswith("_") for part in kind.__module__.split("."))
+    assert getattr(sys.modules[kind.__module__], name) is kind

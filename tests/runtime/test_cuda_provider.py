@@ -451,12 +451,12 @@ def test_without_what_freezing_needs_the_provider_runs_as_it_is(monkeypatch: pyt
     """Without the binding of CUDA, or with options of one's own, sessions run by themselves, which the report says."""
     cases: tuple[tuple[Any, Any, str], ...] = (
         ([("cuda", {"user_compute_stream": "0"})], {}, "the provider's option user_compute_stream is set"),
-        (GPU, {"device": 1}, "pip install 'onepass[cuda]'"),
+        (GPU, {"device": 1}, "pip install '.[cuda]'"),
     )
     with fake_cuda_provider(devices=2) as (_, provider):
 
         def no_driver() -> Any:
-            raise onepass.MissingExtraError("it needs more: pip install 'onepass[cuda]'")
+            raise onepass.MissingExtraError("it needs more: pip install '.[cuda]'")
 
         monkeypatch.setattr(cuda_backend, "load_driver", no_driver)
         for providers, options, because in cases:

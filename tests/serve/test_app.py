@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.routing import Mount
 
 import onepass
 from onepass import InputError, MissingExtraError, ModelNotFoundError, UnsupportedModelError
+from onepass._packages import install_command
 from onepass.serve import Limits, Models, Server, app
 from onepass.web import Listening, WebServer
 from tests.serve.served import Client, heads, heads_of, json_request
@@ -75,7 +77,7 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, file: Pa
     """Without what the extra brings, the error has the command that installs it."""
     for module in ("uvicorn", "prometheus_client"):
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(MissingExtraError, match=r"pip install 'onepass\[serve\]'"):
+        with pytest.raises(MissingExtraError, match=re.escape(install_command("serve"))):
             Server({"neg": file}, Listening(port=0))
 
 

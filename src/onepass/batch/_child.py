@@ -51,7 +51,7 @@ def main() -> None:
         if isinstance(error, MemoryError):  # row by row, in another process, it may be enough
             os._exit(1)
         traceback.print_exc()
-        tell(**failure(BackendError(f"{type(error).__name__}: {error}. This is a fault in onepass")))
+        tell(**failure(BackendError(f"{type(error).__name__}: {error}. This is a bug in onepass")))
     finally:
         os._exit(0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -73,9 +72,6 @@ class _Crew:
                 yield record
 
     def _work(self, worker: Worker) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # A worker that is gone is an error here, also in a program that a pipe nobody reads would end.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
             while (part := self._parts.get()) is not None:
                 self._ended.put(worker.do(part, self._told))

@@ -86,7 +86,7 @@ def load(
             (`EngineDeviceError`), or is not the one its sidecar describes (`EngineMismatchError`).
         DeviceError: A provider is not available; or, for an engine, there is no GPU, no driver, or the installed
             TensorRT does not support that GPU.
-        MissingExtraError: For an engine: no TensorRT, or no ``onepass[cuda]``, is installed.
+        MissingExtraError: For an engine: no TensorRT, or no CUDA binding (extra ``cuda``), is installed.
         InputError: An argument is none of what is described above, or not for this kind of model.
     """
     options = {

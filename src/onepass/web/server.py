@@ -189,10 +189,7 @@ def _without_signals(base: Any) -> Any:
 
 @contextmanager
 def _signals(act: Callable[[], None]) -> Iterator[None]:
-    handlers: dict[int, Any] = {number: lambda *_: act() for number in (signal.SIGINT, signal.SIGTERM)}
-    if hasattr(signal, "SIGPIPE"):  # which ends a command whose reader has left: a server's clients may leave
-        handlers[signal.SIGPIPE] = signal.SIG_IGN
-    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    former = {number: signal.signal(number, lambda *_: act()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

@@ -63,7 +63,7 @@ def python_models(
         shapes=example_shapes(signature, batch, profiles),
         parameters=entries({KEY: {"string_value": json.dumps({**spec.to_json(), "path": file})}}),
     )
-    notes = ["the Python that Triton runs models with has to have onepass: pip install onepass"]
+    notes = ["install onepass in the Python environment that Triton runs models with"]
     notes += [
         f"its plugins have to lie at the same place there: {library}"
         for library in path_tuple(spec.plugins or (), what="plugins")

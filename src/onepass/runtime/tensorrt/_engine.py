@@ -21,6 +21,7 @@ from onepass._errors import (
     ModelFormatError,
     UnsupportedModelError,
 )
+from onepass._packages import tensorrt_command_here
 from onepass.engine.dtypes import dtype_from_tensorrt
 from onepass.engine.flavor import Flavor, find_flavor
 from onepass.engine.log import get_logger
@@ -308,7 +309,7 @@ def _check_supported(flavor: Flavor, device: Device) -> None:
     if supported and device.compute_capability not in supported:
         raise DeviceError(
             f"{flavor} runs on GPUs of compute capability {', '.join(supported)}; the {device.name} has "
-            f"{device.compute_capability}. Use full TensorRT there: pip install tensorrt, and build the engine with it"
+            f"{device.compute_capability}. Use full TensorRT and build the engine with it: {tensorrt_command_here()}"
         )
 
 
