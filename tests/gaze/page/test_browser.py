@@ -203,7 +203,7 @@ def test_a_chosen_picture(server: WebServer, open_page: Callable[..., Any], tmp_
     (tmp_path / "notes.txt").write_text("nothing to see")
     page = open_page(server)
     page.locator("#file").set_input_files(tmp_path / "notes.txt")
-    says(page, "notes.txt (14 bytes) is neither a picture nor a video that can be read")
+    says(page, "notes.txt (14 bytes) is neither a readable picture nor a readable video")
     page.locator("#file").set_input_files(tmp_path / "face.png")
     says(page, "The picture was read.")
     assert len(results_of(page, 1)[0]["faces"]) == 1

@@ -183,7 +183,7 @@ def test_dropped_files_are_bounded(server: WebServer, monkeypatch: pytest.Monkey
         assert asked(server, "POST", "/sessions/other/dropped?name=a.png", b"x")[0] == 404
         assert asked(server, "POST", f"{place}?name=a.png", b"x" * 1000)[0] == 204
         socket.send(json.dumps({"type": "file"}))
-        assert next_of(socket, "ended")["text"].startswith("a.png holds no frame that can be decoded")
+        assert next_of(socket, "ended")["text"].startswith("a.png contains no frame that can be decoded")
 
 
 def is_gone(folder: Path) -> bool:
