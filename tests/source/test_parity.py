@@ -40,7 +40,7 @@ def test_one_element_that_is_off(place: int, scale: float, sign: int) -> None:
     close[place] += sign * 1e-6 * scale
     off[place] += sign * 5e-3 * scale
     assert _checked(expected, close).relative < 1e-5
-    with pytest.raises(ParityError, match=rf"output 'y' differs by up to .* at \[{place}\] of random 0"):
+    with pytest.raises(ParityError, match=rf"output 'y' differs by up to .* at \[{place}\] on random 0"):
         _checked(expected, off)
 
 

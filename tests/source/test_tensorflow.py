@@ -322,7 +322,7 @@ def test_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
     model.call = tf.function(lambda x: {"y": tf.raw_ops.Betainc(a=x, b=x, x=x)},
                              input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
-    with pytest.raises(UnsupportedModelError, match="cannot translate these operators to ONNX .*: Betainc"):
+    with pytest.raises(UnsupportedModelError, match=r"cannot translate these operators to ONNX .*: Betainc"):
         converted(tmp_path / "model", tmp_path / "out.onnx")
 
 

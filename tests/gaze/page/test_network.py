@@ -160,7 +160,7 @@ def test_too_many_pages(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("onepass.gaze.page._socket.MAX_SESSIONS", 2)
     with page_of(server), page_of(server) as (_, second):
         assert second["pages"] == 2
-        with pytest.raises(ConnectionClosed, match="2 pages are open already"), page_of(server):
+        with pytest.raises(ConnectionClosed, match="the limit of 2 open pages"), page_of(server):
             pass
 
     def has_place() -> bool:

@@ -237,7 +237,7 @@ def test_files_that_are_no_media(
 def test_nothing_was_dropped(estimator: GazeEstimator, open_session: Open, told: Told) -> None:
     """A file that never came is a sentence."""
     open_session(estimator).do({"type": "file"})
-    assert "no file has come" in told.messages.get(timeout=20)[0]["text"]
+    assert "no file received" in told.messages.get(timeout=20)[0]["text"]
 
 
 @given(name=st.text(max_size=300))
@@ -339,7 +339,7 @@ def test_a_disk_that_is_full_at_the_end(
     session = open_session(estimator)
     (tmp_path / "0").mkdir()
     session.do({"type": "record", "on": True})
-    assert "nothing can be recorded" in told.messages.get(timeout=20)[0]["text"]
+    assert "cannot record on the server" in told.messages.get(timeout=20)[0]["text"]
     (tmp_path / "0").rmdir()
     close = Recording.close
 
@@ -382,7 +382,7 @@ def test_no_command_breaks_a_session(command: dict[str, Any], tmp_path_factory: 
             assert message["text"]
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "JSON"), ("[]", "object"), (" " * (2 << 20), "characters at most")])
+@pytest.mark.parametrize(("text", "said"), [("{", "JSON"), ("[]", "object"), (" " * (2 << 20), "at most")])
 def test_messages_that_are_no_commands(text: str, said: str) -> None:
     """A message is a JSON object of a bounded length."""
     with pytest.raises(InputError, match=said):
