@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onepass._packages import install_command
 from onepass.bench import Benchmark, Latency, Row
 from onepass.cli._bench_tables import print_benchmark
 from onepass.cli._tables import console
@@ -66,7 +67,7 @@ def test_messages(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest
     assert "expected whole numbers ≥ 1" in shell.fails("bench", three, "--batch", "1,x")
     assert "a name ending in .svg, .png or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.pdf")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install 'onepass[chart]'" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
+    assert install_command("chart") in shell.fails("bench", three, "--chart", tmp_path / "c.png")
     assert "the files set all sizes" in shell.fails("bench", three, "-i", "x.npy", "--batch", "2")
     assert "is given twice" in shell.fails("bench", three, three, *_QUICK)
     assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)

@@ -14,7 +14,7 @@ def layers_png(result: LayerTimes) -> bytes:
     """Return one bar per layer as a PNG, the longest at the top, coloured by types.
 
     Raises:
-        MissingExtraError: Drawing needs ``onepass[chart]``.
+        MissingExtraError: Drawing needs the extra ``chart``.
     """
     figure_module = optional("matplotlib.figure", extra="chart", purpose="Drawing a PNG")
     bars = bars_of(result)
