@@ -335,7 +335,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror is for what a window shows"),
         (["CLIP", "-o", "a.txt"], "unknown suffix; use one of"),
         (["CLIP", "-o", "nowhere/a.mp4"], "cannot write nowhere/a.mp4: No such file"),
-        (["CLIP", "--csv", "nowhere/a.csv"], "nowhere/a.csv cannot be written: No such file"),
+        (["CLIP", "--csv", "nowhere/a.csv"], "cannot write nowhere/a.csv: No such file"),
         (["CLIP", "-o", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "-", "--jsonl", "-"], "need a place of their own each"),
@@ -360,7 +360,7 @@ def test_a_folder_where_a_file_is_to_be(words: tuple[str, str], shell: Shell, mo
     write_picture("face.png", flat_pictures(1)[0])
     Path(words[1]).mkdir()
     monkeypatch.setattr(GazeEstimator, "stream", lambda *_, **__: pytest.fail("too late"))
-    assert f"{words[1]} cannot be written: it is a folder" in shell.fails("gaze", "face.png", *words)
+    assert f"cannot write {words[1]}: it is a folder" in shell.fails("gaze", "face.png", *words)
     assert sorted(path.name for path in Path().rglob("*")) == sorted(["face.png", words[1]])
 
 
