@@ -31,3 +31,14 @@ def printable(text: str, *, lines: bool = False) -> str:
 def indented(text: str) -> str:
     """Return a text of several lines with all but the first set in, so that none can pass for one of its own."""
     return re.sub(r"\n(?=\S)", "\n  ", printable(text.strip("\n"), lines=True))
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 core``, ``2 cores``.
+
+    Args:
+        count: The number.
+        noun: The noun in the singular.
+        plural: Its plural, where that does not end in an added "s".
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

@@ -1,4 +1,4 @@
-"""What there is to see on the terminal while something takes long."""
+"""Progress on the terminal while something takes long."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def batch_bar(name: str) -> Iterator[Callable[[batch.Progress], None]]:
-    """Give a function that is told how far a batch is: a bar on a terminal, a line a minute elsewhere."""
+    """Yield a function that reports the progress of a batch: a bar on a terminal, a line per minute elsewhere."""
     err = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"),
                TimeRemainingColumn())  # fmt: skip
@@ -55,9 +55,9 @@ def batch_bar(name: str) -> Iterator[Callable[[batch.Progress], None]]:
 
 
 def _pace(now: batch.Progress, seconds: float) -> str:
-    """Say how many are done a second, and how many of all have an error."""
+    """Return the rate, and the number of errors so far."""
     errors = f", {now.errors} with an error" if now.errors else ""
-    return f"{(now.done - now.earlier) / max(seconds, 1e-9):.1f} a second{errors}"
+    return f"{(now.done - now.earlier) / max(seconds, 1e-9):.1f} per second{errors}"
 
 
 def _left(now: batch.Progress, seconds: float) -> str:
