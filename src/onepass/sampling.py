@@ -125,7 +125,8 @@ def _sizes_made_up(signature: Signature, feeds: Mapping[str, Array]) -> str:
     ways = [f"sizes={{{dim!r}: 64}}" for spec in free for dim in spec.shape or () if isinstance(dim, str)][:1]
     nameless = [spec for spec in free if spec.shape is None or None in spec.shape][:1]
     ways += [f"shapes={{{s.name!r}: {tuple(n if n > 1 else 64 for n in feeds[s.name].shape)}}}" for s in nameless]
-    return f"{', '.join(listed) or 'random numbers'}. Give {', '.join([*ways, 'or inputs of your own'])}"
+    give = ", ".join([*ways, "or inputs of your own"]) if ways else "inputs of your own"
+    return f"{', '.join(listed) or 'random numbers'}. Give {give}"
 
 
 def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:

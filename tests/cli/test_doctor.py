@@ -18,7 +18,7 @@ def test_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     text = shell("doctor")
     assert "ok       Python" in text
     assert f"→ {install_command('gaze')}" in " ".join(text.split())  # a narrow terminal wraps it
-    assert text.endswith("0 error(s), 3 warning(s)\n")
+    assert text.endswith("0 errors, 3 warnings\n")
 
 
 def test_an_error_is_status_1(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

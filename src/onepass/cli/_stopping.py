@@ -55,7 +55,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except BackendError as error:
-        if str(error).endswith(_INTERRUPTED):
+        if _INTERRUPTED in str(error):
             raise KeyboardInterrupt from error
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Files that can execute code when opened: the ``--trust`` flag, and the question on a terminal."""
+"""Files that are programs: the ``--trust`` flag, and the question on a terminal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onepass.formats import PROGRAMS, format_of
 from onepass.opening import ModelChoice
 
 trust_option = click.option(
-    "--trust", is_flag=True, help="Open files that can execute code, as TensorFlow, Keras and PyTorch files can."
+    "--trust", is_flag=True, help="Open files of TensorFlow, Keras and PyTorch, which executes their code."
 )
 
 
 def chosen(word: str, *, trust: bool) -> ModelChoice:
-    """Read ``MODEL`` or ``MODEL@OPTION,…``, and whether the user trusts it if opening it can execute code.
+    """Read ``MODEL`` or ``MODEL@OPTION,…``, and whether the user trusts it if it is a program.
 
     Raises:
         InputError: The text after the ``@`` is not an option.
@@ -28,7 +28,7 @@ def chosen(word: str, *, trust: bool) -> ModelChoice:
 
 
 def is_trusted(model: str | os.PathLike[str], *, trust: bool) -> bool:
-    """Return whether a file that can execute code may be opened: by the flag, or by the user's answer on a terminal.
+    """Return whether a file that is a program may be opened: by the flag, or by the user's answer on a terminal.
 
     Other files, and files that are not models, are left to the code that opens them.
     """
@@ -39,7 +39,7 @@ def is_trusted(model: str | os.PathLike[str], *, trust: bool) -> bool:
     except (OnepassError, OSError):
         return False
     return kind in PROGRAMS and click.confirm(
-        f"{click.format_filename(model)} is {kind.value}; opening such a file can execute code in it. Open it?",
+        f"{click.format_filename(model)} is {kind.value}, which is a program: opening it executes its code. Open it?",
         err=True,
     )
 

@@ -90,7 +90,7 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
               help="An input or output that has another name in SECOND.")  # fmt: skip
 @click.option("--bisect", "look_inside", is_flag=True,
-              help="If outputs differ, find the first differing inner tensor, and nodes to keep from FIRST.")  # fmt: skip
+              help="If outputs differ, find the first inner tensor that does, and nodes to keep.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(min=0), metavar="NUMBER",
               help="Relative error above which an inner tensor differs.  [default: 1e-4; float16: 1e-2]")  # fmt: skip
 @trust_option
@@ -122,8 +122,8 @@ def command(
     """Run FIRST and SECOND on the same inputs and compare every output.
 
     FIRST is the reference. A model is an ONNX file or an engine; other formats are converted first. Files of
-    TensorFlow, Keras and PyTorch can execute code when opened: on a terminal you are asked first; elsewhere --trust
-    is required. MODEL@cuda runs an ONNX model on another ONNX Runtime provider.
+    TensorFlow, Keras and PyTorch are programs: opening one executes its code. On a terminal you are asked first;
+    elsewhere --trust is required. MODEL@cuda runs an ONNX model on another ONNX Runtime provider.
 
     The exit status is 1 if an output is out of tolerance, or exists in only one of the models.
 

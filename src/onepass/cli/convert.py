@@ -96,9 +96,9 @@ def command(
     The framework and ONNX Runtime both run on random and extreme inputs; FILE is written only if every output agrees.
     If TensorFlow or PyTorch is missing, it is installed once, into a separate environment.
 
-    The framework opens SOURCE. Files of TensorFlow, Keras and PyTorch can execute code when opened: on a terminal you
-    are asked first; elsewhere --trust is required. A separate process with a time limit runs them. This protects
-    against crashes, not against malicious files.
+    The framework opens SOURCE. Files of TensorFlow, Keras and PyTorch are programs: opening one executes its code. On
+    a terminal you are asked first; elsewhere --trust is required. They run in a separate process with a time limit,
+    which protects against crashes, not against malicious files.
 
     \b
     onepass convert saved_model -o elg.onnx --batch dynamic --channels-first eye

@@ -105,6 +105,6 @@ def _print(outputs: Outputs, seconds: float, report: dict[str, Any], save: Path 
     show(out, outputs_table(outputs))
     where = f"{report['backend']} {report.get('version', '')} on {report['device']}"
     less = f", optimised {report['optimize']}" if report.get("optimize", "all") != "all" else ""
-    out.print(f"\none pass (the first): {seconds * 1e3:.2f} ms, {where}{less}")
+    out.print(f"\none pass, the first: {seconds * 1e3:.2f} ms, {where}{less}")
     if save is not None:
         out.print(f"written to {save}", markup=False, soft_wrap=True)
