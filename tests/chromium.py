@@ -14,7 +14,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: 
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=f"needs a Chromium: one of {', '.join(_NAMES)} on the PATH")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason=f"needs a Chromium: one of {', '.join(_NAMES)} on the PATH"
+)
 
 
 @contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
