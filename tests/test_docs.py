@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from pygments.lexers import get_lexer_by_name
 
 from onepass.cli import cli
 
@@ -12,6 +13,8 @@ _ROOT = Path(__file__).parent.parent
 _PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", _ROOT / "SECURITY.md", *(_ROOT / "docs").glob("*.md"),
                  *(_ROOT / "examples").glob("*.md")])  # fmt: skip
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_BLOCK = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", flags=re.DOTALL | re.MULTILINE)
+_CODE_COLUMNS = 100  # what docs/_static/site.css has room for
 
 
 def test_help_is_up_to_date() -> None:
@@ -45,6 +48,16 @@ def test_links(page: Path) -> None:
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_code_blocks(page: Path) -> None:
+    """A block names a language that is highlighted, and on the site no line of it is cut off on a common screen."""
+    for _, language, code in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if not language.startswith("{"):
+            get_lexer_by_name(language)  # raises on a name that it does not know
+        if page.parent.name == "docs":
+            assert [line for line in code.splitlines() if len(line) > _CODE_COLUMNS] == []
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

@@ -83,13 +83,13 @@ def test_load_brings_the_backend_that_it_chose() -> None:
     )
     assert "onnxruntime" in loaded
     assert not loaded & {"onnx", "cuda", "tensorrt", "tensorrt_rtx", "onepass.builder", "onepass.graph",
-                         "onepass.source", "onepass.runtime._tensorrt"}  # fmt: skip
+                         "onepass.source", "onepass.runtime.tensorrt.backend"}  # fmt: skip
 
 
 def test_load_looks_at_a_file_once() -> None:
     """Python opens a model file to see what it is and whether it names other files, and leaves reading it to others."""
     script = (
-        "import sys, onepass, onepass.runtime._onnxruntime\n"
+        "import sys, onepass, onepass.runtime.onnxruntime.backend\n"
         "opened = []\n"
         "sys.addaudithook(lambda event, args: opened.append(args[0]) if event == 'open' else None)\n"
         f"onepass.load({_MODEL!r}).close()\n"
@@ -122,7 +122,7 @@ def test_many_threads_load_at_first() -> None:
 
 def test_running_engines_needs_no_onnx() -> None:
     """What runs engines brings neither ONNX Runtime nor onnx, nor what builds them."""
-    loaded = _modules_after("import onepass.runtime._tensorrt")
+    loaded = _modules_after("import onepass.runtime.tensorrt.backend")
     assert not loaded & {"onnx", "onnxruntime", "onepass.builder", "onepass.graph", "onepass.source"}
 
 

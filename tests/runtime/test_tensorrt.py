@@ -32,9 +32,9 @@ from onepass import (
 from onepass._packages import install_command
 from onepass.cli import cli
 from onepass.engine import Plan, sidecar_path
-from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._engine import _CONTROL_FLOW
-from onepass.runtime._graph import Graph
+from onepass.runtime.cuda.arrays import DeviceArray
+from onepass.runtime.cuda.graph import Graph
+from onepass.runtime.tensorrt._engine import _CONTROL_FLOW
 from tests.checker import assert_same, check
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
