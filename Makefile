@@ -37,6 +37,7 @@ check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install eac
 	rm -rf build/package src/onepass.egg-info  # which keeps files that the rules no longer name
 	$(BIN)/python -m build --quiet --outdir build/package .
 	$(BIN)/python -m twine check --strict build/package/*
+	$(BIN)/check-wheel-contents build/package/*.whl
 	tar -tzf build/package/onepass-*.tar.gz | cut -d/ -f2- > build/package.txt
 	! git ls-files ':!.*' | grep -vxFf build/package.txt
 	set -e; for archive in build/package/*; do \
