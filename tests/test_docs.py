@@ -66,3 +66,10 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     groups = re.findall(r"^```\{toctree\}\n(?::[^\n]*\n)*(.*?)^```", index, flags=re.DOTALL | re.MULTILINE)
     pages = {page.stem for page in (_ROOT / "docs").glob("*.md")} - {"index"}
     assert sorted(" ".join(groups).split()) == sorted(pages)
+
+
+def test_contributing_lists_the_targets() -> None:
+    """CONTRIBUTING lists every target of the Makefile that people run, and no other."""
+    targets = re.findall(r"^([a-z-]+):.*##", (_ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    listed = re.findall(r"^make ([a-z-]+) ", (_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(set(targets) - {"help", "environments"})
