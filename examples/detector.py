@@ -1,7 +1,7 @@
 """A detector's four outputs, with non-maximum suppression inside the model: python -m examples.detector [FOLDER].
 
-Most YOLO exports for TensorRT end in its plugin EfficientNMS_TRT. ONNX's own NonMaxSuppression does the same everywhere.
-This example builds only the end of such a network, in both ways, with the same output names.
+Most YOLO exports for TensorRT end in its plugin EfficientNMS_TRT. ONNX's own NonMaxSuppression does the same
+everywhere. This example builds only the end of such a network, in both ways, with the same output names.
 """
 
 import sys
@@ -41,7 +41,7 @@ def plain() -> onepass.OnnxGraph:
 
 
 def plugin(classes: int = 2, most: int = 20) -> onepass.OnnxGraph:
-    """Return the end of a detector with TensorRT's plugin, for any batch: `most` rows, of which `num_dets` are valid."""
+    """Return the end of a detector with TensorRT's plugin, for any batch: `most` rows, `num_dets` of them valid."""
     suppress = helper.make_node(
         "EfficientNMS_TRT", ["boxes", "scores"], OUTPUTS, domain="TRT", plugin_version="1", background_class=-1,
         box_coding=0, iou_threshold=0.5, score_threshold=0.25, max_output_boxes=most, score_activation=0,

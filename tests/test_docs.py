@@ -70,6 +70,6 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 def test_contributing_lists_the_targets() -> None:
     """CONTRIBUTING lists every target of the Makefile that people run, and no other."""
-    targets = re.findall(r"^([a-z-]+):.*##", (_ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    listed = re.findall(r"^make ([a-z-]+) ", (_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert sorted(listed) == sorted(set(targets) - {"help", "environments"})
+    makefile, page = ((_ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "CONTRIBUTING.md"))
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE)) - {"help", "environments"}
+    assert sorted(re.findall(r"^make ([a-z-]+) ", page, flags=re.MULTILINE)) == sorted(targets)
