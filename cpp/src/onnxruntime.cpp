@@ -266,7 +266,7 @@ class OnnxRuntime final : public Backend {
 
     [[noreturn]] static void refuse_kind(const Found& found, const std::string& path) {
         throw UnsupportedModelError(path + ": " + in_quotes(found.spec.name) + " is a " + found.kind +
-                                    "; onepass moves dense tensors of eight bits and more only");
+                                    "; onepass supports only dense tensors with element types of at least eight bits");
     }
 
     std::shared_ptr<void> value_of(const Input& input) const {

@@ -98,9 +98,9 @@ def test_what_is_no_dense_tensor_is_left_out() -> None:
     assert graph.signature.output_names == ("y", "z")
     assert graph.signature.left_out == {"s": "sequence"}
     assert str(graph.signature).endswith("  z: float32 [N]\n  s: sequence, left out")
-    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Ask for others: y, z"):
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Other outputs: y, z"):
         graph.signature.ordered_outputs(["y", "s"])
-    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence; onepass moves dense tensors"):
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence; onepass supports only dense tensors"):
         _ = graph.select("s").signature
     taken = model("(seq(float[N]) s) => (float[N] y) { i = Constant <value_int = 0> () \n y = SequenceAt (s, i) }")
     with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence"):

@@ -276,7 +276,7 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
 
 def test_bytes_that_do_not_load() -> None:
     """Bytes are looked at like files."""
-    with pytest.raises(ModelFormatError, match="the bytes given is empty"):
+    with pytest.raises(ModelFormatError, match="the byte string is empty"):
         load(b"")
 
 

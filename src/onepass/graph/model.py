@@ -67,7 +67,7 @@ class OnnxGraph:
 
     @classmethod
     def from_bytes(
-        cls, data: bytes, *, folder: str | os.PathLike[str] | None = None, name: str = "the bytes given"
+        cls, data: bytes, *, folder: str | os.PathLike[str] | None = None, name: str = "the byte string"
     ) -> OnnxGraph:
         """Read a serialised ``onnx.ModelProto``.
 
