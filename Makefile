@@ -51,7 +51,7 @@ check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api
 	    tensorrt-lean-cu13-bindings==11.4.0.106 tensorrt-dispatch-cu13-bindings==11.4.0.106
 	ONEPASS_TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest tests/fakes/test_real_bindings.py
 
-check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (pip install tensorrt)
+check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (onepass doctor says which)
 	ONEPASS_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu
 
 check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch

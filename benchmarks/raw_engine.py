@@ -10,9 +10,10 @@ import numpy as np
 
 import onepass
 from onepass.outputs import Array
-from onepass.runtime._context import Context
-from onepass.runtime._cuda import Device
-from onepass.runtime._engine import Engine
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
+from onepass.runtime.tensorrt._context import Context
+from onepass.runtime.tensorrt._engine import Engine
 
 Call = Callable[[], Any]
 
@@ -23,7 +24,7 @@ class RawEngine:
     def __init__(self, data: bytes, feeds: Mapping[str, Array]) -> None:
         self.device = Device(0)
         self.engine = Engine(data, name="the engine", device=self.device)
-        self.stream = self.device.stream()
+        self.stream = Stream(self.device)
         self._scratch = self.device.device_block(self.engine.scratch_bytes)
         with self.device.current():
             self.context = Context(self.engine, 0, stream=self.stream.number, scratch=self._scratch.address)

@@ -9,7 +9,7 @@ import onepass
 try:
     import torch
 except ImportError:
-    sys.exit("this example needs PyTorch: pip install 'onepass[torch]'")
+    sys.exit("this example needs PyTorch: pip install '.[torch]'")
 
 
 class ThreeHeads(torch.nn.Module):

@@ -81,7 +81,7 @@ def test_batch(elg: Path, pictures: list[str], capsys: pytest.CaptureFixture[str
 
 def test_gaze_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each frame of a video has a line for its face, which keeps its number."""
-    data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install 'onepass[demo]'")
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install '.[demo]'")
     write_clip(tmp_path / "clip.mp4", [data.astronaut()[:300, 100:400]] * 3, sound=None)
     gaze_stream.main(str(tmp_path / "clip.mp4"))
     lines = capsys.readouterr().out.splitlines()

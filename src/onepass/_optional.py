@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from onepass._errors import MissingExtraError
+from onepass._packages import install_command
 
 MAX_PIXELS = 178_956_970
 """How many pixels a picture may have by its header: Pillow's own limit, and what OpenCV is told before it is loaded."""
@@ -15,11 +16,11 @@ _SETTINGS = {"cv2": {"OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS), "OPENCV_LOG_
 
 
 def optional(module: str, *, extra: str, purpose: str) -> Any:
-    """Import and return a module that the extra ``onepass[extra]`` installs.
+    """Import and return a module that an extra installs.
 
     Args:
         module: Dotted name of the module, for example ``"cv2"``.
-        extra: Name of the extra that brings it.
+        extra: Name of the extra in pyproject.toml that has it.
         purpose: What it is needed for, as the subject of a sentence: ``"Reading pictures"``.
 
     Raises:
@@ -33,7 +34,7 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"{purpose} needs the Python module {module!r}, which does not import ({error}). "
-            f"Install it with: pip install 'onepass[{extra}]'"
+            f"Install it with: {install_command(extra)}"
         ) from error
 
 

@@ -119,15 +119,15 @@ def test_a_fixed_batch_is_filled_up() -> None:
 
 
 @pytest.mark.parametrize(("row", "message"), [
-    ({"x": np.zeros(5, np.float32)}, r"input 'x': a row has float32 \[5\], and the model takes float32 \[4\] of each"),
-    ({"x": np.zeros(4)}, r"input 'x': a row has float64 \[4\]"),
-    ({"x": None}, "there is nothing in column 'x'"),
-    ({"y": 1.0, "z": 2.0}, "there is no column 'x' for input 'x'; there are y, z"),
+    ({"x": np.zeros(5, np.float32)}, r"input 'x': expected float32 \[4\] per row, got float32 \[5\]"),
+    ({"x": np.zeros(4)}, r"input 'x': expected float32 \[4\] per row, got float64"),
+    ({"x": None}, "column 'x' is empty"),
+    ({"y": 1.0, "z": 2.0}, "no column 'x' for input 'x'; the table has y, z"),
     ({"x": InputError("no array")}, "column 'x': no array"),
-    ({"x": [1, 2, [3]]}, "lists side by side differ in length"),
+    ({"x": [1, 2, [3]]}, "nested lists must have equal lengths"),
     ({"x": "nowhere.png"}, "there is no file 'nowhere.png'"),
     ({"x": b"no picture"}, "bytes in 'x'"),
-    ({"x": ["a", "b", "c", "d"]}, "a row has string"),
+    ({"x": ["a", "b", "c", "d"]}, "got string"),
 ])  # fmt: skip
 def test_bad_rows(row: dict[str, Any], message: str) -> None:
     """A row that the model cannot take says what came and what was expected; rows beside it are done."""

@@ -23,7 +23,7 @@ def test_tables_go_through(heads: Path, x: Any) -> None:
     assert found.schema.names == ["id", *infer.schema.names]
     bad = infer(pa.table({"numbers": [[1.0, 2.0]], "id": [7]}))
     assert bad["zebra"].to_pylist() == [None]
-    assert "a row has float64 [2]" in bad["error"][0].as_py()
+    assert "per row, got float64 [2]" in bad["error"][0].as_py()
     assert bad.select(infer.schema.names).schema.equals(found.select(infer.schema.names).schema)
 
 
@@ -43,9 +43,9 @@ def test_outputs_feed_the_next_model(tmp_path: Path, heads: Path, x: Any) -> Non
 
 
 @pytest.mark.parametrize(("keep", "table", "message"), [
-    (["ant"], None, r"keep=\['ant'\]: an output, or the column of errors, has that name"),
-    (["id"], pa.table({"x": [1]}), "there is no column 'id' to keep; there are x"),
-    ([], {"x": [1]}, "takes a pyarrow.Table, got dict"),
+    (["ant"], None, r"keep=\['ant'\]: an output or the error column has the same name"),
+    (["id"], pa.table({"x": [1]}), "no column 'id' to keep; the table has x"),
+    ([], {"x": [1]}, "needs a pyarrow.Table, got dict"),
 ])  # fmt: skip
 def test_wrong_arguments(keep: list[str], table: Any, message: str, heads: Path) -> None:
     """What it cannot do is said, in the user's words."""

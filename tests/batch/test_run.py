@@ -150,7 +150,7 @@ def test_an_error_may_stop_the_batch(heads: Path, bad_table: Path, tmp_path: Pat
         onepass.batch.run(
             heads, bad_table, tmp_path / "out", preprocess="tests.batch.functions:raising", on_error="stop"
         )
-    with pytest.raises(InputError, match=r"holds no finished batch.*resume=True"):
+    with pytest.raises(InputError, match=r"contains no finished batch.*resume=True"):
         read_manifest(tmp_path / "out")
 
 
@@ -189,25 +189,25 @@ def test_another_job_is_refused(heads: Path, table: Path, tmp_path: Path) -> Non
     shutil.copy(table, changed)
     _begun(mine, changed, out)
     run = onepass.batch.run
-    with pytest.raises(InputError, match="holds an unfinished batch; resume=True goes on with it"):
+    with pytest.raises(InputError, match="already contains an unfinished batch; continue it with resume=True"):
         run(mine, changed, out)
-    with pytest.raises(InputError, match=r"an option differs: outputs is \['ant'\] now, and was None"):
+    with pytest.raises(InputError, match=r"an option differs: outputs is now \['ant'\], and was None"):
         run(mine, changed, out, outputs=["ant"], resume=True)
     changed.touch()
-    with pytest.raises(InputError, match="for the inputs differ;"):
+    with pytest.raises(InputError, match=r"job \(the inputs differ\)"):
         run(mine, changed, out, resume=True)
     model("(float[N, 4] x) => (float[N, 4] y) { y = Neg (x) }").save(mine)
-    with pytest.raises(InputError, match="for the model's content differs;"):
+    with pytest.raises(InputError, match=r"job \(the model's content differs\)"):
         run(mine, changed, out, resume=True)
 
 
 def test_a_folder_of_something_else_is_left_alone(heads: Path, table: Path, tmp_path: Path) -> None:
     """A batch does not write among other people's files, and does not begin where a batch is done."""
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(InputError, match=r"holds 'mine\.txt', which is no batch's"):
+    with pytest.raises(InputError, match=r"contains other files, such as 'mine\.txt'"):
         onepass.batch.run(heads, table, tmp_path)
     onepass.batch.run(heads, table, tmp_path / "out")
-    with pytest.raises(InputError, match="holds a batch; resume=True"):
+    with pytest.raises(InputError, match="already contains a batch; continue it with resume=True"):
         onepass.batch.run(heads, table, tmp_path / "out")
 
 
@@ -234,9 +234,9 @@ def test_json_is_held_as_it_is(tmp_path: Path) -> None:
     found = read(onepass.batch.run(tmp_path / "m.onnx", tmp_path / "in.jsonl", tmp_path / "out", key="id"))
     errors = found["error"].to_pylist()
     assert errors[0] is None
-    assert "float32, which cannot hold 1e+39 to 1e+39" in errors[1]
-    assert errors[2] == errors[3].replace("3", "2") == "row 2 has no key: there is nothing in 'id'"
-    assert "which cannot hold inf to inf" in errors[4]
+    assert "float32 cannot hold values from 1e+39 to 1e+39" in errors[1]
+    assert errors[2] == errors[3].replace("3", "2") == "row 2 has no key: column 'id' is empty"
+    assert "cannot hold values from inf to inf" in errors[4]
     assert (found["y"][0].as_py(), found["t"][0].as_py().rstrip("\0")) == (-1.0, "a")
 
 
@@ -244,25 +244,25 @@ def test_one_process_at_a_time(heads: Path, table: Path, tmp_path: Path) -> None
     """A second batch into a folder that one is at work in is refused at once."""
     from onepass.batch._folder import held
 
-    with held(tmp_path / "out"), pytest.raises(InputError, match="another process is writing a batch into"):
+    with held(tmp_path / "out"), pytest.raises(InputError, match="another process is writing a batch to"):
         onepass.batch.run(heads, table, tmp_path / "out", resume=True)
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"workers": 0}, "workers is a whole number from 1 up, got 0"),
-    ({"batch": True}, "batch is how many rows"),
-    ({"on_error": "ignore"}, "on_error is 'ignore'; expected row or stop"),
-    ({"patience_s": 0}, "patience_s is a number of seconds above 0"),
+    ({"workers": 0}, "workers must be a whole number ≥ 1, got 0"),
+    ({"batch": True}, "batch, the maximum rows per pass, must be"),
+    ({"on_error": "ignore"}, "on_error: expected row or stop, got 'ignore'"),
+    ({"patience_s": 0}, "patience_s must be a number of seconds > 0"),
     ({"preprocess": "nowhere:f"}, "preprocess='nowhere:f': No module named 'nowhere'"),
-    ({"preprocess": "json"}, "preprocess='json' names no function in a module; expected module:function"),
+    ({"preprocess": "json"}, "preprocess='json': expected module:function"),
     ({"key": "nam"}, r"rows\.parquet has no column 'nam'\. Did you mean 'name'\?"),
-    ({"columns": {"x": "y"}}, "there is no column 'y' for input 'x'; there are x, name"),
-    ({"preprocess": "json:__name__"}, "is no function"),
-    ({"preprocess": lambda row: row}, "they cannot import"),
-    ({"gaze": True, "outputs": ["ant"]}, "gaze=True reads faces by itself"),
-    ({"inputs": "nothing/"}, "there is no file or folder 'nothing/'"),
-    ({"inputs": "*.none"}, r"no file fits '\*\.none'"),
-    ({"inputs": []}, "inputs names nothing"),
+    ({"columns": {"x": "y"}}, "no column 'y' for input 'x'; the table has x, name"),
+    ({"preprocess": "json:__name__"}, "is not a function"),
+    ({"preprocess": lambda row: row}, "worker processes cannot import"),
+    ({"gaze": True, "outputs": ["ant"]}, "gaze=True cannot be combined with outputs="),
+    ({"inputs": "nothing/"}, "file or folder 'nothing/' not found"),
+    ({"inputs": "*.none"}, r"no file matches '\*\.none'"),
+    ({"inputs": []}, "no inputs given"),
     ({"outputs": ["elephant"]}, "the model has no output 'elephant'"),
 ])  # fmt: skip
 def test_wrong_arguments(options: dict[str, Any], message: str, heads: Path, table: Path, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_file_in_place_of_the_folder(heads: Path, table: Path, tmp_path: Path)
     """Where a file is in the way, that is said."""
     (tmp_path / "out").touch()
     for out in (tmp_path / "out", tmp_path / "out" / "inner"):
-        with pytest.raises(InputError, match="in, a file; a batch is written into a folder"):
+        with pytest.raises(InputError, match="a batch needs a folder for its output"):
             onepass.batch.run(heads, table, out)
 
 

@@ -57,7 +57,7 @@ def test_pictures_go_in_as_they_are(api: str, precision: str) -> None:
 
 def test_real_tensorrt_rtx_takes_pictures() -> None:
     """TensorRT-RTX builds an engine of bytes."""
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'onepass[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install '.[rtx]'")
     options = BuildOptions(
         sizes={"N": (1, 2, 4), "H": 8, "W": 8}, picture_inputs={"image": _IMAGENET}, precision="fp16"
     )  # fmt: skip

@@ -109,7 +109,7 @@ def test_outputs_are_near(kinds: str, seed: int) -> None:
 @pytest.mark.parametrize("kinds", ["q", "qqf"])
 def test_real_tensorrt_rtx(kinds: str) -> None:
     """TensorRT-RTX builds it, and the sidecar counts layers of each type."""
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'onepass[rtx]'")
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install '.[rtx]'")
     options: dict[str, Any] = {"batch": 2, "precision": ["int8", "fp16"]}
     plan = plan_from_graph(_network(kinds), BuildOptions(**options), flavor=find_flavor("tensorrt_rtx"))
     assert plan.layer_types.keys() == {"int8", "fp16", "fp32"}

@@ -29,7 +29,7 @@ from onepass.gaze import PACKAGED_MODELS
 from tests.runtime.gpu import options_for
 from tests.zoo import BY_NAME, ZOO, Animal, model
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install 'onepass[rtx]'")
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install '.[rtx]'")
 
 _DATA = Path(onepass.__file__).parent / "gaze" / "data"
 # What it cannot do, and what the user is told.

@@ -47,7 +47,10 @@ def test_errors(folder: Path, tmp_path: Path, shell: Shell) -> None:
     assert (status, printed) == (1, f"2 inputs, 1 with an error, in 2 files\nwritten to {out}\n")
     status, printed, _ = shell.run(*words, "--resume", "--json")
     assert (status, json.loads(printed)["errors"]) == (1, 1)
-    assert shell.fails(*words) == f"onepass: {out} holds a batch; --resume goes on with it, or write elsewhere\n"
+    assert (
+        shell.fails(*words)
+        == f"onepass: {out} already contains a batch; continue it with --resume, or use another folder\n"
+    )
 
 
 def test_a_column_needs_an_input(shell: Shell) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onepass._packages import install_command
 from onepass.media import read_picture
 from tests.cli.shell import Shell
 from tests.runtime.gpu import fake_gpu
@@ -61,11 +62,11 @@ def test_messages(shell: Shell, three: Path, tmp_path: Path, monkeypatch: pytest
     assert "expected whole numbers from 1 up" in shell.fails("bench", three, "--batch", "1,x")
     assert "expected .svg, .png or .html" in shell.fails("bench", three, "--chart", tmp_path / "c.pdf")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install 'onepass[chart]'" in shell.fails("bench", three, "--chart", tmp_path / "c.png")
+    assert install_command("chart") in shell.fails("bench", three, "--chart", tmp_path / "c.png")
     assert "-i has sizes of its own" in shell.fails("bench", three, "-i", "x.npy", "--batch", "2")
     assert "measured twice" in shell.fails("bench", three, three, *_QUICK)
     assert "no model file at" in shell.fails("bench", tmp_path / "none.onnx", *_QUICK)
-    assert "Missing argument" in shell.fails("bench")
+    assert "missing argument MODEL" in shell.fails("bench")
 
 
 def test_engine(shell: Shell, three: Path, tmp_path: Path) -> None:

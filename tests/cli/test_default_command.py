@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from onepass.cli._default_command import DefaultCommand, DefaultGroup
+from onepass.cli._usage import usage_line
 
 
 @click.command(cls=DefaultCommand)
-@click.argument("source")
+@click.argument("source", type=click.Path())
 @click.option("-n", "--number", type=int, default=1, help="How many.")
 def _work(source: str, number: int) -> None:
     """Work on SOURCE."""
@@ -62,7 +64,21 @@ def test_the_help_is_that_of_the_default_command() -> None:
 def test_mistakes_speak_of_the_group() -> None:
     """A wrong call of the default command is told under the name that the user wrote."""
     for words in ([], ["a", "b"], ["a", "--wrong"], ["a", "-n", "x"]):
-        status, text = run(*words)
-        assert status == 2
-        assert text.startswith("Usage: tool [OPTIONS] SOURCE\n")
-    assert "tool list" in run("list", "--wrong")[1]
+        with pytest.raises(click.UsageError) as caught:
+            group.main(list(words), prog_name="tool", standalone_mode=False)
+        assert usage_line(caught.value, "tool").startswith("tool: ")
+        assert usage_line(caught.value, "tool").endswith(" See tool --help")
+
+
+def completed(*words: str) -> set[tuple[str, str]]:
+    """Return kind and value of what a shell offers for the last word."""
+    offered = ShellComplete(group, {}, "tool", "_TOOL_COMPLETE").get_completions(list(words[:-1]), words[-1])
+    return {(item.type, item.value) for item in offered}
+
+
+def test_completion() -> None:
+    """The first word may be a command or one for the default command; options are the default command's."""
+    assert completed("") == {("file", ""), ("plain", "list")}
+    assert ("plain", "list") in completed("l")
+    assert {("plain", "--number"), ("plain", "--debug")} <= completed("--")
+    assert completed("a.mp4", "--nu") == {("plain", "--number")}

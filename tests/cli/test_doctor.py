@@ -5,6 +5,7 @@ import json
 import pytest
 
 import onepass.cli.doctor
+from onepass._packages import install_command
 from onepass.doctor import Facts
 from tests.cli.shell import Shell
 
@@ -16,7 +17,7 @@ def test_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onepass.cli.doctor, "gather", lambda: _WELL)
     text = shell("doctor")
     assert "ok       Python" in text
-    assert "→ pip install 'onepass[gaze]'" in text
+    assert f"→ {install_command('gaze')}" in " ".join(text.split())  # a narrow terminal wraps it
     assert text.endswith("0 error(s), 3 warning(s)\n")
 
 

@@ -18,13 +18,13 @@ def test_an_onnx_model(shell: Shell, tmp_path: Path) -> None:
     assert out == (
         f"{models / 'three'}, version 1\n"
         "Triton's backend python runs it, up to 8 items at once\n"
-        "the Python that Triton runs models with has to have onepass: pip install onepass\n"
+        "install onepass in the Python environment that Triton runs models with\n"
     )
     words = ("--name", "other", "--max-batch", 0, "--json")
     told = json.loads(shell("export", "triton", tmp_path / "three.onnx", "-o", models, *words))
     assert told == {
         "name": "other", "version": 1, "backend": "onnxruntime", "folders": [str(models / "other")], "max_batch": 0,
-        "notes": ["no batches: max_batch=0 says so"],
+        "notes": ["no batches: disabled by max_batch=0"],
     }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_messages_are_in_the_commands_words(shell: Shell, tmp_path: Path) -> Non
     assert said.endswith("let onepass run the model in Triton: --backend python\n")
     shell("export", "triton", tmp_path / "three.onnx", "-o", models)
     said = shell.fails("export", "triton", tmp_path / "three.onnx", "-o", models, "--max-batch", 2)
-    assert said.endswith("export under another name, --name, or say --force\n")
+    assert said.endswith("export under another name with --name, or replace the configuration with --force\n")
     said = shell.fails("export", "triton", tmp_path / "s.onnx", "-o", models, "--max-batch", 2, "--backend", "python")
-    assert "--max-batch 2: input 's' has no dimension" in said
+    assert "--max-batch 2: requests cannot be batched, because input 's' has no batch dimension" in said
     assert "max_batch" not in said

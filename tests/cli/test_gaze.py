@@ -23,9 +23,9 @@ from onepass.media import CameraSource, Frame, VideoSource, read_picture, write_
 from tests.cli.shell import Shell
 from tests.media.clips import flat_pictures, sound_packets, sound_seconds, write_clip
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
-data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install 'onepass[demo]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
+data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install '.[demo]'")
 
 # Frames with the face, and then without: for half a second a tracker does not believe that it is gone.
 FACES, EMPTY, FPS = 12, 8, 10
@@ -188,7 +188,7 @@ def test_standard_input(clip: Path) -> None:
 
 def test_pictures_in_a_file(shell: Shell) -> None:
     """Pages go into a folder, an animation into a video; a still GIF is a picture."""
-    image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install 'onepass[gaze]'")
+    image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install '.[gaze]'")
     first, *more = (image.fromarray(picture) for picture in flat_pictures(3))
     for name, words in {"pages.tif": {}, "moves.webp": {"duration": 200}}.items():
         first.save(name, save_all=True, append_images=more, **words)
@@ -329,7 +329,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Missing argument 'SOURCE'"),
+        ([], "missing argument SOURCE"),
         (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
         (["CLIP", "--show", "--headless"], "--headless opens no window"),
         (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror is for what a window shows"),

@@ -111,9 +111,9 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["a/b=here.onnx"], "'a/b' is no name for here.onnx: a name has letters, digits"),
         (["a:x=here.onnx"], "'a:x' is no name for here.onnx"),
         (["=here.onnx"], "'' is no name for here.onnx"),
-        ([_ELG, "--tls-cert", "a.pem"], "TLS takes both files, --tls-cert and --tls-key"),
+        ([_ELG, "--tls-cert", "a.pem"], "TLS needs both --tls-cert and --tls-key"),
         ([_ELG, "--token-file", "missing"], "No such file or directory"),
-        ([_ELG, "--host", "http://here"], "host is an address or a name"),
+        ([_ELG, "--host", "http://here"], "host must be an address or a name"),
     ],
     ids=str,
 )
@@ -130,7 +130,7 @@ def test_a_file_that_holds_no_token(capsys: pytest.CaptureFixture[str], tmp_path
     """A file that holds no token is named."""
     (tmp_path / "token").write_bytes(b"\xff" * 20)
     said = Shell(capsys).fails("serve", _ELG, "--token-file", tmp_path / "token")
-    assert "token holds no token: a token has 8 characters or more" in said
+    assert "token holds no token: token must have 8 to 1024 characters" in said
 
 
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:

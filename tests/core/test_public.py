@@ -1,5 +1,7 @@
 """The one door: what `import onepass` shows, and what it does not load."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -81,13 +83,13 @@ def test_load_brings_the_backend_that_it_chose() -> None:
     )
     assert "onnxruntime" in loaded
     assert not loaded & {"onnx", "cuda", "tensorrt", "tensorrt_rtx", "onepass.builder", "onepass.graph",
-                         "onepass.source", "onepass.runtime._tensorrt"}  # fmt: skip
+                         "onepass.source", "onepass.runtime.tensorrt.backend"}  # fmt: skip
 
 
 def test_load_looks_at_a_file_once() -> None:
     """Python opens a model file to see what it is and whether it names other files, and leaves reading it to others."""
     script = (
-        "import sys, onepass, onepass.runtime._onnxruntime\n"
+        "import sys, onepass, onepass.runtime.onnxruntime.backend\n"
         "opened = []\n"
         "sys.addaudithook(lambda event, args: opened.append(args[0]) if event == 'open' else None)\n"
         f"onepass.load({_MODEL!r}).close()\n"
@@ -120,7 +122,7 @@ def test_many_threads_load_at_first() -> None:
 
 def test_running_engines_needs_no_onnx() -> None:
     """What runs engines brings neither ONNX Runtime nor onnx, nor what builds them."""
-    loaded = _modules_after("import onepass.runtime._tensorrt")
+    loaded = _modules_after("import onepass.runtime.tensorrt.backend")
     assert not loaded & {"onnx", "onnxruntime", "onepass.builder", "onepass.graph", "onepass.source"}
 
 
@@ -139,3 +141,28 @@ def test_error_tree_in_docstring_is_complete() -> None:
         if isinstance(value, type) and issubclass(value, Exception):
             assert name in drawn
             assert getattr(onepass, name) is value
+
+
+@pytest.mark.parametrize("name", [name for name in onepass.__all__ if name.endswith(("Error", "Warning"))])
+def test_errors_are_called_by_their_public_names(name: str) -> None:
+    """Tracebacks say `onepass.InputError`, and an error survives pickling and copying under that name."""
+    kind = getattr(onepass, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"onepass.{name}"
+    for again in (pickle.loads(pickle.dumps(kind("why"))), copy.copy(kind("why"))):
+        assert type(again) is kind
+        assert str(again) == "why"
+
+
+def test_a_traceback_ends_with_the_public_name() -> None:
+    """What Python prints of an error that nobody catches begins with a name that users can import."""
+    script = "import onepass; onepass.load('nothing.onnx')"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stderr.splitlines()[-1] == "onepass.ModelNotFoundError: no model file at nothing.onnx"
+
+
+@pytest.mark.parametrize("name", ["Session", "Outputs", "Signature", "TensorSpec", "Plan", "ModelSpec", "OnnxGraph"])
+def test_classes_say_where_they_can_be_imported(name: str) -> None:
+    """The module in a class's repr is one that users may import from."""
+    kind = getattr(onepass, name)
+    assert not any(part.startswith("_") for part in kind.__module__.split("."))
+    assert getattr(sys.modules[kind.__module__], name) is kind

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from onepass._packages import install_command
 from onepass.doctor import Driver, Facts, Finding, FlavorFacts, Gpu, diagnose, gather
 from onepass.doctor._gather import _distribution, _kernel_module, _nvidia_devices, parse_smi
 from onepass.doctor._support import newest_cuda, refusal
@@ -46,8 +47,9 @@ def test_a_machine_without_a_gpu() -> None:
     assert not _of(_BARE, "error")
     assert any("ONNX models run on the CPU" in each.message for each in _of(_BARE, "warning"))
     missing = next(each for each in diagnose(_BARE) if each.subject == "TensorRT")
-    assert any("onepass[rtx]" in line for line in missing.mend)
-    assert "https://pypi.nvidia.com" in missing.mend[0]
+    full, rtx = missing.mend
+    assert full == "pip install tensorrt-cu13 --extra-index-url https://pypi.nvidia.com"
+    assert rtx.endswith("to build without a GPU: pip install tensorrt-rtx-cu13")
 
 
 def test_a_machine_that_is_well() -> None:
@@ -187,7 +189,7 @@ def test_hidden_gpus() -> None:
 def test_cuda_from_python() -> None:
     """Without cuda-bindings engines do not run; newer than the driver they may not either."""
     without = {name: v for name, v in _GPU_MACHINE.packages.items() if name != "cuda-bindings"}
-    assert _only(replace(_GPU_MACHINE, packages=without), "error").mend == ("pip install 'onepass[cuda]'",)
+    assert _only(replace(_GPU_MACHINE, packages=without), "error").mend == (install_command("cuda"),)
     newer = {**_GPU_MACHINE.packages, "cuda-bindings": "14.0.0"}
     assert _only(replace(_GPU_MACHINE, packages=newer), "warning").mend == ("pip install 'cuda-bindings==13.*'",)
 

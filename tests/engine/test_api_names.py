@@ -21,8 +21,8 @@ ROOT = Path(onepass.__file__).parent
 FILES = sorted(
     file
     for folder in ("builder", "engine", "runtime")
-    for file in (ROOT / folder).glob("*.py")
-    if not file.name.startswith("_onnxruntime")
+    for file in (ROOT / folder).rglob("*.py")
+    if file.parent.name != "onnxruntime"
 )
 
 
@@ -43,7 +43,6 @@ ONLY_WHERE: dict[str, Callable[[Flavor], bool]] = {
 # What names of parameters mean in one file only.
 KNOWN = {
     "_network.py": {"error": "ParserError", "tensor": "ITensor"},
-    "_ending.py": {"module": ""},  # one of Python's
     "plugins.py": {"registry": "IPluginRegistry"},
     "flavor.py": {"engine": "ICudaEngine"},
     "layers.py": {"engine": "ICudaEngine", "context": "IExecutionContext"},

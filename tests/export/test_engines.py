@@ -32,7 +32,7 @@ def test_a_plain_engine(tmp_path: Path) -> None:
     plan = engine(_THREE, tmp_path / "three.engine", batch=(1, 4, 6))
     exported = to_triton(tmp_path / "three.engine", tmp_path / "models")
     assert (exported.backend, exported.max_batch, exported.version) == ("tensorrt", 6, 1)
-    assert exported.notes[0] == "built by TensorRT 10.16.1: Triton's container has to have that very version"
+    assert exported.notes[0] == "built with TensorRT 10.16.1: Triton's container must have exactly this version"
     [folder] = exported.folders
     assert (folder / "1" / "model.plan").read_bytes() == plan.engine_bytes()
     copied = read_sidecar(folder / "1" / "model.plan")
@@ -63,18 +63,20 @@ def test_profiles(tmp_path: Path) -> None:
     assert "dims: [3, -1]" in text
     assert 'graph_spec { batch_size: 8 input { key: "x" value { dim: [3, 8] } } }' in text
     assert "dims: [3, 8] zero_data: true" in text
-    with pytest.raises(InputError, match=r"max_batch=9: the engine's profiles hold up to 8 items; .*batch=\(1, 9, 9\)"):
+    with pytest.raises(
+        InputError, match=r"max_batch=9: the engine's profiles allow at most 8 items; .*batch=\(1, 9, 9\)"
+    ):
         to_triton(tmp_path / "m.engine", tmp_path / "models", max_batch=9, name="n")
     assert to_triton(tmp_path / "m.engine", tmp_path / "models", max_batch=5, name="n").max_batch == 5
 
 
 @pytest.mark.parametrize(("text", "options", "why"), [
     ("(float[N, 2] x) => (float[N, 2] y) { y = Neg (x) }", {"batch": (2, 4, 8)},
-     "no profile of the engine holds a single"),
-    ("(float[3, 2] x) => (float[3, 2] y) { y = Neg (x) }", {}, "the first dimension of input 'x' is always 3"),
+     "no profile of the engine allows a single"),
+    ("(float[3, 2] x) => (float[3, 2] y) { y = Neg (x) }", {}, "the first dimension of input 'x' is fixed at 3"),
     ("(float[2] x, int64[2] to) => (float[A, B] y) { y = Expand (x, to) }",
      {"values": {"to": ((1, 2), (3, 2), (4, 2))}},
-     "the first dimension of input 'x' is always 2"),
+     "the first dimension of input 'x' is fixed at 2"),
 ])  # fmt: skip
 def test_engines_without_batches(text: str, options: dict[str, Any], why: str, tmp_path: Path) -> None:
     """An engine that does not take single items, or is of one size, gets whole inputs, and users are told why."""
@@ -130,7 +132,9 @@ def test_an_engine_that_only_renames(tmp_path: Path) -> None:
 def test_an_output_that_is_an_input(tmp_path: Path) -> None:
     """An ensemble cannot have one name for both, so that such an engine is refused by the output's name."""
     engine(BY_NAME["outputs that are inputs"].graph, tmp_path / "m.engine", batch=(1, 2, 4))
-    with pytest.raises(UnsupportedModelError, match=r"output 'x' is an input too; .*outputs=….*backend='python'"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"'x' is both an input and an output; .*outputs=….*backend='python'"
+    ):
         to_triton(tmp_path / "m.engine", tmp_path / "models")
     assert to_triton(tmp_path / "m.engine", tmp_path / "models", backend="python").max_batch == 4
 
@@ -146,12 +150,12 @@ def test_engines_that_triton_does_not_run(tmp_path: Path) -> None:
             to_triton(path, tmp_path / "models")
 
     refused(
-        "engine of tensorrt_rtx, which Triton's TensorRT backend does not run; .*backend='python'",
+        "is a tensorrt_rtx engine, which Triton's TensorRT backend cannot run; .*backend='python'",
         flavor="tensorrt_rtx",
     )
-    refused("built without its weights, .*onepass refit", options={"strip": True})
+    refused("built without weights, .*onepass refit", options={"strip": True})
     changed(plan, path)
-    with pytest.raises(InputError, match=r"contexts= is not for Triton's TensorRT backend; .*backend='python'"):
+    with pytest.raises(InputError, match=r"Triton's TensorRT backend does not support contexts=; .*backend='python'"):
         to_triton(ModelSpec(path, contexts=2), tmp_path / "models")
     path.write_bytes(b"ptrt another")
     with pytest.raises(EngineMismatchError, match="is not the engine that its sidecar describes"):
@@ -165,7 +169,7 @@ def test_engines_that_triton_does_not_run(tmp_path: Path) -> None:
 def test_bfloat16_cannot_be_cast_by_triton(tmp_path: Path) -> None:
     """An engine that carries bfloat16 as something else is refused by the tensor's name."""
     engine(BY_NAME["output bfloat16"].graph, tmp_path / "m.engine", api="8.5.3", batch=(1, 2, 4))
-    with pytest.raises(UnsupportedModelError, match="'y' is bfloat16, and float32 in the engine"):
+    with pytest.raises(UnsupportedModelError, match="'y' is bfloat16 in the model and float32 in the engine"):
         to_triton(tmp_path / "m.engine", tmp_path / "models")
 
 
@@ -179,12 +183,12 @@ def test_what_to_know_of_an_engine(tmp_path: Path) -> None:
     exported = to_triton(path, tmp_path / "models")
     assert exported.notes == (
         (
-            "built by TensorRT 10.16.1 for later versions too: start Triton with "
+            "built with TensorRT 10.16.1, version-compatible: start Triton with "
             "--backend-config=tensorrt,version-compatible=true"
         ),
         "built for GPUs of compute capability 9.0",
-        "takes the plugins Swish: start Triton with --backend-config=tensorrt,plugins=LIBRARY",
-        "no CUDA graphs: it has branches or loops",
+        "needs the plugins Swish: start Triton with --backend-config=tensorrt,plugins=LIBRARY",
+        "no CUDA graphs: the engine has branches or loops",
     )
     assert "cuda { graphs: false }" in _flat(exported.folders[0])
 
@@ -198,4 +202,4 @@ def test_an_engine_that_onepass_runs_there(tmp_path: Path) -> None:
     assert sorted(file.name for file in (folder / "1").iterdir()) == ["model.engine", "model.engine.json", "model.py"]
     assert r"{\"path\": \"model.engine\", \"device\": 1, \"plugins\": [\"swish.so\"]}" in _config(folder)
     assert exported.max_batch == 4
-    assert exported.notes[-1] == "its plugins have to lie at the same place there: swish.so"
+    assert exported.notes[-1] == "the plugin library must exist there under the same path: swish.so"

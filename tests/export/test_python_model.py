@@ -108,7 +108,7 @@ def test_texts(inside: tuple[ModuleType, ModuleType], old: bool, tmp_path: Path)
     """Texts are bytes in UTF-8 in Triton; where it cannot hand them over, the model does not open, and says so."""
     animal = BY_NAME["strings [M]"]
     if old:
-        with pytest.raises(TritonModelException, match=r"cannot hand over texts \(s, t\).*24\.11"):
+        with pytest.raises(TritonModelException, match=r"cannot pass strings \(s, t\).*24\.11"):
             _opened(inside[1], animal.graph, tmp_path)
         return
     served = _opened(inside[1], animal.graph, tmp_path)
@@ -118,7 +118,7 @@ def test_texts(inside: tuple[ModuleType, ModuleType], old: bool, tmp_path: Path)
     assert [text.decode() for text in answer.arrays["t"]] == list(case["s"])
     [wrong] = served.execute([Request(["t"], s=np.array([b"\xff"], object), x=case["x"])])
     assert wrong.error.code == TritonError.INVALID_ARG
-    assert "input 's' holds bytes that are no text in UTF-8" in wrong.error.message
+    assert "input 's' has bytes that are not valid UTF-8" in wrong.error.message
     served.finalize()
 
 
@@ -132,9 +132,9 @@ def test_an_empty_output(inside: tuple[ModuleType, ModuleType], old: bool, tmp_p
 
 @pytest.mark.parametrize(("text", "said"), [
     ("(float[N, 4] x) => (float[N, 4] monkey, float[N, 4] zebra) { zebra = Neg (x) \n monkey = Abs (x) }",
-     r"has the outputs monkey FP32, zebra FP32, and config\.pbtxt declares zebra FP32, ant FP32, monkey FP32; export"),
+     r"has the outputs monkey FP32, zebra FP32, but config\.pbtxt declares zebra FP32, ant FP32, monkey FP32; export"),
     ("(double[N, 4] x) => (double[N, 4] y) { y = Neg (x) }",
-     r"has the inputs x FP64, and config\.pbtxt declares x FP32; export the model again"),
+     r"has the inputs x FP64, but config\.pbtxt declares x FP32; export the model again"),
 ])  # fmt: skip
 def test_another_model_than_the_configuration_says(
     text: str, said: str, inside: tuple[ModuleType, ModuleType], tmp_path: Path
@@ -167,4 +167,4 @@ def test_casts(inside: tuple[ModuleType, ModuleType], old: bool) -> None:
         ("a_32", np.int32, [1, -(1 << 31)]), ("b", np.uint8, [1, 2]),
     ]  # fmt: skip
     assert (bad.arrays, bad.error.code) == ({}, TritonError.INVALID_ARG)
-    assert "'a' has numbers from 2147483648 to 2147483648; the engine holds int32 there" in bad.error.message
+    assert "'a' has values from 2147483648 to 2147483648; the engine computes it as int32" in bad.error.message

@@ -87,7 +87,7 @@ def test_another_version_of_a_model(three: Path, tmp_path: Path) -> None:
     to_triton(three, models)
     (models / "three" / "7").mkdir()
     assert to_triton(three, models).version == 8
-    with pytest.raises(InputError, match=r"three has another config\.pbtxt, .*name=….*force=True"):
+    with pytest.raises(InputError, match=r"three already has a different config\.pbtxt, .*name=….*force=True"):
         to_triton(three, models, max_batch=4)
     assert _files(models) == ["three/1/model.onnx", "three/8/model.onnx", "three/config.pbtxt"]
     assert to_triton(three, models, max_batch=4, force=True).version == 9
@@ -148,11 +148,11 @@ def test_outputs_that_triton_does_not_serve_are_not_in_its_file(graph: OnnxGraph
     ("(float[N, 2] x) => (float[N, 2] y) <int64[1] a = {1}, int64[1] b = {2}> { y = Slice (x, a, b) }",
      "output 'y' of an item depends on the other items in the batch"),
     ("(float[N, 2] x) => (float[N, 2] y, float[2] w) <float[2] w = {1.0, 2.0}> { y = Neg (x) }",
-     "the first dimension of output 'w' is always 2"),
+     "the first dimension of output 'w' is fixed at 2"),
     ("(float[N] x, float[M] z) => (float[N] y) { y = Neg (x) }",
-     "the first dimension is N in input 'x' and M in input 'z'"),
+     "the first dimension of input 'x' is N, but that of input 'z' is M"),
     ("(float[N, N] x) => (float[N, N] y) { y = Neg (x) }",
-     "the first dimension of input 'x', N, is another one of it too"),
+     "the first dimension of input 'x', N, occurs again in its shape"),
 ])  # fmt: skip
 def test_requests_that_must_not_be_put_together(text: str, why: str, tmp_path: Path) -> None:
     """A model whose items do not stay apart takes no batches, and users are told why; asked for, it is refused."""
@@ -172,7 +172,7 @@ def test_a_model_that_made_up_inputs_do_not_suit(tmp_path: Path) -> None:
     model(text).save(tmp_path / "m.onnx")
     exported = to_triton(tmp_path / "m.onnx", tmp_path / "models")
     assert exported.max_batch == 0
-    assert exported.notes[0].startswith("no batches: it does not run on random inputs")
+    assert exported.notes[0].startswith("no batches: the model does not run on random inputs")
     assert to_triton(tmp_path / "m.onnx", tmp_path / "models", name="n", max_batch=3).max_batch == 3
 
 
@@ -184,15 +184,15 @@ def test_scalars_need_onepass(tmp_path: Path) -> None:
     exported = to_triton(tmp_path / "m.onnx", tmp_path / "models", backend="python")
     assert 'name: "total"\n  data_type: TYPE_FP32\n  dims: [1]\n}' in _config(exported.folders[0])
     assert exported.notes == (
-        "no batches: input 's' has no dimension that could count items",
-        "the Python that Triton runs models with has to have onepass: pip install onepass",
+        "no batches: input 's' has no batch dimension",
+        "install onepass in the Python environment that Triton runs models with",
     )
 
 
 @pytest.mark.parametrize(("animal", "backend", "message"), [
-    ("output float8e4m3fn", None, "output 'y' is float8_e4m3fn, which Triton does not have; cast it in the model"),
-    ("input bfloat16", "python", "'x' is bfloat16, which Triton's Python has not; cast it in the model to float32"),
-    ("unknown rank", None, "input 'x' has no known rank, and Triton has to know"),
+    ("output float8e4m3fn", None, "output 'y' is float8_e4m3fn, which Triton does not support; cast it to float32"),
+    ("input bfloat16", "python", "'x' is bfloat16, which Triton's Python backend does not support; cast it to float32"),
+    ("unknown rank", None, "input 'x' has an unknown rank, but Triton needs"),
 ])  # fmt: skip
 def test_tensors_that_triton_has_not(animal: str, backend: str | None, message: str, tmp_path: Path) -> None:
     """A tensor that Triton cannot have is named, and nothing is written."""
@@ -223,24 +223,26 @@ def test_how_a_model_is_opened(three: Path, tmp_path: Path) -> None:
     assert text_of({"string_value": json.dumps(given)}).strip() in text
     assert "kind: KIND_CPU" in text
     assert sorted(_files(tmp_path / "models" / "by_onepass")) == ["1/model.onnx", "1/model.py", "config.pbtxt"]
-    with pytest.raises(InputError, match=r"optimize= is not for Triton's ONNX Runtime backend; .*backend='python'"):
+    with pytest.raises(
+        InputError, match=r"Triton's ONNX Runtime backend does not support optimize=; .*backend='python'"
+    ):
         to_triton(spec, tmp_path / "models", name="more")
-    with pytest.raises(InputError, match="exported for the CPU, 'cpu', or for GPUs, 'cuda'"):
+    with pytest.raises(InputError, match="ONNX Runtime backend, expected 'cpu' or 'cuda'"):
         to_triton(ModelSpec(three, providers=("tensorrt",)), tmp_path / "models", name="more")
     with pytest.raises(InputError, match="weights= names another file"):
         to_triton(ModelSpec(three, weights="w.onnx"), tmp_path / "models", backend="python", name="more")
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"name": "a/b"}, "'a/b' is no name for a model in Triton"),
-    ({"name": ".hidden"}, "'.hidden' is no name"),
-    ({"backend": "tensorrt"}, "backend='tensorrt' does not run .*three.onnx, which is an ONNX model; leave it out"),
-    ({"backend": "pytorch"}, "backend is 'pytorch'; expected tensorrt, onnxruntime, python"),
-    ({"instances": 0}, "instances is a number from 1 up, got 0"),
-    ({"max_delay_ms": float("nan")}, "max_delay_ms is a number from 0 up, got nan"),
-    ({"max_queue": 2.5}, "max_queue is a number from 0 up, got 2.5"),
-    ({"max_batch": -1}, "max_batch is a number from 0 up, got -1"),
-    ({"max_batch": True}, "max_batch is a number from 0 up, got True"),
+    ({"name": "a/b"}, "invalid model name 'a/b' for Triton"),
+    ({"name": ".hidden"}, "invalid model name '.hidden'"),
+    ({"backend": "tensorrt"}, "backend='tensorrt' cannot run .*three.onnx, which is an ONNX model; omit the option"),
+    ({"backend": "pytorch"}, "backend: expected tensorrt, onnxruntime, python, got 'pytorch'"),
+    ({"instances": 0}, "instances must be a whole number ≥ 1, got 0"),
+    ({"max_delay_ms": float("nan")}, "max_delay_ms must be a number ≥ 0, got nan"),
+    ({"max_queue": 2.5}, "max_queue must be a whole number ≥ 0, got 2.5"),
+    ({"max_batch": -1}, "max_batch must be a whole number ≥ 0, got -1"),
+    ({"max_batch": True}, "max_batch must be a whole number ≥ 0, got True"),
 ])  # fmt: skip
 def test_options_that_do_not_fit(given: dict[str, object], message: str, three: Path, tmp_path: Path) -> None:
     """What is wrong with an option is said before anything is written."""
@@ -254,14 +256,14 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError):
         to_triton(tmp_path / "missing.onnx", tmp_path / "models")
     (tmp_path / "m.tflite").write_bytes(b"\0\0\0\0TFL3" + b"\0" * 8)
-    with pytest.raises(ModelFormatError, match=r"is a TFLite model; make it an ONNX model first: onepass\.convert"):
+    with pytest.raises(ModelFormatError, match=r"is a TFLite model; convert it to ONNX first: onepass\.convert"):
         to_triton(tmp_path / "m.tflite", tmp_path / "models")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "m.ort")
     onnxruntime.InferenceSession(_THREE.to_bytes(), options)
-    with pytest.raises(UnsupportedModelError, match=r"Triton's own backends do not run; .*backend='python'"):
+    with pytest.raises(UnsupportedModelError, match=r"Triton's own backends cannot run; .*backend='python'"):
         to_triton(tmp_path / "m.ort", tmp_path / "models")
     exported = to_triton(tmp_path / "m.ort", tmp_path / "models", backend="python")
     assert _files(exported.folders[0]) == ["1/model.ort", "1/model.py", "config.pbtxt"]
@@ -290,6 +292,6 @@ def test_exports_of_one_name_at_once(three: Path, tmp_path: Path) -> None:
 
 def test_a_long_name(three: Path, tmp_path: Path) -> None:
     """A name that no file system takes is refused before anything is written."""
-    with pytest.raises(InputError, match="up to 128 letters"):
+    with pytest.raises(InputError, match="1 to 128 letters"):
         to_triton(three, tmp_path / "models", name="n" * 129)
     assert not (tmp_path / "models").exists()

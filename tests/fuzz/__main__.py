@@ -24,7 +24,7 @@ from tests.fuzz.kinds import KINDS, Kind
 CORPUS = Path(__file__).with_name("corpus")
 # What commands import when they need it, which each child would do again.
 _LATE = (
-    "onepass.runtime._onnxruntime", "onepass.runtime._tensorrt", "onepass.source.frameworks.onnx",
+    "onepass.runtime.onnxruntime.backend", "onepass.runtime.tensorrt.backend", "onepass.source.frameworks.onnx",
     "onepass.media.video", "onepass.builder._build", "onepass.compare", "PIL.Image",
 )  # fmt: skip
 _COMMANDS = ("bench", "build", "compare", "convert", "inspect", "run")

@@ -155,7 +155,7 @@ def _command(words: Sequence[object]) -> str:
         except SystemExit as ending:
             status = ending.code
     printed = err.getvalue() + ("" if "--json" in words else out.getvalue())
-    if "fault in onepass" in printed:
+    if "bug in onepass" in printed:
         return f"fault: {printed[-600:]}"
     if "Traceback (most recent" in printed:
         return f"traceback: {printed[-600:]}"

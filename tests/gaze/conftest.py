@@ -69,6 +69,6 @@ def session(backend: FakeBackend) -> Session:
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray[Any, np.dtype[np.uint8]]:
     """scikit-image's portrait of Eileen Collins, uint8 RGB [512, 512, 3] (NASA, public domain)."""
-    data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install 'onepass[demo]'")
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image: pip install '.[demo]'")
     picture: np.ndarray[Any, np.dtype[np.uint8]] = data.astronaut()
     return picture

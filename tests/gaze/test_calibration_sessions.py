@@ -101,7 +101,7 @@ def test_without_a_display_the_size_will_do(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_mss_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number needs mss, and the message says what to install, and what does without."""
     monkeypatch.setitem(__import__("sys").modules, "mss", None)
-    with pytest.raises(MissingExtraError, match=r"not by its size \(1920x1080\).*onepass\[screens\]"):
+    with pytest.raises(MissingExtraError, match=r"not by its size \(1920x1080\).*pip install .*mss>="):
         screen_from_text("2")
     assert screen_from_text("0,0,640x480").place_px == (0, 0)
 

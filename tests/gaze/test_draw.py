@@ -14,7 +14,7 @@ from onepass.gaze.show.draw import EYELID_COLOUR, GAZE_COLOUR, Canvas
 
 from .test_result import make_eye
 
-pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 GROUND = np.full((120, 200, 3), 128, np.uint8)
 PAIR = FoundFace.from_eye_centres(Box(50, 20, 90, 90), right=(70, 60), left=(110, 60))

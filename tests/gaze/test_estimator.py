@@ -14,7 +14,7 @@ from onepass.runtime.fake import FakeBackend
 
 from .conftest import CROP_PX, elg_backend, ideal_landmarks
 
-pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
 FIRST = FoundFace.from_eye_centres(Box(50, 50, 80, 80), right=(70, 80), left=(110, 84))

@@ -12,7 +12,7 @@ from onepass.gaze import EyeCrops, geometry
 from onepass.gaze.eyes import cut_eyes, grey_from_picture
 from onepass.media import check_picture
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 SIZE_PX = (60, 36)
 

@@ -15,7 +15,7 @@ from onepass.gaze import Box, CascadeFinder, FoundFace, geometry
 from onepass.gaze.find.cascades import _face, _plausible_pair
 from onepass.gaze.find.faces import without_overlaps
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 # Eye centres in scikit-image's astronaut, measured by hand on a fivefold enlargement: subject's right, left.
 ASTRONAUT_EYES = np.array([[203.5, 101.4], [246.8, 103.4]])
@@ -147,9 +147,9 @@ def test_opencv_without_cascades_is_named(there: dict[str, Any], monkeypatch: py
 
 
 def test_a_missing_opencv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without OpenCV the error names the extra."""
+    """Without OpenCV, the error gives the command that installs it."""
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingExtraError, match=r"onepass\[gaze\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*opencv-python-headless"):
         CascadeFinder()
 
 

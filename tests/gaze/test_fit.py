@@ -16,7 +16,7 @@ from onepass.gaze.fit import EyeballProblem
 
 from .test_result import make_eye
 
-optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy: pip install 'onepass[gaze]'")
+optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy: pip install '.[gaze]'")
 
 GAZES = st.builds(Gaze, st.floats(-0.5, 0.5), st.floats(-0.7, 0.7))
 IRIS_ANGLE = np.radians(29.4)

@@ -18,7 +18,7 @@ from onepass.gaze.head import head_from_corners, head_from_mesh
 from onepass.graph.prelu import without_prelu
 from onepass.runtime.fake import FakeBackend
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 Array = np.ndarray[Any, np.dtype[Any]]
 GREY = np.zeros((240, 320), np.uint8)

@@ -179,7 +179,7 @@ def test_the_commands(wheel: Path, converted: list[Any], capsys: pytest.CaptureF
 
 def test_dlib_finds_her(astronaut: Any) -> None:
     """Dlib's corners lie within a fifth of the corner distance; a picture twice as large gives the same."""
-    pytest.importorskip("dlib", reason="needs dlib: pip install 'onepass[dlib]'")
+    pytest.importorskip("dlib", reason="needs dlib: pip install '.[dlib]'")
     cv2 = pytest.importorskip("cv2")
     grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
     finder = DlibFinder(max_faces=1)
@@ -199,7 +199,7 @@ def test_dlib_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     pytest.importorskip("cv2")
     monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace(get_frontal_face_detector=dict, shape_predictor=str))
     monkeypatch.setattr(dlib_finder, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"face_recognition_models.*onepass\[dlib\]"):
+    with pytest.raises(MissingExtraError, match=r"face_recognition_models.*pip install .*dlib-bin"):
         DlibFinder()
     with pytest.raises(InputError, match="max_faces"):
         DlibFinder(max_faces=0)

@@ -20,7 +20,7 @@ from onepass.gaze import (
     geometry,
 )
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Points = np.ndarray[Any, np.dtype[np.float64]]

@@ -14,7 +14,7 @@ from onepass.media import Frame, Source
 from onepass.runtime.fake import FakeBackend
 from tests.threads import wait
 
-pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

@@ -22,7 +22,7 @@ from onepass.runtime.fake import FakeBackend
 from .conftest import ELG_SIGNATURE, ideal_landmarks
 from .test_result import make_eye
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 # Middles of the irises in scikit-image's astronaut, measured by hand on a fivefold enlargement.
 IRISES = np.array([[203.5, 101.4], [246.8, 103.4]])

@@ -14,7 +14,7 @@ from onepass.gaze.video._cuts import CutDetector
 from onepass.gaze.video._likeness import Likeness, look_at
 from onepass.gaze.video._who import Memory
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 Grey = np.ndarray[Any, Any]
 PLACE = {"right": np.array([[90.0, 60], [70, 60]]), "left": np.array([[130.0, 60], [150, 60]])}

@@ -13,8 +13,8 @@ import pytest
 
 import onepass
 from onepass import BackendError
-from onepass.runtime._cuda import Device
-from onepass.runtime._driver import device_count
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.driver import device_count
 from tests.checker import assert_same, check
 from tests.gpu.tools import OnGpu, alone, check_large_inputs, on_host, same_bits
 from tests.runtime.three import THREE, expected_of, x_of

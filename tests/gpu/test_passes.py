@@ -17,8 +17,8 @@ import pytest
 import onepass
 from onepass import InputError, MissingExtraError, Session, SessionClosedError
 from onepass.engine import find_flavor
-from onepass.runtime._budget import _SLAB_BYTES
-from onepass.runtime._cuda import Device
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.gpu.budget import _SLAB_BYTES
 from tests.checker import assert_same
 from tests.gpu.tools import OnGpu, alone, on_host, plan_of, same_bits
 from tests.runtime.three import THREE, x_of
@@ -275,7 +275,7 @@ def test_kept_memory_is_given_back(three: Opened) -> None:
         kept = [session(x=x_of(64)) for _ in range(4_000)]
         most = session.report()["keep_bytes"]["used"]
         del kept
-        patch.setattr("onepass.runtime._slots._IDLE_SECONDS", 0.0)
+        patch.setattr("onepass.runtime.gpu.slots._IDLE_SECONDS", 0.0)
         for _ in range(8_000):
             session(x=x_of(64))
         # What is left of the last allocation, and that which the last result lay in.

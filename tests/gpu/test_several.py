@@ -12,9 +12,9 @@ import pytest
 
 import onepass
 from onepass import DeviceError, InputError, Plan, UnsupportedModelError
-from onepass.runtime._cuda import Device
-from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._driver import device_count
+from onepass.runtime.cuda.arrays import DeviceArray
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.driver import device_count
 from tests.checker import assert_same, check
 from tests.gpu.tools import OnGpu, on_host, plan_for, plan_of
 from tests.runtime.gpu import options_for

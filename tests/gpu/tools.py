@@ -11,8 +11,9 @@ import numpy as np
 
 from onepass import OnnxGraph, Plan, Session
 from onepass.engine import BuildOptions, plan_from_graph
-from onepass.runtime._cuda import Device
-from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime.cuda.arrays import DeviceArray
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
 from tests.checker import assert_same
 from tests.runtime.three import THREE, x_of
 from tests.threads import in_threads
@@ -37,7 +38,7 @@ class OnGpu:
 
     def __init__(self, device: Device, array: np.ndarray[Any, Any]) -> None:
         self._block = device.device_block(array.nbytes)
-        stream = device.stream()
+        stream = Stream(device)
         with device.current():
             stream.copy(self._block.address, array.ctypes.data, array.nbytes)
             stream.synchronize()
@@ -51,7 +52,7 @@ def on_host(array: Any) -> np.ndarray[Any, Any]:
     assert isinstance(array, DeviceArray)
     device = Device(array.device)
     copy = np.empty(array.shape, array.dtype)
-    stream = device.stream()
+    stream = Stream(device)
     with device.current():
         stream.copy(copy.ctypes.data, array.address, array.nbytes)
         stream.synchronize()

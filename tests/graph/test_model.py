@@ -597,7 +597,7 @@ def test_too_big_for_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     """A model over protobuf's limit has no bytes, but is saved with its weights beside it, and runs."""
     graph: Any = _with_weights()
     monkeypatch.setattr("onepass.graph.model._PROTOBUF_LIMIT_BYTES", 1000)
-    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.LARGE_BYTES", 1000)
+    monkeypatch.setattr("onepass.runtime.onnxruntime.sessions.LARGE_BYTES", 1000)
     with pytest.raises(UnsupportedModelError, match="2 GB"):
         graph.to_bytes()
     graph.save(tmp_path / "model.onnx")

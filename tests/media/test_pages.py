@@ -18,8 +18,8 @@ from onepass.media import FolderSource, PagesSource, PictureSource, VideoSource,
 
 from .clips import flat_pictures
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+image = pytest.importorskip("PIL.Image", reason="needs Pillow: pip install '.[gaze]'")
 
 
 def save(path: Path, count: int, **words: Any) -> Path:

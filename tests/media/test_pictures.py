@@ -14,7 +14,7 @@ import pytest
 from onepass import InputError, MediaError, MissingExtraError
 from onepass.media import PICTURE_SUFFIXES, open_source, pictures, read_picture, write_picture
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
 
 # A smooth picture that is no square: red grows to the right, green downwards, blue is constant.
 Y, X = np.mgrid[:24, :40]
@@ -222,11 +222,11 @@ def test_only_pictures_are_written(picture: Any, tmp_path: Path) -> None:
 
 
 def test_a_missing_opencv_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without OpenCV the error names the extra."""
+    """Without OpenCV, the error gives the command that installs it."""
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingExtraError, match=r"Reading pictures.*onepass\[gaze\]"):
+    with pytest.raises(MissingExtraError, match=r"Reading pictures.*pip install .*opencv-python-headless"):
         read_picture(tmp_path / "a.png")
-    with pytest.raises(MissingExtraError, match=r"Writing pictures.*onepass\[gaze\]"):
+    with pytest.raises(MissingExtraError, match=r"Writing pictures.*pip install .*opencv-python-headless"):
         write_picture(tmp_path / "a.png", PICTURE)
 
 
@@ -254,7 +254,7 @@ def test_all_orientations_in_all_formats(orientation: int, suffix: str, tmp_path
     exif[0x0112] = orientation
     path = tmp_path / f"a.{suffix}"
     if suffix == "heic":
-        heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif: pip install 'onepass[heif]'")
+        heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif: pip install '.[heif]'")
         heif.register_heif_opener()
     image.save(path, exif=exif.tobytes(), quality=100)
     read, right = read_picture(path), ORIENTATIONS[orientation]
@@ -268,7 +268,7 @@ def test_heic_without_its_library_is_refused_by_name(tmp_path: Path, monkeypatch
     with pytest.raises(MediaError, match=r"a\.HEIC cannot be decoded as a HEIC picture"):
         read_picture(tmp_path / "a.HEIC")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(MissingExtraError, match=r"Reading .*a\.HEIC, a HEIC picture, needs .*onepass\[heif\]"):
+    with pytest.raises(MissingExtraError, match=r"Reading .*a\.HEIC, a HEIC picture, needs .*pillow-heif>="):
         read_picture(tmp_path / "a.HEIC")
 
 

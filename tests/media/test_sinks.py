@@ -26,8 +26,8 @@ from onepass.media import (
 
 from .clips import flat_pictures, sound_packets, sound_seconds, write_clip
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-av = pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+av = pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
 
 
 def copy(source_path: Path, target: Path) -> list[Frame]:

@@ -13,8 +13,8 @@ from onepass.media.sound_tracks import Encoded
 
 from .clips import beeps_of, flat_pictures, sound_packets, sound_seconds, tone_of, write_clip
 
-pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-av = pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+av = pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
 
 # File, codec of the pictures, of the sound, its rate, its channels; containers, most of which cannot hold it as it is.
 KINDS = [

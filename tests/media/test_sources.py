@@ -23,8 +23,8 @@ from onepass.media import (
 
 from .clips import flat_pictures, write_clip
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-av = pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+av = pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from onepass.media import Frame, PictureSource, VideoSource, open_sink, open_sou
 
 from .clips import flat_pictures, write_clip
 
-cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-av = pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+av = pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
 
 
 @pytest.fixture(scope="module")

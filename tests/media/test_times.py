@@ -78,7 +78,7 @@ def test_the_better_of_two_times() -> None:
 
 def test_joined_broadcasts_have_rising_times(tmp_path: Path) -> None:
     """Three transport streams, one after the other in one file, play for three seconds."""
-    pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+    pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
     part = write_clip(tmp_path / "part.ts", flat_pictures(10), sound=None).read_bytes()
     (tmp_path / "joined.ts").write_bytes(part * 3)
     times = [frame.seconds for frame in VideoSource(tmp_path / "joined.ts")]
@@ -89,7 +89,7 @@ def test_joined_broadcasts_have_rising_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_avi_has_even_times(codec: str, b_frames: str, tmp_path: Path) -> None:
     """AVI does not say when its frames are shown; they come at even steps, from the beginning on."""
-    pytest.importorskip("av", reason="needs PyAV: pip install 'onepass[gaze]'")
+    pytest.importorskip("av", reason="needs PyAV: pip install '.[gaze]'")
     clip = write_clip(tmp_path / "a.avi", flat_pictures(20), codec=codec, sound=None, options={"bf": b_frames})
     frames = list(VideoSource(clip))
     assert [frame.seconds for frame in frames] == pytest.approx([index / 10 for index in range(20)], abs=1e-3)

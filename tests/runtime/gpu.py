@@ -16,7 +16,7 @@ import pytest
 from onepass.engine import BuildOptions, Plan, plan_from_graph
 from onepass.graph import OnnxGraph
 from onepass.runtime import Session, load
-from onepass.runtime._queue import Lane
+from onepass.runtime.gpu.compute_queue import Lane
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
 from tests.fakes.onnxruntime_cuda import Provider, cuda_provider

@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onepass.runtime import _copying
-from onepass.runtime._copying import Copying
+from onepass.runtime.cuda.copying import Copying, _helpers
 from tests.threads import in_threads, wait
 
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_copying, "PIECE_BYTES", 64)
+    monkeypatch.setattr("onepass.runtime.cuda.copying.SHARED_BYTES", 64)
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,6 +34,20 @@ def test_all_is_copied(shape: list[int], dtypes: tuple[str, str]) -> None:
     target = np.zeros(shape, target_type)
     Copying().copy(target, source)
     np.testing.assert_array_equal(target, source.astype(target_type))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "helpers"), [(63, 0), (64, 1), (191, 1), (192, 2), (319, 2), (320, 3), (100_000, 3)]
+)
+def test_how_many_help(size_bytes: int, helpers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is small is copied by the caller alone; each helper after the first is worth twice as much."""
+    asked = [0]
+    monkeypatch.setattr(_helpers, "most", 3)
+    monkeypatch.setattr(_helpers, "ask", lambda _, count: asked.append(count))
+    target, source = np.zeros(size_bytes, np.uint8), np.ones(size_bytes, np.uint8)
+    Copying().copy(target, source)
+    assert asked[-1] == helpers
+    assert target.all()
 
 
 def test_many_callers_at_once() -> None:
@@ -64,7 +77,7 @@ def test_a_caller_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a signal handler raises meanwhile, nothing is written any more once that is out."""
     begun, go_on = threading.Event(), threading.Event()
     written: list[int] = []
-    monkeypatch.setattr(_copying._helpers, "most", 1)
+    monkeypatch.setattr(_helpers, "most", 1)
 
     class Slow:
         """A piece of the target, which takes its time."""
@@ -101,6 +114,6 @@ def test_helpers_of_a_forked_process_are_its_own() -> None:
     if not child:
         target[:] = 0
         Copying().copy(target, source)
-        alive = all(thread.is_alive() for thread in _copying._helpers._threads)
+        alive = all(thread.is_alive() for thread in _helpers._threads)
         os._exit(0 if alive and target.all() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

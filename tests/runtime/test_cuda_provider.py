@@ -21,10 +21,10 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 import onepass
 from onepass import BackendError, DeviceError, InputError, RunTimeoutError, _cuda_libraries
-from onepass.runtime import _onnxruntime_cuda
-from onepass.runtime._cuda import Device
-from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._recorded_work import check_stays_on_gpu
+from onepass.runtime.cuda.arrays import DeviceArray
+from onepass.runtime.cuda.device import Device
+from onepass.runtime.cuda.stream import Stream
+from onepass.runtime.onnxruntime import cuda_backend
 from tests.checker import assert_same, check
 from tests.endless import endless
 from tests.fakes._queue import Op
@@ -246,14 +246,15 @@ def test_recorded_work_that_calls_back() -> None:
     with installed(cuda=cuda):
         device = Device(0)
         with device.current():
-            stream = device.stream()
+            stream = Stream(device)
             inner = cuda.stream(stream.number)
+            calls_back = stream.record(lambda: cuda.enqueue(inner, Op("CU_GRAPH_NODE_TYPE_HOST", lambda: None)))
             with pytest.raises(BackendError, match="calls back to the host"):
-                stream.record(
-                    lambda: cuda.enqueue(inner, Op("CU_GRAPH_NODE_TYPE_HOST", lambda: None)),
-                    look_at=check_stays_on_gpu,
-                )
-            stream.record(lambda: None, look_at=check_stays_on_gpu).close()
+                calls_back.check_stays_on_gpu()
+            nothing = stream.record(lambda: None)
+            nothing.check_stays_on_gpu()
+            for graph in (calls_back, nothing):
+                graph.close()
             stream.close()
     assert not any(cuda.live.values())
 
@@ -396,7 +397,7 @@ def test_no_driver_no_gpu() -> None:
 @pytest.mark.parametrize("library", ["libcudnn.so.9", None])
 def test_a_provider_that_does_not_start(library: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a library of CUDA is missing it is named, with the command that brings it; nothing falls back silently."""
-    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.missing_library", lambda: library)
+    monkeypatch.setattr("onepass.runtime.onnxruntime.sessions.missing_library", lambda: library)
     with fake_cuda_provider() as (_, provider):
         provider.missing = True
         with pytest.raises(
@@ -450,14 +451,14 @@ def test_without_what_freezing_needs_the_provider_runs_as_it_is(monkeypatch: pyt
     """Without the binding of CUDA, or with options of one's own, sessions run by themselves, which the report says."""
     cases: tuple[tuple[Any, Any, str], ...] = (
         ([("cuda", {"user_compute_stream": "0"})], {}, "the provider's option user_compute_stream is set"),
-        (GPU, {"device": 1}, "pip install 'onepass[cuda]'"),
+        (GPU, {"device": 1}, "pip install '.[cuda]'"),
     )
     with fake_cuda_provider(devices=2) as (_, provider):
 
         def no_driver() -> Any:
-            raise onepass.MissingExtraError("it needs more: pip install 'onepass[cuda]'")
+            raise onepass.MissingExtraError("it needs more: pip install '.[cuda]'")
 
-        monkeypatch.setattr(_onnxruntime_cuda, "load_driver", no_driver)
+        monkeypatch.setattr(cuda_backend, "load_driver", no_driver)
         for providers, options, because in cases:
             with onepass.load(THREE.graph, providers=providers, **options) as session:
                 assert_same(session(x=x_of(2)), expected_of(2))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onepass import InputError
-from onepass.runtime import _dlpack
-from onepass.runtime._device_arrays import DeviceArray, device_array_from, is_device_array
+from onepass.runtime.cuda import _dlpack
+from onepass.runtime.cuda.arrays import DeviceArray, device_array_from, is_device_array
 
 _DTYPES = ["bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "bfloat16"]
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import onepass
 from onepass import BackendError
-from onepass.runtime._cuda import Device
-from onepass.runtime._huge_pages import HUGE_BYTES, fresh_memory, may_be_page_locked
+from onepass.runtime.cuda._huge_pages import HUGE_BYTES, fresh_memory, may_be_page_locked
+from onepass.runtime.cuda.device import Device
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed

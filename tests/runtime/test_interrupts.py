@@ -14,7 +14,7 @@ import pytest
 
 import onepass
 from onepass import Session
-from onepass.runtime._lanes import Group, Lanes
+from onepass.runtime.gpu._lanes import Group, Lanes
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
 from tests.runtime.gpu import busy, fake_gpu, plan_of

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onepass.runtime._layout import ALIGNMENT, arranged, size_of, spans
+from onepass.runtime.gpu.layout import ALIGNMENT, arranged, size_of, spans
 from onepass.tensors import DTYPES
 
 _shapes = st.lists(st.integers(0, 9), max_size=4).map(tuple)

@@ -22,10 +22,10 @@ from onepass import (
 from onepass._programs import usable_cores
 from onepass.runtime import Backend
 from onepass.runtime._model import ModelHandle
-from onepass.runtime._onnxruntime import OnnxRuntimeBackend
-from onepass.runtime._onnxruntime_sessions import Sessions
-from onepass.runtime._refusals import PREPARE_ERRORS
 from onepass.runtime.fake import FakeBackend
+from onepass.runtime.onnxruntime._refusals import PREPARE_ERRORS
+from onepass.runtime.onnxruntime.backend import OnnxRuntimeBackend
+from onepass.runtime.onnxruntime.sessions import Sessions
 from tests.checker import assert_same
 from tests.threads import in_threads
 from tests.zoo import BY_NAME, model
@@ -169,7 +169,7 @@ def test_parts_are_prepared_once_by_many_threads(prepared: list[tuple[str, ...]]
 
 def test_default_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread for a small model; for a large one, in memory, in a file or beside it, all that may be used."""
-    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.usable_cores", lambda: 7)
+    monkeypatch.setattr("onepass.runtime.onnxruntime.sessions.usable_cores", lambda: 7)
     assert _backend(str(path)).report()["threads"] == 1
     assert _backend(path.read_bytes()).report()["threads"] == 1
     monkeypatch.setattr("onepass.runtime._model.LARGE_BYTES", 2000)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from onepass import BackendError, Session
-from onepass.runtime import _copying, _pass
+from onepass.runtime.cuda import copying
+from onepass.runtime.gpu import frozen_pass
 from tests.checker import assert_same
 from tests.fakes.cuda import FakeCuda
 from tests.runtime.gpu import busy, calls_of, fake_session
@@ -135,8 +136,8 @@ def test_the_first_call_fails(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["10.16.1", "cuda"])
 def test_large_inputs_alone_and_beside(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inputs that several threads copy arrive whole, with the same calls of CUDA as small ones."""
-    for module in (_copying, _pass):
-        monkeypatch.setattr(module, "PIECE_BYTES", 512 << 10)
+    for module in (copying, frozen_pass):
+        monkeypatch.setattr(module, "SHARED_BYTES", 512 << 10)
     with _opened(kind, rows=200_000) as (cuda, session):
         for seed in range(4):
             outputs = session(x=x_of(190_001, seed))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import onepass
 from onepass import BackendError, DeviceError, InputError, ModelSpec, Session
 from onepass.cli import cli
-from onepass.runtime._device_arrays import DeviceArray
+from onepass.runtime.cuda.arrays import DeviceArray
 from tests.checker import assert_same, check
 from tests.fakes.cuda import FakeCuda
 from tests.runtime.gpu import busy, fake_gpu, on_gpu, plan_for, plan_of

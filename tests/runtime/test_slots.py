@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onepass._errors import BackendError
-from onepass.runtime import _slots
-from onepass.runtime._budget import Budget, HostMemory, KeptMemory, default_keep_bytes
-from onepass.runtime._layout import arranged, size_of
-from onepass.runtime._slots import HostSlot, Slots
+from onepass.runtime.gpu.budget import Budget, HostMemory, KeptMemory, default_keep_bytes
+from onepass.runtime.gpu.layout import arranged, size_of
+from onepass.runtime.gpu.slots import HostSlot, Slots
 
 _F4 = np.dtype(np.float32)
 
@@ -70,7 +69,7 @@ def test_a_caller_that_keeps_some_makes_few_more(floats: int, kept: int) -> None
 @pytest.mark.parametrize("floats", [1000, 500_000])
 def test_memory_is_given_back(floats: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many results were kept and dropped, memory goes back within some thousand calls, all but a little."""
-    monkeypatch.setattr(_slots, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("onepass.runtime.gpu.slots._IDLE_SECONDS", 0.0)
     budget = Budget(1 << 30)
     slots, size_bytes = _slots_of(budget, floats)
     held = [_lend(slots) for _ in range(3000 if floats == 1000 else 50)]

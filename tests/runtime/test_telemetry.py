@@ -55,5 +55,5 @@ def test_nobody_is_asked(folder: Path) -> None:
 
 def test_the_user_decides(folder: Path) -> None:
     """What the user has set stays."""
-    _run("import os, onepass.runtime._onnxruntime; assert os.environ['ORT_DISABLE_TELEMETRY'] == '0'", folder,
+    _run("import os, onepass.runtime.onnxruntime.backend; assert os.environ['ORT_DISABLE_TELEMETRY'] == '0'", folder,
          ORT_DISABLE_TELEMETRY="0")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import re
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -28,11 +29,12 @@ from onepass import (
     ModelFormatError,
     UnsupportedModelError,
 )
+from onepass._packages import install_command
 from onepass.cli import cli
 from onepass.engine import Plan, sidecar_path
-from onepass.runtime._device_arrays import DeviceArray
-from onepass.runtime._engine import _CONTROL_FLOW
-from onepass.runtime._graph import Graph
+from onepass.runtime.cuda.arrays import DeviceArray
+from onepass.runtime.cuda.graph import Graph
+from onepass.runtime.tensorrt._engine import _CONTROL_FLOW
 from tests.checker import assert_same, check
 from tests.fakes.cuda import FakeCuda
 from tests.fakes.install import installed
@@ -586,7 +588,7 @@ def test_no_driver_no_gpu_no_binding(tmp_path: Path) -> None:
     ):
         with installed(trt, cuda=cuda), pytest.raises(DeviceError, match=message):
             onepass.load(path)
-    with installed(trt), pytest.raises(MissingExtraError, match=r"pip install 'onepass\[cuda\]'"):
+    with installed(trt), pytest.raises(MissingExtraError, match=re.escape(install_command("cuda"))):
         onepass.load(path)
     with installed(cuda=FakeCuda()), pytest.raises(MissingExtraError, match="is not installed"):
         onepass.load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.routing import Mount
 
 import onepass
 from onepass import InputError, MissingExtraError, ModelNotFoundError, UnsupportedModelError
+from onepass._packages import install_command
 from onepass.serve import Limits, Models, Server, app
 from onepass.web import Listening, WebServer
 from tests.serve.served import Client, heads, heads_of, json_request
@@ -67,7 +69,7 @@ def test_limits_of_open_models_are_theirs() -> None:
     """Limits beside models that are open would not count, and are refused."""
     with heads() as session, Models({"heads": session}) as models:
         for make in (app, Server):
-            with pytest.raises(InputError, match="limits= is given beside models that are open"):
+            with pytest.raises(InputError, match="limits= cannot be combined with open models"):
                 make(models, limits=Limits())
 
 
@@ -75,18 +77,18 @@ def test_what_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch, file: Pa
     """Without what the extra brings, the error has the command that installs it."""
     for module in ("uvicorn", "prometheus_client"):
         monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(MissingExtraError, match=r"pip install 'onepass\[serve\]'"):
+        with pytest.raises(MissingExtraError, match=re.escape(install_command("serve"))):
             Server({"neg": file}, Listening(port=0))
 
 
 @pytest.mark.parametrize(
     ("models", "error", "words"),
     [
-        ({}, InputError, "no model is given"),
-        ({"a/b": "x.onnx"}, InputError, "a model's name has letters"),
-        ({"": "x.onnx"}, InputError, "a model's name has letters"),
-        ({"a": {"0": "x.onnx"}}, InputError, "a version of 'a' is a whole number from 1 up, as text, got '0'"),
-        ({"a": {1: "x.onnx"}}, InputError, "a version of 'a' is a whole number"),
+        ({}, InputError, "no model given"),
+        ({"a/b": "x.onnx"}, InputError, "invalid model name 'a/b': use letters"),
+        ({"": "x.onnx"}, InputError, "invalid model name '': use letters"),
+        ({"a": {"0": "x.onnx"}}, InputError, "model 'a': a version must be a whole number ≥ 1, as text; got '0'"),
+        ({"a": {1: "x.onnx"}}, InputError, "model 'a': a version must be a whole number"),
         ({"a": "missing.onnx"}, ModelNotFoundError, "no model file at missing.onnx"),
     ],
     ids=str,
@@ -102,7 +104,7 @@ def test_dtypes_that_the_protocol_has_not_are_refused() -> None:
     graph = model("(float[N] x) => (float8e4m3fn[N] small) { small = Cast <to = 17> (x) }", opset=19)
     with (
         onepass.load(graph) as session,
-        pytest.raises(UnsupportedModelError, match="'small' is float8_e4m3fn, for which"),
+        pytest.raises(UnsupportedModelError, match="'small': the protocol does not support float8_e4m3fn"),
     ):
         Models({"small": session})
 
@@ -112,7 +114,7 @@ def test_what_is_not_joined_is_said(caplog: pytest.LogCaptureFixture) -> None:
     text = "(float[N, 4] x) => (float[N, 4] y) { y = Softmax <axis = 0> (x) }"
     with caplog.at_level(logging.INFO), onepass.load(model(text)) as session, Models({"softmax": session}) as models:
         assert models.find("softmax").max_batch == 1
-    assert "softmax: its rows are not computed each by itself" in caplog.text
+    assert "softmax: the model does not compute rows independently" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_what_is_not_joined_is_said(caplog: pytest.LogCaptureFixture) -> None:
 )  # fmt: skip
 def test_limits_that_are_none_are_refused(given: dict[str, Any]) -> None:
     """A limit of the wrong type, or out of range, is refused by its name."""
-    with pytest.raises(InputError, match=f"^{next(iter(given))} is a "):
+    with pytest.raises(InputError, match=f"^{next(iter(given))} must be a "):
         Limits(**given)
 
 

@@ -119,7 +119,7 @@ def test_errors_are_sentences(server: Server, kind: str) -> None:
         tensor.set_shared_memory("region", 32)
         with refused(match="'shared_memory_(region|byte_size)' belongs to the shared memory extension"):
             client.infer("heads", [tensor])
-        with refused(match="loading and unloading|has not the call RepositoryModelUnload"):
+        with refused(match="loading and unloading|does not support the call RepositoryModelUnload"):
             client.unload_model("heads")
 
 

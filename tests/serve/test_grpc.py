@@ -84,13 +84,13 @@ def test_contents(call: Any, datatype: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (_request("FP32", [2, 3], fp32_contents=[1] * 5), "fp32_contents has 5 values; shape [2, 3] has 6"),
-        (_request("FP32", [2, 3], int_contents=[1] * 6), "fp32_contents has 0 values"),
-        (_request("INT8", [1, 3], int_contents=[1, 2, 300]), "a value is out of the range of INT8"),
-        (_request("UINT16", [1, 3], uint_contents=[1, 2, 70000]), "a value is out of the range of UINT16"),
-        (_request("FP16", [1, 3]), "FP16 comes in raw_input_contents only"),
-        (_request("FP32", [-1, 3]), "its shape is no list of"),
-        (_request("FP32", [2**62, 2**62, 0, 3]), "sizes beyond all memory"),
+        (_request("FP32", [2, 3], fp32_contents=[1] * 5), "shape [2, 3] needs 6 values, fp32_contents has 5"),
+        (_request("FP32", [2, 3], int_contents=[1] * 6), "fp32_contents has 0"),
+        (_request("INT8", [1, 3], int_contents=[1, 2, 300]), "a value is out of range for INT8"),
+        (_request("UINT16", [1, 3], uint_contents=[1, 2, 70000]), "a value is out of range for UINT16"),
+        (_request("FP16", [1, 3]), "FP16 must be sent in raw_input_contents"),
+        (_request("FP32", [-1, 3]), "the shape must be a list of"),
+        (_request("FP32", [2**62, 2**62, 0, 3]), "is too large for any memory"),
     ],
     ids=str,
 )
@@ -106,10 +106,10 @@ def test_raw_contents_have_to_fit(call: Any) -> None:
     """Raw bytes are for every input or for none, and not beside contents."""
     request = _request("FP32", [1, 3], fp32_contents=[1, 2, 3])
     request.raw_input_contents.append(bytes(12))
-    with pytest.raises(grpc.RpcError, match="contents beside raw_input_contents"):
+    with pytest.raises(grpc.RpcError, match="both contents and raw_input_contents"):
         _infer(call, request)
     request.raw_input_contents.append(bytes(12))
-    with pytest.raises(grpc.RpcError, match="2 entries; with 1 inputs"):
+    with pytest.raises(grpc.RpcError, match=r"one entry per input \(1\), or none; got 2"):
         _infer(call, request)
 
 
@@ -119,7 +119,7 @@ def test_bytes_that_are_no_message_are_refused(call: Any, method: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         call(method, b"\xff" * 40)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details() == "the request is no message of this call"
+    assert caught.value.details() == "the request is not a valid message for this call"
 
 
 def test_large_messages_are_refused(call: Any) -> None:

@@ -159,43 +159,43 @@ def _with(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "the request is no JSON"),
-        (b"\xff\xfe", "the request is no JSON"),
-        (b"[]", "no object with 'inputs'"),
-        (b"[" * 100_000, "the request is no JSON: lists or objects are nested too deeply"),
+        (b"", "the request is not valid JSON"),
+        (b"\xff\xfe", "the request is not valid JSON"),
+        (b"[]", "expected a JSON object with 'inputs'"),
+        (b"[" * 100_000, "the request is not valid JSON: lists or objects are nested too deeply"),
         (b'{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [NaN]}]}', "NaN is not a JSON number"),
-        (b"{}", "'inputs' is no list of objects"),
-        (b'{"inputs": [3]}', "'inputs' is no list of objects"),
-        (b'{"inputs": [], "outputs": {}}', "'outputs' is no list of objects"),
+        (b"{}", "'inputs' must be a list of objects"),
+        (b'{"inputs": [3]}', "'inputs' must be a list of objects"),
+        (b'{"inputs": [], "outputs": {}}', "'outputs' must be a list of objects"),
         (b'{"inputs": [{}]}', "an input has no 'name'"),
         (json_request({"x": ("FP32", _X)}, ["ant", "ant"]), "output 'ant' is given twice"),
         (json.dumps({"inputs": _REQUEST["inputs"] * 2}).encode(), "input 'x' is given twice"),
         (json_request({"x": ("FP32", _X)}, ["cow"]), "the model has no output 'cow'"),
         (json_request({"y": ("FP32", _X)}), "the model has no input 'y'"),
-        (json_request({"x": ("FP32", _X)}, id=7), "'id' is no string"),
-        (json_request({"x": ("FP32", _X)}, parameters=[]), "'parameters' are no object"),
-        (json_request({"x": ("FP32", _X)}, parameters={"timeout": "soon"}), "'timeout' is a whole number"),
-        (json_request({"x": ("FP64", _X)}), "input 'x': got FP64, expected FP32 [N, 4]; nothing is converted"),
-        (json_request({"x": ("FP32", _X)}, parameters={"binary_data_output": "yes"}), "is true or false, got 'yes'"),
-        (b"[" + b"1" * 5000 + b"]", "the request is no JSON: a number has too many digits"),
-        (_with(data=[1e39] * 8), "input 'x': a value is out of the range of FP32"),
-        (_with(data=[0] * 7 + [10**400]), "input 'x': a value is out of the range of FP32"),
-        (json.dumps(_REQUEST).encode().replace(b"9.0", b"1e999"), "input 'x': a value is out of the range of FP32"),
-        (json_request({"x": ("FP32", _X)}, parameters={"timeout": 10**400}), "'timeout' is a whole number"),
-        (json_request({"x": ("INT4", _X)}), "datatype 'INT4' is none of BOOL"),
+        (json_request({"x": ("FP32", _X)}, id=7), "'id' must be a string"),
+        (json_request({"x": ("FP32", _X)}, parameters=[]), "'parameters' must be an object"),
+        (json_request({"x": ("FP32", _X)}, parameters={"timeout": "soon"}), "'timeout' must be a whole number"),
+        (json_request({"x": ("FP64", _X)}), "input 'x': got FP64, expected FP32 [N, 4]; dtypes are never converted"),
+        (json_request({"x": ("FP32", _X)}, parameters={"binary_data_output": "yes"}), "must be true or false"),
+        (b"[" + b"1" * 5000 + b"]", "the request is not valid JSON: a number has too many digits"),
+        (_with(data=[1e39] * 8), "input 'x': a value is out of range for FP32"),
+        (_with(data=[0] * 7 + [10**400]), "input 'x': a value is out of range for FP32"),
+        (json.dumps(_REQUEST).encode().replace(b"9.0", b"1e999"), "input 'x': a value is out of range for FP32"),
+        (json_request({"x": ("FP32", _X)}, parameters={"timeout": 10**400}), "'timeout' must be a whole number"),
+        (json_request({"x": ("INT4", _X)}), "unknown datatype 'INT4'; expected one of BOOL"),
         (json_request({"x": ("FP32", _X[:, :3])}), "input 'x': got float32 [2, 3], expected float32 [N, 4]"),
-        (_with(shape=[2, 5]), "got 8 values; shape [2, 5] has 10"),
-        (_with(shape=[-2, -4]), "its shape is no list of"),
-        (_with(shape=[2.0, 4]), "its shape is no list of"),
-        (_with(shape=[2**70, 4]), "its shape has sizes beyond all memory"),
-        (_with(shape=[2**40, 2**40, 0], data=[]), "its shape has sizes beyond all memory"),
-        (_with(shape="24"), "its shape is no list of"),
-        (_with(data=...), "has neither 'data', a list, nor"),
-        (_with(data=["1"] * 8), "FP32 takes float or int in JSON, got str"),
-        (_with(data=[True] * 8), "FP32 takes float or int in JSON, got bool"),
-        (_with(data=[[1, 2, 3, 4], 5]), "has lists beside values"),
-        (_with(parameters={"binary_data_size": 32}, data=...), "binary_data_size is 32, but 0 bytes are left"),
-        (_with(parameters={"binary_data_size": 0}), "has 'data' and binary_data_size"),
+        (_with(shape=[2, 5]), "shape [2, 5] needs 10 values, got 8"),
+        (_with(shape=[-2, -4]), "the shape must be a list of"),
+        (_with(shape=[2.0, 4]), "the shape must be a list of"),
+        (_with(shape=[2**70, 4]), "is too large for any memory"),
+        (_with(shape=[2**40, 2**40, 0], data=[]), "is too large for any memory"),
+        (_with(shape="24"), "the shape must be a list of"),
+        (_with(data=...), "needs a list 'data' or"),
+        (_with(data=["1"] * 8), "FP32 needs float or int in JSON, got str"),
+        (_with(data=[True] * 8), "FP32 needs float or int in JSON, got bool"),
+        (_with(data=[[1, 2, 3, 4], 5]), "mixes lists and values"),
+        (_with(parameters={"binary_data_size": 32}, data=...), "binary_data_size is 32, but only 0 bytes are left"),
+        (_with(parameters={"binary_data_size": 0}), "has both 'data' and binary_data_size"),
         (_with(parameters={"shared_memory_region": "r"}), "'shared_memory_region' belongs to the shared memory"),
         (json_request({"x": ("FP32", _X)}, parameters={"sequence_id": 3}), "belongs to the sequences extension"),
     ],
@@ -211,18 +211,18 @@ def test_whole_numbers_do_not_wrap_around(client: Client, datatype: str, value: 
     """A whole number that its datatype cannot hold is refused."""
     tensor = {"name": "x", "datatype": datatype, "shape": [1, 3], "data": [0, value, 0]}
     answer = client.json(f"/v2/models/echo-{datatype}/infer", json.dumps({"inputs": [tensor]}).encode(), status=400)
-    assert answer["error"] == f"input 'x': a value is out of the range of {datatype}"
+    assert answer["error"] == f"input 'x': a value is out of range for {datatype}"
 
 
 @pytest.mark.parametrize(
     ("head", "tail", "length", "words"),
     [
-        (24, b"x" * 23, None, "binary_data_size is 24, but 23 bytes are left"),
-        (23, b"x" * 23, None, "got 23 bytes; FP32 of shape [2, 3] has 24"),
-        (24, b"x" * 25, None, "1 bytes follow the tensors"),
-        (24, b"x" * 24, "99999", "Inference-Header-Content-Length is '99999'"),
-        (24, b"x" * 24, "-1", "Inference-Header-Content-Length is '-1'"),
-        (24, b"x" * 24, "3", "the request is no JSON"),
+        (24, b"x" * 23, None, "binary_data_size is 24, but only 23 bytes are left"),
+        (23, b"x" * 23, None, "FP32 of shape [2, 3] needs 24 bytes, got 23"),
+        (24, b"x" * 25, None, "1 extra bytes follow the tensors"),
+        (24, b"x" * 24, "99999", "Inference-Header-Content-Length: expected a number of bytes, at most"),
+        (24, b"x" * 24, "-1", "got '-1'"),
+        (24, b"x" * 24, "3", "the request is not valid JSON"),
         ("24", b"x" * 24, None, "binary_data_size is 24, but"),
     ],
 )
@@ -239,11 +239,11 @@ def test_bytes_that_do_not_fit_are_refused(client: Client, head: Any, tail: byte
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x05\0\0\0hell", "end before the 3 strings"),
-        (b"\x01\0\0\0a" * 2, "end before the 3 strings"),
-        (b"\xff\xff\xff\xffaaaaaaaaaaaa", "end before the 3 strings"),
-        (b"\x01\0\0\0a" * 4, "5 bytes follow the 3 strings"),
-        (b"\x01\0\0\0\xff" * 3, "is no UTF-8"),
+        (b"\x05\0\0\0hell", "ends before the 3 strings"),
+        (b"\x01\0\0\0a" * 2, "ends before the 3 strings"),
+        (b"\xff\xff\xff\xffaaaaaaaaaaaa", "ends before the 3 strings"),
+        (b"\x01\0\0\0a" * 4, "5 extra bytes follow the 3 strings"),
+        (b"\x01\0\0\0\xff" * 3, "is not valid UTF-8"),
     ],
 )
 def test_strings_that_are_none_are_refused(client: Client, data: bytes, words: str) -> None:
@@ -263,7 +263,7 @@ def test_what_json_cannot_say_is_refused(client: Client) -> None:
     head, tail = json.dumps({"inputs": [tensor]}).encode(), np.array([1, np.inf, 2], np.float16).tobytes()
     path = "/v2/models/echo-FP16/infer"
     status, body, _ = client.ask(path, head + tail, Inference_Header_Content_Length=str(len(head)))
-    assert (status, b"ask for it as bytes" in body) == (400, True)
+    assert (status, b"request the output as binary data" in body) == (400, True)
 
 
 @pytest.mark.parametrize(
@@ -272,12 +272,12 @@ def test_what_json_cannot_say_is_refused(client: Client) -> None:
         ("/v2/models/heds", None, 404, "Did you mean 'heads'?"),
         ("/v2/models/heads/versions/3", None, 404, "the model 'heads' has no version '3'"),
         ("/v2/models/heads/versions/3/infer", b"{}", 404, "has no version '3'"),
-        ("/", None, 404, "GET / is nothing that this server answers"),
-        ("/v2/models/heads/infer", None, 405, "GET /v2/models/heads/infer is nothing"),
+        ("/", None, 404, "GET / is not part of this server"),
+        ("/v2/models/heads/infer", None, 405, "GET /v2/models/heads/infer is not part of this server"),
         ("/v2/systemsharedmemory/region/a/register", b"{}", 400, "the system shared-memory extension"),
         ("/v2/cudasharedmemory/status", None, 400, "the CUDA shared-memory extension"),
         ("/v2/repository/models/heads/unload", b"{}", 400, "loading and unloading models"),
-        ("/v2/models/heads/infer", b"x" * 3_000_000, 413, "takes 2,097,152 bytes at most"),
+        ("/v2/models/heads/infer", b"x" * 3_000_000, 413, "accepts at most 2,097,152 bytes"),
     ],
 )
 def test_what_is_not_there_is_said(client: Client, path: str, body: bytes | None, status: int, words: str) -> None:
@@ -288,7 +288,7 @@ def test_what_is_not_there_is_said(client: Client, path: str, body: bytes | None
 def test_encoded_bodies_are_refused(client: Client) -> None:
     """A compressed body is refused, rather than taken for JSON."""
     status, body, _ = client.ask(_INFER, b"\x1f\x8b", Content_Encoding="gzip")
-    assert (status, b"encoded as 'gzip'" in body) == (415, True)
+    assert (status, b"unsupported content encoding 'gzip'" in body) == (415, True)
 
 
 def test_foreign_names_are_refused(server: Server, client: Client) -> None:

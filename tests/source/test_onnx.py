@@ -181,7 +181,7 @@ def test_a_network_over_two_gigabytes(tmp_path: Path, monkeypatch: pytest.Monkey
     ]
     graph_of(nodes, {"x": ["N", 40]}, {"y": ["N", 40], "h": ["N", 40]}, weights).save(tmp_path / "in.onnx")
     monkeypatch.setattr("onepass.graph.model._PROTOBUF_LIMIT_BYTES", 8000)
-    monkeypatch.setattr("onepass.runtime._onnxruntime_sessions.LARGE_BYTES", 8000)
+    monkeypatch.setattr("onepass.runtime.onnxruntime.sessions.LARGE_BYTES", 8000)
     done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", output_names=["z", "inner"])
     assert done.signature.output_names == ("z", "inner")
     (beside,) = tmp_path.glob("out.onnx.*.data")

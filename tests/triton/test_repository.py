@@ -134,7 +134,9 @@ def test_some_outputs_and_many_calls_at_once(served: Served, rng: np.random.Gene
 def test_what_is_wrong_is_told(served: Served) -> None:
     """What a model cannot take is the caller's fault, told in a sentence."""
     x = np.zeros((1, 3), np.float32)
-    with pytest.raises(InferenceServerException, match="'id' has numbers from 0 to 4294967296; the engine holds int32"):
+    with pytest.raises(
+        InferenceServerException, match="'id' has values from 0 to 4294967296; the engine computes it as int32"
+    ):
         client.ask(grpc, served.addresses.grpc, "cast", {"x": x, "id": np.array([[0, 1 << 32, 3]])})
     with pytest.raises(InferenceServerException, match="unexpected shape for input 'x'"):
         client.ask(http, served.addresses.http, "three", {"x": x})

@@ -35,7 +35,7 @@ def test_foreign_names_are_refused(host: str) -> None:
     """A page whose name was turned to this machine (DNS rebinding) is refused, and so is one that names nobody."""
     status, _, body = call(_LOCAL, headers={"Host": host})
     assert status == 403
-    assert b"answers to localhost and 127.0.0.1 only" in body
+    assert b"accepts requests to localhost and 127.0.0.1 only" in body
     assert call(_LOCAL, headers={})[0] == 403
 
 
@@ -114,4 +114,4 @@ def test_bodies_are_bounded() -> None:
     ):
         status, body = _echo(parts, headers)
         assert status == 413
-        assert b"takes 10 bytes at most" in body
+        assert b"accepts at most 10 bytes" in body

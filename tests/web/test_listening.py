@@ -17,15 +17,15 @@ _HERE = Path(__file__).parent
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"host": ""}, "host is an address"),
-        ({"host": "http://here"}, "host is an address"),
-        ({"port": 65536}, "port is a whole number from 0 to 65535, got 65536"),
-        ({"port": True}, "port is a whole number"),
-        ({"token": "short"}, "a token has 8 characters or more"),
-        ({"token": "with a space"}, "a token has 8"),
-        ({"token": "twelve\r\nsigns"}, "a token has 8"),
-        ({"token": "12345678", "no_token": True}, "no_token=True too"),
-        ({"tls_cert": "a.pem"}, "TLS takes both files"),
+        ({"host": ""}, "host must be an address"),
+        ({"host": "http://here"}, "host must be an address"),
+        ({"port": 65536}, "port must be a whole number from 0 to 65535, got 65536"),
+        ({"port": True}, "port must be a whole number"),
+        ({"token": "short"}, "token must have 8 to 1024 characters"),
+        ({"token": "with a space"}, "token must have 8"),
+        ({"token": "twelve\r\nsigns"}, "token must have 8"),
+        ({"token": "12345678", "no_token": True}, "no_token=True exclude each other"),
+        ({"tls_cert": "a.pem"}, "TLS needs both"),
     ],
     ids=str,
 )
@@ -67,9 +67,9 @@ def test_a_taken_port_is_told() -> None:
 
 def test_an_address_of_nobody_is_told() -> None:
     """An address that is none of this machine, or no name at all, is refused by name."""
-    with pytest.raises(InputError, match=r"port 8000 of 192\.0\.2\.1 cannot be listened on"):
+    with pytest.raises(InputError, match=r"cannot listen on port 8000 of 192\.0\.2\.1"):
         Listening("192.0.2.1").bind()
-    with pytest.raises(InputError, match=r"'no\.such\.name\.invalid' is no address or name"):
+    with pytest.raises(InputError, match=r"cannot resolve the host 'no\.such\.name\.invalid'"):
         Listening("no.such.name.invalid").bind()
 
 
@@ -85,5 +85,7 @@ def test_what_is_no_certificate_is_told(tmp_path: Path) -> None:
     other = tmp_path / "other.pem"
     other.write_text("nothing")
     for cert in (other, tmp_path / "missing.pem"):
-        with pytest.raises(InputError, match=rf"{cert.name} and .*localhost\.key are no certificate in PEM"):
+        with pytest.raises(
+            InputError, match=rf"cannot load the TLS certificate .*{cert.name} with the key .*localhost\.key"
+        ):
             Listening(tls_cert=cert, tls_key=_HERE / "localhost.key").tls()

@@ -114,7 +114,7 @@ def test_large_bodies_are_refused_and_told(server: WebServer) -> None:
     connection.request("POST", "/", b"x" * 3_000_000)
     answer = connection.getresponse()
     assert answer.status == 413
-    assert json.loads(answer.read())["error"].endswith("this server takes 1,000 bytes at most")
+    assert json.loads(answer.read())["error"].endswith("this server accepts at most 1,000 bytes")
     connection.request("POST", "/", b"small")
     assert connection.getresponse().read() == b"small", "the connection goes on"
     connection.close()

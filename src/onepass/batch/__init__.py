@@ -1,4 +1,4 @@
-"""A folder or a table through a model: every output of every row, by name, as a Parquet data set.
+"""Run a folder or a table through a model: every output of every row, by name, as a Parquet data set.
 
 Example::
 
@@ -7,7 +7,7 @@ Example::
     manifest = onepass.batch.run("elg.onnx", "pictures/", "out", resume=True)
     table = pyarrow.parquet.read_table(manifest.files)
 
-`run` does it all, on this machine or on a Ray cluster. `Infer` is the part of it for a pipeline of your own.
+`run` does the whole job, on this machine or on a Ray cluster. `Infer` is a building block for your own pipelines.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Rows and passes: which axis of a model's inputs and outputs counts rows, and what one row is."""
+"""Rows and passes: find the batch dimension of a model's inputs and outputs, and the shape of one row."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from onepass.tensors import Dim, Signature, TensorSpec, dtype_name, no_such_name
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """How rows become the inputs of a pass, and its outputs rows again.
+    """How to stack rows into the inputs of a pass, and to split its outputs into rows.
 
     Attributes:
-        inputs: What one row gives each input, by name.
-        outputs: What one row has of each output, by name, in the model's order.
-        rows: The most rows of one pass.
-        exact: Whether a pass takes just so many rows; what is missing is filled up, and its outputs dropped.
-        stacked: Whether rows lie along a first axis of all inputs; if not, a row is the whole input of a pass.
-        split: Outputs that have that axis too.
+        inputs: One row's part of each input, by name.
+        outputs: One row's part of each output, by name, in the model's order.
+        rows: Maximum rows per pass.
+        exact: Whether a pass needs exactly this many rows; missing rows are padded, and their outputs dropped.
+        stacked: Whether the first axis of all inputs is the batch dimension; if not, a row is a pass's whole input.
+        split: Outputs that have the batch dimension, too.
     """
 
     inputs: Mapping[str, TensorSpec]
@@ -35,14 +35,14 @@ class Axis:
 
     @classmethod
     def of(cls, signature: Signature, wanted: Sequence[str] | None, batch: int) -> Axis:
-        """Find the axis: a first one of all inputs that is dynamic, or has one fixed size.
+        """Find the batch dimension: the inputs' common first axis, dynamic or of one fixed size.
 
-        An output whose first axis is not that one belongs to a pass as a whole, so that a pass then takes one row.
+        An output without it belongs to the whole pass; passes then take one row each.
 
         Args:
-            signature: Of the model.
+            signature: The model's signature.
             wanted: Names of the outputs to keep; None keeps all.
-            batch: The most rows of one pass.
+            batch: Maximum rows per pass.
 
         Raises:
             OutputNameError: The model has no such output.
@@ -66,10 +66,10 @@ class Axis:
         )  # fmt: skip
 
     def checked(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
-        """Return one row's inputs, each as `inputs` has it; a first axis of 1 is taken off.
+        """Return one row's inputs, checked against `inputs`; a first axis of size 1 is removed.
 
         Raises:
-            InputError: One is missing, unknown, or of another dtype or shape.
+            InputError: An input is missing, unknown, or has the wrong dtype or shape.
         """
         for name in feeds:
             if name not in self.inputs:
@@ -78,7 +78,7 @@ class Axis:
 
     def _checked(self, name: str, spec: TensorSpec, feeds: Mapping[str, Any]) -> Array:
         if name not in feeds:
-            raise InputError(f"there is nothing for input {name!r} ({spec}); given: {', '.join(feeds) or 'nothing'}")
+            raise InputError(f"missing input {name!r} ({spec}); got {', '.join(feeds) or 'nothing'}")
         array = np.asarray(feeds[name])
         if array.dtype.kind in "UT":
             array = array.astype(object)
@@ -86,30 +86,30 @@ class Axis:
             array = array[0, ...]
         if array.dtype != spec.dtype or not spec.allows(array.shape):
             came = f"{dtype_name(array.dtype)} {shape_text(array.shape)}"
-            hint = "; cast the column, or give preprocess=" if array.dtype != spec.dtype else ""
-            raise InputError(f"input {name!r}: a row has {came}, and the model takes {spec} of each row{hint}")
+            hint = "; cast the column, or use preprocess=" if array.dtype != spec.dtype else ""
+            raise InputError(f"input {name!r}: expected {spec} per row, got {came}{hint}")
         return array
 
     def feeds(self, rows: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-        """Return the inputs of one pass over rows whose arrays have the same shapes."""
+        """Stack rows of equal shapes into the inputs of one pass."""
         if not self.stacked:
             return dict(rows[0])
         filled = [*rows, *[rows[-1]] * (self.rows - len(rows))] if self.exact else rows
         return {name: np.stack([row[name] for row in filled]) for name in self.inputs}
 
     def rows_of(self, outputs: Outputs, count: int) -> list[dict[str, Array]]:
-        """Return what each of `count` rows has of the outputs of a pass.
+        """Split the outputs of a pass into `count` rows.
 
         Raises:
-            InputError: An output has not as many rows as went in.
+            InputError: An output has a different number of rows than the inputs.
         """
         expected = self.rows if self.exact else count
         for name in self.split:
             array = outputs[name]
             if not array.ndim or array.shape[0] != expected:
                 raise InputError(
-                    f"output {name!r} has the shape {shape_text(array.shape)} where {expected} rows went in, so it "
-                    "cannot be told which of it belongs to a row; leave it out, naming others with outputs=…"
+                    f"output {name!r} has the shape {shape_text(array.shape)} for {expected} input rows, so it cannot "
+                    "be split by row; omit it by naming the other outputs with outputs=…"
                 )
         return [
             {name: outputs[name][index, ...] if name in self.split else outputs[name] for name in self.outputs}
@@ -117,7 +117,7 @@ class Axis:
         ]
 
 
-_NONE = object()  # no first axis at all, or none that is known
+_NONE = object()  # no first axis, or unknown rank
 
 
 def _lead(spec: TensorSpec) -> Any:
@@ -130,7 +130,7 @@ def _row_of(spec: TensorSpec) -> TensorSpec:
 
 
 def _may_be(lead: Any, leads: set[Any]) -> bool:
-    """Whether a first axis counts rows as those of the inputs do: the same, or both dynamic and one without a name."""
+    """Whether a first axis can be the inputs' batch dimension: the same, or both dynamic and one of them unnamed."""
     if lead in leads:
         return True
     dynamic = not isinstance(lead, int) and lead is not _NONE

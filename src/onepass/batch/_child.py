@@ -1,6 +1,6 @@
-"""The process that does parts: ``python -m onepass.batch._child``. It is told what by lines of JSON, and tells so.
+"""The worker process for parts: ``python -m onepass.batch._child``. It communicates in lines of JSON.
 
-In comes the job first, then parts; out come ``ready``, ``row``, ``rows``, ``done`` or ``failed``, as `Worker` reads it.
+Input: the job, then parts. Output: ``ready``, ``row``, ``rows``, ``done`` or ``failed``, which `Worker` reads.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from onepass.batch._work import do_part, open_work
 
 
 def main() -> None:
-    """Do what comes, until nothing more does: a process whose starter is gone ends at once, whatever it is at.
+    """Process parts until the input ends; if the parent process is gone, end at once.
 
-    Functions of the user's neither read what we are told nor write what we answer: they have an empty standard input,
-    and write to standard error. Nor does the interpreter clean up, which it could not while a thread waits for input.
+    The user's functions cannot interfere with the protocol: their standard input is empty, and their standard output
+    goes to standard error. The interpreter skips its clean-up, which would hang while a thread waits for input.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the starter's business, which then lets go of us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and then ends this process
     orders, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -47,11 +47,11 @@ def main() -> None:
         _serve(lines, tell)
     except (OnepassError, OSError) as error:
         tell(**failure(error))
-    except Exception as error:  # noqa: BLE001 - told to the starter: no other process would fare better
-        if isinstance(error, MemoryError):  # row by row, in another process, it may be enough
+    except Exception as error:  # noqa: BLE001 - reported to the parent: another process would fail, too
+        if isinstance(error, MemoryError):  # row by row, in another process, memory may suffice
             os._exit(1)
         traceback.print_exc()
-        tell(**failure(BackendError(f"{type(error).__name__}: {error}. This is a fault in onepass")))
+        tell(**failure(BackendError(f"{type(error).__name__}: {error}. This is a bug in onepass")))
     finally:
         os._exit(0)
 

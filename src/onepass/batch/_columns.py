@@ -1,4 +1,4 @@
-"""Outputs as typed Arrow columns: the types follow from the model alone, so that they are the same in every file."""
+"""Outputs as typed Arrow columns. The types depend on the model only, so they are the same in every file."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _PURPOSE = "A batch, whose results are Parquet,"
 
 
 def pyarrow() -> Any:
-    """Return PyArrow, or say what brings it."""
+    """Return PyArrow, or raise an error that says how to install it."""
     return optional("pyarrow", extra="parquet", purpose=_PURPOSE)
 
 
 def parquet() -> Any:
-    """Return PyArrow's module of Parquet."""
+    """Return PyArrow's Parquet module."""
     return optional("pyarrow.parquet", extra="parquet", purpose=_PURPOSE)
 
 
 def free_name(name: str, taken: Sequence[str]) -> str:
-    """Return the name of a column of ours, with underscores before it where an output has that name."""
+    """Return the name for one of our columns, prefixed with underscores if an output has the same name."""
     while name in taken:
         name = f"_{name}"
     return name
 
 
 def text(value: str) -> str:
-    r"""Return a text that Arrow holds: bytes of a name that are no UTF-8 are written ``\udce9``."""
+    r"""Return a string that Arrow can hold: bytes of file names that are not UTF-8 are written as ``\udce9``."""
     return value.encode(errors="backslashreplace").decode()
 
 
 def fields_of(outputs: Mapping[str, TensorSpec]) -> list[Any]:
-    """Return a field for each output: what a row has of it.
+    """Return an Arrow field for one row of each output.
 
     * A scalar is a plain column.
-    * A shape that is fixed is a ``fixed_shape_tensor``, Arrow's own, which readers that do not know it see as a list.
-      Before PyArrow 26, which cannot read one that is missing, it is a list.
-    * A shape that may vary is lists in lists; sizes that are fixed are ``fixed_size_list``.
+    * A fixed shape is Arrow's ``fixed_shape_tensor``, which other readers see as a list. Before PyArrow 26, which is
+      the first version that can read missing ones, it is a list.
+    * A dynamic shape is nested lists; fixed sizes are ``fixed_size_list``.
     * A shape of unknown rank is a struct of the shape and the flat data.
 
-    bfloat16 and float8 become float32, which holds all their values, and a complex number a pair.
+    bfloat16 and float8 become float32, which holds all their values; a complex number becomes a pair.
     """
     pa = pyarrow()
     return [
@@ -56,7 +56,7 @@ def fields_of(outputs: Mapping[str, TensorSpec]) -> list[Any]:
 
 
 def column(spec: TensorSpec, values: Sequence[Array | None]) -> Any:
-    """Return the Arrow array of what rows have of one output; None where a row has nothing."""
+    """Return one output's values as an Arrow array; None becomes a null."""
     pa = pyarrow()
     missing = np.array([value is None for value in values], bool)
     arrays = [_empty(spec) if value is None else _plain(value) for value in values]
@@ -99,13 +99,13 @@ def _type(pa: Any, spec: TensorSpec) -> Any:
 
 
 def _shape(spec: TensorSpec) -> tuple[int | None, ...] | None:
-    """Return a row's shape, None for each size that may vary; a size of 0, which no list has fixed, may too."""
+    """Return a row's shape, None for each dynamic size; a size of 0 counts as dynamic, as lists cannot fix it."""
     if spec.shape is None:
         return None
     sizes = tuple(dim or None if isinstance(dim, int) else None for dim in spec.shape)
     if spec.dtype.kind == "c":
         sizes = (*sizes, 2)
-    # Before PyArrow 26, nothing reads a Parquet file in which a list of fixed size is missing.
+    # Before PyArrow 26, Parquet files with null fixed-size lists cannot be read.
     is_read = int(pyarrow().__version__.partition(".")[0]) >= 26
     return sizes if is_read or not sizes else (None, *sizes[1:])
 
@@ -119,7 +119,7 @@ def _leaf(pa: Any, spec: TensorSpec) -> Any:
 
 
 def _plain(array: Array) -> Array:
-    """Return an array of a type that Arrow has."""
+    """Convert an array to a type that Arrow supports."""
     if array.dtype == STRING:
         return np.array([text(each) for each in array.flat], object).reshape(array.shape)
     if array.dtype.kind == "c":
@@ -128,7 +128,7 @@ def _plain(array: Array) -> Array:
 
 
 def _empty(spec: TensorSpec) -> Array:
-    """Return what stands in for a missing row below its null."""
+    """Return the placeholder value under a null."""
     shape = (0,) if spec.shape is None else tuple(dim if isinstance(dim, int) else 0 for dim in spec.shape)
     return _plain(np.full(shape, "", object) if spec.dtype == STRING else np.zeros(shape, spec.dtype))
 
@@ -140,7 +140,7 @@ def _flat(pa: Any, leaf: Any, arrays: Sequence[Array]) -> Any:
 def _nested(
     pa: Any, leaf: Any, shape: Sequence[int | None], arrays: Sequence[Array], missing: Array | None = None
 ) -> Any:
-    """Build lists in lists from the inside out: on each axis, as many as the axes before it have entries."""
+    """Build nested lists from the innermost axis outwards."""
     built = _flat(pa, leaf, arrays)
     for axis in reversed(range(len(shape))):
         mask = missing if axis == 0 else None

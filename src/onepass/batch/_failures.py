@@ -1,4 +1,4 @@
-"""An error on its way from one process to another, as JSON."""
+"""Errors as JSON, for sending from one process to another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onepass._errors import OnepassError
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """Return an error of onepass's or of the system as plain JSON values; `error_of` makes it one again."""
+    """Return an error of onepass or of the system as plain JSON values, for `error_of`."""
     told: dict[str, Any] = {"failed": type(error).__name__, "message": str(error)}
     if isinstance(error, OSError) and not isinstance(error, OnepassError) and error.errno is not None:
         told |= {"message": str(error.strerror), "errno": error.errno, "file": error.filename}
@@ -18,7 +18,7 @@ def failure(error: Exception) -> dict[str, Any]:
 
 
 def error_of(told: Mapping[str, Any]) -> Exception:
-    """Return what another process failed with, as its own kind of error."""
+    """Return another process's error with its original type."""
     kind = getattr(_errors, told["failed"], None)
     if isinstance(kind, type) and issubclass(kind, OnepassError):
         return kind(told["message"])

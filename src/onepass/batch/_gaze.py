@@ -1,4 +1,4 @@
-"""Faces of pictures and videos, as rows of a gaze table: a video through a tracker of its own, from frame to frame."""
+"""Faces in pictures and videos as rows of a gaze table; each video has its own tracker."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _FRAMES_AT_ONCE = 200
 
 
 class GazeWork(Work):
-    """Pictures and videos through a finder of faces and an eye network."""
+    """Run pictures and videos through a face finder and an eye network."""
 
     def __init__(self, job: Job, *, workers: int) -> None:
         """Open the finder and the network.
 
         Args:
-            job: What to do.
-            workers: How many processes share this machine's cores.
+            job: The job.
+            workers: Number of processes that share this machine's cores.
         """
         self._estimator = GazeEstimator.from_default(job.model)
         self._finder = name_of(self._estimator.finder)
@@ -57,7 +57,7 @@ class GazeWork(Work):
         return Piece(pyarrow().concat_tables(tables), 1, [each for piece in pieces for each in piece.errors])
 
     def _opened(self, part: Part, name: str) -> list[Frame] | Source | str:
-        """Read a picture, or open a video; or return why that cannot be done."""
+        """Read a picture, open a video, or return the error message."""
         with _told() as told:
             source = open_source(os.path.join(part.folder, name))  # noqa: PTH118 - as the part has it
             if source.sequence:
@@ -67,7 +67,7 @@ class GazeWork(Work):
         return told[0]
 
     def _of_file(self, name: str, found: list[Frame] | Source | str) -> Iterator[Piece]:
-        """Yield the rows of one file, some frames at a time; the last piece counts the file as done."""
+        """Yield the rows of one file, a few frames at a time; the last piece counts the file as done."""
         errors = [found] if isinstance(found, str) else []
         if not isinstance(found, str):
             with _told() as told:
@@ -95,7 +95,7 @@ class GazeWork(Work):
 
 @contextmanager
 def _told() -> Iterator[list[str]]:
-    """Let an error of the block be told in a list; only what every file would lack ends the work."""
+    """Collect an error of the block in a list; only a missing extra, common to all files, ends the job."""
     told: list[str] = []
     try:
         yield told
@@ -103,7 +103,7 @@ def _told() -> Iterator[list[str]]:
         raise
     except OnepassError as error:
         told.append(str(error))
-    except Exception as error:  # noqa: BLE001 - of libraries, about this one file
+    except Exception as error:  # noqa: BLE001 - an error of a library about this file
         told.append(f"{type(error).__name__}: {error}")
 
 

@@ -1,4 +1,4 @@
-"""`Infer`: rows of an Arrow table through a model, for pipelines of one's own."""
+"""`Infer`: run the rows of an Arrow table through a model, for your own pipelines."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from onepass.tensors import name_tuple
 
 
 class Infer:
-    """A model that takes Arrow tables: a table with a row's inputs in, one with its outputs out, row for row.
+    """A model for Arrow tables: it maps a table of inputs to a table of outputs, row by row.
 
-    The types of the columns follow from the model, so that all blocks have one schema; a row that fails has its error
-    in the column ``error`` and nulls for outputs. It is the class that ``ray.data.Dataset.map_batches`` takes::
+    The column types depend on the model only, so all blocks have one schema. A failed row has its error in the column
+    ``error``, and null outputs. Pass this class to ``ray.data.Dataset.map_batches``::
 
         data.map_batches(
             onepass.batch.Infer, fn_constructor_args=("elg.onnx",), fn_constructor_kwargs={"keep": ["path"]},
@@ -28,10 +28,11 @@ class Infer:
             ray_remote_args_fn=lambda: {"max_restarts": 2, "max_task_retries": 2},
         )
 
-    Leave Ray one CPU, and tries that end: without, it stands still in silence, or repeats what kills its workers.
+    Leave one CPU for Ray, and limit its retries. Without a free CPU, Ray hangs silently; without a limit, it repeats
+    forever a row that kills its workers.
 
     Attributes:
-        schema: Arrow schema of what comes out, without the columns that are kept.
+        schema: Arrow schema of the result, without the kept columns.
     """
 
     def __init__(
@@ -48,16 +49,16 @@ class Infer:
         """Open the model.
 
         Args:
-            model: The model, or a `ModelSpec` that says how to open it.
-            outputs: Names of the outputs to keep; all by default.
-            batch: The most rows of one pass.
-            preprocess: As of `onepass.batch.run`.
-            columns: The column that an input takes, where that has another name.
-            keep: Columns of the table that come out too, such as what names a row.
-            value_range: What black and white of pictures become in a floating-point input.
+            model: The model, or a `ModelSpec` with options for opening it.
+            outputs: Names of the outputs to keep; by default all.
+            batch: Maximum rows per pass.
+            preprocess: See `onepass.batch.run`.
+            columns: Maps inputs to table columns whose names differ from the input's.
+            keep: Columns of the table to copy to the result, such as the rows' keys.
+            value_range: The values of black and white when pictures go to a floating-point input.
 
         Raises:
-            OnepassError: The model cannot be opened, or an argument is wrong.
+            OnepassError: The model cannot be opened, or an argument is invalid.
             MissingExtraError: PyArrow is not installed.
         """
         spec = model if isinstance(model, ModelSpec) else ModelSpec(model)
@@ -70,22 +71,22 @@ class Infer:
         self.schema = pyarrow().schema(fields)
         twice = [name for name in self._keep if name in self.schema.names]
         if twice:
-            raise InputError(f"keep={twice!r}: an output, or the column of errors, has that name; rename the column")
+            raise InputError(f"keep={twice!r}: an output or the error column has the same name; rename the column")
 
     def __call__(self, table: Any) -> Any:
-        """Return what comes of the rows of a ``pyarrow.Table``, in their order: columns kept, error, outputs.
+        """Run the rows of a ``pyarrow.Table``; return kept columns, error and outputs, in row order.
 
         Raises:
-            InputError: It is no Arrow table, or a column to keep is not there.
+            InputError: The argument is not an Arrow table, or a column to keep is missing.
         """
         pa = pyarrow()
         if not isinstance(table, pa.Table):
             raise InputError(
-                f"Infer takes a pyarrow.Table, got {type(table).__name__}; Ray takes batch_format='pyarrow'"
+                f"Infer needs a pyarrow.Table, got {type(table).__name__}; with Ray, set batch_format='pyarrow'"
             )
         missing = [name for name in self._keep if name not in table.column_names]
         if missing:
-            raise InputError(f"there is no column {missing[0]!r} to keep; there are {', '.join(table.column_names)}")
+            raise InputError(f"no column {missing[0]!r} to keep; the table has {', '.join(table.column_names)}")
         items = (Item("", row) for batch in table.to_batches() for row in rows_of(batch))
         made = [each for some in self._rows.done(items, threads=self._threads, passes=self._threads) for each in some]
         found = self._rows.table(made).drop_columns([self._rows.key])

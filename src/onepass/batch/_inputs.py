@@ -1,4 +1,4 @@
-"""What a batch is given, as rows in an order that is the same in every run, and in parts, each of which is one file."""
+"""The inputs of a batch job: rows in an order that is the same in every run, split into parts of one file each."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _PICTURES = (*PICTURE_SUFFIXES, ".avif", ".gif", ".heic", ".heif", ".tga")
 _VIDEOS = (*VIDEO_SUFFIXES, ".avi", ".flv", ".m4v", ".mpeg", ".mpg", ".mts", ".ts", ".wmv")
 _WANTED = {False: {*_PICTURES, ".npy", ".npz"}, True: {*_PICTURES, *_VIDEOS}}
 _WILD = frozenset("*?[")
-# Of a part that nobody has said the size of: so many parts, within these limits.
+# The default part size: this many parts, within these limits.
 _PARTS, _FEWEST_ROWS, _MOST_ROWS = 128, 256, 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows that follow one another; what comes of them is one file.
+    """Consecutive rows whose results go to one file.
 
     Attributes:
-        number: Its number, from 0.
-        first: Number of its first row among all.
-        folder: Where files lie.
-        files: Files that are a row each, below the folder; these names are the rows' keys.
-        slices: Or rows of tables: the file, the first row of it and the one behind the last.
+        number: The part's number, from 0.
+        first: The number of its first row among all rows.
+        folder: The folder of `files`.
+        files: Files of one row each, relative to the folder; their names are the rows' keys.
+        slices: Alternatively rows of tables: file, first row, and end (exclusive).
     """
 
     number: int
@@ -43,36 +43,36 @@ class Part:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Number of rows."""
         return len(self.files) + sum(stop - start for _, start, stop in self.slices)
 
     @property
     def file(self) -> str:
-        """Name of the file that comes of it."""
+        """Name of its output file."""
         return f"part-{self.number:05}.parquet"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the part as plain JSON values; `from_json` reads it back."""
+        """Return the part as plain JSON values, for `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Part:
-        """Read what `to_json` wrote."""
+        """Return the part that `to_json` wrote."""
         slices = tuple((str(path), int(start), int(stop)) for path, start, stop in data["slices"])
         return cls(**{**data, "files": tuple(data["files"]), "slices": slices})
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All rows.
+    """All input rows.
 
     Attributes:
-        folder: Where files that are a row each lie.
-        files: Their names below it, in order.
-        tables: Or files with many rows, in order.
-        counts: How many rows each of these has.
-        columns: Their columns; None where only their rows tell.
-        passed_over: How many files of a folder are left alone, since their endings are of nothing that can be read.
+        folder: The folder of `files`.
+        files: Files of one row each, relative to the folder, in order.
+        tables: Alternatively files with many rows, in order.
+        counts: Number of rows of each table.
+        columns: The tables' columns; None if only the rows name them.
+        passed_over: Number of ignored files in the folder, whose suffixes are not supported.
     """
 
     folder: str
@@ -84,11 +84,11 @@ class Inputs:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self.files) + sum(self.counts)
 
     def rows_a_part(self, *, gaze: bool = False) -> int:
-        """Return how many rows a part has where nobody says so; of videos one."""
+        """Return the default number of rows per part; 1 for videos."""
         if gaze and any(name.lower().endswith(_VIDEOS) for name in self.files):
             return 1
         return min(_MOST_ROWS, max(_FEWEST_ROWS, -(-self.rows // _PARTS)))
@@ -114,14 +114,14 @@ class Inputs:
             yield Part(number, first, slices=tuple(waiting))
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells these inputs from others, and from what they were before a change."""
+        """Return a value that differs for other inputs, and after the inputs change."""
         paths = self.tables or tuple(os.path.join(self.folder, name) for name in self.files)  # noqa: PTH118 - a million
         stamps = [_stamp(path) for path in paths]
         return {"rows": self.rows, "files": len(paths), "digest": short_digest([self.files or paths, stamps])}
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """Return what tells one state of a file from another; None where there is none, which its row will say."""
+    """Return a file's size and time of change; None if the file is missing, which its row will report."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a million
     except OSError:
@@ -130,27 +130,27 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 
 def find_inputs(inputs: Any, *, gaze: bool = False) -> Inputs:
-    """Find what a batch is given.
+    """Find the rows of a batch job.
 
     Args:
-        inputs: A folder, a pattern with ``*`` in it, a file, or a list of files. A folder is looked through with the
-            folders in it; a file that is hidden, or whose ending is of no picture and no array, is left alone. Files
-            that a pattern or a list names are rows whatever their ending. A Parquet file, a folder of such, a single
-            ``.npz`` or ``.npy`` or a ``.jsonl`` has many rows.
-        gaze: Whether videos are looked for too, and arrays are not.
+        inputs: A folder, a pattern with ``*``, a file, or a list of files. Folders are searched recursively; hidden
+            files, and files with suffixes of neither pictures nor arrays, are ignored. Files from a pattern or a list
+            are rows whatever their suffix. A Parquet file, a folder of Parquet files, a single ``.npz`` or ``.npy``,
+            or a ``.jsonl`` has many rows.
+        gaze: Whether to look for videos as well, and to ignore arrays.
 
     Raises:
-        InputError: There is nothing, or files with many rows beside others.
+        InputError: There are no inputs, or tables are mixed with files of one row.
     """
     words = path_tuple(inputs, what="inputs")
     if not words:
-        raise InputError("inputs names nothing; give a folder, a pattern, or files")
+        raise InputError("no inputs given; pass a folder, a pattern, or files")
     if len(words) == 1 and not _is_wild(words[0]):
         path = Path(words[0])
         if path.is_dir():
             return _in_folder(path, gaze=gaze)
         if not path.exists():
-            raise InputError(f"there is no file or folder {words[0]!r} (in {Path.cwd()}); check the path")
+            raise InputError(f"file or folder {words[0]!r} not found (in {Path.cwd()}); check the path")
         if path.suffix.lower() in TABLE_SUFFIXES and not gaze:
             return _tables([path])
         return Inputs(str(path.absolute().parent), (path.name,))
@@ -158,11 +158,14 @@ def find_inputs(inputs: Any, *, gaze: bool = False) -> Inputs:
     tables = [name for name in names if Path(name).suffix.lower() in (".parquet", ".jsonl")]
     if tables and not gaze:
         if len(tables) < len(names):
-            raise InputError(f"{tables[0]} has many rows, and {_other(names, tables)} is one; give them to two batches")
+            raise InputError(
+                f"cannot mix tables, such as {tables[0]}, with files of one row, such as {_other(names, tables)}; "
+                "run two batches"
+            )
         return _tables([Path(name) for name in names])
     missing = next((name for name in names if not Path(name).is_file()), None)
     if missing is not None:
-        raise InputError(f"there is no file {missing!r} (in {Path.cwd()}); check the path")
+        raise InputError(f"file {missing!r} not found (in {Path.cwd()}); check the path")
     return Inputs(str(Path.cwd()), tuple(names))
 
 
@@ -177,7 +180,7 @@ def _is_wild(word: str) -> bool:
 def _matched(pattern: str) -> list[str]:
     found = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207 - as typed
     if not found:
-        raise InputError(f"no file fits {pattern!r} (in {Path.cwd()}); check the pattern")
+        raise InputError(f"no file matches {pattern!r} (in {Path.cwd()}); check the pattern")
     return found
 
 
@@ -187,24 +190,27 @@ def _in_folder(folder: Path, *, gaze: bool) -> Inputs:
     tables = [] if gaze else [name for name in names if suffixes[name] == ".parquet"]
     files = tuple(name for name in names if suffixes[name] in _WANTED[gaze])
     if tables and files:
-        raise InputError(f"{folder} holds {tables[0]}, which has many rows, and {files[0]}, which is one; choose one")
+        raise InputError(
+            f"{folder} mixes tables, such as {tables[0]}, with files of one row, such as {files[0]}; select one kind "
+            "with a pattern"
+        )
     if tables:
         return _tables([folder / name for name in tables])
     if not names:
-        raise InputError(f"{folder} has no files; those whose names begin with '.' or '_' are passed over")
+        raise InputError(f"{folder} has no files; files whose names start with '.' or '_' are ignored")
     if not files:
         kinds = "pictures and videos" if gaze else "pictures, arrays and Parquet files"
         raise InputError(
-            f"{folder} holds nothing to read among its {len(names)} file(s); {kinds} are known by their "
-            "endings, such as .jpg, and a pattern takes files with any"
+            f"none of the {len(names)} file(s) in {folder} can be read; {kinds} are recognized by their suffixes, such "
+            "as .jpg. A pattern accepts files with any suffix"
         )
     return Inputs(str(folder.absolute()), files, passed_over=len(names) - len(files))
 
 
 def _below(folder: Path) -> Iterator[str]:
-    """Yield the names of all files below a folder, parts of names with ``/`` between, without hidden ones.
+    """Yield the relative names of all files below a folder, separated by ``/``, without hidden files.
 
-    Links to folders are followed, and each folder is entered once, however many links lead to it.
+    Links to folders are followed; each folder is entered once, however many links lead to it.
     """
     entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -225,8 +231,8 @@ def _tables(paths: Sequence[Path]) -> Inputs:
     for table in tables:
         if table.columns != columns:
             raise InputError(
-                f"{table.path} has the columns {', '.join(table.columns or ())}, and {tables[0].path} has "
-                f"{', '.join(columns or ())}; files of one data set have the same columns"
+                f"{table.path} has the columns {', '.join(table.columns or ())}, but {tables[0].path} has "
+                f"{', '.join(columns or ())}; all files of a data set must have the same columns"
             )
     if not sum(counts):
         raise InputError(f"{paths[0]} has no rows")

@@ -1,8 +1,7 @@
-"""Parts on this machine: some processes, each of which does one after the other."""
+"""Process parts on this machine, with several worker processes."""
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,24 +18,24 @@ Told = Callable[[int, int], None]
 
 
 def do_locally(job: Job, folder: Path, parts: Sequence[Part], told: Told, terms: Terms) -> Iterator[PartRecord]:
-    """Do parts, and yield the record of each when it is done.
+    """Process parts, and yield the record of each finished part.
 
     Args:
-        job: What to do.
-        folder: Where the files go.
+        job: The job.
+        folder: The output folder.
         parts: The parts.
-        told: Called with how many rows are done and how many have an error, from any thread.
-        terms: How many processes, and what is asked of them.
+        told: Called with the numbers of rows done and of errors, from any thread.
+        terms: The number of processes, and their settings.
 
     Raises:
-        OnepassError, OSError: Of the first that failed; the others are ended.
+        OnepassError, OSError: The error of the first part that failed; the other processes are killed.
     """
     with _Crew(job, folder, parts, told, terms) as crew:
         yield from crew.records()
 
 
 class _Crew:
-    """Workers, with a thread for each, that take parts from one queue."""
+    """Workers, each with a thread, that take parts from one queue."""
 
     def __init__(self, job: Job, folder: Path, parts: Sequence[Part], told: Told, terms: Terms) -> None:
         self._told = told
@@ -65,7 +64,7 @@ class _Crew:
             thread.join()
 
     def records(self) -> Iterator[PartRecord]:
-        """Yield records until all workers have ended, or one has failed."""
+        """Yield records until all workers have ended or one has failed."""
         for _ in self._workers:
             while (record := self._ended.get()) is not None:
                 if isinstance(record, BaseException):
@@ -73,13 +72,10 @@ class _Crew:
                 yield record
 
     def _work(self, worker: Worker) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # A worker that is gone is an error here, also in a program that a pipe nobody reads would end.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
             while (part := self._parts.get()) is not None:
                 self._ended.put(worker.do(part, self._told))
-        except BaseException as error:  # noqa: BLE001 - raised again where the records are taken
+        except BaseException as error:  # noqa: BLE001 - raised again in `records`
             self._ended.put(error)
         finally:
             worker.close()

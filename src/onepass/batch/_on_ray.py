@@ -1,4 +1,4 @@
-"""What runs on the machines of a Ray cluster: workers, and the count of what they have done."""
+"""Code that runs on the machines of a Ray cluster: workers, and the counter of finished rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from onepass.batch._worker import Terms, Worker
 
 
 class PartOnRay:
-    """What an actor of Ray does: hand parts to a process of its own, as on a single machine."""
+    """A Ray actor that passes parts to its own worker process, as on a single machine."""
 
     def __init__(self, job: Mapping[str, Any], folder: str, terms: Mapping[str, Any], counter: Any) -> None:
         self._worker = Worker(Job.from_json(job), Path(folder), Terms(**terms))
         self._counter = counter
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Do a part; give back its record, or why there is none."""
+        """Process a part; return its record or its error."""
         part = Part.from_json(json.loads(str(batch["part"][0])))
 
         def told(rows: int, errors: int) -> None:
@@ -37,20 +37,20 @@ class PartOnRay:
 
 
 class Count:
-    """How many rows are done, for all workers of a batch."""
+    """The number of finished rows, for all workers of a job."""
 
     def __init__(self) -> None:
         self._parts: dict[int, tuple[int, int]] = {}
 
     def begin(self, part: int) -> None:
-        """Count a part from its beginning: a worker that is lost has told of some of its rows."""
+        """Reset a part's count: a lost worker may have reported some of its rows."""
         self._parts[part] = (0, 0)
 
     def add(self, part: int, rows: int, errors: int) -> None:
-        """Add what a worker tells."""
+        """Add a worker's numbers."""
         before = self._parts[part]
         self._parts[part] = (before[0] + rows, before[1] + errors)
 
     def so_far(self) -> tuple[int, int]:
-        """Return rows and errors."""
+        """Return the total numbers of rows and errors."""
         return sum(rows for rows, _ in self._parts.values()), sum(errors for _, errors in self._parts.values())

@@ -1,4 +1,4 @@
-"""One part: a Parquet file, written under another name and there when it is whole, and its record."""
+"""One part: a Parquet file, renamed into place when complete, and its record."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from onepass.batch._inputs import Part
 from onepass.batch.manifest import PartRecord, read_json, write_json
 
 RECORDS = "_parts"
-"""Folder of the records, within that of the batch, until the manifest is written."""
+"""Folder of the records inside the output folder, until the manifest is written."""
 
-# Rows gather until they have so many bytes: then they are compressed together, and leave the memory.
+# Rows collect in memory up to this size, then become one compressed row group.
 _GROUP_BYTES = 16 << 20
 
 
 class Piece(NamedTuple):
-    """Some rows on their way into a file.
+    """Rows to be written to a part's file.
 
     Attributes:
         table: An Arrow table.
-        inputs: How many rows of the input it is of.
-        errors: Key and error of each of these that has one.
+        inputs: Number of input rows.
+        errors: Key and error of each failed input row.
     """
 
     table: Any
@@ -39,7 +39,7 @@ def write_part(folder: Path, part: Part, schema: Any, pieces: Iterable[Piece]) -
     """Write a part's file, then its record.
 
     Raises:
-        OSError: They cannot be written: the disk is full, say.
+        OSError: A file cannot be written, for example because the disk is full.
     """
     pa = pyarrow()
     inputs = rows = errors = 0
@@ -60,10 +60,10 @@ def write_part(folder: Path, part: Part, schema: Any, pieces: Iterable[Piece]) -
 
 
 def finished(folder: Path, part: Part) -> PartRecord | None:
-    """Return the record of a part that is whole; None where it is yet to be made."""
+    """Return the record of a finished part; None if the part is not finished."""
     try:
         record = PartRecord(**read_json(_record_path(folder, part)))
-    except (InputError, TypeError):  # none, or half of one, which a disk may leave that lost its power
+    except (InputError, TypeError):  # missing, or truncated by a power failure
         return None
     return record if record.inputs == part.rows and record.is_in(folder) else None
 
@@ -74,7 +74,7 @@ def _record_path(folder: Path, part: Part) -> Path:
 
 @contextmanager
 def _writing(path: Path, schema: Any) -> Iterator[Callable[[Any], None]]:
-    """Write Parquet through a file that Python opened, so that the system's own errors come out of it."""
+    """Write Parquet through a Python file object, so that errors of the system reach the caller unchanged."""
     pa = pyarrow()
     texts = [field.name for field in schema if pa.types.is_string(field.type)]  # numbers seldom repeat
     with path.open("wb") as file, parquet().ParquetWriter(file, schema, use_dictionary=texts) as writer:

@@ -1,4 +1,4 @@
-"""Parts on the machines of a Ray cluster: Ray Data hands them to workers, starts these, and does lost parts again."""
+"""Process parts on a Ray cluster: Ray Data starts the workers, distributes parts, and retries lost ones."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from onepass.batch.manifest import PartRecord
 from onepass.formats import Format, format_of
 
 _PURPOSE = "A batch on a Ray cluster"
-_RESTARTS = 4  # of a worker that is lost; after that the batch ends
-_TRIES = 1000  # to reach a worker, while another takes its place
+_RESTARTS = 4  # of a lost worker; then the job fails
+_TRIES = 1000  # to reach a worker while it is being replaced
 _LOOK_S = 0.5
-# A part gives one line; Ray's own reports are for those who read its dashboard.
+# Each part yields one line; Ray's own reports go to its dashboard.
 _SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -43,24 +43,24 @@ def do_on_ray(
     *,
     address: str | None,
 ) -> Iterator[PartRecord]:
-    """Do parts, and yield the record of each when it is done.
+    """Process parts, and yield the record of each finished part.
 
-    Every machine sees inputs and folder under the same paths. Workers take a GPU each where the model runs on one, and
-    one CPU is left to Ray, which stands still without any.
+    Every machine must see the inputs and the folder under the same paths. Each worker takes a GPU if the model runs on
+    one. One CPU stays free for Ray, which hangs without one.
 
     Args:
-        job: What to do.
-        folder: Where the files go.
+        job: The job.
+        folder: The output folder.
         parts: The parts.
-        told: Called with how many rows are done and how many have an error.
-        terms: How many processes, 0 for as many as the cluster has room for; and what is asked of them.
-        address: Of the cluster; None for one that is started here, or that this process is connected to.
+        told: Called with the numbers of rows done and of errors.
+        terms: The number of processes, 0 for as many as the cluster has room for; and their settings.
+        address: Address of the cluster; None for the one this process is connected to, or a new local one.
 
     Raises:
-        InputError: More workers are asked for than the cluster has room for.
+        InputError: The cluster has no room for this many workers.
         DeviceError: The cluster has too few GPUs.
-        BackendError: No row was done for too long, or Ray gave up.
-        OnepassError, OSError: Of the first part that failed.
+        BackendError: No row was finished for too long, or Ray failed.
+        OnepassError, OSError: The error of the first part that failed.
     """
     with _connected(address) as ray:
         share = share_of(job.model)
@@ -71,7 +71,7 @@ def do_on_ray(
         data = ray.data.from_items([{"part": json.dumps(part.to_json())} for part in parts],
                                    override_num_blocks=len(parts))  # fmt: skip
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r"`ray_remote_args")  # there is no other way to say it yet
+            warnings.filterwarnings("ignore", message=r"`ray_remote_args")  # Ray has no other way yet
             done = data.map_batches(
                 PartOnRay, batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
@@ -82,13 +82,15 @@ def do_on_ray(
 
 
 def share_of(model: Any) -> dict[str, float]:
-    """Return what a worker takes of a cluster: GPUs, where the model runs on them, or else a CPU.
+    """Return the resources of a worker: GPUs if the model runs on them, otherwise one CPU.
 
     Raises:
-        InputError: It is to run on "all" GPUs, and Ray deals them out by number.
+        InputError: The device is "all"; Ray assigns GPUs by number.
     """
     if model.device == "all":
-        raise InputError("on a Ray cluster a worker is given so many GPUs: device=0 is one, device=(0, 1) are two")
+        raise InputError(
+            "on a Ray cluster, device sets the number of GPUs per worker: device=0 for one, device=(0, 1) for two"
+        )
     several = len(model.device) if isinstance(model.device, tuple) else 1
     names = [one if isinstance(one, str) else one[0] for one in model.providers or ()]
     on_gpu = model.device is not None or any(word in name.lower() for name in names for word in ("cuda", "tensorrt"))
@@ -98,7 +100,7 @@ def share_of(model: Any) -> dict[str, float]:
 
 
 def _elsewhere(job: Job, share: Mapping[str, float]) -> Job:
-    """Return the job as a worker sees it: it is in another folder, and its GPUs are its own, numbered from 0."""
+    """Return the job for a worker: it runs in another folder, and its GPUs are numbered from 0."""
     spec = job.model
     count = int(share.get("num_gpus", 0))
     plugins = () if spec.plugins is None else path_tuple(spec.plugins, what="plugins")
@@ -115,33 +117,33 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 
 
 def _workers(resources: Mapping[str, float], share: Mapping[str, float], wanted: int, parts: int) -> int:
-    """Return how many workers there will be."""
+    """Return the number of workers."""
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     if "num_gpus" in share:
         each = int(share["num_gpus"])
         if gpus < each * max(wanted, 1):
             raise DeviceError(
-                f"{max(wanted, 1)} worker(s) take {each * max(wanted, 1)} GPU(s), and the Ray cluster has {gpus}"
+                f"{max(wanted, 1)} worker(s) need {each * max(wanted, 1)} GPU(s), but the Ray cluster has {gpus}"
             )
         most = gpus // each
     else:
         most = max(cpus - 1, 0)
         if most < max(wanted, 1):
             raise InputError(
-                f"workers={max(wanted, 1)} would take every one of the {cpus} CPU(s) of the Ray cluster, which needs "
-                f"one for itself; {'workers=' + str(most) + ' is the most' if most else 'give it two or more'}"
+                f"workers={max(wanted, 1)} would take all {cpus} CPU(s) of the Ray cluster, but Ray needs one itself; "
+                f"{'use at most workers=' + str(most) if most else 'start the cluster with at least two'}"
             )
     return min(wanted or most, parts)
 
 
 def _retries() -> dict[str, int]:
-    """Return how often lost workers are started again, which is for ever unless one says so."""
+    """Return the limits for restarting lost workers, which by default is unlimited."""
     return {"max_restarts": _RESTARTS, "max_task_retries": _TRIES}
 
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[Any]:
-    """Connect to a cluster, or start one, unless this process has one already."""
+    """Connect to a cluster, or start one, unless this process is connected already."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     ray = optional("ray", extra="batch", purpose=_PURPOSE)
@@ -152,7 +154,8 @@ def _connected(address: str | None) -> Iterator[Any]:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **where)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise BackendError(f"there is no Ray cluster at {address or 'this machine'}: {error}") from error
+            attempt = f"connect to a Ray cluster at {address}" if address else "start a Ray cluster on this machine"
+            raise BackendError(f"cannot {attempt}: {error}") from error
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     bars, context.enable_progress_bars = context.enable_progress_bars, False
     level = log.level
@@ -167,14 +170,14 @@ def _connected(address: str | None) -> Iterator[Any]:
 
 
 def _counter(ray: Any) -> Any:
-    """Start the count on this machine, which is not lost before the batch is."""
+    """Start the counter on this machine, which lives as long as the job."""
     affinity = optional("ray.util.scheduling_strategies", extra="batch", purpose=_PURPOSE)
     here = affinity.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(Count).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 class _Watch:
-    """Takes what comes back of a data set, and sees to it that something does."""
+    """Collect a data set's results, and notice when no more arrive."""
 
     def __init__(self, ray: Any, counter: Any, told: Callable[[int, int], None], patience_s: float) -> None:
         self._ray, self._counter, self._told, self._patience_s = ray, counter, told, patience_s
@@ -182,7 +185,7 @@ class _Watch:
         self._seen, self._life = (0, 0), monotonic()
 
     def records(self, data: Any) -> Iterator[PartRecord]:
-        """Yield records as they come, and tell of rows; end where neither comes for too long."""
+        """Yield records as they arrive, and report rows; fail if neither arrives for too long."""
         threading.Thread(target=self._collect, args=(data,), name="onepass-batch-ray", daemon=True).start()
         while (answer := self._next()) is not None:
             found = json.loads(answer)
@@ -196,7 +199,7 @@ class _Watch:
             for row in data.iter_rows():
                 self._answers.put(row["answer"])
             self._answers.put(None)
-        except BaseException as error:  # noqa: BLE001 - told where the records are taken
+        except BaseException as error:  # noqa: BLE001 - raised again in `_next`
             self._answers.put(error)
 
     def _next(self) -> str | None:
@@ -208,11 +211,11 @@ class _Watch:
                 continue
             self._look(alive=True)
             if isinstance(answer, BaseException):
-                raise BackendError(f"Ray gave up: {_last_line(answer)}") from answer
+                raise BackendError(f"Ray failed: {_last_line(answer)}") from answer
             return answer
 
     def _look(self, *, alive: bool = False) -> None:
-        """Ask how many rows are done."""
+        """Report the rows done since the last call."""
         rows, errors = self._ray.get(self._counter.so_far.remote())
         if (rows, errors) != self._seen:
             self._told(rows - self._seen[0], errors - self._seen[1])
@@ -227,8 +230,8 @@ def _standstill(ray: Any, patience_s: float) -> str:
     there, free = ray.cluster_resources(), ray.available_resources()
     listed = ", ".join(f"{name} {free.get(name, 0):g} of {there.get(name, 0):g} free" for name in ("CPU", "GPU"))
     return (
-        f"no row was done on the Ray cluster for {patience_s:g} s ({listed}): others may hold what workers wait for, "
-        "or a machine is lost. What is finished stays, and resume=True goes on"
+        f"the Ray cluster finished no row for {patience_s:g} s ({listed}): other jobs may hold the resources, or a "
+        "machine may be lost. Finished parts stay; continue with resume=True"
     )
 
 

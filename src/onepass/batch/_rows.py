@@ -1,4 +1,4 @@
-"""Rows through a model: each made ready by itself, some of them in one pass, and each with its outputs or its error."""
+"""Run rows through a model: prepare each row, batch several in one pass, and return outputs or an error per row."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Feeds = Mapping[str, Array]
 
 
 class Item(NamedTuple):
-    """A row as it was read.
+    """An input row.
 
     Attributes:
-        key: What it is called.
-        value: The path of a file, or values by a table's columns, or why there is neither.
+        key: The row's name.
+        value: The path of a file, or values by table column, or the error that prevented reading.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a row: its outputs, or why there are none."""
+    """The result of a row: outputs, or an error message."""
 
     key: str
     outputs: Mapping[str, Array] | None = None
@@ -50,11 +50,11 @@ class Done:
 
 
 class Rows:
-    """Takes rows through a session.
+    """Run rows through a session.
 
     Attributes:
-        axis: How rows become passes.
-        schema: The Arrow schema of what comes of them: key, error, outputs.
+        axis: How rows are stacked into passes.
+        schema: The Arrow schema of the results: key, error, outputs.
     """
 
     def __init__(self, session: Session, job: Job) -> None:
@@ -69,12 +69,12 @@ class Rows:
         self.schema = pa.schema([*ours, *fields_of(self.axis.outputs)])
 
     def done(self, items: Iterable[Item], *, threads: int, passes: int) -> Iterator[list[Done]]:
-        """Yield what comes of rows, in order, a few at a time: some are made ready while others are in the model.
+        """Yield results in order, a few at a time; some rows are prepared while others are in the model.
 
         Args:
             items: The rows.
-            threads: How many are made ready at once.
-            passes: How many passes are under way at once.
+            threads: How many rows are prepared concurrently.
+            passes: How many passes run concurrently.
         """
         size = self.axis.rows
         with ThreadPoolExecutor(threads, thread_name_prefix="onepass-ready") as pool:
@@ -84,11 +84,11 @@ class Rows:
             yield from in_order(begun, passes, self._ended)
 
     def one(self, item: Item) -> Done:
-        """Return what comes of one row."""
+        """Return the result of one row."""
         return self._ended(self._begun([self._ready(item)]))[0]
 
     def table(self, done: Sequence[Done]) -> Any:
-        """Return rows as an Arrow table of the schema."""
+        """Return results as an Arrow table with the schema."""
         pa = pyarrow()
         errors = [None if row.error is None else text(row.error) for row in done]
         columns = [pa.array([text(row.key) for row in done], pa.string()), pa.array(errors, pa.string())]
@@ -99,7 +99,7 @@ class Rows:
     # ---- one row by itself
 
     def _ready(self, item: Item) -> tuple[str, Feeds | str]:
-        """Return a row's key, and its inputs or its error; only what every row would lack ends the work."""
+        """Return a row's key, and its inputs or its error; only a missing extra, common to all rows, ends the job."""
         try:
             value = _valid("", item.value)
             feeds = self._feeds(value) if self._own is None else self._owned(value)
@@ -108,11 +108,11 @@ class Rows:
             raise
         except OnepassError as error:
             return item.key, str(error)
-        except Exception as error:  # noqa: BLE001 - of libraries, about this one row
+        except Exception as error:  # noqa: BLE001 - an error of a library about this row
             return item.key, f"{type(error).__name__}: {error}"
 
     def _owned(self, value: Any) -> Mapping[str, Any]:
-        """Return what the user's own function makes of a row; whatever it raises is the row's."""
+        """Return the result of the user's function for a row; its exceptions become the row's error."""
         given = self._item(value)
         try:
             made = self._own(given)  # type: ignore[misc]
@@ -120,12 +120,12 @@ class Rows:
             raise InputError(f"{self._job.preprocess} raised {type(error).__name__}: {error}") from error
         if made is None:
             raise InputError(
-                f"{self._job.preprocess} returned None; expected an array, or a mapping of arrays by input"
+                f"{self._job.preprocess} returned None; expected an array, or a mapping from input to array"
             )
         return made if isinstance(made, Mapping) else {self._only(): made}
 
     def _item(self, value: Any) -> Any:
-        """Return what the user's function is given: a picture, arrays by name, or a table's row."""
+        """Return the argument of the user's function: a picture, arrays by name, or a table's row."""
         if not isinstance(value, str):
             return {name: _valid(name, each) for name, each in value.items()}
         suffix = Path(value).suffix.lower()
@@ -139,7 +139,7 @@ class Rows:
                 return read_arrays(value)
             name = self._only()
             return {name: self._of_file(value, self._spec(name))}
-        if "" in value:  # one array, or a line that is none
+        if "" in value:  # a single array, or an invalid line
             return {self._only(): _valid("", value[""])}
         return {name: self._of_value(name, value) for name in self.axis.inputs}
 
@@ -156,26 +156,26 @@ class Rows:
         try:
             return self._of_file(path, spec)
         except (InputError, MediaError) as error:
-            raise InputError(f"column {source!r} names a file for input {spec.name!r} ({spec}): {error}") from error
+            raise InputError(f"column {source!r}, the file for input {spec.name!r} ({spec}): {error}") from error
 
     def check_columns(self, columns: Collection[str]) -> None:
-        """Refuse a table whose columns are not those of the inputs: all its rows would fail alike.
+        """Refuse a table without a column for each input: all its rows would fail.
 
         Raises:
-            InputError: One is missing.
+            InputError: A column is missing.
         """
         if self._own is None and "" not in columns:
             for name in self.axis.inputs:
                 self._source(name, columns)
 
     def _source(self, name: str, columns: Collection[str]) -> str:
-        """Return the column that an input takes: that of its name, of the name given, or the only one."""
+        """Return an input's column: the one configured, the one with its name, or the only one."""
         source = self._job.columns.get(name, name)
         if source not in columns and name not in self._job.columns and len(self.axis.inputs) == 1:
             others = [each for each in columns if each != self._job.key]
             source = others[0] if len(others) == 1 else source
         if source not in columns:
-            raise InputError(f"there is no column {source!r} for input {name!r}; there are {', '.join(columns)}")
+            raise InputError(f"no column {source!r} for input {name!r}; the table has {', '.join(columns)}")
         return source
 
     def _of_file(self, path: str, spec: TensorSpec) -> Array:
@@ -187,18 +187,18 @@ class Rows:
         return tensor_from_picture(picture, spec, value_range=self._job.value_range)
 
     def _spec(self, name: str) -> TensorSpec:
-        """Return what a pass takes for an input; of a picture it says the layout."""
+        """Return the spec of a pass's input, which determines a picture's layout."""
         return next(spec for spec in self._session.signature.inputs if spec.name == name)
 
     def _only(self) -> str:
         if len(self.axis.inputs) != 1:
-            raise InputError(f"the model has the inputs {', '.join(self.axis.inputs)}, so that a row needs their names")
+            raise InputError(f"the model has several inputs ({', '.join(self.axis.inputs)}); a row must name them")
         return next(iter(self.axis.inputs))
 
     # ---- some rows in one pass
 
     def _begun(self, chunk: Sequence[tuple[str, Feeds | str]]) -> _Chunk:
-        """Submit passes over rows: one for each set of shapes, since only equal ones can be stacked."""
+        """Submit passes: one for each set of shapes, because only equal shapes can be stacked."""
         groups: dict[Any, list[int]] = {}
         for index, (_, feeds) in enumerate(chunk):
             if not isinstance(feeds, str):
@@ -218,7 +218,7 @@ class Rows:
             return failed
 
     def _ended(self, chunk: _Chunk) -> list[Done]:
-        """Wait for passes. Of one that fails the rows are taken by themselves: only that at fault has an error then."""
+        """Wait for passes. If one fails, run its rows one by one, so that only the failing row gets an error."""
         done = [Done(key, error=feeds if isinstance(feeds, str) else None) for key, feeds in chunk.rows]
         for members, future in chunk.passes:
             try:
@@ -241,7 +241,7 @@ class Rows:
 
 
 class _Chunk(NamedTuple):
-    """Rows in passes that are under way."""
+    """Rows in running passes."""
 
     rows: Sequence[tuple[str, Any]]
     passes: list[tuple[list[int], Future[Outputs]]]
@@ -249,39 +249,39 @@ class _Chunk(NamedTuple):
 
 def _valid(name: str, value: Any) -> Any:
     if value is None:
-        raise InputError(f"there is nothing in column {name!r}")
+        raise InputError(f"column {name!r} is empty in this row")
     if isinstance(value, InputError):
         raise InputError(f"column {name!r}: {value}" if name else str(value))
     return value
 
 
 def _plain(value: Any, spec: TensorSpec) -> Array:
-    """Return numbers of JSON, which have no dtype, in the input's; none may lose more than a float's digits."""
+    """Convert JSON values, which have no dtype, to the input's dtype; only floats may be rounded."""
     try:
         array = np.array(value)
     except ValueError as error:
-        raise InputError(f"input {spec.name!r}: lists side by side differ in length, which is no array") from error
+        raise InputError(f"input {spec.name!r}: nested lists must have equal lengths") from error
     if array.dtype.kind == "U":
-        return np.array(value, object)  # NumPy's own texts lose zeros at their ends
+        return np.array(value, object)  # NumPy's string dtype drops trailing null characters
     kind = "float" if array.dtype.kind == "f" else "bool" if array.dtype.kind == "b" else "int"
     fits = {"float": "fV", "int": "iufVc", "bool": "b"}[kind]
     if array.dtype.kind not in "fiub" or spec.dtype.kind not in fits:
-        raise InputError(f"input {spec.name!r} is {spec}; the row has {array.dtype.name} {list(array.shape)}")
+        raise InputError(f"input {spec.name!r}: expected {spec}, got {array.dtype.name} {list(array.shape)}")
     with np.errstate(over="ignore"):
         cast = array.astype(spec.dtype)
     exact = spec.dtype.kind not in "iu" or np.array_equal(cast, array)
     if not exact or not np.isfinite(cast.astype(np.complex128)).all():
-        raise InputError(f"input {spec.name!r} is {spec.dtype}, which cannot hold {array.min()} to {array.max()}")
+        raise InputError(f"input {spec.name!r}: {spec.dtype} cannot hold values from {array.min()} to {array.max()}")
     return cast
 
 
 def ahead(futures: Iterable[Future[T]], count: int) -> Iterator[T]:
-    """Yield results in order, with so many under way."""
+    """Yield results in order, with up to `count` pending."""
     return in_order(futures, count, lambda future: future.result())
 
 
 def in_order(begun: Iterable[T], count: int, end: Callable[[T], Any]) -> Iterator[Any]:
-    """Yield the ends of what is begun, in order; so many are begun before the first is waited for."""
+    """Yield `end(x)` for each started x, in order; up to `count` are started before the first is awaited."""
     waiting: deque[T] = deque()
     for each in begun:
         waiting.append(each)

@@ -1,4 +1,4 @@
-"""A batch from its beginning, or from where it was interrupted, to its manifest."""
+"""Run a batch job, from the start or from where it was interrupted, to its manifest."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from onepass.runtime import ModelSpec
 from onepass.tensors import name_tuple, no_such_name
 
 Engine: TypeAlias = Literal["local", "ray"]
-"""Where a batch is done: on this machine, or on those of a Ray cluster."""
+"""Where a batch job runs: on this machine, or on a Ray cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a batch is.
+    """The progress of a batch job.
 
     Attributes:
-        done: How many inputs are done, those of earlier runs included.
-        total: How many there are.
-        errors: How many of those done have an error.
-        earlier: How many of those done are of earlier runs.
+        done: Inputs done, including earlier runs.
+        total: All inputs.
+        errors: Inputs done that have an error.
+        earlier: Inputs done in earlier runs.
     """
 
     done: int
@@ -66,45 +66,45 @@ def run(
     patience_s: float = 600.0,
     progress: Callable[[Progress], None] | None = None,
 ) -> Manifest:
-    """Take every row of a folder or a table through a model, and write every output, by name, as Parquet.
+    """Run every row of a folder or a table through a model, and write every output, by name, as Parquet.
 
-    A row that cannot be read, or that the model refuses, has its error in place of outputs, and its neighbours are as
-    they would be without it. Work is done in processes of their own, in parts, each of which is a file. A part is there
-    whole or not at all, and is done again by another process when one is killed; a row over which two have ended is a
-    row with an error. What is interrupted, by whatever, goes on with ``resume=True``.
+    If a row cannot be read, or the model rejects it, the row gets an error instead of outputs; other rows are not
+    affected. Worker processes do the job in parts, one file each. A part's file is complete or absent. If a worker is
+    killed, another one redoes its part; a row that ended two workers gets an error. An interrupted job, whatever the
+    cause, continues with ``resume=True``.
 
     Args:
-        model: The model, or a `ModelSpec` that says how to open it.
-        inputs: A folder of pictures or arrays, a pattern, a list of files; a Parquet file or a folder of such; a
-            ``.npz`` or ``.npy`` with a row each along the first axis; a ``.jsonl`` with an object a line. A row has a
-            value for each input of the model, by its name, without the batch's axis.
-        out: Folder for the files; it is made.
-        outputs: Names of the outputs to keep; all by default.
-        batch: The most rows of one pass. A model with a fixed batch takes that.
-        preprocess: A function, or its name as ``module:function``, which makes the inputs of a row: it is given a
-            picture (uint8 RGB [H, W, 3]), the arrays of a file, or a table's row, and returns an array or a mapping.
-        columns: The column of a table that an input takes, where that has another name.
-        key: The column of a table that names its rows; they are numbered by default.
-        value_range: What black and white of pictures become in a floating-point input.
-        gaze: Read the faces of pictures and videos with an eye network ("default", "small" or one of your own). A row
-            is a file then, and the columns are those of a gaze table.
-        rows_a_part: Rows of one file; by default 256 to 8192, so that there are 128 files at most up to a million rows.
-        workers: How many processes, each with a model of its own: 1 by default, and on a Ray cluster as many as it has
+        model: The model, or a `ModelSpec` with options for opening it.
+        inputs: A folder of pictures or arrays, a pattern, or a list of files; a Parquet file or a folder of Parquet
+            files; a ``.npz`` or ``.npy`` with rows along the first axis; a ``.jsonl`` with one object per line. A row
+            has a value for each model input, by name, without the batch dimension.
+        out: Folder for the files; created if missing.
+        outputs: Names of the outputs to keep; by default all.
+        batch: Maximum rows per pass. A model with a fixed batch size uses that size.
+        preprocess: A function, or its name as ``module:function``, that makes a row's inputs. It gets a picture (uint8
+            RGB [H, W, 3]), the arrays of a file, or a table's row, and returns an array or a mapping.
+        columns: Maps inputs to table columns whose names differ from the input's.
+        key: The table column with the rows' keys; by default rows are numbered.
+        value_range: The values of black and white when pictures go to a floating-point input.
+        gaze: Read the faces in pictures and videos with an eye network ("default", "small" or your own). Each row is
+            then a file, and the columns are those of a gaze table.
+        rows_a_part: Rows per file; by default 256 to 8192, which gives at most 128 files for up to a million rows.
+        workers: Number of worker processes, each with its own model; by default 1, or as many as the Ray cluster has
             room for.
-        engine: "local", or "ray" for the machines of a Ray cluster, which see inputs and `out` under the same paths.
-        address: Of the Ray cluster; by default one is started here.
-        resume: Go on with what is in `out`, or begin where there is nothing yet.
-        on_error: Whether a row that fails has its error in the files ("row"), or ends the batch ("stop").
-        patience_s: A process that says nothing for so long is ended, and its part done again.
-        progress: Called again and again with how far it is, from any thread.
+        engine: "local", or "ray" for a Ray cluster whose machines see inputs and `out` under the same paths.
+        address: Address of the Ray cluster; by default a local cluster is started.
+        resume: Continue the job in `out`, or start it if there is none yet.
+        on_error: What a failed row does: record its error in the files ("row"), or stop the job ("stop").
+        patience_s: A worker silent for this many seconds is killed, and its part redone.
+        progress: Called repeatedly with the progress, from any thread.
 
     Returns:
-        The manifest: which files there are, how many rows and errors.
+        The manifest: the files, and the numbers of rows and errors.
 
     Raises:
-        InputError: An argument is wrong; or `out` holds something else, or, with `resume`, another job.
+        InputError: An argument is invalid; or `out` contains other files or, with `resume`, a different job.
         OnepassError: The model cannot be opened, or a row fails and `on_error` is "stop".
-        OSError: A file cannot be written; what is finished stays, and `resume` goes on.
+        OSError: A file cannot be written; finished parts stay, and `resume` continues the job.
         MissingExtraError: PyArrow, or Ray, is not installed.
     """
     pyarrow()
@@ -137,13 +137,13 @@ def run(
             for record in do(job, folder, left, count, terms) if left else ():
                 records[record.file] = record
         finally:
-            if not records:  # nothing is there to go on with, and another job may begin
+            if not records:  # nothing to resume, so another job may use the folder
                 _folder.tidy(folder)
         return _folder.finish(folder, noted, [records[part.file] for part in parts])
 
 
 def _on_ray(*work: Any, address: str | None) -> Iterator[PartRecord]:
-    from onepass.batch._ray import do_on_ray  # noqa: PLC0415 - Ray is there for who asks for it
+    from onepass.batch._ray import do_on_ray  # noqa: PLC0415 - Ray is optional
 
     return do_on_ray(*work, address=address)
 
@@ -151,16 +151,16 @@ def _on_ray(*work: Any, address: str | None) -> Iterator[PartRecord]:
 def _check(engine: str, on_error: str, counts: Mapping[str, Any], patience_s: float) -> None:
     for name, value, known in (("engine", engine, get_args(Engine)), ("on_error", on_error, ("row", "stop"))):
         if value not in known:
-            raise InputError(f"{name} is {value!r}; expected {' or '.join(known)}")
+            raise InputError(f"{name}: expected {' or '.join(known)}, got {value!r}")
     for name, number in counts.items():
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-            raise InputError(f"{name} is a whole number from 1 up, got {number!r}")
+            raise InputError(f"{name} must be a whole number ≥ 1, got {number!r}")
     if not patience_s > 0:
-        raise InputError(f"patience_s is a number of seconds above 0, got {patience_s!r}")
+        raise InputError(f"patience_s must be a number of seconds > 0, got {patience_s!r}")
 
 
 class _Counter:
-    """Adds up what processes tell, and passes it on."""
+    """Add up the workers' counts, and report the progress."""
 
     def __init__(self, total: int, earlier: Any, progress: Callable[[Progress], None] | None) -> None:
         records: list[PartRecord] = list(earlier)

@@ -1,4 +1,4 @@
-"""Files with many rows: Parquet, NumPy's, JSON Lines. Each is read forwards, a few rows at a time."""
+"""Files with many rows: Parquet, NumPy, JSON Lines. Each is read forwards, a few rows at a time."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from onepass.batch._columns import parquet, pyarrow
 from onepass.batch._values import values_of
 
 TABLE_SUFFIXES = (".parquet", ".npz", ".npy", ".jsonl")
-"""Endings of files with many rows."""
+"""Suffixes of files with many rows."""
 
 _AT_ONCE = 256
 
 
 class Table(ABC):
-    """Rows of one file, each a mapping from a column's name to its value.
+    """The rows of one file, each a mapping from column name to value.
 
-    Reading goes on where it stopped, where the next rows asked for lie behind the last, and begins again where not.
+    Reading continues where it stopped if the next requested rows follow; otherwise it starts again.
 
     Attributes:
-        columns: Names of the columns; None where only the rows tell.
+        columns: Names of the columns; None if only the rows name them.
     """
 
     columns: tuple[str, ...] | None = None
@@ -38,14 +38,14 @@ class Table(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
 
     @abstractmethod
     def _rows(self) -> Iterator[dict[str, Any]]:
         """Yield all rows."""
 
     def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """Yield some rows.
+        """Yield the rows from `start` up to `stop`.
 
         Raises:
             InputError: The file is damaged, or has fewer rows.
@@ -56,7 +56,7 @@ class Table(ABC):
         for _ in range(start, stop):
             row = next(self._reading, None)
             if row is None:
-                raise InputError(f"{self.path} ends after {self._at} rows, where there were more before")
+                raise InputError(f"{self.path} now ends after {self._at} rows; it had more when the job started")
             self._at += 1
             yield row
 
@@ -74,15 +74,15 @@ class ParquetTable(Table):
         try:
             self._file = parquet().ParquetFile(path)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path} is no Parquet file, or is damaged: {error}") from error
+            raise InputError(f"{path} is not a Parquet file, or is damaged: {error}") from error
         self.columns = tuple(self._file.schema_arrow.names)
 
     def count(self) -> int:
-        """Return how many rows there are, which its end says."""
+        """Return the number of rows, from the file's footer."""
         return int(self._file.metadata.num_rows)
 
     def rows(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """Yield some rows; groups of rows that lie before them are not read."""
+        """Yield the rows from `start` up to `stop`; row groups before them are not read."""
         if self._reading is None or start < self._at:
             groups = [self._file.metadata.row_group(index).num_rows for index in range(self._file.num_row_groups)]
             first, before = 0, 0
@@ -96,7 +96,7 @@ class ParquetTable(Table):
         return self._from(range(self._file.num_row_groups))
 
     def _from(self, groups: range) -> Iterator[dict[str, Any]]:
-        """Yield the rows of groups; for those that a damaged group does not give, the error."""
+        """Yield the rows of row groups; for rows lost in a damaged group, yield the error."""
         pa = pyarrow()
         for group in groups:
             left = self._file.metadata.row_group(group).num_rows
@@ -110,14 +110,14 @@ class ParquetTable(Table):
 
 
 def rows_of(batch: Any) -> Iterator[dict[str, Any]]:
-    """Yield the rows of an Arrow batch; a value that cannot be had is the error, in its place."""
+    """Yield the rows of an Arrow batch; an unreadable value is replaced by its error."""
     columns = [(name, values_of(batch.column(name))) for name in batch.schema.names]
     for index in range(batch.num_rows):
         yield {name: value(index) for name, value in columns}
 
 
 class NumpyTable(Table):
-    """A ``.npz`` whose arrays have a row each along the first axis, or a ``.npy``, which has one without a name."""
+    """A ``.npz`` whose arrays have rows along the first axis, or a ``.npy``, whose only array has no name."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -125,7 +125,7 @@ class NumpyTable(Table):
         self.columns = self._arrays.names
 
     def count(self) -> int:
-        """Return how long the arrays are."""
+        """Return the arrays' length."""
         return self._arrays.count
 
     def _rows(self) -> Iterator[dict[str, Any]]:
@@ -133,7 +133,7 @@ class NumpyTable(Table):
 
 
 class JsonTable(Table):
-    """JSON Lines: an object a line, whose numbers have no dtype yet."""
+    """JSON Lines: one object per line, whose numbers have no dtype yet."""
 
     def count(self) -> int:
         """Count the lines."""
@@ -147,15 +147,15 @@ class JsonTable(Table):
                     found = parsed_json(line)
                 except ValueError as error:
                     found = str(error)
-                wrong = InputError(f"line {number} of {self.path} is no JSON object: {str(found)[:80]}")
+                wrong = InputError(f"line {number} of {self.path} is not a JSON object: {str(found)[:80]}")
                 yield found if isinstance(found, dict) else {"": wrong}
 
 
 def open_table(path: str) -> Table:
-    """Open a file with many rows, by its ending.
+    """Open a file with many rows, according to its suffix.
 
     Raises:
-        InputError: It is none, or damaged.
+        InputError: The file is not in this format, or is damaged.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".parquet":

@@ -1,4 +1,4 @@
-"""Values of an Arrow column as a row's input takes them: NumPy arrays, texts, and the bytes of files."""
+"""Values of Arrow columns as inputs of rows: NumPy arrays, strings, and the bytes of files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from onepass.outputs import Array
 
 
 def values_of(column: Any) -> Callable[[int], Any]:
-    """Return what gives the values of an Arrow array by their index, as `value_of` does; one that fails, as its error.
+    """Return a function from index to value, as `value_of` returns it; an unreadable value is returned as its error.
 
-    Arrays of one shape, none of them missing, are not looked at one by one.
+    Arrays of one shape without nulls are converted all at once.
     """
     pa = pyarrow()
     kind, flat = column.type, column
@@ -39,12 +39,12 @@ def _value(scalar: Any) -> Any:
 
 
 def value_of(scalar: Any) -> Any:
-    """Return one value: lists in lists and tensors as an array, bytes and texts as they are, None for a null.
+    """Return one value: nested lists and tensors as an array, bytes and strings unchanged, None for a null.
 
-    A struct with ``bytes`` in it, as data sets of pictures have, is these bytes.
+    For a struct with a field ``bytes``, as in picture data sets, return these bytes.
 
     Raises:
-        InputError: Lists of one value differ in length, or it is of another type.
+        InputError: Nested lists differ in length, or the type is unsupported.
     """
     pa = pyarrow()
     kind = scalar.type
@@ -54,7 +54,7 @@ def value_of(scalar: Any) -> Any:
         return scalar.to_numpy()
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
         value = value_of(scalar.value)
-        return value.reshape(kind.shape) if hasattr(kind, "shape") else value  # Ray's own tensors, and such of booleans
+        return value.reshape(kind.shape) if hasattr(kind, "shape") else value  # Ray's own tensors, and boolean tensors
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         return value_of(scalar["bytes"])
     if pa.types.is_struct(kind) and {"shape", "data"} <= {field.name for field in kind}:
@@ -68,14 +68,16 @@ def _single(scalar: Any) -> Any:
         return value
     if isinstance(value, (bool, int, float, np.floating)):
         return np.asarray(pyarrow().array([value], scalar.type).to_numpy(zero_copy_only=False)[0])
-    raise InputError(f"a column of {scalar.type} is neither numbers, nor lists of them, nor texts, nor files")
+    raise InputError(
+        f"unsupported column type {scalar.type}; expected numbers, lists of numbers, strings, or the bytes of files"
+    )
 
 
 def _array_of(pa: Any, values: Any) -> Array:
-    """Return the entries of a list, which may be lists, as an array."""
+    """Return the entries of a list, possibly nested, as an array."""
     kind = values.type
     if values.null_count:
-        raise InputError("a list has a null in it, for which an array has no value")
+        raise InputError("a list contains a null, which an array cannot hold")
     if not _is_list(pa, kind):
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return np.array(values.to_pylist(), object)
@@ -83,7 +85,7 @@ def _array_of(pa: Any, values: Any) -> Array:
     inner = _array_of(pa, values.flatten())
     lengths = set(values.value_lengths().to_pylist())
     if len(lengths) > 1:
-        raise InputError(f"lists side by side have {min(lengths)} and {max(lengths)} entries, which is no array")
+        raise InputError(f"nested lists must have equal lengths, got {min(lengths)} and {max(lengths)}")
     return inner.reshape(len(values), lengths.pop() if lengths else 0, *inner.shape[1:])
 
 

@@ -1,4 +1,4 @@
-"""What a process does with a part: read its rows, take them through the model, write the file."""
+"""Process a part: read its rows, run them through the model, write the file."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from onepass.batch._tables import Table, open_table
 from onepass.batch.manifest import PartRecord
 from onepass.runtime import load
 
-_GPU_PASSES = 4  # under way on each GPU: some compute while others are copied
+_GPU_PASSES = 4  # in flight per GPU: some compute while others are copied
 
 
 class Work(ABC):
-    """What is done to the rows of a part, in one process, with one model that stays open.
+    """Process the rows of parts, in one process, with one open model.
 
     Attributes:
-        schema: Arrow schema of all its files.
+        schema: Arrow schema of all output files.
     """
 
     schema: Any
 
     @abstractmethod
     def pieces(self, part: Part) -> Iterator[Piece]:
-        """Yield what comes of the rows, in order."""
+        """Yield the results of a part's rows, in order."""
 
     @abstractmethod
     def piece(self, part: Part, number: int, error: str | None = None) -> Piece:
-        """Return what comes of one row of a part by itself, or of the error that stands for it."""
+        """Return the result of one row of a part, or of the error given for it."""
 
 
 class ModelWork(Work):
-    """Rows through a model."""
+    """Run rows through a model."""
 
     def __init__(self, job: Job, *, workers: int) -> None:
         """Open the model.
 
         Args:
-            job: What to do.
-            workers: How many processes share this machine's cores.
+            job: The job.
+            workers: Number of processes that share this machine's cores.
         """
         self._rows = Rows(load(job.model), job)
         self._job = job
@@ -72,7 +72,7 @@ class ModelWork(Work):
         return Piece(self._rows.table(done), len(done), [(row.key, row.error) for row in done if row.error is not None])
 
     def _items(self, part: Part, begin: int = 0) -> Iterator[Item]:
-        """Yield a part's rows from one of them on."""
+        """Yield a part's rows, starting at row `begin`."""
         for name in part.files[begin:]:
             yield Item(name, os.path.join(part.folder, name))  # noqa: PTH118 - a million
         number = part.first
@@ -87,19 +87,19 @@ class ModelWork(Work):
             for row in self._opened_table(path).rows(start, stop):
                 yield self._item(row, number)
                 number, start = number + 1, start + 1
-        except InputError as error:  # the rest of it is lost, and no other file
+        except InputError as error:  # the rest of this file is lost; other files are not affected
             self._table = None
             yield from (Item(str(number + index), error) for index in range(stop - start))
 
     def _check(self, part: Part) -> None:
-        """Refuse tables whose columns are not those of the inputs, at the first: all of them have the same."""
+        """Refuse tables without the inputs' columns, at the first one: all tables have the same columns."""
         if self._checked or not part.slices:
             return
         self._checked = True
         try:
             columns = self._opened_table(part.slices[0][0]).columns
         except InputError:
-            return  # which its rows say
+            return  # its rows report the error
         if columns is not None:
             self._rows.check_columns(columns)
 
@@ -110,18 +110,18 @@ class ModelWork(Work):
 
     def _item(self, row: Mapping[str, Any], number: int) -> Item:
         name = self._job.key
-        if name is None or "" in row:  # without names, or of no line
+        if name is None or "" in row:  # without keys, or an invalid line
             return Item(str(number), row)
         value = row.get(name)
         if value is None or isinstance(value, Exception):
-            return Item(str(number), InputError(f"row {number} has no key: there is nothing in {name!r}"))
+            return Item(str(number), InputError(f"row {number} has no key: column {name!r} is empty"))
         return Item(str(value), row)
 
 
 def open_work(job: Job, *, workers: int) -> Work:
-    """Open what does a job."""
+    """Open the model of a job."""
     if job.gaze:
-        from onepass.batch._gaze import GazeWork  # noqa: PLC0415 - it brings OpenCV
+        from onepass.batch._gaze import GazeWork  # noqa: PLC0415 - it imports OpenCV
 
         return GazeWork(job, workers=workers)
     return ModelWork(job, workers=workers)
@@ -137,17 +137,17 @@ def do_part(
     stop: bool,
     told: Callable[[str, int, int], None],
 ) -> PartRecord:
-    """Do a part.
+    """Process a part.
 
     Args:
-        work: What to do.
-        folder: Where its file goes.
+        work: The open model.
+        folder: The output folder.
         part: The part.
-        poison: Rows that ended a process before, by their number in the part, and what to say of them.
-        careful: Do row by row, and tell of each before it is begun, so that one that ends the process is known.
-        stop: Whether a row that fails ends the job.
-        told: Called with ``"row"``, a row's number in the part and 0 before it is begun, if `careful`; and with
-            ``"rows"``, how many are done since the last time, and how many of these have an error.
+        poison: Rows that ended a process before, by their number in the part, with their error messages.
+        careful: Process row by row, and report each row first, so that a row that ends the process is known.
+        stop: Whether a failed row stops the job.
+        told: Called with ``"row"``, the row's number in the part, and 0 before each row, if `careful`; and with
+            ``"rows"``, the number of rows done since the last call, and the number of errors among them.
 
     Raises:
         InputError: A row failed, and `stop` is set.

@@ -1,4 +1,4 @@
-"""A process that does parts, seen from the one that started it: what it is at, and whether it is still alive."""
+"""A worker process as its parent sees it: start it, send it parts, and notice when it dies."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from onepass.batch._inputs import Part
 from onepass.batch._job import Job
 from onepass.batch.manifest import PartRecord
 
-# A process that ends in a part is followed by another, which does the part row by row: that takes less memory, and
-# tells at which row it ends. A row over which two have ended is the cause.
+# If a process dies in a part, the next one processes the part row by row, which takes less memory and shows the row
+# that ends the process. A row that ends two processes is the cause.
 _ROW_TRIES = 2
-# Parts with more such rows than this end the job: it is not the rows.
+# If a part has more such rows than this, the rows are not the cause, and the job ends.
 _MOST_POISON = 16
-_OPENING_TRIES, _OPENING_S = 2, 120.0  # and no less time for it, however little patience there is
-_LAST_MOMENT_S = 5.0  # for a process that says no more to end
+_OPENING_TRIES, _OPENING_S = 2, 120.0  # the minimum time limit for opening a model, whatever `patience_s` is
+_LAST_MOMENT_S = 5.0  # for a silent process to end by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How work is done, which decides nothing about its results.
+    """Settings that do not affect the results.
 
     Attributes:
-        workers: How many processes share this machine's cores; 0 where nobody says.
-        patience_s: After how many seconds without a sign of life a process is ended.
-        stop: Whether a row that fails ends the job.
+        workers: Number of processes that share this machine's cores; 0 for the default.
+        patience_s: A process silent for this many seconds is killed.
+        stop: Whether a failed row stops the job.
     """
 
     workers: int
@@ -48,19 +48,19 @@ class Terms:
 
 
 class DiedError(Exception):
-    """The process ended, or was ended since it said nothing for too long, before it had done what it was told."""
+    """The process died, or was killed because it was silent for too long, before it finished its task."""
 
 
 class Worker:
-    """One process that does parts, begun when it is needed, and again when it has ended."""
+    """One worker process, started when needed, and restarted when it has died."""
 
     def __init__(self, job: Job, folder: Path, terms: Terms) -> None:
         """Prepare the process.
 
         Args:
-            job: What it does.
-            folder: Where the files go.
-            terms: How it is done.
+            job: The job.
+            folder: The output folder.
+            terms: The settings.
         """
         self._model = str(job.model.path)
         place = str(folder.absolute())
@@ -71,15 +71,15 @@ class Worker:
         self._stopped = False
 
     def do(self, part: Part, told: Callable[[int, int], None]) -> PartRecord:
-        """Do a part, whatever ends the process meanwhile.
+        """Process a part, restarting the process if it dies.
 
         Args:
             part: The part.
-            told: Called with how many rows are done, and how many of these have an error, again and again. What was
-                counted of a part that is done again is taken back.
+            told: Called repeatedly with the number of rows done, and the number of errors among them. Negative numbers
+                undo the counts of a part that is processed again.
 
         Raises:
-            OnepassError: The model cannot be opened, or so many rows end the process that it is not the rows.
+            OnepassError: The model cannot be opened, or the process dies so often that no single row is the cause.
             OSError: The file cannot be written.
         """
         poison: dict[int, str] = {}
@@ -102,11 +102,11 @@ class Worker:
                 if at:
                     blamed[at[-1]] += 1
                     if blamed[at[-1]] >= _ROW_TRIES:
-                        poison[at[-1]] = f"the process that worked on this row {death}, {_ROW_TRIES} times"
+                        poison[at[-1]] = f"the process working on this row {death}, {_ROW_TRIES} times"
                 if len(poison) > _MOST_POISON or deaths > 2 * _ROW_TRIES * _MOST_POISON:
                     raise BackendError(
-                        f"{part.file}: the process {death} again and again, {deaths} times over {len(blamed)} rows of "
-                        f"{part.rows}; what stands in the way is not a single row"
+                        f"{part.file}: the process {death}, {deaths} times at {len(blamed)} different rows of "
+                        f"{part.rows}; the cause is not a single row"
                     ) from death
 
     def _once(
@@ -124,14 +124,14 @@ class Worker:
                 count(answer["rows"], answer["errors"])
 
     def stop(self) -> None:
-        """End the process at once, from any thread; what it does ends with a `DiedError`."""
+        """Kill the process, from any thread; its current task ends with a `DiedError`."""
         self._stopped = True
         process = self._process
         if process is not None:
             process.kill()
 
     def _begin(self) -> None:
-        """Start the process where none is running, and wait until its model is open."""
+        """Start the process if it is not running, and wait until its model is open."""
         for attempt in range(_OPENING_TRIES):
             if self._process is not None:
                 return
@@ -142,11 +142,11 @@ class Worker:
             except DiedError as death:
                 if attempt + 1 == _OPENING_TRIES:
                     raise BackendError(
-                        f"the process that opens {self._model} {death}, before a row was begun"
+                        f"the process opening the model {self._model} {death}, before the first row"
                     ) from death
 
     def _start(self) -> None:
-        # Where this process finds modules, the user's among them, that one does too.
+        # The child must find the same modules as this process, including the user's.
         places = [str(Path(onepass.__file__).parent.parent), *(place or str(Path.cwd()) for place in sys.path)]
         self._process = process = subprocess.Popen(
             [sys.executable, "-m", "onepass.batch._child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -156,7 +156,7 @@ class Worker:
         self._answers = answers
 
         def listen() -> None:
-            assert process.stdout is not None  # noqa: S101 - a pipe, as asked for
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
             with process.stdout as lines:
                 for line in lines:
                     answers.put(line)
@@ -170,23 +170,23 @@ class Worker:
         process = self._process
         if process is None or process.stdin is None:
             raise DiedError("was ended")
-        with suppress(BrokenPipeError):  # its answers, or that there are none, say so
+        with suppress(BrokenPipeError):  # reading the answer reports it
             process.stdin.write(json.dumps(said).encode() + b"\n")
             process.stdin.flush()
 
     def _answer(self, *, at_least_s: float = 0.0) -> dict[str, Any]:
-        """Return what the process says next.
+        """Return the process's next message.
 
         Raises:
-            DiedError: It says nothing more.
-            OnepassError, OSError: It failed at something that another could not do either.
+            DiedError: The process died or is silent.
+            OnepassError, OSError: The process reported an error that another process would get, too.
         """
         seconds = max(self._patience_s, at_least_s)
         try:
             line = self._answers.get(timeout=seconds)
         except Empty:
             self._ended(0)
-            raise DiedError(f"said nothing for {seconds:g} s and was ended") from None
+            raise DiedError(f"was silent for {seconds:g} s and was killed") from None
         if not line:
             raise DiedError(f"ended by {ending_text(self._ended(_LAST_MOMENT_S))}")
         answer: dict[str, Any] = json.loads(line)
@@ -196,7 +196,7 @@ class Worker:
         return answer
 
     def _ended(self, seconds: float) -> int:
-        """Wait so long for the process to end by itself, then end it; return its status."""
+        """Wait for the process to end, kill it after this time, and return its exit status."""
         process, self._process = self._process, None
         if process is None:
             return -9
@@ -210,5 +210,5 @@ class Worker:
                 process.stdin.close()  # type: ignore[union-attr]
 
     def close(self) -> None:
-        """End the process, which has nothing to do."""
+        """End the idle process."""
         self._ended(0)

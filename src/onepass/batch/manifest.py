@@ -1,4 +1,4 @@
-"""What is in the folder of a batch: its manifest, by which readers go, and the records of parts while it is made."""
+"""The manifest of a finished batch job, which its readers use, and the records of an unfinished one."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from onepass._json import parsed_json
 from onepass.artifacts import replacing, sha256_of
 
 MANIFEST = "_SUCCESS"
-"""Name of the manifest, which is there when all parts are."""
+"""Name of the manifest, written once all parts are complete."""
 
 JOB = "_JOB"
-"""Name of the file that says what an unfinished batch does."""
+"""Name of the file that describes an unfinished job."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """One file of a batch.
+    """One file of a batch job.
 
     Attributes:
-        file: Its name.
-        inputs: How many rows of the input it is of.
-        rows: How many rows it has; with faces of pictures and videos, more than inputs.
-        errors: How many inputs have an error in place of outputs.
-        bytes: Its size.
+        file: Name of the file.
+        inputs: Number of input rows.
+        rows: Number of rows in the file; for faces in pictures and videos, this can exceed `inputs`.
+        errors: Number of inputs with an error instead of outputs.
+        bytes: Size of the file.
         sha256: Digest of its content, 64 hexadecimal digits.
     """
 
@@ -41,19 +41,19 @@ class PartRecord:
     sha256: str
 
     def is_in(self, folder: Path) -> bool:
-        """Whether the file is there, with this content."""
+        """Whether the folder has the file with this content."""
         path = folder / self.file
         return path.is_file() and path.stat().st_size == self.bytes and sha256_of(path) == self.sha256
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a finished batch holds.
+    """The results of a finished batch job.
 
     Attributes:
-        folder: Where it lies.
-        job: What was done: the model's name and digest, the options, the inputs, as plain JSON values.
-        parts: Its files, in the order of the rows.
+        folder: The output folder.
+        job: The job as plain JSON values: the model's name and digest, the options, the inputs.
+        parts: The files, in row order.
     """
 
     folder: Path
@@ -62,91 +62,91 @@ class Manifest:
 
     @property
     def inputs(self) -> int:
-        """How many rows, or files, went in."""
+        """Number of input rows or files."""
         return sum(part.inputs for part in self.parts)
 
     @property
     def rows(self) -> int:
-        """How many rows came out."""
+        """Number of output rows."""
         return sum(part.rows for part in self.parts)
 
     @property
     def errors(self) -> int:
-        """How many inputs have an error in place of outputs."""
+        """Number of inputs with an error instead of outputs."""
         return sum(part.errors for part in self.parts)
 
     @property
     def files(self) -> list[str]:
-        """Paths of the files, for whatever reads Parquet."""
+        """Paths of the files, for any Parquet reader."""
         return [str(self.folder / part.file) for part in self.parts]
 
     def verify(self) -> None:
-        """Read all files and hold them against their digests.
+        """Compare all files with their digests.
 
         Raises:
-            InputError: One is missing, or is not what was written.
+            InputError: A file is missing or has changed.
         """
         for part in self.parts:
             if not part.is_in(self.folder):
                 raise InputError(
-                    f"{self.folder / part.file} is missing, or not what the batch wrote ({part.bytes} bytes, SHA-256 "
-                    f"{part.sha256[:12]}…); run the batch again"
+                    f"{self.folder / part.file} is missing or has changed since the batch wrote it ({part.bytes} "
+                    f"bytes, SHA-256 {part.sha256[:12]}…); run the batch again"
                 )
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; `read_manifest` reads it back."""
+        """Return the manifest as plain JSON values, for `read_manifest`."""
         counts = {"inputs": self.inputs, "rows": self.rows, "errors": self.errors}
         return {"onepass_batch": 1, **counts, "job": dict(self.job), "parts": [asdict(part) for part in self.parts]}
 
     def write(self) -> None:
-        """Put the manifest into the folder."""
+        """Write the manifest to the folder."""
         write_json(self.folder / MANIFEST, self.to_json())
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
-    """Read what a finished batch holds. Whoever reads its results goes by this, not by the names in the folder.
+    """Return the manifest of a finished job. Find results through the manifest, not by listing the folder.
 
     Example::
 
         table = pyarrow.parquet.read_table(onepass.batch.read_manifest("out").files)
 
     Raises:
-        InputError: There is no manifest, since the batch is not finished or the folder is none of its; or it is
+        InputError: The manifest is missing, because the job is unfinished or the folder is another one; or it is
             damaged.
     """
     place = Path(folder)
     data = read_json(place / MANIFEST)
     if data is None:
         raise InputError(
-            f"{place} holds no finished batch: there is no {MANIFEST} in it. If it was interrupted, run it again with "
-            "resume=True"
+            f"{place} contains no finished batch: it has no {MANIFEST}. If the batch was interrupted, run it again "
+            "with resume=True"
         )
     try:
         if data["onepass_batch"] != 1:
-            raise InputError(f"{place / MANIFEST} is of a newer version of onepass; update it")
+            raise InputError(f"{place / MANIFEST} was written by a newer version of onepass; update onepass")
         return Manifest(place, dict(data["job"]), tuple(PartRecord(**part) for part in data["parts"]))
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{place / MANIFEST} is damaged, or no manifest of a batch: {error}") from error
+        raise InputError(f"{place / MANIFEST} is damaged, or not the manifest of a batch: {error}") from error
 
 
 def is_unfinished(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds a batch that `run` would go on with."""
+    """Whether a folder contains a job that `run` can resume."""
     return Path(folder, JOB).exists()
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a file of JSON, whole or not at all."""
+    """Write a JSON file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of JSON; None where there is none.
+    """Read a JSON file; None if it does not exist.
 
     Raises:
-        InputError: It is damaged.
+        InputError: The file is damaged.
     """
     try:
         return parsed_json(path.read_bytes())

@@ -14,7 +14,7 @@ def layers_png(result: LayerTimes) -> bytes:
     """Return a bar a layer as a PNG, the longest at the top, in the colour of its types.
 
     Raises:
-        MissingExtraError: Drawing needs ``onepass[chart]``.
+        MissingExtraError: Drawing needs the extra ``chart``.
     """
     figure_module = optional("matplotlib.figure", extra="chart", purpose="Drawing a PNG")
     bars = bars_of(result)

@@ -16,7 +16,7 @@ def benchmark_png(result: Benchmark) -> bytes:
     """Return latency against batch as a PNG: medians, with bands from the fastest call to p90.
 
     Raises:
-        MissingExtraError: Drawing needs ``onepass[chart]``.
+        MissingExtraError: Drawing needs the extra ``chart``.
     """
     figure_module = optional("matplotlib.figure", extra="chart", purpose="Drawing a PNG")
     figure = figure_module.Figure(figsize=(9, 4.5), dpi=150, layout="constrained")

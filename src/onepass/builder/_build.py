@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from onepass._errors import BuildError, InputError
+from onepass._packages import builder_command
 from onepass.builder._cache import cache_key, cached
 from onepass.builder._config import add_profiles, check_options, configure, timing_cache
 from onepass.builder._constraints import keep_layers_float32, reduced_types_in
@@ -176,8 +177,12 @@ def find_builder(name: str | None = None) -> Flavor:
     flavor = find_flavor(name)
     if not flavor.can_build:
         raise BuildError(
+<<<<<<< HEAD
             f"{flavor} can only run engines; to build, install the full package: pip install tensorrt, or "
             "pip install 'onepass[rtx]'"
+=======
+            f"{flavor} runs engines but cannot build them. Install a TensorRT that can with: {builder_command()}"
+>>>>>>> main
         )
     return flavor
 

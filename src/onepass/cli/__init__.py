@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import TextIO
 
@@ -15,7 +17,14 @@ import click
 from onepass import OnepassError, OnepassWarning, __version__
 from onepass._interrupts import leaving_at_once
 from onepass._printable import indented, printable
-from onepass.cli._words import in_words_of
+from onepass.cli._completion import complete_files, completion
+from onepass.cli._group import Group
+from onepass.cli._usage import usage_line
+from onepass.cli._words import command_path, in_words_of
+
+_FAILED = 2
+_INTERRUPTED = 128 + signal.SIGINT
+_BROKEN_PIPE = 128 + 13  # as shells report SIGPIPE, also on systems that have no such signal
 
 # Name, module, first line of the help: written here so that `onepass --help` imports no command.
 _COMMANDS = {
@@ -36,7 +45,7 @@ _COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """A group that imports a command's module only when that command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -50,6 +59,7 @@ class _Commands(click.Group):
         command: click.Command = module.command
         if not any(parameter.name == "debug" for parameter in command.params):
             command.params.append(_debug_option())
+            complete_files(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -78,50 +88,96 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Words after the program's name; those of this process by default.
     """
-    if arguments is None:
-        arguments = sys.argv[1:]
+    own = arguments is None
+    if own:
         _be_a_good_program()
-    debug = "--debug" in arguments
     try:
-        result = cli.main(arguments, prog_name="onepass", standalone_mode=False)
-        status = result if isinstance(result, int) else 0  # what a command gave to ctx.exit
-    except click.ClickException as error:
-        text = io.StringIO()
-        error.show(text)
-        click.echo(printable(text.getvalue(), lines=True), err=True, nl=False)
-        status = 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("onepass: interrupted", err=True)
-        status = 130
-    except MemoryError as error:
-        _explain(f"not enough memory: {error}", debug=debug)
-        status = 2
-    except OnepassError as error:
-        cause = error.__cause__
-        foreign = "" if cause is None or isinstance(cause, OnepassError) else str(cause)
-        said = in_words_of(str(error), arguments, cli, foreign=foreign)
-        _explain(said, debug=debug)
-        status = 2
-    except OSError as error:
-        _explain(str(error), debug=debug)
-        status = 2
-    except Exception as error:
-        _explain(f"{type(error).__name__}: {error}. This is a fault in onepass; --debug shows where", debug=debug)
-        status = 2
+        status = _status_of(sys.argv[1:] if arguments is None else arguments)
+        if own and sys.stdout is not None:
+            status = _flushed(status)
+    except BrokenPipeError:  # the reader of our output (`head`, say) has enough
+        _discard_output()
+        status = _BROKEN_PIPE
     sys.exit(status)
 
 
-def _be_a_good_program() -> None:
-    """End quietly when the reader of our output (`head`, say) has enough, and print what the terminal cannot show.
+def _status_of(arguments: list[str]) -> int:
+    """Run a command, print what went wrong, and return the exit status."""
+    try:
+        return _run(arguments)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("onepass: interrupted", err=True)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        click.echo(indented(_message(error, arguments)), err=True)
+        return _FAILED
 
-    What the library warns of is a line like any other of the program's.
-    """
+
+def _run(arguments: list[str]) -> int:
+    if (asked := os.environ.get("_ONEPASS_COMPLETE")) is not None:
+        return completion(cli, asked)
+    try:
+        with cli.make_context("onepass", list(arguments)) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as end:  # what a command gave to ctx.exit
+        return end.exit_code
+    return 0
+
+
+def _message(error: Exception, arguments: list[str]) -> str:
+    if isinstance(error, click.UsageError):
+        return usage_line(error, command_path(arguments, cli, program="onepass"))
+    if isinstance(error, click.ClickException):
+        return f"onepass: {error.format_message()}"
+    if isinstance(error, OnepassError):
+        cause = error.__cause__
+        foreign = "" if cause is None or isinstance(cause, OnepassError) else str(cause)
+        return f"onepass: {in_words_of(str(error), arguments, cli, foreign=foreign)}"
+    if isinstance(error, OSError):
+        return f"onepass: {_told(error)}"
+    if isinstance(error, MemoryError):
+        return f"onepass: not enough memory: {error}"
+    return f"onepass: {type(error).__name__}: {error}. This is a bug in onepass; --debug shows the traceback"
+
+
+def _be_a_good_program() -> None:
+    """Print what the terminal cannot show as question marks, and warnings of the library as lines of the program."""
     warnings.showwarning = _show_warning
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _flushed(status: int) -> int:
+    """Write what is left of standard output, so that an error is told here and not at the interpreter's exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        click.echo(f"onepass: standard output: {_told(error)}", err=True)
+        return _FAILED
+    return status
+
+
+def _discard_output() -> None:
+    """Send the rest of standard output nowhere: the interpreter flushes it once more at its exit."""
+    with suppress(AttributeError, OSError, ValueError):  # there is none, or it is not a file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _told(error: OSError) -> str:
+    """Return what the system says, after the file it says it of."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
 
 
 def _show_warning(
@@ -135,9 +191,3 @@ def _show_warning(
     text = warnings.formatwarning(message, category, filename, lineno, line)
     own = issubclass(category, OnepassWarning)
     click.echo(printable(f"onepass: {message}" if own else text.rstrip(), lines=True), err=True, file=file)
-
-
-def _explain(message: str, *, debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    click.echo(f"onepass: {indented(message)}", err=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from onepass.cli._group import Group
 
 
 class _ChildContext(click.Context):
@@ -21,7 +24,7 @@ class DefaultCommand(click.Command):
     context_class = _ChildContext
 
 
-class DefaultGroup(click.Group):
+class DefaultGroup(Group):
     """A group whose first word is either one of its commands or the beginning of the default command's words.
 
     Its help is the default command's, with the list of the others below.
@@ -41,7 +44,8 @@ class DefaultGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command's (empty) name before words that begin with none."""
         own = {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if args and args[0] in own else ["", *args])
+        completing = ctx.resilient_parsing and not args  # any word may follow
+        return super().parse_args(ctx, args if completing or (args and args[0] in own) else ["", *args])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; the default one has no name."""
@@ -52,6 +56,13 @@ class DefaultGroup(click.Group):
         mine = {parameter.name for parameter in self._default.params}
         self._default.params += [parameter for parameter in self.params if parameter.name not in mine]
         return self._default
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the first word: what the default command takes, or the name of a command."""
+        if incomplete.startswith("-"):
+            return self._whole_default().shell_complete(ctx, incomplete)
+        first = next(each for each in self._default.params if isinstance(each, click.Argument))
+        return [*first.shell_complete(ctx, incomplete), *super().shell_complete(ctx, incomplete)]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write how the default command is used, and that there are others."""

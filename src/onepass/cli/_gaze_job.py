@@ -21,9 +21,8 @@ from onepass.gaze import MovementTable, StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
-_PIPES = (signal.SIGPIPE,) if hasattr(signal, "SIGPIPE") else ()
 _OFFER = " (`onepass gaze models fetch` brings a finder that is faster and sees more)"
-_BROKEN_PIPE = 13  # SIGPIPE's number, which shells expect from systems without it, too
+_BROKEN_PIPE = 13  # SIGPIPE's number: shells expect it also from systems that have no such signal
 
 
 @dataclass
@@ -130,12 +129,11 @@ class _Stop:
 def _signals(also: Callable[[], None]) -> Iterator[_Stop]:
     """Let the first Ctrl-C, SIGTERM or end of the terminal end the work in good order; the second ends it at once.
 
-    What is ignored, as by nohup, stays so. A pipe that nobody reads any more is an error meanwhile, not the end of the
-    process. `also` is called with the first signal.
+    A signal that is ignored, as by nohup, stays ignored. `also` is called with the first signal.
     """
     stop = _Stop()
     numbers = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.getsignal(number) for number in (*numbers, *_PIPES)}
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def ask(number: int, _frame: object) -> None:
         stop.signal = number
@@ -145,8 +143,6 @@ def _signals(also: Callable[[], None]) -> Iterator[_Stop]:
 
     for number in numbers:
         signal.signal(number, ask)
-    for number in _PIPES:
-        signal.signal(number, signal.SIG_IGN)
     try:
         yield stop
     finally:

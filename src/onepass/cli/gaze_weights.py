@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from onepass.cli._group import Group
 from onepass.cli._progress import download_bar
 from onepass.cli._tables import bytes_text, console, show, table
 from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_folder
@@ -13,7 +14,7 @@ from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_f
 _NAMES = tuple(GAZEML_WEIGHTS)
 
 
-@click.group("weights")
+@click.group("weights", cls=Group)
 def command() -> None:
     """Show or fetch the weights that GazeML's authors trained, as ONNX models.
 

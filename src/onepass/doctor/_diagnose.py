@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from onepass._cuda_libraries import INSTALL_CUDA_LIBRARIES
+from onepass._packages import install_command, tensorrt_command
 from onepass.doctor._facts import Facts, FlavorFacts
 from onepass.doctor._support import least_driver, newest_cuda, refusal
 
 Level: TypeAlias = Literal["ok", "warning", "error"]
 
-_NVIDIA_INDEX = "--extra-index-url https://pypi.nvidia.com"
 _CUDA = "CUDAExecutionProvider"
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 # Groups of distributions that install the same files over each other.
@@ -29,10 +29,6 @@ _INSTALL_DRIVER = {
     "rhel": "sudo dnf install akmod-nvidia  # from RPM Fusion",
     "arch": "sudo pacman -S nvidia-open",
 }
-_DISTRIBUTIONS = {
-    "tensorrt": "tensorrt", "tensorrt_lean": "tensorrt-lean", "tensorrt_dispatch": "tensorrt-dispatch",
-    "tensorrt_rtx": "tensorrt-rtx",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,7 @@ def _onnxruntime(facts: Facts) -> Iterator[Finding]:
 def _extras(facts: Facts) -> Iterator[Finding]:
     if not any(name in facts.packages for name in _OPENCV):
         yield Finding("warning", "pictures", "OpenCV is not installed; gaze, and pictures as inputs, need it",
-                      ("pip install 'onepass[gaze]'",))  # fmt: skip
+                      (install_command("gaze"),))  # fmt: skip
         return
     name = next(name for name in _OPENCV if name in facts.packages)
     version = facts.packages[name]
@@ -194,7 +190,7 @@ def _flavor(facts: Facts, flavor: FlavorFacts) -> Iterator[Finding]:
     known = newest[0] if newest is not None else newest_cuda(facts.driver.version if facts.driver else None)
     if cuda is not None and known is not None and cuda > known:
         have = facts.driver.version if facts.driver is not None and facts.driver.version else f"for CUDA {known}"
-        older = f"pip install {_DISTRIBUTIONS[flavor.name]}-cu{known} {_NVIDIA_INDEX}"
+        older = tensorrt_command(flavor.name, cuda=known, jetson=facts.is_jetson)
         yield Finding("error", str(flavor), f"made for CUDA {cuda}, which needs driver {least_driver(cuda)} or later; "
                       f"the driver here is {have}", (*_install_driver(facts), f"or: {older}"))  # fmt: skip
         return
@@ -222,16 +218,17 @@ def _mend_import(facts: Facts, name: str, reason: str) -> tuple[str, ...]:
         return (f"pip install nvidia-cudnn-cu{major}", "sudo apt install libcudnn8  # for TensorRT 8 of apt")
     if "libcuda" in reason.lower():
         return _install_driver(facts)
-    return (f"pip install --force-reinstall {_DISTRIBUTIONS[name]}-cu{major} {_NVIDIA_INDEX}",)
+    command = tensorrt_command(name, cuda=_cuda_major(facts), jetson=facts.is_jetson)
+    return (command.replace("pip install", "pip install --force-reinstall"),)
 
 
 def _install_tensorrt(facts: Facts, *, without: str = "") -> tuple[str, ...]:
     """Say what to install, so that a GPU that is here is supported."""
+    cuda = _cuda_major(facts)
+    full = tensorrt_command(cuda=cuda, jetson=facts.is_jetson)
     if facts.is_jetson:
-        return ("sudo apt install nvidia-jetpack",)
-    major = _cuda_major(facts) or 13
-    full = f"pip install tensorrt-cu{major} {_NVIDIA_INDEX}"
-    rtx = "pip install 'onepass[rtx]'"
+        return (full,)
+    rtx = tensorrt_command("tensorrt_rtx", cuda=cuda, jetson=False)
     wanted = FlavorFacts("tensorrt_rtx", "1.4", builds=True, half="graph")
     runs_rtx = all(not refusal(wanted, gpu) for gpu in facts.gpus)
     choices = [full]
@@ -242,7 +239,7 @@ def _install_tensorrt(facts: Facts, *, without: str = "") -> tuple[str, ...]:
 
 def _wheel_cuda(facts: Facts, flavor: FlavorFacts) -> int | None:
     """Return the CUDA that a TensorRT was made for, told by the name of its package; None for one of apt's."""
-    start = f"{_DISTRIBUTIONS[flavor.name]}-cu"
+    start = f"{flavor.name.replace('_', '-')}-cu"
     found = [name.removeprefix(start)[:2] for name in facts.packages if name.startswith(start)]
     return next((int(digits) for digits in found if digits.isdigit()), None)
 
@@ -262,7 +259,7 @@ def _cuda_from_python(facts: Facts) -> Iterator[Finding]:
         level: Level = "error" if facts.flavors else "warning"
         needs = "running engines needs it" if facts.flavors else "ONNX models run on the GPU without, but slower"
         yield Finding(level, "CUDA from Python", f"cuda-bindings is not installed; {needs}",
-                      ("pip install 'onepass[cuda]'",))  # fmt: skip
+                      (install_command("cuda"),))  # fmt: skip
         return
     driver = facts.driver.cuda if facts.driver is not None else None
     major = version.split(".")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from onepass._cuda_libraries import missing_library
 from onepass._optional import import_onnxruntime
+from onepass._packages import cuda_of_driver, is_jetson
 from onepass.doctor._facts import Driver, Facts, FlavorFacts, Gpu
 from onepass.engine.flavor import broken_flavors, find_flavors
 
@@ -30,7 +30,7 @@ def gather() -> Facts:
         machine=platform.machine(),
         distribution=_distribution(),
         is_wsl="microsoft" in platform.release().lower(),
-        is_jetson=Path("/etc/nv_tegra_release").exists(),
+        is_jetson=is_jetson(),
         in_environment=sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ,
         packages=_packages(),
         providers=providers,
@@ -95,7 +95,7 @@ def _nvidia_devices(bus: Path) -> tuple[str, ...]:
 
 
 def _driver_and_gpus() -> tuple[Driver | None, tuple[Gpu, ...]]:
-    cuda, problem = _cuda_of_driver()
+    cuda, problem = cuda_of_driver()
     program = shutil.which("nvidia-smi")
     version: str | None = None
     gpus: tuple[Gpu, ...] = ()
@@ -151,14 +151,3 @@ def _kernel_module(path: Path) -> str | None:
     except OSError:
         return None
     return next((word for word in words if word.count(".") >= 1 and word.replace(".", "").isdigit()), None)
-
-
-def _cuda_of_driver() -> tuple[tuple[int, int] | None, str]:
-    try:
-        library = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None, ""
-    number = ctypes.c_int(0)
-    if library.cuDriverGetVersion(ctypes.byref(number)) or not number.value:
-        return None, "its library libcuda does not tell its version"
-    return (number.value // 1000, number.value % 1000 // 10), ""

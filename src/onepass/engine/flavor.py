@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import InputError, MissingExtraError
+from onepass._packages import builder_command, tensorrt_command_here
 from onepass.engine.dtypes import DTYPE_BY_MEMBER
 
 NAMES = ("tensorrt", "tensorrt_rtx", "tensorrt_lean", "tensorrt_dispatch")
@@ -20,13 +21,6 @@ NAMES = ("tensorrt", "tensorrt_rtx", "tensorrt_lean", "tensorrt_dispatch")
 
 PRECISIONS = ("fp16", "bf16", "int8", "fp8")
 """Reduced precisions that a build can request; in upper case, they are the names of TensorRT's builder flags."""
-
-_INSTALL = {
-    "tensorrt": "pip install tensorrt",
-    "tensorrt_rtx": "pip install 'onepass[rtx]'",
-    "tensorrt_lean": "pip install tensorrt-lean",
-    "tensorrt_dispatch": "pip install tensorrt-dispatch",
-}
 
 
 @dataclass(frozen=True)
@@ -137,11 +131,10 @@ def find_flavor(name: str | None = None) -> Flavor:
         raise MissingExtraError(
             f"TensorRT is needed for engines, and none of {', '.join(NAMES)} is usable here"
             + (f": {broken}" if broken else "")
-            + f". Install it with: {_INSTALL['tensorrt']} (for GPUs of data centres, desktops and Jetson), or: "
-            f"{_INSTALL['tensorrt_rtx']} (for RTX cards; it also builds where there is no GPU)"
+            + f". Install it with: {builder_command()}"
         )
     raise MissingExtraError(
-        f"{broken or f'the Python module {name!r} is not installed'}. Install it with: {_INSTALL[name]}"
+        f"{broken or f'the Python module {name!r} is not installed'}. Install it with: {tensorrt_command_here(name)}"
     )
 
 

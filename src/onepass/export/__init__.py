@@ -1,4 +1,4 @@
-"""Models for other servers: a repository that NVIDIA's Triton serves.
+"""Export models for other servers: a model repository for NVIDIA's Triton.
 
 Example::
 

@@ -1,6 +1,6 @@
 """Eyelids, irises and gaze of the faces in a picture, with an ELG network; see `GazeEstimator`.
 
-OpenCV and PyAV are imported by what needs them, not by this, and come with ``onepass[gaze]``.
+OpenCV and PyAV are imported by what needs them, not by this, and come with the extra ``gaze``.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """Pictures, folders, videos, cameras and streams in; pictures, folders, videos and windows out.
 
-OpenCV and PyAV are imported by what needs them, not by this, and come with ``onepass[gaze]``.
+OpenCV and PyAV are imported by what needs them, not by this, and come with the extra ``gaze``.
 """
 
 from onepass.media.camera import CameraSource

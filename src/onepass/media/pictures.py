@@ -30,7 +30,7 @@ def read_picture(
     """Read a picture file.
 
     What it is, is decided by its content: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, ICO and whatever else this OpenCV
-    reads, and HEIC with ``onepass[heif]``; TGA by its name. The result stands upright (EXIF orientation is applied),
+    reads, and HEIC with the extra ``heif``; TGA by its name. The result stands upright (EXIF orientation is applied),
     grey is spread over three channels, 16 bits (or 10, 12, 14 in 16) and floats are scaled to 8, and transparency is
     dropped. Of several pictures in a file it is the first.
 

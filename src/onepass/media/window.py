@@ -17,7 +17,7 @@ _QUIT_KEYS = (27, ord("q"))  # Escape
 class Window:
     """A window, through OpenCV. To be used from the main thread, in a ``with`` block.
 
-    The OpenCV that ``onepass[gaze]`` installs is the one for servers, without windows: `opencv-python` has them.
+    The OpenCV that the extra ``gaze`` installs is the one for servers, without windows: `opencv-python` has them.
     """
 
     def __init__(

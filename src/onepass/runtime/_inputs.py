@@ -11,7 +11,7 @@ import numpy as np
 from onepass._errors import InputError
 from onepass._texts import text_array
 from onepass.outputs import Array
-from onepass.runtime._device_arrays import DeviceArray, device_array_from, is_device_array
+from onepass.runtime.cuda.arrays import DeviceArray, device_array_from, is_device_array
 from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
 
 

@@ -86,7 +86,7 @@ def load(
             (`EngineDeviceError`), or is not the one its sidecar describes (`EngineMismatchError`).
         DeviceError: A provider is not available; or, for an engine, there is no GPU, no driver, or the installed
             TensorRT does not support that GPU.
-        MissingExtraError: For an engine: no TensorRT, or no ``onepass[cuda]``, is installed.
+        MissingExtraError: For an engine: no TensorRT, or no CUDA binding (extra ``cuda``), is installed.
         InputError: An argument is none of what is described above, or not for this kind of model.
     """
     options = {
@@ -124,22 +124,22 @@ def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
     if handle.format is Format.ENGINE:
         _check_options(given, _ENGINE_OPTIONS, f"an engine, and {handle.name} is one")
         _check_backend(wanted, "tensorrt", handle)
-        from onepass.runtime._tensorrt import TensorRTBackend  # noqa: PLC0415
+        from onepass.runtime.tensorrt.backend import TensorRTBackend  # noqa: PLC0415
 
         return TensorRTBackend(handle, **given)
     _check_options(given, (*_ONNX_OPTIONS, *_CUDA_OPTIONS), f"an ONNX model, and {handle.name} is one")
     _check_backend(wanted, "onnxruntime", handle)
-    from onepass.runtime._onnxruntime_sessions import CUDA, Sessions  # noqa: PLC0415
+    from onepass.runtime.onnxruntime.sessions import CUDA, Sessions  # noqa: PLC0415
 
     sessions = Sessions(handle, **{name: value for name, value in given.items() if name in _ONNX_OPTIONS})
     on_gpu = {name: value for name, value in given.items() if name in _CUDA_OPTIONS}
     if next(iter(sessions.providers)) == CUDA:
-        from onepass.runtime._onnxruntime_cuda import open_on_cuda  # noqa: PLC0415
+        from onepass.runtime.onnxruntime.cuda_backend import open_on_cuda  # noqa: PLC0415
 
         return open_on_cuda(sessions, **on_gpu)
     where = 'an ONNX model without providers=["cuda"]'
     _check_options(on_gpu, (), f"{where}, and {handle.name} is opened as one")
-    from onepass.runtime._onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
+    from onepass.runtime.onnxruntime.backend import OnnxRuntimeBackend  # noqa: PLC0415
 
     return OnnxRuntimeBackend(sessions)
 

@@ -13,11 +13,11 @@ from onepass._errors import InputError, SessionClosedError
 from onepass.outputs import Array, Outputs
 from onepass.runtime import _life
 from onepass.runtime._background import Background, Work
-from onepass.runtime._device_arrays import DeviceArray
 from onepass.runtime._gate import Gate
 from onepass.runtime._inputs import InputChecker
 from onepass.runtime._targets import check_out, fill, full_shapes
 from onepass.runtime.backend import Backend, completed
+from onepass.runtime.cuda.arrays import DeviceArray
 from onepass.tensors import Signature
 
 if TYPE_CHECKING:

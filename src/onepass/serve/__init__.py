@@ -1,4 +1,4 @@
-"""Models over HTTP and gRPC, by the Open Inference Protocol, version 2: every output, by name, in the model's order.
+"""Serve models over HTTP and gRPC with the Open Inference Protocol v2: every output by name, in the model's order.
 
 Example::
 

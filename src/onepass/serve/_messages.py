@@ -1,8 +1,8 @@
-"""The messages of the Open Inference Protocol's gRPC service, made for the protobuf that is installed.
+"""The messages of the Open Inference Protocol's gRPC service, built at run time for the installed protobuf.
 
-What is on the wire are the numbers and the types below, which the protocol fixes; names are for readers. The messages
-are declared here rather than generated, since generated code runs with some versions of protobuf only. They lie in a
-pool of their own, so that a client's package in the same process may bring the same ones.
+The wire format consists of the field numbers and types below, which the protocol fixes; names are for readers. The
+messages are declared here rather than generated, because generated code works with some protobuf versions only. They
+have their own descriptor pool, so that a client package in the same process can define the same messages.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
-"""gRPC's own protocol of health, which Kubernetes asks."""
+"""The standard gRPC health-checking protocol, which Kubernetes probes use."""
 
 _PARAMETERS = "map<InferParameter>"
 _NAMED = "string name=1; string version=2"
 _TENSOR = (
     f"string name=1; string datatype=2; int64[] shape=3; {_PARAMETERS} parameters=4; InferTensorContents contents=5"
 )
-# Each field: its type, with [] where there may be several; its name; its number. map<T> has strings as keys.
+# Each field: type, with [] if repeated; name; number. map<T> has string keys.
 _MESSAGES = {
     "Empty": "",
     "ServerLiveResponse": "bool live=1",
@@ -79,14 +79,14 @@ _FIELD = re.compile(r"(map<)?(\w+)>?(\[\])? (\w+)=(\d+)")
 
 
 def _file() -> descriptor_pb2.FileDescriptorProto:
-    """Return the declarations as protobuf has them."""
+    """Return the declarations as a protobuf file descriptor."""
     file = descriptor_pb2.FileDescriptorProto(name="onepass/inference.proto", package="inference", syntax="proto3")
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
         for text in filter(None, fields.split("; ")):
             found = _FIELD.fullmatch(text)
             if found is None:
-                raise ValueError(f"{name}: {text!r} is no field")
+                raise ValueError(f"{name}: invalid field {text!r}")
             _add_field(message, *found.groups())
         if name == "InferParameter":
             message.oneof_decl.add(name="parameter_choice")
@@ -98,7 +98,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 def _add_field(message: Any, is_map: str | None, kind: str, several: str | None, name: str, number: str) -> None:
     field = message.field.add(name=name, number=int(number))
     field.label = field.LABEL_REPEATED if several or is_map else field.LABEL_OPTIONAL
-    if is_map:  # on the wire a list of pairs
+    if is_map:  # encoded as a list of pairs
         entry = message.nested_type.add(name="".join(map(str.title, name.split("_"))) + "Entry")
         entry.options.map_entry = True
         _add_field(entry, None, "string", None, "key", "1")

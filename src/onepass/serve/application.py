@@ -1,4 +1,4 @@
-"""An ASGI application that serves models, to be mounted anywhere."""
+"""An ASGI application that serves models and can be mounted in other applications."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from onepass.serve.service import Service
 
 
 def app(models: Models | Mapping[str, Model | Mapping[str, Model]], *, limits: Limits | None = None) -> Any:
-    """Return an ASGI application that serves models by the Open Inference Protocol, version 2, over HTTP.
+    """Return an ASGI application that serves models over HTTP with the Open Inference Protocol v2.
 
-    It can be mounted in another application, and looks at no host, origin or token: whoever mounts it says who may
-    call; `Server` does.
+    The application can be mounted in another one. It checks no host, origin or token: the outer application has to
+    control access. `Server` checks all three.
 
     Args:
-        models: The models, opened already, or what `Models` takes; those that are opened here are closed at the
-            application's end.
-        limits: How much is taken on; not beside `Models`, which have theirs.
+        models: Open `Models`, or a mapping as `Models` takes it; models opened here are closed when the application
+            ends.
+        limits: Limits for requests and queues; cannot be combined with open `Models`, which have their own.
 
     Raises:
-        OnepassError: As `Models` raises it.
+        OnepassError: See `Models`.
         MissingExtraError: Starlette is not installed.
     """
     application = optional("onepass.serve.http_app", extra="serve", purpose="Serving").application

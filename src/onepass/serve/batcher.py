@@ -1,4 +1,4 @@
-"""The line before a model: requests that fit together are computed in one pass."""
+"""A model's request queue: compatible requests are computed in one pass."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Observe: TypeAlias = Callable[[int, float, bool], None]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a request got.
+    """The result of a request.
 
     Attributes:
-        outputs: Arrays by name; views of a whole batch's, where it was part of one.
-        queue_seconds: How long it waited for its turn.
-        pass_seconds: How long the pass took that it was part of.
+        outputs: Arrays by name; views into the batch's outputs if the request was batched.
+        queue_seconds: Time spent in the queue.
+        pass_seconds: Duration of the pass that computed the request.
     """
 
     outputs: Mapping[str, Array]
@@ -43,7 +43,7 @@ class Done:
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A request in the line. Those of one `key` can be joined; None is joined with nothing."""
+    """A queued request. Requests with equal `key` can share a batch; a request with key None is never batched."""
 
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...]
@@ -54,29 +54,29 @@ class _Waiting:
 
 
 class Batcher:
-    """Runs the requests for one model: as many passes at once as there are lanes, each of all that fit.
+    """Run the requests for one model: as many concurrent passes as there are lanes, each with as many requests as fit.
 
-    While passes are under way, requests gather in the line, so that the busier a model is, the larger its batches are;
-    a lone request never waits, unless `Limits.max_delay_ms` says so. All methods belong to one event loop. Passes run
-    in threads, which take the next requests from the line themselves: a busy event loop does not keep a model waiting.
+    While passes run, requests collect in the queue, so the busier a model is, the larger its batches are. A single
+    request never waits, unless `Limits.max_delay_ms` is set. Call all methods from one event loop. Passes run in
+    threads that take the next requests from the queue themselves, so a busy event loop never keeps a model idle.
     """
 
     def __init__(self, session: Session, limits: Limits, *, most_rows: int, passes: int, observe: Observe) -> None:
-        """Stand before a session.
+        """Create a queue for a session.
 
         Args:
             session: The model.
-            limits: How long the line may be, and how long a request waits for others.
-            most_rows: How many rows a pass takes; 1 where rows cannot be joined.
-            passes: How many passes run at once.
-            observe: Is told of each pass: its rows, its seconds, and whether it brought anything.
+            limits: Maximum queue length, and how long a request waits for others.
+            most_rows: Maximum rows per pass; 1 if rows cannot be batched.
+            passes: Number of concurrent passes.
+            observe: Called after each pass with its rows, its seconds, and whether it succeeded.
         """
         self._session = session
         self._limits = limits
         self._most_rows = most_rows
         self._observe = observe
         self._line: deque[_Waiting] = deque()
-        self._lock = Lock()  # of the line
+        self._lock = Lock()  # guards the line
         self._passes = 0
         self._most_passes = passes
         self._threads = ThreadPoolExecutor(self._most_passes, thread_name_prefix="onepass-pass")
@@ -86,62 +86,60 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many requests are in the line."""
+        """Number of queued requests."""
         return len(self._line)
 
     def check_room(self) -> None:
-        """Raise what a request would get now if there is no room for it, before its body is read.
+        """Refuse a request that has no room in the queue, before its body is read.
 
         Raises:
-            Fault: The line is full, or the server stops.
+            Fault: The queue is full, or the server is stopping.
         """
         if self._closing:
-            raise Fault(Kind.STOPPING, "the server is stopping; ask another, or again in a while")
+            raise Fault(Kind.STOPPING, "the server is stopping; retry later, or use another server")
         if len(self._line) >= self._limits.max_queue:
-            raise Fault(
-                Kind.OVERLOADED, f"{len(self._line)} requests are waiting already, as many as may; try again in a while"
-            )
+            raise Fault(Kind.OVERLOADED, f"the queue is full ({len(self._line)} requests are waiting); retry later")
 
     async def run(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Done:
-        """Return what the model computes of inputs; a caller that is cancelled gives up its place.
+        """Return the model's outputs for these inputs; a cancelled caller leaves the queue.
 
         Args:
             inputs: Arrays by name, unchecked.
             outputs: Names of outputs, in the model's order.
 
         Raises:
-            Fault: The line is full.
-            OnepassError: What the session raised.
+            Fault: The queue is full.
+            OnepassError: The session's error.
         """
         self.check_room()
         key, rows = self._key(inputs, outputs)
         waiting = _Waiting(inputs, outputs, key, rows, asyncio.get_running_loop().create_future())
         with self._lock:
             self._line.append(waiting)
-        if not self._going_on:  # once this turn of the loop is over: what has come in it is computed together
+        if not self._going_on:  # at the end of this loop iteration, so that requests that arrive in it share a pass
             self._going_on = True
             asyncio.get_running_loop().call_soon(self._go_on)
         try:
             return await waiting.future
         except asyncio.CancelledError:
-            with self._lock, suppress(ValueError):  # its pass is under way
+            with self._lock, suppress(ValueError):  # its pass is running already
                 self._line.remove(waiting)
             raise
 
     def close(self) -> None:
-        """Take no more requests, and wait for passes that are under way."""
+        """Accept no more requests, and wait for running passes."""
         self._closing = True
         self._threads.shutdown()
 
     def _key(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> tuple[tuple[Any, ...] | None, int]:
-        """Return what a request has in common with those it can be joined with, and its rows."""
+        """Return a request's batching key and its number of rows."""
         rows = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
         if self._most_rows == 1 or len(rows) != 1 or not 0 < (count := rows.pop()) < self._most_rows:
             return None, 1
         return (outputs, *sorted((name, array.dtype.str, array.shape[1:]) for name, array in inputs.items())), count
 
     def _go_on(self) -> None:
-        """Begin passes while there are requests and lanes for them."""
+        """Start passes while there are requests and free lanes."""
         self._going_on = False
         if self._timer is not None:
             self._timer.cancel()
@@ -157,7 +155,7 @@ class Batcher:
             self._threads.submit(self._work, taken, loop)
 
     def _take(self) -> tuple[list[_Waiting], float]:
-        """Take what the next pass computes out of the line; or say for how many seconds it may wait to be fuller."""
+        """Take the requests of the next pass from the queue, or return how many seconds the pass may wait for more."""
         with self._lock:
             if not self._line:
                 return [], 0.0
@@ -170,7 +168,7 @@ class Batcher:
             return taken, 0.0
 
     def _first_that_fit(self) -> list[_Waiting]:
-        """Return the first in the line, and those behind it that can be computed with it."""
+        """Return the first queued request, and the later ones that can share its pass."""
         first = self._line[0]
         if first.key is None:
             return [first]
@@ -184,7 +182,7 @@ class Batcher:
         return taken
 
     def _patience(self, taken: Sequence[_Waiting]) -> float:
-        """Return for how many seconds a pass may wait to be fuller."""
+        """Return how many seconds a pass may wait for more requests."""
         first = taken[0]
         if not self._limits.max_delay_ms or first.key is None or self._closing:
             return 0.0
@@ -193,8 +191,8 @@ class Batcher:
         return first.since + self._limits.max_delay_ms / 1e3 - time.perf_counter()
 
     def _work(self, taken: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
-        """Compute one pass after the other, in a thread of its own, until the line is empty."""
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+        """Run passes in a worker thread until the queue is empty."""
+        with suppress(RuntimeError):  # the loop has ended, and no caller is waiting
             while taken:
                 begun = time.perf_counter()
                 found = self._pass(taken)
@@ -203,21 +201,21 @@ class Batcher:
             loop.call_soon_threadsafe(self._rest)
 
     def _pass(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
-        """Compute; an error is that of the request which caused it."""
+        """Run one pass; an error is assigned to the request that caused it."""
         if len(taken) > 1:
             try:
                 return self._joined(taken)
             except RunTimeoutError as error:
                 return [error] * len(taken)
-            except Exception:  # noqa: BLE001 - one of them is at fault
-                log.debug("a pass of %d requests failed; each is computed by itself", len(taken))
+            except Exception:  # noqa: BLE001 - one of the requests caused it
+                log.debug("a batch of %d requests failed; running each request by itself", len(taken))
         return [self._alone(each) for each in taken]
 
     def _alone(self, waiting: _Waiting) -> Mapping[str, Array] | Exception:
         inputs = {name: np.require(array, requirements="A") for name, array in waiting.inputs.items()}
         try:
             return self._session(inputs, outputs=waiting.outputs, timeout=self._limits.timeout)
-        except Exception as error:  # noqa: BLE001 - it is the request's
+        except Exception as error:  # noqa: BLE001 - the request's caller gets it
             return error
 
     def _joined(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
@@ -238,11 +236,11 @@ class Batcher:
         begun: float,
         seconds: float,
     ) -> None:
-        """Hand out what a pass has brought."""
+        """Hand the results of a pass to the callers."""
         worked = not all(isinstance(each, Exception) for each in found)
         self._observe(sum(each.rows for each in taken), seconds, worked)
         for waiting, result in zip(taken, found, strict=True):
-            if waiting.future.done():  # its client has left
+            if waiting.future.done():  # the client has disconnected
                 continue
             if isinstance(result, Exception):
                 waiting.future.set_exception(result)
@@ -250,6 +248,6 @@ class Batcher:
                 waiting.future.set_result(Done(result, begun - waiting.since, seconds))
 
     def _rest(self) -> None:
-        """Give a lane back whose thread found the line empty; by now there may be somebody in it."""
+        """Free a lane whose thread found the queue empty; new requests may have arrived since."""
         self._passes -= 1
         self._go_on()

@@ -1,4 +1,4 @@
-"""A request and its answer, whichever transport and encoding they come and go by."""
+"""A request and its response, independent of transport and encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onepass._errors import InputError
 from onepass.outputs import Array
 from onepass.serve.faults import Fault, Kind
 
-# What extensions of the protocol put into parameters, and would silently change the meaning of what is answered.
+# Parameters of protocol extensions; ignoring them would silently change the meaning of the response.
 _REFUSED = {
     "shared_memory_region": "shared memory", "shared_memory_offset": "shared memory",
     "shared_memory_byte_size": "shared memory", "classification": "classification",
@@ -20,13 +20,13 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request for outputs.
+    """One inference request.
 
     Attributes:
-        inputs: Arrays by the input's name; of any dtype and shape that the protocol has.
-        outputs: Names of the outputs asked for; None for all.
-        id: What the client calls the request; empty if it does not.
-        timeout_seconds: How long it may wait for its turn; None for as long as it takes.
+        inputs: Arrays by input name, of any dtype and shape that the protocol supports.
+        outputs: Names of the requested outputs; None for all.
+        id: The client's id for the request; empty if there is none.
+        timeout_seconds: Time limit for the response; None for no limit.
     """
 
     inputs: Mapping[str, Array]
@@ -37,12 +37,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Outputs of one request, in the model's order.
+    """The outputs of one request, in the model's order.
 
     Attributes:
         model: The model's name.
         version: Its version.
-        id: As the client said it.
+        id: The id from the request.
         outputs: Arrays by name.
     """
 
@@ -53,41 +53,41 @@ class Answer:
 
 
 def check_parameters(parameters: Mapping[str, Any], *, of: str) -> None:
-    """Refuse parameters of extensions that are not served; those that change nothing are passed over.
+    """Reject parameters of unsupported extensions; parameters without effect are ignored.
 
     Args:
-        parameters: As they came.
-        of: What they belong to, for the message.
+        parameters: The parameters of the request.
+        of: The object that they belong to, for the message.
 
     Raises:
-        Fault: One of them is refused, by name.
+        Fault: A parameter is unsupported; the message names it.
     """
     for name, value in parameters.items():
         if name in _REFUSED and value not in (0, "", False, None):
             raise Fault(
                 Kind.UNSUPPORTED,
-                f"{of}: the parameter {name!r} belongs to the {_REFUSED[name]} extension, which this server has not; "
-                "send tensors in the request, and leave the parameter out",
+                f"{of}: the parameter {name!r} belongs to the {_REFUSED[name]} extension, which this server does not "
+                "support; send tensors in the request, and omit the parameter",
             )
 
 
 def timeout_of(parameters: Mapping[str, Any]) -> float | None:
-    """Return the seconds that the parameter ``timeout``, in microseconds, gives a request; None where there is none.
+    """Return the parameter ``timeout``, given in microseconds, in seconds; None if it is missing or 0.
 
     Raises:
-        InputError: It is no number of microseconds.
+        InputError: The value is not a whole number of microseconds.
     """
     value = parameters.get("timeout", 0)
     if type(value) is not int or not 0 <= value < 2**63:
-        raise InputError(f"the parameter 'timeout' is a whole number of microseconds, got {str(value)[:40]!r}")
+        raise InputError(f"the parameter 'timeout' must be a whole number of microseconds, got {str(value)[:40]!r}")
     return value / 1e6 if value else None
 
 
 def once(names: list[str], *, what: str) -> None:
-    """Check that no name is given twice.
+    """Check that no name occurs twice.
 
     Raises:
-        InputError: One is.
+        InputError: A name occurs twice.
     """
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -12,13 +12,13 @@ from onepass.runtime import Session
 from onepass.sampling import input_shapes, random_inputs
 from onepass.tensors import Signature
 
-# Sizes of dimensions that are dynamic and count no rows: many networks have a least size.
+# Sizes for dynamic dimensions other than the batch: many networks have a minimum size.
 _SIZES = (1, 16, 64, 224)
 _SEEDS = (0, 1)
 
 
 def canary(session: Session, *, timeout: float | None = None) -> dict[str, Array] | None:
-    """Return random inputs of one row that the model computes something of, in time; None where none were found."""
+    """Return one-row random inputs that the model accepts within the timeout; None if none were found."""
     for shapes in _candidates(session):
         try:
             feeds = random_inputs(session.signature, shapes=shapes)
@@ -37,7 +37,7 @@ def has_rows(session: Session, feeds: Mapping[str, Array]) -> bool:
 
     Args:
         session: The model.
-        feeds: What `canary` found.
+        feeds: The inputs that `canary` found.
     """
     if not _may_have_rows(session.signature):
         return False
@@ -52,7 +52,7 @@ def has_rows(session: Session, feeds: Mapping[str, Array]) -> bool:
 
 
 def most_rows(session: Session) -> int | None:
-    """Return how many rows an engine takes at once by its profiles; None where nothing says it."""
+    """Return the maximum rows of an engine's profiles; None if no profile sets one."""
     found = [
         shape[2][0]
         for profile in session.report().get("profiles", ())

@@ -1,4 +1,4 @@
-"""The protocol's datatypes, and tensors as bytes."""
+"""The protocol's datatypes, and the binary encoding of tensors."""
 
 from __future__ import annotations
 
@@ -30,47 +30,47 @@ _MOST_VALUES = 2**48
 
 
 def datatype_of(spec: TensorSpec) -> str:
-    """Return the protocol's name of a tensor's dtype.
+    """Return the protocol's datatype for a tensor.
 
     Raises:
-        UnsupportedModelError: It has none.
+        UnsupportedModelError: The protocol has no datatype for it.
     """
     if spec.dtype not in _NAMES:
         known = ", ".join(_DTYPES)
         raise UnsupportedModelError(
-            f"tensor {spec.name!r} is {dtype_name(spec.dtype)}, for which the protocol has no datatype; it has "
-            f"{known}. Cast it inside the model"
+            f"tensor {spec.name!r}: the protocol does not support {dtype_name(spec.dtype)}; it supports {known}. "
+            "Cast the tensor inside the model"
         )
     return _NAMES[spec.dtype]
 
 
 def datatype_name(dtype: np.dtype[Any]) -> str:
-    """Return the protocol's name of a dtype that has one."""
+    """Return the protocol's datatype for a supported dtype."""
     return _NAMES[dtype]
 
 
 def dtype_of(datatype: object, *, tensor: str) -> np.dtype[Any]:
-    """Return the dtype of the protocol's name.
+    """Return the dtype for a protocol datatype.
 
     Raises:
-        InputError: It is no name of a datatype.
+        InputError: The protocol has no such datatype.
     """
     if not isinstance(datatype, str) or datatype not in _DTYPES:
-        raise InputError(f"input {tensor!r}: datatype {datatype!r} is none of {', '.join(_DTYPES)}")
+        raise InputError(f"input {tensor!r}: unknown datatype {datatype!r}; expected one of {', '.join(_DTYPES)}")
     return _DTYPES[datatype]
 
 
 def checked_shape(shape: object, *, tensor: str) -> tuple[int, ...]:
-    """Return a shape, if it is one.
+    """Return a shape if it is valid.
 
     Raises:
-        InputError: It is none.
+        InputError: The shape is invalid.
     """
     sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, (str, bytes)) else None
     if sizes is None or len(sizes) > _MOST_DIMS or not all(type(size) is int and size >= 0 for size in sizes):
-        raise InputError(f"input {tensor!r}: its shape is no list of up to {_MOST_DIMS} whole numbers from 0 up")
-    if math.prod(size or 1 for size in sizes) > _MOST_VALUES:  # NumPy minds them beside a size of 0, too
-        raise InputError(f"input {tensor!r}: its shape has sizes beyond all memory")
+        raise InputError(f"input {tensor!r}: the shape must be a list of at most {_MOST_DIMS} whole numbers ≥ 0")
+    if math.prod(size or 1 for size in sizes) > _MOST_VALUES:  # NumPy rejects large sizes even next to a size of 0
+        raise InputError(f"input {tensor!r}: shape {list(sizes)[:8]} is too large for any memory")
     return sizes
 
 
@@ -87,17 +87,17 @@ def array_from_bytes(data: Buffer, dtype: np.dtype[Any], shape: tuple[int, ...],
     needed = math.prod(shape) * dtype.itemsize
     if len(data) != needed:
         raise InputError(
-            f"input {tensor!r}: got {len(data):,} bytes; {_NAMES[dtype]} of shape {list(shape)} has {needed:,}"
+            f"input {tensor!r}: {_NAMES[dtype]} of shape {list(shape)} needs {needed:,} bytes, got {len(data):,}"
         )
     array: Array = np.frombuffer(data, dtype.newbyteorder("<") if dtype.itemsize > 1 and dtype.kind != "V" else dtype)
     array = array.astype(dtype, copy=False).reshape(shape)
     if dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
-        raise InputError(f"input {tensor!r}: BOOL has a byte 0 or 1 for each value, and one is greater")
+        raise InputError(f"input {tensor!r}: expected one byte, 0 or 1, per BOOL value; got a greater byte")
     return array
 
 
 def bytes_from_array(array: Array) -> Buffer:
-    """Return an array as bytes, as `array_from_bytes` reads them; those of numbers that lie in order are not copied."""
+    """Return an array as bytes, as `array_from_bytes` reads them; contiguous numeric arrays are not copied."""
     if array.dtype == STRING:
         encoded = [text.encode() for text in array.flat]
         return b"".join(part for text in encoded for part in (len(text).to_bytes(_LENGTH_BYTES, "little"), text))
@@ -108,7 +108,7 @@ def bytes_from_array(array: Array) -> Buffer:
 
 def _strings_from_bytes(data: Buffer, shape: tuple[int, ...], tensor: str) -> Array:
     count, texts, at = math.prod(shape), list[str](), 0
-    cut_off = InputError(f"input {tensor!r}: its bytes end before the {count:,} strings that shape {list(shape)} has")
+    cut_off = InputError(f"input {tensor!r}: the data ends before the {count:,} strings that shape {list(shape)} needs")
     if count * _LENGTH_BYTES > len(data):
         raise cut_off
     for _ in range(count):
@@ -119,24 +119,26 @@ def _strings_from_bytes(data: Buffer, shape: tuple[int, ...], tensor: str) -> Ar
             raise cut_off
         texts.append(text_of(bytes(data[begin:at]), tensor=tensor))
     if at != len(data):
-        raise InputError(f"input {tensor!r}: {len(data) - at:,} bytes follow the {count:,} strings of its shape")
+        raise InputError(f"input {tensor!r}: {len(data) - at:,} extra bytes follow the {count:,} strings of its shape")
     return strings(texts, shape)
 
 
 def text_of(data: bytes, *, tensor: str) -> str:
-    """Return a string of a BYTES tensor; ONNX's strings are UTF-8.
+    """Return a string of a BYTES tensor; ONNX strings are UTF-8.
 
     Raises:
-        InputError: It is no UTF-8.
+        InputError: The bytes are not valid UTF-8.
     """
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"input {tensor!r}: {data[:40]!r} is no UTF-8, which the model's strings are") from error
+        raise InputError(
+            f"input {tensor!r}: {data[:40]!r} is not valid UTF-8; the model's strings are UTF-8"
+        ) from error
 
 
 def strings(texts: Sequence[str], shape: tuple[int, ...]) -> Array:
-    """Return an array of strings; there are as many as the shape has."""
+    """Return an array of strings; their number must match the shape."""
     array = np.empty(len(texts), STRING)
     array[:] = texts
     return array.reshape(shape)

@@ -1,4 +1,4 @@
-"""What a server says of itself and its models, as plain values that both transports write down."""
+"""Metadata of a server and its models, as plain values that both transports encode."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from onepass.serve.datatypes import datatype_of
 from onepass.serve.models import Models, Served
 from onepass.tensors import TensorSpec
 
-# In the order of the numbers that Triton's configurations have for them, from 1 up.
+# In the order of Triton's DataType numbers, from 1.
 _CONFIGURED = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64",
                "BYTES", "BF16")  # fmt: skip
 
 
 def server_metadata() -> dict[str, Any]:
-    """Return name, version and extensions of the server."""
+    """Return the server's name, version and extensions."""
     extensions = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
     return {"name": "onepass", "version": __version__, "extensions": extensions}
 
 
 def model_metadata(models: Models, served: Served) -> dict[str, Any]:
-    """Return a model's inputs and outputs, in its order; a dynamic size is -1."""
+    """Return a model's inputs and outputs, in the model's order; a dynamic size is -1."""
     return {
         "name": served.name,
         "versions": models.versions(served.name),
@@ -33,9 +33,9 @@ def model_metadata(models: Models, served: Served) -> dict[str, Any]:
 
 
 def model_config(served: Served) -> dict[str, Any]:
-    """Return a model's configuration as clients of Triton ask for it.
+    """Return a model's configuration in the form that Triton clients expect.
 
-    Shapes have the batch: ``max_batch_size`` is 0, and a dynamic first size is -1.
+    Shapes include the batch dimension: ``max_batch_size`` is 0, and a dynamic first size is -1.
     """
     return {
         "name": served.name,
@@ -48,12 +48,12 @@ def model_config(served: Served) -> dict[str, Any]:
 
 
 def datatype_number(word: str) -> int:
-    """Return the number that a configuration's ``data_type`` has in messages."""
+    """Return the protobuf number of a configuration's ``data_type``."""
     return _CONFIGURED.index("BYTES" if word == "TYPE_STRING" else word.removeprefix("TYPE_")) + 1
 
 
 def model_statistics(served: Served) -> dict[str, Any]:
-    """Return what was counted of a model since the server began."""
+    """Return a model's statistics since the server started."""
     of = served.metrics.statistics
     return {
         "name": served.name,
@@ -71,7 +71,7 @@ def model_statistics(served: Served) -> dict[str, Any]:
 
 
 async def repository_index(models: Models, *, ready_only: bool) -> list[dict[str, str]]:
-    """Return each version of each model, and whether it works."""
+    """Return each version of each model, with its readiness."""
     index = []
     for served in models:
         ready = await served.is_ready()
@@ -95,6 +95,6 @@ def _configured(spec: TensorSpec) -> dict[str, Any]:
 
 
 def _sizes(spec: TensorSpec) -> list[int]:
-    """Return a shape with -1 for what is dynamic; where not even the rank is known, a single -1."""
+    """Return a shape with -1 for dynamic sizes; a single -1 if the rank is unknown."""
     sizes: Iterable[Any] = (None,) if spec.shape is None else spec.shape
     return [size if isinstance(size, int) else -1 for size in sizes]

@@ -1,4 +1,4 @@
-"""What becomes of an exception: one table for both transports, metrics and logs."""
+"""The mapping from exceptions to errors for clients: one table for both transports, metrics and logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onepass.web import Refusal
 
 
 class Kind(Enum):
-    """Why a request was not answered: name in metrics, HTTP's status, gRPC's code."""
+    """Why a request failed: name in metrics, HTTP status, gRPC code."""
 
     INVALID = ("invalid", 400, "INVALID_ARGUMENT")
     UNSUPPORTED = ("unsupported", 400, "UNIMPLEMENTED")
@@ -36,11 +36,11 @@ class Kind(Enum):
         self.code = code
 
 
-class Fault(OnepassError):  # noqa: N818 - it is an answer
-    """A request is not answered; the message is a sentence for whoever sent it.
+class Fault(OnepassError):  # noqa: N818 - it is a response
+    """A request failed; the message is for its client.
 
     Attributes:
-        kind: Why.
+        kind: The reason.
     """
 
     def __init__(self, kind: Kind, sentence: str) -> None:
@@ -48,7 +48,7 @@ class Fault(OnepassError):  # noqa: N818 - it is an answer
         self.kind = kind
 
 
-# The first that fits counts.
+# The first match counts.
 _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (InputError, Kind.INVALID),
     (OutputNameError, Kind.INVALID),
@@ -61,18 +61,18 @@ _REFUSALS = {408: Kind.LATE_CLIENT, 413: Kind.TOO_LARGE}
 
 
 def fault_of(error: Exception) -> Fault | None:
-    """Return what a client is told of an exception; None for one that is a fault of ours, and only to be logged."""
+    """Return the error that a client gets for an exception; None for internal errors, which are only logged."""
     if isinstance(error, Fault):
         return error
     if isinstance(error, Refusal):
         return Fault(_REFUSALS.get(error.status, Kind.INVALID), str(error))
     if isinstance(error, MemoryError):
-        return Fault(Kind.OVERLOADED, "there is not enough memory for this request; send fewer rows at once")
+        return Fault(Kind.OVERLOADED, "not enough memory for this request; send fewer rows at once")
     for kind_of_error, kind in _KINDS:
         if isinstance(error, kind_of_error):
             return Fault(kind, str(error))
     return None
 
 
-OURS = Fault(Kind.FAILED, "the server failed at this request; its log says why, under the request's id")
-"""What a client is told of a fault of ours."""
+OURS = Fault(Kind.FAILED, "internal server error; the server's log has the details under the request's id")
+"""The error that a client gets when onepass itself fails."""

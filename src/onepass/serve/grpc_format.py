@@ -1,4 +1,4 @@
-"""Requests and answers as gRPC carries them."""
+"""The gRPC encoding of requests and responses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from onepass.tensors import STRING
 
 _ModelInferResponse = message("ModelInferResponse")
 _ModelInferRequest = message("ModelInferRequest")
-# Where values lie that are no raw bytes. Half floats have no field: they come as raw bytes only.
+# The field for values not sent as raw bytes. Half-precision floats have no field: they need raw bytes.
 _CONTENTS = {
     "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
     "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
@@ -37,17 +37,15 @@ def read_request(request: Any) -> Call:
     """Read a ``ModelInferRequest``.
 
     Raises:
-        InputError: It is none, and why.
-        Fault: It asks for an extension that is not served.
+        InputError: The request is malformed; the message says how.
+        Fault: The request needs an unsupported extension.
     """
     parameters = _parameters(request.parameters, "the request")
     names = [tensor.name for tensor in request.inputs]
     once(names, what="input")
     raw = request.raw_input_contents
     if raw and len(raw) != len(names):
-        raise InputError(
-            f"raw_input_contents has {len(raw)} entries; with {len(names)} inputs it has that many, or none"
-        )
+        raise InputError(f"raw_input_contents: expected one entry per input ({len(names)}), or none; got {len(raw)}")
     inputs = {}
     for index, tensor in enumerate(request.inputs):
         _parameters(tensor.parameters, f"input {tensor.name!r}")
@@ -56,9 +54,7 @@ def read_request(request: Any) -> Call:
         if not raw:
             inputs[tensor.name] = _array_from_contents(tensor, dtype, shape)
         elif tensor.HasField("contents"):
-            raise InputError(
-                f"input {tensor.name!r} has contents beside raw_input_contents; one of them is to be left out"
-            )
+            raise InputError(f"input {tensor.name!r} has both contents and raw_input_contents; omit one of them")
         else:
             inputs[tensor.name] = array_from_bytes(raw[index], dtype, shape, tensor=tensor.name)
     for each in request.outputs:
@@ -69,12 +65,12 @@ def read_request(request: Any) -> Call:
 
 
 def parsed_request(data: bytes) -> Any:
-    """Return bytes as a ``ModelInferRequest``; raises protobuf's ``DecodeError``."""
+    """Parse bytes as a ``ModelInferRequest``; raises protobuf's ``DecodeError``."""
     return _ModelInferRequest.FromString(data)
 
 
 def write_answer(answer: Answer) -> Any:
-    """Return an answer as a ``ModelInferResponse``, its tensors as raw bytes."""
+    """Return a response as a ``ModelInferResponse``, with its tensors as raw bytes."""
     response = _ModelInferResponse(model_name=answer.model, model_version=answer.version, id=answer.id)
     for name, array in answer.outputs.items():
         response.outputs.add(name=name, datatype=datatype_name(array.dtype), shape=array.shape)
@@ -95,16 +91,16 @@ def _parameters(fields: Mapping[str, Any], of: str) -> dict[str, Any]:
 def _array_from_contents(tensor: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     field = _CONTENTS.get(tensor.datatype)
     if field is None:
-        raise InputError(f"input {tensor.name!r}: {tensor.datatype} comes in raw_input_contents only")
+        raise InputError(f"input {tensor.name!r}: {tensor.datatype} must be sent in raw_input_contents")
     values = getattr(tensor.contents, field)
     if len(values) != math.prod(shape):
         raise InputError(
-            f"input {tensor.name!r}: {field} has {len(values):,} values; shape {list(shape)} has {math.prod(shape):,}"
+            f"input {tensor.name!r}: shape {list(shape)} needs {math.prod(shape):,} values, {field} has {len(values):,}"
         )
     if dtype == STRING:
         return strings([text_of(each, tensor=tensor.name) for each in values], shape)
     wide: Array = np.array(values, {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype))
     array = wide.astype(dtype, copy=False)
     if array is not wide and dtype.kind in "iu" and (array != wide).any():
-        raise InputError(f"input {tensor.name!r}: a value is out of the range of {tensor.datatype}")
+        raise InputError(f"input {tensor.name!r}: a value is out of range for {tensor.datatype}")
     return array.reshape(shape)

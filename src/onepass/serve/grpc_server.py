@@ -1,4 +1,4 @@
-"""The protocol over gRPC, in the event loop of a web server."""
+"""The protocol over gRPC, in the web server's event loop."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _NOT_SERVED = (
     "TraceSetting", "LogSettings",
 )  # fmt: skip
 _OPEN = {f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady", f"/{HEALTH_SERVICE}/Check"}
-_MOST_DETAILS = 4000  # more than headers of gRPC take, many clients cut off
+_MOST_DETAILS = 4000  # many clients truncate longer gRPC headers
 
 
 class GrpcServer:
-    """The protocol's gRPC service on a port; `onepass.web.Beside` a web server.
+    """The protocol's gRPC service on its own port; it implements `onepass.web.Beside`.
 
     Attributes:
-        address: Host and port, once the server is made.
+        address: Host and port, once the server has started.
     """
 
     def __init__(self, service: Service, listening: Listening) -> None:
-        """Prepare the server; `start` takes the port.
+        """Prepare the server; `start` opens the port.
 
         Args:
-            service: What answers.
-            listening: Where, and who may call.
+            service: Handles the requests.
+            listening: Address, and who may call.
         """
         self._service = service
         self._listening = listening
@@ -52,13 +52,13 @@ class GrpcServer:
         self.address = ""
 
     async def start(self) -> None:
-        """Take the port, and answer.
+        """Open the port and serve.
 
         Raises:
-            InputError: The port is taken, or may not be used.
+            InputError: The port is in use or not permitted.
         """
         limits, listening = self._service.limits, self._listening
-        # gRPC says of no port why it was not to be had, and binds by itself.
+        # gRPC binds the port itself and never says why binding failed, so try it first.
         listening.bind(option="grpc_port").close()
         token = listening.token
         self._server = grpc.aio.server(
@@ -83,19 +83,19 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take nothing new, and end when all is answered, or after so many seconds."""
+        """Accept no new requests; end when all are answered, or after this many seconds."""
         await self._server.stop(seconds)
 
 
-class _TokenGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # of no known type
-    """Lets in who knows the token."""
+class _TokenGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
+    """Admit callers that know the token."""
 
     def __init__(self, token: str) -> None:
         self._word = f"Bearer {token}".encode()
         self._refusal = grpc.unary_unary_rpc_method_handler(_refuse_stranger)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """Return what answers a call."""
+        """Return the handler for a call."""
         given = dict(details.invocation_metadata).get("authorization", "")
         word = given.encode() if isinstance(given, str) else given
         allowed = details.method in _OPEN or hmac.compare_digest(word, self._word)
@@ -104,14 +104,14 @@ class _TokenGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # of no kn
 
 async def _refuse_stranger(_request: bytes, context: Any) -> None:
     await context.abort(
-        grpc.StatusCode.UNAUTHENTICATED, "this server asks for its token, in the metadata: authorization: Bearer TOKEN"
+        grpc.StatusCode.UNAUTHENTICATED, "this server requires a token; send the metadata authorization: Bearer TOKEN"
     )
 
 
 def _credentials(listening: Listening) -> Any:
     if listening.tls_cert is None or listening.tls_key is None:
         return None
-    listening.tls()  # which says what is wrong with the files
+    listening.tls()  # its errors explain problems with the files
     key, certificate = (Path(os.fspath(file)).read_bytes() for file in (listening.tls_key, listening.tls_cert))
     return grpc.ssl_server_credentials([(key, certificate)])
 
@@ -130,7 +130,7 @@ def _handlers(service: Service) -> tuple[Any, ...]:
         **{name: (partial(calls.refuse, name), "Empty") for name in _NOT_SERVED},
     }
     methods = {name: _unary(work, message(request)) for name, (work, request) in named.items()}
-    # Bytes are read where an error in them can be told.
+    # These handlers parse the bytes themselves, so that they can report malformed messages.
     methods["ModelInfer"] = grpc.unary_unary_rpc_method_handler(calls.infer, None, _serialized)
     methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(calls.stream, None, _serialized)
     health = {"Check": _unary(calls.check, message("HealthCheckRequest"))}
@@ -146,12 +146,12 @@ def _serialized(answer: Any) -> bytes:
 
 
 def _unary(work: Callable[[Any], Awaitable[Any]], request: Any) -> Any:
-    """Return the handler of a call whose errors are told by their codes."""
+    """Return the handler of a call that reports errors by status code."""
 
     async def handle(data: bytes, context: Any) -> Any:
         try:
             return await work(_parsed(request.FromString, data))
-        except Exception as error:  # noqa: BLE001 - the last place where it can be told
+        except Exception as error:  # noqa: BLE001 - the last place that can report it
             await _abort(context, error)
 
     return grpc.unary_unary_rpc_method_handler(handle, None, _serialized)
@@ -161,7 +161,7 @@ def _parsed(parse: Callable[[bytes], Any], data: bytes) -> Any:
     try:
         return parse(data)
     except DecodeError as error:
-        raise InputError("the request is no message of this call") from error
+        raise InputError("the request is not a valid message for this call") from error
 
 
 async def _abort(context: Any, error: Exception) -> None:
@@ -171,7 +171,7 @@ async def _abort(context: Any, error: Exception) -> None:
 
 
 class _Calls:
-    """One method a call of the service."""
+    """One method per call of the service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -184,9 +184,9 @@ class _Calls:
         return message("ServerReadyResponse")(ready=await self._models.are_ready())
 
     async def check(self, request: Any) -> Any:
-        """Answer by gRPC's own protocol of health."""
+        """Answer a gRPC health check."""
         if request.service not in ("", SERVICE):
-            raise Fault(Kind.UNKNOWN, f"there is no service {request.service[:100]!r} here; it is {SERVICE}")
+            raise Fault(Kind.UNKNOWN, f"unknown service {request.service[:100]!r}; this server has {SERVICE}")
         status = _SERVING if await self._models.are_ready() else _NOT_SERVING
         return message("HealthCheckResponse")(status=status)
 
@@ -217,7 +217,8 @@ class _Calls:
 
     async def refuse(self, name: str, _request: Any) -> Any:
         raise Fault(
-            Kind.UNSUPPORTED, f"this server has not the call {name}: tensors come in requests, models at its start"
+            Kind.UNSUPPORTED,
+            f"this server does not support the call {name}: requests carry their tensors, and models load at startup",
         )
 
     async def infer(self, data: bytes, context: Any) -> Any:
@@ -230,11 +231,11 @@ class _Calls:
         size = answer.ByteSize()
         if size >= LARGE_BYTES:
             release = self._service.budget.hold(size)
-            context.add_done_callback(lambda _: release())  # sent, or the client is gone
+            context.add_done_callback(lambda _: release())  # sent, or the client has disconnected
         return answer
 
     async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
-        """Answer the requests of a stream, one after the other."""
+        """Answer the requests of a stream in order."""
         async for data in requests:
             caller = _caller(context)
             try:

@@ -29,21 +29,21 @@ T = TypeVar("T")
 _NOT_SERVED = {
     "/v2/systemsharedmemory": "the system shared-memory extension",
     "/v2/cudasharedmemory": "the CUDA shared-memory extension",
-    "/v2/repository/models": "loading and unloading models: a server has those it was started with",
+    "/v2/repository/models": "loading and unloading models; it serves the models it was started with",
     "/v2/trace": "the trace extension",
     "/v2/logging": "the logging extension",
 }
-_NO_MORE = Response(status_code=499)  # nobody reads it
+_NO_MORE = Response(status_code=499)  # the client has disconnected
 
 
 def application(service: Service, lifespan: Any = None) -> Starlette:
-    """Return an application that answers for a service."""
+    """Return the HTTP application of a service."""
     handlers = _Handlers(service)
 
     routes = [Route("/v2/models/stats", handlers.statistics)]
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes += [
-            Route(f"{path}/infer", handlers.infer, methods=["POST"]),  # first: routes are tried in turn
+            Route(f"{path}/infer", handlers.infer, methods=["POST"]),  # first: routes are tried in order
             Route(path, handlers.model),
             Route(f"{path}/ready", handlers.model_ready),
             Route(f"{path}/config", handlers.config),
@@ -62,7 +62,7 @@ def application(service: Service, lifespan: Any = None) -> Starlette:
 
 
 class _Handlers:
-    """One method a kind of request."""
+    """One method per kind of request."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -119,7 +119,7 @@ class _Handlers:
         served = service.find(request.path_params["name"], request.path_params.get("version", ""), caller)
         encoding = request.headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
-            raise Fault(Kind.ENCODING, f"the request's body is encoded as {encoding[:40]!r}; send it as it is")
+            raise Fault(Kind.ENCODING, f"unsupported content encoding {encoding[:40]!r}; send the body unencoded")
         length = check_length(request.scope, limits.max_body_bytes)
         with service.budget.taking(limits.max_body_bytes if length is None else length):
             body = await body_of(
@@ -133,7 +133,7 @@ class _Handlers:
 
 
 class _LargeResponse(Response):
-    """A large answer, whose memory counts until its client has taken it, or nearly all of it."""
+    """A large response, whose memory counts until the client has received nearly all of it."""
 
     def __init__(self, body: bytes, budget: Budget, **rest: Any) -> None:
         super().__init__(body, **rest)
@@ -144,19 +144,19 @@ class _LargeResponse(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self.body, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})  # a server waits here until there is room again
+            await send({"type": "http.response.body", "body": b""})  # waits until the send buffer has room again
         finally:
             release()
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """Do a request's work, unless its client leaves meanwhile.
+    """Await a request's work, unless the client disconnects first.
 
     Raises:
-        ClientGoneError: It has left; the work was cancelled.
+        ClientGoneError: The client has disconnected; the work was cancelled.
     """
     task = asyncio.current_task()
-    leaving = asyncio.ensure_future(request.receive())  # all that can come after the body is that the client is gone
+    leaving = asyncio.ensure_future(request.receive())  # after the body, only a disconnect can arrive
 
     def left(_: object) -> None:
         if task is not None and not leaving.cancelled():
@@ -178,7 +178,7 @@ def _readiness(ready: bool) -> Response:
 
 
 async def _refuse(what: str, _request: Request) -> Response:
-    raise Fault(Kind.UNSUPPORTED, f"this server has not {what}")
+    raise Fault(Kind.UNSUPPORTED, f"this server does not support {what}")
 
 
 def _error(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
@@ -190,8 +190,8 @@ async def _fault(_request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Say of a path that is none, or another method than it takes, what the protocol has."""
+    """Answer an unknown path, or a method that the path does not support."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    sentence = f"{request.method} {request.url.path[:200]} is nothing that this server answers; see GET /v2"
+    sentence = f"{request.method} {request.url.path[:200]} is not part of this server's API; see GET /v2"
     return JSONResponse({"error": printable(sentence)}, status, headers)

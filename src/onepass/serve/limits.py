@@ -1,4 +1,4 @@
-"""Limits: how much a server takes on, as one value."""
+"""Limits: a server's limits as one value."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from onepass._errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a server takes on before it refuses.
+    """How much load a server accepts before it refuses requests.
 
     Attributes:
-        max_batch: How many rows one pass of a model takes at most; 1 joins no requests.
-        max_delay_ms: How long a request waits for others to be computed with, though a pass could begin.
-        max_queue: How many requests may wait for one model; who comes then is refused at once.
-        max_body_mb: How large a request may be, in MiB.
-        body_seconds: How long a request's body may take to come.
-        timeout: Seconds after which a pass is ended, for models whose loops may not end; for ONNX models.
-        grace_seconds: How long requests under way may go on when the server stops.
-        max_connections: How many connections of clients there may be at once.
+        max_batch: Maximum rows per pass of a model; 1 disables batching.
+        max_delay_ms: How long a request waits for others to share its batch although a pass could start.
+        max_queue: Maximum requests waiting for one model; further requests are refused at once.
+        max_body_mb: Maximum request size in MiB.
+        body_seconds: Time limit for receiving a request's body.
+        timeout: Seconds after which a pass is stopped, for models whose loops may never end; ONNX models only.
+        grace_seconds: How long requests in flight may continue when the server stops.
+        max_connections: Maximum concurrent client connections.
 
     Raises:
-        InputError: A value is of the wrong type, or out of range.
+        InputError: A value has the wrong type or is out of range.
     """
 
     max_batch: int = 32
@@ -39,7 +39,7 @@ class Limits:
         for name in ("max_batch", "max_queue", "max_connections"):
             value: Any = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is a whole number from 1 up, got {value!r}")
+                raise InputError(f"{name} must be a whole number ≥ 1, got {value!r}")
         for name in ("max_delay_ms", "max_body_mb", "body_seconds", "grace_seconds", "timeout"):
             value = getattr(self, name)
             if value is None and name == "timeout":
@@ -47,9 +47,7 @@ class Limits:
             least = name not in ("max_delay_ms", "grace_seconds")
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not is_number or not (value > 0 if least else value >= 0) or value == float("inf"):
-                raise InputError(
-                    f"{name} is a number {'above' if least else 'from'} 0{'' if least else ' up'}, got {value!r}"
-                )
+                raise InputError(f"{name} must be a number {'>' if least else '≥'} 0, got {value!r}")
 
     @property
     def max_body_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""The log of a server: one JSON object a line."""
+"""Server logs: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOGGERS = ("onepass.serve", "uvicorn.error", "grpc")
 
 
 class JsonLines(logging.Formatter):
-    """Writes a record as one line of JSON: time, level, what happened, and what is known of the request."""
+    """Format a record as one line of JSON: time, level, event, and the request's fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -27,10 +27,10 @@ class JsonLines(logging.Formatter):
 
 
 def write_logs(level: str) -> None:
-    """Let what a server logs go to standard error, from that level up.
+    """Write the server's logs to standard error, from this level up.
 
     Args:
-        level: ``debug`` (each request too), ``info`` (refused requests too), ``warning`` or ``error``.
+        level: ``debug`` (includes every request), ``info`` (includes refused requests), ``warning`` or ``error``.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
@@ -38,6 +38,6 @@ def write_logs(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
-        # uvicorn's own news are of its workings: what a server says of its beginning and end is said once.
+        # Hide uvicorn's info messages: onepass reports startup and shutdown itself.
         own = name == "onepass.serve"
         logger.setLevel(level.upper() if own else max(logging.WARNING, logging.getLevelName(level.upper())))

@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus and for the protocol's own statistics."""
+"""Server metrics, for Prometheus and for the protocol's statistics."""
 
 from __future__ import annotations
 
@@ -15,56 +15,54 @@ _LABELS = ("model", "version")
 
 
 class Metrics:
-    """All that one server counts, in a registry of its own: another server in the process counts by itself."""
+    """One server's metrics, in its own registry: other servers in the process have theirs."""
 
     def __init__(self) -> None:
         self._client = client = optional("prometheus_client", extra="serve", purpose="Serving")
         self._registry = registry = client.CollectorRegistry()
         self.content_type: str = client.CONTENT_TYPE_LATEST
         self.requests = client.Counter(
-            "onepass_requests", "Requests, by how they ended: ok, left, or the kind of error.",
+            "onepass_requests", "Requests by outcome: ok, left (client disconnected), or the kind of error.",
             (*_LABELS, "transport", "outcome"), registry=registry,
         )  # fmt: skip
         self.stages = client.Histogram(
-            "onepass_stage_seconds", "How long each stage of an answered request took.", (*_LABELS, "stage"),
+            "onepass_stage_seconds", "Duration of each stage of successful requests.", (*_LABELS, "stage"),
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
-        self.rows = client.Histogram(
-            "onepass_pass_rows", "Rows that were computed in one pass.", _LABELS, buckets=_ROWS, registry=registry
-        )
+        self.rows = client.Histogram("onepass_pass_rows", "Rows per pass.", _LABELS, buckets=_ROWS, registry=registry)
         self.passes = client.Histogram(
-            "onepass_pass_seconds", "How long a pass took.", _LABELS, buckets=_SECONDS, registry=registry
+            "onepass_pass_seconds", "Duration of a pass.", _LABELS, buckets=_SECONDS, registry=registry
         )
-        self.queue = client.Gauge("onepass_queue", "Requests that wait for a pass.", _LABELS, registry=registry)
+        self.queue = client.Gauge("onepass_queue", "Requests waiting for a pass.", _LABELS, registry=registry)
 
     def of(self, model: str, version: str) -> ModelMetrics:
-        """Return what is counted of one version of a model."""
+        """Return the metrics of one version of a model."""
         return ModelMetrics(self, model, version)
 
     def refused(self, transport: str, outcome: str) -> None:
-        """Count a request that came to no model; names that clients make up are no labels."""
+        """Count a request that reached no model; names chosen by clients never become labels."""
         self.requests.labels("", "", transport, outcome).inc()
 
     def text(self) -> bytes:
-        """Return everything in Prometheus' text format."""
+        """Return all metrics in the Prometheus text format."""
         text: bytes = self._client.generate_latest(self._registry)
         return text
 
 
 @dataclass
 class Statistics:
-    """Sums since the server began: counts, and nanoseconds.
+    """Totals since the server started: counts and nanoseconds.
 
     Attributes:
-        succeeded: Requests that were answered.
-        succeeded_ns: How long these took.
-        failed: Requests that were not.
-        failed_ns: How long these took.
-        queue_ns: How long those answered waited.
-        compute_ns: How long their passes took.
-        rows: Rows that were computed.
-        passes: In how many passes.
-        last_ms: When the last pass ended, in milliseconds since 1970; 0 before the first.
+        succeeded: Successful requests.
+        succeeded_ns: Total duration of successful requests.
+        failed: Failed requests.
+        failed_ns: Total duration of failed requests.
+        queue_ns: Total queue time of successful requests.
+        compute_ns: Total pass time of successful requests.
+        rows: Rows computed.
+        passes: Number of passes.
+        last_ms: End of the last pass, in milliseconds since 1970; 0 before the first.
     """
 
     succeeded: int = 0
@@ -79,7 +77,7 @@ class Statistics:
 
 
 class ModelMetrics:
-    """What is counted of one version of a model."""
+    """The metrics of one version of a model."""
 
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
         self._labels = (model, version)
@@ -90,11 +88,11 @@ class ModelMetrics:
         self.statistics = Statistics()
 
     def watch_queue(self, length: Callable[[], int]) -> None:
-        """Let the length of the line be asked whenever metrics are."""
+        """Report the queue length whenever metrics are collected."""
         self._metrics.queue.labels(*self._labels).set_function(length)
 
     def passed(self, rows: int, seconds: float, *, worked: bool) -> None:
-        """Count a pass, and whether it brought anything."""
+        """Count a pass, and whether it succeeded."""
         self._rows.observe(rows)
         self._passes.observe(seconds)
         if worked:
@@ -103,7 +101,7 @@ class ModelMetrics:
         self.statistics.passes += 1
 
     def answered(self, transport: str, seconds: Sequence[float]) -> None:
-        """Count a request that was answered; `seconds` are those of the stages."""
+        """Count a successful request; `seconds` has the duration of each stage."""
         self._metrics.requests.labels(*self._labels, transport, "ok").inc()
         for stage, took in zip(self._stages, seconds, strict=True):
             stage.observe(took)
@@ -114,7 +112,7 @@ class ModelMetrics:
         numbers.compute_ns += int(seconds[2] * 1e9)
 
     def ended(self, transport: str, outcome: str, seconds: float) -> None:
-        """Count a request that was not answered."""
+        """Count a failed request."""
         self._metrics.requests.labels(*self._labels, transport, outcome).inc()
         self.statistics.failed += 1
         self.statistics.failed_ns += int(seconds * 1e9)

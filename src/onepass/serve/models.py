@@ -1,4 +1,4 @@
-"""The models that a server has: by name and version, each with its line, and whether it works."""
+"""A server's models by name and version, each with its queue and its readiness."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from onepass.serve.metrics import Metrics
 from onepass.tensors import no_such_name, shape_text
 
 Model: TypeAlias = str | os.PathLike[str] | ModelSpec | Session
-"""A model file, how to open one, or a session that is open already and stays so."""
+"""A model file, a `ModelSpec`, or an open session, which the server does not close."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -40,18 +40,18 @@ class Served:
     Attributes:
         name: The model's name.
         version: Its version, a whole number as text.
-        session: What runs it.
+        session: The session that runs the model.
         signature: Its inputs and outputs.
-        max_batch: How many rows one pass takes; 1 where requests are not joined.
-        batcher: Its line.
-        metrics: What is counted of it.
+        max_batch: Maximum rows per pass; 1 if requests are not batched.
+        batcher: Its request queue.
+        metrics: Its counters.
     """
 
     def __init__(self, name: str, version: str, session: Session, limits: Limits, metrics: Metrics) -> None:
-        """Try a model, and stand a line before it.
+        """Try the model with random inputs, and create its queue.
 
         Raises:
-            UnsupportedModelError: An input or output is of a dtype that the protocol has not.
+            UnsupportedModelError: An input or output has a dtype that the protocol does not support.
         """
         self.name = name
         self.version = version
@@ -68,29 +68,29 @@ class Served:
         self._trial: asyncio.Task[bool] | None = None
 
     def check_datatypes(self, inputs: Mapping[str, Array]) -> None:
-        """Check dtypes, in the protocol's words; all else the session checks.
+        """Check dtypes, with the protocol's datatype names in the message; the session checks everything else.
 
         Raises:
-            InputError: One is another than the model's.
+            InputError: A dtype differs from the model's.
         """
         for spec in self.signature.inputs:
             array = inputs.get(spec.name)
             if array is not None and array.dtype != spec.dtype:
                 raise InputError(
                     f"input {spec.name!r}: got {datatype_name(array.dtype)}, expected {datatype_name(spec.dtype)} "
-                    f"{shape_text(spec.shape)}; nothing is converted"
+                    f"{shape_text(spec.shape)}; dtypes are never converted"
                 )
 
     async def is_ready(self) -> bool:
-        """Whether the model works: it has computed something a moment ago, or does now, of random inputs.
+        """Whether the model works: a recent pass succeeded, or a pass with random inputs succeeds now.
 
-        Of a model that random inputs cannot be made for, it is only known that it is open.
+        A model without usable random inputs counts as ready while its session is open.
         """
         if self.session.closed:
             return False
         if self._canary is None or time.monotonic() - self._proven < _PROVEN_S:
             return True
-        if self._trial is None or self._trial.done():  # one for all who ask at once
+        if self._trial is None or self._trial.done():  # concurrent callers share one trial
             self._trial = asyncio.ensure_future(self._try())
         done, _ = await asyncio.wait([self._trial], timeout=_CANARY_S)
         return bool(done) and self._trial.result()
@@ -99,7 +99,7 @@ class Served:
         try:
             await self.batcher.run(self._canary or {}, self.signature.output_names)
         except OnepassError as error:
-            log.warning("the model %s, version %s, does not work: %s", self.name, self.version, error)
+            log.warning("model %s, version %s, failed its readiness check: %s", self.name, self.version, error)
             return False
         return True
 
@@ -112,35 +112,35 @@ class Served:
         if limits.max_batch == 1:
             return 1
         if self._canary is None:
-            log.warning("%s: no random inputs that it computes were found, so its requests are not joined", self.name)
+            log.warning("%s: the model accepted no random inputs, so its requests are not batched", self.name)
             return 1
         if not has_rows(self.session, self._canary):
-            log.info("%s: its rows are not computed each by itself, so its requests are not joined", self.name)
+            log.info("%s: the model does not compute rows independently, so its requests are not batched", self.name)
             return 1
         return min(limits.max_batch, most_rows(self.session) or limits.max_batch)
 
 
 class Models:
-    """All models of a server; a context manager, which closes the sessions that it has opened."""
+    """All models of a server; a context manager that closes the sessions it opened."""
 
     def __init__(self, models: Mapping[str, Model | Mapping[str, Model]], *, limits: Limits | None = None) -> None:
         """Open models.
 
         Args:
-            models: Name to model, or to a mapping from version (``"1"``, ``"2"`` …) to model. The greatest version
-                answers where a client names none.
-            limits: How much is taken on.
+            models: Maps each name to a model, or to a mapping from version (``"1"``, ``"2"`` …) to model. Requests
+                without a version go to the highest one.
+            limits: Limits for requests and queues.
 
         Raises:
-            InputError: A name or a version is none, or there is no model.
-            UnsupportedModelError: A model has a tensor of a dtype that the protocol has not.
-            ModelError, BackendError: As `onepass.load` raises them.
+            InputError: A name or version is invalid, or `models` is empty.
+            UnsupportedModelError: A model has a tensor with a dtype that the protocol does not support.
+            ModelError, BackendError: See `onepass.load`.
         """
         self.limits = limits or Limits()
         self.metrics = Metrics()
         self._served: dict[str, dict[str, Served]] = {}
         if not models:
-            raise InputError("no model is given; a server needs one or more")
+            raise InputError("no model given; a server needs at least one")
         self._own: list[Session] = []
         self._is_open = True
         try:
@@ -157,10 +157,10 @@ class Models:
         return (served for versions in self._served.values() for served in versions.values())
 
     def find(self, name: str, version: str = "") -> Served:
-        """Return a version of a model, the greatest where none is named.
+        """Return a version of a model, by default the highest.
 
         Raises:
-            Fault: There is no such model, or no such version of it.
+            Fault: The model or the version does not exist.
         """
         versions = self._served.get(name)
         if versions is None:
@@ -172,7 +172,7 @@ class Models:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """Return the versions of a model, the least first."""
+        """Return the versions of a model in ascending order."""
         return list(self._served[name])
 
     async def are_ready(self) -> bool:
@@ -180,7 +180,7 @@ class Models:
         return all(await asyncio.gather(*(served.is_ready() for served in self)))
 
     def close(self) -> None:
-        """End the passes under way, as far as that can be done, and close the sessions that were opened here."""
+        """Stop running passes, as far as possible, and close the sessions opened here."""
         if not self._is_open:
             return
         self._is_open = False
@@ -201,7 +201,7 @@ class Models:
 
     def _open(self, name: str, version: str, model: Model) -> Served:
         if not _NAME.fullmatch(name):
-            raise InputError(f"a model's name has letters, digits, '.', '_' and '-', got {name!r}; give it another")
+            raise InputError(f"invalid model name {name!r}: use letters, digits, '.', '_' and '-' (at most 128)")
         if isinstance(model, Session):
             session = model
         else:
@@ -211,23 +211,23 @@ class Models:
 
 
 def opened(models: Models | Mapping[str, Model | Mapping[str, Model]], limits: Limits | None) -> tuple[Models, bool]:
-    """Return models, opened if they are not, and whether they were opened here.
+    """Return open models, and whether they were opened here.
 
     Raises:
-        InputError: They are open, and limits are given, which would not be theirs.
-        OnepassError: As `Models` raises it.
+        InputError: `limits` is given, but the models are open already and have their own.
+        OnepassError: See `Models`.
     """
     if not isinstance(models, Models):
         return Models(models, limits=limits), True
     if limits is not None:
-        raise InputError("limits= is given beside models that are open and have theirs; give it to Models(…)")
+        raise InputError("limits= cannot be combined with open models, which have their own; pass it to Models(…)")
     return models, False
 
 
 def _passes(session: Session) -> int:
-    """Return how many passes run at once: as many as the model runs side by side.
+    """Return how many passes run concurrently: as many as the model supports.
 
-    On the CPU one core is left to the event loop: passes that take it away from it get fewer requests to join.
+    On the CPU, one core stays free for the event loop; if passes occupied it, fewer requests would join a batch.
     """
     on_cpu = session.report().get("device") == "cpu"
     return max(1, min(session.concurrency, usable_cores() - 1)) if on_cpu else session.concurrency
@@ -235,5 +235,5 @@ def _passes(session: Session) -> int:
 
 def _number(name: str, version: Any) -> int:
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
-        raise InputError(f"a version of {name!r} is a whole number from 1 up, as text, got {version!r}")
+        raise InputError(f"model {name!r}: a version must be a whole number ≥ 1, as text; got {version!r}")
     return int(version)

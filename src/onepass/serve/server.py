@@ -1,4 +1,4 @@
-"""A server of models, over HTTP and gRPC."""
+"""A model server for HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from onepass.web import Guard, Listening, WebServer
 
 _GRPC_PORT = 8001
 _SWITCH_SECONDS = 1e-4
-"""How long the event loop may keep the interpreter from the thread of a pass: at Python's own 5 ms, a model that takes
-less than that waits longer for its turn than it computes."""
+"""How long the event loop may keep the interpreter lock from a pass's thread. With Python's default of 5 ms, a model
+that takes less than 5 ms waits longer for the lock than it computes."""
 
 
 class Server:
-    """Models served by the Open Inference Protocol, version 2; of one use.
+    """Serve models with the Open Inference Protocol v2. A server can be started once.
 
     Example::
 
@@ -42,17 +42,17 @@ class Server:
         grpc_port: int | None = _GRPC_PORT,
         limits: Limits | None = None,
     ) -> None:
-        """Open the models; nobody is answered yet.
+        """Open the models; `start` or `run` begins to serve.
 
         Args:
-            models: What to serve; what `Models` takes, or such, which then stay open at the end.
-            listening: Where, and who may call. Where other machines can, a token is made up if none is given; see
-                `Listening.guarded`.
-            grpc_port: The port of gRPC, on the same address; 0 takes one that is free, and None leaves gRPC out.
-            limits: How much is taken on; not beside `Models`, which have theirs.
+            models: A mapping as `Models` takes it, or open `Models`, which the server does not close.
+            listening: Address, and who may call. If other machines can reach the address and no token is given, a
+                token is generated; see `Listening.guarded`.
+            grpc_port: The gRPC port, on the same address; 0 picks a free one, and None disables gRPC.
+            limits: Limits for requests and queues; cannot be combined with open `Models`, which have their own.
 
         Raises:
-            OnepassError: As `Models` and `onepass.web.WebServer` raise it.
+            OnepassError: See `Models` and `onepass.web.WebServer`.
         """
         self.listening = (listening or Listening()).guarded()
         self.models, self._owns_models = opened(models, limits)
@@ -74,19 +74,19 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Address of HTTP."""
+        """The HTTP address."""
         return self._web.address
 
     @property
     def grpc_address(self) -> str | None:
-        """Host and port of gRPC, once the server runs; None where it is left out."""
+        """Host and port of gRPC, once the server runs; None if gRPC is disabled."""
         return None if self.grpc is None else str(self.grpc.address)
 
     def run(self, ready: Callable[[], Any]) -> None:
-        """Serve in this thread, which is the main one, until SIGINT or SIGTERM; a second one waits for nobody.
+        """Serve in this thread, the main thread, until SIGINT or SIGTERM; a second signal ends the server at once.
 
         Args:
-            ready: Called once requests are answered.
+            ready: Called once the server accepts requests.
         """
         try:
             with _process_tuned():
@@ -95,11 +95,11 @@ class Server:
             self._close()
 
     def start(self) -> str:
-        """Serve in a thread; return the address of HTTP once requests are answered."""
+        """Serve in a thread; return the HTTP address once the server accepts requests."""
         return self._web.start()
 
     def stop(self) -> None:
-        """Take nothing new, answer what is under way, end, and close the models that were opened here."""
+        """Accept no new requests, answer those in flight, end, and close the models opened here."""
         self._web.stop()
         self._close()
 
@@ -119,9 +119,9 @@ class Server:
 
 @contextmanager
 def _process_tuned() -> Iterator[None]:
-    """Tune the interpreter for a process that does nothing but serve.
+    """Tune the interpreter for a process that only serves.
 
-    What there is by now stays: the garbage collector need not look at it again, which takes tens of milliseconds.
+    Objects that exist at startup stay: freezing them spares the garbage collector scans of tens of milliseconds.
     """
     former = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)

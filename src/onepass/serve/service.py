@@ -1,4 +1,4 @@
-"""What a server does with a request, whichever transport it came by."""
+"""How a server handles a request, independent of its transport."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII)
 _BODIES_AT_ONCE = 8
 LARGE_BYTES = 65_536
-"""Answers from this size up count as memory until they are sent."""
-# Made-up ids: this process, and its requests.
+"""Responses of at least this size count towards the memory budget until they are sent."""
+# Generated request ids: a prefix for this process, then a counter.
 _MARK, _NUMBERS = secrets.token_hex(4), count(1)
 
 
 @dataclass(slots=True)
 class Caller:
-    """Who asked, for metrics and the log.
+    """The origin of a request, for metrics and logs.
 
     Attributes:
         transport: ``http`` or ``grpc``.
-        request_id: As the client calls the request, or made up.
-        trace: The trace context that the client gave, as W3C's ``traceparent`` has it; None where it gave none.
-        served: The model that was found.
-        begun: When the request was there.
+        request_id: The client's request id, or a generated one.
+        trace: The client's trace context, in the format of W3C ``traceparent``; None if the client sent none.
+        served: The requested model, once found.
+        begun: When the request arrived.
     """
 
     transport: str
@@ -51,13 +51,13 @@ class Caller:
 
     @classmethod
     def of(cls, transport: str, request_id: str | None, trace: str | None) -> Caller:
-        """Return a caller with what its headers say, if that can be passed on as it is."""
+        """Return a caller with the ids from its headers, if they are safe to pass on unchanged."""
         fits = request_id is not None and _REQUEST_ID.fullmatch(request_id)
         known = trace is not None and len(trace) < 200 and _TRACE.fullmatch(trace)
         return cls(transport, str(request_id) if fits else f"{_MARK}-{next(_NUMBERS):x}", trace if known else None)
 
     def fields(self) -> dict[str, Any]:
-        """Return what a line of the log says of a request."""
+        """Return the request's fields for a log line."""
         found: dict[str, Any] = {"request_id": self.request_id, "transport": self.transport}
         if self.trace is not None:
             found["trace_id"] = self.trace.split("-")[1]
@@ -67,20 +67,20 @@ class Caller:
 
 
 class Budget:
-    """How much memory requests and answers under way may have together: so many of the largest requests."""
+    """Memory budget shared by all requests and responses in flight: a multiple of the largest request size."""
 
     def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes
 
     @contextmanager
     def taking(self, count: int) -> Iterator[None]:
-        """Take memory for a body.
+        """Reserve memory for a body.
 
         Raises:
-            Fault: There is no more; later there is again.
+            Fault: The budget is exhausted; the client can retry.
         """
         if count > self._left:
-            raise Fault(Kind.OVERLOADED, "requests under way take all the memory they may; try again in a while")
+            raise Fault(Kind.OVERLOADED, "the memory limit for requests in flight is reached; retry later")
         self._left -= count
         try:
             yield
@@ -88,9 +88,9 @@ class Budget:
             self._left += count
 
     def hold(self, count: int) -> Callable[[], None]:
-        """Count the memory of an answer until the function returned is called.
+        """Count the memory of a response until the returned function is called.
 
-        It is never refused: what is computed is sent. Requests that come meanwhile find that there is less.
+        A response is never refused: it is already computed. Requests that arrive meanwhile have less memory left.
         """
         self._left -= count
 
@@ -101,7 +101,7 @@ class Budget:
 
 
 class Service:
-    """The models of a server, and what all transports do with them alike."""
+    """A server's models, and the request handling that all transports share."""
 
     def __init__(self, models: Models) -> None:
         self.models = models
@@ -109,10 +109,10 @@ class Service:
         self.budget = Budget(_BODIES_AT_ONCE * self.limits.max_body_bytes)
 
     def find(self, name: str, version: str, caller: Caller) -> Served:
-        """Return the model that a request is for, if it has room for one more.
+        """Return the requested model, if its queue has room.
 
         Raises:
-            Fault: There is no such model, or no room.
+            Fault: The model does not exist, or its queue is full.
         """
         caller.served = self.models.find(name, version)
         caller.served.batcher.check_room()
@@ -121,16 +121,16 @@ class Service:
     async def infer(
         self, served: Served, read: Callable[[], tuple[Call, Any]], write: Callable[[Answer, Any], T], caller: Caller
     ) -> T:
-        """Read a request, compute, and write its answer.
+        """Read a request, run the model, and write the response.
 
         Args:
             served: The model.
-            read: Returns the request, and what else its answer depends on.
-            write: Takes the answer, and that.
-            caller: Who asked.
+            read: Returns the request, and any other value that `write` needs.
+            write: Takes the response and that value.
+            caller: The origin of the request.
 
         Raises:
-            OnepassError: The request is wrong, or the model failed.
+            OnepassError: The request is invalid, or the model failed.
         """
         begun = time.perf_counter()
         call, how = read()
@@ -149,21 +149,21 @@ class Service:
         return written
 
     async def answered(self, caller: Caller, work: Awaitable[T]) -> T:
-        """Do a request's work; count and log how it ended.
+        """Await a request's work; count and log its outcome.
 
         Raises:
-            Fault: It failed; whatever happened, this is what the client is told.
+            Fault: The request failed; the fault carries the message for the client, whatever the cause.
         """
         try:
             result = await work
         except (asyncio.CancelledError, ClientGoneError):
             self._ended(caller, "left")
-            log.info("the client left", extra={"fields": caller.fields()})
+            log.info("client disconnected", extra={"fields": caller.fields()})
             raise
         except Exception as error:
             fault = fault_of(error)
             if fault is None:
-                log.exception("a fault of onepass", extra={"fields": caller.fields()})
+                log.exception("internal error", extra={"fields": caller.fields()})
                 fault = OURS
             elif fault.kind is Kind.FAILED:
                 log.warning("the model failed: %s", fault, extra={"fields": caller.fields()})
@@ -190,5 +190,6 @@ async def _within(seconds: float | None, work: Awaitable[T]) -> T:
         return await asyncio.wait_for(work, seconds)
     except asyncio.TimeoutError:
         raise Fault(
-            Kind.EXPIRED, f"the request was not answered in the {seconds * 1e6:.0f} microseconds it gave"
+            Kind.EXPIRED,
+            f"the request timed out after {seconds * 1e6:.0f} microseconds, as its timeout parameter asked",
         ) from None

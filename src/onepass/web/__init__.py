@@ -1,4 +1,4 @@
-"""What every web server of onepass shares: where it listens, who may call, bounded bodies, its run to the end.
+"""Shared parts of onepass's web servers: listening, access control, bounded bodies, orderly shutdown.
 
 Example::
 

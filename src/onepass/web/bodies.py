@@ -1,4 +1,4 @@
-"""The body of a request, if it is not too large and comes in time."""
+"""Read request bodies with limits for size and time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from onepass.web.refusal import Receive, Refusal, Scope, header
 
 
 class ClientGoneError(Exception):
-    """The client has left before its request was whole; nobody waits for an answer."""
+    """The client disconnected before its request was complete, or before it got a response."""
 
 
 def check_length(scope: Scope, most_bytes: int) -> int | None:
-    """Return the length that a request says its body has, None where it says none.
+    """Return the declared length of a request's body; None if it is not declared.
 
     Raises:
-        Refusal: 413, it is longer than that; nothing of it has been read.
+        Refusal: 413, the body is too large; nothing has been read.
     """
     said = header(scope, b"content-length")
     length = int(said) if said is not None and said.isascii() and said.isdigit() else None
@@ -27,17 +27,17 @@ def check_length(scope: Scope, most_bytes: int) -> int | None:
 
 
 async def parts_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> AsyncIterator[bytes]:
-    """Read the body of a request part by part, for one that goes to a file.
+    """Yield a request's body in parts, for writing it to a file.
 
     Args:
         scope: The request.
-        receive: What gives its parts.
-        most_bytes: How long it may be. One that says that it is longer is refused before it is read.
-        seconds: How long it may take as a whole.
+        receive: The ASGI function that returns the parts.
+        most_bytes: Maximum size. A body that declares a larger size is refused before it is read.
+        seconds: Time limit for the whole body.
 
     Raises:
-        Refusal: 413, it is too long; 408, it did not come in time.
-        ClientGoneError: The client left.
+        Refusal: 413, the body is too large; 408, the body did not arrive in time.
+        ClientGoneError: The client disconnected.
     """
     check_length(scope, most_bytes)
     size, more = 0, True
@@ -50,19 +50,19 @@ async def parts_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: 
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > most_bytes:
-            raise _too_large("more", most_bytes)
+            raise _too_large(f"more than {most_bytes:,} bytes", most_bytes)
         more = message.get("more_body", False)
         yield part
 
 
 async def body_of(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes:
-    """Read the whole body of a request; takes and raises what `parts_of` does."""
+    """Return a request's whole body; for arguments and errors see `parts_of`."""
     return b"".join([part async for part in parts_of(scope, receive, most_bytes=most_bytes, seconds=seconds)])
 
 
 @contextmanager
 def _until(end: float) -> Iterator[None]:
-    """Refuse what is not done by then; `asyncio.wait_for` does the same with a task for each part."""
+    """Refuse a block that runs past `end`; `asyncio.wait_for` would need a task for each part."""
     loop, task, expired = asyncio.get_running_loop(), asyncio.current_task(), False
 
     def expire() -> None:
@@ -75,7 +75,7 @@ def _until(end: float) -> Iterator[None]:
         yield
     except asyncio.CancelledError:
         if expired:
-            late = "the request's body did not come in time"
+            late = "timed out waiting for the request's body"
             raise Refusal(408, late, headers=((b"connection", b"close"),)) from None
         raise
     finally:
@@ -83,4 +83,4 @@ def _until(end: float) -> Iterator[None]:
 
 
 def _too_large(came: str, most_bytes: int) -> Refusal:
-    return Refusal(413, f"the request's body has {came}; this server takes {most_bytes:,} bytes at most")
+    return Refusal(413, f"the request's body has {came}; this server accepts at most {most_bytes:,} bytes")

@@ -1,4 +1,4 @@
-"""Who may call: in front of an application, every request is looked at before anything of it is used."""
+"""Access control: check every request before the application sees it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
-    """An ASGI application that lets in who may call another.
+    """An ASGI application that passes authorized requests to another one.
 
-    On loopback, only requests to this machine's own names are: a foreign page whose name was turned to 127.0.0.1 (DNS
-    rebinding) says that name. A page of another origin is let in nowhere. Where there is a token, it is asked for:
-    ``Authorization: Bearer TOKEN``.
+    On loopback, only requests to this machine's own names are accepted: a foreign page whose name resolves to 127.0.0.1
+    (DNS rebinding) sends that name as the host. Requests from pages of other origins are always refused. If there is a
+    token, it is required: ``Authorization: Bearer TOKEN``.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class Guard:
         """Guard an application.
 
         Args:
-            app: What answers.
-            listening: Where it listens, with the token, if there is one.
-            open_paths: Paths that need no token: what probes ask for.
-            in_browser: Whether people open it in a browser, which sends no token by itself: ``?token=TOKEN`` then sets
-                a cookie, and the cookie will do.
+            app: The application to guard.
+            listening: The address, and the token if there is one.
+            open_paths: Paths without a token, for health probes.
+            in_browser: Whether people open the application in a browser, which sends no token by itself:
+                ``?token=TOKEN`` then sets a cookie, which replaces the header.
         """
         self._app = app
         self._open_paths = frozenset(open_paths)
@@ -41,7 +41,7 @@ class Guard:
         self._secure = "; Secure" if listening.scheme == "https" else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it."""
+        """Pass a request on, or refuse it."""
         answer = self._app
         if scope["type"] in ("http", "websocket"):
             try:
@@ -54,12 +54,12 @@ class Guard:
     def _check_names(self, scope: Scope) -> None:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or "@" in "".join(hosts):
-            raise Refusal(400, "a request has one Host, which is a name and perhaps a port")
+            raise Refusal(400, "the request must have exactly one Host header, with a name and optionally a port")
         host, origin = (hosts or [None])[0], header(scope, b"origin")
         if self._names is not None and _name_of(f"//{host or ''}") not in self._names:
-            raise Refusal(403, f"this server answers to localhost and 127.0.0.1 only; the request's Host is {host!r}")
+            raise Refusal(403, f"this server accepts requests to localhost and 127.0.0.1 only; got Host {host!r}")
         if origin is not None and _host_of(origin) != (host or "").lower():
-            raise Refusal(403, f"the request comes from a page of another origin, {origin!r}")
+            raise Refusal(403, f"requests from pages of other origins are not allowed; got Origin {origin!r}")
 
     def _checked_token(self, scope: Scope) -> App:
         if self._token is None or scope["path"] in self._open_paths:
@@ -75,7 +75,7 @@ class Guard:
                 return self._remembering(scope, self._token, urlencode([pair for pair in pairs if pair[0] != "token"]))
         raise Refusal(
             401,
-            "this server asks for its token: Authorization: Bearer TOKEN",
+            "this server requires a token; send the header Authorization: Bearer TOKEN",
             headers=((b"www-authenticate", b"Bearer"),),
         )
 
@@ -83,7 +83,7 @@ class Guard:
         return self._token is not None and hmac.compare_digest(word.encode("utf-8", "surrogateescape"), self._token)
 
     def _cookie_name(self, scope: Scope) -> str:
-        """Cookies know no ports: each server on a machine has a name of its own."""
+        """Return the cookie's name: cookies ignore ports, so each server on a machine needs its own name."""
         return f"onepass-{(scope.get('server') or ('', 0))[1]}"
 
     def _cookie(self, scope: Scope) -> str:
@@ -94,15 +94,15 @@ class Guard:
         return "" if found is None else found.value
 
     def _remembering(self, scope: Scope, token: bytes, query: str) -> App:
-        """Answer with the same address without the token, and a cookie: addresses are kept, copied and shown."""
+        """Set the cookie and redirect to the address without the token, because addresses get stored and shared."""
         cookie = f"{self._cookie_name(scope)}={token.decode()}; Path=/; HttpOnly; SameSite=Strict{self._secure}"
         where = "/" + quote(scope["path"].lstrip("/")) + (f"?{query}" if query else "")
         headers = ((b"location", where.encode()), (b"set-cookie", cookie.encode()))
-        return Refusal(303, "the token is kept in a cookie", headers=headers)
+        return Refusal(303, "the token is now stored in a cookie", headers=headers)
 
 
 def _host_of(origin: str) -> str | None:
-    """Return host and port of an origin as it names them; None where it has none."""
+    """Return an origin's host and port as written; None if it has none."""
     try:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
@@ -117,6 +117,6 @@ def _name_of(address: str) -> str | None:
 
 
 async def _refused_socket(_scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket before it is accepted, which a browser is told as status 403."""
+    """Refuse a WebSocket before accepting it; the browser sees status 403."""
     await receive()
     await send({"type": "websocket.close", "code": 1008})

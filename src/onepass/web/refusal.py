@@ -1,4 +1,4 @@
-"""A request that is refused, and how that is said."""
+"""Refused requests, and the response to them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
-    """A request is refused.
+class Refusal(Exception):  # noqa: N818 - it is a response
+    """A refused request.
 
     Attributes:
-        status: HTTP's status.
-        headers: More headers of the answer.
+        status: HTTP status.
+        headers: Additional response headers.
     """
 
     def __init__(self, status: int, sentence: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        """Refuse with a sentence: what came, what was expected, what to do."""
+        """Refuse with a message: what came, what was expected, what to do."""
         super().__init__(sentence)
         self.status = status
         self.headers = headers
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer, as an ASGI application does: the sentence as JSON, ``{"error": …}``."""
+        """Respond as an ASGI application, with the message as JSON: ``{"error": …}``."""
         body = json.dumps({"error": printable(str(self), lines=True)}).encode()
         fixed = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": self.status, "headers": [*fixed, *self.headers]})
@@ -37,7 +37,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Return the value of a request's header, or None; of several the first."""
+    """Return the first value of a request header; None if it is missing."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")

@@ -1,4 +1,4 @@
-"""A web server in this process: in the foreground until a signal ends it, or in a thread."""
+"""A web server in this process, in the foreground until a signal, or in a thread."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _KEEP_ALIVE_S = 30
 
 
 class Beside(Protocol):
-    """Something else that runs in the server's event loop, from before its first request until after its last."""
+    """A second service in the server's event loop, started before the first request and stopped after the last."""
 
     async def start(self) -> None:
-        """Begin."""
+        """Start."""
 
     async def stop(self, seconds: float) -> None:
-        """End: take nothing new, and let what is under way go on for so many seconds at most."""
+        """Stop: accept no new requests, and let running ones continue for at most this many seconds."""
 
 
 class WebServer:
-    """An ASGI application on a port of its own; of one use.
+    """An ASGI application on its own port. A server can be started once.
 
     Example::
 
@@ -48,19 +48,19 @@ class WebServer:
         most_connections: int = 1024,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the port; nobody is answered yet.
+        """Open the port; `start` or `run` begins to serve.
 
         Args:
-            app: What answers.
-            listening: Where.
-            extra: The extra that brings uvicorn, for the message where that is not installed.
-            beside: What runs in the same event loop.
-            grace_seconds: At the end, how long requests under way may go on.
-            most_connections: How many there may be at once; who comes then is answered 503.
-            settings: More settings of uvicorn, such as those of WebSockets.
+            app: The application to serve.
+            listening: The address.
+            extra: The extra that installs uvicorn, for the message if it is missing.
+            beside: Services in the same event loop.
+            grace_seconds: How long requests in flight may continue at shutdown.
+            most_connections: Maximum concurrent connections; further ones get status 503.
+            settings: Additional uvicorn settings, such as those for WebSockets.
 
         Raises:
-            InputError: The port is taken, or may not be used, or the files for TLS are none.
+            InputError: The port is in use or not permitted, or the TLS files are invalid.
             MissingExtraError: uvicorn is not installed.
         """
         self._uvicorn = optional("uvicorn", extra=extra, purpose="A web server")
@@ -83,28 +83,28 @@ class WebServer:
         self._thread: threading.Thread | None = None
 
     def run(self, ready: Callable[[], Any]) -> None:
-        """Serve in this thread, which is the main one, until SIGINT or SIGTERM; a second one waits for nobody.
+        """Serve in this thread, the main thread, until SIGINT or SIGTERM; a second signal ends the server at once.
 
         Args:
-            ready: Called once requests are answered.
+            ready: Called once the server accepts requests.
         """
         with _signals(self._end):
             self._run(ready)
 
     def start(self) -> str:
-        """Serve in a thread; return the address once requests are answered.
+        """Serve in a thread; return the address once the server accepts requests.
 
         Raises:
-            Exception: Whatever has kept the application from starting.
+            Exception: The application's error at startup.
         """
         if self._thread is not None:
-            raise InputError("the server was started already; make another")
+            raise InputError("the server was started already; create a new one")
         begun, failed = threading.Event(), list[BaseException]()
 
         def serve() -> None:
             try:
                 self._run(begun.set)
-            except BaseException as error:  # noqa: BLE001 - it is raised where the server was started
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that starts the server
                 failed.append(error)
             finally:
                 begun.set()
@@ -117,7 +117,7 @@ class WebServer:
         return self.address
 
     def stop(self) -> None:
-        """Take nothing new, answer what is under way, and end. Stopping again does nothing."""
+        """Accept no new requests, answer those in flight, and end. Further calls do nothing."""
         self._end()
         if self._thread is not None:
             self._thread.join()
@@ -155,7 +155,7 @@ class WebServer:
             stopped.set()
 
         def stop_soon() -> None:
-            with suppress(RuntimeError):  # it has ended already
+            with suppress(RuntimeError):  # the loop has ended already
                 loop.call_soon_threadsafe(stop)
 
         self._stop = stop_soon
@@ -165,7 +165,7 @@ class WebServer:
                 await each.start()
                 begun.append(each)
             serving = asyncio.ensure_future(server.serve(sockets=[self._socket]))
-            while not server.started and not serving.done():  # uvicorn says it in no other way
+            while not server.started and not serving.done():  # uvicorn has no other signal
                 await asyncio.sleep(0.005)
             if server.started:
                 ready()
@@ -177,7 +177,7 @@ class WebServer:
 
 
 def _without_signals(base: Any) -> Any:
-    """Return uvicorn's server without its handling of signals, after which it would end the process by the signal."""
+    """Return uvicorn's server class without signal handling, which would end the process by the signal."""
 
     class Server(base):  # type: ignore[misc]
         @contextmanager
@@ -189,10 +189,7 @@ def _without_signals(base: Any) -> Any:
 
 @contextmanager
 def _signals(act: Callable[[], None]) -> Iterator[None]:
-    handlers: dict[int, Any] = {number: lambda *_: act() for number in (signal.SIGINT, signal.SIGTERM)}
-    if hasattr(signal, "SIGPIPE"):  # which ends a command whose reader has left: a server's clients may leave
-        handlers[signal.SIGPIPE] = signal.SIG_IGN
-    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    former = {number: signal.signal(number, lambda *_: act()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

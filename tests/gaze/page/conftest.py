@@ -14,8 +14,8 @@ from onepass.gaze.page import PageOptions, PageSession, page_app, page_server
 from onepass.runtime import ModelSpec
 from onepass.web import Listening, WebServer
 
-pytest.importorskip("cv2", reason="needs OpenCV: pip install 'onepass[gaze]'")
-pytest.importorskip("starlette", reason="needs Starlette: pip install 'onepass[page]'")
+pytest.importorskip("cv2", reason="needs OpenCV: pip install '.[gaze]'")
+pytest.importorskip("starlette", reason="needs Starlette: pip install '.[page]'")
 
 from .people import find_somebody
 

@@ -54,7 +54,7 @@ def test_it_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--calibration", str(tmp_path / "learned.json")], "head poses"),
         (["--calibration", str(tmp_path / "none.json")], "cannot read the calibration"),
         (["--calibration", str(tmp_path / "learned.json"), "--eye", "left"], "a calibration is made of both eyes"),
-        (["--host", "no such host"], "host is an address or a name"),
+        (["--host", "no such host"], "host must be an address or a name"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["gaze", "page", "--port", "0", "--model", "small", "--finder", "cascades", *words])

@@ -1,1 +1,1 @@
-"""A model repository for NVIDIA's Triton; docs/triton.md tells it."""
+"""A model repository for NVIDIA's Triton; see docs/triton.md."""

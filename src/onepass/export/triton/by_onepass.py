@@ -1,4 +1,4 @@
-"""Any model on Triton's Python backend, where onepass runs it: engines of every TensorRT, texts, scalars."""
+"""Models that onepass runs inside Triton's Python backend: engines of every TensorRT flavor, strings, scalars."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from onepass.runtime.spec import ModelSpec
 from onepass.tensors import dtype_name
 
 KEY = "onepass"
-"""The parameter of a model's configuration that says how onepass opens it."""
+"""The configuration parameter with the options for opening the model."""
 _FILES = {Format.ONNX: "model.onnx", Format.ORT: "model.ort", Format.ENGINE: "model.engine"}
-_MODEL_PY = '''"""Run the model that lies beside this file with onepass, which Triton's Python has to have."""
+_MODEL_PY = '''"""Run the model next to this file with onepass, which must be installed in Triton's Python."""
 
 from onepass.export.triton.python_model import TritonPythonModel
 
@@ -32,15 +32,18 @@ __all__ = ["TritonPythonModel"]
 def python_models(
     name: str, spec: ModelSpec, kind: Format, plan: Plan | None, settings: Settings, max_batch: int | None
 ) -> Served:
-    """Return what Triton needs to have onepass run a model, an engine by its plan.
+    """Return the Triton models that let onepass run a model; an engine needs its plan.
 
     Raises:
-        UnsupportedModelError: It has tensors that Triton's Python has not.
-        InputError: There cannot be such batches, or an option names a file, which may not be there where Triton runs.
-        ModelError: ONNX Runtime does not open it here.
+        UnsupportedModelError: The model has tensors that Triton's Python backend does not support.
+        InputError: The batch size is impossible, or an option names a file that may not exist where Triton runs.
+        ModelError: ONNX Runtime cannot open the model here.
     """
     if spec.weights is not None:
-        raise InputError("weights= names another file; put the weights in before the export: onepass refit")
+        raise InputError(
+            "weights= names another file, which the export cannot include; put the weights into the engine first: "
+            "onepass refit"
+        )
     if plan is not None:
         signature, profiles = plan.signature, plan.profiles
         batch = engine_batch(signature, profiles, max_batch)
@@ -49,8 +52,8 @@ def python_models(
     for edge in (*signature.inputs, *signature.outputs):
         if not in_python(edge.dtype):
             raise UnsupportedModelError(
-                f"{edge.name!r} is {dtype_name(edge.dtype)}, which Triton's Python has not; cast it in the model to "
-                "float32, or choose outputs without it"
+                f"{edge.name!r} is {dtype_name(edge.dtype)}, which Triton's Python backend does not support; cast it "
+                "to float32 in the model, or choose outputs without it"
             )
     file = _FILES[kind]
     config = model_config(
@@ -59,13 +62,13 @@ def python_models(
         inputs=[declared("input", each, batch=batch, scalars=True) for each in signature.inputs],
         outputs=[declared("output", each, batch=batch, scalars=True) for each in signature.outputs],
         settings=settings,
-        instance_group=cpu(settings.instances),  # onepass itself sees to GPUs
+        instance_group=cpu(settings.instances),  # onepass assigns GPUs itself
         shapes=example_shapes(signature, batch, profiles),
         parameters=entries({KEY: {"string_value": json.dumps({**spec.to_json(), "path": file})}}),
     )
-    notes = ["the Python that Triton runs models with has to have onepass: pip install onepass"]
+    notes = ["install onepass in the Python environment that Triton runs models with"]
     notes += [
-        f"its plugins have to lie at the same place there: {library}"
+        f"the plugin library must exist there under the same path: {library}"
         for library in path_tuple(spec.plugins or (), what="plugins")
     ]
     return Served([TritonModel(name, config, partial(_write, spec, kind, plan))], batch, tuple(notes))

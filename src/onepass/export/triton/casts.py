@@ -1,6 +1,6 @@
-"""A model of Triton's Python backend that casts: each input to the data type of the output in its place.
+"""A model for Triton's Python backend that casts each input to the data type of the output at the same position.
 
-Triton gets a copy of this file, which needs NumPy alone.
+The export copies this file, which needs only NumPy.
 """
 
 from __future__ import annotations
@@ -13,51 +13,51 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb
 
-_USED = b"used_dltensor"  # kept here, since a capsule does not copy its name
-# A function of our own: others declare other types of the one that `ctypes.pythonapi` has.
+_USED = b"used_dltensor"  # a module constant, because a capsule does not copy its name
+# A separate prototype: other code may set other types on the shared function of `ctypes.pythonapi`.
 _rename = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_SetName", ctypes.pythonapi))
 
 
 class Transfer:
-    """Arrays to and from Triton.
+    """Convert arrays to and from Triton's tensors.
 
-    Triton up to 24.10 misreads the arrays of NumPy 2, and hands on empty ones without a word. Numbers have another way
-    there (DLPack), texts have none.
+    Triton up to 24.10 misreads NumPy 2 arrays, and silently passes empty ones on. There, numbers go through DLPack
+    instead; strings have no alternative.
 
     Attributes:
-        is_plain: Whether the ordinary way is right here.
+        is_plain: Whether Triton's own conversion works here.
     """
 
     def __init__(self) -> None:
-        """Find out which way is right, by an array that Triton makes."""
+        """Find the working conversion with a test array."""
         numbers = np.arange(3)
         self.is_plain = np.array_equal(_by_dlpack("try", numbers).as_numpy(), numbers)
 
     def array(self, tensor: Any) -> np.ndarray[Any, Any]:
-        """Return a tensor that came in as an array, which is not to be written to."""
+        """Return an incoming tensor as a read-only array."""
         array: np.ndarray[Any, Any] = tensor.as_numpy() if self.is_plain else np.from_dlpack(tensor)
         return array
 
     def tensor(self, name: str, array: np.ndarray[Any, Any]) -> Any:
-        """Return an array as a tensor that goes out."""
+        """Return an array as an outgoing tensor."""
         array = np.ascontiguousarray(array)
-        # Of nothing, there is nothing to misread; by DLPack, Triton calls it not contiguous.
+        # Empty arrays cannot be misread, and Triton's DLPack import rejects them as not contiguous.
         return pb.Tensor(name, array) if self.is_plain or not array.size else _by_dlpack(name, array)
 
 
 def _by_dlpack(name: str, array: np.ndarray[Any, Any]) -> Any:
     capsule: Any = array.__dlpack__()
     tensor = pb.Tensor.from_dlpack(name, capsule)
-    # The standard's word for a used capsule. Triton has its own, which NumPy takes for a fault, and writes that down.
+    # The DLPack standard's name for a used capsule. Triton uses another name, for which NumPy logs an error.
     _rename(capsule, _USED)
     return tensor
 
 
 class TritonPythonModel:
-    """Casts by value; a whole number that the other type does not hold is an error."""
+    """Cast by value; an integer out of the target type's range is an error."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Read which tensors there are."""
+        """Read the tensors from the configuration."""
         config = json.loads(args["model_config"])
         self._transfer = Transfer()
         self._casts = [
@@ -76,7 +76,7 @@ class TritonPythonModel:
             if array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
                 limits, least, greatest = np.iinfo(dtype), array.min(), array.max()
                 if least < limits.min or greatest > limits.max:
-                    words = f"{name!r} has numbers from {least} to {greatest}; the engine holds {dtype} there, "
+                    words = f"{name!r} has values from {least} to {greatest}; the engine computes it as {dtype}, "
                     error = pb.TritonError(f"{words}{limits.min} … {limits.max}", pb.TritonError.INVALID_ARG)
                     return pb.InferenceResponse([], error)
             made.append(self._transfer.tensor(target, array.astype(dtype)))

@@ -1,4 +1,4 @@
-"""What ``config.pbtxt`` says of a model: its edges, how requests wait, where it runs, how it is warmed up."""
+"""The content of ``config.pbtxt``: inputs and outputs, request queues, instances, warm-up."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _HEAD = "# Written by onepass.\n"
 
 
 def check_number(name: str, value: Any, *, least: int = 0, whole: bool = True) -> None:
-    """Make sure that an option is a number that Triton's configuration has room for.
+    """Check that an option is a number that fits Triton's configuration.
 
     Raises:
-        InputError: It is not.
+        InputError: The value has the wrong type or is out of range.
     """
     right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not right or not least <= value < 1 << 31:
-        raise InputError(f"{name} is a number from {least} up, got {value!r}")
+        raise InputError(f"{name} must be a {'whole ' if whole else ''}number ≥ {least}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How Triton serves a model, whatever runs it there.
+    """Serving options, independent of Triton's backend.
 
     Attributes:
-        max_delay_ms: How long a request may wait for others that it is put together with, in milliseconds.
-        max_queue: Requests that may wait; more are refused at once. 0 is no limit.
-        instances: How many of the model compute side by side, on each GPU where it runs on GPUs.
+        max_delay_ms: How long a request may wait for others to share its batch, in milliseconds.
+        max_queue: Maximum waiting requests; further ones are refused at once. 0 means no limit.
+        instances: Number of model instances that run in parallel, per GPU if the model runs on GPUs.
     """
 
     max_delay_ms: float
@@ -48,12 +48,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What makes a model one of Triton's.
+    """A model as Triton serves it.
 
     Attributes:
-        models: Its folders; the last is the one that is called, and needs the others.
-        batch: How many items a call may have.
-        notes: What to know before it is served.
+        models: The Triton models; clients call the last one, which uses the others.
+        batch: Maximum items per call.
+        notes: Requirements for serving the model.
     """
 
     models: Sequence[TritonModel]
@@ -66,9 +66,9 @@ class TritonModel:
     """A folder of a model repository.
 
     Attributes:
-        name: The folder's name, which is the model's in Triton.
-        config: What ``config.pbtxt`` says, but for the name, which is the folder's.
-        write: Writes the files of one version into a folder, which is there.
+        name: Name of the folder, which is the model's name in Triton.
+        config: Content of ``config.pbtxt`` except for the name, which Triton takes from the folder.
+        write: Writes the files of one version to an existing folder.
     """
 
     name: str
@@ -92,17 +92,17 @@ def model_config(
     shapes: Mapping[str, Sequence[int]] | None = None,
     **rest: Any,
 ) -> Message:
-    """Put a configuration together.
+    """Return a model configuration.
 
     Args:
         runs_on: ``backend`` or ``platform``.
-        batch: How many items a call may have.
-        inputs: As `declared` makes them, in the model's order.
-        outputs: Likewise.
-        instance_group: Where it runs; None for an ensemble, which runs nowhere.
-        settings: How requests wait; None where they come from an ensemble, at whose door they have waited.
-        shapes: Shape of each input, without the batch, to run the model with before requests come; None to begin cold.
-        rest: Further fields, after these; one without a value is left out.
+        batch: Maximum items per call.
+        inputs: Inputs, made by `declared`, in the model's order.
+        outputs: Outputs, likewise.
+        instance_group: Where the model runs; None for an ensemble, which has no instances.
+        settings: Queue options; None for parts of an ensemble, whose requests have waited already.
+        shapes: Shape of each input without the batch dimension, for the warm-up; None for no warm-up.
+        rest: Further fields, appended; empty ones are omitted.
     """
     check_names("input", (each["name"] for each in inputs))
     check_names("output", (each["name"] for each in outputs))
@@ -128,7 +128,7 @@ def _batching(batch: Batch, settings: Settings) -> Message:
 
 
 def _warm_up(count: int, inputs: Sequence[Message], shapes: Mapping[str, Sequence[int]]) -> Message:
-    """Zeros, which are an index wherever a model has one, and an empty text."""
+    """Return a warm-up request of zeros, which are valid indices and empty strings."""
     zeros = {
         each["name"]: {
             "data_type": each["data_type"],
@@ -142,12 +142,12 @@ def _warm_up(count: int, inputs: Sequence[Message], shapes: Mapping[str, Sequenc
 
 
 def cpu(instances: int) -> Message:
-    """Where a model runs that takes no GPU, or one that Triton does not know of."""
+    """Return the instance group of a model without GPUs, or with GPUs that Triton does not manage."""
     return {"count": instances, "kind": Word("KIND_CPU")}
 
 
 def gpu(instances: int, devices: Devices | None, **rest: Any) -> Message:
-    """Where a model runs that takes GPUs: those of these numbers, or all that Triton has."""
+    """Return the instance group of a model on these GPUs, or on all that Triton has."""
     numbers = [] if devices is None or devices == "all" else [devices] if isinstance(devices, int) else list(devices)
     where = {"gpus": numbers} if numbers else {}
     return {"count": instances, "kind": Word("KIND_GPU"), **where, **rest}

@@ -1,7 +1,7 @@
-"""A TensorRT engine as Triton runs it: by itself where it has the model's names and dtypes, else inside an ensemble.
+"""A TensorRT engine in Triton: by itself if it has the model's names and dtypes, otherwise inside an ensemble.
 
-An ensemble gives tensors other names. Where an engine carries a tensor in another dtype, a model in Python, which lies
-beside it, casts; what has the model's own dtype does not go through it.
+The ensemble renames tensors. If the engine has another dtype for a tensor, a Python model next to it casts this tensor;
+tensors with the model's own dtype bypass the Python model.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from onepass.export.triton.text import Message
 from onepass.runtime.spec import ModelSpec
 
 FILE = "model.plan"
-_OPTIONS = ("device", "plugins")  # those of a ModelSpec that Triton has, too
+_OPTIONS = ("device", "plugins")  # the options of `ModelSpec` that Triton supports, too
 
 
 def engine_models(name: str, plan: Plan, spec: ModelSpec, settings: Settings, max_batch: int | None) -> Served:
-    """Return what Triton needs to serve an engine.
+    """Return the Triton models for an engine.
 
     Raises:
-        UnsupportedModelError: Triton does not run it as it is; the message says why.
-        InputError: An option is not for Triton, or there cannot be such batches.
+        UnsupportedModelError: Triton cannot run the engine; the message says why.
+        InputError: Triton does not support an option, or the batch size is impossible.
     """
     _check(plan, spec)
     batch = engine_batch(plan.signature, plan.profiles, max_batch)
@@ -41,18 +41,18 @@ def engine_models(name: str, plan: Plan, spec: ModelSpec, settings: Settings, ma
 def _check(plan: Plan, spec: ModelSpec) -> None:
     if plan.flavor != "tensorrt":
         raise UnsupportedModelError(
-            f"{spec.path} is an engine of {plan.flavor}, which Triton's TensorRT backend does not run; let onepass run "
-            "it in Triton, backend='python', or build an engine with tensorrt"
+            f"{spec.path} is a {plan.flavor} engine, which Triton's TensorRT backend cannot run; let onepass run it in "
+            "Triton, backend='python', or build an engine with tensorrt"
         )
     if plan.options.get("strip"):
         raise UnsupportedModelError(
-            f"{spec.path} was built without its weights, and Triton puts none back; put them back first: onepass refit"
+            f"{spec.path} was built without weights, and Triton cannot add them; add them first: onepass refit"
         )
     for option in spec.options():
         if option not in _OPTIONS:
             raise InputError(
-                f"{option}= is not for Triton's TensorRT backend; leave it out, or let onepass run the engine in "
-                "Triton: backend='python'"
+                f"Triton's TensorRT backend does not support {option}=; omit the option, or let onepass run the engine "
+                "in Triton: backend='python'"
             )
 
 
@@ -61,7 +61,7 @@ def _is_plain(plan: Plan) -> bool:
 
 
 def _engine(name: str, plan: Plan, spec: ModelSpec, settings: Settings, batch: Batch) -> TritonModel:
-    """Return the engine itself, with its own names and dtypes."""
+    """Return the Triton model of the engine itself, with its own names and dtypes."""
     values = {each for profile in plan.profiles for each in profile.values}
     inputs = [declared("input", carried(edge), batch=batch, values=edge.spec.name in values) for edge in plan.inputs]
     outputs = [declared("output", carried(edge), batch=batch) for edge in plan.outputs]
@@ -83,9 +83,9 @@ def _engine(name: str, plan: Plan, spec: ModelSpec, settings: Settings, batch: B
 
 
 def _graphs(plan: Plan, batch: Batch, shapes: dict[str, list[int]] | None) -> Message:
-    """Say which passes Triton records as CUDA graphs: of the best sizes, and one, two, four … items.
+    """Return the passes that Triton records as CUDA graphs: optimal sizes, and 1, 2, 4 … items.
 
-    There are none where a recorded pass would be a wrong one: its course or its sizes depend on what it computes.
+    No graphs if a recorded pass could be wrong, because its control flow or sizes depend on computed values.
     """
     known = {dim for edge in plan.inputs for dim in edge.spec.shape or ()}
     decided = any(
@@ -99,18 +99,18 @@ def _graphs(plan: Plan, batch: Batch, shapes: dict[str, list[int]] | None) -> Me
 
 
 def _notes(plan: Plan) -> Iterator[str]:
-    """Say what Triton has to bring: an engine is bound to one TensorRT, one GPU, and its plugins."""
+    """Yield requirements: an engine depends on a TensorRT version, a GPU type, and its plugins."""
     if plan.options.get("version_compatible"):
         yield (
-            f"built by TensorRT {plan.version} for later versions too: start Triton with "
+            f"built with TensorRT {plan.version}, version-compatible: start Triton with "
             "--backend-config=tensorrt,version-compatible=true"
         )
     else:
-        yield f"built by TensorRT {plan.version}: Triton's container has to have that very version"
+        yield f"built with TensorRT {plan.version}: Triton's container must have exactly this version"
     if plan.compute_capability:
         yield f"built for GPUs of compute capability {plan.compute_capability}"
     if plan.plugins:
         names = ", ".join(sorted({plugin.name for plugin in plan.plugins}))
-        yield f"takes the plugins {names}: start Triton with --backend-config=tensorrt,plugins=LIBRARY"
+        yield f"needs the plugins {names}: start Triton with --backend-config=tensorrt,plugins=LIBRARY"
     if plan.control_flow:
-        yield "no CUDA graphs: it has branches or loops"
+        yield "no CUDA graphs: the engine has branches or loops"

@@ -1,4 +1,4 @@
-"""An ensemble around an engine: the model's own names and dtypes, where the engine has others."""
+"""An ensemble around an engine: restores the model's names and dtypes if the engine has others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onepass.tensors import TensorSpec
 
 
 def around(name: str, inner: str, plan: Plan, settings: Settings, batch: Batch) -> Iterator[TritonModel]:
-    """Yield what undoes an engine's names and dtypes, the ensemble last: Triton finds no step that is not there."""
+    """Yield the models that restore names and dtypes. The ensemble comes last, because its steps must exist first."""
     _check_apart(plan)
     casts_in = [edge for edge in plan.inputs if edge.is_cast]
     casts_out = [edge for edge in plan.outputs if edge.is_cast]
@@ -41,17 +41,17 @@ def around(name: str, inner: str, plan: Plan, settings: Settings, batch: Batch) 
 
 
 def _check_apart(plan: Plan) -> None:
-    """Make sure that no output is an input: Triton waits for ever for a tensor that an ensemble is given and gives.
+    """Check that no output is also an input: Triton hangs if one tensor is both in an ensemble.
 
     Raises:
-        UnsupportedModelError: One is.
+        UnsupportedModelError: A tensor is both.
     """
     given = {edge.spec.name for edge in plan.inputs}
     for edge in plan.outputs:
         if edge.spec.name in given:
             raise UnsupportedModelError(
-                f"output {edge.spec.name!r} is an input too; the engine has two names for them, and Triton cannot give "
-                "both the one name. Build the engine without that output, which callers have: "
+                f"{edge.spec.name!r} is both an input and an output; the engine has two names for it, but Triton "
+                "cannot use one name for both. Build the engine without this output, which callers have anyway: "
                 "onepass.build(outputs=…); or let onepass run the engine in Triton: backend='python'"
             )
 
@@ -61,14 +61,14 @@ def _given(edge: Edge) -> TensorSpec:
 
 
 def _outer(kind: str, edge: Edge, batch: Batch) -> Message:
-    """Declare an edge of the ensemble: what its steps show, so that nothing is reshaped twice."""
+    """Declare an input or output of the ensemble without a reshape, which its steps do already."""
     message = dict(declared(kind, edge.spec, batch=batch))
     message.pop("reshape", None)
     return message
 
 
 def _between(edge: Edge) -> str:
-    """Return the ensemble's name for what the engine takes or gives: the model's own, unless it is cast."""
+    """Return the ensemble's name for an engine's tensor: the model's name, unless the tensor is cast."""
     return f"{edge.spec.name} as {edge.carrier}" if edge.is_cast else edge.spec.name
 
 
@@ -91,9 +91,9 @@ def _casts(
     for edge in edges:
         if not (in_python(edge.spec.dtype) and in_python(edge.carrier)):
             raise UnsupportedModelError(
-                f"{edge.spec.name!r} is {edge.spec.dtype}, and {edge.carrier} in the engine; Triton's Python, which "
-                "would cast it, has no bfloat16. Build the engine with TensorRT 10 or later, which has it, or cast in "
-                "the model"
+                f"{edge.spec.name!r} is {edge.spec.dtype} in the model and {edge.carrier} in the engine, but Triton's "
+                "Python backend, which would cast it, does not support bfloat16. Build the engine with TensorRT 10 or "
+                "later, which supports bfloat16, or cast the tensor in the model"
             )
     config = model_config(
         {"backend": "python"},
@@ -106,5 +106,5 @@ def _casts(
 
 
 def carried(edge: Edge) -> TensorSpec:
-    """Return an edge as the engine has it."""
+    """Return a tensor with the engine's name and dtype."""
     return TensorSpec(edge.tensor, edge.carrier, edge.spec.shape)

@@ -1,4 +1,4 @@
-"""The files of one version of a model, written into its folder."""
+"""Write the files of one model version to its folder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from onepass.graph import OnnxGraph
 
 
 def write_engine(plan: Plan, file: str, folder: Path) -> None:
-    """Write an engine, and its sidecar, by which onepass still knows what it is."""
+    """Write an engine and its sidecar, so that onepass can still open the copy."""
     (folder / file).write_bytes(plan.engine_bytes())
     write_json(sidecar_path(folder / file), plan.to_json())
 
 
 def write_onnx(path: Path, outputs: tuple[str, ...] | None, file: str, folder: Path) -> None:
-    """Write an ONNX model with the weights that lie beside it, and with these outputs alone; all, if None."""
+    """Write an ONNX model and its external weights, with only these outputs (None for all)."""
     graph = OnnxGraph.load(path)
     if outputs is not None and tuple(value.name for value in graph.proto.graph.output) != outputs:
         graph = graph.select(outputs)
@@ -28,10 +28,10 @@ def write_onnx(path: Path, outputs: tuple[str, ...] | None, file: str, folder: P
 
 
 def copy(path: Path, file: str, folder: Path) -> None:
-    """Copy a model of one file."""
+    """Copy a single-file model."""
     shutil.copyfile(path, folder / file)
 
 
 def copy_source(module: str, folder: Path) -> None:
-    """Copy a module of this package to where Triton's Python backend looks for a model."""
+    """Copy a module of this package as ``model.py`` for Triton's Python backend."""
     shutil.copyfile(Path(__file__).with_name(f"{module}.py"), folder / "model.py")

@@ -19,12 +19,12 @@ _GPU = (["cuda"], ["cuda", "cpu"])
 
 
 def onnx_models(name: str, spec: ModelSpec, settings: Settings, max_batch: int | None) -> Served:
-    """Return what Triton needs to run an ONNX model itself.
+    """Return the Triton model for an ONNX model that Triton runs itself.
 
     Raises:
-        UnsupportedModelError: It has tensors that Triton has not.
-        InputError: An option is not for Triton, or there cannot be such batches.
-        ModelError: ONNX Runtime does not open it here.
+        UnsupportedModelError: The model has tensors that Triton does not support.
+        InputError: Triton does not support an option, or the batch size is impossible.
+        ModelError: ONNX Runtime cannot open the model here.
     """
     on_gpu = _on_gpu(spec)
     signature, batch = looked_at(spec, max_batch)
@@ -46,15 +46,12 @@ def onnx_models(name: str, spec: ModelSpec, settings: Settings, max_batch: int |
 
 
 def _on_gpu(spec: ModelSpec) -> bool:
-    instead = "leave it out, or let onepass run the model in Triton: backend='python'"
+    instead = "omit the option, or let onepass run the model in Triton: backend='python'"
     for option in spec.options():
         if option not in {"providers", "threads"}:
-            raise InputError(f"{option}= is not for Triton's ONNX Runtime backend; {instead}")
+            raise InputError(f"Triton's ONNX Runtime backend does not support {option}=; {instead}")
     names: list[Any] = list(spec.providers or ("cpu",))
     short = [each.lower().removesuffix("executionprovider") if isinstance(each, str) else "" for each in names]
     if short not in (["cpu"], *_GPU):
-        raise InputError(
-            f"providers={names!r}: Triton's ONNX Runtime backend is exported for the CPU, 'cpu', or for GPUs, 'cuda'; "
-            f"{instead}"
-        )
+        raise InputError(f"providers={names!r}: for Triton's ONNX Runtime backend, expected 'cpu' or 'cuda'; {instead}")
     return short in _GPU

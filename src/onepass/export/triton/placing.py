@@ -1,4 +1,4 @@
-"""Versions of models put into a model repository, each whole, while Triton may be looking at it."""
+"""Put model versions into a model repository atomically, because Triton may be watching it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from onepass.drafts import sync, sync_folder
 from onepass.export.triton.config import TritonModel
 
 _CONFIG = "config.pbtxt"
-_LOCK = ".onepass.lock"  # a file: Triton looks at folders
+_LOCK = ".onepass.lock"  # a file, because Triton treats folders as models
 
 
 def place_models(repository: Path, models: Sequence[TritonModel], *, force: bool) -> int:
-    """Put a version of some models in place, and return its number, which none of them had.
+    """Put a version of some models in place, and return its number, which is new to all of them.
 
-    One after the other, each whole; exports into one repository wait for each other.
+    Each model is placed atomically, in order. Concurrent exports to one repository wait for each other.
 
     Raises:
-        InputError: There is another configuration under one of the names.
+        InputError: A model of the same name has a different configuration.
     """
     repository.mkdir(parents=True, exist_ok=True)
     repository = repository.resolve()
@@ -38,7 +38,7 @@ def place_models(repository: Path, models: Sequence[TritonModel], *, force: bool
 
 
 def _next_version(repository: Path, models: Sequence[TritonModel], *, force: bool) -> int:
-    """Return a number that no version has, if the configurations that are there are those that would be written."""
+    """Return an unused version number, if existing configurations equal the new ones."""
     taken = [0]
     for model in models:
         folder = repository / model.name
@@ -48,8 +48,8 @@ def _next_version(repository: Path, models: Sequence[TritonModel], *, force: boo
         former = config.read_text(encoding="utf-8") if config.is_file() else None
         if former != model.text and not force:
             raise InputError(
-                f"{folder} has another {_CONFIG}, which would be replaced for all of its versions; export under "
-                "another name, name=…, or say force=True"
+                f"{folder} already has a different {_CONFIG}, which all its versions share; export under another name "
+                "with name=…, or replace the configuration with force=True"
             )
         taken += [int(each.name) for each in folder.iterdir() if each.name.isascii() and each.name.isdigit()]
     return max(taken) + 1
@@ -63,14 +63,14 @@ def _place(repository: Path, model: TritonModel, version: int) -> None:
             model.write(folder / str(version))
             (folder / _CONFIG).write_text(model.text, encoding="utf-8")
         return
-    with _folder_becoming(place / str(version), place) as folder:  # Triton passes over versions that are no numbers
+    with _folder_becoming(place / str(version), place) as folder:  # Triton ignores non-numeric versions
         model.write(folder)
     with replacing(place / _CONFIG) as temporary:
         temporary.write_text(model.text, encoding="utf-8")
 
 
 def _drafts_of(repository: Path) -> Path:
-    """Return a folder for drafts of models: beside the repository, in which Triton takes every folder for a model."""
+    """Return a folder for drafts of models, next to the repository: inside it, Triton treats each folder as a model."""
     beside = repository.parent
     is_one = repository.stat().st_dev == beside.stat().st_dev and os.access(beside, os.W_OK)
     return beside if is_one else repository
@@ -78,9 +78,9 @@ def _drafts_of(repository: Path) -> Path:
 
 @contextmanager
 def _folder_becoming(place: Path, drafts: Path) -> Iterator[Path]:
-    """Yield a new folder, which is on the disk and in its place when the block has ended well, and else is gone.
+    """Yield a new folder; when the block ends, sync it to disk and move it into place, or remove it after an error.
 
-    Drafts of this place that were left behind, when the power went, are removed.
+    Old drafts for this place, left by a power failure, are removed.
     """
     stem = f".{place.parent.name}-{place.name}."
     for left in drafts.iterdir():

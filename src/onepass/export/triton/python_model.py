@@ -1,6 +1,6 @@
-"""A model of Triton's Python backend that onepass runs: a repository's model.py imports `TritonPythonModel` from here.
+"""A Triton Python model run by onepass; the exported model.py imports `TritonPythonModel` from here.
 
-It needs onepass in the Python that Triton runs models with.
+onepass must be installed in the Python that Triton uses for models.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from onepass.tensors import STRING, TensorSpec
 
 
 class TritonPythonModel:
-    """One instance of a model, in a process of its own."""
+    """One instance of a model, in its own process."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Open the model that lies beside model.py, as the repository says how."""
+        """Open the model next to model.py with the options in the configuration."""
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"], args["model_version"])
         given = json.loads(config["parameters"][KEY]["string_value"])
@@ -43,25 +43,25 @@ class TritonPythonModel:
     def _check_declared(
         self, kind: str, specs: Mapping[str, TensorSpec], declared: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Make sure that the configuration, which is there once for all versions, is that of this one."""
+        """Check that the configuration, which all versions share, matches this version."""
         here = [f"{name} {TYPE_OF.get(spec.dtype, spec.dtype)}" for name, spec in specs.items()]
         there = [f"{each['name']} {each['data_type'].removeprefix('TYPE_')}" for each in declared]
         if here != there:
             raise pb.TritonModelException(
-                f"{self._session.name} has the {kind}s {', '.join(here)}, and config.pbtxt declares "
-                f"{', '.join(there)}; export the model again, under another name"
+                f"{self._session.name} has the {kind}s {', '.join(here)}, but config.pbtxt declares "
+                f"{', '.join(there)}; export the model again under another name"
             )
 
     def _check_texts(self) -> None:
         texts = [spec.name for spec in (*self._inputs.values(), *self._outputs.values()) if spec.dtype == STRING]
         if texts and not self._transfer.is_plain:
             raise pb.TritonModelException(
-                f"this Triton cannot hand over texts ({', '.join(texts)}) with NumPy {np.__version__}; take a Triton "
-                "from 24.11 on, or install numpy<2 in the Python that runs models"
+                f"this Triton cannot pass strings ({', '.join(texts)}) with NumPy {np.__version__}; use Triton 24.11 "
+                "or later, or install numpy<2 in the Python that Triton uses for models"
             )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer requests, those that want the same outputs in one pass where the model takes batches."""
+        """Answer requests; if the model supports batches, requests for the same outputs share a pass."""
         groups: dict[tuple[str, ...], list[int]] = {}
         for index, request in enumerate(requests):
             wanted = set(request.requested_output_names())
@@ -80,7 +80,7 @@ class TritonPythonModel:
         self._session.close()
 
     def _together_or_one_by_one(self, requests: Sequence[Any], names: tuple[str, ...]) -> Iterable[Any]:
-        """Run requests in one pass; if that fails, each by itself, so that an error is told to whom it concerns."""
+        """Run requests in one pass; if it fails, run each by itself, so that only the failing request gets an error."""
         if self._together and len(requests) > 1:
             try:
                 return self._run(requests, names)
@@ -117,19 +117,19 @@ class TritonPythonModel:
 
 
 def _received(array: Array, spec: TensorSpec) -> Array:
-    """Return an input as the model takes it: Triton has no scalars, and texts as bytes."""
+    """Convert an input from Triton, which has no scalars and sends strings as bytes."""
     if spec.shape == ():
         array = array.reshape(())
     if spec.dtype == STRING:
         try:
             return np.array([text.decode() for text in array.flat], object).reshape(array.shape)
         except UnicodeDecodeError as error:
-            raise InputError(f"input {spec.name!r} holds bytes that are no text in UTF-8 ({error})") from error
+            raise InputError(f"input {spec.name!r} has bytes that are not valid UTF-8 ({error})") from error
     return array
 
 
 def _sent(array: Array, spec: TensorSpec) -> Array:
-    """Return an output as Triton takes it."""
+    """Convert an output for Triton."""
     if spec.dtype == STRING:
         array = np.array([text.encode() for text in array.flat], object).reshape(array.shape)
     return array.reshape(1) if spec.shape == () else array

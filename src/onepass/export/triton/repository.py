@@ -1,4 +1,4 @@
-"""Write a model into a model repository."""
+"""Write a model to a model repository."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes:
         name: The model's name in Triton.
-        version: The number of this version.
-        backend: Which of Triton's backends runs it.
-        folders: What was written: a folder for each model; the last is that of `name`, which calls the others.
-        max_batch: How many items a call may have; 0 where Triton puts no requests together.
-        notes: What to know before it is served.
+        version: The version number.
+        backend: The Triton backend that runs the model.
+        folders: The written folders, one per Triton model; the last one is `name`, which uses the others.
+        max_batch: Maximum items per call; 0 if Triton does not batch requests.
+        notes: Requirements for serving the model.
     """
 
     name: str
@@ -55,46 +55,48 @@ def to_triton(
     instances: int = 1,
     force: bool = False,
 ) -> Exported:
-    """Write a model into a model repository of NVIDIA's Triton.
+    """Write a model to a model repository of NVIDIA's Triton.
 
-    Every input and output is there under the model's own name and dtype, in its own order. Triton knows no scalars:
-    they are [1] there; and an input or output that has nothing but a batch, [N], is [N, 1].
+    Every input and output keeps the model's name, dtype and order. Triton has no scalars, so they become [1]; an input
+    or output with only a batch dimension, [N], becomes [N, 1].
 
     Args:
-        model: Path of an ONNX model or an engine, or a `ModelSpec`, which says how to open it too.
-        repository: The folder of the repository; it is made where it is missing.
-        backend: Which of Triton's backends runs the model: ``"tensorrt"`` for engines and ``"onnxruntime"`` for ONNX
-            models, which are what is taken by default, or ``"python"``, where onepass runs it.
-        name: What Triton calls it; by default what the file is called.
-        max_batch: Items that Triton may put together from requests, 0 for none. By default as many as the profiles of
-            an engine hold, and 8 for an ONNX model, if first dimensions, and these alone, count items. Of an ONNX model
-            this is tried: nothing is put together where an item's results depend on the others.
+        model: Path of an ONNX model or an engine, or a `ModelSpec` with options for opening it.
+        repository: The repository's folder; created if missing.
+        backend: The Triton backend: ``"tensorrt"`` (default for engines), ``"onnxruntime"`` (default for ONNX models),
+            or ``"python"``, in which onepass runs the model.
+        name: The model's name in Triton; by default the file's stem.
+        max_batch: Maximum items that Triton batches from several requests; 0 for no batching. If the first dimension of
+            all tensors, and only the first, is the batch dimension, the default is the maximum of the engine's
+            profiles, or 8 for an ONNX model. An ONNX model is tried first: if an item's results depend on other items,
+            requests are not batched.
         max_delay_ms: How long a request may wait for others, in milliseconds.
-        max_queue: Requests that may wait; more are refused at once. 0 is no limit.
-        instances: How many of the model compute side by side; on each GPU, where Triton's backend runs it on GPUs.
-        force: Whether to replace a configuration that differs.
+        max_queue: Maximum waiting requests; further ones are refused at once. 0 means no limit.
+        instances: Number of model instances that run in parallel, per GPU if Triton's backend uses GPUs.
+        force: Whether to replace a different configuration.
 
     Returns:
-        What was written. A model that is there already gets another version; those before stay.
+        The result. An existing model gets an additional version; earlier versions stay.
 
     Raises:
-        ModelNotFoundError: There is nothing at the path.
-        ModelFormatError: It is a model of another kind, which has to be converted first.
-        UnsupportedModelError: Triton, or this backend of it, cannot run it; the message names the tensor.
-        InputError: An option does not fit; or the repository has another configuration under this name.
-        EngineMismatchError: The engine is not the one that its sidecar describes.
+        ModelNotFoundError: The path does not exist.
+        ModelFormatError: The model has another format and must be converted first.
+        UnsupportedModelError: Triton, or this backend, cannot run the model; the message names the tensor.
+        InputError: An option is invalid, or the repository has a different configuration under this name.
+        EngineMismatchError: The sidecar describes another engine.
     """
     spec = model if isinstance(model, ModelSpec) else ModelSpec(model)
     path = Path(spec.path)
     kind = format_of(path)
     if kind not in RUNNABLE:
-        raise ModelFormatError(f"{path} is {kind.value}; make it an ONNX model first: onepass.convert")
+        raise ModelFormatError(f"{path} is {kind.value}; convert it to ONNX first: onepass.convert")
     plan = _plan_of(path) if kind is Format.ENGINE else None
     chosen = _backend_for(kind, path, backend)
     called = path.stem if name is None else name
     if not _NAME.fullmatch(called):
         raise InputError(
-            f"{called!r} is no name for a model in Triton; give one of up to 128 letters, digits, '.', '-', '_': name=…"
+            f"invalid model name {called!r} for Triton: use 1 to 128 letters, digits, '.', '-' and '_', starting with "
+            "a letter or digit: name=…"
         )
     settings = Settings(max_delay_ms, max_queue, instances)
     if max_batch is not None:
@@ -128,21 +130,23 @@ def _plan_of(path: Path) -> Plan:
     plan = read_sidecar(path)
     if plan is None:
         raise UnsupportedModelError(
-            f"{path} has no sidecar ({path.name}.json), which says the model's own names, dtypes and sizes; build the "
-            "engine with onepass.build. (Triton also serves an engine without a configuration, under the names it has.)"
+            f"{path} has no sidecar ({path.name}.json) with the model's own names, dtypes and sizes; build the engine "
+            "with onepass.build. (Triton itself can serve an engine without a configuration, under the engine's names.)"
         )
     return plan
 
 
 def _backend_for(kind: Format, path: Path, wanted: TritonBackend | None) -> TritonBackend:
     if wanted not in (None, *get_args(TritonBackend)):
-        raise InputError(f"backend is {wanted!r}; expected {', '.join(get_args(TritonBackend))}")
+        raise InputError(f"backend: expected {', '.join(get_args(TritonBackend))}, got {wanted!r}")
     own: TritonBackend = "tensorrt" if kind is Format.ENGINE else "onnxruntime"
     if wanted not in (None, own, "python"):
-        raise InputError(f"backend={wanted!r} does not run {path}, which is {kind.value}; leave it out: {own} runs it")
+        raise InputError(
+            f"backend={wanted!r} cannot run {path}, which is {kind.value}; omit the option, and {own} runs it"
+        )
     if kind is Format.ORT and wanted != "python":
         raise UnsupportedModelError(
-            f"{path} is {kind.value}, which Triton's own backends do not run; let onepass run it in Triton: "
+            f"{path} is {kind.value}, which Triton's own backends cannot run; let onepass run it in Triton: "
             "backend='python'"
         )
     return wanted or own

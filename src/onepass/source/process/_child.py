@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from onepass._errors import OnepassError
+from onepass._packages import install_command
 from onepass._programs import end_with_starter
 from onepass.source.process._job import ExportJob
 
@@ -31,7 +32,7 @@ def main(folder: str) -> None:
         _report(place, type(error).__name__, str(error))
     except ImportError as error:
         framework = job.framework
-        advice = f"Install it again with: pip install 'onepass[{framework.extra}]'"
+        advice = f"Install it again with: {install_command(str(framework.extra))}"
         _report(place, "MissingExtraError", f"{framework.name} is installed, but does not import ({error}). {advice}")
     except Exception as error:  # whatever the framework raises is told, with the place where it did
         traceback.print_exc()

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from onepass._errors import MissingExtraError
+from onepass._packages import install_command
 from onepass._programs import failure_of
 from onepass.artifacts import user_cache
 from onepass.source.framework import Framework
@@ -70,6 +71,6 @@ def _make(place: Path, python: Path, pins: tuple[str, ...], framework: Framework
             shutil.rmtree(place, ignore_errors=True)
             raise MissingExtraError(
                 f"{framework.name} is needed to open this model and is not installed, and an environment for it "
-                f"cannot be made ({reason}). Install it beside onepass: pip install 'onepass[{framework.extra}]'"
+                f"cannot be made ({reason}). Install it beside onepass: {install_command(str(framework.extra))}"
             )
     (place / _DONE).touch()

@@ -1,0 +1,32 @@
+"""A group of commands that answers a bare call with its help, and a mistyped command with the one that was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from onepass.cli._usage import did_you_mean
+
+
+class Group(click.Group):
+    """A group whose help costs nothing to ask for: without a command it prints the help and exits with 0."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Print the help where no word is given."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; the error for one that does not exist suggests another."""
+        word, known = args[0], self.list_commands(ctx)
+        if ctx.resilient_parsing or word in known or self.get_command(ctx, word) is not None:
+            return super().resolve_command(ctx, args)
+        text = f"unknown command {word!r}{did_you_mean(word, known)}"
+        if ctx.parent is None and Path(word).is_file():
+            text += f"; to look into that file, use onepass inspect {click.format_filename(word)}"
+        raise click.UsageError(text, ctx)

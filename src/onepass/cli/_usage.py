@@ -1,0 +1,64 @@
+"""Usage errors, each in one line like any other error, with the word that was probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import click
+
+# A message about a value begins with the value: quoted, or a number.
+_VALUE_FIRST = re.compile(r"['\"\d-]")
+# What click calls its types, in everyday words.
+_CLICK_TYPE = re.compile(r"is not a valid (float|integer)( range)?$")
+_TYPES = {"float": "is not a number", "integer": "is not a whole number"}
+# click names a wrong choice in the message only.
+_WRONG_CHOICE = re.compile(r"(?P<quote>['\"])(?P<word>.*)(?P=quote) is not (?:one of )?['\"]")
+
+
+def usage_line(error: click.UsageError, command: str) -> str:
+    """Return the message of a usage error: ``onepass run: unknown option '--rndom'; did you mean '--random'? See …``.
+
+    Args:
+        error: As click, or a command, raised it.
+        command: The command that was called, where the error does not know it.
+    """
+    command = error.ctx.command_path if error.ctx is not None else command
+    text = _text(error).rstrip(".")
+    end = "" if text.endswith("?") else "."
+    return f"{command}: {text}{end} See {command} --help"
+
+
+def _text(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return f"unknown option {error.option_name!r}{did_you_mean(error.option_name, error.possibilities or ())}"
+    if isinstance(error, click.MissingParameter):
+        kind = error.param.param_type_name if error.param is not None else "parameter"
+        return f"missing {kind} {_name(error)}"
+    if isinstance(error, click.BadParameter):
+        said = _VALUE_FIRST.match(error.message) is not None
+        text = _CLICK_TYPE.sub(lambda found: _TYPES[found[1]], error.message.rstrip("."))
+        return f"{_name(error)}{'' if said else ':'} {text}{_choice_meant(error)}"
+    return error.message[:1].lower() + error.message[1:]
+
+
+def _name(error: click.BadParameter) -> str:
+    """Return a parameter as the user writes it: the long form of an option, or the name of an argument."""
+    if isinstance(error.param, click.Option):
+        return max(error.param.opts, key=len)
+    return "value" if error.param is None else error.param.get_error_hint(error.ctx).strip("'")
+
+
+def _choice_meant(error: click.BadParameter) -> str:
+    choices = error.param.type if error.param is not None else None
+    wrong = _WRONG_CHOICE.match(error.message)
+    if wrong is None or not isinstance(choices, click.Choice):
+        return ""
+    return did_you_mean(wrong["word"], map(str, choices.choices))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message that suggests the most similar word; nothing if none is similar."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
