@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onepass import BackendError, InputError, OutputNameError, Session, load
 from onepass._printable import printable
-from onepass.bench import _opening, bench
+from onepass.bench import Benchmark, Latency, Row, _opening, bench
 from onepass.bench._inputs import batch_inputs, batch_of
 from onepass.bench._measure import Patience, time_callers, time_calls
-from onepass.bench.report import benchmark_drawing, benchmark_page
+from onepass.bench.report import benchmark_drawing, benchmark_page, tick_text, time_ticks
 from onepass.opening import ModelChoice
 from onepass.runtime import ModelSpec
 from onepass.runtime.fake import FakeBackend
@@ -118,7 +120,7 @@ def test_what_opening_takes(three: Path) -> None:
 def test_a_process_that_fails(tmp_path: Path) -> None:
     """If the model does not run in a process of its own, that process's message is shown."""
     model("(float[N] x) => (float[N] y) { y = Abs (x) }").save(tmp_path / "m.onnx")
-    with pytest.raises(BackendError, match="did not open in a process of its own: the ONNX Runtime provider") as caught:
+    with pytest.raises(BackendError, match="did not open in a separate process: the ONNX Runtime provider") as caught:
         bench([ModelChoice(tmp_path / "m.onnx", provider="nonsense")], **{**_QUICK, "processes": 1})
     assert "Traceback" not in str(caught.value)
 
@@ -127,7 +129,7 @@ def test_a_process_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A model that never gives its first outputs is told of when the time for that is over."""
     onnx.save(endless(), tmp_path / "m.onnx")
     monkeypatch.setattr(_opening, "_TIMEOUT_SECONDS", 1)
-    with pytest.raises(BackendError, match=r"m\.onnx was not open and called after 1 s in a process of its own"):
+    with pytest.raises(BackendError, match="in a separate process took more than 1 s; ended"):
         _opening.measure_opening(
             ModelSpec(str(tmp_path / "m.onnx")), batch=1, sizes={}, shapes={}, outputs=None, processes=1
         )
@@ -172,6 +174,7 @@ def test_pages_are_sound(three: Path) -> None:
         drawing = benchmark_drawing(result)
         circles = ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}circle")
         assert len(list(circles)) == len(result.rows)
+        assert "Latency per call, by batch size" in drawing
         page = benchmark_page(result)
         assert "<b>&" not in page
         assert "&lt;b&gt;&amp;\\x1b[31m\\u202e" in page
@@ -192,12 +195,12 @@ def test_nothing_to_measure(three: Path) -> None:
     """No model, the same twice, and batches that are none are refused before anything is opened."""
     with pytest.raises(InputError, match="no model to measure"):
         bench([], **_QUICK)
-    with pytest.raises(InputError, match="measured twice"):
+    with pytest.raises(InputError, match="is given twice"):
         bench([three, three], **_QUICK)
-    with pytest.raises(InputError, match="batches are whole numbers from 1 up"):
+    with pytest.raises(InputError, match="batches must be whole numbers ≥ 1"):
         bench([three], batches=(0,), **_QUICK)
     fixed = model("(float[3, 2] x) => (float[3, 2] y) { y = Abs (x) }")
-    with pytest.raises(InputError, match=r"batch is fixed \(x float32 \[3, 2\]\)"):
+    with pytest.raises(InputError, match=r"batch size is fixed \(x float32 \[3, 2\]\)"):
         bench([fixed], batches=(4,), **_QUICK)
 
 
@@ -227,7 +230,7 @@ def test_sizes_say_the_batch() -> None:
         assert (row.throughput > 0) == (items > 0)
     (row,) = bench([graph], sizes={"T": 4}, batches=(2,), **_QUICK).rows
     assert row.batch == 2
-    with pytest.raises(InputError, match="leave batches= out"):
+    with pytest.raises(InputError, match="omit batches="):
         bench([graph], sizes={"batch": 3}, batches=(1, 8), **_QUICK)
 
 
@@ -261,7 +264,7 @@ def test_whole_shapes() -> None:
         value.type.tensor_type.shape.dim[2].dim_param = "?"
     rows = bench([graph], shapes={"x": (4, 3, 48)}, **_QUICK).rows
     assert [row.batch for row in rows] == [4]
-    with pytest.raises(InputError, match="leave batches= out"):
+    with pytest.raises(InputError, match="omit batches="):
         bench([graph], shapes={"x": (4, 3, 48)}, batches=(1, 8), **_QUICK)
 
 
@@ -270,3 +273,29 @@ def test_the_batch_is_found_by_its_name() -> None:
     signature = BY_NAME["a batch that is not first"].graph.signature
     feeds = batch_inputs(signature, 8, sizes={"time": 5})
     assert {name: array.shape for name, array in feeds.items()} == {"x": (8, 5), "state": (2, 8, 4)}
+
+
+@given(st.floats(1e-4, 1e5), st.floats(1.2, 1e4))
+def test_ticks_are_few_and_round(low: float, ratio: float) -> None:
+    """Whatever the range of times, the axis has one to nine ticks within it, none longer than its digits."""
+    ticks = time_ticks(low, low * ratio)
+    assert 1 <= len(ticks) <= 9
+    assert ticks == sorted(set(ticks))
+    assert all(low * 0.99 <= tick <= low * ratio * 1.01 for tick in ticks)
+    assert all(len(tick_text(tick).strip("0.").replace(",", "")) <= 16 for tick in ticks)
+
+
+@given(st.integers(1, 10), st.sets(st.integers(1, 512), min_size=1, max_size=6))
+def test_no_bar_covers_another(count: int, batches: set[int]) -> None:
+    """Points of one batch size stand side by side, and none reaches the next batch size."""
+    latency = Latency(2e-3, 3e-3, 4e-3, 1e-3, 2e-3, 100)
+    rows = tuple(Row(f"m{index}", batch, 1, latency, 1.0, None) for batch in sorted(batches) for index in range(count))
+    machine = {"processor": "", "cores": 1, "system": ""}
+    drawing = benchmark_drawing(Benchmark(rows, {}, {row.model: {} for row in rows}, machine))
+    circles = list(ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}circle"))
+    places = sorted(float(each.attrib["cx"]) for each in circles)
+    assert len(places) == len(rows)
+    by_batch = [[float(each.attrib["cx"]) for each in circles if f"batch {batch}:" in (each[0].text or "")]
+                for batch in sorted(batches)]  # fmt: skip
+    assert [place for group in by_batch for place in group] == places
+    assert 72 < places[0] <= places[-1] < 880

@@ -76,9 +76,9 @@ def test_sizes_that_depend_on_data() -> None:
 
 def test_what_is_no_engine(tmp_path: Path) -> None:
     """An ONNX model's layers are not known; inputs of one's own have sizes of their own."""
-    with pytest.raises(UnsupportedModelError, match="is no TensorRT engine"):
+    with pytest.raises(UnsupportedModelError, match="is not a TensorRT engine"):
         measure_layers(BY_NAME["three heads"].graph)
-    with pytest.raises(InputError, match="leave batch=, sizes= and shapes= out"):
+    with pytest.raises(InputError, match="omit batch=, sizes= and shapes="):
         measure_layers(BY_NAME["three heads"].graph, batch=3, inputs={})
 
 
@@ -93,7 +93,7 @@ def test_pictures() -> None:
     """Sixty bars at most, the rest in one; names are text, not markup; nothing is divided by a time of nought."""
     many = _times(100)
     assert len(bars_of(many)) == 61
-    assert bars_of(many)[-1] == ("40 others", "–", float(sum(range(40))))
+    assert bars_of(many)[-1] == ("40 other layers", "–", float(sum(range(40))))
     for picture in (layers_drawing(many), layers_page(many), layers_page(_times(1)), layers_drawing(_times(0))):
         assert "<0>" not in picture
         assert "nan" not in picture

@@ -80,11 +80,14 @@ def test_a_quiet_machine_is_believed(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("make", "doubt"),
     [
-        (lambda rng: _steady(rng, 12), "only 12 calls"),
-        (lambda rng: _steady(rng, 150), "p99 rests on 1 of 150 calls"),
-        (lambda rng: np.where(rng.random(1000) < 0.4, _steady(rng), 3 * _steady(rng)), "two groups, around 1 and 3 ms"),
-        (lambda rng: _steady(rng) * np.linspace(1, 1.5, 1000), "times drifted: the median went from 1."),
-        (lambda rng: 1e-3 * rng.lognormal(sigma=0.5, size=1000), "the machine is noisy"),
+        (lambda rng: _steady(rng, 12), "few calls: 12 were measured"),
+        (lambda rng: _steady(rng, 150), "uncertain p99: it is based on one of 150 calls"),
+        (
+            lambda rng: np.where(rng.random(1000) < 0.4, _steady(rng), 3 * _steady(rng)),
+            "two groups of times: around 1",
+        ),
+        (lambda rng: _steady(rng) * np.linspace(1, 1.5, 1000), "drift: the median went from 1."),
+        (lambda rng: 1e-3 * rng.lognormal(sigma=0.5, size=1000), "noise: half of the calls took"),
     ],
 )
 def test_what_is_not_believed(make: Any, doubt: str, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""How fast are these models here? Measured in turn in one process, as ratios with their spread.
+"""How fast are these models on this machine? Measured in turn in one process, as ratios with their intervals.
 
 Example::
 

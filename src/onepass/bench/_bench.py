@@ -30,19 +30,19 @@ _PROFILED = 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model at one batch size, called by so many threads.
+    """One model at one batch size and number of calling threads.
 
     Attributes:
-        model: Its label.
-        batch: Items in one call.
-        callers: Threads that call at once.
-        latency: Seconds of a call.
-        throughput: Items a second, over all callers.
-        ratio: Time over that of the first model at the same batch and callers; None for the first itself.
-        device: Milliseconds that parts of the call take, where the backend knows them: ``gpu_compute_ms``, ``h2d_ms``,
-            ``d2h_ms`` and ``enqueue_ms``, medians; these are trtexec's GPU compute time, H2D and D2H latency and
+        model: The model's label.
+        batch: Items per call.
+        callers: Threads that call concurrently.
+        latency: Seconds per call.
+        throughput: Items per second, over all callers.
+        ratio: Time relative to the first model, for the same batch and callers; None for the first model itself.
+        device: Median milliseconds of the parts of a call, where the backend measures them: ``gpu_compute_ms``,
+            ``h2d_ms``, ``d2h_ms`` and ``enqueue_ms``. trtexec calls them GPU compute time, H2D latency, D2H latency and
             enqueue time.
-        doubts: Reasons not to believe the figures; empty is good.
+        doubts: Reasons to distrust the figures, each as ``kind: detail``; empty is good.
     """
 
     model: str
@@ -67,14 +67,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What `bench` measured.
+    """The result of `bench`.
 
     Attributes:
-        rows: One for each model, batch and number of callers.
-        openings: What opening each model takes, by label; without those that are no file.
-        reports: What runs each model, by label: the sessions' own reports.
+        rows: One row per model, batch size and number of callers.
+        openings: The cost of opening each model, by label; only models that were given as files are in it.
+        reports: The sessions' own reports on what runs each model, by label.
         machine: Processor, cores, system and versions.
-        doubts: Reasons not to believe any of it: the machine was busy.
+        doubts: Reasons to distrust all figures, such as a busy machine; each as ``kind: detail``.
     """
 
     rows: tuple[Row, ...]
@@ -85,7 +85,7 @@ class Benchmark:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Labels of the models, in the order they were given."""
+        """The models' labels, in the given order."""
         return tuple(self.reports)
 
     def to_json(self) -> dict[str, Any]:
@@ -118,34 +118,34 @@ def bench(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Benchmark:
-    """Measure models side by side: all take turns, so that what else the machine does falls on all alike.
+    """Measure models side by side. They take turns, so other load on the machine affects all of them alike.
 
     Args:
-        models: Paths, bytes, graphs, sessions or `ModelChoice`; the first is what the others are compared with.
-        batches: Numbers of items: sizes of the dynamic dimension that counts them (`sampling.batch_names`).
-        threads: CPU threads of one call, for models given as something to open; each number is a model of its own in
-            the result. None leaves it to onepass.
-        callers: Numbers of threads that call at once.
+        models: Paths, bytes, graphs, sessions or `ModelChoice`; all others are compared with the first.
+        batches: Batch sizes: values of the dynamic batch dimension (`sampling.batch_names`).
+        threads: CPU threads per call, for models that are opened here; each number is a separate model in the result.
+            None lets onepass choose.
+        callers: Numbers of threads that call concurrently.
         sizes: Sizes of other dynamic dimensions, by name.
-        shapes: Whole shapes of inputs by name, which size dimensions without a name too; excludes `batches`.
-        inputs: What to call with, in place of random inputs; `batches` is what these are.
-        outputs: Ask the calls for these outputs only.
-        seconds: The most to measure one batch size and number of callers, over all models.
-        spread: Stop earlier when the 95 % interval of every median is within this share of it.
-        warm_up_seconds: Calls made before any is measured.
+        shapes: Complete shapes of inputs, by name, also for dimensions without a name; excludes `batches`.
+        inputs: Arrays to use in place of random inputs; they determine the batch size.
+        outputs: Request only these outputs.
+        seconds: Time limit per batch size and number of callers, over all models.
+        spread: Stop early when the 95 % interval of every median is within this fraction of the median.
+        warm_up_seconds: Duration of the calls made before the measurement.
         processes: Fresh processes in which each model is opened, to measure cold start and memory; 0 for none.
-        seed: Of random inputs and resampling.
-        progress: Called with a line of text before each part.
+        seed: Seed of the random inputs and of the resampling.
+        progress: Called with a line of text before each step.
 
     Raises:
-        InputError: There is no model, two have the same label, or a batch does not fit.
+        InputError: No model is given, two models have the same label, or a batch size does not fit.
         ModelError, BackendError: A model does not open or run.
     """
     choices = _contenders(models, tuple(threads))
     chosen = None if outputs is None else name_tuple(outputs)
     batches, callers = _positive("batches", batches), _positive("callers", callers)
     if shapes and batches != (1,):
-        raise InputError("shapes= says how many items there are; leave batches= out")
+        raise InputError("shapes= already determines the batch size; omit batches=")
     drawn: dict[str, Any] = {"sizes": sizes or {}, "shapes": shapes or {}}
     if inputs is not None:
         drawn["shapes"] = {name: array.shape for name, array in inputs.items()}
@@ -158,7 +158,7 @@ def bench(
         sessions = {str(choice): stack.enter_context(choice.opened()) for choice in choices}
         said = size_of_batch(next(iter(sessions.values())).signature, drawn["sizes"])
         if said is not None and batches != (1,):
-            raise InputError("sizes= says how many items there are; leave batches= out")
+            raise InputError("sizes= already determines the batch size; omit batches=")
         rows: list[Row] = []
         for wanted in (1,) if inputs is not None else batches:
             feeds = {
@@ -190,25 +190,23 @@ def _contenders(models: Iterable[Any], threads: tuple[int | None, ...]) -> list[
                 label = f"{choice}{',' if choice.options() else '@'}threads={count}"
                 chosen.append(replace(choice, threads=count, label=label))
     if not chosen:
-        raise InputError("there is no model to measure; give one at least")
+        raise InputError("no model to measure; give at least one")
     labels = [str(choice) for choice in chosen]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
-        raise InputError(
-            f"{twice} is to be measured twice; give ModelChoice(model, label=...) for each to tell them apart"
-        )
+        raise InputError(f"{twice} is given twice; tell the two apart with ModelChoice(model, label=...)")
     return chosen
 
 
 def _positive(name: str, values: Iterable[int]) -> tuple[int, ...]:
     checked = tuple(dict.fromkeys(values))
     if not checked or any(value < 1 for value in checked):
-        raise InputError(f"{name} are whole numbers from 1 up, got {list(checked)}")
+        raise InputError(f"{name} must be whole numbers ≥ 1, got {list(checked)}")
     return checked
 
 
 def _resolved(choice: ModelChoice, stack: ExitStack) -> ModelChoice:
-    """Convert a model once, for the processes that open it and for this one."""
+    """Convert a model once, for this process and for those that measure its opening."""
     if isinstance(choice.model, Session):
         return choice
     return choice.of(stack.enter_context(runnable(choice.unopened, trust=choice.trust)))
@@ -252,7 +250,7 @@ def _throughput(timing: Timing, batch: int) -> float:
 
 
 def _device_times(session: Session, feeds: Mapping[str, Array]) -> dict[str, float]:
-    """Return medians of what the backend itself measures of a call, nothing where it does not."""
+    """Return medians of the backend's own times of a call; empty if the backend measures none."""
     profile = getattr(session, "profile", None)
     first = None if profile is None else profile(feeds)
     if profile is None or not first:
@@ -264,12 +262,12 @@ def _device_times(session: Session, feeds: Mapping[str, Array]) -> dict[str, flo
 def _busy(load: float) -> list[str]:
     cores = os.cpu_count() or 1
     if load > 0.5 * cores:
-        return [f"the machine was busy with something else: load average {load:.1f} on {cores} cores before it began"]
+        return [f"busy machine: the load average was {load:.1f} on {cores} cores before the measurement"]
     return []
 
 
 def machine() -> dict[str, Any]:
-    """Say where this is measured: a figure without its machine says nothing."""
+    """Describe the machine: a figure means nothing without it."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

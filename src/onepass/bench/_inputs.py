@@ -21,28 +21,28 @@ def batch_inputs(
     """Return random inputs of `batch` items.
 
     Args:
-        signature: Says which inputs there are.
-        batch: Size of the dimension that counts items, on whatever axis; see `sampling.batch_names`.
-        sizes: Sizes of other dynamic dimensions, by name; 1 where not given.
-        shapes: Whole shapes of inputs, by name.
+        signature: The model's signature.
+        batch: Size of the batch dimension, on any axis; see `sampling.batch_names`.
+        sizes: Sizes of other dynamic dimensions, by name; the default is 1.
+        shapes: Complete shapes of inputs, by name.
         seed: The same seed gives the same arrays.
 
     Raises:
-        InputError: No dimension counts items, and none has that size.
+        InputError: The model has no dynamic batch dimension, and its fixed batch size differs.
     """
     leading = [spec.shape[0] for spec in signature.inputs if spec.shape]
     if leading and batch != 1 and not batch_names(signature) and None not in leading and batch not in leading:
         fixed = ", ".join(f"{spec.name} {spec}" for spec in signature.inputs)
-        raise InputError(f"the model's batch is fixed ({fixed}), so it cannot be measured with batch {batch}")
+        raise InputError(f"the model's batch size is fixed ({fixed}); it cannot be measured with batch {batch}")
     return random_inputs(signature, sizes=sizes, shapes=shapes, batch=batch, seed=seed)
 
 
 def batch_of(feeds: Mapping[str, Array]) -> int:
-    """Return how many items a call computes: the size of the first dimension that inputs share, 1 if they do not."""
+    """Return the number of items per call: the size of the inputs' common first dimension, 1 if there is none."""
     sizes = {array.shape[0] for array in feeds.values() if array.ndim > 1}
     return sizes.pop() if len(sizes) == 1 else 1
 
 
 def size_of_batch(signature: Signature, sizes: Mapping[str, int]) -> int | None:
-    """Return what sizes by name say of how many items there are; None if nothing."""
+    """Return the batch size that sizes by name determine; None if they determine none."""
     return next((size for dim, size in sizes.items() if dim in batch_names(signature)), None)

@@ -1,4 +1,4 @@
-"""Time several calls in turn, until their medians are known well enough or the time is up."""
+"""Time several calls in turn, until their medians are precise enough or the time is up."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BLOCKS = 8
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times of one call.
+    """Times of one contender's calls.
 
     Attributes:
-        seconds: One for each call, in the order they were made.
-        rounds: One value for each round in which every contender had its turn: the time of the call, or, where several
-            threads call at once, the time that a call takes of the machine (that of the block over its calls).
+        seconds: One value per call, in order.
+        rounds: One value per round in which every contender had its turn: the time of the call, or, with several
+            calling threads, the machine time per call (duration of the block over its number of calls).
     """
 
     seconds: Array
@@ -38,9 +38,9 @@ class Patience:
     """How long to measure.
 
     Attributes:
-        seconds: The most that one set of contenders may take, warm-up not included.
-        spread: Enough is when the 95 % interval of every median reaches no further than this share of it.
-        warm_up_seconds: Calls are made for that long, three times at least, before any is measured.
+        seconds: Time limit for one set of contenders, excluding warm-up.
+        spread: Stop when the 95 % interval of every median is within this fraction of the median.
+        warm_up_seconds: Duration of the calls before the measurement; at least three are made.
     """
 
     seconds: float = 5.0
@@ -49,9 +49,9 @@ class Patience:
 
 
 def time_calls(calls: Sequence[Call], patience: Patience, *, seed: int = 0) -> list[Timing]:
-    """Time each call alone; in every round all of them have a turn, in an order drawn anew.
+    """Time each call alone; in every round each has one turn, in a new random order.
 
-    What else the machine does falls on all of them alike, and none always follows the same other.
+    Other load on the machine affects all of them alike, and no call always follows the same other call.
     """
     _warm_up(calls, patience.warm_up_seconds)
     rng = np.random.default_rng(seed)
@@ -64,7 +64,7 @@ def time_calls(calls: Sequence[Call], patience: Patience, *, seed: int = 0) -> l
             calls[index]()
             times[index].append(time.perf_counter() - begin)
         if len(times[0]) >= check:
-            # A hundred calls at least, so that the last percentile rests on something.
+            # At least 100 calls, so that p99 has some basis.
             if check >= 100 and all(median_spread(np.array(each)) <= patience.spread for each in times):
                 break
             check = max(check + 1, int(check * 1.3))
@@ -72,7 +72,7 @@ def time_calls(calls: Sequence[Call], patience: Patience, *, seed: int = 0) -> l
 
 
 def time_callers(calls: Sequence[Call], callers: int, patience: Patience, *, seed: int = 0) -> list[Timing]:
-    """Time each call while `callers` threads make it at once, in short blocks that take turns."""
+    """Time each call while `callers` threads make it concurrently, in short blocks that take turns."""
     _warm_up(calls, patience.warm_up_seconds)
     rng = np.random.default_rng(seed)
     times: list[list[float]] = [[] for _ in calls]
@@ -97,7 +97,7 @@ def _block(call: Call, callers: int, end: float) -> list[float]:
                 begin = time.perf_counter()
                 call()
                 times.append(time.perf_counter() - begin)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that measures
+        except BaseException as error:  # noqa: BLE001 - raised again by the measuring thread
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(each,), name="onepass-bench") for each in made]

@@ -1,4 +1,4 @@
-"""What it takes to open a model: a fresh process for each, which says how long it took and what memory it holds."""
+"""The cost of opening a model: a fresh process opens it and reports time and memory."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a fresh process needs to have a model's first outputs; medians over several processes.
+    """What a fresh process needs until it has a model's first outputs; medians over several processes.
 
     Attributes:
         cold_seconds: From the start of the process to the first outputs.
-        import_seconds: Of that, starting Python and importing onepass with what the backend needs.
-        load_seconds: Of that, `onepass.load`.
-        first_call_seconds: Of that, the first call.
-        host_bytes: Greatest memory of the process from the loading of the model on, less what it had before; None
-            where the system does not tell.
-        device_bytes: Memory in use on all GPUs after the first call, less that before; None where there is no
-            ``nvidia-smi`` to ask. What other processes take or give meanwhile is in it.
+        import_seconds: Part of it: starting Python and importing onepass and the backend's libraries.
+        load_seconds: Part of it: `onepass.load`.
+        first_call_seconds: Part of it: the first call.
+        host_bytes: Peak memory of the process from loading on, minus its memory before; None where the system does not
+            report it.
+        device_bytes: Memory in use on all GPUs after the first call, minus that before; None without ``nvidia-smi``.
+            Changes by other processes are included.
     """
 
     cold_seconds: float
@@ -66,10 +66,10 @@ def measure_opening(
     outputs: Sequence[str] | None,
     processes: int,
 ) -> Opening:
-    """Open a model in fresh processes, one after another, and call it on inputs as `batch_inputs` makes them.
+    """Open a model in fresh processes, one after another, and call it with the inputs of `batch_inputs`.
 
     Raises:
-        BackendError: A process failed; the message is its own.
+        BackendError: A process failed; the message is that of the process.
     """
     shapes = {name: list(shape) for name, shape in shapes.items()}
     job = {"spec": spec.to_json(), "batch": batch, "sizes": dict(sizes), "shapes": shapes, "outputs": outputs}
@@ -106,10 +106,10 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
             )
         except subprocess.TimeoutExpired as error:
             raise BackendError(
-                f"{path} was not open and called after {_TIMEOUT_SECONDS} s in a process of its own, which was ended"
+                f"{path}: opening and calling it in a separate process took more than {_TIMEOUT_SECONDS} s; ended"
             ) from error
     if done.returncode:
-        raise BackendError(f"{path} did not open in a process of its own: {done.stderr.strip()[-2000:]}")
+        raise BackendError(f"{path} did not open in a separate process: {done.stderr.strip()[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     after = found.pop("device_bytes")
     found["device_bytes"] = None if before is None or after is None else max(0, after - before)
@@ -117,7 +117,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def device_bytes_in_use() -> int | None:
-    """Return the memory in use on all NVIDIA GPUs together, None where nothing can tell."""
+    """Return the memory in use on all NVIDIA GPUs together; None if it is unknown."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -130,12 +130,12 @@ def device_bytes_in_use() -> int | None:
     )
     try:
         return sum(int(line) << 20 for line in done.stdout.split()) if done.returncode == 0 else None
-    except ValueError:  # "[N/A]", where memory is shared with the host
+    except ValueError:  # "[N/A]" where the GPU shares memory with the host
         return None
 
 
 def _child(job: dict[str, Any]) -> dict[str, Any]:
-    """Open the model, call it once, and say what that took."""
+    """Open the model, call it once, and return the cost."""
     from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - importing is what is measured
     from onepass.runtime import ModelSpec, load  # noqa: PLC0415
     from onepass.sampling import explained  # noqa: PLC0415
@@ -161,9 +161,9 @@ def _child(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory_bytes(*, peak: bool) -> int | None:
-    """Return the memory that this process has, or the most it had; None on systems that do not tell (Windows).
+    """Return the current or peak memory of this process; None on systems that do not report it (Windows).
 
-    Linux is asked by way of /proc: a process begins with its parent's ``ru_maxrss``, however little it takes itself.
+    On Linux the source is /proc, because ``ru_maxrss`` starts at the value of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -171,7 +171,7 @@ def _memory_bytes(*, peak: bool) -> int | None:
         lines = (line.split() for line in status.read_text(encoding="ascii", errors="replace").splitlines())
         return next((int(words[1]) << 10 for words in lines if words and words[0] == wanted), None)
     try:
-        import resource  # noqa: PLC0415 - not there on Windows
+        import resource  # noqa: PLC0415 - not available on Windows
     except ImportError:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -182,6 +182,6 @@ if __name__ == "__main__":
     end_with_starter()
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     try:
-        print(json.dumps(_child(json.loads(sys.argv[1]))))  # noqa: T201 - how it answers its parent
+        print(json.dumps(_child(json.loads(sys.argv[1]))))  # noqa: T201 - the answer to the parent process
     except OnepassError as failure:
         sys.exit(str(failure))

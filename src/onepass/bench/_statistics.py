@@ -1,4 +1,4 @@
-"""What many times of one call amount to, how sure that is, and when it should not be believed."""
+"""Statistics over the times of one call: summary, uncertainty, and reasons to distrust them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _RESAMPLES = 1000
 _FEW = 30
 _DRIFT = 0.1
 _WIDE = 0.25
-_APART = 6.0  # Ashman's D of the halves of a normal sample is 2.7, of a uniform one 3.5
+_APART = 6.0  # Ashman's D between the halves of a normal sample is 2.7, of a uniform sample 3.5
 _MODES = 1.15
 _SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Seconds that one call takes, from the moment it is made to the moment the outputs are there.
+    """Seconds that one call takes, from the call until its outputs are available.
 
     Attributes:
-        median: Half of the calls take no longer.
-        p90: Nine in ten take no longer.
-        p99: Ninety-nine in a hundred take no longer.
-        minimum: The fastest.
-        mean: Their mean.
-        count: Calls measured.
+        median: 50 % of the calls take at most this long.
+        p90: 90 % of the calls take at most this long.
+        p99: 99 % of the calls take at most this long.
+        minimum: The fastest call.
+        mean: The mean of all calls.
+        count: Number of calls measured.
     """
 
     median: float
@@ -42,14 +42,14 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: Array) -> Latency:
-        """Sum up the times of single calls."""
+        """Summarize the times of single calls, in seconds."""
         median, p90, p99 = (float(value) for value in np.percentile(seconds, (50, 90, 99)))
         return cls(median, p90, p99, float(seconds.min()), float(seconds.mean()), int(seconds.size))
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How long one model takes over another: below 1 is faster.
+    """The time of one model relative to another; below 1 is faster.
 
     Attributes:
         value: Ratio of the medians.
@@ -66,7 +66,7 @@ class Ratio:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval leaves 1 out: whether one of the two is faster at all."""
+        """Whether the interval excludes 1, so that one of the two is known to be faster."""
         return not self.low <= 1 <= self.high
 
 
@@ -74,10 +74,10 @@ def ratio_of(seconds: Array, reference: Array, *, seed: int = 0) -> Ratio:
     """Return the ratio of two medians with its bootstrap interval (Efron 1979, percentile method).
 
     Args:
-        seconds: Times, one for each round.
-        reference: Times of the model in the denominator, in the same rounds, so that a round in which the machine was
-            busy is drawn, or not, for both.
-        seed: Of the resampling.
+        seconds: Times, one per round.
+        reference: Times of the model in the denominator, in the same rounds. Resampling draws whole rounds, so a round
+            in which the machine was busy counts for both models or for neither.
+        seed: Seed of the resampling.
     """
     rounds = min(seconds.size, reference.size)
     one, other = seconds[:rounds], reference[:rounds]
@@ -91,10 +91,10 @@ def ratio_of(seconds: Array, reference: Array, *, seed: int = 0) -> Ratio:
 
 
 def median_spread(seconds: Array) -> float:
-    """Return half the width of the 95 % interval of the median, over the median.
+    """Return half the width of the median's 95 % confidence interval, relative to the median.
 
-    The interval is that between two order statistics, which holds for any distribution (the normal approximation of the
-    binomial).
+    The interval lies between two order statistics, so it holds for any distribution (normal approximation of the
+    binomial distribution).
     """
     count = seconds.size
     if count < 6:
@@ -106,30 +106,34 @@ def median_spread(seconds: Array) -> float:
 
 
 def doubts(seconds: Array) -> Iterator[str]:
-    """Yield every reason not to believe what these times say; they are in the order in which they were measured."""
+    """Yield every reason to distrust these times, each as ``kind: detail``.
+
+    Args:
+        seconds: Times of single calls, in the order in which they were measured.
+    """
     if seconds.size < _FEW:
-        yield f"only {seconds.size} calls were measured; give it more time"
+        yield f"few calls: {seconds.size} were measured"
     elif seconds.size < 200:
-        yield f"p99 rests on {max(1, seconds.size // 100)} of {seconds.size} calls"
+        yield f"uncertain p99: it is based on one of {seconds.size} calls"
     if seconds.size < 10:
         return
     low, median, high = (float(value) for value in np.percentile(seconds, (25, 50, 75)))
     third = seconds.size // 3
     early, late = float(np.median(seconds[:third])), float(np.median(seconds[-third:]))
     if abs(late / early - 1) > _DRIFT:
-        yield f"times drifted: the median went from {early * 1e3:.3g} to {late * 1e3:.3g} ms while it was measured"
+        yield f"drift: the median went from {early * 1e3:.3g} to {late * 1e3:.3g} ms during the measurement"
     modes = _modes(seconds)
     if modes is not None:
         around = f"{modes[0] * 1e3:.3g} and {modes[1] * 1e3:.3g} ms"
-        yield f"times fall into two groups, around {around}: the median is one or the other"
+        yield f"two groups of times: around {around}; the median lies in one of them"
     elif (high - low) / median > _WIDE:
-        yield f"the machine is noisy: half of the calls lie between {low * 1e3:.3g} and {high * 1e3:.3g} ms"
+        yield f"noise: half of the calls took {low * 1e3:.3g} to {high * 1e3:.3g} ms"
 
 
 def _modes(seconds: Array) -> tuple[float, float] | None:
-    """Return the middles of two groups that are far apart (Ashman et al. 1994), None if there are none."""
+    """Return the medians of two groups that are far apart (Ashman et al. 1994), or None for a single group."""
     logs = np.sort(np.log(np.maximum(seconds, 1e-12)))
-    logs = logs[: max(10, int(logs.size * 0.95))]  # a few slow calls are a tail, not a group
+    logs = logs[: max(10, int(logs.size * 0.95))]  # a few slow calls are a tail, not a group of their own
     cut = _best_cut(logs)
     one, other = logs[:cut], logs[cut:]
     if min(one.size, other.size) < _SHARE * logs.size:
@@ -142,17 +146,17 @@ def _modes(seconds: Array) -> tuple[float, float] | None:
 
 
 def _best_cut(ordered: Array) -> int:
-    """Return where to cut a sorted sample in two so that the parts vary least in themselves."""
+    """Return where to split a sorted sample so that the variance within the two parts is least."""
     count = np.arange(1, ordered.size)
     sums = np.cumsum(ordered)[:-1]
     rest = ordered.sum() - sums
-    # Least variance within is greatest variance between (Otsu).
+    # The least variance within the parts is the greatest variance between them (Otsu 1979).
     between = sums**2 / count + rest**2 / (ordered.size - count)
     return int(between.argmax()) + 1
 
 
 def milliseconds(latency: Latency) -> dict[str, Any]:
-    """Return a latency as JSON values, in milliseconds."""
+    """Return a latency as plain JSON values, in milliseconds."""
     return {
         "median_ms": latency.median * 1e3,
         "p90_ms": latency.p90 * 1e3,

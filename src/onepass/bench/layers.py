@@ -1,4 +1,4 @@
-"""Where an engine's time goes: each layer, with its types, its share, and the outputs that need it."""
+"""Where an engine spends its time: each layer, with its types, its share, and the outputs that need it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from onepass.opening import ModelChoice
 from onepass.outputs import Array
 
 SHARED = "several"
-"""Stands for the layers that more than one output needs, in sums over outputs."""
+"""Key of the layers that more than one output needs, in sums by output."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTimes:
-    """What `measure_layers` measured.
+    """The result of `measure_layers`.
 
     Attributes:
-        model: What the engine is called.
-        batch: Items in one pass.
-        layers: The layers in the order in which they ran; medians of 20 passes.
-        report: What runs the engine: the session's own report.
+        model: The engine's label.
+        batch: Items per pass.
+        layers: The layers in execution order; times are medians of 20 passes.
+        report: The session's own report on what runs the engine.
         machine: Processor, cores, system and versions.
     """
 
@@ -37,18 +37,18 @@ class LayerTimes:
 
     @property
     def milliseconds(self) -> float:
-        """What all layers take together; more than a pass does, since TensorRT waits after each."""
+        """The sum over all layers. It exceeds the time of a pass, because TensorRT waits after each layer."""
         return sum(each.milliseconds for each in self.layers)
 
     def share(self, layer: TimedLayer) -> float:
-        """What part of the time a layer takes, from 0 to 1."""
+        """Return a layer's share of the time, from 0 to 1."""
         return layer.milliseconds / self.milliseconds if self.milliseconds else 0.0
 
     def by_output(self) -> dict[str, float]:
-        """Return the milliseconds of the layers that one output alone needs, by output, and of those shared.
+        """Return the milliseconds of layers by the only output that needs them, and of layers that several need.
 
-        It tells what leaving an output out would save. Layers of which TensorRT does not say whom they serve are not
-        in it.
+        The figures show what omitting an output would save. Layers that TensorRT cannot assign to an output are not
+        included.
         """
         sums: dict[str, float] = {}
         for each in self.layers:
@@ -58,7 +58,7 @@ class LayerTimes:
         return sums
 
     def by_types(self) -> dict[str, float]:
-        """Return the milliseconds by the types that layers read and make, ``"fp16"`` or ``"fp16 fp32"``."""
+        """Return the milliseconds by the types that layers read and write, ``"fp16"`` or ``"fp16 fp32"``."""
         sums: dict[str, float] = {}
         for each in self.layers:
             types = types_text(each)
@@ -81,7 +81,7 @@ class LayerTimes:
 
 
 def types_text(layer: TimedLayer) -> str:
-    """Return the types of a layer in one text; a dash where they are not known."""
+    """Return a layer's types as text; a dash if they are unknown."""
     return " ".join(layer.layer.types) or "–"
 
 
@@ -98,27 +98,25 @@ def measure_layers(
 
     Args:
         model: Path, plan, session or `ModelChoice` of an engine.
-        batch: Items in one pass, of random inputs.
+        batch: Batch size of the random inputs.
         sizes: Sizes of other dynamic dimensions, by name.
-        shapes: Whole shapes of inputs, by name.
-        inputs: What to run with, in place of random inputs.
-        seed: Of random inputs.
+        shapes: Complete shapes of inputs, by name.
+        inputs: Arrays to use in place of random inputs.
+        seed: Seed of the random inputs.
 
     Raises:
-        UnsupportedModelError: What runs the model does not know its layers: it is no engine.
+        UnsupportedModelError: The model is not a TensorRT engine, so its layers cannot be timed.
         InputError: The engine was not built for such inputs.
-        ModelError, BackendError: It does not open or run.
+        ModelError, BackendError: The engine does not open or run.
     """
     choice = model if isinstance(model, ModelChoice) else ModelChoice(model)
     if inputs is not None and (batch != 1 or sizes or shapes):
-        raise InputError("inputs= has sizes of its own; leave batch=, sizes= and shapes= out")
+        raise InputError("inputs= already determines all sizes; omit batch=, sizes= and shapes=")
     with choice.opened() as session:
         feeds = inputs
         if feeds is None:
             feeds = batch_inputs(session.signature, batch, sizes=sizes, shapes=shapes, seed=seed)
         layers = session.profile_layers(feeds)
         if layers is None:
-            raise UnsupportedModelError(
-                f"{choice} is no TensorRT engine; only of those the time of each layer is known"
-            )
+            raise UnsupportedModelError(f"{choice} is not a TensorRT engine; layers can be timed in engines only")
         return LayerTimes(str(choice), batch_of(feeds), tuple(layers), session.report(), machine())

@@ -1,4 +1,4 @@
-"""Times of layers as a PNG, for places that show no SVG."""
+"""Layer times as a PNG, for places that cannot show SVG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onepass.bench.layers_report import bars_of
 
 
 def layers_png(result: LayerTimes) -> bytes:
-    """Return a bar a layer as a PNG, the longest at the top, in the colour of its types.
+    """Return one bar per layer as a PNG, the longest at the top, coloured by types.
 
     Raises:
         MissingExtraError: Drawing needs the extra ``chart``.
@@ -28,7 +28,7 @@ def layers_png(result: LayerTimes) -> bytes:
     names = [name if len(name) <= 44 else f"{name[:20]}…{name[-23:]}" for name in shown]
     axes.set_yticks(range(len(bars)), names, fontsize="x-small", parse_math=False)
     axes.invert_yaxis()
-    axes.set_xlabel(f"ms a layer, batch {result.batch}")
+    axes.set_xlabel(f"time per layer in ms, batch {result.batch}")
     axes.grid(visible=True, axis="x", alpha=0.3)
     axes.legend(fontsize="small")
     picture = io.BytesIO()

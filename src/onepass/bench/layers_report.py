@@ -1,4 +1,4 @@
-"""Times of layers as a page or a picture: a bar a layer, in the colour of its types."""
+"""Layer times as an HTML page or an SVG chart: one bar per layer, coloured by types."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from onepass.bench.report import COLOURS, OWN_STYLE
 
 _WIDTH, _NAME, _ROW, _TOP = 880, 300, 22, 34
 _BARS = 60
-"""The most bars in a picture; the layers beyond, the quickest, are one bar."""
+"""The maximum number of bars; the remaining, fastest layers share one bar."""
 
 
 def layers_page(result: LayerTimes) -> str:
-    """Return the HTML page: bars, what each output costs, and every layer in a table."""
+    """Return the HTML page: bars, the cost of each output, and a table of all layers."""
     return page("onepass bench: layers", _body(result))
 
 
@@ -29,7 +29,7 @@ def bars_of(result: LayerTimes) -> list[tuple[str, str, float]]:
     ordered = sorted(result.layers, key=lambda each: -each.milliseconds)
     bars = [(each.layer.name, types_text(each), each.milliseconds) for each in ordered[:_BARS]]
     rest = ordered[_BARS:]
-    return [*bars, (f"{len(rest)} others", "–", sum(each.milliseconds for each in rest))] if rest else bars
+    return [*bars, (f"{len(rest)} other layers", "–", sum(each.milliseconds for each in rest))] if rest else bars
 
 
 def _body(result: LayerTimes) -> Iterator[str]:
@@ -37,18 +37,18 @@ def _body(result: LayerTimes) -> Iterator[str]:
     report = result.report
     yield (
         f'<p class="soft">{escape(str(report["backend"]))} {escape(str(report.get("version", "")))} on '
-        f"{escape(str(report['device']))}; {len(result.layers)} layers, {result.milliseconds:.4g} ms together, more "
-        "than a pass takes, since TensorRT waits after each</p>"
+        f"{escape(str(report['device']))}; {len(result.layers)} layers, {result.milliseconds:.4g} ms in total, more "
+        "than a pass takes, because TensorRT waits after each layer to time it</p>"
     )
     yield "<section><h2>Layers</h2>"
     yield "\n".join(_bars(result))
     yield "</section>"
     yield "<h2>Outputs</h2>"
-    names = {SHARED: "needed by several"}
-    rows = [(names.get(name, f"needed by <code>{escape(name)}</code> alone"), f"{ms:.4g}")
+    names = {SHARED: "needed by several outputs"}
+    rows = [(names.get(name, f"needed only by <code>{escape(name)}</code>"), f"{ms:.4g}")
             for name, ms in result.by_output().items()]  # fmt: skip
     yield html_table([("layers", True), ("ms", False)], rows)
-    yield "<h2>All layers, as they run</h2>"
+    yield "<h2>All layers, in execution order</h2>"
     columns = [("layer", True), ("kind", True), ("types", True), ("ms", False), ("share", False), ("outputs", True)]
     yield html_table(columns, (
         [f"<code>{escape(each.layer.name)}</code>", escape(each.layer.kind), types_text(each),
@@ -62,10 +62,7 @@ def _bars(result: LayerTimes, *, extra: str = "") -> Iterator[str]:
     kinds = list(dict.fromkeys(types for _, types, _ in bars))
     colours = {types: f"var(--{COLOURS[index % len(COLOURS)]})" for index, types in enumerate(kinds)}
     longest = max((ms for *_, ms in bars), default=0.0) or 1.0
-    yield (
-        f'<svg viewBox="0 0 {_WIDTH} {_TOP + _ROW * len(bars)}" role="img" aria-label="Milliseconds of each layer">'
-        f"{extra}"
-    )
+    yield (f'<svg viewBox="0 0 {_WIDTH} {_TOP + _ROW * len(bars)}" role="img" aria-label="Time per layer">{extra}')
     for index, types in enumerate(kinds):
         x = _NAME + 130 * index
         yield f'<rect x="{x}" y="6" width="14" height="14" fill="{colours[types]}"/>'

@@ -1,18 +1,22 @@
-"""A benchmark as a page or a picture: latency against batch, and every figure in a table."""
+"""A benchmark as an HTML page or an SVG chart: latency by batch size, and every figure in a table."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from onepass._html import escape, html_table, page
 from onepass.bench._bench import Benchmark, Row
 from onepass.bench._statistics import Latency
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 880, 380, 64, 24, 16, 44
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 880, 400, 72, 24, 16, 44
+_TITLE_HEIGHT = 44
+TITLE = "Latency per call, by batch size"
+SUBTITLE = "lines: median; bars: from the fastest call to p90"
 COLOURS = ("good", "bad", "third", "fourth", "fifth", "sixth")
 _DASHES = ("", "7 4", "2 4")
-# A drawing of its own has no page to take colours from.
+# A stand-alone drawing has no page to take colours from.
 OWN_STYLE = """<style>
 svg { --ink: #1b1e23; --soft: #5d6570; --line: #d8dce2; --ground: #fff; --good: #0072b2; --bad: #c84500;
   --third: #007a5a; --fourth: #8f4f87; --fifth: #8a6a00; --sixth: #3f7fae; background: var(--ground); }
@@ -26,8 +30,8 @@ def benchmark_page(result: Benchmark) -> str:
 
 
 def benchmark_drawing(result: Benchmark) -> str:
-    """Return the chart alone, as an SVG file."""
-    drawing = "\n".join(_chart(result.rows, extra=OWN_STYLE))
+    """Return the chart alone, with a title, as an SVG file."""
+    drawing = "\n".join(_chart(result.rows, style=OWN_STYLE, title=TITLE))
     return drawing.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
 
 
@@ -39,7 +43,7 @@ def _body(result: Benchmark) -> Iterator[str]:
         f"Python {where['python']}, onepass {where['onepass']}</p>"
     )
     yield from (f'<p class="bad">{escape(doubt)}</p>' for doubt in result.doubts)
-    yield "<section><h2>Latency against batch</h2>"
+    yield f"<section><h2>{TITLE}</h2>"
     yield "\n".join(_chart(result.rows))
     yield "</section>"
     yield _rows_table(result)
@@ -52,7 +56,7 @@ def _body(result: Benchmark) -> Iterator[str]:
 def _rows_table(result: Benchmark) -> str:
     device = sorted({key for row in result.rows for key in row.device})
     columns = [("model", True), ("batch", False), ("callers", False), ("median ms", False), ("p90", False),
-               ("p99", False), ("min", False), ("items/s", False), ("time over the first", False),
+               ("p99", False), ("min", False), ("items/s", False), ("vs. first [95 % interval]", False),
                *((key.removesuffix("_ms").replace("_", " ") + " ms", False) for key in device)]  # fmt: skip
     return html_table(columns, (_row(row, device) for row in result.rows))
 
@@ -60,7 +64,7 @@ def _rows_table(result: Benchmark) -> str:
 def _row(row: Row, device: Sequence[str]) -> list[str]:
     latency = row.latency
     times = (latency.median, latency.p90, latency.p99, latency.minimum)
-    mark = ' <span class="bad" title="see below">?</span>' if row.doubts else ""
+    mark = ' <span class="bad" title="see the notes below the table">?</span>' if row.doubts else ""
     return [
         f"<code>{escape(row.model)}</code>{mark}", str(row.batch), str(row.callers),
         *(f"{value * 1e3:.4g}" for value in times), f"{row.throughput:,.0f}",
@@ -78,7 +82,7 @@ def _doubts(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _openings_table(result: Benchmark) -> str:
-    columns = [("model", True), ("cold start ms", False), ("of that import", False), ("load", False),
+    columns = [("model", True), ("cold start ms, of which:", False), ("import", False), ("load", False),
                ("first call", False), ("host MB", False), ("device MB", False)]  # fmt: skip
     rows = []
     for name, each in result.openings.items():
@@ -88,20 +92,24 @@ def _openings_table(result: Benchmark) -> str:
     return html_table(columns, rows)
 
 
-def _chart(rows: Sequence[Row], *, extra: str = "") -> Iterator[str]:
-    """Draw the medians as lines over batch, both axes logarithmic, with a band from the fastest call to p90."""
+def _chart(rows: Sequence[Row], *, style: str = "", title: str = "") -> Iterator[str]:
+    """Draw the medians as lines over the batch size, both axes logarithmic, with a bar from the fastest call to p90.
+
+    Points of one batch size stand side by side, so that no bar covers another.
+    """
     series = series_of(rows)
     legend = 20 * math.ceil(len(series) / 2)
-    height = _HEIGHT + legend
+    top = _TITLE_HEIGHT if title else 0
     scale = _Scale(rows)
-    yield f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Latency against batch">{extra}'
-    yield from scale.axes()
+    yield f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + legend + top}" role="img" aria-label="{TITLE}">{style}'
+    if title:
+        yield f'<text x="{_LEFT}" y="-22" style="font: 600 16px system-ui, sans-serif; fill: var(--ink)">{title}</text>'
+        yield f'<text x="{_LEFT}" y="-4">{SUBTITLE}</text>'
+    yield from scale.axes(note="" if title else f"; {SUBTITLE}")
     for index, (name, points) in enumerate(series.items()):
         colour = f"var(--{COLOURS[index % len(COLOURS)]})"
         dash = f' stroke-dasharray="{_DASHES[index // len(COLOURS) % len(_DASHES)]}"' if index >= len(COLOURS) else ""
-        # Where there is one batch only, models stand side by side.
-        shift = 0.0 if scale.has_width else (index - (len(series) - 1) / 2) * min(120.0, 720 / len(series))
-        yield from _line(points, scale, colour, dash, name, shift)
+        yield from _line(points, scale, colour, dash, name, scale.shift(index, len(series)))
         x, y = 24 + (index % 2) * (_WIDTH // 2), _HEIGHT + 4 + 20 * (index // 2)
         yield f'<line x1="{x}" y1="{y}" x2="{x + 28}" y2="{y}" stroke="{colour}" stroke-width="3"{dash}/>'
         yield f'<text x="{x + 36}" y="{y + 4}">{escape(name)}</text>'
@@ -118,74 +126,78 @@ def series_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return series
 
 
+def time_limits(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return the least and the greatest time of a chart, in milliseconds, with a margin."""
+    low = min(row.latency.minimum for row in rows) * 1e3
+    high = max(row.latency.p90 for row in rows) * 1e3
+    return low / 1.2, high * 1.2
+
+
+def time_ticks(low: float, high: float) -> list[float]:
+    """Return round numbers from `low` to `high` for a logarithmic axis: three at least, where there are any."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(n / 10 for n in range(10, 100, 2))):
+        ticks = [round(step * 10.0**decade, 9) for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            return ticks[:: math.ceil(len(ticks) / 9)]
+    return [float(f"{math.sqrt(low * high):.2g}")]
+
+
+def tick_text(milliseconds: float) -> str:
+    """Return a time as the axis shows it: ``0.5 ms``, ``2,000 ms``."""
+    return f"{milliseconds:,.0f} ms" if milliseconds >= 1000 else f"{milliseconds:g} ms"
+
+
 class _Scale:
     """Where a batch and a time lie on the drawing."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._batches = sorted({row.batch for row in rows})
-        low = min(row.latency.minimum for row in rows) * 1e3
-        high = max(row.latency.p90 for row in rows) * 1e3
-        self._low, self._high = math.log10(low) - 0.08, math.log10(high) + 0.08
+        self._limits = time_limits(rows)
+        self._low, self._high = map(math.log10, self._limits)
         self._first, self._last = math.log2(self._batches[0]), math.log2(self._batches[-1])
 
-    @property
-    def has_width(self) -> bool:
-        """Whether there is more than one batch."""
-        return self._last > self._first
-
     def x(self, batch: int) -> float:
-        if not self.has_width:
+        if self._last == self._first:
             return (_LEFT + _WIDTH - _RIGHT) / 2
         share = (math.log2(batch) - self._first) / (self._last - self._first)
-        return _LEFT + 20 + share * (_WIDTH - _LEFT - _RIGHT - 40)
+        return _LEFT + 40 + share * (_WIDTH - _LEFT - _RIGHT - 80)
+
+    def shift(self, index: int, count: int) -> float:
+        """Return how far one of several series stands beside the middle of its batch size."""
+        places = [self.x(batch) for batch in self._batches]
+        room = min((after - before for before, after in pairwise(places)), default=720.0)
+        most = min(12.0, 72 / count) if len(places) > 1 else 120.0
+        return (index - (count - 1) / 2) * min(most, 0.6 * room / count)
 
     def y(self, seconds: float) -> float:
         share = (math.log10(seconds * 1e3) - self._low) / (self._high - self._low)
         return _HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - _TOP)
 
-    def axes(self) -> Iterator[str]:
+    def axes(self, *, note: str) -> Iterator[str]:
         base = _HEIGHT - _BOTTOM
-        for value in self._ticks():
+        for value in time_ticks(*self._limits):
             y = self.y(value / 1e3)
             yield f'<line class="axis" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>'
-            yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g} ms</text>'
+            yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick_text(value)}</text>'
         for batch in self._batches:
             yield f'<text x="{self.x(batch):.1f}" y="{base + 18}" text-anchor="middle">{batch}</text>'
-        yield (
-            f'<text x="{_WIDTH - _RIGHT}" y="{base + 36}" text-anchor="end">'
-            "batch; medians, and the range from the fastest call to p90</text>"
-        )
-
-    def _ticks(self) -> list[float]:
-        low, high = 10**self._low, 10**self._high
-        for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(n / 10 for n in range(10, 100, 2))):
-            decades = range(math.floor(self._low), math.ceil(self._high) + 1)
-            ticks = [step * 10.0**decade for decade in decades for step in steps]
-            ticks = [round(tick, 9) for tick in ticks if low <= tick <= high]
-            if len(ticks) >= 3:
-                return ticks[:: math.ceil(len(ticks) / 9)]
-        return [round((low + high) / 2, 4)]
+        yield f'<text x="{_WIDTH - _RIGHT}" y="{base + 36}" text-anchor="end">batch size{note}</text>'
 
 
 def _line(points: Sequence[Row], scale: _Scale, colour: str, dash: str, name: str, shift: float) -> Iterator[str]:
-    def where(row: Row, value: float) -> str:
-        return f"{scale.x(row.batch) + shift:.1f},{scale.y(value):.1f}"
-
     ordered = sorted(points, key=lambda row: row.batch)
+    places = [(scale.x(row.batch) + shift, scale.y(row.latency.median)) for row in ordered]
     if len(ordered) > 1:
-        band = [where(row, row.latency.minimum) for row in ordered]
-        band += [where(row, row.latency.p90) for row in reversed(ordered)]
-        yield f'<polygon points="{" ".join(band)}" fill="{colour}" opacity="0.15"/>'
-        path = " ".join(where(row, row.latency.median) for row in ordered)
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>'
-    for row in ordered:
-        x, y = where(row, row.latency.median).split(",")
-        if len(ordered) == 1:
-            low, high = (scale.y(value) for value in (row.latency.minimum, row.latency.p90))
-            ends = f'x1="{x}" y1="{low:.1f}" x2="{x}" y2="{high:.1f}"'
-            yield f'<line {ends} stroke="{colour}" stroke-width="8" opacity="0.3"/>'
+    for row, (x, y) in zip(ordered, places, strict=True):
+        low, high = (scale.y(value) for value in (row.latency.minimum, row.latency.p90))
+        ends = f'x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}"'
+        yield f'<line {ends} stroke="{colour}" stroke-width="6" opacity="0.35"/>'
         told = escape(_told(name, row.latency, row.batch))
-        yield f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"><title>{told}</title></circle>'
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"><title>{told}</title></circle>'
 
 
 def _told(name: str, latency: Latency, batch: int) -> str:

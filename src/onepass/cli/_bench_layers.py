@@ -1,4 +1,4 @@
-"""``onepass bench ENGINE --layers``: what is printed and drawn of the times of layers."""
+"""``onepass bench ENGINE --layers``: layer times, printed and drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from onepass.bench import LayerTimes, layers_drawing, layers_page, layers_png
 from onepass.bench.layers import SHARED, types_text
 from onepass.cli._reports import write_report
-from onepass.cli._tables import console, escape, shorten, show, table
+from onepass.cli._tables import console, counted, escape, shorten, show, table
 
 _DRAWN: dict[str, Callable[[LayerTimes], bytes]] = {
     ".html": lambda result: layers_page(result).encode(),
@@ -23,7 +23,7 @@ _SHOWN = 40
 
 
 def show_layers(result: LayerTimes, chart: Path | None, *, as_json: bool) -> None:
-    """Print times of layers, and draw them where a file is named."""
+    """Print layer times, and draw them if a file is given."""
     if chart is not None:
         write_report(chart, _DRAWN[chart.suffix.lower()](result))
     if as_json:
@@ -37,11 +37,11 @@ def _print(out: Console, result: LayerTimes, chart: Path | None) -> None:
     ran = f"{report['backend']} {report.get('version', '')} on {report['device']}, batch {result.batch}"
     out.print(f"[bold]{escape(result.model)}[/bold]: {escape(ran)}", soft_wrap=True)
     out.print(
-        f"{len(result.layers)} layers, {result.milliseconds:.4g} ms together; more than a pass takes, since TensorRT "
-        "waits after each\n", soft_wrap=True,
+        f"{counted(len(result.layers), 'layer')}, {result.milliseconds:.4g} ms in total. A pass takes less: TensorRT "
+        "waits after each layer to time it\n", soft_wrap=True,
     )  # fmt: skip
     ordered = sorted(result.layers, key=lambda each: -each.milliseconds)
-    rows = table("layers, the slowest first", "ms", "share", "types", "for", "layer")
+    rows = table("layers, slowest first", "ms", "share", "types", "output", "layer")
     for each in ordered[:_SHOWN]:
         outputs = ", ".join(each.outputs) if len(each.outputs) < 3 else f"{len(each.outputs)} outputs"
         cells = (f"{each.milliseconds:.4g}", f"{result.share(each):.1%}", types_text(each), outputs or "–")
@@ -49,12 +49,12 @@ def _print(out: Console, result: LayerTimes, chart: Path | None) -> None:
     show(out, rows)
     if len(ordered) > _SHOWN:
         rest = sum(each.milliseconds for each in ordered[_SHOWN:])
-        out.print(f"and {len(ordered) - _SHOWN} more, {rest:.4g} ms together; --json has all", markup=False)
+        out.print(f"and {len(ordered) - _SHOWN} more, {rest:.4g} ms in total; --json lists all", markup=False)
     for title, sums in (("by type", result.by_types()), ("by output", result.by_output())):
         shown = table(title, "ms", "share", "layers")
         for name, ms in sorted(sums.items(), key=lambda item: -item[1]):
             share = ms / result.milliseconds if result.milliseconds else 0.0
-            what = name if title == "by type" else "needed by several" if name == SHARED else f"{name} alone"
+            what = name if title == "by type" else "needed by several outputs" if name == SHARED else f"only {name}"
             shown.add_row(f"{ms:.4g}", f"{share:.1%}", escape(what))
         out.print()
         show(out, shown)

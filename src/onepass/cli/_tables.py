@@ -71,14 +71,21 @@ def table(title: str, *columns: str) -> Table:
     return empty
 
 
-def show(out: Console, what: Table | str) -> None:
+def show(out: Console, what: Table | str, *, indent: str = "") -> None:
     """Print a table, or a text without markup, so that no name and no number is broken at the end of a line.
 
-    A table that is too wide is turned: each row's first cell has a line of its own, the others follow in as many lines
-    as they need, each with its column's name. A text is broken between words only.
+    A table that is too wide is turned: the first cell of each row gets its own line, and the others follow in as many
+    lines as they need, each after the name of its column. A text is broken only between words.
+
+    Args:
+        out: Where to print.
+        what: The table or the text.
+        indent: What the lines of a text begin with.
     """
     if isinstance(what, str):
-        for text in textwrap.wrap(what, out.width, break_long_words=False, break_on_hyphens=False):
+        more = f"{indent}{indent}"
+        wrapper = textwrap.TextWrapper(out.width, indent, more, break_long_words=False, break_on_hyphens=False)
+        for text in wrapper.wrap(what):
             out.print(text, markup=False, soft_wrap=True)
         return
     title, what.title = what.title, None
@@ -141,6 +148,11 @@ def value_range(array: Array) -> str:
 def shorten(text: str, length: int) -> str:
     """Return a text of at most `length` letters, cut at its end if need be."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 core``, ``2 cores``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def bytes_text(count: int) -> str:
