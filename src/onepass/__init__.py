@@ -92,16 +92,12 @@ __all__ = [
     "load",
 ]
 
-<<<<<<< HEAD
-# Importing ONNX, ONNX Runtime and NumPy takes ten times as long as the rest, so names load their modules on first use.
-=======
 # Tracebacks call errors as users import them: onepass.InputError.
 for _name in __all__:
     if _name in globals():
         globals()[_name].__module__ = __name__
 
-# ONNX, ONNX Runtime and NumPy take ten times as long to import as the rest; a name brings its module when first used.
->>>>>>> main
+# Importing ONNX, ONNX Runtime and NumPy takes ten times as long as the rest, so names load their modules on first use.
 __getattr__, __dir__, _ = _lazy(
     __name__,
     {

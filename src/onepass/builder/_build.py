@@ -177,12 +177,7 @@ def find_builder(name: str | None = None) -> Flavor:
     flavor = find_flavor(name)
     if not flavor.can_build:
         raise BuildError(
-<<<<<<< HEAD
-            f"{flavor} can only run engines; to build, install the full package: pip install tensorrt, or "
-            "pip install 'onepass[rtx]'"
-=======
             f"{flavor} runs engines but cannot build them. Install a TensorRT that can with: {builder_command()}"
->>>>>>> main
         )
     return flavor
 
