@@ -39,8 +39,7 @@ def is_trusted(model: str | os.PathLike[str], *, trust: bool) -> bool:
     except (OnepassError, OSError):
         return False
     return kind in PROGRAMS and click.confirm(
-        f"{click.format_filename(model)} is {kind.value}, and such a file is a program: opening it runs what is in it. "
-        "Run it?",
+        f"{click.format_filename(model)} is {kind.value}; opening such a file executes the code in it. Run it?",
         err=True,
     )
 
