@@ -111,7 +111,7 @@ Found found_at(const Ort& ort, void* session, std::size_t index, Slot name_slot,
         case no_such_file:
         case no_model:
         case invalid_protobuf:
-            throw ModelFormatError(path + " is not a sound ONNX model: ONNX Runtime cannot read it: " + failure.text);
+            throw ModelFormatError(path + " is not a valid ONNX model: ONNX Runtime cannot read it: " + failure.text);
         case fail:
         case invalid_argument:
         case not_implemented:

@@ -360,7 +360,7 @@ def test_what_ends_the_parser_is_an_error(rtx: Flavor, name: str, capfd: pytest.
     graph = OnnxGraph(proto)  # as a program may hand it in
     kind = _CRASHES[name]
     message = (
-        "is not a sound ONNX model" if kind is ModelFormatError else r"its parser crashed with SIGSEGV .* ONNX reports"
+        "is not a valid ONNX model" if kind is ModelFormatError else r"its parser crashed with SIGSEGV .* ONNX reports"
     )
     with pytest.raises(kind, match=message):
         plan_from_graph(graph, BuildOptions(batch=1), flavor=rtx)

@@ -270,7 +270,7 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match=r"onepass\.convert\('.*model\.onnx', 'model\.onnx'\)"):
         load(file)
     file.write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
-    with pytest.raises(ModelFormatError, match=r"model\.onnx is not a sound ONNX model"):
+    with pytest.raises(ModelFormatError, match=r"model\.onnx is not a valid ONNX model"):
         load(file)
 
 
