@@ -37,6 +37,7 @@ check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install eac
 	rm -rf build/package src/onepass.egg-info  # which keeps files that the rules no longer name
 	$(BIN)/python -m build --quiet --outdir build/package .
 	$(BIN)/python -m twine check --strict build/package/*
+	$(BIN)/check-wheel-contents build/package/*.whl
 	tar -tzf build/package/onepass-*.tar.gz | cut -d/ -f2- > build/package.txt
 	! git ls-files ':!.*' | grep -vxFf build/package.txt
 	set -e; for archive in build/package/*; do \
@@ -100,8 +101,9 @@ MINUTES ?= 1
 fuzz: $(VENV)/.installed-test  ## Hostile files of other seeds, for MINUTES=1; what breaks something stays in build/fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seeds $$(date +%s) --keep build/fuzz
 
+# All of it each time: of pages that have not changed, Sphinx forgets what leads a search to them.
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx --fresh-env -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
 	$(BIN)/python -m benchmarks

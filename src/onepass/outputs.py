@@ -22,7 +22,7 @@ class Outputs(Mapping[str, Array]):
 
         outputs = session(eye=eyes)
         outputs["landmarks"]                              # by name
-        outputs.landmarks                                 # the same, if the name is a Python identifier
+        outputs.landmarks                                 # if the name is a Python identifier
         heatmaps, radius = outputs["heatmaps", "radius"]  # several at once
         draw(**outputs)                                   # as keywords
         first, second = outputs.split()                   # one Outputs object per batch item
