@@ -60,7 +60,7 @@ def test_mistakes(shell: Shell, tmp_path: Path) -> None:
     source = two_heads(tmp_path / "in.onnx")
     assert "'many': expected a whole number ≥ 1, or dynamic" in shell.fails("convert", source, "--batch", "many")
     assert "from 7 to 25, got 0" in shell.fails("convert", source, "--opset", "0")
-    assert "is the source itself; give the result another name" in shell.fails("convert", source)
+    assert "is the source itself; choose another name for the result" in shell.fails("convert", source)
     assert "no model file at" in shell.fails("convert", tmp_path / "absent")
     assert "expected one model, got 2" in shell.fails("convert", source, tmp_path / "more.onnx")
     assert "is an ONNX model; expected a folder of GazeML weights" in shell.fails("convert", "gazeml", source)

@@ -125,14 +125,14 @@ def test_commands_refuse_and_say_how(program: Path, shell: Shell) -> None:
     """Without a terminal a command says what the file is, and which word lets it run; with the word, it runs."""
     for words in _commands(program):
         text = shell.fails(*words)
-        assert re.search(r"such a file is a program: opening it runs what is in it\. .* say so: --trust$", text.strip())
+        assert re.search(r"opening such a file executes the code in it\. .* pass --trust$", text.strip())
         assert "the framework ran" in shell.fails(*words, "--trust")
 
 
 def test_a_terminal_is_asked(program: Path, shell: Shell, terminal: Callable[[str], None]) -> None:
     """On a terminal the user is asked, and the answer counts."""
     for words in _commands(program):
-        for answer, expected in (("n\n", "such a file is a program"), ("y\n", "the framework ran"), ("\n", "say so")):
+        for answer, expected in (("n\n", "opening such a file"), ("y\n", "the framework ran"), ("\n", "pass --trust")):
             terminal(answer)
             text = shell.fails(*words)
             assert "Open it? [y/N]" in text

@@ -100,9 +100,9 @@ def test_a_file_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         next(seen)
         monkeypatch.setattr(source._image, "seek", lambda index: (_ for _ in ()).throw(EOFError("no more")))
         assert list(seen) == []
-    assert source.notes == [f"{path} ends early: 1 of 4 pictures could be read"]
+    assert source.notes == [f"{path} is damaged: only 1 of 4 pictures could be read"]
     (tmp_path / "page.tif").write_text("<html>")
-    with pytest.raises(MediaError, match="holds no pictures that can be read"):
+    with pytest.raises(MediaError, match="contains no readable pictures"):
         PagesSource(tmp_path / "page.tif", animated=False)
 
 
@@ -113,7 +113,7 @@ def test_in_a_folder_the_first_one_counts(tmp_path: Path) -> None:
     with FolderSource(tmp_path) as source:
         assert [frame.name for frame in source] == ["a.png", "b.tif"]
     assert source.notes == [
-        f"{tmp_path / 'b.tif'} holds several pictures: only the first is taken; give the file by itself"
+        f"{tmp_path / 'b.tif'} has several pictures: only the first is used; open the file itself for all"
     ]
 
 

@@ -101,10 +101,10 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, capfd: pytest.CaptureFixtu
     (tmp_path / "page.png").write_text("<html>404</html>")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:80])
     for name, message in {
-        "missing.png": r"there is no file .*missing\.png.*check the path",
+        "missing.png": r"file .*missing\.png.* not found .*check the path",
         "empty.png": r"empty\.png is empty \(0 bytes\)",
-        "page.png": r"page\.png holds no picture.*<html>40",
-        "cut.png": r"cut\.png holds no picture.*PNG",
+        "page.png": r"page\.png is not a readable picture.*<html>40",
+        "cut.png": r"cut\.png is not a readable picture.*PNG",
         ".": r"is a folder",
     }.items():
         with pytest.raises(MediaError, match=message) as caught:
@@ -120,7 +120,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(MediaError, match=r"a\.png cannot be read: Permission denied") as caught:
+    with pytest.raises(MediaError, match=r"cannot read .*a\.png: Permission denied") as caught:
         read_picture(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, PermissionError)
 
@@ -149,9 +149,7 @@ def test_a_header_that_claims_too_much(ending: str, tmp_path: Path) -> None:
     write_picture(path, PICTURE)
     path.write_bytes(_CLAIMS[ending](path.read_bytes()))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(
-        MediaError, match=rf"a{ending} (says that it has more pixels|cannot be decoded|holds no picture)"
-    ):
+    with pytest.raises(MediaError, match=rf"a{ending} (has too many pixels|as a picture|is not a readable picture)"):
         read_picture(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (300 << 10)
 
@@ -160,14 +158,14 @@ def test_a_device_has_no_end(tmp_path: Path) -> None:
     """Of a file no more is read than is allowed, and of a device no more than that either."""
     write_picture(tmp_path / "a.png", PICTURE)
     for path in (Path("/dev/zero"), tmp_path / "a.png"):
-        with pytest.raises(MediaError, match=r"has more than 60 bytes, which max_bytes=60 does not let in"):
+        with pytest.raises(MediaError, match=r"has more than 60 bytes, the limit set by max_bytes=60"):
             read_picture(path, max_bytes=60)
 
 
 def test_a_file_beyond_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no picture's file may have is said as it is, not as if a greater max_bytes would let it in."""
     monkeypatch.setattr(pictures, "MAX_FILE_BYTES", 60)
-    with pytest.raises(MediaError, match=r"more than 60 bytes, the most that the file of a picture may have$"):
+    with pytest.raises(MediaError, match=r"more than 60 bytes, the maximum size of a picture file$"):
         read_picture("/dev/zero", max_bytes=60)
 
 
@@ -181,7 +179,7 @@ def test_unknown_endings_are_refused(name: str, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Writing into a missing folder says so and keeps the system's reason."""
-    with pytest.raises(MediaError, match=r"nowhere.*cannot be written: No such file"):
+    with pytest.raises(MediaError, match=r"cannot write .*nowhere.*: No such file"):
         write_picture(tmp_path / "nowhere" / "a.png", PICTURE)
 
 
@@ -189,7 +187,7 @@ def test_what_a_format_cannot_hold_is_named(tmp_path: Path) -> None:
     """A picture too large for its format is refused, and a file that was there stays."""
     path = tmp_path / "long.webp"
     path.write_bytes(b"as it was")
-    with pytest.raises(MediaError, match=r"long\.webp cannot be encoded"):
+    with pytest.raises(MediaError, match=r"cannot encode .*long\.webp"):
         write_picture(path, np.zeros((1, 20000, 3), np.uint8))
     assert path.read_bytes() == b"as it was"
 
@@ -203,10 +201,10 @@ def test_an_error_of_opencv_is_the_cause(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(cv2, "imdecode", refuse)
     monkeypatch.setattr(cv2, "imencode", refuse)
-    with pytest.raises(MediaError, match=r"a\.png says that it has more pixels.*MAX_IMAGE_PIXELS") as caught:
+    with pytest.raises(MediaError, match=r"a\.png has too many pixels.*MAX_IMAGE_PIXELS") as caught:
         read_picture(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, cv2.error)
-    with pytest.raises(MediaError, match=r"b\.png cannot be encoded.*MAX_IMAGE_PIXELS"):
+    with pytest.raises(MediaError, match=r"cannot encode .*b\.png.*MAX_IMAGE_PIXELS"):
         write_picture(tmp_path / "b.png", PICTURE)
 
 
@@ -265,7 +263,7 @@ def test_all_orientations_in_all_formats(orientation: int, suffix: str, tmp_path
 def test_heic_without_its_library_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No other reader may have it: they see the first tile alone."""
     (tmp_path / "a.HEIC").write_bytes(b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00mif1heicmiaf" + bytes(200))
-    with pytest.raises(MediaError, match=r"a\.HEIC cannot be decoded as a HEIC picture"):
+    with pytest.raises(MediaError, match=r"cannot decode the HEIC picture .*a\.HEIC"):
         read_picture(tmp_path / "a.HEIC")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(MissingExtraError, match=r"Reading .*a\.HEIC, a HEIC picture, needs .*pillow-heif>="):
@@ -280,7 +278,7 @@ def test_sensors_in_sixteen_bits(name: str, bits: int, tmp_path: Path) -> None:
     notes: list[str] = []
     np.testing.assert_array_equal(read_picture(tmp_path / name, notes), PICTURE)
     assert notes == [
-        f"{tmp_path / name} has values up to {int(PICTURE.max()) << (bits - 8)} in 16 bits: taken for {bits} bits"
+        f"{tmp_path / name} has 16-bit values up to {int(PICTURE.max()) << (bits - 8)}, read as {bits}-bit values"
     ]
 
 

@@ -181,7 +181,7 @@ def test_an_error_keeps_what_was_written(tmp_path: Path) -> None:
 def test_sound_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A video whose sound is to be kept and that is none is refused at once, and nothing is left behind."""
     (tmp_path / "page.mp4").write_text("<html>404</html>")
-    with pytest.raises(MediaError, match=r"the sound of .*page\.mp4 cannot be read"):
+    with pytest.raises(MediaError, match=r"cannot read the sound of .*page\.mp4"):
         VideoSink(tmp_path / "a.mp4", sound_of=tmp_path / "page.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["page.mp4"]
 
@@ -243,7 +243,7 @@ def test_a_full_disk_keeps_what_was_written(name: str, tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", _FILL, tmp_path / name], capture_output=True, text=True, check=True, timeout=60
     )
-    assert f"{name} cannot be written: File too large" in result.stdout
+    assert f"cannot write {name}: File too large" in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert len(list(VideoSource(tmp_path / name))) >= 1
 
@@ -254,15 +254,15 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     write_picture(tmp_path / "b.png", flat_pictures(1)[0])
     with open_source(tmp_path) as folder:
         for target, message in {
-            "x.txt": r"its ending is none of \.jpg",
-            "x.png": r"can hold one picture only",
-            "nowhere/x.mp4": r"cannot be written: No such file",
+            "x.txt": r"unknown suffix; use one of \.jpg",
+            "x.png": r"can hold only one picture",
+            "nowhere/x.mp4": r"cannot write .*: No such file",
             ".": r"is the source itself",
-            "a.png/out": r"the folder .* cannot be made",
+            "a.png/out": r"cannot create the folder",
         }.items():
             with pytest.raises(MediaError, match=message):
                 open_sink(tmp_path / target, folder)
-    with pytest.raises(MediaError, match="cannot tell a video format"):
+    with pytest.raises(MediaError, match="unknown video format"):
         VideoSink(tmp_path / "a.txt")
 
 
@@ -273,7 +273,7 @@ def test_a_picture_goes_into_a_file(tmp_path: Path) -> None:
     with open_source(tmp_path / "a.png") as source, open_sink(tmp_path / "b.png", source) as sink:
         assert isinstance(sink, PictureSink)
         sink.write(Frame(picture, 0, None, "a.png"), picture)
-        with pytest.raises(MediaError, match="one picture only"):
+        with pytest.raises(MediaError, match="only one picture"):
             sink.write(Frame(picture, 1, None, "a.png"), picture)
     np.testing.assert_array_equal(read_picture(tmp_path / "b.png"), picture)
 
@@ -282,7 +282,7 @@ def test_a_picture_is_never_written_over_itself(tmp_path: Path) -> None:
     """A picture's own folder is refused, where it would take the picture's place; a folder beside it is not."""
     write_picture(tmp_path / "a.png", flat_pictures(1)[0])
     source = open_source(tmp_path / "a.png")
-    with pytest.raises(MediaError, match=r"a\.png is in, which would be overwritten"):
+    with pytest.raises(MediaError, match=r"would overwrite the source a\.png"):
         open_sink(tmp_path, source)
     assert isinstance(open_sink(tmp_path / "out", source), FolderSink)
 
@@ -377,7 +377,7 @@ def test_no_display_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no display, the error says so instead of letting Qt end the program."""
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(MediaError, match="there is no display"):
+    with pytest.raises(MediaError, match="no display found"):
         Window("a")
 
 

@@ -75,5 +75,5 @@ def test_arrays_that_are_no_picture() -> None:
 )
 def test_inputs_that_are_no_picture(spec: TensorSpec) -> None:
     """An input that does not look like a picture is told so, with what to give instead."""
-    with pytest.raises(InputError, match=r"'x' is .*does not look like a picture.*\.npy or \.npz"):
+    with pytest.raises(InputError, match=r"'x' .*does not look like a picture.*\.npy or \.npz"):
         tensor_from_picture(_picture(), spec)

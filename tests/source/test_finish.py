@@ -113,7 +113,7 @@ def test_a_batch_in_other_places_is_found() -> None:
 @pytest.mark.parametrize("batch", [0, -1, True, "any", 2.0])
 def test_what_is_no_batch(batch: Any) -> None:
     """A batch is a number of items or the word."""
-    with pytest.raises(InputError, match="batch is a whole number from 1 up"):
+    with pytest.raises(InputError, match="batch must be a whole number ≥ 1"):
         ModelOptions(batch=batch)
 
 
@@ -192,7 +192,7 @@ def test_what_has_no_channels() -> None:
     with pytest.raises(InputError, match="no input or output 'eye'"):
         _made(graph, channels_first=("eye",))
     vectors = graph_of([helper.make_node("Relu", ["x"], ["y"])], {"x": ["N", 4]}, {"y": ["N", 4]})
-    with pytest.raises(InputError, match=r"'x' has shape \[N, 4\]; expected"):
+    with pytest.raises(InputError, match=r"'x': expected a shape \[N, height, width, channels\], got \[N, 4\]"):
         _made(vectors, channels_first=("x",))
 
 

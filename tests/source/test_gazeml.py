@@ -52,7 +52,7 @@ def test_the_graph_computes_the_network(
     tmp_path_factory: pytest.TempPathFactory,
     map_width: int, map_height: int, stride: int, features: int, modules: int, count: int,
 ) -> None:  # fmt: skip
-    """Whatever sizes the folder's name speaks of, the ONNX graph computes what the reference in float64 does."""
+    """Whatever sizes the folder's name defines of, the ONNX graph computes what the reference in float64 does."""
     size = ElgSize(map_width * stride, map_height * stride, stride, features, modules)
     name = f"ELG_i{size.width_px}x{size.height_px}_f{map_width}x{map_height}_n{features}_m{modules}"
     network = open_(write_gazeml(tmp_path_factory.mktemp("gazeml") / name, elg_variables(size)), Request())
@@ -84,7 +84,7 @@ def test_opsets(tmp_path: Path, variables: Arrays, opset: int) -> None:
 
 def test_old_opsets_are_refused(tmp_path: Path, variables: Arrays) -> None:
     """Opset 10 would lose the alignment of the corners without a word, and is refused instead."""
-    with pytest.raises(UnsupportedModelError, match="opset 13 or later, not in 10"):
+    with pytest.raises(UnsupportedModelError, match="opset 13 or later, got 10"):
         open_(write_gazeml(tmp_path / NAME, variables), Request()).export(10)
 
 
@@ -133,7 +133,7 @@ def test_every_odd_variable_is_listed(tmp_path: Path, variables: Arrays) -> None
         open_(write_gazeml(tmp_path / NAME, variables), Request())
     for words in (
         "radius/out/fc/kernel is missing",
-        "hourglass/pre/conv/bias is [5], expected [4]",
+        "hourglass/pre/conv/bias: expected [4], got [5]",
         "hourglass/hg_3/after/conv/bias belongs to no layer",
     ):
         assert words in str(caught.value)
@@ -149,17 +149,17 @@ def test_a_long_list_is_cut(tmp_path: Path, variables: Arrays) -> None:
 def test_weights_that_are_not_finite(tmp_path: Path, variables: Arrays) -> None:
     """A training that diverged is no network, and the variable is named."""
     variables["radius/fc1/fc/bias"][3] = np.nan
-    with pytest.raises(ModelFormatError, match="not finite: radius/fc1/fc/bias"):
+    with pytest.raises(ModelFormatError, match="non-finite values in radius/fc1/fc/bias"):
         open_(write_gazeml(tmp_path / NAME, variables), Request())
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("elg", "is not called as GazeML calls"),
-        ("ELG_i20x12_f10x12_n4_m2", "no network that GazeML builds"),
-        ("ELG_i20x12_f0x0_n4_m2", "no network that GazeML builds"),
-        ("ELG_i20x12_f20x12_n0_m2", "no network that GazeML builds"),
+        ("elg", "does not have the name of a GazeML weights folder"),
+        ("ELG_i20x12_f10x12_n4_m2", "GazeML has no network with"),
+        ("ELG_i20x12_f0x0_n4_m2", "GazeML has no network with"),
+        ("ELG_i20x12_f20x12_n0_m2", "GazeML has no network with"),
     ],
 )
 def test_wrong_folder_names(tmp_path: Path, variables: Arrays, name: str, words: str) -> None:
@@ -170,10 +170,10 @@ def test_wrong_folder_names(tmp_path: Path, variables: Arrays, name: str, words:
 
 def test_no_checkpoint(tmp_path: Path) -> None:
     """A folder with no checkpoint, and no folder at all, are told apart."""
-    with pytest.raises(ModelNotFoundError, match="there is no folder"):
+    with pytest.raises(ModelNotFoundError, match="expected GazeML's unpacked weights"):
         open_(tmp_path / NAME, Request())
     (tmp_path / NAME / "checkpoints").mkdir(parents=True)
-    with pytest.raises(ModelNotFoundError, match="there is no checkpoint"):
+    with pytest.raises(ModelNotFoundError, match="no checkpoint found"):
         open_(tmp_path / NAME, Request())
 
 

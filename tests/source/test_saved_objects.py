@@ -86,5 +86,5 @@ def test_a_network_that_this_version_cannot_load_at_all(tmp_path: Path) -> None:
     tf.saved_model.save(network, str(tmp_path / "model"), signatures=network.plain)
     file = tmp_path / "model" / "saved_model.pb"
     file.write_bytes(file.read_bytes().replace(b"MatMul", b"MatMuk"))
-    with pytest.raises(UnsupportedModelError, match=r"model has an operator that is not TensorFlow's: .*MatMuk"):
+    with pytest.raises(UnsupportedModelError, match=r"model has an operator that TensorFlow does not have: .*MatMuk"):
         converted(tmp_path / "model", tmp_path / "out.onnx")

@@ -82,7 +82,7 @@ def test_other_keras_models(tmp_path: Path) -> None:
         result = converted(tmp_path / "model.keras", tmp_path / "out.onnx")
         assert result.signature.output_names == names
     keras.Sequential([keras.layers.Dense(2)]).save(tmp_path / "new.keras")
-    with pytest.raises(UnsupportedModelError, match="does not say what shapes its inputs have"):
+    with pytest.raises(UnsupportedModelError, match="does not contain the shapes of its inputs"):
         converted(tmp_path / "new.keras", tmp_path / "out.onnx")
 
 
@@ -116,7 +116,7 @@ def test_inputs_given_back_by_tensorflow_2(tmp_path: Path) -> None:
 def test_keras_models_that_cannot_be_opened(tmp_path: Path) -> None:
     """A damaged file, and one with a layer written in Python, say what to do."""
     (tmp_path / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(ModelFormatError, match=r"cut\.h5 is damaged or cut short"):
+    with pytest.raises(ModelFormatError, match=r"cut\.h5 is damaged or truncated"):
         converted(tmp_path / "cut.h5", tmp_path / "out.onnx")
 
     class Doubled(keras.layers.Layer):  # type: ignore[misc]
@@ -125,7 +125,7 @@ def test_keras_models_that_cannot_be_opened(tmp_path: Path) -> None:
 
     model = keras.Sequential([keras.Input((3,)), Doubled()])
     model.save(tmp_path / "own.keras")
-    with pytest.raises(UnsupportedModelError, match=r"cannot load .*own\.keras.*Layers written in Python"):
+    with pytest.raises(UnsupportedModelError, match=r"cannot load .*own\.keras.*custom layers written in Python"):
         converted(tmp_path / "own.keras", tmp_path / "out.onnx")
 
 
@@ -215,7 +215,7 @@ def test_signatures_and_tags(trainer: _Trainer, tmp_path: Path) -> None:
         converted(folder, target)
     assert converted(folder, target, signature="picture").signature.output_names == ("picture",)
     assert converted(folder / "saved_model.pb", target, signature="heat").signature.output_names == ("heat",)
-    with pytest.raises(InputError, match="no graph with the tags 'gpu,serve'; tag= chooses one of: serve"):
+    with pytest.raises(InputError, match="no graph with the tags 'gpu,serve'; set tag= to one of: serve"):
         converted(folder, target, tag="serve, gpu")
     converted(folder, target, tag="serve", signature="heat", outputs=["larger", "heat"])
     assert OnnxGraph.load(target).signature.output_names == ("larger", "heat")
@@ -228,7 +228,7 @@ def test_a_placeholder_that_no_signature_lists(tmp_path: Path) -> None:
         y = x * keep
         with _v1.Session(graph=graph) as session:
             _v1.saved_model.simple_save(session, str(tmp_path / "model"), {"x": x}, {"y": y})
-    with pytest.raises(UnsupportedModelError, match="keep_prob has to be fed as well, and the signature does not"):
+    with pytest.raises(UnsupportedModelError, match="keep_prob must be fed as well, but the signature does not"):
         converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
@@ -253,10 +253,10 @@ def _with_half_the_graph(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_without_variables, r"no variables/variables\.index: the weights are missing"),
-        (_with_half_the_variables, "is damaged, or a part of it is missing"),
-        (_with_half_the_index, "is damaged, or a part of it is missing"),
-        (_with_half_the_graph, r"saved_model\.pb is damaged or cut short"),
+        (_without_variables, r"the weights of .* are missing \(variables/variables\.index\)"),
+        (_with_half_the_variables, "is damaged or incomplete"),
+        (_with_half_the_index, "is damaged or incomplete"),
+        (_with_half_the_graph, r"saved_model\.pb is damaged or truncated"),
     ],
 )
 def test_damaged_saved_models(trainer: _Trainer, damage: Callable[[Path], None], message: str, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_frozen_graph(trainer: _Trainer, tmp_path: Path) -> None:
     for node in frozen.node:
         node.attr.pop("_output_shapes", None)
     (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
-    with pytest.raises(UnsupportedModelError, match="how many dimensions its input 'fifo_queue_DequeueMany' has"):
+    with pytest.raises(UnsupportedModelError, match="the rank of its input 'fifo_queue_DequeueMany'"):
         converted(tmp_path / "frozen.pb", tmp_path / "out.onnx")
 
 
@@ -294,10 +294,10 @@ def test_checkpoint(trainer: _Trainer, tmp_path: Path) -> None:
     for source in (tmp_path / "run", tmp_path / "run" / "model-7.meta"):
         result = converted(source, tmp_path / "out.onnx", outputs=["heat"])
         assert result.signature.output_names == ("heat",)
-    with pytest.raises(InputError, match="a graph for training, which does not say what its outputs are"):
+    with pytest.raises(InputError, match="a training graph, which does not declare its outputs"):
         converted(tmp_path / "run", tmp_path / "out.onnx")
     (tmp_path / "run" / "model-7.meta").unlink()
-    with pytest.raises(ModelFormatError, match="a checkpoint alone has weights, but not the network"):
+    with pytest.raises(ModelFormatError, match="a checkpoint without one has weights, but not their network"):
         converted(tmp_path / "run", tmp_path / "out.onnx", outputs=["heat"])
 
 
@@ -307,7 +307,9 @@ def test_checkpoint(trainer: _Trainer, tmp_path: Path) -> None:
 def test_opset_that_loses_align_corners(trainer: _Trainer, tmp_path: Path) -> None:
     """Opset 7 cannot say align_corners, and the exporter does not say so: only parity does."""
     folder = _save(trainer, tmp_path / "model", serving_default={"heat": trainer.heat})
-    with pytest.raises(ParityError, match=r"output 'heat' is off by .* opset 7 has no words .* use opset 11 or later"):
+    with pytest.raises(
+        ParityError, match=r"output 'heat' differs by .* opset 7 cannot express .* use opset 11 or later"
+    ):
         converted(folder, tmp_path / "out.onnx", opset=7)
     assert not (tmp_path / "out.onnx").exists()
     converted(folder, tmp_path / "out.onnx", opset=7, verify=False)
@@ -320,7 +322,7 @@ def test_operator_without_a_form_in_onnx(tmp_path: Path) -> None:
     model.call = tf.function(lambda x: {"y": tf.raw_ops.Betainc(a=x, b=x, x=x)},
                              input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
-    with pytest.raises(UnsupportedModelError, match="known for these operators: Betainc"):
+    with pytest.raises(UnsupportedModelError, match=r"cannot translate these operators to ONNX .*: Betainc"):
         converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
@@ -332,7 +334,7 @@ def test_lookup_table(tmp_path: Path) -> None:
     model.call = tf.function(lambda x: {"y": model.table.lookup(x)},
                              input_signature=[tf.TensorSpec([None], tf.int64, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
-    with pytest.raises(UnsupportedModelError, match="reads resources that are no variables"):
+    with pytest.raises(UnsupportedModelError, match="reads resources other than variables"):
         converted(tmp_path / "model", tmp_path / "out.onnx")
 
 
@@ -352,7 +354,7 @@ def test_strings(tmp_path: Path) -> None:
     assert result.signature.output_names == ("score",)
     chosen = converted(tmp_path / "saved", tmp_path / "out.onnx", outputs=["score"])
     assert chosen.signature.output_names == ("score",)
-    with pytest.raises(UnsupportedModelError, match=r"'label' is a string.*Ask for others: score"):
+    with pytest.raises(UnsupportedModelError, match=r"'label' is a string.*Other outputs: score"):
         converted(tmp_path / "saved", tmp_path / "out.onnx", outputs=["label"])
     with pytest.raises(UnsupportedModelError, match="'text' is a string, which tf2onnx does not translate"):
         converted(tmp_path / "saved", tmp_path / "out.onnx", signature="text")
@@ -365,5 +367,5 @@ def test_batch_that_cannot_be_freed(tmp_path: Path) -> None:
                              input_signature=[tf.TensorSpec([2, 3], tf.float32, "x")])  # fmt: skip
     tf.saved_model.save(model, str(tmp_path / "model"), signatures=model.call)
     converted(tmp_path / "model", tmp_path / "out.onnx")
-    with pytest.raises((ParityError, ModelFormatError), match=r"number of items is written|batch of"):
+    with pytest.raises((ParityError, ModelFormatError), match=r"batch size is hard-coded|batch of"):
         converted(tmp_path / "model", tmp_path / "out.onnx", batch="dynamic")

@@ -104,5 +104,5 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
     """A signature where there are none, and weights that tf2onnx does not unpack: each has its message."""
     with pytest.raises(InputError, match=r"iris_landmark\.tflite: the model has no signature 'serve'.*none"):
         onepass.convert(_MODELS / "iris_landmark.tflite", tmp_path / "out.onnx", signature="serve")
-    with pytest.raises(UnsupportedModelError, match="sparse weights, which tf2onnx does not unpack"):
+    with pytest.raises(UnsupportedModelError, match="sparse weights, which tf2onnx does not support"):
         onepass.convert(_MODELS / "face_detection_full_range_sparse.tflite", tmp_path / "out.onnx")

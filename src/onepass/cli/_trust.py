@@ -39,7 +39,7 @@ def is_trusted(model: str | os.PathLike[str], *, trust: bool) -> bool:
     except (OnepassError, OSError):
         return False
     return kind in PROGRAMS and click.confirm(
-        f"{click.format_filename(model)} is {kind.value}, which is a program: opening it executes its code. Open it?",
+        f"{click.format_filename(model)} is {kind.value}; opening such a file executes the code in it. Open it?",
         err=True,
     )
 

@@ -1,6 +1,6 @@
-"""Pictures, folders, videos, cameras and streams in; pictures, folders, videos and windows out.
+"""Read pictures, folders, videos, cameras and streams; write pictures, folders, videos and windows.
 
-OpenCV and PyAV are imported by what needs them, not by this, and come with the extra ``gaze``.
+OpenCV and PyAV come with the extra ``gaze``, and are imported on first use.
 """
 
 from onepass.media.camera import CameraSource

@@ -1,4 +1,4 @@
-"""Pictures read with Pillow: kinds that OpenCV does not know, or reads on their side, and several in a file."""
+"""Read pictures with Pillow: formats that OpenCV does not read or does not orient, and files with several pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "ICO", "AVIF"]
 
 @contextmanager
 def damage_said(message: str) -> Iterator[None]:
-    """Turn whatever Pillow raises of a damaged file, which is any error there is, into one of ours; no warnings.
+    """Convert Pillow's exceptions for damaged files, which can be of any type, and suppress its warnings.
 
     Raises:
         MediaError: With this message.
@@ -35,17 +35,17 @@ def damage_said(message: str) -> Iterator[None]:
 
 
 def opened(file: Any, name: str) -> Any:
-    """Return Pillow's image of a file, not decoded yet; None where it knows none.
+    """Return Pillow's image for a file, not decoded yet; None if Pillow does not know the format.
 
     Raises:
-        MediaError: It claims to be too large.
+        MediaError: The picture is too large according to its header.
         MissingExtraError: Pillow is not installed.
     """
     image = optional("PIL.Image", extra="gaze", purpose=_PURPOSE)
-    # TGA has nothing that says what it is: a video may look like one.
+    # TGA has no signature, so a video may look like one.
     formats = ["TGA"] if Path(name).suffix.lower() == ".tga" else _FORMATS
     try:
-        with damage_said(f"{name} is no picture that Pillow knows"):
+        with damage_said(f"{name} is not a picture that Pillow can read"):
             return image.open(file, formats=formats)
     except MediaError as error:
         if isinstance(error.__cause__, image.DecompressionBombError):
@@ -54,21 +54,21 @@ def opened(file: Any, name: str) -> Any:
 
 
 def opened_heic(data: bytes, name: str) -> Any:
-    """Return Pillow's image of a HEIC picture, upright.
+    """Return Pillow's image for a HEIC picture, upright.
 
     Raises:
-        MediaError: It is damaged.
+        MediaError: The picture is damaged.
         MissingExtraError: `pillow-heif` is not installed.
     """
     heif = optional("pillow_heif", extra="heif", purpose=f"Reading {name}, a HEIC picture,")
-    with damage_said(f"{name} cannot be decoded as a HEIC picture: it is damaged, or cut short"):
+    with damage_said(f"cannot decode the HEIC picture {name}; it is damaged or truncated"):
         return heif.open_heif(io.BytesIO(data)).to_pillow()
 
 
 def count(image: Any) -> int:
-    """Return how many pictures an image has, as far as that can be read."""
+    """Return the number of pictures in an image; 1 if it cannot be read."""
     try:
-        with damage_said("its pictures cannot be counted"):
+        with damage_said("cannot count the pictures"):
             return int(getattr(image, "n_frames", 1))
     except MediaError:
         return 1
@@ -78,7 +78,7 @@ def rgb(image: Any, message: str) -> npt.NDArray[np.uint8]:
     """Decode an image, upright, to uint8 RGB [H, W, 3].
 
     Raises:
-        MediaError: It is damaged; with this message.
+        MediaError: The image is damaged; with this message.
     """
     upright = optional("PIL.ImageOps", extra="gaze", purpose=_PURPOSE).exif_transpose
     with damage_said(message):
@@ -86,8 +86,8 @@ def rgb(image: Any, message: str) -> npt.NDArray[np.uint8]:
 
 
 def too_large(name: str) -> MediaError:
-    """Return the error of a picture whose header claims too much."""
+    """Return the error for a picture that is too large according to its header."""
     return MediaError(
-        f"{name} says that it has more pixels than a picture may have, which is {MAX_PIXELS} unless "
-        "OPENCV_IO_MAX_IMAGE_PIXELS and PIL.Image.MAX_IMAGE_PIXELS say otherwise. Make it smaller"
+        f"{name} has too many pixels according to its header; the limit is {MAX_PIXELS} unless "
+        "OPENCV_IO_MAX_IMAGE_PIXELS and PIL.Image.MAX_IMAGE_PIXELS set another one. Scale the picture down"
     )

@@ -14,9 +14,9 @@ from onepass.media.frames import Frame, Source
 
 
 class CameraSource(Source):
-    """A camera: by number, or anything else that OpenCV opens as a capture, as ``/dev/video2`` or a video file.
+    """A camera by number, or anything else that OpenCV can capture from, such as ``/dev/video2`` or a video file.
 
-    A file plays the part of a camera: as fast as it is read, and ending where the file does.
+    A file acts as a camera that delivers frames as fast as they are read, and ends with the file.
     """
 
     live = True
@@ -28,42 +28,42 @@ class CameraSource(Source):
         """Open the camera.
 
         Args:
-            device: Its number (0 is the first), or a path.
-            fps: Frames a second to ask it for; it may answer with others.
-            clock: Where frames take their time from, in seconds.
+            device: Camera number (0 is the first), or a path.
+            fps: Frames per second to request; the camera may choose another rate.
+            clock: The clock for frame times, in seconds.
 
         Raises:
-            InputError: `fps` or the number is negative.
-            MediaError: There is no such camera, or another program has it.
+            InputError: `fps` or the camera number is negative.
+            MediaError: The camera does not exist, or another program uses it.
             MissingExtraError: OpenCV is not installed.
         """
         super().__init__(f"camera:{device}")
         if fps is not None and not 0 < fps < np.inf:
-            raise InputError(f"fps must be a number above 0, got {fps}")
+            raise InputError(f"fps must be a number > 0, got {fps}")
         if isinstance(device, int) and device < 0:
-            raise InputError(f"cameras are counted from 0, got {device}")
+            raise InputError(f"camera numbers start at 0, got {device}")
         self._cv2 = optional("cv2", extra="gaze", purpose="Reading a camera")
         self._clock = clock
         self._capture = self._opened(device)
         if fps is not None:
             self._capture.set(self._cv2.CAP_PROP_FPS, fps)
-        told = float(self._capture.get(self._cv2.CAP_PROP_FPS))  # 0 or NaN where the driver does not know
+        told = float(self._capture.get(self._cv2.CAP_PROP_FPS))  # 0 or NaN if the driver does not know
         self.fps = told if 0 < told < np.inf else None
-        # A camera has no count, or a negative one.
+        # Cameras report no frame count, or a negative one.
         count = int(self._capture.get(self._cv2.CAP_PROP_FRAME_COUNT))
         self.frame_count = count if count > 0 else None
 
     def _opened(self, device: int | str) -> Any:
         log = self._cv2.utils.logging
-        level = log.setLogLevel(log.LOG_LEVEL_SILENT)  # it tells of every way that it tried
+        level = log.setLogLevel(log.LOG_LEVEL_SILENT)  # OpenCV logs every backend that it tries
         try:
             capture = self._cv2.VideoCapture(device)
         finally:
             log.setLogLevel(level)
         if not capture.isOpened():
             raise MediaError(
-                f"{self.name} cannot be opened. Is it plugged in, may you use it (on Linux: the group 'video'), and "
-                "has no other program got it? Cameras are counted from 0: camera:0, camera:1"
+                f"cannot open {self.name}. Check that it is connected, that you have permission (on Linux, the group "
+                "'video'), and that no other program uses it. Camera numbers start at 0: camera:0, camera:1"
             )
         return capture
 
@@ -81,9 +81,9 @@ class CameraSource(Source):
             yield Frame(self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB), index, now - start, f"{index:06}.jpg")
             index += 1
         if self.frame_count is None or index == 0:
-            what = "gave no frame" if index == 0 else f"gave no more after {index} frames"
-            raise MediaError(f"{self.name} {what}; was it unplugged, closed, or taken by another program?")
+            what = "delivered no frame" if index == 0 else f"stopped after {index} frames"
+            raise MediaError(f"{self.name} {what}; check that it is connected, and that no other program uses it")
 
     def close(self) -> None:
-        """Give the camera back."""
+        """Release the camera."""
         self._capture.release()

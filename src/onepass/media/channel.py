@@ -1,4 +1,4 @@
-"""Hand items from one thread to another, a few at a time."""
+"""A small queue between two threads."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """A queue between a giver and a taker, each in a thread of its own, that either may end.
+    """A queue between a producer and a consumer thread; either may end it.
 
-    It holds few items. When it is full the giver waits, and nothing is lost; or, with `newest`, the oldest item gives
-    way, so that the taker never falls behind.
+    The queue holds few items. When it is full, the producer waits, and nothing is lost; or, with `newest`, the oldest
+    item is dropped, so that the consumer never falls behind.
     """
 
     def __init__(self, capacity: int, *, newest: bool = False) -> None:
-        """Make an empty channel.
+        """Create an empty channel.
 
         Args:
-            capacity: How many items it holds, at least 1.
-            newest: Whether a full channel drops its oldest item instead of making the giver wait.
+            capacity: Maximum number of items, ≥ 1.
+            newest: Whether a full channel drops its oldest item instead of making the producer wait.
         """
         self._capacity = capacity
         self._newest = newest
@@ -32,7 +32,7 @@ class Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T) -> bool:
-        """Give an item; wait while the channel is full, unless it drops. False: nobody takes any more."""
+        """Add an item; wait while the channel is full, unless `newest`. Return False if the consumer has stopped."""
         with self._changed:
             if self._newest:
                 while len(self._items) >= self._capacity:
@@ -46,17 +46,17 @@ class Channel(Generic[T]):
             return True
 
     def finish(self, error: BaseException | None = None) -> None:
-        """Say that no more items come, and why: the taker gets the error after the last item."""
+        """End the items; the consumer gets the error, if any, after the last item."""
         with self._changed:
             self._finished = True
             self._error = error
             self._changed.notify_all()
 
     def take(self, count: int = 1) -> list[T]:
-        """Wait for that many items and take them. There are fewer after the last, and none in the end.
+        """Wait for `count` items and take them. At the end there are fewer, then none.
 
         Raises:
-            BaseException: What the giver finished with, once every item was taken.
+            BaseException: The producer's error, once every item is taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._finished or len(self._items) >= count)
@@ -67,7 +67,7 @@ class Channel(Generic[T]):
             return taken
 
     def stop(self) -> None:
-        """Say that nothing more will be taken: the giver stops, and what is still inside is gone."""
+        """Stop consuming: the producer ends, and remaining items are dropped."""
         with self._changed:
             self._stopped = True
             self._items.clear()

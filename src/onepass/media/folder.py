@@ -1,4 +1,4 @@
-"""Pictures and folders of pictures, as sources and sinks."""
+"""Pictures and folders of pictures as sources and sinks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class PictureSource(Source):
     frame_count = 1
 
     def __init__(self, path: str | os.PathLike[str], data: bytes | None = None) -> None:
-        """Name the picture.
+        """Set the picture.
 
         Args:
-            path: The file, or what to call it.
-            data: What is in it, where it was read already.
+            path: The file, or a name for messages.
+            data: The content, if it was read already.
         """
         super().__init__(os.fspath(path))
         self._path, self._data = Path(path), data
@@ -42,35 +42,35 @@ class PictureSource(Source):
 
 
 class FolderSource(Source):
-    """The pictures of a folder, by name, numbers in names by their value. What is no picture is skipped and noted."""
+    """The pictures of a folder, sorted by name with numbers by value. Other files are skipped and noted."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """List the folder; subfolders and hidden files are left alone.
+        """List the folder; subfolders and hidden files are ignored.
 
         Raises:
-            MediaError: It is no folder, or there is no picture in it.
+            MediaError: The folder does not exist, or contains no picture.
         """
         super().__init__(os.fspath(path))
         folder = Path(path)
         if not folder.is_dir():
-            raise MediaError(f"there is no folder {str(folder)!r} (in {Path.cwd()}); check the path")
+            raise MediaError(f"folder {str(folder)!r} not found (in {Path.cwd()}); check the path")
         files = [each for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")]
         self._paths: list[Path] = []
         for each in sorted(files, key=_natural):
             try:
                 kind = kind_of(each)
             except MediaError as error:
-                self.notes.append(f"{error}: skipped")
+                self.notes.append(f"skipped: {error}")
                 continue
             if kind in {Kind.NO_PICTURE, Kind.JPEGS}:
-                self.notes.append(f"{each} is no picture: skipped")
+                self.notes.append(f"skipped: {each} is not a picture")
                 continue
             self._paths.append(each)
             if kind is not Kind.PICTURE:
-                self.notes.append(f"{each} holds several pictures: only the first is taken; give the file by itself")
+                self.notes.append(f"{each} has several pictures: only the first is used; open the file itself for all")
         if not self._paths:
             raise MediaError(
-                f"{folder} holds no picture, only {len(files)} other file(s); pictures are JPEG, PNG, WebP and such"
+                f"{folder} contains no picture, only {len(files)} other file(s); expected JPEG, PNG, WebP or similar"
             )
         self.frame_count = len(self._paths)
 
@@ -80,7 +80,7 @@ class FolderSource(Source):
             try:
                 picture = read_picture(path, self.notes)
             except MediaError as error:
-                self.notes.append(f"{error}: skipped")
+                self.notes.append(f"skipped: {error}")
             else:
                 read += 1
                 yield Frame(picture, index, None, path.name)
@@ -89,7 +89,7 @@ class FolderSource(Source):
 
 
 def fitting_name(stem: str, ending: str) -> str:
-    """Return a file name of both, without the end of the stem where that would make it too long for a file system."""
+    """Return stem and ending as a file name; the stem is shortened to the maximum length of a file name."""
     room = _MAX_NAME_BYTES - len(os.fsencode(ending))
     while len(os.fsencode(stem)) > room:
         stem = stem[:-1]
@@ -97,7 +97,7 @@ def fitting_name(stem: str, ending: str) -> str:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort by name, with runs of digits as numbers: 2 before 10."""
+    """Return a sort key that compares digits as numbers: 2 before 10."""
     parts = re.findall(r"\d+|\D+", path.name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
@@ -106,36 +106,36 @@ class PictureSink(Sink):
     """One picture file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Name the file.
+        """Set the file.
 
         Raises:
-            MediaError: It cannot be written there: it is a folder or read-only, or its folder is missing.
+            MediaError: The file cannot be written: it is a folder or read-only, or its folder is missing.
         """
         super().__init__()
         self._path = Path(path)
         try:
             check_target(self._path)
         except OSError as error:
-            raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
+            raise MediaError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def write(self, frame: Frame, picture: Picture) -> None:
-        """Write the file; a second picture is refused, since it would take the place of the first."""
+        """Write the file; a second picture is refused, because it would overwrite the first."""
         if frame.index > 0:
-            raise MediaError(f"{self._path} can hold one picture only; give a folder or a video to write more")
+            raise MediaError(f"{self._path} can hold only one picture; use a folder or a video for more")
         write_picture(self._path, picture)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the file is complete."""
 
 
 class FolderSink(Sink):
-    """A folder with one picture a frame, each under the frame's name; no two under one name."""
+    """A folder with one picture per frame, named after the frame, with unique names."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
-            MediaError: It cannot be made.
+            MediaError: The folder cannot be created.
         """
         super().__init__()
         self._folder = Path(path)
@@ -143,15 +143,15 @@ class FolderSink(Sink):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MediaError(f"the folder {self._folder} cannot be made: {error.strerror or error}") from error
+            raise MediaError(f"cannot create the folder {self._folder}: {error.strerror or error}") from error
         if not os.access(self._folder, os.W_OK | os.X_OK):
-            raise MediaError(f"the folder {self._folder} is read-only; permit writing into it, or write elsewhere")
+            raise MediaError(f"the folder {self._folder} is read-only; make it writable, or choose another folder")
 
     def write(self, frame: Frame, picture: Picture) -> None:
-        """Write one file; a format that can be read only becomes PNG."""
+        """Write one file; read-only formats become PNG."""
         known = Path(frame.name).suffix.lower() in PICTURE_SUFFIXES
         path = Path(frame.name if known else fitting_name(frame.name, ".png"))
         write_picture(self._folder / free_name(path.stem, path.suffix, self._taken), picture)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: all files are complete."""

@@ -1,4 +1,4 @@
-"""What every source of pictures gives, and every sink takes: `Frame`, `Source`, `Sink`."""
+"""The interfaces of picture sources and sinks: `Frame`, `Source`, `Sink`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        picture: uint8, RGB [H, W, 3], as all sources give it; of one's own making also grey [H, W].
-        index: Its number in the source, from 0. A camera's frames that nobody had time for are numbered too.
-        seconds: Its time since the source began; None for pictures that have no time.
-        name: What to call it: the file name of a picture, the number of a frame with ``.jpg`` after it.
-        connection: How often the stream it is from was opened again before it came.
+        picture: uint8 RGB [H, W, 3]; frames that you create may also be grey [H, W].
+        index: Its number in the source, from 0. Dropped camera frames count, too.
+        seconds: Its time since the start of the source; None for pictures without a time.
+        name: The picture's file name, or the frame's number with the suffix ``.jpg``.
+        connection: How often its stream had been reconnected before this frame.
     """
 
     picture: Picture
@@ -43,15 +43,15 @@ class Frame:
 
 
 class Source(ABC):
-    """Where frames come from. Iterate over it once, and close it, or use it in a ``with`` block.
+    """A source of frames. Iterate over it once, then close it, or use it in a ``with`` block.
 
     Attributes:
-        name: What the user calls it.
-        live: Whether time does not wait for whoever reads: a frame that comes late is better left out.
-        sequence: Whether each frame follows from the one before, as in a video, so that faces can be tracked.
-        fps: Frames a second as the source tells it; None where it has none.
-        frame_count: How many frames there will be, as far as the source knows.
-        notes: What went less than well, for people: files that were skipped, a video that ends early.
+        name: The user's name for the source.
+        live: Whether frames arrive in real time, so that late frames should be dropped.
+        sequence: Whether frames are consecutive, as in a video, so that faces can be tracked.
+        fps: Frames per second according to the source; None if unknown.
+        frame_count: Number of frames, if the source knows it.
+        notes: Warnings for people, such as skipped files or a truncated video.
     """
 
     name: str
@@ -69,14 +69,14 @@ class Source(ABC):
         """Yield the frames, in order.
 
         Raises:
-            MediaError: The source holds no frame, or is gone.
+            MediaError: The source has no frame, or is gone.
         """
 
-    def stop(self) -> None:  # noqa: B027 - most wait for nothing
-        """Wait no longer for frames that may never come; to be called from any thread, or from a signal's handler."""
+    def stop(self) -> None:  # noqa: B027 - most sources never wait
+        """Stop waiting for frames that may never arrive. Call it from any thread, or from a signal handler."""
 
     def close(self) -> None:  # noqa: B027 - a picture has nothing to close
-        """Let go of the file or device. Closing twice is allowed."""
+        """Release the file or device. Closing twice is allowed."""
 
     def __enter__(self) -> Source:
         return self
@@ -88,10 +88,10 @@ class Source(ABC):
 
 
 class Sink(ABC):
-    """Where frames go. What was written is kept, however the ``with`` block ends.
+    """A destination for frames. Written frames are kept, however the ``with`` block ends.
 
     Attributes:
-        notes: What went less than well, for people: sound that was left out.
+        notes: Warnings for people, such as omitted sound.
     """
 
     def __init__(self) -> None:
@@ -99,23 +99,23 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, frame: Frame, picture: Picture) -> None:
-        """Write a picture that was made of a frame.
+        """Write the picture made from a frame.
 
         Args:
-            frame: Its index, time and name.
+            frame: The frame, for index, time and name.
             picture: uint8, RGB [H, W, 3] or grey [H, W].
 
         Raises:
-            InputError: It is no picture.
-            MediaError: It cannot be written.
+            InputError: The array is not a picture.
+            MediaError: The picture cannot be written.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what is there, and put it where it belongs. Closing twice is allowed.
+        """Finish the output and put it in place. Closing twice is allowed.
 
         Raises:
-            MediaError: It cannot be finished.
+            MediaError: The output cannot be finished.
         """
 
     def __enter__(self) -> Sink:

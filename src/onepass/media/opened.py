@@ -1,4 +1,4 @@
-"""One opening of a video file, a stream or a pipe with PyAV: its frames as they are decoded, and what it promises."""
+"""A video file, stream or pipe opened with PyAV: decoded frames, and the metadata of its header."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _DEFAULT_FPS = 30.0
 
 
 class Opened:
-    """The first video stream of what PyAV opens; pictures of albums do not count.
+    """The first video stream of a container; album covers are ignored.
 
     Attributes:
         container: PyAV's container.
         stream: Its video stream; None if it has none.
-        fps: Frames a second as the file tells it; None where it does not.
-        frame_seconds: How long a frame usually lasts.
-        broken: Why it could not be read to its end; None until then.
-        damaged: How many packets could not be decoded.
+        fps: Frames per second according to the file; None if unknown.
+        frame_seconds: Usual duration of a frame.
+        broken: The error that ended reading early; None if there was none.
+        damaged: Number of packets that could not be decoded.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class Opened:
         timeout_seconds: float | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
-        """Open it.
+        """Open the container.
 
         Args:
             file: A path, a URL, or an object with `read`.
-            container: FFmpeg's name of how it is made; None for what its content and name say.
-            timeout_seconds: How long it may be silent.
-            options: FFmpeg's, for how to open it.
+            container: FFmpeg's name of the container format; None to detect it from content and name.
+            timeout_seconds: Maximum wait for data.
+            options: FFmpeg options for opening.
 
         Raises:
-            FFmpegError, OSError, ValueError: PyAV cannot open it.
+            FFmpegError, OSError, ValueError: PyAV cannot open the file.
             MissingExtraError: PyAV is not installed.
         """
         self._av = optional("av", extra="gaze", purpose="Reading videos")
@@ -68,14 +68,14 @@ class Opened:
         self._begins = None if start is None else start / float(self._av.time_base)
 
     def frames(self) -> Iterator[tuple[Any, float | None, float | None]]:
-        """Yield decoded frames until the end, passing over damaged parts.
+        """Yield decoded frames until the end, skipping damaged parts.
 
-        With each come its times of showing and of decoding, in seconds since the file began, where it has them.
+        Each comes with its presentation and decoding times, in seconds since the start of the file, or None.
         """
         for frame in self._decoded():
             shown, decoding = (None if each is None else float(each * self._unit(frame)) for each in _times(frame))
             if self._is_avi:
-                # It says when frames are decoded. What FFmpeg makes of that is no time of showing.
+                # AVI has decoding times only; the presentation times that FFmpeg derives from them are wrong.
                 shown = None
                 self._begins = decoding if self._begins is None else self._begins
             start = self._begins or 0.0
@@ -88,7 +88,7 @@ class Opened:
         while not ended:
             try:
                 packet = next(packets, None)
-            except IndexError:  # at the end PyAV stumbles over streams that appeared on the way
+            except IndexError:  # PyAV raises it at the end if streams appeared during reading
                 packet = None
             except errors.FFmpegError as error:
                 packet, self.broken = None, error
@@ -96,9 +96,9 @@ class Opened:
             if packet is not None and packet.size:
                 self._cut = packet.is_corrupt
             try:
-                # Nothing as a packet: what the decoder still holds back.
+                # None as the packet flushes the decoder.
                 frames = self.stream.decode(packet)
-            except errors.EOFError:  # it has said so already
+            except errors.EOFError:  # flushed already
                 frames = []
             except errors.FFmpegError:
                 self.damaged += 1
@@ -108,16 +108,16 @@ class Opened:
                 yield frame
 
     def _unit(self, frame: Any) -> Fraction:
-        """Return what a frame counts its times in, in seconds; the last ones out of a decoder do not say."""
+        """Return a frame's time base in seconds; the last frames of a decoder have none of their own."""
         unit: Fraction = frame.time_base or self.stream.time_base
         return unit
 
     def seconds_of(self, frame: Any) -> float:
-        """Return how long a frame lasts; 0 where it does not say so."""
+        """Return a frame's duration; 0 if unknown."""
         return float((frame.duration or 0) * self._unit(frame))
 
     def upright(self, frame: Any) -> Picture:
-        """Return uint8 RGB [H, W, 3] as a frame is meant to be seen."""
+        """Return a frame as uint8 RGB [H, W, 3], upright and with square pixels."""
         aspect = self.stream.sample_aspect_ratio
         width = round(frame.width * aspect) if aspect else frame.width
         picture: Picture = rgb(frame, width)
@@ -125,8 +125,8 @@ class Opened:
         return picture if matrix is None else turned(picture, struct.unpack_from("=2i4x2i", matrix))
 
     def promised_seconds(self) -> float:
-        """Return how long it is by what its header says; 0 where that says nothing."""
-        if self._is_avi:  # FFmpeg goes by what is there
+        """Return the duration according to the header; 0 if unknown."""
+        if self._is_avi:  # FFmpeg's duration is that of the existing data
             return float(self.stream.frames * self.frame_seconds)
         if self.stream.duration is not None:
             return float(self.stream.duration * self.stream.time_base)
@@ -135,12 +135,12 @@ class Opened:
         return (self.container.duration or 0) / float(self._av.time_base)
 
     def is_picture(self) -> bool:
-        """Whether it is one picture, which FFmpeg knows by its content: ``jpeg_pipe``, or by its name."""
+        """Whether the file is a single picture, by FFmpeg's format name, such as ``jpeg_pipe``."""
         name: str = self.container.format.name
         return name.endswith("_pipe") or name == "image2"
 
     def is_cut(self) -> bool:
-        """Whether the file ends in the middle of something, once all frames have come."""
+        """Whether the file is truncated; valid once all frames are read."""
         if self._cut or self._path is None:
             return self._cut
         return self.container.format.name == "mpeg" and program_stream_is_cut(self._path)

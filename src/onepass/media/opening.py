@@ -1,4 +1,4 @@
-"""Open a source, or a sink, as the command line names it."""
+"""Open sources and sinks by the names that the command line accepts."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def open_source(
     """Open a picture, a folder of pictures, a video, a camera, a stream or a pipe.
 
     Args:
-        location: A path; ``-`` for standard input; ``camera:0``, or ``camera:`` and a path; or a URL. Files and pipes
-            go by what is in them.
-        fps: Frames a second to ask a camera for.
-        live: Whether frames of a video, stream or pipe that come late are better left out; see `VideoSource`.
-        reconnect_seconds: For how long to try to open a live stream again that broke off; see `VideoSource`.
+        location: A path; ``-`` for standard input; ``camera:0``, or ``camera:`` and a path; or a URL. The content of
+            files and pipes determines their format.
+        fps: Frames per second to request from a camera.
+        live: Whether to drop late frames of a video, stream or pipe; see `VideoSource`.
+        reconnect_seconds: How long to try to reconnect to an interrupted live stream; see `VideoSource`.
 
     Raises:
-        MediaError: There is nothing, or nothing that can be read; the message says what came.
+        MediaError: The source does not exist or cannot be read; the message says what was found.
         MissingExtraError: OpenCV or PyAV is not installed.
     """
     text = os.fspath(location)
@@ -51,8 +51,8 @@ def open_source(
         return FolderSource(path)
     if not path.exists():
         raise MediaError(
-            f"there is no file or folder {text!r} (in {Path.cwd()}); give a picture, a folder of pictures, a video, "
-            "a camera as camera:0, a URL as rtsp://…, or - for standard input"
+            f"file or folder {text!r} not found (in {Path.cwd()}); expected a picture, a folder of pictures, a video, "
+            "a camera such as camera:0, a URL such as rtsp://…, or - for standard input"
         )
     return _open_file(path, live=live)
 
@@ -79,38 +79,38 @@ def _open_pipe(pipe: Pipe, *, live: bool | None) -> Source:
 
 
 def open_sink(location: str | os.PathLike[str], source: Source, *, fps: float | None = None) -> Sink:
-    """Open where pictures of a source go: a picture, a video, or, by a name without an ending, a folder.
+    """Open the output for a source's pictures: a picture, a video or, for a name without a suffix, a folder.
 
-    A video gets the sound of the source, if that is a video file.
+    A video keeps the sound of the source, if the source is a video file.
 
     Args:
         location: The path to write.
-        source: Where the pictures come from.
-        fps: Frames a second of a video that is made of pictures without times; 30 by default.
+        source: The source of the pictures.
+        fps: Frames per second of a video made of pictures without times; by default 30.
 
     Raises:
-        MediaError: The ending is unknown, the source would be overwritten, or it cannot be written there.
+        MediaError: The suffix is unknown, the source would be overwritten, or the path is not writable.
         MissingExtraError: PyAV is not installed.
     """
     path, origin = Path(location), Path(source.name)
     suffix = path.suffix.lower()
     if origin.exists() and path.resolve() == origin.resolve():
-        raise MediaError(f"{path} is the source itself; write elsewhere")
+        raise MediaError(f"{path} is the source itself; choose another output")
     if isinstance(source, PictureSource) and path.is_dir() and (path / origin.name).resolve() == origin.resolve():
-        raise MediaError(f"{path} is the folder that {origin.name} is in, which would be overwritten; write elsewhere")
+        raise MediaError(
+            f"writing to the folder {path} would overwrite the source {origin.name}; choose another folder"
+        )
     if suffix in VIDEO_SUFFIXES:
         if isinstance(source, VideoSource) and source.can_be_opened_again:
             return VideoSink(path, fps=source.fps or fps, sound_of=source.name, joints=source.joints)
         if isinstance(source, VideoSource):
-            source.notes.append(f"the sound of {source.name}, if it has any, is left out: it can be read only once")
+            source.notes.append(f"{source.name} can be read only once, so its sound, if any, is omitted")
         return VideoSink(path, fps=source.fps or fps)
     if suffix in PICTURE_SUFFIXES:
         if source.sequence or (source.frame_count or 0) > 1:
-            raise MediaError(
-                f"{path} can hold one picture only; give a folder or a video ({', '.join(VIDEO_SUFFIXES)})"
-            )
+            raise MediaError(f"{path} can hold only one picture; use a folder or a video ({', '.join(VIDEO_SUFFIXES)})")
         return PictureSink(path)
     if suffix and not path.is_dir():
         known = ", ".join((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES))
-        raise MediaError(f"cannot write {path}: its ending is none of {known}, and a name without one means a folder")
+        raise MediaError(f"cannot write {path}: unknown suffix; use one of {known}, or no suffix for a folder")
     return FolderSink(path)

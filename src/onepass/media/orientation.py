@@ -1,4 +1,4 @@
-"""The eight ways in which a picture can lie: turned by quarters, mirrored, or both."""
+"""The eight orientations of a picture: rotated by multiples of 90°, mirrored, or both."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 
 def turned(picture: npt.NDArray[np.uint8], matrix: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:
-    """Return a picture as a display matrix wants it to be seen.
+    """Orient a picture according to a display matrix.
 
-    With a matrix of (a, b, c, d), a pixel at (x, y) is shown at (a x + c y, b x + d y), y down, as QuickTime has it.
-    Other angles go to the nearest of the eight ways.
+    With the matrix (a, b, c, d), the pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down, as in
+    QuickTime. Other angles are rounded to the nearest of the eight orientations.
 
     Args:
         picture: uint8 [H, W, 3].

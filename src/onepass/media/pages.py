@@ -1,4 +1,4 @@
-"""Files with several pictures: animated WebP, PNG and AVIF, TIFF with many pages; and what a picture file is at all."""
+"""Files with several pictures (animated WebP, PNG and AVIF, multi-page TIFF), and detection of picture files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from onepass.media.times import Timeline
 
 _HEAD_BYTES = 1 << 10
 _ANIMATED = {"WEBP", "PNG", "AVIF"}
-_USUAL_SECONDS = 0.1  # of a picture that does not say how long it is shown, as browsers have it
-# The end of a JPEG and the beginning of the next; some cameras put zeros between them.
+_USUAL_SECONDS = 0.1  # the duration that browsers assume for pictures without one
+# The end of one JPEG and the start of the next; some cameras put zeros between them.
 _JOINED_JPEGS = re.compile(rb"\xff\xd9\x00*\xff\xd8\xff")
 
 
 class Kind(enum.Enum):
-    """What is in a file: one picture, pages, pictures that move, JPEGs in a row, or else: a video, perhaps."""
+    """The content of a file: one picture, pages, an animation, concatenated JPEGs, or something else, say a video."""
 
     PICTURE = enum.auto()
     PAGES = enum.auto()
@@ -37,7 +37,7 @@ class Kind(enum.Enum):
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what is in a file, by its content; a GIF that moves is a video.
+    """Return the kind of a file according to its content; an animated GIF counts as a video.
 
     Raises:
         MediaError: The file cannot be read.
@@ -48,7 +48,7 @@ def kind_of(path: Path) -> Kind:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
     if is_heic(head):
         return Kind.PICTURE
     image = by_pillow.opened(path, path.name)
@@ -71,23 +71,23 @@ def _are_joined(path: Path) -> bool:
 
 
 class PagesSource(Source):
-    """Every picture of a file: pages without times, or an animation with its own, once through."""
+    """All pictures of a file: pages without times, or one run of an animation with its own times."""
 
     def __init__(self, path: str | os.PathLike[str], *, animated: bool) -> None:
         """Open the file.
 
         Args:
-            path: The file, as Pillow reads it.
-            animated: Whether each picture follows from the one before.
+            path: A file that Pillow can read.
+            animated: Whether the pictures form a sequence.
 
         Raises:
-            MediaError: It cannot be read.
+            MediaError: The file cannot be read.
         """
         super().__init__(os.fspath(path))
         self._path = Path(path)
         self._image: Any = by_pillow.opened(self._path, self.name)
         if self._image is None:
-            raise MediaError(f"{self.name} holds no pictures that can be read")
+            raise MediaError(f"{self.name} contains no readable pictures")
         self.sequence = animated
         self.frame_count = by_pillow.count(self._image)
 
@@ -95,14 +95,14 @@ class PagesSource(Source):
         timeline, lasts = Timeline(_USUAL_SECONDS), 0.0
         for index in range(self.frame_count or 0):
             try:
-                with by_pillow.damage_said(f"{self.name} holds no picture that can be read"):
+                with by_pillow.damage_said(f"{self.name} contains no readable picture"):
                     self._image.seek(index)
                     self._image.load()
                     picture = np.array(self._image.convert("RGB"))
             except MediaError:
                 if index == 0:
                     raise
-                self.notes.append(f"{self.name} ends early: {index} of {self.frame_count} pictures could be read")
+                self.notes.append(f"{self.name} is damaged: only {index} of {self.frame_count} pictures could be read")
                 return
             lasts = float(self._image.info.get("duration") or 0) / 1000
             seconds = timeline.place(None, lasts) if self.sequence else None

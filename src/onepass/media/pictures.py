@@ -18,10 +18,10 @@ Picture: TypeAlias = npt.NDArray[np.uint8]
 """A picture: uint8 RGB [H, W, 3], or grey [H, W]."""
 
 MAX_FILE_BYTES = 1 << 30
-"""How large the file of a picture may be unless one says otherwise."""
+"""Default maximum size of a picture file."""
 
 PICTURE_SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Endings that `write_picture` knows; `read_picture` goes by what is in the file."""
+"""Suffixes that `write_picture` supports; `read_picture` detects the format from the content."""
 
 
 def read_picture(
@@ -29,46 +29,46 @@ def read_picture(
 ) -> npt.NDArray[np.uint8]:
     """Read a picture file.
 
-    What it is, is decided by its content: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, ICO and whatever else this OpenCV
-    reads, and HEIC with the extra ``heif``; TGA by its name. The result stands upright (EXIF orientation is applied),
-    grey is spread over three channels, 16 bits (or 10, 12, 14 in 16) and floats are scaled to 8, and transparency is
-    dropped. Of several pictures in a file it is the first.
+    The content determines the format: JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, ICO, all other formats that this OpenCV
+    reads, and HEIC with the extra ``heif``; only TGA is detected by name. The result is upright (EXIF orientation is
+    applied), grey is repeated over three channels, 16-bit values (or 10, 12, 14 bits in 16) and floats are scaled to
+    8 bits, and transparency is dropped. If a file has several pictures, the first one is returned.
 
     Args:
         path: The file.
-        notes: Where to say what had to be assumed of the range of its values.
-        max_bytes: How large the file may be. What it holds may have 178,956,970 pixels, by its header; see
+        notes: Gets notes about assumptions on the range of values.
+        max_bytes: Maximum file size. The picture may have at most 178,956,970 pixels according to its header; see
             `onepass.media.decoding`.
 
     Returns:
         uint8 RGB [H, W, 3].
 
     Raises:
-        MediaError: There is no file, or it holds no picture that can be read.
-        MissingExtraError: OpenCV is not installed, or it is a HEIC and `pillow-heif` is not.
+        MediaError: The file does not exist or is not a readable picture.
+        MissingExtraError: OpenCV is not installed, or, for a HEIC file, `pillow-heif`.
     """
     optional("cv2", extra="gaze", purpose="Reading pictures")
     return decode_picture(_read_bytes(Path(path), max_bytes), os.fspath(path), notes)
 
 
 def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) -> None:
-    """Write a picture file, in the format that its ending names.
+    """Write a picture file in the format of its suffix.
 
-    The file is complete or not there: it is written beside the target and then takes its place.
+    The file is written atomically: under a temporary name first, then renamed.
 
     Args:
         path: Where to; one of `PICTURE_SUFFIXES` at the end.
         picture: uint8, RGB [H, W, 3] or grey [H, W].
 
     Raises:
-        InputError: The array is no picture.
-        MediaError: The ending is unknown, or the file cannot be written.
+        InputError: The array is not a picture.
+        MediaError: The suffix is unknown, or the file cannot be written.
         MissingExtraError: OpenCV is not installed.
     """
     target = Path(path)
     if target.suffix.lower() not in PICTURE_SUFFIXES:
         raise MediaError(
-            f"cannot tell a picture format from the name {str(target)!r}; use one of {', '.join(PICTURE_SUFFIXES)}"
+            f"unknown picture format {str(target)!r}; use a name that ends in {', '.join(PICTURE_SUFFIXES)}"
         )
     picture = check_picture(picture)
     cv2 = optional("cv2", extra="gaze", purpose="Writing pictures")
@@ -76,41 +76,41 @@ def write_picture(path: str | os.PathLike[str], picture: npt.NDArray[np.uint8]) 
     try:
         done, data = cv2.imencode(target.suffix.lower(), bgr)
     except cv2.error as error:
-        raise MediaError(f"{target} cannot be encoded, a picture of {list(picture.shape)}: {error}") from error
+        raise MediaError(f"cannot encode {target}, a picture of shape {list(picture.shape)}: {error}") from error
     if not done:
-        raise MediaError(f"{target} cannot be encoded, a picture of {list(picture.shape)}; try PNG")
+        raise MediaError(f"cannot encode {target}, a picture of shape {list(picture.shape)}; try PNG")
     try:
         with replacing(target) as temporary:
             temporary.write_bytes(data.tobytes())
     except OSError as error:
-        raise MediaError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise MediaError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
-    """Return what is in a file, or say what is there instead."""
+    """Return a file's content, or raise an error that says what was found instead."""
     if not path.exists():
-        raise MediaError(f"there is no file {str(path)!r} (in {Path.cwd()}); check the path")
+        raise MediaError(f"file {str(path)!r} not found (in {Path.cwd()}); check the path")
     if path.is_dir():
-        raise MediaError(f"{path} is a folder; give the path of one picture in it")
+        raise MediaError(f"{path} is a folder; expected the path of a picture")
     try:
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)  # of a device there is no end
+            data = file.read(max_bytes + 1)  # devices have no end
     except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise MediaError(f"cannot read {path}: {error.strerror or error}") from error
     if len(data) > max_bytes:
         ours = max_bytes == MAX_FILE_BYTES
-        why = "the most that the file of a picture may have" if ours else f"which max_bytes={max_bytes} does not let in"
+        why = "the maximum size of a picture file" if ours else f"the limit set by max_bytes={max_bytes}"
         raise MediaError(f"{path} has more than {max_bytes} bytes, {why}")
     if not data:
-        raise MediaError(f"{path} is empty (0 bytes); the picture was probably not copied or downloaded to its end")
+        raise MediaError(f"{path} is empty (0 bytes); a copy or download was probably interrupted")
     return data
 
 
 def check_picture(picture: object) -> Picture:
-    """Return the picture if it is one.
+    """Return the argument if it is a valid picture.
 
     Raises:
-        InputError: It is not a uint8 array [H, W, 3] or [H, W], or it is empty.
+        InputError: The argument is not a uint8 array [H, W, 3] or [H, W], or it is empty.
     """
     expected = "a picture must be a uint8 array, RGB [H, W, 3] or grey [H, W]"
     if not isinstance(picture, np.ndarray):

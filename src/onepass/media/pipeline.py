@@ -1,4 +1,4 @@
-"""Read in one thread, work in another, and hand the results on in order."""
+"""Read in one thread, work in another, and yield the results in order."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ R = TypeVar("R")
 def side_by_side(
     items: Iterable[T], work: Callable[[list[T]], Sequence[R]], *, batch: int = 1, newest: bool = False
 ) -> Generator[R, None, None]:
-    """Read items in one thread, work on them in another, and yield what comes of them, in order.
+    """Read items in one thread, process them in another, and yield the results in order.
 
-    The three (the caller's thread is the third) wait for each other where one is slower, with at most `batch` items
-    between two of them. When one fails, all end: what was read before is still worked on and yielded, then the error
-    is raised. When the caller has enough, the threads end before the iterator is closed; a reader that waits for its
-    source ends with the next item.
+    The three threads (the caller's is the third) wait for the slowest, with at most `batch` items between two of them.
+    When one fails, all end: items read before are still processed and yielded, then the error is raised. When the
+    caller closes the iterator, the threads end first; a reader that waits for its source ends with the next item.
 
     Args:
-        items: What to read.
+        items: The items to read.
         work: Takes up to `batch` items and returns a result for each.
-        batch: How many items to work on at once. Fewer only at the end.
-        newest: Whether items that come while `work` is busy are dropped in favour of the newest, instead of making
-            the reader wait. It needs a batch of 1: waiting for more would make the first one old.
+        batch: Number of items per call of `work`; fewer only at the end.
+        newest: Whether to keep only the newest item while `work` is busy, instead of making the reader wait. This
+            requires a batch of 1: waiting for more items would make the first one old.
 
     Raises:
         InputError: `batch` is below 1, or above 1 with `newest`.
@@ -36,7 +35,7 @@ def side_by_side(
     if batch < 1:
         raise InputError(f"batch must be at least 1, got {batch}")
     if newest and batch > 1:
-        raise InputError(f"a live source is worked on frame by frame, got a batch of {batch}")
+        raise InputError(f"live sources are processed frame by frame (batch 1), got a batch of {batch}")
     return _side_by_side(items, work, batch=batch, newest=newest)
 
 
@@ -72,13 +71,13 @@ def _side_by_side(
 
 
 def _started(task: Callable[[], None], *, before: Channel[T] | None, after: Channel[R], name: str) -> threading.Thread:
-    """Run a task in a thread, and tell those before and after it when it ends, and of what."""
+    """Run a task in a thread; when it ends, stop the channel before it and finish the channel after it."""
 
     def run() -> None:
         error: BaseException | None = None
         try:
             task()
-        except BaseException as caught:  # noqa: BLE001 - raised again where the results are taken
+        except BaseException as caught:  # noqa: BLE001 - raised again by the channel's consumer
             error = caught
         if before is not None:
             before.stop()

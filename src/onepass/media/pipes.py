@@ -1,4 +1,4 @@
-"""Standard input and named pipes: read once, from the beginning to the end."""
+"""Standard input and named pipes, which can be read only once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onepass.drafts import is_special
 
 STDIN = "-"
 _CHUNK_BYTES = 1 << 16
-# How the kinds of pictures that may come through a pipe begin, and at which byte that stands.
+# Signatures of picture formats, and their offsets.
 _JPEG = b"\xff\xd8\xff"
 _PICTURES = (
     (0, b"\x89PNG"), (0, b"GIF8"), (0, b"BM"), (0, b"II*\x00"), (0, b"MM\x00*"), (8, b"WEBP"),
@@ -22,22 +22,22 @@ _PICTURES = (
 
 
 def is_pipe(location: str) -> bool:
-    """Whether this is standard input, or a path that leads to a pipe or a device."""
+    """Whether this is standard input, or the path of a pipe or a device."""
     return location == STDIN or is_special(location)
 
 
 class Pipe:
-    """What comes through a pipe, of which the beginning was looked at.
+    """A pipe that can look ahead at its first bytes.
 
     Attributes:
-        name: What to call it.
+        name: Name for messages.
     """
 
     def __init__(self, location: str) -> None:
-        """Open it; that waits until somebody writes.
+        """Open the pipe; this waits for a writer.
 
         Raises:
-            MediaError: It cannot be opened, or is the keyboard.
+            MediaError: The pipe cannot be opened, or is a terminal.
         """
         self.name = "stdin" if location in {STDIN, "/dev/stdin"} else location
         self._head = bytearray()
@@ -45,15 +45,15 @@ class Pipe:
         try:
             file: BinaryIO = sys.stdin.buffer if location == STDIN else Path(location).open("rb")  # noqa: SIM115
         except OSError as error:
-            raise MediaError(f"{location} cannot be read: {error.strerror or error}") from error
+            raise MediaError(f"cannot read {location}: {error.strerror or error}") from error
         if file.isatty():
             raise MediaError(f"{self.name} is a terminal; send a picture or a video through a pipe")
         self._file = file
 
     def picture(self) -> bytes | None:
-        """Return all there is, if that is one picture; None, and nothing is lost, if it is a video.
+        """Return the whole content if it is a picture; return None, without losing data, if it is a video.
 
-        Pictures as JPEG one after the other are a video.
+        Concatenated JPEGs count as a video.
         """
         self._fill(16)
         if self._head.startswith(_JPEG):
@@ -70,10 +70,10 @@ class Pipe:
         return bytes(self._head)
 
     def file(self) -> Any:
-        """Return what PyAV reads a video from: this, or a file of all that comes where the video's index comes last."""
+        """Return a file object for PyAV: this pipe, or a temporary file if the video's index comes last."""
         if not self._index_comes_last():
             return self
-        spooled = tempfile.TemporaryFile()  # noqa: SIM115 - whoever reads it closes it, with us
+        spooled = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         while data := self.read(_CHUNK_BYTES):
             spooled.write(data)
         spooled.seek(0)
@@ -81,7 +81,7 @@ class Pipe:
         return spooled
 
     def _index_comes_last(self) -> bool:
-        """Whether this is an MP4 or MOV, made of boxes with size and name, that has its pictures before its index."""
+        """Whether this is an MP4 or MOV, made of boxes with size and name, whose frames precede its index."""
         place = 0
         while self._fill(place + 8):
             size, name = int.from_bytes(self._head[place : place + 4], "big"), self._head[place + 4 : place + 8]
@@ -93,7 +93,7 @@ class Pipe:
         return False
 
     def _fill(self, size: int) -> bool:
-        """Read until the head has a size. False: there is no more."""
+        """Read until the head has this size; return False at the end of the data."""
         while len(self._head) < size:
             data = os.read(self._file.fileno(), _CHUNK_BYTES)
             if not data:
@@ -102,7 +102,7 @@ class Pipe:
         return True
 
     def read(self, size: int) -> bytes:
-        """Return up to that many bytes, as soon as there are any; none at the end."""
+        """Return up to `size` bytes as soon as some are available; none at the end."""
         if self._head:
             data = bytes(self._head[:size])
             del self._head[:size]
@@ -110,7 +110,7 @@ class Pipe:
         return os.read(self._file.fileno(), size)
 
     def close(self) -> None:
-        """Close it, so that whoever writes into it learns of it."""
+        """Close the pipe, so that its writer notices."""
         if self._spooled is not None:
             self._spooled.close()
         if self._file is not sys.stdin.buffer:

@@ -1,4 +1,4 @@
-"""The sound of one video, put into another."""
+"""Transfer the sound of one video to another."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from onepass._optional import optional
 from onepass.media.sound_tracks import TIMEOUT_SECONDS, WAYS, Track, works
 
 _PURPOSE = "The sound of a video"
-# Where writing fails for these reasons, pictures cannot be written either.
+# Errors after which pictures cannot be written, either.
 _NO_PLACE = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EPIPE, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class Sound:
-    """Takes the sound tracks of a video over into a container, step by step with the pictures.
+    """Transfer a video's sound tracks to a container, in step with the pictures.
 
-    A track is copied packet by packet where the container can hold it, and else encoded anew with what the container is
-    made for; which of them works is tried before the first picture. What works in no way is left out, and noted.
-    Nothing that is wrong with sound ends the pictures.
+    A track is copied if the container supports its codec, and otherwise re-encoded with the container's usual codec; a
+    trial before the first picture shows what works. A track for which nothing works is omitted and noted. Problems with
+    sound never end the pictures.
     """
 
     def __init__(
@@ -30,11 +30,11 @@ class Sound:
         """Open the video.
 
         Args:
-            location: Where the sound is; a video without sound gives none.
+            location: The video with the sound; it may have none.
             container: PyAV's output container.
-            notes: Where to say what was left out.
-            joints: By how much the pictures were moved at each place where recordings were joined, as far as they have
-                come; sound waits for them there.
+            notes: Gets notes about omitted sound.
+            joints: The pictures' time shift at each joint of recordings so far; at a joint, sound waits for the
+                pictures.
 
         Raises:
             MediaError: The video cannot be opened.
@@ -46,18 +46,18 @@ class Sound:
         try:
             self._input = self._av.open(self._location, timeout=TIMEOUT_SECONDS)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(f"the sound of {location} cannot be read: {error}") from error
+            raise MediaError(f"cannot read the sound of {location}: {error}") from error
         self._start_seconds = (self._input.start_time or 0) / float(self._av.time_base)
         self._tracks: dict[int, Track] = {}
         self._packets: Iterator[Any] = iter(())
         self._joints: Sequence[float] | None = joints
-        self._waiting: Any = None  # a packet that is not due yet, and when it begins, if that is known
+        self._waiting: Any = None  # a packet that is not due yet; `_begins` is its start, if known
         self._begins: float | None = None
 
     def declare(self) -> None:
-        """Add a stream to the container for each track that can be taken over."""
+        """Add a stream to the container for each track that can be transferred."""
         for number, stream in enumerate(self._input.streams.audio, 1):
-            if stream.codec_context is None:  # a codec that this FFmpeg does not know
+            if stream.codec_context is None:  # a codec that this FFmpeg does not support
                 self._leave_out(f"sound track {number} of {self._location}")
                 continue
             for way in WAYS:
@@ -72,17 +72,17 @@ class Sound:
             self._packets = self._read()
 
     def _leave_out(self, track: str) -> None:
-        self._notes.append(f"{track} cannot be put into {self._container.format.name}: left out")
+        self._notes.append(f"omitted {track}: {self._container.format.name} does not support it")
 
     def _read(self) -> Iterator[Any]:
         streams = [self._input.streams[index] for index in self._tracks]
         try:
-            yield from (packet for packet in self._input.demux(streams) if packet.size)  # none is the mark at the end
+            yield from (packet for packet in self._input.demux(streams) if packet.size)  # the last one is empty
         except (self._av.error.FFmpegError, IndexError):
-            return  # damaged or cut short: the reader of the pictures has told of it
+            return  # damaged or truncated: the reader of the pictures reports it
 
     def mux_until(self, seconds: float) -> None:
-        """Take over all sound up to a time of the pictures."""
+        """Transfer all sound up to a time of the pictures."""
         while (packet := self._waiting or next(self._packets, None)) is not None:
             track = self._tracks[packet.stream.index]
             self._waiting = packet
@@ -97,10 +97,10 @@ class Sound:
                 self.give_up(error)
 
     def give_up(self, error: Exception) -> None:
-        """Go on without sound after an error that writing gave, and note it.
+        """Continue without sound after a write error, and note it.
 
         Raises:
-            Exception: The error, where pictures cannot be written either.
+            Exception: The error, if pictures cannot be written, either.
         """
         if not self._tracks or getattr(error, "errno", None) in _NO_PLACE:
             raise error
@@ -110,8 +110,8 @@ class Sound:
         self._begins = None
 
     def finish(self, seconds: float) -> None:
-        """Take over the rest up to a time, and what the encoders hold back."""
-        self._joints = None  # no more pictures come
+        """Transfer the rest up to a time, and flush the encoders."""
+        self._joints = None  # there are no more pictures
         self.mux_until(seconds)
         for track in list(self._tracks.values()):
             try:
@@ -121,5 +121,5 @@ class Sound:
                 return
 
     def close(self) -> None:
-        """Close the video that the sound is from."""
+        """Close the video with the sound."""
         self._input.close()

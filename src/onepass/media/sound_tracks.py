@@ -1,4 +1,4 @@
-"""How a sound track gets from one file into another: copied, or encoded anew; and whether that will work."""
+"""Transfer sound tracks between files, copied or re-encoded, and test in advance whether it works."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from onepass._optional import optional
 from onepass.media.times import Timeline
 
 _PURPOSE = "The sound of a video"
-# The encoder of each container; all others get AAC.
+# Encoders by container; all others use AAC.
 _ENCODERS = {"webm": "libopus"}
 _USUAL_LAYOUTS = dict(enumerate(("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"), 1))
 _USUAL_SECONDS = 0.02
 TIMEOUT_SECONDS = 10.0  # for a video behind a URL
-# What is tried before the first frame: a second or so of sound.
+# Size of the trial before the first frame: about a second of sound.
 _TRIAL_PACKETS = 50
 
 
 class Track(ABC):
-    """One sound track on its way into a container. Its times are those of `Timeline`."""
+    """A sound track that is written to a container, with times of a `Timeline`."""
 
     def __init__(self, stream: Any) -> None:
         self._timeline = Timeline(_USUAL_SECONDS)
         self._stream = stream
 
     def place(self, packet: Any, start_seconds: float, joints: Sequence[float] | None) -> float | None:
-        """Set a packet's times to seconds since the pictures began, and return them.
+        """Set a packet's times relative to the start of the pictures, and return its start in seconds.
 
         Args:
-            packet: PyAV's; it has a size.
-            start_seconds: When the file begins, in its own times.
-            joints: By how much pictures were moved at each joint so far; None to go by the sound alone.
+            packet: A non-empty PyAV packet.
+            start_seconds: Start of the file in its own times.
+            joints: The pictures' time shift at each joint so far; None to use the sound's times alone.
 
         Returns:
-            When it begins; None where recordings were joined at a place that the pictures have not come to yet.
+            The start; None at a joint that the pictures have not reached yet.
         """
         unit = packet.time_base
         raw = packet.pts if packet.pts is not None else packet.dts
@@ -55,19 +55,19 @@ class Track(ABC):
 
     @abstractmethod
     def take(self, packet: Any) -> None:
-        """Put a packet into the container."""
+        """Write a packet to the container."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Put into the container what is held back."""
+        """Write buffered data to the container."""
 
 
 Way = Callable[[Any, Any], Track]
-"""Takes PyAV's output container and the input's stream, adds a stream to the container, and returns the track."""
+"""Takes PyAV's output container and the input stream, adds an output stream, and returns the track."""
 
 
 class Copied(Track):
-    """A track whose packets go over as they are; AAC of broadcasts without the header that each packet has there."""
+    """A track whose packets are copied; broadcast AAC loses its per-packet headers."""
 
     def __init__(self, container: Any, source: Any) -> None:
         super().__init__(container.add_stream_from_template(source))
@@ -78,7 +78,7 @@ class Copied(Track):
         self._filter = av.bitstream.BitStreamFilterContext("aac_adtstoasc", source) if framed else None
 
     def take(self, packet: Any) -> None:
-        """Put the packet into the container as it is."""
+        """Copy the packet to the container."""
         unit = packet.time_base
         for each in self._bare(packet):
             each.stream, each.time_base = self._stream, unit
@@ -90,15 +90,15 @@ class Copied(Track):
         try:
             bare: list[Any] = self._filter.filter(packet)
         except self._damage:
-            return []  # one damaged packet is a click, no reason to lose the rest
+            return []  # a damaged packet is just a click; keep the rest
         return bare
 
     def finish(self) -> None:
-        """Packets are held back nowhere."""
+        """Do nothing: no packets are buffered."""
 
 
 class Encoded(Track):
-    """A track that is decoded, and encoded with what the container is made for."""
+    """A track that is decoded and re-encoded with the container's usual codec."""
 
     def __init__(self, container: Any, source: Any, *, layout: str | None = None) -> None:
         self._av = optional("av", extra="gaze", purpose=_PURPOSE)
@@ -110,10 +110,10 @@ class Encoded(Track):
         self._container = container
         self._resampler: Any = None
         self._kind: tuple[str, str, int] | None = None
-        self._ends = float("-inf")  # when the last frame is over, in seconds
+        self._ends = float("-inf")  # the end of the last frame, in seconds
 
     def take(self, packet: Any) -> None:
-        """Decode the packet, and put what the encoder gives into the container."""
+        """Decode the packet, re-encode it, and write it to the container."""
         try:
             frames = packet.decode()
         except self._av.error.FFmpegError:
@@ -123,7 +123,7 @@ class Encoded(Track):
                 self._encode(frame)
 
     def _follows(self, frame: Any) -> bool:
-        """Put a frame behind the one before. False: most of it was heard already, where a recording was joined."""
+        """Place a frame after the previous one; return False if most of it overlaps, as at a joint of recordings."""
         lasts = frame.samples / frame.sample_rate
         if frame.pts is not None:
             begins = float(frame.pts * frame.time_base)
@@ -136,7 +136,7 @@ class Encoded(Track):
         return True
 
     def _encode(self, frame: Any) -> None:
-        """Encode a frame, whatever its rate and channels are; joined recordings may differ in them."""
+        """Encode a frame of any rate and channels, which can change at joints of recordings."""
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind:
             self._flush()
@@ -152,13 +152,13 @@ class Encoded(Track):
                 self._container.mux(self._stream.encode(each))
 
     def finish(self) -> None:
-        """Put into the container what resampler and encoder hold back."""
+        """Flush resampler and encoder to the container."""
         self._flush()
         self._container.mux(self._stream.encode())
 
 
 def _as_usual(container: Any, source: Any) -> Track:
-    """Encode with the usual order of that many channels: 5.1 for 5.1(side)."""
+    """Encode with the usual layout for this number of channels: 5.1 for 5.1(side)."""
     return Encoded(container, source, layout=_USUAL_LAYOUTS.get(source.codec_context.channels, "stereo"))
 
 

@@ -1,4 +1,4 @@
-"""A picture as the input of a network."""
+"""Convert pictures to network inputs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from onepass.tensors import Dim, TensorSpec
 
 
 def tensor_from_picture(picture: Array, spec: TensorSpec, *, value_range: tuple[float, float] = (0.0, 1.0)) -> Array:
-    """Bring a picture into the size, layout and dtype that an input has.
+    """Convert a picture to the size, layout and dtype of an input.
 
     Args:
         picture: uint8, RGB [H, W, 3] or grey [H, W].
         spec: The input: rank 4, 3 or 2, with 1 or 3 channels first or last (``[N, 3, H, W]``, ``[N, H, W, 1]``,
-            ``[3, H, W]``, ``[H, W]`` …). Where it fixes height and width the picture is resized to them.
-        value_range: What 0 and 255 become in a floating-point input. An input of uint8 gets the picture's own values.
+            ``[3, H, W]``, ``[H, W]`` …). The picture is resized if the input has a fixed height and width.
+        value_range: The values of 0 and 255 in a floating-point input. A uint8 input gets the picture's own values.
 
     Returns:
         A C-contiguous array; a leading batch dimension is 1.
 
     Raises:
-        InputError: The input does not look like a picture, or the array is none.
+        InputError: The input does not look like a picture input, or the array is not a picture.
         MissingExtraError: OpenCV is not installed.
     """
     picture = check_picture(picture)
@@ -43,7 +43,7 @@ def tensor_from_picture(picture: Array, spec: TensorSpec, *, value_range: tuple[
 
 
 class _Layout(NamedTuple):
-    """How an input holds a picture; height and width are None where they are dynamic."""
+    """The picture layout of an input; dynamic height and width are None."""
 
     rank: int
     height: int | None
@@ -64,8 +64,8 @@ def _layout(spec: TensorSpec) -> _Layout:
         if isinstance(third, int) and third in (1, 3):
             return _Layout(len(shape), _size(first), _size(second), third, channels_first=False)
     raise InputError(
-        f"input {spec.name!r} is {spec}, which does not look like a picture (1 or 3 channels first or last, uint8 or "
-        "floating point); give it as a .npy or .npz file"
+        f"input {spec.name!r} ({spec}) does not look like a picture (1 or 3 channels, first or last, uint8 or floating "
+        "point); use a .npy or .npz file"
     )
 
 

@@ -1,47 +1,47 @@
-"""Times that rise, from what a file says of its frames."""
+"""Convert a file's frame times to increasing times."""
 
 from __future__ import annotations
 
-# A time that goes back by this many frames is where another recording begins; by less, the file's times are not exact.
+# A jump back by this many frames starts another recording; a smaller one is an inaccuracy of the file.
 _JOINT_FRAMES = 3
-_STEP_SECONDS = 0.001  # from a frame to one that claims the same time
+_STEP_SECONDS = 0.001  # between frames of the same time
 
 
 class Timeline:
-    """Turns the times that a file gives, one after the other, into times that only rise.
+    """Convert a file's consecutive times to strictly increasing times.
 
-    Gaps stay as they are. Where a time is missing, or jumps back because recordings were joined, time goes on by the
-    duration of what came before, and what follows is counted from there. Where it stands still or goes back a little,
-    it rises by a millisecond until the file's times have caught up.
+    Gaps are kept. If a time is missing, or jumps back because recordings were joined, time continues after the duration
+    of the previous item, and later times are shifted accordingly. If times stand still or go back slightly, time
+    increases by a millisecond per item until the file's times have caught up.
     """
 
     def __init__(self, usual_seconds: float, joints: list[float] | None = None) -> None:
-        """Begin.
+        """Start a timeline.
 
         Args:
-            usual_seconds: How long a frame or packet lasts that does not say so itself, above 0.
-            joints: Where to put, for each place where recordings were joined, by how much what follows is moved.
+            usual_seconds: Duration of a frame or packet without a duration of its own, > 0.
+            joints: Gets the time shift of each place where recordings were joined.
         """
         self._usual_seconds = usual_seconds
         self.joints: list[float] = [] if joints is None else joints
         self._raw = self._last = float("-inf")
-        self._next = 0.0  # when what came last is over
+        self._next = 0.0  # the end of the last item
         self._shift = 0.0
 
     def is_joint(self, raw: float | None, duration: float = 0.0) -> bool:
-        """Whether another recording begins with what has this time and duration; see `place`."""
+        """Whether an item of this time and duration starts another recording; see `place`."""
         return raw is not None and raw < self._raw - _JOINT_FRAMES * self._lasts(duration)
 
     def _lasts(self, duration: float) -> float:
         return max(duration, _STEP_SECONDS) if duration > 0 else self._usual_seconds
 
     def place(self, raw: float | None, duration: float = 0.0, *, moved: float | None = None) -> float:
-        """Return when something begins, in seconds.
+        """Return the start of an item in seconds.
 
         Args:
-            raw: Its time as the file has it, in seconds; None where it has none.
-            duration: How long it lasts, in seconds; 0 where that is unknown.
-            moved: By how much to move what follows, if this is a joint; None for what goes on without a gap.
+            raw: Its time in the file, in seconds; None if it has none.
+            duration: Its duration in seconds; 0 if unknown.
+            moved: The time shift if this is a joint; None to continue without a gap.
         """
         if raw is None:
             begins = self._next
@@ -55,7 +55,7 @@ class Timeline:
         return begins
 
     def go_on_at(self, seconds: float) -> None:
-        """Let what comes next, whatever its time, begin at a time of ours: the stream was opened anew."""
+        """Set the start of the next item, whatever its time in the file, because the stream was reopened."""
         self._raw = float("inf")
         self._next = max(seconds, self._last + _STEP_SECONDS)
 
@@ -63,8 +63,8 @@ class Timeline:
 class BestEffort:
     """Chooses between a frame's two times, as FFmpeg's tools do: when it is shown, and when it was to be decoded.
 
-    The time of showing counts, unless it is missing or went back more often than the other did. Its source is
-    ``guess_correct_pts`` in FFmpeg's ``libavcodec/decode.c``.
+    The presentation time is used, unless it is missing or has gone back more often than the decoding time. The method
+    is from ``guess_correct_pts`` in FFmpeg's ``libavcodec/decode.c``.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class BestEffort:
         self._shown_faults = self._decoded_faults = 0
 
     def choose(self, shown: float | None, decoded: float | None) -> float | None:
-        """Return the better one of two times of a frame; None where it has neither."""
+        """Return the better of a frame's two times; None if it has neither."""
         if decoded is not None:
             self._decoded_faults += decoded <= self._decoded
             self._decoded = decoded

@@ -1,4 +1,4 @@
-"""Videos and network streams, read with PyAV."""
+"""Read videos and network streams with PyAV."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from onepass.media.opened import Opened
 from onepass.media.pipes import Pipe
 from onepass.media.times import BestEffort, Timeline
 
-# Network streams: seconds to wait for the connection, and for each piece after it.
+# Network streams: seconds to wait for the connection, and then for each piece of data.
 _TIMEOUT_SECONDS = 10.0
-# A video is called cut short when this much of what its header promises is missing: rounding is less.
+# A video counts as truncated if it is shorter than its header says by more than this; rounding errors are smaller.
 _MISSING_SECONDS = 0.5
-# A stream that broke off is tried again after so long, and again.
+# Delay between attempts to reconnect to an interrupted stream.
 _AGAIN_SECONDS = 1.0
-# What only ever carries what is happening now, and which formats over HTTP do: playlists that have no end, and cameras.
+# Protocols that are always live, and live formats over HTTP: endless playlists, and cameras.
 _LIVE_SCHEMES = {"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp"}
 _LIVE_FORMATS = {"hls", "mpjpeg"}
 
 
 def is_url(location: str) -> bool:
-    """Whether this is the address of a stream rather than a path."""
+    """Whether this is a URL rather than a path."""
     return "://" in location
 
 
 class VideoSource(Source):
-    """The frames of a video file, of a pipe, or of a stream by its URL, upright and with times that rise.
+    """The frames of a video file, a pipe, or a stream by URL, upright and with increasing times.
 
-    Every codec that PyAV's FFmpeg knows is read. Frames are turned and mirrored as the file's display matrix says, and
-    stretched where its pixels are not square. A file that is damaged or cut short gives what can be read of it, and
-    `notes` says so. Streams without an end are live by what carries them: RTSP, RTMP, RTP, SRT, UDP; HLS without an
-    end, and the JPEGs that cameras send over HTTP. A file behind a URL is not, whether it knows its length or not. It
-    may be a picture, too: one frame without a time, and no `sequence`.
+    All codecs of PyAV's FFmpeg are supported. Frames are rotated and mirrored according to the file's display matrix,
+    and stretched if pixels are not square. A damaged or truncated file yields its readable part, and `notes` says so.
+    Endless streams are live, depending on the protocol: RTSP, RTMP, RTP, SRT, UDP; endless HLS; and the JPEGs that
+    cameras send over HTTP. A file behind a URL is not live, whether its length is known or not; it may also be a
+    picture: one frame without a time, and `sequence` is False.
 
     Attributes:
-        joints: For each place where recordings were joined and time jumped back, by how many seconds what follows was
-            moved; it grows while frames are read.
+        joints: The time shift in seconds at each place where recordings were joined and time jumped back; the list
+            grows while frames are read.
     """
 
     sequence = True
@@ -58,26 +58,26 @@ class VideoSource(Source):
         timeout_seconds: float = _TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the video and read what it says of itself.
+        """Open the video and read its header.
 
         Args:
             location: A path, a URL, or an open pipe.
-            live: Whether frames that come late are better left out; None for what the stream itself calls for.
-            container: FFmpeg's name of how a file is made, where its own name would mislead it.
-            reconnect_seconds: For how long to try to open a live stream again that broke off, or to read on from a
-                file behind a URL; 0 for not at all. The frames after that have the next number as their `connection`,
-                and a live stream's times say how long it was away.
-            timeout_seconds: How long a stream may be silent.
-            clock: What tells how long a stream was away, in seconds.
+            live: Whether to drop late frames; None to decide by the kind of stream.
+            container: FFmpeg's name of the container format, if the file's name would mislead FFmpeg.
+            reconnect_seconds: How long to try to reconnect to an interrupted live stream, or to continue an interrupted
+                file behind a URL; 0 disables it. Frames after a reconnection have the next number as `connection`, and
+                a live stream's times include the interruption.
+            timeout_seconds: Maximum wait for a stream's data.
+            clock: The clock that measures interruptions, in seconds.
 
         Raises:
             InputError: `reconnect_seconds` is negative or not finite.
-            MediaError: There is none, it is no video, or the stream does not answer.
+            MediaError: The file does not exist or is not a video, or the stream does not respond.
             MissingExtraError: PyAV is not installed.
         """
         super().__init__(location.name if isinstance(location, Pipe) else os.fspath(location))
         if not 0 <= reconnect_seconds < float("inf"):
-            raise InputError(f"reconnect_seconds must be a number of at least 0, got {reconnect_seconds}")
+            raise InputError(f"reconnect_seconds must be a number ≥ 0, got {reconnect_seconds}")
         self._av = optional("av", extra="gaze", purpose="Reading videos")
         self._is_url = is_url(self.name)
         self._pipe = location if isinstance(location, Pipe) else None
@@ -85,11 +85,11 @@ class VideoSource(Source):
         self._stopped = threading.Event()
         self.joints: list[float] = []
         if self._pipe is None and not self._is_url and not Path(self.name).is_file():
-            raise MediaError(f"there is no file {self.name!r} (in {Path.cwd()}); check the path")
+            raise MediaError(f"file {self.name!r} not found (in {Path.cwd()}); check the path")
         self._container = container
         self._opened = self._open()
         self.live = self._is_live() if live is None else live
-        # Threads over frames hold some of them back, which is no matter in a file.
+        # Frame threading delays frames, which matters only for live streams.
         self._opened.stream.thread_type = "SLICE" if self.live else "AUTO"
         self.fps = self._opened.fps
         self.frame_count = self._opened.stream.frames or None
@@ -98,13 +98,13 @@ class VideoSource(Source):
 
     @property
     def container(self) -> str:
-        """FFmpeg's name of how the file or stream is made."""
+        """FFmpeg's name of the container format."""
         name: str = self._opened.container.format.name
         return name
 
     @property
     def can_be_opened_again(self) -> bool:
-        """Whether another reader may open it for itself, to take its sound; not so pipes and live streams."""
+        """Whether another reader can open it as well, for the sound; pipes and live streams cannot be reopened."""
         return self._pipe is None and not (self._is_url and self.live)
 
     def _is_live(self) -> bool:
@@ -124,12 +124,12 @@ class VideoSource(Source):
             raise MediaError(self._no_video(error)) from error
         if opened.stream is None:
             raise MediaError(
-                f"{self.name} holds no video, only sound or data, or the picture of an album; give a video or a picture"
+                f"{self.name} contains no video, only sound, data or an album cover; expected a video or a picture"
             )
         return opened
 
     def _url_options(self) -> dict[str, str]:
-        """Let FFmpeg itself ask for the rest of a file when the line breaks off, where it can: over HTTP."""
+        """Let FFmpeg itself reconnect and request the rest of a file, which it can over HTTP."""
         if not self._reconnect_seconds or urlsplit(self.name).scheme.lower() not in {"http", "https"}:
             return {}
         return {"reconnect": "1", "reconnect_delay_max": str(max(1, round(self._reconnect_seconds)))}
@@ -137,13 +137,13 @@ class VideoSource(Source):
     def _no_video(self, error: Exception) -> str:
         reason = getattr(error, "strerror", None) or error
         if self._is_url:
-            return f"{self.name} cannot be opened: {reason}. Is the address right, and the other side there?"
+            return f"cannot open {self.name}: {reason}. Check the address, and that the server is running"
         if self._pipe is not None:
-            return f"{self.name} cannot be read as a picture or a video: {reason}"
+            return f"cannot read {self.name} as a picture or a video: {reason}"
         size = Path(self.name).stat().st_size
         return (
-            f"{self.name} ({size} bytes) is neither a picture nor a video that can be read: {reason}. "
-            "It may be damaged, or not copied or downloaded to its end"
+            f"{self.name} ({size} bytes) is neither a readable picture nor a readable video: {reason}. "
+            "It may be damaged, or a copy or download was interrupted"
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -163,17 +163,17 @@ class VideoSource(Source):
             timeline.go_on_at(seconds + self._clock() - broke_off)
         self._note_damage(count, seconds)
         if count == 0:
-            raise MediaError(f"{self.name} holds no frame that can be decoded; the file is damaged, or cut short")
+            raise MediaError(f"{self.name} contains no frame that can be decoded; the file is damaged or truncated")
 
     def _opens_again(self, frames: int) -> bool:
-        """Open a live stream again that broke off. False: it has ended, or need not be.
+        """Reconnect to an interrupted live stream; return False if it has ended or should not be reopened.
 
         Raises:
-            MediaError: It does not answer any more.
+            MediaError: The stream no longer responds.
         """
         error = self._opened.broken
         reason = getattr(error, "strerror", None) or error or "it ended"
-        said = f"{self.name} broke off after {frames} frames: {reason}"
+        said = f"{self.name} was interrupted after {frames} frames: {reason}"
         if not (self._is_url and self.live and self._reconnect_seconds):
             if error is not None and self._is_url:
                 raise MediaError(said) from error
@@ -185,38 +185,38 @@ class VideoSource(Source):
                 self._opened = self._open()
             except MediaError as failed:
                 if self._clock() - start > self._reconnect_seconds:
-                    raise MediaError(f"{said}; it did not answer for {self._reconnect_seconds:g} s") from failed
+                    raise MediaError(f"{said}; it did not respond for {self._reconnect_seconds:g} s") from failed
             else:
                 self._opened.stream.thread_type = "SLICE"
-                self.notes.append(f"{said}; opened again after {self._clock() - start:.0f} s")
+                self.notes.append(f"{said}; reconnected after {self._clock() - start:.0f} s")
                 return True
         return False
 
     def stop(self) -> None:
-        """Try no more to open a stream again that broke off."""
+        """Stop trying to reconnect."""
         self._stopped.set()
 
     def _note_damage(self, frames: int, seconds: float) -> None:
-        """Note what could not be read, and where a file ends before its header says it would."""
+        """Note damaged parts, and whether a file ends earlier than its header says."""
         opened = self._opened
         if opened.damaged:
-            self.notes.append(f"{opened.damaged} part(s) of {self.name} are damaged and were passed over")
+            self.notes.append(f"skipped {opened.damaged} damaged part(s) of {self.name}")
         if opened.broken is not None:
             reason = getattr(opened.broken, "strerror", None) or opened.broken
-            self.notes.append(f"{self.name} cannot be read to its end: {reason}")
+            self.notes.append(f"reading {self.name} stopped before its end: {reason}")
         if self.live or not frames:
             return
         promised = opened.promised_seconds()
         ends = seconds + opened.frame_seconds
         if ends < promised - _MISSING_SECONDS:
             self.notes.append(
-                f"{self.name} ends early: {seconds:.1f} s of {promised:.1f} s ({frames} frames) could be read; "
-                "the file is cut short or damaged"
+                f"{self.name} ends early: only {seconds:.1f} s of {promised:.1f} s ({frames} frames) could be read; "
+                "the file is truncated or damaged"
             )
         elif opened.broken is None and opened.is_cut():
             self.notes.append(
-                f"{self.name} ends in the middle of a frame, after {ends:.1f} s ({frames} frames); the file is cut "
-                "short or damaged"
+                f"{self.name} ends in the middle of a frame, after {ends:.1f} s ({frames} frames); the file is "
+                "truncated or damaged"
             )
 
     def close(self) -> None:

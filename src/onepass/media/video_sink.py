@@ -1,4 +1,4 @@
-"""Write videos with PyAV, with the sound of the video that they were made of."""
+"""Write videos with PyAV, with the sound of the source video."""
 
 from __future__ import annotations
 
@@ -18,33 +18,32 @@ from onepass.media.frames import Frame, Sink
 from onepass.media.pictures import Picture, check_picture
 from onepass.media.sound import Sound
 
-# H.264 without B-frames: those would need times before the first frame, which not every container can say.
+# H.264 without B-frames, which need times before the first frame that not every container supports.
 _H264 = ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0"})
 _VP9 = ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "30", "b": "0"})
 _ENCODERS = {".mp4": _H264, ".m4v": _H264, ".mov": _H264, ".mkv": _H264, ".webm": _VP9}
-# An MP4 can usually be read only once it is finished. Written in fragments of a second it can be read at any time, so
-# that a full disk or a killed process leaves what there was; finishing it turns it into a plain one. Matroska has its
-# clusters.
+# A plain MP4 can be read only once it is finished. Written in fragments of one second, it can be read at any time, so a
+# full disk or a killed process leaves a usable file; finishing converts it to a plain one. Matroska uses clusters.
 _FRAGMENTS = {"movflags": "+hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}  # μs
 _CLUSTERS = {"cluster_time_limit": "1000", "flush_packets": "1"}  # ms
 
 VIDEO_SUFFIXES: tuple[str, ...] = tuple(_ENCODERS)
-"""Endings that `VideoSink` knows."""
+"""Suffixes that `VideoSink` supports."""
 
-_TIME_BASE = Fraction(1, 90_000)  # seconds; holds every usual frame rate, and a camera's uneven times
+_TIME_BASE = Fraction(1, 90_000)  # seconds; represents all usual frame rates, and a camera's irregular times
 _DEFAULT_FPS = 30.0
 
 
 class VideoSink(Sink):
-    """A video file: H.264 in MP4, MOV or Matroska, VP9 in WebM; each frame at its own time.
+    """A video file: H.264 in MP4, MOV or Matroska, VP9 in WebM; each frame has its own time.
 
-    Sound is copied as it is where the container can hold it, and encoded anew where it cannot. All frames get the size
-    of the first: others are scaled to fit, with black beside them. An odd width or height, which the encoders do not
-    know, is filled up by repeating the last pixels.
+    Sound is copied if the container supports its codec, and re-encoded otherwise. All frames get the size of the first:
+    others are scaled to fit, with black borders. An odd width or height, which the encoders do not support, is padded
+    by repeating the last pixels.
 
-    The file is written under a temporary name and takes its own when closed, which also happens after an error: what
-    was written until then can be played. A process that is killed leaves the hidden file with the temporary name beside
-    the target, which can be played but for the last few seconds.
+    The file is written under a temporary name and renamed when closed, also after an error, so everything written so
+    far can be played. A killed process leaves the hidden temporary file next to the target; it can be played except for
+    the last few seconds.
     """
 
     def __init__(
@@ -58,13 +57,13 @@ class VideoSink(Sink):
         """Open the file.
 
         Args:
-            path: Where to; one of `VIDEO_SUFFIXES` at the end.
-            fps: Frames a second, for frames that have no time and for the encoder's rate; 30 by default.
-            sound_of: A video whose sound to keep; it may have none.
-            joints: The `joints` of a `VideoSource` that reads that video, so that sound stays with the pictures.
+            path: Path of the file, with one of `VIDEO_SUFFIXES`.
+            fps: Frames per second, for frames without a time, and for the encoder's rate; by default 30.
+            sound_of: The video whose sound to keep, if it has any.
+            joints: The `joints` of the `VideoSource` that reads this video, which keep the sound in sync.
 
         Raises:
-            MediaError: The ending is unknown, or the file cannot be written.
+            MediaError: The suffix is unknown, or the file cannot be written.
             MissingExtraError: PyAV is not installed.
         """
         super().__init__()
@@ -72,15 +71,15 @@ class VideoSink(Sink):
         self._path = Path(path)
         suffix = self._path.suffix.lower()
         if suffix not in _ENCODERS:
-            raise MediaError(f"cannot tell a video format from {str(path)!r}; use one of {', '.join(VIDEO_SUFFIXES)}")
+            raise MediaError(f"unknown video format {str(path)!r}; use a name that ends in {', '.join(VIDEO_SUFFIXES)}")
         self._encoder, self._encoder_options = _ENCODERS[suffix]
         self._fps = fps or _DEFAULT_FPS
         options = _CLUSTERS if suffix in (".mkv", ".webm") else _FRAGMENTS
         try:
-            self._draft = Draft(self._path)  # PyAV opens files at the first frame, and the user is better told now
+            self._draft = Draft(self._path)  # PyAV opens files at the first frame; report errors now instead
             self._container = self._av.open(str(self._draft.path), "w", container_options=options)
         except OSError as error:
-            raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
+            raise MediaError(f"cannot write {self._path}: {error.strerror or error}") from error
         try:
             self._sound = None if sound_of is None else Sound(sound_of, self._container, self.notes, joints)
         except MediaError:
@@ -92,7 +91,7 @@ class VideoSink(Sink):
         self._closed = False
 
     def write(self, frame: Frame, picture: Picture) -> None:
-        """Encode a picture; it is shown from the frame's time on, or after the one before if it has none."""
+        """Encode a picture at the frame's time, or after the previous picture if the frame has no time."""
         picture = check_picture(picture)
         try:
             if self._stream is None:
@@ -113,7 +112,7 @@ class VideoSink(Sink):
         self._frames += 1
 
     def _mux(self, packets: Any) -> None:
-        """Put pictures into the container, which may find only now that it cannot hold some sound."""
+        """Write pictures to the container, which may discover only now that it does not support the sound."""
         try:
             self._container.mux(packets)
         except self._av.error.FFmpegError as error:
@@ -122,7 +121,7 @@ class VideoSink(Sink):
             self._sound.give_up(error)
 
     def _begin(self, picture: Picture) -> None:
-        """Declare the streams, once the size of the frames is known."""
+        """Declare the streams once the frame size is known."""
         rate = Fraction(self._fps).limit_denominator(1001)
         self._stream = self._container.add_stream(self._encoder, rate=rate, options=self._encoder_options)
         self._stream.height, self._stream.width = _even(picture).shape[:2]
@@ -135,10 +134,10 @@ class VideoSink(Sink):
 
     def _failed(self, error: Exception) -> str:
         reason = getattr(error, "strerror", None) or error
-        return f"{self._path} cannot be written: {reason}; what was written before is kept in it"
+        return f"cannot write {self._path}: {reason}; earlier frames are kept in the file"
 
     def close(self) -> None:
-        """Write what the encoders hold back, and give the file its name. Without a frame there is no file."""
+        """Flush the encoders and rename the file. Without any frame, there is no file."""
         if self._closed:
             return
         self._closed = True
@@ -160,13 +159,13 @@ class VideoSink(Sink):
             if self._frames:
                 self._draft.put()
         except OSError as error:
-            raise MediaError(f"{self._path} cannot be written: {self._draft.told(error).strerror}") from error
+            raise MediaError(f"cannot write {self._path}: {self._draft.told(error).strerror}") from error
         finally:
             self._draft.discard()
 
 
 def _framed(video: Any, width: int, height: int) -> Picture:
-    """Return a PyAV frame as large as fits into another size, unstretched, in the middle of black."""
+    """Scale a PyAV frame to fit another size, keeping its aspect ratio, with black borders."""
     scale = min(width / video.width, height / video.height)
     inner = [max(1, round(scale * side)) for side in (video.width, video.height)]
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
@@ -177,7 +176,7 @@ def _framed(video: Any, width: int, height: int) -> Picture:
 
 
 def _even(picture: Picture) -> Picture:
-    """Return a picture, RGB or grey, as RGB of even width and height."""
+    """Return an RGB or grey picture as RGB with even width and height."""
     rgb = np.repeat(picture[:, :, None], 3, axis=2) if picture.ndim == 2 else picture
     height, width = rgb.shape[:2]
     if height % 2 == 0 and width % 2 == 0:

@@ -1,4 +1,4 @@
-"""A window that shows pictures as they come."""
+"""A window that shows pictures live."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _QUIT_KEYS = (27, ord("q"))  # Escape
 
 
 class Window:
-    """A window, through OpenCV. To be used from the main thread, in a ``with`` block.
+    """An OpenCV window. Use it from the main thread, in a ``with`` block.
 
-    The OpenCV that the extra ``gaze`` installs is the one for servers, without windows: `opencv-python` has them.
+    The extra ``gaze`` installs OpenCV's server package, which has no windows; `opencv-python` has them.
     """
 
     def __init__(
@@ -26,27 +26,27 @@ class Window:
         """Open the window.
 
         Args:
-            title: What stands above it.
-            fullscreen: Whether it takes the whole screen.
-            mirror: Whether to show pictures as a mirror would, which people before a camera are used to.
-            at_px: Left and upper edge on the desktop; None leaves that to the system. With several screens, the whole
-                screen is the one that this lies on. Wayland itself places windows where it likes; the windows of
-                `opencv-python` go through X11 there.
+            title: The window's title.
+            fullscreen: Whether the window fills the screen.
+            mirror: Whether to mirror pictures, as people in front of a camera expect.
+            at_px: Left and top edge on the desktop; None lets the system choose. With several screens, `fullscreen`
+                uses the screen at this position. Wayland ignores positions, but windows of `opencv-python` use X11
+                there.
 
         Raises:
-            MediaError: There is no display, or this OpenCV has no windows; the message says what to install.
+            MediaError: There is no display, or this OpenCV has no window support; the message says what to install.
             MissingExtraError: OpenCV is not installed.
         """
         self._cv2 = optional("cv2", extra="gaze", purpose="A window")
         self._title, self._mirror = title, mirror
-        # Qt, which draws the windows on Linux, ends the whole program where there is no display.
+        # On Linux, Qt draws the windows and ends the whole program if there is no display.
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise MediaError("there is no display to open a window on (DISPLAY is not set); write to a file instead")
+            raise MediaError("cannot open a window: no display found (DISPLAY is not set); write to a file instead")
         try:
             self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
         except self._cv2.error as error:
             raise MediaError(
-                "this OpenCV cannot open windows: opencv-python-headless is the one for servers. Replace it: "
+                "this OpenCV cannot open windows, because opencv-python-headless is for servers. Replace it: "
                 "pip uninstall opencv-python-headless && pip install 'opencv-python>=4.8,<5'"
             ) from error
         if at_px is not None:
@@ -59,10 +59,10 @@ class Window:
 
         Args:
             picture: uint8 RGB [H, W, 3].
-            hold: Asked again and again; as long as it is true, return only once a key was pressed.
+            hold: Polled while the picture is shown; as long as it returns True, `show` waits for a key.
 
         Returns:
-            Whether to go on: False once the window was closed, or Escape or q pressed.
+            Whether to continue: False after the window was closed, or Escape or q was pressed.
         """
         shown = self._cv2.cvtColor(picture, self._cv2.COLOR_RGB2BGR)
         self._cv2.imshow(self._title, self._cv2.flip(shown, 1) if self._mirror else shown)

@@ -1,7 +1,7 @@
-"""Trained networks of other frameworks, made into ONNX with every output as its framework gives it.
+"""Convert trained networks of other frameworks to ONNX, with every output as its framework computes it.
 
-One module a framework, each of which opens a network and gives a `framework.Trained`; what comes after is the same for
-all: names and order of the outputs, batch, layout, clean-up, and parity with the framework itself.
+Each framework has a module that opens a network and returns a `framework.Trained`. The rest is common to all: names and
+order of the outputs, batch, layout, clean-up, and parity with the framework itself.
 """
 
 from typing import TYPE_CHECKING

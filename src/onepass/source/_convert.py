@@ -1,4 +1,4 @@
-"""A trained network in, an ONNX file out."""
+"""Convert a trained network to an ONNX file."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from onepass.source.process import ExportJob, environment_python, export_in_proc
 from onepass.tensors import Signature, name_tuple, warn_of_left_out
 
 DEFAULT_TIMEOUT_S = 900.0
-"""How long a framework may take unless one says otherwise, in seconds."""
+"""Default time limit for a framework, in seconds."""
 
 _OPSETS = range(7, 26)
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What `convert` did.
+    """The result of `convert`.
 
     Attributes:
         path: The ONNX file.
         signature: Its inputs and outputs.
-        framework: The framework that opened the source, and its version: ``"TensorFlow 2.21.0"``.
-        errors: For each output, how far it is from what the framework computes; empty if that was not verified.
-        seconds: How long it took.
+        framework: Name and version of the framework that opened the source: ``"TensorFlow 2.21.0"``.
+        errors: The error of each output compared with the framework's own; empty if not verified.
+        seconds: Duration of the conversion.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class Conversion:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
+        """Return the result as plain JSON values."""
         return {
             "path": str(self.path),
             **self.signature.to_json(),
@@ -74,39 +74,38 @@ def convert(
     trust: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> Conversion:
-    """Make an ONNX file of a trained network, with every output under the name that the source gives it.
+    """Convert a trained network to an ONNX file, with every output under its name in the source.
 
-    The source's own framework then runs it on random and extreme inputs, ONNX Runtime runs the new model on the same,
-    and the file is written only if every output agrees.
+    The source's own framework then runs the network on random and extreme inputs, ONNX Runtime runs the new model on
+    the same inputs, and the file is written only if every output agrees.
 
     Args:
-        source: Path of the network, or a module or exported program of PyTorch.
+        source: Path of the network, or a PyTorch module or exported program.
         path: The ONNX file to write.
-        opset: Version of ONNX's operators, 7 to 25; 17 where None, and 18 for PyTorch, which writes no older one.
-        outputs: The outputs to keep, in the order given, each once; all, in the source's order, where None.
+        opset: ONNX opset version, 7 to 25; by default 17, or 18 for PyTorch, which supports no older one.
+        outputs: The outputs to keep, in this order, each once; by default all, in the source's order.
         output_names: New names for the outputs, in the same order.
-        batch: How many items the model takes: a number, or ``"dynamic"`` for any; as the source has it where None.
-        channels_first: Inputs and outputs, by the source's names, to be [N, channels, height, width] in the ONNX model
-            where the source has [N, height, width, channels].
-        target: ``"tensorrt"`` for a model that other tools of TensorRT read as it is meant: outputs that are inputs
-            become copies under a name with ``_out`` behind it. `onepass.build` sees to that itself.
-        signature: Which of a SavedModel's signatures; ``serving_default`` where it has several and this is None.
-        tag: Which of a SavedModel's graphs, by its tags; ``serve`` where it has several and this is None.
-        example_inputs: Inputs that the network runs on, as arrays or, for PyTorch, tensors: one, several in their
-            order, or a mapping by name. PyTorch's modules and TorchScript need them, others where they do not run on
-            inputs that are made up.
-        dynamic: For PyTorch: sizes that may change, ``{"image": {0: "N"}}``.
-        verify: Whether to compare the outputs with the framework's own; the file's metadata say if not.
-        trust: Whether to open a source that is a program, as those of TensorFlow, Keras and PyTorch are: what is in it
-            is executed. `onepass.formats.PROGRAMS` lists the formats.
-        timeout_s: How long the framework may take, or one run of a model that runs in this process.
+        batch: Batch size of the model: a number, or ``"dynamic"``; None keeps the source's.
+        channels_first: Inputs and outputs, by the source's names, to convert from [N, height, width, channels] to
+            [N, channels, height, width].
+        target: ``"tensorrt"`` for a model that other TensorRT tools read correctly: outputs that are also inputs become
+            copies with the suffix ``_out``. Not needed for `onepass.build`.
+        signature: The SavedModel signature; ``serving_default`` if there are several and this is None.
+        tag: The SavedModel graph, by its tags; ``serve`` if there are several and this is None.
+        example_inputs: Inputs that the network accepts, as arrays or, for PyTorch, tensors: one, several in order, or a
+            mapping by name. Required for PyTorch modules and TorchScript, and for networks that reject random inputs.
+        dynamic: For PyTorch: dynamic sizes, ``{"image": {0: "N"}}``.
+        verify: Whether to compare the outputs with the framework's own; otherwise, the file's metadata say so.
+        trust: Whether to open a source that is a program, as TensorFlow, Keras and PyTorch files are; its code is
+            executed. `onepass.formats.PROGRAMS` lists the formats.
+        timeout_s: Time limit for the framework, or for one run of a model that runs in this process.
 
     Raises:
-        UntrustedModelError: The source is a program, and nobody says that it can be trusted.
-        ModelNotFoundError, ModelFormatError: The source is not there, or damaged.
-        UnsupportedModelError: It, or an operator in it, cannot be converted.
-        OutputNameError, InputError: An argument does not fit the source.
-        ConversionError: The framework failed, or (`ParityError`) the ONNX model computes something else.
+        UntrustedModelError: The source is a program, and `trust` is not set.
+        ModelNotFoundError, ModelFormatError: The source does not exist, or is damaged.
+        UnsupportedModelError: The network, or one of its operators, cannot be converted.
+        OutputNameError, InputError: An argument does not match the source.
+        ConversionError: The framework failed, or (`ParityError`) the ONNX model computes different results.
         MissingExtraError: The framework is not installed.
     """
     start = time.perf_counter()
@@ -115,7 +114,7 @@ def convert(
     framework = framework_of(source)
     require_trust(source, trust=trust)
     if opset is not None and opset not in _OPSETS:
-        raise InputError(f"opset is a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
+        raise InputError(f"opset must be a whole number from {_OPSETS[0]} to {_OPSETS[-1]}, got {opset!r}")
     _check_target(path, source)
     options = ModelOptions(
         outputs=None if outputs is None else tuple(dict.fromkeys(name_tuple(outputs))),
@@ -142,8 +141,8 @@ def convert(
         finished = finish(exported, options)
         if opset is not None and finished.graph.opset != opset:
             raise InputError(
-                f"{source_name(source)} is in opset {finished.graph.opset} and cannot be brought down to {opset}: ONNX "
-                "has converters upwards only. Leave opset= out, or export it again"
+                f"{source_name(source)} uses opset {finished.graph.opset}, which cannot be converted down to {opset}: "
+                "ONNX converts opsets upwards only. Omit opset=, or export the model again"
             )
         errors = parity(finished, exported.cases, timeout_s=timeout_s)
         graph = finished.graph.with_metadata(_notes(source, exported.framework, finished.graph.opset, errors))
@@ -152,25 +151,25 @@ def convert(
 
 
 def _check_target(path: Path, source: Any) -> None:
-    """Refuse a place that the model cannot be written to before any work is done.
+    """Refuse an unwritable target before any work is done.
 
     Raises:
-        InputError: It is the source, a folder, read-only, or in a folder that is not there.
+        InputError: The target is the source, a folder, read-only, or in a missing folder.
     """
     if isinstance(source, Path) and path.exists() and path.samefile(source):
-        raise InputError(f"{path} is the source itself; give the result another name")
+        raise InputError(f"{path} is the source itself; choose another name for the result")
     if path.is_dir():
-        raise InputError(f"{path} is a folder; expected the name of a file to write, such as {path / 'model.onnx'}")
+        raise InputError(f"{path} is a folder; expected the path of a new file, such as {path / 'model.onnx'}")
     if not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+        raise InputError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
     try:
         check_target(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError]) -> dict[str, str]:
-    """Return the metadata of the file: what it was made of, and how."""
+    """Return the file's metadata: source, framework, and errors."""
     return {
         "onepass.source": Path(source).name if isinstance(source, (str, Path)) else source_name(source),
         "onepass.framework": framework,
@@ -181,23 +180,25 @@ def _notes(source: Any, framework: str, opset: int, errors: Sequence[OutputError
 
 
 def _check_request(request: Request, framework: Framework) -> None:
-    """Refuse what the framework has no use for.
+    """Refuse options that the framework does not support.
 
     Raises:
-        InputError: The request has it.
+        InputError: The request has such an option.
     """
     for name in ("signature", "tag", "dynamic"):
         if getattr(request, name) is not None and name not in framework.takes:
-            raise InputError(f"{name}= is not for a source of {framework.name}; leave it out")
+            raise InputError(f"{framework.name} sources do not support {name}=; omit it")
 
 
 def _export(job: ExportJob, *, scratch: Path, timeout_s: float) -> FrameworkExport:
-    """Run the job where its framework is to run: here, in a process, or in an environment of its own."""
+    """Run the job in this process, in a process of its own, or in an environment of its own."""
     framework = job.framework
     only_read = bool(framework.reference) and not job.verify
-    if not framework.runs_code or only_read or not isinstance(job.source, Path):  # what is in memory stays there
+    if (
+        not framework.runs_code or only_read or not isinstance(job.source, Path)
+    ):  # networks in memory stay in this process
         for module in framework.imports:
-            optional(module, extra=str(framework.extra), purpose=f"Converting a network of {framework.name}")
+            optional(module, extra=str(framework.extra), purpose=f"Converting {framework.name} networks")
         return job.run(scratch)
     python = None if framework.is_here else environment_python(framework)
     return export_in_process(job, folder=scratch, timeout_s=timeout_s, python=python)

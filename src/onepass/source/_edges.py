@@ -1,4 +1,4 @@
-"""Inputs and outputs of an exported graph: other names, declared shapes."""
+"""Rename the inputs and outputs of an exported graph, and set their shapes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from onepass.tensors import Dim
 def with_edges(
     model: onnx.ModelProto, *, inputs: Mapping[str, str] | None = None, outputs: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
-    """Return the model with its inputs and outputs renamed, ``{old: new}``; those not named keep their names.
+    """Return the model with inputs and outputs renamed, ``{old: new}``; others keep their names.
 
-    Inner tensors of such names give way. An output that is an input becomes a copy of it where it is given another
-    name, so that the input keeps its own.
+    Inner tensors with a new name are renamed, too. If an output that is also an input gets another name, the output
+    becomes a copy, so that the input keeps its name.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
@@ -39,7 +39,7 @@ def with_edges(
 
 
 def set_shape(value: onnx.ValueInfoProto, shape: tuple[Dim, ...]) -> None:
-    """Declare the shape of an input or output: numbers, names for dynamic sizes, None for those without a name."""
+    """Set the shape of an input or output: numbers, names of dynamic sizes, or None for unnamed ones."""
     dims = value.type.tensor_type.shape.dim
     del dims[:]
     for size in shape:

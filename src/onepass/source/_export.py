@@ -1,4 +1,4 @@
-"""What a framework gives: the ONNX model that it exports, and outputs that it computes itself."""
+"""A framework's results: the exported ONNX model, and reference outputs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MODEL, _FACTS = "model.onnx", "export.json"
 
 @dataclass(frozen=True, slots=True)
 class FrameworkExport:
-    """All that is needed of a framework; what comes after happens without it.
+    """All results of a framework; the rest of the conversion runs without it.
 
     Attributes:
-        framework: Its name and version.
+        framework: Name and version of the framework.
         signature: Inputs and outputs as the source declares them.
-        graph: The network as the framework exports it; weights that one message cannot hold are in a file.
-        cases: What it computes; none if that was not asked for.
+        graph: The exported network; weights too large for one protobuf message are in a file.
+        cases: Reference inputs and outputs; empty if not requested.
     """
 
     framework: str
@@ -38,7 +38,7 @@ class FrameworkExport:
     cases: tuple[Case, ...]
 
     def save(self, folder: Path) -> None:
-        """Write everything into a folder; `load` reads it back, without executing anything."""
+        """Write everything to a folder; `load` reads it without executing anything."""
         self.graph.save(folder / _MODEL)
         for index, case in enumerate(self.cases):
             for kind, specs, arrays in (
@@ -54,7 +54,7 @@ class FrameworkExport:
 
     @classmethod
     def load(cls, folder: Path) -> FrameworkExport:
-        """Read what `save` wrote; the folder stays in use where the weights are in a file."""
+        """Read the result of `save`; keep the folder while the result is in use, since it may hold the weights."""
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         signature = Signature.from_json(facts["signature"])
         return cls(
@@ -79,21 +79,21 @@ def export_network(
 
     Args:
         trained: The network.
-        opset: ONNX's operators to export to.
-        verify: Whether to run it.
+        opset: ONNX opset version.
+        verify: Whether to run the network.
         given: Inputs to run it on; see `samples_of`.
-        batch: A batch to run it in, where it takes any.
-        scratch: A folder for the weights of a model over 2 GB, kept as long as the result is in use.
+        batch: An additional batch size to run, if the batch is dynamic.
+        scratch: A folder for the weights of models over 2 GB; keep it while the result is in use.
 
     Raises:
-        ConversionError: The framework does not keep to what it declares.
-        UnsupportedModelError: It cannot be exported, or has an input of no known rank.
+        ConversionError: Computed outputs contradict the declared ones.
+        UnsupportedModelError: The network cannot be exported, or has an input of unknown rank.
     """
     for spec in trained.signature.inputs:
         if spec.shape is None:
             raise UnsupportedModelError(
-                f"the source does not say how many dimensions its input {spec.name!r} has, which ONNX asks for; export "
-                "it again with shapes (a graph of TensorFlow 1: as_graph_def(add_shapes=True), or as a SavedModel)"
+                f"the source does not declare the rank of its input {spec.name!r}, which ONNX requires; export it "
+                "again with shapes (a TensorFlow 1 graph: as_graph_def(add_shapes=True), or as a SavedModel)"
             )
     graph = with_weights_outside(trained.export(opset), scratch / _MODEL)
     cases = tuple(reference_cases(trained, samples_of(trained, given), batch=batch)) if verify else ()
@@ -102,5 +102,5 @@ def export_network(
 
 def _arrays(file: Path, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
     with np.load(file, allow_pickle=False) as arrays:
-        # NumPy's files know bfloat16 and float8 as so many bytes.
+        # NumPy files store bfloat16 and float8 as raw bytes.
         return {spec.name: arrays[f"arr_{index}"].view(spec.dtype) for index, spec in enumerate(specs)}

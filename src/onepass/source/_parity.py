@@ -1,4 +1,4 @@
-"""Parity: the finished ONNX model in ONNX Runtime, beside what the framework itself computed."""
+"""Parity: compare the finished ONNX model in ONNX Runtime with the framework's own results."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from onepass.source._reference import Case
 from onepass.source.finish import FIXED_BATCH, Finished
 
 _ATOL, _RTOL = 1e-4, 1e-3
-# float16's steps are coarser than the above.
+# float16 is coarser than the tolerances above.
 _HALF = 4e-3
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-# Below this, sums of numbers around 1 leave nothing but their rounding.
+# Below this, sums of numbers around 1 consist of rounding errors only.
 _LEAST_SCALE = 0.01
-# Where numbers are made whole (a cast, an arg max), so small a share of elements may differ by rounding alone.
+# After rounding to integers (a cast, an argmax), this share of elements may differ due to rounding errors.
 _ROUNDED_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class OutputError:
-    """How far an output of the ONNX model is from the framework's own, in the case where that is worst.
+    """The error of an ONNX model's output compared with the framework's own, in the worst case.
 
     Attributes:
         name: Name of the output in the ONNX model.
-        max_abs: Greatest absolute error in that case.
-        scale: What the error is to be seen beside: see `parity`.
+        max_abs: Maximum absolute error in this case.
+        scale: The reference magnitude for the error: see `parity`.
         case: Name of the case.
-        index: Place of the error in the output.
-        expected: What the framework computes there.
-        found: What the ONNX model computes there.
+        index: Position of the error in the output.
+        expected: The framework's value there.
+        found: The ONNX model's value there.
     """
 
     name: str
@@ -52,36 +52,35 @@ class OutputError:
 
     @property
     def summary(self) -> str:
-        """The error, and what it is to be seen beside."""
+        """The error and its scale."""
         return "exact" if not self.max_abs else f"{self.max_abs:.1e} of {self.scale:.3g}"
 
     @property
     def relative(self) -> float:
-        """The error as a share of the scale."""
+        """The error relative to the scale."""
         return self.max_abs / self.scale if self.max_abs else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
+        """Return the error as plain JSON values."""
         return asdict(self)
 
 
 def parity(finished: Finished, cases: Sequence[Case], *, timeout_s: float | None = None) -> tuple[OutputError, ...]:
-    """Run the model on the inputs of every case and hold each output against the framework's.
+    """Run the model on every case, and compare each output with the framework's.
 
-    An element may be off by 1e-4 of the output's scale plus 1e-3 of itself, in float16 by 4e-3 of both; whole numbers
-    of eight bits by one; other whole numbers and truth values by nothing, except for one element in a hundred, which
-    rounding may have moved. The scale is the output's greatest magnitude in that case, but at least 1; of an output
-    that never reaches 1 it is at least what that reaches, and at least 0.01. What is not finite in the framework is
-    not compared.
+    The tolerance is 1e-4 of the output's scale plus 1e-3 of the element, in float16 4e-3 of both; 1 for 8-bit integers;
+    0 for other integers and booleans, except that 1 % of the elements may differ due to rounding. The scale is the
+    output's greatest magnitude in this case, but at least 1; for outputs that never reach 1 in any case, at least their
+    greatest magnitude in all cases, and at least 0.01. Values that are not finite in the framework are not compared.
 
     Args:
         finished: The model.
-        cases: Inputs, and what the framework makes of them.
-        timeout_s: Seconds that one run may take.
+        cases: Inputs, and the framework's outputs for them.
+        timeout_s: Time limit for one run, in seconds.
 
     Raises:
-        RunTimeoutError: A run took longer.
-        ParityError: An output is further off than that; the message says where, and what is likely to be the cause.
+        RunTimeoutError: A run exceeded the time limit.
+        ParityError: An output exceeds the tolerance; the message says where, and names a likely cause.
     """
     cases = tuple(finished.cases(cases))
     reached = {name: max((_magnitude(case.outputs[name]) for case in cases), default=0) for name in finished.sources}
@@ -128,7 +127,7 @@ def _magnitude(expected: Array) -> float:
 
 
 def _worst(expected: Array, found: Array) -> tuple[tuple[int, ...], float]:
-    """Return place and size of the greatest error."""
+    """Return position and size of the greatest error."""
     if not expected.size:
         return (), 0.0
     error = _errors(expected, found)
@@ -137,7 +136,7 @@ def _worst(expected: Array, found: Array) -> tuple[tuple[int, ...], float]:
 
 
 def _errors(expected: Array, found: Array) -> Array:
-    """Return how far each element is off: infinitely where only the framework has a number, 0 where it has none."""
+    """Return each element's error: infinite if only the framework's value is finite, 0 if it is not."""
     wide, other = widened_pair(expected, found)
     errors = distances(wide, other)
     errors[~np.isfinite(wide)] = 0
@@ -148,35 +147,35 @@ def _complaint(name: str, case: Case, found: Array, scale: float, finished: Fini
     reference = case.outputs[name]
     if reference.shape != found.shape or reference.dtype != found.dtype:
         what = (
-            f"is {found.dtype} {list(found.shape)}, but {reference.dtype} {list(reference.shape)} in the framework "
-            f"itself, on {case.name}"
+            f"is {found.dtype} {list(found.shape)}, but in the framework {reference.dtype} {list(reference.shape)}, on "
+            f"{case.name}"
         )
     else:
         index, error = _worst(reference, found)
         what = (
-            f"is off by up to {error:.3g}: the framework computes {reference[index]!s}, ONNX Runtime "
-            f"{found[index]!s}, at {list(index)} of {case.name}"
+            f"differs by up to {error:.3g}: the framework computes {reference[index]!s}, ONNX Runtime "
+            f"{found[index]!s}, at {list(index)} on {case.name}"
         )
     return (
         f"output {name!r} {what}. Likely cause: {_cause(name, case, found, scale, finished)}. Nothing was written; "
-        "verify=False writes the model all the same"
+        "verify=False writes the model anyway"
     )
 
 
 def _cause(name: str, case: Case, found: Array, scale: float, finished: Finished) -> str:
-    """Return the first of the known ways to be wrong that fits."""
+    """Return the first known cause that matches."""
     for other, reference in case.outputs.items():
         if other != name and reference.size and _within(reference, found, scale):
-            return f"the exporter took it for {other!r}"
+            return f"the exporter confused it with {other!r}"
     if case.name.startswith("batch of"):
         return FIXED_BATCH
     kinds = {node.op_type for node in finished.graph.proto.graph.node}
     drawn = sorted(kinds & _RANDOM)
     if drawn:
-        return f"the network draws random numbers ({', '.join(drawn)}), other ones each time"
+        return f"the network draws random numbers ({', '.join(drawn)}), different ones in each run"
     if finished.graph.opset < 11 and kinds & {"Resize", "Upsample"}:
         return (
-            f"opset {finished.graph.opset} has no words for how a picture is resized (align_corners and the like are "
-            "lost without a warning); use opset 11 or later"
+            f"opset {finished.graph.opset} cannot express how pictures are resized (align_corners and similar options "
+            "are lost without a warning); use opset 11 or later"
         )
-    return "an operator that its exporter translates wrongly; onepass.compare.bisect finds it between two ONNX files"
+    return "an operator that the exporter translates wrongly; onepass.compare.bisect finds it between two ONNX files"

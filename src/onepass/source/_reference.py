@@ -1,4 +1,4 @@
-"""What a framework itself computes: the reference that the ONNX model is held against."""
+"""Reference results: the framework's own outputs, for comparison with the ONNX model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from onepass.tensors import shape_text
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Inputs, and the outputs that the framework computes from them.
+    """Inputs, and the framework's outputs for them.
 
     Attributes:
-        name: What to call it in a report: ``random 1``, ``zeros``.
+        name: Name for reports: ``random 1``, ``zeros``.
         inputs: One array for each input, by name.
         outputs: One array for each output, by name.
     """
@@ -35,17 +35,17 @@ class Case:
 
 
 def reference_cases(trained: Trained, samples: Samples, *, batch: int | None = None) -> Iterator[Case]:
-    """Run a network on its examples, on random and on extreme inputs, and in batches of 1 and 3 where it takes any.
+    """Run a network on its examples, on random and extreme inputs, and in batches of 1 and 3 if the batch is dynamic.
 
-    Extreme inputs are left out where the network does not run on them, or its outputs jump.
+    Extreme inputs are used only if the network accepts them and its outputs are stable there.
 
     Args:
         trained: The network.
-        samples: What it runs on.
-        batch: Another batch to run it in, where it takes any.
+        samples: Its inputs.
+        batch: An additional batch size to run, if the batch is dynamic.
 
     Raises:
-        ConversionError: The framework cannot run the network, or its outputs are not what it declares.
+        ConversionError: The framework cannot run the network, or computed outputs contradict the declared ones.
     """
     if samples.examples.keys() >= set(trained.signature.input_names):
         yield _case(trained, "the example", dict(samples.examples))
@@ -62,9 +62,9 @@ def reference_cases(trained: Trained, samples: Samples, *, batch: int | None = N
 
 
 def _steady_outputs(trained: Trained, inputs: dict[str, Array]) -> dict[str, Array] | None:
-    """Return what a network computes from extreme inputs; None if it does not run on them, or if its outputs jump.
+    """Return the outputs for extreme inputs; None if the network rejects them or its outputs are unstable there.
 
-    Where they jump when the inputs hardly change (it takes the greatest of equal numbers, say), no one is right.
+    If outputs jump when the inputs hardly change (at ties in an argmax, for example), no result is the correct one.
     """
     rng = np.random.default_rng(0)
     nudged = {name: _nudged(array, rng) for name, array in inputs.items()}
@@ -80,7 +80,7 @@ def _steady_outputs(trained: Trained, inputs: dict[str, Array]) -> dict[str, Arr
 def _nudged(array: Array, rng: np.random.Generator) -> Array:
     if array.dtype.kind not in "fc":
         return array
-    # Of the small types, such as float8, NumPy itself knows no such figures.
+    # NumPy itself has no machine limits for small types such as float8.
     eps = float(ml_dtypes.finfo(array.dtype).eps)  # type: ignore[no-untyped-call]
     step = 4 * eps * np.maximum(np.abs(array), 1)
     nudged: Array = (array + step * rng.standard_normal(array.shape)).astype(array.dtype)
@@ -108,12 +108,12 @@ def _case(trained: Trained, name: str, inputs: dict[str, Array]) -> Case:
 
 
 def _checked(trained: Trained, case: Case) -> Case:
-    """Return the case, if its outputs are what the source declares."""
+    """Return the case if its outputs match the declared ones."""
     for spec in trained.signature.outputs:
         found = case.outputs.get(spec.name)
         if found is None or found.dtype != spec.dtype or not spec.allows(found.shape):
             came = "nothing" if found is None else f"{found.dtype} {shape_text(found.shape)}"
             raise ConversionError(
-                f"{trained.framework} gave {came} for output {spec.name!r}, which the source declares as {spec}"
+                f"{trained.framework} computed {came} for output {spec.name!r}, which the source declares as {spec}"
             )
     return case

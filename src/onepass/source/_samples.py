@@ -1,4 +1,4 @@
-"""What a network is run on to see what it computes: inputs that it brings or that are given, and others made up."""
+"""Inputs for running a network: the source's own examples, the user's, and random ones."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from onepass.sampling import batch_axes, batch_names, input_shapes, random_input
 from onepass.source.framework import Trained
 from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_text
 
-# Sizes that are tried in place of a dynamic one, from one that makes sense of a picture down to one that fits a short
-# table; among them are such as can be divided by 3, 5 and 7.
+# Sizes to try for a dynamic dimension, from picture sizes down to short tables, including multiples of 3, 5 and 7.
 _SIZES = (64, 60, 32, 28, 16, 10, 8, 6, 5, 4, 3, 2, 1)
-# Whole numbers that are made up are below this: they may be places in a table, which can be short.
+# Upper limits for random integers, which may be indices into a short table.
 _LIMITS = (10, 2, 1)
 _BATCHES = (2, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Inputs that a network runs on, as many as one likes.
+    """A generator of inputs that a network accepts.
 
     Attributes:
-        signature: The network's.
-        shapes: For each input a shape that it takes.
-        examples: Inputs that mean something, by name; empty if there are none.
-        limit: What whole numbers are below that are made up.
-        batch: How many items there are where inputs have any number.
+        signature: The network's signature.
+        shapes: An accepted shape for each input.
+        examples: Meaningful inputs, by name; may be empty.
+        limit: Upper limit (exclusive) for random integers.
+        batch: Batch size for dynamic batches.
     """
 
     signature: Signature
@@ -44,17 +43,17 @@ class Samples:
 
     @property
     def has_free_batch(self) -> bool:
-        """Whether every input has any number of items, and the network runs on more than one."""
+        """Whether every input has a dynamic batch, and the network accepts more than one item."""
         names = batch_names(self.signature)
         inputs = self.signature.inputs
         return bool(inputs) and self.batch > 1 and all(batch_axes(spec, names) for spec in inputs)
 
     def drawn(self, seed: int, *, batch: int | None = None) -> dict[str, Array]:
-        """Return random inputs; whole numbers and truth values are those of the examples, where there are any.
+        """Return random inputs; integers and booleans come from the examples, if there are any.
 
         Args:
             seed: The same seed gives the same arrays.
-            batch: How many items, where the network takes any number.
+            batch: Batch size, for dynamic batches.
         """
         names = batch_names(self.signature)
         specs = [
@@ -66,9 +65,9 @@ class Samples:
         return inputs | self.kept(seed, {name: array.shape for name, array in inputs.items()})
 
     def kept(self, seed: int, shapes: Mapping[str, Sequence[int]] | None = None) -> dict[str, Array]:
-        """Return whole numbers and truth values as the examples have them, item by item.
+        """Return the examples' integers and booleans, item by item.
 
-        They may be places in a table, lengths, masks that must leave something over: random ones would mean nothing.
+        They may be indices, lengths, or masks that must not be empty: random values would be meaningless.
         """
         shapes = shapes or self.shapes
         names = batch_names(self.signature)
@@ -89,7 +88,7 @@ class Samples:
         return tuple(batch if batch is not None and axis in axes else size for axis, size in enumerate(shape))
 
     def _limited(self, array: Array) -> Array:
-        """Keep whole numbers below the limit, with the greatest among them, so that none is worse than those tried."""
+        """Keep integers below the limit, and include the greatest, so that a trial covers all later inputs."""
         if array.dtype.kind not in "iu" or array.dtype == np.uint8:
             return array
         limited: Array = (array % array.dtype.type(self.limit)).astype(array.dtype)
@@ -98,15 +97,15 @@ class Samples:
 
 
 def samples_of(trained: Trained, given: Any = None) -> Samples:
-    """Find inputs that a network runs on.
+    """Find inputs that a network accepts.
 
     Args:
-        trained: The network; what it brings along comes first.
-        given: Inputs that the user has: an array, several in their order, or a mapping by name, perhaps without some.
+        trained: The network, whose own examples take precedence.
+        given: The user's inputs: an array, several in order, or a mapping by name; some may be missing.
 
     Raises:
-        InputError: What is given does not fit.
-        ConversionError: What is missing was made up, in many ways, and the network ran on none of them.
+        InputError: The given inputs do not match the signature.
+        ConversionError: The network accepted none of many random inputs for the missing ones.
     """
     signature = trained.signature
     examples = trained.examples or dict(_named(given, signature))
@@ -126,7 +125,7 @@ def samples_of(trained: Trained, given: Any = None) -> Samples:
 
 
 def _made_up(signature: Signature, examples: Mapping[str, Array]) -> Iterator[Samples]:
-    """Yield samples of ever smaller sizes and numbers; the same never twice."""
+    """Yield samples with decreasing sizes and limits, without repetitions."""
     shapes = {name: array.shape for name, array in examples.items()}
     has_places = any(
         spec.dtype.kind in "iu" and spec.dtype != np.uint8 and spec.name not in examples for spec in signature.inputs
@@ -143,7 +142,7 @@ def _made_up(signature: Signature, examples: Mapping[str, Array]) -> Iterator[Sa
 
 
 def _named(given: Any, signature: Signature) -> Iterator[tuple[str, Array]]:
-    """Yield inputs that are given by name, if they fit."""
+    """Yield the given inputs by name, after checking them."""
     names = signature.input_names
     if given is None:
         return
@@ -162,8 +161,7 @@ def _named(given: Any, signature: Signature) -> Iterator[tuple[str, Array]]:
             array = text_array(array, name)
         if array.dtype != spec.dtype or not spec.allows(array.shape):
             raise InputError(
-                f"example_inputs: input {name!r} is {spec}, got {array.dtype} {shape_text(array.shape)}; give an array "
-                "of that dtype and shape"
+                f"example_inputs: input {name!r}: expected {spec}, got {array.dtype} {shape_text(array.shape)}"
             )
         yield name, array
 
@@ -172,14 +170,14 @@ def _complaint(trained: Trained, signature: Signature, examples: Mapping[str, Ar
     made = [spec for spec in signature.inputs if spec.name not in examples]
     example = ", ".join(f"{spec.name!r}: …" for spec in made)
     return (
-        f"{trained.framework} cannot run the network on inputs that were made up, of sizes from {_SIZES[0]} down "
-        f"({', '.join(f'{spec.name} is {spec}' for spec in made)}): {gist(error)}. Give inputs that it runs on: "
-        f"example_inputs={{{example}}}"
+        f"{trained.framework} cannot run the network on random inputs of sizes from {_SIZES[0]} down "
+        f"({', '.join(f'{spec.name} is {spec}' for spec in made)}): {gist(error)}. Provide inputs that the network "
+        f"accepts: example_inputs={{{example}}}"
     )
 
 
 def gist(error: Exception | None) -> str:
-    """Return the line that says what was wrong, with the error's kind; TensorFlow says first where it was."""
+    """Return the error's type and its relevant line; TensorFlow puts source locations first."""
     lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines()]
     noise = ("File ", "Detected at node", "Graph execution error", "[[", "Exception encountered when calling")
     said = [line for line in lines if line and not line.startswith(noise)]

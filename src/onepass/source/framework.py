@@ -1,9 +1,9 @@
-"""The seam between onepass and the frameworks that networks are trained in.
+"""The interface between onepass and the frameworks that networks are trained in.
 
 A framework is a module ``onepass.source.frameworks.NAME`` with one function, ``open_(source, request) -> Trained``. It
-runs in a process of its own, perhaps with another Python than the caller's, and so imports nothing of onepass but the
-light modules: errors, tensors, graph, sampling. It raises `ModelFormatError` for a damaged source, `InputError` for a
-request that does not fit it, `OutputNameError` or `UnsupportedModelError` where the message can say what is missing.
+runs in its own process, possibly with another Python than the caller's, and therefore imports only the light modules of
+onepass: errors, tensors, graph, sampling. It raises `ModelFormatError` for a damaged source, `InputError` for a request
+that does not match the source, and `OutputNameError` or `UnsupportedModelError` if the message can say what is missing.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Trained(Protocol):
 
     @property
     def framework(self) -> str:
-        """The framework's name, as people write it: ``"TensorFlow"``."""
+        """The framework's name: ``"TensorFlow"``."""
 
     @property
     def version(self) -> str:
-        """Version of the framework that opened it."""
+        """The framework's version."""
 
     @property
     def signature(self) -> Signature:
@@ -42,20 +42,20 @@ class Trained(Protocol):
 
     @property
     def examples(self) -> Mapping[str, Array]:
-        """Inputs that the source brings along, by name; empty if it has none."""
+        """The source's own example inputs, by name; empty if it has none."""
 
     def export(self, opset: int) -> onnx.ModelProto:
         """Return the network as ONNX.
 
-        Inputs and outputs are named as in `signature`; an output that has the name of an input is that input. The
-        order of the outputs, names of dynamic sizes and constants to fold are seen to afterwards.
+        Inputs and outputs are named as in `signature`; an output with the name of an input is that input. Later steps
+        handle the order of the outputs, names of dynamic sizes, and constant folding.
 
         Raises:
-            UnsupportedModelError: An operator has no form in ONNX; the message names it.
+            UnsupportedModelError: An operator cannot be expressed in ONNX; the message names it.
         """
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the network in its own framework: the reference that the ONNX model is held against.
+        """Run the network in its own framework, as the reference for the ONNX model.
 
         Args:
             inputs: One array for each input of `signature`.
@@ -67,17 +67,17 @@ class Trained(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How a source is to be opened. What a framework has no use for (`Framework.takes`) is refused beforehand.
+    """How to open a source. Options that the framework does not support (`Framework.takes`) are refused beforehand.
 
     Attributes:
-        signature: Which of a SavedModel's signatures; the only one, or ``serving_default``, where None.
-        tag: Which of a SavedModel's graphs, by its tags, separated by commas; the one for serving where None.
-        outputs: Names of the requested outputs. A source that does not say what its outputs are, or that has more
-            tensors than those it declares, takes them for outputs; any other has no use for this.
-        example_inputs: Inputs that the network runs on: an array or tensor, several of them in their order, or by name.
-            PyTorch's modules need them; for any other they take the place of inputs that are made up.
-        dynamic: Sizes that may change, for PyTorch modules: input name to axis to the size's name.
-        timeout_s: Seconds that one run may take of a network that runs in this process.
+        signature: The SavedModel signature; None for the only one, or ``serving_default``.
+        tag: The SavedModel graph, by its comma-separated tags; None for the serving graph.
+        outputs: Names of the requested outputs. Used by sources that do not declare their outputs, or that can return
+            other tensors as well; ignored by all others.
+        example_inputs: Inputs that the network accepts: an array or tensor, several in order, or a mapping by name.
+            Required for PyTorch modules; for other networks, they replace random inputs.
+        dynamic: Dynamic sizes of PyTorch modules: maps input name to axis to the size's name.
+        timeout_s: Time limit in seconds for one run of a network that runs in this process.
     """
 
     signature: str | None = None
@@ -90,17 +90,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """Where a framework's module is, and what it needs.
+    """A framework's module and its requirements.
 
     Attributes:
-        name: As people write it.
+        name: The framework's name.
         module: The module with ``open_``.
-        extra: The extra of onepass that brings what it imports; None if nothing beyond onepass's own needs.
-        imports: Modules that must be there for it.
-        takes: Which attributes of `Request` it has a use for.
-        opset: The version of ONNX's operators that its networks are written in where nobody asks for another.
-        reference: Modules that must be there, too, where its networks are to be run.
-        otherwise: What opens those files that it does not cover, if there are such: its module has ``covers``.
+        extra: The extra that installs its imports; None if onepass's own requirements suffice.
+        imports: Modules that it requires.
+        takes: The attributes of `Request` that it supports.
+        opset: The default opset.
+        reference: Further modules that are required to run networks.
+        otherwise: The fallback for files that this framework does not cover; the module then has ``covers``.
     """
 
     name: str
@@ -114,19 +114,19 @@ class Framework:
 
     @property
     def is_here(self) -> bool:
-        """Whether this Python has the modules that the framework needs."""
+        """Whether this Python has the required modules."""
         return all(find_spec(module) is not None for module in (*self.imports, *self.reference))
 
     @property
     def runs_code(self) -> bool:
-        """Whether its files may hold code, so that they are opened in a process of their own."""
+        """Whether its files may contain code, and therefore have to be opened in a separate process."""
         return self.extra is not None
 
     def covering(self, source: Any, request: Request, opset: int) -> Framework:
-        """Return what is to open a file of this framework's: this or, where this does not cover it, the other one.
+        """Return this framework if it covers the file, otherwise the fallback.
 
         Raises:
-            OnepassError: Neither opens it.
+            OnepassError: Neither can open the file.
         """
         if self.otherwise is None:
             return self
@@ -191,26 +191,26 @@ FRAMEWORKS: Mapping[Format, Framework] = {
     Format.KERAS: _KERAS,
     Format.HDF5: _KERAS,
 }
-"""Which framework opens which format."""
+"""The framework for each format."""
 
 _IN_MEMORY = {"torch": _TORCH}
-"""By the package that a network in memory, or a class that it derives from, is defined in."""
+"""The framework for networks in memory, by the package that defines their class or a base class."""
 
 _PICKLED = (
-    "holds weights, or objects whose loading runs whatever code is in them, but no network to convert. Where the "
-    "network's class is, make one, network.load_state_dict(torch.load(path, weights_only=True)), and convert that: "
-    "onepass.convert(network, 'model.onnx', example_inputs=(image,)). Or save it as a program: "
+    "contains weights, or objects whose loading executes arbitrary code, but no network to convert. Where its class "
+    "is available, create the network, call network.load_state_dict(torch.load(path, weights_only=True)), and "
+    "convert it: onepass.convert(network, 'model.onnx', example_inputs=(image,)). Or save it as a program: "
     "torch.export.save(torch.export.export(network, (image,)), 'model.pt2')"
 )
 _ADVICE: Mapping[Format, str] = {Format.TORCH: _PICKLED, Format.PICKLE: _PICKLED}
 
 
 def framework_of(source: Any) -> Framework:
-    """Return the framework that opens a file, a folder, or a network in memory.
+    """Return the framework for a file, a folder, or a network in memory.
 
     Raises:
-        UnsupportedModelError: None does; the message says what to do instead.
-        InputError: It is an object, but no network.
+        UnsupportedModelError: No framework supports the file; the message says what to do instead.
+        InputError: The object is not a network.
     """
     if isinstance(source, (str, os.PathLike)):
         kind = format_of(source)
@@ -223,25 +223,25 @@ def framework_of(source: Any) -> Framework:
         if package in _IN_MEMORY:
             return _IN_MEMORY[package]
     what = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
-    raise InputError(f"{what} is no network; expected a path, or PyTorch's module (an object) or exported program")
+    raise InputError(f"{what} is not a network; expected a path, or a PyTorch module (an object) or exported program")
 
 
 def require_trust(source: Any, *, trust: bool) -> None:
-    """Let a file that is a program pass only where the user says that it can be trusted.
+    """Refuse a file that is a program unless the user trusts it.
 
     Raises:
-        UntrustedModelError: Nobody says so. What is in memory already has run what it had to run.
+        UntrustedModelError: The file is a program, and `trust` is not set. Networks in memory have run already.
     """
     if trust or not isinstance(source, (str, os.PathLike)):
         return
     kind = format_of(source)
     if kind in PROGRAMS:
         raise UntrustedModelError(
-            f"{os.fspath(source)} is {kind.value}, and such a file is a program: opening it runs what is in it. If you "
-            "trust where it comes from, say so: trust=True"
+            f"{os.fspath(source)} is {kind.value}; opening such a file executes the code in it. If you trust its "
+            "origin, pass trust=True"
         )
 
 
 def source_name(source: Any) -> str:
-    """What to call a source in a message: its path, or its type."""
-    return str(source) if isinstance(source, (str, Path)) else f"the {type(source).__name__} given"
+    """Return the name of a source for messages: its path, or its type."""
+    return str(source) if isinstance(source, (str, Path)) else f"the given {type(source).__name__}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -22,15 +20,13 @@ from onepass.gaze.page import PageOptions
 from onepass.media import Frame, VideoSink, write_picture
 from onepass.runtime.fake import FakeBackend
 from onepass.web import Listening, WebServer
+from tests.chromium import chromium, needs_chromium
 from tests.gaze.conftest import ELG_SIGNATURE, ideal_landmarks
 
 from .conftest import serve
 from .people import somebody, write_jpegs
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"needs a Chromium: one of {', '.join(_NAMES)} on the PATH")
+pytestmark = needs_chromium
 
 YAWS = (-15.0, 15.0)
 """Where somebody in the camera's clip looks, half a second each, in turn."""
@@ -42,12 +38,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pictures = [picture for yaw in YAWS for picture in [somebody(yaw, size=(640, 480))] * 15]
     clip = write_jpegs(tmp_path_factory.mktemp("camera") / "clip.mjpeg", pictures)
     flags = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}", "--no-first-run"]
-    if getattr(os, "geteuid", lambda: 1)() == 0:
-        flags.append("--no-sandbox")  # which root cannot have
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium(flags) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +161,7 @@ def test_a_dropped_video(
             }""",
             data,
         )
-        says(page, "The video has ended, after 6 frames.")
+        says(page, "The video has ended after 6 frames.")
         with pytest.raises(SystemExit):
             main(["gaze", "clip.mp4", "--csv", "gaze.csv", "--movements", "movements.csv", "--model", "small",
                   "--finder", "cascades"])  # fmt: skip
@@ -203,9 +195,9 @@ def test_a_chosen_picture(server: WebServer, open_page: Callable[..., Any], tmp_
     (tmp_path / "notes.txt").write_text("nothing to see")
     page = open_page(server)
     page.locator("#file").set_input_files(tmp_path / "notes.txt")
-    says(page, "notes.txt (14 bytes) is neither a picture nor a video that can be read")
+    says(page, "notes.txt (14 bytes) is neither a readable picture nor a readable video")
     page.locator("#file").set_input_files(tmp_path / "face.png")
-    says(page, "The picture was read.")
+    says(page, "The picture was analysed.")
     assert len(results_of(page, 1)[0]["faces"]) == 1
     assert page.locator("#picture").is_visible()
 
@@ -268,10 +260,10 @@ def test_calibration(open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPa
         page.get_by_role("button", name="Start the camera").click()
         results_of(page, 2)
         page.get_by_role("button", name="Calibrate …").click()
-        page.get_by_label("Width of the screen, mm").fill("500")
-        page.get_by_label("From your eyes to it, mm").fill("600")
+        page.get_by_label("Screen width, mm").fill("500")
+        page.get_by_label("Distance from your eyes, mm").fill("600")
         page.get_by_role("button", name="Begin").click()
-        says(page, "Off by")
+        says(page, "Error:")
         with page.expect_download() as download:
             page.get_by_role("button", name="Save the calibration").click()
         calibration = Calibration.load(download.value.path())
@@ -294,7 +286,7 @@ def test_calibration(open_page: Callable[..., Any], monkeypatch: pytest.MonkeyPa
         assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
         page.get_by_role("button", name="Close").click()
         page.get_by_label("Left", exact=True).click()
-        says(page, "A calibration is made of both eyes")
+        says(page, "A calibration needs both eyes")
         page.get_by_role("button", name="Calibrate …").click()
         page.get_by_role("button", name="Forget the calibration").click()
         page.get_by_role("button", name="Gaze on the screen …").wait_for(state="hidden")
@@ -311,7 +303,7 @@ def test_a_calibration_that_is_left(server: WebServer, open_page: Callable[..., 
     page.get_by_role("button", name="Begin").click()
     page.locator("#screen[data-point]").wait_for()
     page.keyboard.press("Escape")
-    says(page, "The calibration was left before its last point.")
+    says(page, "The calibration was cancelled before its last point.")
     assert not page.locator("#screen").is_visible()
 
 
@@ -319,7 +311,7 @@ def test_a_camera_that_is_refused_or_lost(server: WebServer, open_page: Callable
     """A camera that may not be used, and one that is unplugged, are sentences; neither leaves a picture standing."""
     page = open_page(server, camera=False)
     page.get_by_role("button", name="Start the camera").click()
-    says(page, "The browser was not allowed to use the camera.")
+    says(page, "The browser has no permission to use the camera.")
     keep = (
         "const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
         "navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await open(wanted));"
@@ -338,7 +330,7 @@ def test_no_camera_without_https(server: WebServer, open_page: Callable[..., Any
     """Where the browser gives no cameras, the page says why, and how to get one."""
     page = open_page(server, script="Object.defineProperty(navigator, 'mediaDevices', { value: undefined });")
     page.get_by_role("button", name="Start the camera").click()
-    says(page, "Browsers give cameras to HTTPS pages and to localhost only")
+    says(page, "Browsers allow cameras only on HTTPS pages and on localhost")
 
 
 def test_a_server_that_comes_back(estimator: GazeEstimator, open_page: Callable[..., Any]) -> None:
@@ -351,12 +343,12 @@ def test_a_server_that_comes_back(estimator: GazeEstimator, open_page: Callable[
         results_of(page, 2)
         page.get_by_role("button", name="Record").click()
         says(page, "Recording")
-    says(page, "The server does not answer")
+    says(page, "The server does not respond")
     is_live(page)
     before = page.evaluate("results.length")
     with serve(estimator, listening=Listening(port=port)):
         results_of(page, before + 2)
-        assert page.get_by_text("The server does not answer").count() == 0
+        assert page.get_by_text("The server does not respond").count() == 0
         says(page, "the recording is lost")
         page.close()
 
@@ -370,7 +362,7 @@ def test_a_broken_connection_leaves_the_recording(server: WebServer, open_page: 
     page.get_by_role("button", name="Record").click()
     until(page, "results.at(-1)?.recorded?.frames > 3")
     page.evaluate("socket.close()")
-    says(page, "What was recorded until then can be saved below.")
+    says(page, "You can save everything up to that point below.")
     assert len(list(csv.DictReader(downloaded(page, "Table as CSV").splitlines()))) > 3
 
 
@@ -479,7 +471,7 @@ def test_another_token(estimator: GazeEstimator, open_page: Callable[..., Any]) 
         page = open_page(server, path="/?token=the-first-token")
         assert page.url == server.address + "/"
     with serve(estimator, listening=Listening(port=port, token="the-other-token")):
-        says(page, "The server was restarted and asks for another token")
+        says(page, "The server was restarted and requires a new token")
         page.goto(server.address + "/?token=the-other-token")
         page.wait_for_selector("#link[data-state=up]")
         page.close()

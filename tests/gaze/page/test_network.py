@@ -160,7 +160,7 @@ def test_too_many_pages(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("onepass.gaze.page._socket.MAX_SESSIONS", 2)
     with page_of(server), page_of(server) as (_, second):
         assert second["pages"] == 2
-        with pytest.raises(ConnectionClosed, match="2 pages are open already"), page_of(server):
+        with pytest.raises(ConnectionClosed, match="the limit of 2 open pages"), page_of(server):
             pass
 
     def has_place() -> bool:
@@ -183,7 +183,7 @@ def test_dropped_files_are_bounded(server: WebServer, monkeypatch: pytest.Monkey
         assert asked(server, "POST", "/sessions/other/dropped?name=a.png", b"x")[0] == 404
         assert asked(server, "POST", f"{place}?name=a.png", b"x" * 1000)[0] == 204
         socket.send(json.dumps({"type": "file"}))
-        assert next_of(socket, "ended")["text"].startswith("a.png holds no frame that can be decoded")
+        assert next_of(socket, "ended")["text"].startswith("a.png contains no frame that can be decoded")
 
 
 def is_gone(folder: Path) -> bool:

@@ -108,7 +108,12 @@ def test_the_newest_frame_is_the_next() -> None:
 
 @pytest.mark.parametrize(
     ("message", "said"),
-    [(b"", "got 0"), (bytes(12), "got 12"), (bytes(9 << 20), "at most"), (b"\0" * 12 + b"GIF", "no picture")],
+    [
+        (b"", "got 0"),
+        (bytes(12), "got 12"),
+        (bytes(9 << 20), "at most"),
+        (b"\0" * 12 + b"GIF", "not a readable picture"),
+    ],
 )
 def test_messages_that_are_no_frames(message: bytes, said: str) -> None:
     """What is no frame is refused with what came and what was expected."""
@@ -132,7 +137,7 @@ def test_a_bad_frame_ends_the_camera_only(estimator: GazeEstimator, open_session
     session.do({"type": "camera"})
     session.take_frame(bytes(12) + b"no picture")
     ended = told.next("ended")
-    assert "frame 0 of the camera holds no picture" in ended["text"]
+    assert "frame 0 of the camera is not a readable picture" in ended["text"]
     session.do({"type": "camera"})
     session.take_frame(message_of(somebody(), 0, 0.0))
     assert len(told.next("result")["faces"]) == 1
@@ -204,13 +209,16 @@ def test_a_dropped_picture_is_looked_at_by_itself(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"just text", "^a.m3u8 .* is neither a picture nor a video"),
+        (b"just text", "^a.m3u8 .* is neither a readable picture nor a readable video"),
         (
             b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{clip}\n#EXT-X-ENDLIST\n",
             "^a.m3u8 is a list of other files .hls.",
         ),
-        (b"ffconcat version 1.0\nfile {clip}\n", "^a.m3u8 .*(neither a picture nor a video|drop the video itself)"),
-        (b"", "^a.m3u8 .* is neither a picture nor a video"),
+        (
+            b"ffconcat version 1.0\nfile {clip}\n",
+            "^a.m3u8 .*(neither a readable picture nor a readable video|drop the video itself)",
+        ),
+        (b"", "^a.m3u8 .* is neither a readable picture nor a readable video"),
     ],
 )
 def test_files_that_are_no_media(
@@ -229,7 +237,7 @@ def test_files_that_are_no_media(
 def test_nothing_was_dropped(estimator: GazeEstimator, open_session: Open, told: Told) -> None:
     """A file that never came is a sentence."""
     open_session(estimator).do({"type": "file"})
-    assert "no file has come" in told.messages.get(timeout=20)[0]["text"]
+    assert "no file received" in told.messages.get(timeout=20)[0]["text"]
 
 
 @given(name=st.text(max_size=300))
@@ -331,7 +339,7 @@ def test_a_disk_that_is_full_at_the_end(
     session = open_session(estimator)
     (tmp_path / "0").mkdir()
     session.do({"type": "record", "on": True})
-    assert "nothing can be recorded" in told.messages.get(timeout=20)[0]["text"]
+    assert "cannot record on the server" in told.messages.get(timeout=20)[0]["text"]
     (tmp_path / "0").rmdir()
     close = Recording.close
 
@@ -374,7 +382,7 @@ def test_no_command_breaks_a_session(command: dict[str, Any], tmp_path_factory: 
             assert message["text"]
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "JSON"), ("[]", "object"), (" " * (2 << 20), "characters at most")])
+@pytest.mark.parametrize(("text", "said"), [("{", "JSON"), ("[]", "object"), (" " * (2 << 20), "at most")])
 def test_messages_that_are_no_commands(text: str, said: str) -> None:
     """A message is a JSON object of a bounded length."""
     with pytest.raises(InputError, match=said):

@@ -1,6 +1,6 @@
-"""Gaze in the browser: a page that sends what a camera sees, and shows what comes of it; see `page_app`.
+"""Gaze in the browser: a page that sends camera frames and shows the results; see `page_app`.
 
-Starlette comes with the extra ``page``, and is imported by what needs it.
+Starlette comes with the extra ``page``, and is imported on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What is where: the page's files, its socket, what is dropped on it, and what was recorded. Starlette does it."""
+"""Starlette routes: the page's files, its socket, uploads, and recordings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from onepass.web import Refusal
 
 _STATIC = Path(__file__).parent / "static"
 
-# Nothing of other servers, nothing written into the page, and no page around it.
+# No content from other servers, no inline code, no framing by other pages.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -45,7 +45,7 @@ def application(estimator: GazeEstimator, options: PageOptions) -> Starlette:
     """Return the application.
 
     Raises:
-        InputError: The calibration needs head poses, which the finder does not see.
+        InputError: The calibration needs head poses, which the finder does not provide.
     """
     sessions = Sessions(estimator, options)
 
@@ -69,16 +69,16 @@ async def _page(_: Request) -> Response:
 
 
 async def _recorded(sessions: Sessions, request: Request) -> Response | Refusal:
-    """Return a table of a recording that is finished."""
+    """Return a table of a finished recording."""
     session, number, name = (request.path_params[key] for key in ("session", "number", "file"))
     path = sessions.recorded(session, number, name) if name in table_names() else None
     if path is None:
-        return Refusal(404, "there is no such recording here any more")
+        return Refusal(404, "the recording does not exist, or is no longer available")
     return FileResponse(path, filename=name)
 
 
 class _Headers:
-    """Adds to every answer what the page may do, and who may have it."""
+    """Add security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -91,7 +91,7 @@ class _Headers:
             try:
                 await send(message)
             except RuntimeError as error:
-                if "the handler is closed" not in str(error):  # as uvloop says it where the client has left meanwhile
+                if "the handler is closed" not in str(error):  # uvloop's error if the client has disconnected
                     raise
 
         await self._app(scope, receive, sending)

@@ -1,4 +1,4 @@
-"""A page's socket: frames and commands come in, answers go out."""
+"""A page's WebSocket: it receives frames and commands, and sends answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TRY_AGAIN_LATER, _POLICY_VIOLATION = 1013, 1008
 
 
 async def serve_socket(sessions: Sessions, socket: WebSocket) -> None:
-    """Open a session for a page, do what it asks for until it is gone, and close it."""
+    """Open a session for a page, process its messages until it disconnects, and close the session."""
     await socket.accept()
     if sessions.count >= MAX_SESSIONS:
-        await socket.close(_TRY_AGAIN_LATER, f"{MAX_SESSIONS} pages are open already, as many as may be")
+        await socket.close(_TRY_AGAIN_LATER, f"the limit of {MAX_SESSIONS} open pages is reached")
         return
     loop = asyncio.get_running_loop()
-    one_at_a_time = asyncio.Lock()  # a picture and what belongs to it
+    one_at_a_time = asyncio.Lock()  # keeps a picture and its message together
 
     async def send(message: Mapping[str, Any], picture: bytes | None) -> None:
         async with one_at_a_time:
@@ -35,7 +35,7 @@ async def serve_socket(sessions: Sessions, socket: WebSocket) -> None:
             await socket.send_text(json.dumps({**message, "pages": sessions.count}))
 
     def tell(message: Mapping[str, Any], /, picture: bytes | None = None) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError):  # the page is gone: whoever reads from it ends the session
+        with suppress(WebSocketDisconnect, RuntimeError):  # the page is gone: its reader ends the session
             asyncio.run_coroutine_threadsafe(send(message, picture), loop).result()
 
     name, session = sessions.open(tell)
@@ -51,11 +51,11 @@ async def serve_socket(sessions: Sessions, socket: WebSocket) -> None:
 
 
 async def _obey(session: PageSession, socket: WebSocket) -> None:
-    """Hand on frames and commands until the page is gone.
+    """Pass on frames and commands until the page disconnects.
 
     Raises:
-        WebSocketDisconnect: It is.
-        InputError: A message is none of these.
+        WebSocketDisconnect: The page has disconnected.
+        InputError: A message is invalid.
     """
     while True:
         message = await socket.receive()

@@ -1,4 +1,4 @@
-"""Files that are dropped on the page, on their way to the disk."""
+"""Receive files dropped on the page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SECONDS = 3600.0
 
 
 async def receive_file(sessions: Sessions, request: Request) -> Response | Refusal:
-    """Take a picture or a video, as the body of a request, for a session that then opens it."""
+    """Store a picture or a video from a request's body, for its session to open."""
     session = sessions.get(request.path_params["session"])
     if session is None:
-        return Refusal(404, "the connection of this page has ended; load it again")
+        return Refusal(404, "this page's connection has ended; reload the page")
     try:
         path = await asyncio.to_thread(session.place_for, request.query_params.get("name", ""))
         await _write(path, parts_of(request.scope, request.receive, most_bytes=MAX_FILE_BYTES, seconds=_SECONDS))
@@ -30,14 +30,14 @@ async def receive_file(sessions: Sessions, request: Request) -> Response | Refus
     except Refusal as refusal:
         return refusal
     except OSError as error:  # the disk is full, most likely
-        return Refusal(507, f"the file cannot be kept here while it is looked at: {error.strerror or error}")
+        return Refusal(507, f"the server cannot store the file: {error.strerror or error}")
     except ClientGoneError:
         pass
     return Response(status_code=204)
 
 
 async def _write(path: Path, parts: AsyncIterator[bytes]) -> None:
-    """Write a file as its parts come; where that fails there is none."""
+    """Write a file part by part; remove it on failure."""
     try:
         with path.open("wb") as file:
             async for part in parts:

@@ -13,15 +13,15 @@ from onepass.web.refusal import App
 def page_app(estimator: GazeEstimator, options: PageOptions | None = None) -> App:
     """Return the page as an ASGI application, for a server that calls its lifespan.
 
-    It lets everybody in; `page_server` guards it.
+    The application does not control access; `page_server` does.
 
     Args:
-        estimator: What finds and reads faces, shared by all pages that are open. It stays the caller's, and has no
-            calibration of its own: each page has one.
-        options: How to look.
+        estimator: Finds and reads faces; all open pages share it. The caller keeps ownership, and it must have no
+            calibration: each page has its own.
+        options: Options for tracking.
 
     Raises:
-        InputError: The calibration needs head poses, which the finder does not see.
+        InputError: The calibration needs head poses, which the finder does not provide.
         MissingExtraError: Starlette is not installed.
     """
     routes = optional("onepass.gaze.page._routes", extra="page", purpose="The page")
@@ -30,20 +30,20 @@ def page_app(estimator: GazeEstimator, options: PageOptions | None = None) -> Ap
 
 
 def page_server(app: App, listening: Listening) -> WebServer:
-    """Return a server for the page, guarded; it has taken its port, and answers nobody yet.
+    """Return a server with access control for the page; its port is open, but it does not serve yet.
 
     Args:
-        app: What `page_app` returned.
-        listening: Where it listens, and who may call.
+        app: The result of `page_app`.
+        listening: Address, and who may call.
 
     Raises:
-        InputError: The port is taken, or may not be used, or the files for TLS are none.
+        InputError: The port is in use or not permitted, or the TLS files are invalid.
         MissingExtraError: uvicorn is not installed.
     """
     settings = {
         "ws": "websockets-sansio",
         "ws_max_size": MAX_FRAME_BYTES,
-        "ws_per_message_deflate": False,  # JPEG does not get smaller, and answers are short
+        "ws_per_message_deflate": False,  # JPEG does not compress further, and answers are short
     }
     guard = Guard(app, listening, in_browser=True)
     return WebServer(guard, listening, extra="page", grace_seconds=2.0, settings=settings)

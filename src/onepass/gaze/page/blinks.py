@@ -1,4 +1,4 @@
-"""Blinks counted: how often the eyes of each face have shut."""
+"""Count blinks: how often each face's eyes have closed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from onepass.gaze.result import Face
 
 
 class BlinkCounter:
-    """Counts, face by face, how often all of its eyes that are seen have shut. Faces are known by their numbers.
+    """Count, per face number, how often all visible eyes have closed.
 
-    A face that was not seen for long comes back as a new one, so what is known of faces that are gone is let go.
+    A face that was away for long returns as a new one, so old faces are forgotten.
     """
 
     _KEPT = 64
 
     def __init__(self) -> None:
-        """Begin with no face."""
+        """Start without faces."""
         self._shut: set[int] = set()
         self._counts: dict[int, int] = {}
 
     def take(self, faces: Sequence[Face]) -> tuple[int, ...]:
-        """Take in the faces of a frame; return the numbers of those that began to blink."""
+        """Add the faces of a frame; return the numbers of those that started to blink."""
         started = []
         for face in faces:
             if face.id is None:
@@ -33,12 +33,12 @@ class BlinkCounter:
                 self._shut.add(face.id)
                 started.append(face.id)
                 count += 1
-            self._counts[face.id] = count  # the last seen are last
+            self._counts[face.id] = count  # recently seen faces are at the end
         for gone in list(self._counts)[: max(0, len(self._counts) - self._KEPT)]:
             del self._counts[gone]
             self._shut.discard(gone)
         return tuple(started)
 
     def of(self, face: Face) -> int | None:
-        """Return how often a face has blinked; None where faces are not followed."""
+        """Return how often a face has blinked; None if faces are not tracked."""
         return None if face.id is None else self._counts.get(face.id, 0)

@@ -1,4 +1,4 @@
-"""What a page asks for, read from its messages."""
+"""Parse the page's commands."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from onepass._json import parsed_json
 
 T = TypeVar("T")
 
-_LARGEST = 1e9  # of the numbers that a command has
+_LARGEST = 1e9  # maximum magnitude of numbers in commands
 
 MAX_COMMAND_BYTES = 1 << 20
-"""How long a message other than a frame may be; the longest is a calibration."""
+"""Maximum size of messages other than frames; the longest is a calibration."""
 
 
 def command_of(text: str) -> dict[str, Any]:
-    """Return a message as the object that it is.
+    """Parse a message as a JSON object.
 
     Raises:
-        InputError: It is too long, or no JSON object.
+        InputError: The message is too long, or not a JSON object.
     """
     if len(text) > MAX_COMMAND_BYTES:
-        raise InputError(f"a message has {MAX_COMMAND_BYTES} characters at most, got {len(text)}")
+        raise InputError(f"a message must have at most {MAX_COMMAND_BYTES} characters, got {len(text)}")
     try:
         command = parsed_json(text.encode())
     except ValueError as error:
         raise InputError(f"a message must be JSON: {error}") from error
     if not isinstance(command, dict):
-        raise InputError(f"a message must be a JSON object with its type, got {type(command).__name__}")
+        raise InputError(f"a message must be a JSON object with a type, got {type(command).__name__}")
     return command
 
 
 def choice_of(command: Mapping[str, Any], name: str, choices: Sequence[T]) -> T:
-    """Return a value of a command that is one of some.
+    """Return a command's value that must be one of some choices.
 
     Raises:
-        InputError: It is none of them.
+        InputError: The value is not one of them.
     """
     value = command.get(name)
     for choice in choices:
@@ -48,10 +48,10 @@ def choice_of(command: Mapping[str, Any], name: str, choices: Sequence[T]) -> T:
 
 
 def number_of(command: Mapping[str, Any], name: str, *, needed: bool = True) -> float | None:
-    """Return a number of a command; None where it may be missing, and is.
+    """Return a command's number; None if it is missing and optional.
 
     Raises:
-        InputError: It is no number, or is missing.
+        InputError: The value is not a number, or is missing.
     """
     value = command.get(name)
     if value is None and not needed:

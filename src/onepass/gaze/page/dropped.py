@@ -1,4 +1,4 @@
-"""Files that were dropped on the page: where they lie, how they are opened, and what the page shows of them."""
+"""Files dropped on the page: where they are stored, how they are opened, and how the page shows them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from onepass.media import Source, VideoSource, open_source
 from onepass.media.folder import fitting_name
 
 MAX_FILE_BYTES = 4 << 30
-"""How large a file may be."""
+"""Maximum file size."""
 
 _FOLDER = "dropped"
 _MOST_SHOWN_PX = 1280
 _JPEG_QUALITY = 85
-# What FFmpeg calls files that name other files to be read: from a page, only that file itself is meant.
+# FFmpeg's formats that refer to other files: the page accepts only self-contained files.
 _LISTS = {"hls", "dash", "concat", "concatf", "imf", "sdp"}
 
 
 def place_in(folder: Path, name: str) -> Path:
-    """Return where in a session's folder a file goes, under its own name; what was dropped before is removed.
+    """Return the path for a file in a session's folder, under its own name; an earlier file is removed.
 
     Raises:
-        InputError: It is no name of a file.
+        InputError: The file name is invalid.
     """
     alone = PurePosixPath(printable(name.replace("\\", "/"))).name
     if not alone or alone.startswith("."):
-        raise InputError(f"{name[:80]!r} is no name of a picture or a video")
+        raise InputError(f"{name[:80]!r} is not a valid name of a picture or a video")
     place = folder / _FOLDER
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
@@ -41,14 +41,14 @@ def place_in(folder: Path, name: str) -> Path:
 
 
 def open_dropped(folder: Path) -> Source:
-    """Open what was dropped, as `onepass gaze` opens a file.
+    """Open the dropped file, as `onepass gaze` does.
 
     Raises:
-        MediaError: Nothing was, or it can be read as neither a picture nor a video.
+        MediaError: There is no file, or it is neither a readable picture nor a readable video.
     """
     files = [file for file in (folder / _FOLDER).glob("*") if file.is_file()]
     if len(files) != 1:
-        raise MediaError("no file has come; drop a picture or a video on the page")
+        raise MediaError("no file received; drop a picture or a video on the page")
     source = open_source(files[0], live=False)
     if isinstance(source, VideoSource) and source.container in _LISTS:
         source.close()
@@ -57,7 +57,7 @@ def open_dropped(folder: Path) -> Source:
 
 
 def picture_for_page(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Return a picture [H, W, 3] as JPEG, made smaller where it is larger than a page shows."""
+    """Return a picture [H, W, 3] as JPEG, scaled down to the page's maximum size."""
     cv2 = optional("cv2", extra="gaze", purpose="Showing pictures")
     scale = _MOST_SHOWN_PX / max(picture.shape[:2])
     if scale < 1:

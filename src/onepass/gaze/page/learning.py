@@ -1,4 +1,4 @@
-"""What a session knows of the screen: a calibration, and the course of points by which it is made."""
+"""A session's calibration, and the course of points that creates one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from onepass.media import Frame
 
 
 class Learning:
-    """A calibration, once there is one, and the course that leads to the next."""
+    """The current calibration, if any, and the running course, if any."""
 
     def __init__(self, finder: FaceFinder, calibration: Calibration | None = None) -> None:
-        """Begin with what was learned before.
+        """Start with an existing calibration, or without one.
 
         Raises:
-            InputError: The calibration needs head poses, which the finder does not see.
+            InputError: The calibration needs head poses, which the finder does not provide.
         """
         self._finder = finder
         self.calibration: Calibration | None = None
@@ -35,23 +35,23 @@ class Learning:
         self.use(calibration)
 
     def use(self, calibration: Calibration | None) -> None:
-        """Take a calibration in place of the one that there is; None forgets it.
+        """Replace the calibration; None removes it.
 
         Raises:
-            InputError: It needs head poses, which the finder does not see.
+            InputError: The calibration needs head poses, which the finder does not provide.
         """
         check_finder(calibration, self._finder)
         self.calibration = calibration
 
     def begin(self, command: Mapping[str, Any]) -> None:
-        """Begin a course.
+        """Start a course.
 
         Args:
-            command: With ``points``, ``width`` and ``height`` of the screen in pixels, and perhaps ``width_mm`` and
+            command: Has ``points``, the screen's ``width`` and ``height`` in pixels, and optionally ``width_mm`` and
                 ``distance_mm``.
 
         Raises:
-            InputError: A value is missing, or none that can be.
+            InputError: A value is missing or invalid.
         """
         width, height = (round(number_of(command, name) or 0) for name in ("width", "height"))
         width_mm, distance_mm = (number_of(command, name, needed=False) for name in ("width_mm", "distance_mm"))
@@ -59,19 +59,19 @@ class Learning:
         self._course = Course(screen, choice_of(command, "points", POINT_COUNTS))
 
     def stop(self) -> None:
-        """Leave the course, if there is one."""
+        """Cancel the course, if one is running."""
         self._course = None
 
     def on_screen(self, faces: Sequence[Face], picture_size_px: tuple[int, int]) -> tuple[Face, ...]:
-        """Return the faces with the points that they look at, where that was learned.
+        """Return the faces with their points on the screen, if there is a calibration.
 
         Raises:
-            InputError: The calibration belongs to pictures of another shape; it is forgotten.
+            InputError: The calibration is for pictures of another shape; it is removed.
         """
         if self.calibration is None:
             return tuple(faces)
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # of what somebody has made up
+            with np.errstate(over="ignore", invalid="ignore"):  # a forged calibration may contain any numbers
                 points = [self.calibration(face, picture_size_px=picture_size_px) for face in faces]
         except InputError:
             self.calibration = None
@@ -82,12 +82,12 @@ class Learning:
         )
 
     def take(self, frame: Frame, faces: Sequence[Face]) -> dict[str, Any] | None:
-        """Go on with the course by a frame; return where it is, for the page, or None where there is none.
+        """Advance the course by a frame; return its progress for the page, or None if no course is running.
 
-        What comes of the last point is the calibration from then on.
+        After the last point, the result becomes the calibration.
 
         Raises:
-            InputError: Both eyes were not seen for a while, or nothing can be learned of what was; the course is left.
+            InputError: The eyes were not visible for a while, or the samples allow no calibration; the course ends.
         """
         course, seconds = self._course, frame.seconds
         if course is None or seconds is None:

@@ -1,4 +1,4 @@
-"""What the page is told of a frame."""
+"""The messages about a frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def size_of(frame: Frame) -> tuple[int, int]:
 def result_message(
     result: StreamResult, blinks: BlinkCounter, step: Mapping[str, Any] | None, recording: Recording | None
 ) -> dict[str, Any]:
-    """Return a frame's faces, as `Face.to_json` has them and with words, and how far course and recording are."""
+    """Return a frame's faces, from `Face.to_json` plus words, and the progress of course and recording."""
     width, height = size_of(result.frame)
     return {
         "type": "result",

@@ -1,4 +1,4 @@
-"""What a session records: the tables of `onepass gaze`, in files that the page offers, and what they come to."""
+"""A session's recordings: the tables of `onepass gaze` as files for download, and a summary."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from onepass.gaze.show.tables import Table, open_table
 from onepass.gaze.stream import StreamResult
 
 MAX_SECONDS = 4 * 3600.0
-"""How long a recording may be: it then ends by itself."""
+"""Maximum length of a recording, which then ends by itself."""
 
 MOVEMENTS = "movements.csv"
 
 
 def table_names() -> tuple[str, ...]:
-    """Return the files that a recording has here, first CSV; Parquet where PyArrow is installed."""
+    """Return a recording's files: first CSV, then Parquet if PyArrow is installed."""
     return ("gaze.csv", *(["gaze.parquet"] if find_spec("pyarrow") else []), MOVEMENTS)
 
 
 class Recording:
-    """Tables that grow by each result, until they are closed."""
+    """Tables that grow with each result until they are closed."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        """Open the tables in a folder of their own.
+        """Open the tables in a new folder.
 
         Args:
             folder: A session's folder.
-            number: Of the recording in the session.
+            number: Number of the recording in the session.
 
         Raises:
-            MediaError: They cannot be written there.
+            MediaError: The tables cannot be written.
         """
         self._number = number
         own = folder / str(number)
         try:
             own.mkdir()
         except OSError as error:
-            raise MediaError(f"nothing can be recorded on the server's disk: {error.strerror or error}") from error
+            raise MediaError(f"cannot record on the server's disk: {error.strerror or error}") from error
         self._movements = MovementTable(own / MOVEMENTS)
         with ExitStack() as stack:
             tables = [stack.enter_context(open_table(own / name)) for name in table_names() if name != MOVEMENTS]
@@ -56,10 +56,10 @@ class Recording:
         self.seconds = 0.0
 
     def write(self, result: StreamResult, started_blinks: Sequence[int]) -> None:
-        """Add a frame, and the numbers of the faces that began to blink in it.
+        """Add a frame, and the numbers of the faces that started to blink in it.
 
         Raises:
-            MediaError: It cannot be written.
+            MediaError: The frame cannot be written.
         """
         for table in self._tables:
             table.write(result)
@@ -72,14 +72,14 @@ class Recording:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is as long as it may be."""
+        """Whether the recording has reached its maximum length."""
         return self.seconds >= MAX_SECONDS
 
     def close(self) -> dict[str, Any]:
-        """Finish the tables, and return what they come to: files, frames, seconds, fixations, saccades and blinks.
+        """Finish the tables, and return a summary: files, frames, seconds, fixations, saccades and blinks.
 
         Raises:
-            MediaError: They cannot be finished.
+            MediaError: The tables cannot be finished.
         """
         self._stack.close()
         movements = Counter(movement.kind for _, movement in self._movements.movements())

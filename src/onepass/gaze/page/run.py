@@ -1,4 +1,4 @@
-"""One source on its way through the network, in a thread of its own, until it ends or is stopped."""
+"""Analyse one source in a thread, until it ends or is stopped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from onepass.media import Frame, Source
 
 Stream: TypeAlias = Callable[[Iterable[Frame]], Generator[StreamResult, None, None]]
 
-_AHEAD = 2  # results of a source that waits for the page, on their way to it
+_AHEAD = 2  # results of a file in flight to the page
 
 
 class Run:
-    """Hands on result after result of a source. A file waits until the page has shown what came; a camera does not."""
+    """Pass on a source's results. A file waits until the page has shown earlier results; a camera does not."""
 
     def __init__(
         self,
@@ -26,13 +26,13 @@ class Run:
         take: Callable[[StreamResult], None],
         ended: Callable[[Source, int, OnepassError | None], None],
     ) -> None:
-        """Start.
+        """Start the thread.
 
         Args:
-            source: What is looked at; closed at the end.
-            stream: From its frames to results.
+            source: The source; closed at the end.
+            stream: Maps frames to results.
             take: Called with each result, in order.
-            ended: Called when the source ends by itself: with it, how many frames it had, and what was wrong.
+            ended: Called when the source ends by itself, with the source, its number of frames, and the error, if any.
         """
         self._source, self._stream, self._take, self._ended = source, stream, take, ended
         self._stopping = threading.Event()
@@ -41,11 +41,11 @@ class Run:
         self._thread.start()
 
     def shown(self) -> None:
-        """Say that the page has shown a result, and that there is room for another."""
+        """Note that the page has shown a result, so another one may follow."""
         self._room.release()
 
     def stop(self) -> None:
-        """End it, and wait until nothing of it works any more. Not from `take` or `ended`."""
+        """Stop, and wait for the thread. Do not call it from `take` or `ended`."""
         self._stopping.set()
         self._source.stop()
         self._room.release()

@@ -1,4 +1,4 @@
-"""One page that is open: what it looks at, records and has learned of the screen. It knows messages, and no network."""
+"""One open page: its source, recording and calibration. It works on messages, independent of the network."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _EYES: tuple[Side | None, ...] = (None, "left", "right")
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """How the sessions of a page look at faces, as ``onepass gaze`` does.
+    """Options for tracking in a page's sessions, as in ``onepass gaze``.
 
     Attributes:
-        eye: Only this eye of each face, to begin with; None for both.
-        max_faces: Follow only that many; None follows all.
-        every: Faces are looked for in every n-th frame.
-        smoothing: How strongly to smooth; None not at all.
-        calibration: What was learned of the screen before.
+        eye: Initially use only this eye of each face; None for both.
+        max_faces: Maximum number of faces to track; None for all.
+        every: Search for new faces in every n-th frame.
+        smoothing: Strength of the smoothing; None for none.
+        calibration: Initial calibration.
     """
 
     eye: Side | None = None
@@ -51,27 +51,27 @@ class PageOptions:
 
 
 class Tell(Protocol):
-    """Sends a message to the page, and waits until it is on its way."""
+    """Send a message to the page, and wait until it is sent."""
 
     def __call__(self, message: Mapping[str, Any], /, picture: bytes | None = None) -> None:
-        """Send it, after the picture file that it belongs to."""
+        """Send the message, after its picture file, if any."""
         ...
 
 
 class PageSession:
-    """What one page looks at and keeps. Commands and frames may come from any thread; answers go out from several."""
+    """The state of one page. Commands and frames may arrive from any thread; answers come from several threads."""
 
     def __init__(self, estimator: GazeEstimator, options: PageOptions, folder: Path, tell: Tell) -> None:
-        """Begin with nothing to look at.
+        """Start without a source.
 
         Args:
-            estimator: What finds and reads faces, without a calibration of its own; sessions may share one.
-            options: How to look.
-            folder: An empty folder for what is dropped and recorded; its owner removes it.
-            tell: What sends answers to the page.
+            estimator: Finds and reads faces, without a calibration; sessions may share one.
+            options: Options for tracking.
+            folder: An empty folder for dropped files and recordings; its owner removes it.
+            tell: Sends answers to the page.
 
         Raises:
-            InputError: The calibration needs head poses, which the finder does not see.
+            InputError: The calibration needs head poses, which the finder does not provide.
         """
         self._estimator, self._options, self._folder, self._tell = estimator, options, folder, tell
         self._eye = options.eye
@@ -81,9 +81,9 @@ class PageSession:
         self._blinks = BlinkCounter()
         self._camera: BrowserCamera | None = None
         self._run: Run | None = None
-        # Held by who asks for something: commands and files come by ways of their own.
+        # Serializes requests: commands and files arrive through different channels.
         self._turn = threading.Lock()
-        # Held while a command or a result changes what both know; not while the page is told.
+        # Guards the state that commands and results share; not held while sending to the page.
         self._lock = threading.Lock()
         self._commands: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "camera": self._start_camera,
@@ -97,7 +97,7 @@ class PageSession:
         }
 
     def do(self, command: Mapping[str, Any]) -> None:
-        """Do what the page asks for by a message with a ``type``; what is wrong with it, the page is told."""
+        """Execute a command, a message with a ``type``; the page gets a message about errors."""
         with self._turn:
             self._do(command)
 
@@ -105,39 +105,39 @@ class PageSession:
         kind = command.get("type")
         try:
             if not isinstance(kind, str) or kind not in self._commands:
-                raise InputError(f"there is no command {kind!r}; there are {', '.join(self._commands)}")
+                raise InputError(f"unknown command {kind!r}; expected one of {', '.join(self._commands)}")
             self._commands[kind](command)
         except OnepassError as error:
             self._tell_problem(error, of=kind)
 
     def take_frame(self, message: bytes) -> None:
-        """Take a frame of the camera: `onepass.gaze.page.camera.HEADER` and a picture file. Never waits.
+        """Accept a camera frame: `onepass.gaze.page.camera.HEADER` and a picture file. Never blocks.
 
         Raises:
-            InputError: It is no such message.
+            InputError: The message is not a frame.
         """
         camera = self._camera
-        if camera is not None:  # else it was on its way when the camera was stopped
+        if camera is not None:  # else the frame was in flight when the camera was stopped
             camera.put(message)
 
     def place_for(self, name: str) -> Path:
-        """Stop, and return where to put a file that is dropped on the page; the one before it is gone.
+        """Stop, and return the path for a file dropped on the page; an earlier file is removed.
 
         Raises:
-            InputError: It is no name of a file.
+            InputError: The file name is invalid.
         """
         with self._turn:
             self.stop()
             return place_in(self._folder, name)
 
     def stop(self) -> None:
-        """Look at nothing any more. A recording goes on with what is looked at next."""
+        """Stop the current source. A recording continues with the next one."""
         run, self._run, self._camera = self._run, None, None
         if run is not None:
             run.stop()
 
     def close(self) -> None:
-        """Stop, and finish what is recorded. Closing twice is allowed."""
+        """Stop, and finish the recording. Closing twice is allowed."""
         self.stop()
         self._end_recording()
 
@@ -181,7 +181,7 @@ class PageSession:
         eye = choice_of(command, "eye", _EYES)
         with self._lock:
             if eye is not None and self._learning.calibration is not None:
-                raise InputError("a calibration is made of both eyes; forget it first, or look at both")
+                raise InputError("a calibration needs both eyes; forget the calibration first, or select both eyes")
             self._eye = eye
 
     def _record(self, command: Mapping[str, Any]) -> None:
@@ -210,7 +210,7 @@ class PageSession:
     def _calibrate(self, command: Mapping[str, Any]) -> None:
         with self._lock:
             if self._eye is not None:
-                raise InputError("a calibration is made of both eyes; look at both")
+                raise InputError("a calibration needs both eyes; select both eyes")
             if choice_of(command, "on", (True, False)):
                 self._learning.begin(command)
             else:
@@ -221,7 +221,7 @@ class PageSession:
         calibration = None if content is None else Calibration.from_json(content)
         with self._lock:
             if calibration is not None and self._eye is not None:
-                raise InputError("a calibration is made of both eyes; look at both")
+                raise InputError("a calibration needs both eyes; select both eyes")
             self._learning.use(calibration)
         self._tell_calibration(calibration)
 
@@ -232,7 +232,7 @@ class PageSession:
         self._tell({"type": "problem", "of": of, "text": self._without_places(str(error))})
 
     def _take(self, result: StreamResult, *, with_picture: bool) -> None:
-        """Take a result in: look at the screen, count blinks, record; and tell the page."""
+        """Process a result: gaze on the screen, blinks, recording; then send it to the page."""
         frame = result.frame
         problems: list[tuple[str, OnepassError]] = []
         with self._lock:
@@ -262,7 +262,7 @@ class PageSession:
             self._end_recording()
 
     def _end(self, source: Source, frames: int, error: OnepassError | None) -> None:
-        """Say that a source has ended by itself, and finish what was recorded of a file."""
+        """Report that a source has ended by itself, and finish a file's recording."""
         if not source.live:
             self._end_recording()
         text = None if error is None else self._without_places(str(error))
@@ -270,6 +270,6 @@ class PageSession:
         self._tell({"type": "ended", "frames": frames, "notes": notes, "text": text})
 
     def _without_places(self, text: str) -> str:
-        """Return a sentence that names files as the page does, not by where they lie on this machine."""
+        """Return a message with file names instead of paths on this machine."""
         alone = text.replace(f" (in {Path.cwd()})", "")
         return re.sub(rf"{re.escape(str(self._folder))}[/\\](?:\w+[/\\])?", "", alone)

@@ -1,4 +1,4 @@
-"""All pages that are open: each has its session, and a folder that outlives a broken connection for a while."""
+"""All open pages: each has a session, and a folder that outlives a broken connection for a while."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from onepass.gaze.page.session import PageOptions, PageSession, Tell
 from onepass.gaze.screen.sample import POINT_COUNTS
 
 MAX_SESSIONS = 8
-"""How many pages may be open at once: they share one machine's time."""
+"""Maximum number of open pages, which share one machine's computing time."""
 
 KEPT_SECONDS = 600.0
-"""How long what was recorded is there after its page has gone, or its connection has broken."""
+"""How long recordings stay available after their page has disconnected."""
 
 
 class Sessions:
     """The open sessions, by secret names. For one event loop."""
 
     def __init__(self, estimator: GazeEstimator, options: PageOptions) -> None:
-        """Begin with none.
+        """Start without sessions.
 
         Raises:
-            InputError: The calibration needs head poses, which the finder does not see.
+            InputError: The calibration needs head poses, which the finder does not provide.
         """
-        Learning(estimator.finder, options.calibration)  # told before a page is open
+        Learning(estimator.finder, options.calibration)  # fails early, before a page is open
         self._estimator, self._options = estimator, options
         self._folder = Path()
         self._open: dict[str, PageSession] = {}
 
     @contextmanager
     def with_folder(self) -> Iterator[None]:
-        """Have a folder for what is dropped and recorded; sessions are opened and closed meanwhile."""
+        """Provide the folder for dropped files and recordings while sessions are opened and closed."""
         with TemporaryDirectory(prefix="onepass-page-") as folder:
             self._folder = Path(folder)
             yield
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What every page is told of this machine, and how it looks."""
+        """Facts about this server for every page."""
         learned = self._options.calibration
         return {
             "model": Path(self._estimator.session.name).stem,
@@ -61,11 +61,11 @@ class Sessions:
 
     @property
     def count(self) -> int:
-        """How many pages are open."""
+        """Number of open pages."""
         return len(self._open)
 
     def open(self, tell: Tell) -> tuple[str, PageSession]:
-        """Open a session, and return its name, too."""
+        """Open a session; return its name and the session."""
         name = secrets.token_urlsafe(16)
         folder = self._folder / name
         folder.mkdir()
@@ -73,16 +73,16 @@ class Sessions:
         return name, session
 
     def get(self, name: str) -> PageSession | None:
-        """Return an open session; None where it is open no more."""
+        """Return an open session; None if it is closed."""
         return self._open.get(name)
 
     def recorded(self, session: str, number: int, name: str) -> Path | None:
-        """Return a finished table of a session, which need not be open any more; None where there is none."""
+        """Return a finished table of a session, open or closed; None if it does not exist."""
         path = (self._folder / session / str(number) / name).resolve()
         return path if path.is_relative_to(self._folder.resolve()) and path.is_file() else None
 
     async def close(self, name: str) -> None:
-        """Close a session; what it recorded is there for a while."""
+        """Close a session; its recordings stay available for a while."""
         session = self._open.pop(name)
         await asyncio.to_thread(session.close)
         asyncio.get_running_loop().call_later(KEPT_SECONDS, rmtree, self._folder / name, True)

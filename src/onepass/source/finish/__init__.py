@@ -1,4 +1,4 @@
-"""From the model that a framework exports to the one that is promised."""
+"""Finish an exported model: names, order, batch, layout."""
 
 from typing import TYPE_CHECKING
 

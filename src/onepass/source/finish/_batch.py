@@ -1,4 +1,4 @@
-"""The batch: any number of items, or a number of one's choice, whatever the source was made for."""
+"""Change the batch size to a dynamic or fixed one, independent of the source's."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from onepass.source._reference import Case
 from onepass.tensors import Dim, Signature, TensorSpec
 
 Batch: TypeAlias = int | Literal["dynamic"] | None
-"""A number of items, any number, or as the source has it."""
+"""A fixed batch size, ``"dynamic"``, or None for the source's."""
 
-FIXED_BATCH = "the number of items is written into the network somewhere; keep the batch that the source has"
-"""Why a model does not take another batch."""
+FIXED_BATCH = "the batch size is hard-coded somewhere in the network; keep the source's batch size"
+"""Why a model does not support another batch size."""
 
 _NAME = "N"
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Which edges have a batch, and on which axes: the first as a rule; states of recurrent networks have it second.
+    """The batch axes of inputs and outputs: usually the first; the second in states of recurrent networks.
 
     Attributes:
-        size: Its size in the source, None where it is dynamic.
-        name: What it is called where it is dynamic.
-        inputs: Axes of the inputs that have it, by name.
-        outputs: Axes of the outputs that have it, by name.
+        size: The batch size in the source, None if dynamic.
+        name: Its name if dynamic.
+        inputs: Batch axes by input, for inputs with a batch.
+        outputs: Batch axes by output, for outputs with a batch.
     """
 
     size: int | None
@@ -44,12 +44,12 @@ class Batches:
 
     @classmethod
     def of(cls, signature: Signature, cases: Sequence[Case] = ()) -> Batches:
-        """Find the batch of a network: dynamic sizes whose names say so, or else the first size of its first input.
+        """Find a network's batch: dynamic sizes with a batch's name, otherwise the first size of its first input.
 
         Args:
-            signature: The network's.
-            cases: What it computes. An output whose first size is dynamic under no such name has the batch there if it
-                always had as many items as the inputs; without cases it is taken to have.
+            signature: The network's signature.
+            cases: Its results. An output whose first size is dynamic with another name has a batch if it always has as
+                many items as the inputs; without cases, it is assumed to have one.
         """
         names = batch_names(signature)
         first = next((spec.shape[0] for spec in signature.inputs if spec.shape), None)
@@ -72,12 +72,12 @@ class Batches:
         return cls(size, min(names, key=len, default=_NAME), _some(inputs), _some(outputs))
 
     def cases(self, cases: Sequence[Case], batch: Batch) -> Iterator[Case]:
-        """Yield cases for a network that was given another batch: as many items as it takes, from those there are."""
+        """Yield cases for a network with a changed batch, with items taken from the existing cases."""
         if not isinstance(batch, int) or batch == self.size:
             yield from cases
         if not cases or not self.inputs or batch is None or (batch == "dynamic" and self.size is None):
             return
-        if self.size is None:  # the framework ran it in this batch
+        if self.size is None:  # the framework ran the network with this batch size
             yield from (case for case in cases if self._items(case) == {batch})
             return
         if isinstance(batch, int) and batch != self.size:
@@ -104,7 +104,7 @@ class Batches:
         )
 
     def changed(self, signature: Signature, batch: Batch) -> Signature:
-        """Return the signature that the network has with another batch; a nameless dynamic one gets a name."""
+        """Return the network's signature with another batch; an unnamed dynamic batch gets a name."""
         if batch is None and self.size is not None:
             return signature
         return Signature(
@@ -126,25 +126,25 @@ class Batches:
 
 
 def _some(axes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Leave out what has none."""
+    """Omit entries without batch axes."""
     return {name: places for name, places in axes.items() if places}
 
 
 def check_batch(batch: object) -> None:
-    """Refuse what is no batch.
+    """Check a batch option.
 
     Raises:
-        InputError: It is none.
+        InputError: The value is invalid.
     """
     if batch is None or batch == "dynamic" or (isinstance(batch, int) and not isinstance(batch, bool) and batch > 0):
         return
-    raise InputError(f"batch is a whole number from 1 up, or 'dynamic', got {batch!r}")
+    raise InputError(f"batch must be a whole number ≥ 1, or 'dynamic', got {batch!r}")
 
 
 def free_reshapes(proto: onnx.ModelProto, size: int) -> None:
-    """Let Reshape nodes that have a batch of `size` written into them take any; the model is changed in place.
+    """Make Reshape nodes with a hard-coded batch of `size` accept any; the model is changed in place.
 
-    Where that is not possible without knowing more, the node stays, and parity at other sizes finds it.
+    If a node cannot be changed safely, it stays, and the parity check at other sizes detects it.
     """
     known, sizes = constants(proto.graph), shapes(proto)
     for node in proto.graph.node:
@@ -156,9 +156,9 @@ def free_reshapes(proto: onnx.ModelProto, size: int) -> None:
 
 
 def _zero_copies(node: onnx.NodeProto, target: Array) -> bool:
-    """Make a size of zero mean "as it comes in", where it may also mean an empty tensor; False if it has to mean that.
+    """Make a size of zero mean "copy from the input"; return False if zero must mean an empty dimension.
 
-    PyTorch says of every Reshape that zero means zero, whether or not there is one.
+    PyTorch sets `allowzero` on every Reshape, whether or not it has a zero.
     """
     literal = [each for each in node.attribute if each.name == "allowzero" and each.i]
     if literal and 0 in target:
@@ -171,7 +171,7 @@ def _zero_copies(node: onnx.NodeProto, target: Array) -> bool:
 def _freed(target: Array, shape: tuple[int | None, ...] | None, size: int) -> Array:
     freed: Array = target.copy()
     if target.size and target[0] == size and shape and shape[0] == size:
-        freed[0] = 0  # as it comes in
+        freed[0] = 0  # copied from the input
     elif target.size and target[0] > 0 and target[0] % size == 0 and -1 not in target:
         freed[0] = -1
     return freed

@@ -1,4 +1,4 @@
-"""From what a framework exports to the model that is promised: names, order, batch, layout, nothing needless."""
+"""Finish an exported model: names, order, batch, layout, clean-up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from onepass.tensors import TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The ONNX model, and how its edges stand for those of the source.
+    """The ONNX model, and the relation of its inputs and outputs to the source's.
 
     Attributes:
         graph: The model.
-        sources: Output of the model to output of the source.
-        channels_first: Inputs and outputs of the source that have another layout in the model.
-        batches: Which edges of the source have a batch.
-        batch: The batch that was asked for.
+        sources: Maps the model's outputs to the source's.
+        channels_first: Inputs and outputs of the source whose layout differs in the model.
+        batches: The source's batch axes.
+        batch: The requested batch.
     """
 
     graph: OnnxGraph
@@ -41,7 +41,7 @@ class Finished:
     batch: Batch
 
     def cases(self, cases: Sequence[Case]) -> Iterator[Case]:
-        """Yield what the framework computed as the model names it and lays it out, in batches that it takes."""
+        """Yield the framework's results with the model's names, layouts and batch sizes."""
         for case in self.batches.cases(cases, self.batch):
             inputs = {name: self._laid_out(name, case.inputs) for name in self.graph.signature.input_names}
             outputs = {name: self._laid_out(source, case.outputs) for name, source in self.sources.items()}
@@ -53,12 +53,12 @@ class Finished:
 
 
 def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
-    """Return the model that was asked for, made from the one that the framework exported.
+    """Return the requested model, made from the exported one.
 
     Raises:
-        InputError, OutputNameError: An option does not fit the model.
-        UnsupportedModelError: The model cannot take the requested batch.
-        ModelFormatError: What came of it breaks the ONNX specification.
+        InputError, OutputNameError: An option does not match the model.
+        UnsupportedModelError: The model does not support the requested batch.
+        ModelFormatError: The result violates the ONNX specification.
     """
     options.check(exported.signature)
     names = options.renamed(exported.signature)
@@ -80,7 +80,7 @@ def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
         if options.batch is None:
             raise
         raise UnsupportedModelError(
-            f"the model cannot take a batch of {options.batch}: {FIXED_BATCH} ({error})"
+            f"the model does not support a batch of {options.batch}: {FIXED_BATCH} ({error})"
         ) from error
     graph.check()
     return Finished(
@@ -89,7 +89,7 @@ def finish(exported: FrameworkExport, options: ModelOptions) -> Finished:
 
 
 def _declare(proto: onnx.ModelProto, specs: Mapping[str, TensorSpec]) -> None:
-    """Give inputs and outputs the shapes that the source declares, and forget what was inferred from others."""
+    """Set the shapes that the source declares, and discard inferred shapes."""
     del proto.graph.value_info[:]
     for value in (*proto.graph.input, *proto.graph.output):
         spec = specs.get(value.name)
@@ -98,7 +98,7 @@ def _declare(proto: onnx.ModelProto, specs: Mapping[str, TensorSpec]) -> None:
 
 
 def _cleaned(graph: OnnxGraph) -> OnnxGraph:
-    """Clean the model up; its inputs and outputs stay as they are declared."""
+    """Clean up the model, keeping its declared inputs and outputs."""
     cleaned = graph.clean()
     edges = {value.name: value for value in (*graph.proto.graph.input, *graph.proto.graph.output)}
     for value in (*cleaned.proto.graph.input, *cleaned.proto.graph.output):

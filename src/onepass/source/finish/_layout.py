@@ -1,4 +1,4 @@
-"""Channels first: chosen inputs and outputs as NCHW, without a transposition where the network had one anyway."""
+"""Channels first: convert selected inputs and outputs to NCHW, reusing the network's own transpositions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Shape = tuple[Dim, ...]
 
 
 def to_first(rank: int) -> tuple[int, ...]:
-    """The permutation that brings channels from the last place to the second."""
+    """Return the permutation that moves channels from the last axis to the second."""
     return (0, rank - 1, *range(1, rank - 1))
 
 
 def to_last(rank: int) -> tuple[int, ...]:
-    """The permutation that brings channels from the second place to the last."""
+    """Return the permutation that moves channels from the second axis to the last."""
     return (0, *range(2, rank), 1)
 
 
 def check_names(names: Iterable[str], signature: Signature) -> None:
-    """Refuse names that are no pictures.
+    """Check that the names belong to pictures.
 
     Raises:
-        InputError: There is no input or output of that name, or it has no channels.
+        InputError: There is no input or output of this name, or it has no channels.
     """
     shapes = {spec.name: spec.shape for spec in (*signature.inputs, *signature.outputs)}
     for name in names:
@@ -38,12 +38,12 @@ def check_names(names: Iterable[str], signature: Signature) -> None:
         shape = shapes[name]
         if shape is None or len(shape) < 3:
             raise InputError(
-                f"channels_first: {name!r} has shape {shape_text(shape)}; expected one of [N, height, width, channels]"
+                f"channels_first: {name!r}: expected a shape [N, height, width, channels], got {shape_text(shape)}"
             )
 
 
 def put_channels_first(proto: onnx.ModelProto, names: Iterable[str]) -> None:
-    """Make inputs and outputs of these names take and give channels in the second place; changed in place."""
+    """Move the channels of these inputs and outputs to the second axis; the model is changed in place."""
     graph = proto.graph
     for name in names:
         inputs = [value for value in graph.input if value.name == name]
@@ -51,7 +51,7 @@ def put_channels_first(proto: onnx.ModelProto, names: Iterable[str]) -> None:
         for value in inputs:
             _transpose_input(graph, value)
         for value in outputs:
-            if inputs:  # the input itself, which has its new layout already
+            if inputs:  # the output is this input, whose layout has changed already
                 value.type.CopyFrom(inputs[0].type)
             else:
                 _transpose_output(graph, value)
@@ -65,7 +65,7 @@ def _transpose_input(graph: onnx.GraphProto, value: onnx.ValueInfoProto) -> None
     rest = [node for node in users if node.output[0] not in bypassed]
     ends = {output.name for output in graph.output}
     if rest or bypassed.keys() & ends:
-        # Whoever reads it as it was gets it so; and so do outputs, which keep their own names.
+        # Remaining readers, and outputs with names of their own, get the original layout.
         bypassed = {old: new for old, new in bypassed.items() if old not in ends}
         last = free_name(all_names(graph), f"{name}_channels_last")
         for node in users:
@@ -94,13 +94,13 @@ def _transpose_output(graph: onnx.GraphProto, value: onnx.ValueInfoProto) -> Non
 
 
 def _is_free(graph: onnx.GraphProto, tensor: str) -> bool:
-    """Whether a tensor can take another name: it is computed, and is no output itself."""
+    """Whether a tensor can be renamed: it is computed, and not an output itself."""
     edges = {value.name for value in (*graph.output, *graph.input)}
     return tensor not in edges and any(tensor in node.output for node in graph.node)
 
 
 def _moves(graph: onnx.GraphProto, node: onnx.NodeProto, permutation: Sequence[int], shape: Shape) -> bool:
-    """Whether a node does nothing but this permutation; with one channel, exporters write it as a Reshape."""
+    """Whether a node is just this permutation, which exporters write as a Reshape for a single channel."""
     if node.op_type == "Transpose":
         perm = next((tuple(each.ints) for each in node.attribute if each.name == "perm"), None)
         return perm == tuple(permutation)
@@ -128,7 +128,7 @@ def _read_instead(node: onnx.NodeProto, old: str, new: str) -> None:
 
 
 def _drop(graph: onnx.GraphProto, outputs: Iterable[str]) -> None:
-    """Remove the nodes that make these tensors."""
+    """Remove the nodes that compute these tensors."""
     gone = set(outputs)
     kept = [node for node in graph.node if not gone.intersection(node.output)]
     del graph.node[:]
@@ -141,7 +141,7 @@ def _shape(value: onnx.ValueInfoProto) -> Shape:
 
 
 def _permute(value: onnx.ValueInfoProto) -> Shape:
-    """Put the channels of a declared shape in the second place, and return the shape."""
+    """Move the channels of a declared shape to the second axis, and return the shape."""
     dims = list(value.type.tensor_type.shape.dim)
     order = to_first(len(dims))
     copies = [onnx.TensorShapeProto.Dimension.FromString(dims[axis].SerializeToString()) for axis in order]

@@ -1,7 +1,7 @@
-"""Scales of Resize and Upsample nodes that float32 has rounded down, so that the result comes out one pixel too small.
+"""Repair Resize and Upsample scales that float32 rounded down, which makes the result one pixel too small.
 
-An exporter that enlarges 5 pixels to 9 writes a scale of 9/5, which float32 rounds to 1.79999995; ONNX says that the
-size is the floor of the product, 8. TensorRT builds such a network without a word.
+To enlarge 5 pixels to 9, an exporter writes the scale 9/5, which float32 rounds to 1.79999995; in ONNX, the size is the
+floor of the product, 8. TensorRT builds such a network without a warning.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from onepass.graph.arrays import array_of
 from onepass.graph.values import constants, read_other, shapes
 from onepass.outputs import Array
 
-_NEAR = 1e-3  # so near to a whole number of pixels, that number is meant
+_NEAR = 1e-3  # sizes this close to an integer are meant to be that integer
 
 
 def repair_scales(proto: onnx.ModelProto) -> None:
-    """Raise such scales by what float32 took from them; the model is changed in place."""
-    # One at a time, since the sizes behind a wrong one are wrong, too.
+    """Round these scales up; the model is changed in place."""
+    # One at a time, because sizes after a wrong one are wrong, too.
     while _repair_first(proto):
         pass
 
@@ -28,7 +28,7 @@ def _repair_first(proto: onnx.ModelProto) -> bool:
     known, sizes = (constants(proto.graph), shapes(proto)) if nodes else ({}, {})
     for node in nodes:
         attribute = next((each for each in node.attribute if each.name == "scales"), None)  # up to opset 8
-        place = 2 if len(node.input) > 2 else 1  # from opset 11, in opset 9 and 10
+        place = 2 if len(node.input) > 2 else 1  # from opset 11; in opsets 9 and 10
         if attribute is not None:
             scales = np.array(attribute.floats, np.float32)
         elif place < len(node.input) and node.input[place] in known:
@@ -52,6 +52,6 @@ def _raised(scales: Array, sizes: tuple[int | None, ...]) -> Array:
         meant = round((size or 0) * scale)
         if size is None or abs(size * scale - meant) > _NEAR:
             continue
-        while int(float(raised[axis]) * size) < meant:  # in double precision; what holds there does in single
+        while int(float(raised[axis]) * size) < meant:  # if it holds in double precision, it holds in single
             raised[axis] = np.nextafter(raised[axis], np.float32(np.inf))
     return raised

@@ -1,4 +1,4 @@
-"""Tensors in dicts, lists, tuples, dataclasses and caches, and the names that they have from there."""
+"""Names for tensors in nested dicts, lists, tuples, dataclasses and caches."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 
 
 def named_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what a nested value holds, each leaf with a name: ``boxes``, ``masks.0``.
+    """Yield the leaves of a nested value with their names: ``boxes``, ``masks.0``.
 
-    None is left out. A leaf with nothing around it is called ``output``; so begin the names in a bare list or tuple:
-    ``output.0``.
+    None is omitted. A single leaf is named ``output``; names in a bare list or tuple start with it: ``output.0``.
 
-    The cache of a network of transformers has the layers' numbers: ``cache.0.key``, ``cache.0.value``.
+    Caches of the transformers library use layer numbers: ``cache.0.key``, ``cache.0.value``.
 
     Args:
-        value: Mappings, named tuples, dataclasses, lists, tuples and caches, in each other; anything else is a leaf.
-        name: What the value itself is called.
+        value: Nested mappings, named tuples, dataclasses, lists, tuples and caches; anything else is a leaf.
+        name: Name of the value itself.
     """
     items = _items(value)
     if value is None:
@@ -32,7 +31,7 @@ def named_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _items(value: Any) -> list[tuple[str, Any]] | None:
-    """Return what is one level down, by name; None for a leaf."""
+    """Return the items one level down, by name; None for a leaf."""
     if isinstance(value, Mapping):
         return [(str(key), each) for key, each in value.items()]
     if is_dataclass(value) and not isinstance(value, type):
@@ -45,7 +44,7 @@ def _items(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _cache_items(value: Any) -> list[tuple[str, Any]] | None:
-    """Return what is in a cache of transformers, which is no container of Python's: layers, or caches by purpose."""
+    """Return the content of a transformers cache, which is not a Python container: layers, or caches by purpose."""
     attributes = getattr(value, "__dict__", {})
     parts = {name: each for name, each in attributes.items() if name.endswith("_attention_cache")}
     if parts:

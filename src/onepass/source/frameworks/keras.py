@@ -1,4 +1,4 @@
-"""Keras models, ``.keras`` and ``.h5``, with TensorFlow behind them."""
+"""Keras models, ``.keras`` and ``.h5``, with the TensorFlow backend."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from onepass._errors import ModelFormatError, UnsupportedModelError
 from onepass.source.framework import Request, Trained
 from onepass.source.frameworks._nested import named_leaves
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx translates no other
+os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx supports no other
 
 
 def open_(source: Path, request: Request) -> Trained:  # noqa: ARG001 - every framework's function takes both
-    """Open a Keras model; its inputs and outputs have the names that the model itself uses.
+    """Open a Keras model; inputs and outputs keep the model's names.
 
     Raises:
         ModelFormatError: The file is damaged.
-        UnsupportedModelError: It has layers of its own, or was never given the shapes of its inputs.
+        UnsupportedModelError: The model has custom layers, or does not know the shapes of its inputs.
     """
-    import keras  # noqa: PLC0415 - which backend it takes is settled above
+    import keras  # noqa: PLC0415 - after the backend is set above
 
     try:
         model = keras.saving.load_model(source, compile=False, safe_mode=True)
     except (OSError, EOFError, KeyError) as error:
-        raise ModelFormatError(f"{source} is damaged or cut short: {_brief(error)}") from error
+        raise ModelFormatError(f"{source} is damaged or truncated: {_brief(error)}") from error
     except (TypeError, ValueError) as error:
         raise UnsupportedModelError(
-            f"Keras {keras.__version__} cannot load {source}: {_brief(error)}. Layers written in Python are not in the "
-            "file; export a SavedModel where they are at hand (model.export), and convert that"
+            f"Keras {keras.__version__} cannot load {source}: {_brief(error)}. The file does not contain custom layers "
+            "written in Python; export a SavedModel where they are available (model.export), and convert it"
         ) from error
     return _network(keras, model, source)
 
@@ -42,9 +42,9 @@ def _network(keras: Any, model: Any, source: Path) -> Trained:
     inputs = model.inputs if model.built else None
     if not inputs:
         raise UnsupportedModelError(
-            f"{source} does not say what shapes its inputs have; call the model once on such inputs before it is saved"
+            f"{source} does not contain the shapes of its inputs; call the model once on real inputs before saving it"
         )
-    if isinstance(model, keras.Sequential):  # which has no names for its outputs
+    if isinstance(model, keras.Sequential):  # it has no output names
         model = keras.Model(inputs, model.outputs)
     input_names = [tensor.name for tensor in inputs]
 
@@ -64,7 +64,7 @@ def _network(keras: Any, model: Any, source: Path) -> Trained:
 
 
 def _named(keras: Any, model: Any, results: Any) -> list[tuple[str, Any]]:
-    """Return results with their names: those that they have in dictionaries, or the layers that they come from."""
+    """Return results with their names: dictionary keys, or the names of the layers that compute them."""
     if _has_names(results):
         return list(named_leaves(results))
     values = keras.tree.flatten(results)

@@ -1,4 +1,4 @@
-"""ONNX as a source: a model that is there already, to be brought up to date, cleaned and given other edges."""
+"""ONNX as a source: convert the opset of an existing model, clean it up, and change its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onepass.tensors import Signature
 
 
 class _Onnx:
-    """An ONNX model, run by ONNX Runtime as it is."""
+    """An ONNX model, run unchanged by ONNX Runtime."""
 
     framework = "ONNX"
 
@@ -32,19 +32,19 @@ class _Onnx:
         self.examples: Mapping[str, Array] = {}
 
     def export(self, opset: int) -> onnx.ModelProto:
-        """Return the model, in opset `opset` if it is older; a newer one stays as it is."""
+        """Return the model, converted to `opset` if it is older; newer models stay unchanged."""
         proto = in_memory(self._graph.proto, self._graph.folder)
         if self._graph.opset in range(1, opset):
             try:
                 return version_converter.convert_version(proto, opset)
-            except Exception as error:  # the converter is C++, and throws what it likes
+            except Exception as error:  # the C++ converter can raise any exception
                 raise UnsupportedModelError(
-                    f"{self._name} is in opset {self._graph.opset} and cannot be brought to opset {opset}: {error}"
+                    f"{self._name} uses opset {self._graph.opset}, which cannot be converted to opset {opset}: {error}"
                 ) from error
         return proto
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the model as it was given."""
+        """Run the original model."""
         with load(self._graph) as session:
             return dict(session(inputs, timeout=self._timeout_s))
 
@@ -53,8 +53,8 @@ def open_(source: Path, request: Request) -> _Onnx:
     """Open an ONNX file.
 
     Raises:
-        ModelFormatError: It is damaged.
-        OutputNameError: It has no output of a name that is requested.
+        ModelFormatError: The file is damaged.
+        OutputNameError: A requested output does not exist.
     """
     graph = OnnxGraph.load(source)
     if request.outputs:
@@ -63,9 +63,9 @@ def open_(source: Path, request: Request) -> _Onnx:
 
 
 def _with_outputs(graph: OnnxGraph, outputs: Sequence[str]) -> OnnxGraph:
-    """Return the part of a model that computes these outputs, so that whatever only others need may be anything.
+    """Return the part of a model that computes these outputs; unsupported content elsewhere then does no harm.
 
-    It still takes all inputs, since examples are of all.
+    It keeps all inputs, because examples have all of them.
     """
     part = graph.select(outputs)
     kept = {value.name for value in part.proto.graph.input}

@@ -1,4 +1,4 @@
-"""A framework at work in a process, and where needed in an environment, of its own."""
+"""Run a framework in a separate process and, if necessary, in its own environment."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The other end of `_parent`: one source, opened, exported and run by its framework, in a process of its own."""
+"""The counterpart of `_parent`: open, export and run one source with its framework, in a separate process."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ JOB, FAILURE = "job.pickle", "failure.json"
 
 
 def main(folder: str) -> None:
-    """Run the job that lies in a folder, and leave the export, or what went wrong, there."""
+    """Run the job stored in a folder, and write the export or the error there."""
     place = Path(folder)
     end_with_starter(partial(_tidy, place))
-    # Written by the process that started this one, in a folder that nobody else can write to.
+    # Written by the parent process, in a folder that no other user can write to.
     job: ExportJob = pickle.loads((place / JOB).read_bytes())  # noqa: S301
     try:
         job.run(place).save(place)
@@ -34,16 +34,16 @@ def main(folder: str) -> None:
         framework = job.framework
         advice = f"Install it again with: {install_command(str(framework.extra))}"
         _report(place, "MissingExtraError", f"{framework.name} is installed, but does not import ({error}). {advice}")
-    except Exception as error:  # whatever the framework raises is told, with the place where it did
+    except Exception as error:  # any error of the framework is reported, with its traceback
         traceback.print_exc()
         _report(place, "ConversionError", _first_lines(f"{type(error).__name__}: {error}"))
 
 
 def _tidy(place: Path) -> None:
-    """Leave nothing behind."""
+    """Remove the folder, and end all processes of the group."""
     shutil.rmtree(place, ignore_errors=True)
     if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)  # those that the framework started are in the group, too
+        os.killpg(0, signal.SIGKILL)  # includes processes that the framework started
 
 
 def _report(place: Path, kind: str, message: str) -> None:
@@ -51,6 +51,6 @@ def _report(place: Path, kind: str, message: str) -> None:
 
 
 def _first_lines(text: str) -> str:
-    """Shorten what frameworks print by the screen."""
+    """Shorten long messages of frameworks."""
     plain = re.sub(r"\s+", " ", text).strip()
     return plain if len(plain) <= 600 else plain[:600] + " …"

@@ -1,7 +1,7 @@
-"""Environments of their own for frameworks that are not installed beside onepass: made once, kept in the cache.
+"""Virtual environments for frameworks that are not installed with onepass: created once, and cached.
 
-TensorFlow, say, comes for some versions of Python and NumPy only, and takes the better part of a gigabyte. An
-environment is a plain virtual one with the versions below, which are known to work together.
+TensorFlow, for example, supports only some versions of Python and NumPy, and takes most of a gigabyte. The environments
+have the versions below, which are known to work together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onepass._programs import failure_of
 from onepass.artifacts import user_cache
 from onepass.source.framework import Framework
 
-# Of TensorFlow there is a build without the GPU for Linux and Windows only; on other systems there is one build.
+# TensorFlow has a CPU-only build for Linux and Windows; other systems have a single build.
 _TENSORFLOW = "tensorflow-cpu==2.21.0" if sys.platform in ("linux", "win32") else "tensorflow==2.21.0"
 _BASE = ("ml-dtypes==0.6.0", "numpy==2.2.6", "onnx==1.20.1", "onnxruntime==1.23.2")
 _TFLITE = ("ai-edge-litert==2.3.0", "tflite==2.18.0")
@@ -32,14 +32,14 @@ _DONE = "onepass-done"
 
 
 def environment_python(framework: Framework, *, folder: Path | None = None) -> Path:
-    """Return the Python of the environment that has a framework; the environment is made if it is not there yet.
+    """Return the Python of a framework's environment, which is created if necessary.
 
-    Of several processes that want it at once, one makes it and the others wait.
+    If several processes need it at once, one creates it and the others wait.
 
     Raises:
-        MissingExtraError: It cannot be made, for want of a network most likely.
+        MissingExtraError: The environment cannot be created, most likely without network access.
     """
-    from filelock import FileLock  # noqa: PLC0415 - where the environment is there already, nothing needs it
+    from filelock import FileLock  # noqa: PLC0415 - not needed if the environment exists
 
     pins = _PINS[str(framework.extra)]
     key = hashlib.sha256("\n".join((sys.version, *pins)).encode()).hexdigest()[:12]
@@ -55,10 +55,10 @@ def environment_python(framework: Framework, *, folder: Path | None = None) -> P
 
 
 def _make(place: Path, python: Path, pins: tuple[str, ...], framework: Framework) -> None:
-    shutil.rmtree(place, ignore_errors=True)  # of a process that was stopped halfway
+    shutil.rmtree(place, ignore_errors=True)  # left by an interrupted process
     size = _SIZES.get(str(framework.extra), "2 GB")
-    print(  # noqa: T201 - minutes of silence would look like a fault
-        f"onepass: {framework.name} is not installed here; making an environment for it in {place} (once, {size})",
+    print(  # noqa: T201 - minutes of silence would look like a hang
+        f"onepass: {framework.name} is not installed; creating an environment for it in {place} (once, {size})",
         file=sys.stderr,
     )
     steps = (
@@ -70,7 +70,7 @@ def _make(place: Path, python: Path, pins: tuple[str, ...], framework: Framework
         if reason is not None:
             shutil.rmtree(place, ignore_errors=True)
             raise MissingExtraError(
-                f"{framework.name} is needed to open this model and is not installed, and an environment for it "
-                f"cannot be made ({reason}). Install it beside onepass: {install_command(str(framework.extra))}"
+                f"opening this model requires {framework.name}, which is not installed, and creating an environment "
+                f"for it failed ({reason}). Install it with: {install_command(str(framework.extra))}"
             )
     (place / _DONE).touch()

@@ -1,4 +1,4 @@
-"""What a framework is to do: open one source, refuse what does not fit it, export it, and run it."""
+"""A framework's job: open a source, check the options against it, export it, and run it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from onepass.source.framework import Framework, Request
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """One source, to be exported by its framework.
+    """The export of one source by its framework.
 
     Attributes:
-        framework: Which framework opens it.
+        framework: The framework.
         source: Path of the network, or the network itself.
         request: How to open it.
-        options: What the model is to be like; what does not fit the source is refused before it is exported.
-        opset: ONNX's operators to export to.
-        verify: Whether to run it.
+        options: Options for the model; those that do not match the source are refused before the export.
+        opset: ONNX opset version.
+        verify: Whether to run the network.
     """
 
     framework: Framework
@@ -32,13 +32,13 @@ class ExportJob:
     verify: bool
 
     def run(self, scratch: Path) -> FrameworkExport:
-        """Do it in this process.
+        """Run the job in this process.
 
         Args:
             scratch: See `export_network`.
 
         Raises:
-            OnepassError: As the framework's module raises it.
+            OnepassError: See the framework's module.
         """
         trained = self.framework.open_(self.source, self.request)
         self.options.check(trained.signature)

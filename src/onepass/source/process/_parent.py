@@ -1,4 +1,4 @@
-"""A framework at work in a process of its own: its code cannot harm this one, and is stopped when time is up."""
+"""Run a framework in a separate process: its code cannot harm this process, and its time is limited."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from onepass.source.process._job import ExportJob
 _ROOT = Path(_errors.__file__).parent
 _LOG_LINES = 12
 
-# Another Python finds onepass, and nothing else of ours, where it is.
+# Another environment's Python imports onepass from here, but nothing else of this environment.
 _START = """
 import importlib.util, sys
 root, folder = sys.argv[1:]
@@ -36,7 +36,7 @@ spec.loader.exec_module(sys.modules["onepass"])
 from onepass.source.process._child import main
 main(folder)
 """
-# Frameworks run on the CPU (parity is with plain arithmetic) and keep their chatter to themselves.
+# Frameworks run on the CPU (parity refers to plain arithmetic), without log output.
 _QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONWARNINGS": "",
           "ORT_DISABLE_TELEMETRY": os.environ.get("ORT_DISABLE_TELEMETRY", "1")}  # fmt: skip
 
@@ -47,12 +47,12 @@ def export_in_process(job: ExportJob, *, folder: Path, timeout_s: float, python:
     Args:
         job: What it is to do.
         folder: An empty one, for what the two processes tell each other; kept as long as the result is in use.
-        timeout_s: How long it may take.
-        python: Interpreter of another environment that has the framework; this one where None.
+        timeout_s: Time limit.
+        python: Interpreter of another environment with the framework; None for this one.
 
     Raises:
-        ConversionError: The framework failed or crashed, or its time was up.
-        OnepassError: As the framework's module raises it.
+        ConversionError: The framework failed, crashed, or exceeded the time limit.
+        OnepassError: See the framework's module.
     """
     framework, source = job.framework, job.source
     (folder / JOB).write_bytes(pickle.dumps(job))
@@ -60,18 +60,20 @@ def export_in_process(job: ExportJob, *, folder: Path, timeout_s: float, python:
     if (folder / FAILURE).exists():
         raise _failure(folder, framework, source, log)
     if status:
-        raise ConversionError(f"{framework.name} ended by {ending_text(status)} over {source_name(source)}{_tail(log)}")
+        raise ConversionError(
+            f"{framework.name} ended by {ending_text(status)} while converting {source_name(source)}{_tail(log)}"
+        )
     return FrameworkExport.load(folder)
 
 
 def _command(python: Path | None, folder: Path) -> list[str]:
-    # -I: neither the folder that we happen to be in nor variables of the environment bring other modules.
+    # -I: no modules from the working directory or from environment variables.
     isolated = [] if python is None else ["-I"]
     return [str(python or sys.executable), *isolated, "-c", _START, str(_ROOT), str(folder)]
 
 
 def _run(command: Sequence[str], timeout_s: float, *, what: str) -> tuple[int, str]:
-    """Run a command to its end; return its status and all it wrote."""
+    """Run a command; return its status and its output."""
     variables = {**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryFile() as written:
         process = subprocess.Popen(
@@ -81,7 +83,7 @@ def _run(command: Sequence[str], timeout_s: float, *, what: str) -> tuple[int, s
             status = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ConversionError(
-                f"{what} was not done after {timeout_s:g} s, and was stopped; a greater timeout_s= gives it longer"
+                f"{what} did not finish within {timeout_s:g} s and was stopped; increase timeout_s= if it needs longer"
             ) from None
         finally:
             _kill(process)
@@ -90,7 +92,7 @@ def _run(command: Sequence[str], timeout_s: float, *, what: str) -> tuple[int, s
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and those that it started."""
+    """Kill a process and its children."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -105,7 +107,9 @@ def _failure(folder: Path, framework: Framework, source: Any, log: str) -> Onepa
     failure = loads((folder / FAILURE).read_text(encoding="utf-8"))
     kind = getattr(_errors, failure["kind"], None)
     if not (isinstance(kind, type) and issubclass(kind, OnepassError)) or kind is ConversionError:
-        return ConversionError(f"{framework.name} failed over {source_name(source)}: {failure['message']}{_tail(log)}")
+        return ConversionError(
+            f"{framework.name} failed to convert {source_name(source)}: {failure['message']}{_tail(log)}"
+        )
     return kind(failure["message"])
 
 

@@ -1,11 +1,11 @@
-// What is asked for before a calibration: made anew, loaded, or forgotten.
+// The calibration dialog: start, load, or forget a calibration.
 
 import { onChoice } from "./files.js";
 import { say, settle } from "./notices.js";
 
 const element = (id) => document.getElementById(id);
 
-/** Wire the dialog to the server and to the screen that shows the points. */
+/** Connect the dialog to the server and to the screen with the points. */
 export function offerCalibration(link, screen) {
   element("calibrate").addEventListener("click", () => element("calibration").showModal());
   element("look").addEventListener("click", () => screen.look());
@@ -28,7 +28,7 @@ export function offerCalibration(link, screen) {
       points: Number(document.querySelector("input[name=points]:checked").value),
       width,
       height,
-      // Of a window that is not the whole screen, only its part.
+      // If the window does not fill the screen, only its share of the width.
       width_mm: widthMm && (widthMm * width) / Math.max(window.screen.width, width),
       distance_mm: number("distance-mm"),
     });
@@ -45,7 +45,7 @@ export function offerCalibration(link, screen) {
     try {
       link.send({ type: "calibration", calibration: JSON.parse(await file.text()) });
     } catch {
-      say("calibration", `${file.name} is no calibration; "Save the calibration" on this page and onepass gaze calibrate make them.`, { bad: true });
+      say("calibration", `${file.name} is not a calibration; create one with "Save the calibration" on this page, or with onepass gaze calibrate.`, { bad: true });
     }
   });
 }

@@ -1,19 +1,19 @@
-// The camera: opened, read frame by frame, and never further ahead of the answers than the network can bear.
+// The camera: opens it, sends its frames, and limits how many frames await an answer.
 
 const MOST_UNANSWERED = 2;
 const JPEG_QUALITY = 0.92;
 
 /**
- * Events: "frame" (a live frame is there to be shown), "lost" (the camera is gone).
+ * Events: "frame" (a live frame can be shown), "lost" (the camera is gone).
  */
 export class Camera extends EventTarget {
   video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
   #link;
   #stream = null;
-  #running = false; // whether the server takes frames
+  #running = false; // whether the server accepts frames
   #beganMs = 0;
   #number = -1;
-  #sent = new Map(); // number -> { canvas, takenMs } of frames that are not answered yet
+  #sent = new Map(); // number -> { canvas, takenMs } of unanswered frames
   #spare = [];
   #encoding = false;
 
@@ -30,7 +30,7 @@ export class Camera extends EventTarget {
     return this.#stream?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
   }
 
-  /** How long the oldest frame has waited for its answer, in milliseconds. */
+  /** How long the oldest frame has waited for an answer, in milliseconds. */
   get waitedMs() {
     const [oldest] = this.#sent.values();
     return oldest ? performance.now() - oldest.takenMs : 0;
@@ -61,7 +61,7 @@ export class Camera extends EventTarget {
     this.video.srcObject = null;
   }
 
-  /** Begin to send frames, from number 0 and time 0. */
+  /** Start to send frames, from number 0 and time 0. */
   begin() {
     this.pause();
     this.#beganMs = performance.now();
@@ -75,7 +75,7 @@ export class Camera extends EventTarget {
     this.#sent.clear();
   }
 
-  /** Return the frame that an answer belongs to, and forget those before it, which nobody had time for. */
+  /** Return the frame of an answer, and drop earlier frames, which the server skipped. */
   answered(number) {
     const frame = this.#sent.get(number) ?? null;
     for (const [key, { canvas }] of this.#sent) {
@@ -86,7 +86,7 @@ export class Camera extends EventTarget {
     return frame;
   }
 
-  /** Take back the canvas of a frame that has been shown. */
+  /** Reuse the canvas of a displayed frame. */
   done(frame) {
     this.#spare.push(frame.canvas);
     this.#spare.length = Math.min(this.#spare.length, MOST_UNANSWERED + 1);
@@ -106,7 +106,7 @@ export class Camera extends EventTarget {
   async #send() {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (!this.#running || !width) return;
-    const number = ++this.#number; // frames that are left out are counted, too
+    const number = ++this.#number; // dropped frames count, too
     if (this.#encoding || this.#sent.size >= MOST_UNANSWERED) return;
     const takenMs = performance.now();
     const canvas = this.#spare.pop() ?? new OffscreenCanvas(width, height);
@@ -123,18 +123,18 @@ export class Camera extends EventTarget {
   }
 }
 
-/** Say what kept the camera from being opened, and what to do. */
+/** Say why the camera could not be opened, and what to do. */
 export function whyNoCamera(error) {
   switch (error.name) {
     case "NotAllowedError":
-      return "The browser was not allowed to use the camera. Allow it in the address bar, then start the camera again.";
+      return "The browser has no permission to use the camera. Allow it in the address bar, then start the camera again.";
     case "NotFoundError":
     case "OverconstrainedError":
-      return "No camera was found. Plug one in, or drop a picture or a video here.";
+      return "No camera found. Connect one, or drop a picture or a video here.";
     case "NotReadableError":
     case "AbortError":
-      return "The camera is in use by another program or tab. Close that, then start the camera again.";
+      return "Another program or tab uses the camera. Close it, then start the camera again.";
     default:
-      return `The camera cannot be opened: ${error.message || error.name}.`;
+      return `Could not open the camera: ${error.message || error.name}.`;
   }
 }

@@ -1,11 +1,11 @@
-// Curves of the last seconds.
+// Curves of the last 15 seconds.
 
 const SECONDS = 15;
 const MOST_POINTS = 1200;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Values over time, and the canvas that shows them. */
+/** A canvas with a curve of values over time. */
 class Curve {
   #canvas;
   #low;
@@ -50,7 +50,7 @@ class Curve {
   }
 }
 
-/** The curves of one person after the other: each has a past of its own. */
+/** The curves of the selected person; each person has a separate history. */
 export class Curves {
   #yaw = new Curve("yaw-curve", -30, 30, "--gaze");
   #pitch = new Curve("pitch-curve", -30, 30, "--gaze");

@@ -1,4 +1,4 @@
-// Eyelids, irises, gaze and heads over a picture, as `onepass gaze` draws them.
+// Draw eyelids, irises, gaze and heads over a picture, as `onepass gaze` does.
 
 const LID = "rgb(94 234 212)";
 const IRIS = "rgb(253 211 77)";
@@ -6,18 +6,18 @@ const GAZE = "rgb(255 92 106)";
 const SHADOW = "rgb(10 14 24 / 35%)";
 const FACE = "rgb(255 255 255 / 75%)";
 
-// Lengths in corner distances of the eye.
+// Lengths relative to the distance between the eye corners.
 const LINE = 0.028;
 const ARROW = 4;
 const ARROW_HEAD = 0.26;
 
-/** The unit vector of a direction: x to the picture's right, y down, z towards the camera. */
+/** Return the unit vector of a direction: x to the picture's right, y down, z towards the camera. */
 export function vector({ yaw_deg: yaw, pitch_deg: pitch }) {
   const [a, b] = [(yaw * Math.PI) / 180, (pitch * Math.PI) / 180];
   return [Math.sin(a) * Math.cos(b), -Math.sin(b), Math.cos(a) * Math.cos(b)];
 }
 
-/** Draw faces; the context's pixels are those of the picture. `thin` is the width of a pixel of the page in them. */
+/** Draw faces; the context's units are picture pixels. `thin` is the width of one page pixel in these units. */
 export function drawFaces(context, faces, { thin, mirrored, numbers }) {
   context.lineJoin = context.lineCap = "round";
   for (const face of faces) {
@@ -43,7 +43,7 @@ function stroke(context, path, colour, width) {
   context.stroke(path);
 }
 
-/** A smooth curve through points (Catmull and Rom's), open or closed. */
+/** Add a smooth curve through points (Catmull–Rom), open or closed. */
 function curve(path, points, closed) {
   const count = points.length;
   const at = (index) => points[closed ? (index + count) % count : Math.min(Math.max(index, 0), count - 1)];
@@ -104,7 +104,7 @@ function drawGaze(context, [x, y], [right, down], size, thin) {
   context.fill(dot);
 }
 
-/** Where the face points: a thin line from between the eyes. */
+/** Draw the head direction: a thin line from between the eyes. */
 function drawHead(context, face, size, thin) {
   const middles = face.eyes.map(({ eyelid }) => [0, 1].map((axis) => (eyelid[0][axis] + eyelid[4][axis]) / 2));
   const [x, y] = [0, 1].map((axis) => middles.reduce((sum, point) => sum + point[axis], 0) / middles.length);

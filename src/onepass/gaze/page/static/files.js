@@ -1,6 +1,6 @@
-// Pictures and videos that are dropped on the page, or chosen.
+// Pictures and videos dropped on the page or chosen with a button.
 
-/** Call `take` with a file that is dropped anywhere on the page; `mark` is shown while one is held over it. */
+/** Call `take` with a file dropped anywhere on the page; `mark` is visible while a file hovers over the page. */
 export function onDrop(mark, take) {
   let inside = 0;
   const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
@@ -27,7 +27,7 @@ export function onDrop(mark, take) {
   });
 }
 
-/** Call `take` with a file that is chosen by a button; the same one may be chosen again. */
+/** Call `take` with a file chosen with a button; the same file may be chosen again. */
 export function onChoice(buttons, input, take) {
   for (const button of buttons) button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
@@ -37,7 +37,7 @@ export function onChoice(buttons, input, take) {
   });
 }
 
-/** Send a file to a session; throws an error with a sentence where that fails. */
+/** Upload a file to a session; throws an error with a message on failure. */
 export async function upload(session, file) {
   const address = `sessions/${session}/dropped?name=${encodeURIComponent(file.name)}`;
   let answer;
@@ -51,7 +51,7 @@ export async function upload(session, file) {
   throw new Error(said?.error ?? `the server answered ${answer.status}`);
 }
 
-/** Offer a blob to be saved under a name. */
+/** Download a blob under a name. */
 export function save(blob, name) {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();

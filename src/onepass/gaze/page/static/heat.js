@@ -1,8 +1,8 @@
-// A heat map: for how long the gaze was where.
+// A heat map of dwell times.
 
 const CELL_PX = 8;
 
-// From nothing over blue and green to yellow and red: colour at a share of the most.
+// Colours by share of the maximum: transparent, blue, green, yellow, red.
 const STOPS = [
   [0, [38, 84, 200, 0]],
   [0.15, [38, 84, 200, 90]],
@@ -35,7 +35,7 @@ export class Heat {
     [this.#small.width, this.#small.height] = [Math.max(1, this.#columns), Math.max(1, this.#rows)];
   }
 
-  /** Add that the gaze was at a point for so long, blurred by how far off it may be. */
+  /** Add a dwell time at a point, blurred by the calibration's error. */
   add([x, y], seconds, blurPx) {
     const [column, row, blur] = [x / CELL_PX, y / CELL_PX, Math.max(blurPx / CELL_PX, 2)];
     const reach = Math.ceil(2.5 * blur);

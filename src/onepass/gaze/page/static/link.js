@@ -1,4 +1,4 @@
-// The connection to the server. It comes back by itself, and says how it is.
+// The connection to the server, which reconnects by itself.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5000;
@@ -6,8 +6,8 @@ const TRY_AGAIN_LATER = 1013;
 const HEADER_BYTES = 12;
 
 /**
- * Events: "up" (the greeting), "down" (the session that has ended, and why if that is known), "message" (an answer,
- * with `picture` where one belongs to it).
+ * Events: "up" (the greeting), "down" (the ended session, and the reason if known), "message" (an answer, with its
+ * `picture` if it has one).
  */
 export class Link extends EventTarget {
   #socket = null;
@@ -19,7 +19,7 @@ export class Link extends EventTarget {
     return this.session !== null;
   }
 
-  /** How many bytes the network has not taken yet. */
+  /** Number of bytes not yet sent. */
   get waitingBytes() {
     return this.#socket?.bufferedAmount ?? 0;
   }
@@ -33,7 +33,7 @@ export class Link extends EventTarget {
     socket.addEventListener("close", (event) => this.#close(socket, event));
   }
 
-  /** Give this connection up, and make another. */
+  /** Close this connection and open another. */
   restart() {
     const socket = this.#socket;
     this.#close(socket, { code: 0, reason: "" });
@@ -44,7 +44,7 @@ export class Link extends EventTarget {
     if (this.isUp) this.#socket.send(JSON.stringify(command));
   }
 
-  /** Send a frame: when it was taken, its number, and the picture as JPEG. */
+  /** Send a frame: its time, its number, and the picture as JPEG. */
   async sendFrame(seconds, number, picture) {
     const header = new DataView(new ArrayBuffer(HEADER_BYTES));
     header.setFloat64(0, seconds, true);
@@ -80,7 +80,7 @@ export class Link extends EventTarget {
   }
 }
 
-/** Whether the server is there, but asks for a token that this page does not have. */
+/** Whether the server responds, but requires a token that this page does not have. */
 async function isRefused() {
   try {
     return (await fetch(location.pathname, { method: "HEAD", cache: "no-store" })).status === 401;

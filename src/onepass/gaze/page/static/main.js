@@ -1,4 +1,4 @@
-// The page: what its parts tell each other.
+// The page: connects its parts.
 
 import { offerCalibration } from "./calibration.js";
 import { Camera, whyNoCamera } from "./camera.js";
@@ -12,8 +12,8 @@ import { Stage } from "./stage.js";
 
 const element = (id) => document.getElementById(id);
 
-const PATIENCE_MS = 2000; // without an answer for so long, it is said
-const LIVE_AFTER_MS = 700; // then the live picture is shown without drawings, so that nothing stands still
+const PATIENCE_MS = 2000; // without an answer for this long, a notice appears
+const LIVE_AFTER_MS = 700; // then the live picture is shown without overlay, so that it never freezes
 const GIVEN_UP_MS = 15000;
 
 const link = new Link();
@@ -25,7 +25,7 @@ const recorder = new Recorder();
 const screen = new Screen();
 
 let source = null; // "camera", "file"
-let greeted = false; // whether the server has said how it looks at first
+let greeted = false; // whether the server has sent its initial options
 let takesResults = false; // between the server's "started" or "opened" and the end
 let drawnMs = 0;
 let recordings = 0;
@@ -54,12 +54,12 @@ link.addEventListener("down", ({ detail: { session, full, refused } }) => {
   camera.pause();
   if (source === "file" && takesResults) {
     show(null);
-    say("file", "The connection broke in the middle of the file; drop it again.", { bad: true });
+    say("file", "The connection broke while the file was being analysed; drop it again.", { bad: true });
   }
   takesResults = false;
   if (screen.state === "course") screen.close();
-  const gone = "The server does not answer; it was stopped, or the network is down. This page keeps trying to reconnect.";
-  const anew = "The server was restarted and asks for another token: open the address that it printed.";
+  const gone = "The server does not respond; it was stopped, or the network is down. This page keeps trying to reconnect.";
+  const anew = "The server was restarted and requires a new token: open the address that it printed.";
   say("link", full || (refused ? anew : gone), { bad: true });
   if (recorder.isOn) {
     recorder.ended();
@@ -71,8 +71,8 @@ link.addEventListener("down", ({ detail: { session, full, refused } }) => {
 async function rescue(session, number) {
   const found = await recorder.rescue(session, number);
   const text = found
-    ? "The connection broke while you recorded. What was recorded until then can be saved below."
-    : "The connection broke while you recorded, and the server was restarted: the recording is lost.";
+    ? "The connection broke during the recording. You can save everything up to that point below."
+    : "The connection broke during the recording, and the server was restarted: the recording is lost.";
   say("record", text, { bad: !found });
 }
 
@@ -82,7 +82,7 @@ link.addEventListener("message", ({ detail: message }) => {
 });
 
 function sayPages(pages) {
-  if (pages > 1) say("pages", `This page is open in ${pages} tabs or windows. They share the machine's time, and perhaps the camera.`);
+  if (pages > 1) say("pages", `This page is open in ${pages} tabs or windows. They share the machine's computing time, and possibly the camera.`);
   else settle("pages");
 }
 
@@ -94,18 +94,18 @@ const handlers = {
   opened({ sequence }) {
     takesResults = true;
     element("stop").hidden = !sequence;
-    if (sequence) say("file", "Every frame is analysed, as onepass gaze does it. The table can be saved at the end.");
+    if (sequence) say("file", "Every frame is analysed, as in onepass gaze. You can save the table at the end.");
   },
   result,
   ended({ frames, notes, text }) {
     takesResults = false;
     element("stop").hidden = true;
     if (source === "camera") {
-      say("camera", `The camera's pictures could not be read: ${text}.`, { bad: true });
+      say("camera", `The camera's frames could not be read: ${text}.`, { bad: true });
       show(null);
       return;
     }
-    const read = frames === 1 ? "The picture was read." : `The video has ended, after ${frames.toLocaleString("en")} frames.`;
+    const read = frames === 1 ? "The picture was analysed." : `The video has ended after ${frames.toLocaleString("en")} frames.`;
     say("file", [text ?? read, ...notes].join(" "), { bad: text !== null });
     if (frames === 0) show(null);
   },
@@ -160,11 +160,11 @@ async function result(message) {
   if (message.recorded) recorder.take(message.recorded);
   if (message.course && !message.course.done && screen.state === "course") screen.step(message.course);
   screen.gaze(seconds, numbers.chosenOf(faces)?.screen_px ?? null);
-  // For who wants to do more with the numbers: every result that is shown, with its delay.
+  // For scripts that use the numbers: every displayed result, with its delay.
   document.dispatchEvent(new CustomEvent("onepass:result", { detail: { ...message, delay_ms: delayMs } }));
 }
 
-// A video goes on no faster than its time.
+// Play a video no faster than real time.
 let clock = null;
 async function untilDue(seconds) {
   if (seconds === null) return;
@@ -178,9 +178,9 @@ function tellFaces(faces) {
   if (faces.length === faceCount) return;
   faceCount = faces.length;
   const who = faceCount === 1 ? "One person" : `${faceCount} people`;
-  stage.say(faceCount === 0 ? "Nobody is seen" : `${who}, with eyelids, irises and gaze drawn`);
+  stage.say(faceCount === 0 ? "No face found" : `${who}, with eyelids, irises and gaze drawn`);
   if (faceCount > 0) settle("nobody");
-  else say("nobody", "Nobody is seen.");
+  else say("nobody", "No face found.");
 }
 
 // --- camera and files
@@ -193,7 +193,7 @@ camera.addEventListener("frame", () => {
 
 camera.addEventListener("lost", () => {
   show(null);
-  say("camera", "The camera is gone: unplugged, or in use by another program. Start it again when it is back.", { bad: true });
+  say("camera", "The camera is gone: it was unplugged, or another program uses it. Start it again when it is available.", { bad: true });
 });
 
 setInterval(() => {
@@ -201,7 +201,7 @@ setInterval(() => {
   const waitedMs = camera.waitedMs;
   if (waitedMs > GIVEN_UP_MS) link.restart();
   else if (waitedMs > PATIENCE_MS) {
-    const why = "the network is slow, or the machine is busy. The picture is live, without drawings.";
+    const why = "the network is slow, or the machine is busy. The picture is live, without overlay.";
     say("waiting", `No answer for ${Math.round(waitedMs / 1000)} seconds: ${why}`, { bad: true });
   }
 }, 500);
@@ -209,13 +209,13 @@ setInterval(() => {
 async function startCamera() {
   settle("camera", "file", "nobody");
   if (!navigator.mediaDevices?.getUserMedia) {
-    say("camera", `Browsers give cameras to HTTPS pages and to localhost only, and this page came from ${location.origin}. ` +
-      "Start the server with a certificate (onepass gaze page --tls-cert … --tls-key …), or reach it as localhost through SSH " +
-      `(ssh -L ${location.port}:localhost:${location.port} ${location.hostname}). Pictures and videos can be dropped here all the same.`,
+    say("camera", `Browsers allow cameras only on HTTPS pages and on localhost, but this page is from ${location.origin}. ` +
+      "Start the server with a certificate (onepass gaze page --tls-cert … --tls-key …), or connect to localhost through SSH " +
+      `(ssh -L ${location.port}:localhost:${location.port} ${location.hostname}). You can still drop pictures and videos here.`,
       { bad: true });
     return;
   }
-  say("camera", "Waiting for the browser to give the camera …");
+  say("camera", "Waiting for the browser's camera permission …");
   try {
     await camera.open(element("camera").value, element("size").value.split("x").map(Number));
   } catch (error) {
@@ -234,7 +234,7 @@ function stopVideo() {
   link.send({ type: "record", on: false });
   takesResults = false;
   element("stop").hidden = true;
-  say("file", "The video was stopped. The table goes up to here.");
+  say("file", "The video was stopped. The table contains everything up to this point.");
 }
 
 function stopCamera() {
@@ -255,12 +255,12 @@ async function open(file) {
   if (!link.isUp) return;
   if (recorder.isOn) link.send({ type: "record", on: false });
   show("file");
-  say("file", `${file.name} is on its way …`);
+  say("file", `Uploading ${file.name} …`);
   try {
     await upload(link.session, file);
   } catch (error) {
     show(null);
-    say("file", `${file.name} cannot be looked at: ${error.message}.`, { bad: true });
+    say("file", `Could not analyse ${file.name}: ${error.message}.`, { bad: true });
     return;
   }
   settle("file");
@@ -268,7 +268,7 @@ async function open(file) {
   link.send({ type: "file" });
 }
 
-/** Turn to another source: "camera", "file", or null for none. */
+/** Switch to another source: "camera", "file", or null for none. */
 function show(next) {
   source = next;
   takesResults = false;
@@ -283,7 +283,7 @@ function show(next) {
   element("start").textContent = on ? "Stop the camera" : "Start the camera";
   element("start").setAttribute("aria-pressed", String(on));
   element("start").classList.toggle("main", !on);
-  element("start").hidden = element("choose").hidden = next === null; // the empty picture has them
+  element("start").hidden = element("choose").hidden = next === null; // the empty stage has its own buttons
   element("record").disabled = !on;
   element("calibrate").disabled = !on;
   if (next === null && recorder.isOn) link.send({ type: "record", on: false });
@@ -298,7 +298,7 @@ navigator.mediaDevices?.addEventListener?.("devicechange", () => source === "cam
 onDrop(element("drop"), open);
 onChoice([element("choose"), element("choose-first")], element("file"), open);
 
-// --- what is looked at, recorded and learned
+// --- eyes, recording and calibration
 
 element("record").addEventListener("click", () => link.send({ type: "record", on: !recorder.isOn }));
 element("mirror").addEventListener("change", ({ target }) => (stage.mirrored = target.checked));

@@ -1,8 +1,8 @@
-// Sentences for people: one a matter, until it is settled.
+// Notices: one per subject, until it is settled.
 
 const bar = document.getElementById("notices");
 
-/** Say a sentence about a matter, in place of the last one about it. */
+/** Show a notice about a subject, replacing the previous one. */
 export function say(matter, text, { bad = false, seconds = null } = {}) {
   let notice = bar.querySelector(`[data-matter="${matter}"]`);
   if (notice === null) {
@@ -15,7 +15,7 @@ export function say(matter, text, { bad = false, seconds = null } = {}) {
   if (seconds !== null) setTimeout(() => notice.textContent === text && notice.remove(), 1000 * seconds);
 }
 
-/** Say no more about these matters. */
+/** Remove the notices about these subjects. */
 export function settle(...matters) {
   for (const matter of matters) bar.querySelector(`[data-matter="${matter}"]`)?.remove();
 }

@@ -1,9 +1,9 @@
-// The numbers of one person, and who else there is.
+// The numbers of the selected person, and the list of people.
 
 import { Curves } from "./curves.js";
 
 const element = (id) => document.getElementById(id);
-const UNSEEN_SECONDS = 1; // then nobody comes back under the same number
+const UNSEEN_SECONDS = 1; // after that, no face returns under the same number
 
 function signed(value) {
   const text = value.toFixed(1);
@@ -12,7 +12,7 @@ function signed(value) {
 
 export class Numbers {
   #curves = new Curves();
-  #seen = new Map(); // id -> when last
+  #seen = new Map(); // id -> time last seen
   #chosen = null;
   #drawn = 0;
   #last = { faces: [], whose: "" };
@@ -26,7 +26,7 @@ export class Numbers {
     this.#show(null, "");
   }
 
-  /** Take the faces of a frame; `whose` says whose left and right they are. */
+  /** Add the faces of a frame; `whose` says whose left and right is meant. */
   take(seconds, faces, whose) {
     this.#last = { faces, whose };
     this.#curves.take(seconds, faces);
@@ -34,7 +34,7 @@ export class Numbers {
     for (const [id, last] of this.#seen) {
       if (seconds - last > UNSEEN_SECONDS) this.#seen.delete(id);
     }
-    // One who is gone for a moment may come back, unless there is only one, who then has another number.
+    // A person gone for a moment may come back, unless only one face is left, which then has another number.
     if (!this.chosenOf(faces) && (faces.length === 1 || !this.#seen.has(this.#chosen))) {
       const largest = faces.toSorted((a, b) => b.box.width_px * b.box.height_px - a.box.width_px * a.box.height_px);
       this.#chosen = largest[0]?.id ?? null;
@@ -42,12 +42,12 @@ export class Numbers {
     this.#people();
     this.#show(this.chosenOf(faces), whose);
     const now = performance.now();
-    if (now - this.#drawn < 60) return; // a curve says no more for being drawn more often
+    if (now - this.#drawn < 60) return; // redrawing more often would not be visible
     this.#drawn = now;
     this.#curves.draw(this.#chosen);
   }
 
-  /** The face whose numbers are shown, among some. */
+  /** Return the selected face among these. */
   chosenOf(faces) {
     return faces.find((face) => face.id === this.#chosen) ?? null;
   }
@@ -66,14 +66,14 @@ export class Numbers {
     element("pitch").textContent = signed(pitch);
     element("pitch-word").textContent = Math.abs(pitch) < 0.5 ? "level" : pitch > 0 ? "up" : "down";
     const shut = face.eyes.every((eye) => eye.blink);
-    element("blinks").textContent = face.blinks ?? (shut ? "shut" : "open");
-    element("movement").textContent = shut ? "eyes shut" : (face.movement ?? "since the start");
+    element("blinks").textContent = face.blinks ?? (shut ? "closed" : "open");
+    element("movement").textContent = shut ? "eyes closed" : (face.movement ?? "since the start");
     const confidence = face.eyes.reduce((sum, eye) => sum + eye.confidence, 0) / face.eyes.length;
     element("confidence").textContent = confidence.toFixed(2);
     const { head } = face;
     element("head").textContent = head
       ? `${signed(head.yaw_deg)} yaw, ${signed(head.pitch_deg)} pitch, ${signed(head.roll_deg)} roll`
-      : "this finder does not see it";
+      : "not available from this finder";
   }
 
   #people() {
@@ -102,7 +102,7 @@ export class Numbers {
   }
 }
 
-/** How many results a second, and how long from a frame to its drawn result. */
+/** The rate of results, and the delay from a frame to its displayed result. */
 export class Pace {
   #times = [];
   #shown = 0;
@@ -120,7 +120,7 @@ export class Pace {
     this.#shown = now;
     const span = (now - this.#times[0].now) / 1000;
     const rate = span > 0.3 ? (this.#times.length - 1) / span : null;
-    element("rate").textContent = rate === null ? "–" : `${rate.toFixed(0)} a second`;
+    element("rate").textContent = rate === null ? "–" : `${rate.toFixed(0)} per second`;
     const delays = this.#times.map((each) => each.delayMs).filter((each) => each !== null).sort((a, b) => a - b);
     element("delay").textContent = delays.length ? `${delays[delays.length >> 1].toFixed(0)} ms` : "–";
   }

@@ -1,4 +1,4 @@
-// Recording: begun, ended, and what of it can be saved.
+// Recording: start, end, and download links.
 
 const element = (id) => document.getElementById(id);
 
@@ -33,25 +33,25 @@ export class Recorder {
     element("recording-mark").hidden = true;
   }
 
-  /** Offer what a session has recorded. */
+  /** Offer a session's recording for download. */
   offer(session, { files, frames, seconds, fixations, saccades, blinks }) {
     const long = seconds > 0 ? ` in ${seconds.toFixed(1)} s` : "";
     const moves = `${counted(fixations, "fixation")}, ${counted(saccades, "saccade")}, ${counted(blinks, "blink")}`;
-    element("saved-what").textContent = frames === 0 ? "Nothing was seen meanwhile." : `${counted(frames, "frame")}${long}; ${moves}.`;
+    element("saved-what").textContent = frames === 0 ? "The recording has no frames." : `${counted(frames, "frame")}${long}; ${moves}.`;
     this.#links(session, files);
   }
 
-  /** Look whether what was recorded when the connection broke is still there; return whether it is, and offer it. */
+  /** Check whether a recording survived a broken connection; if so, offer it. Return whether it did. */
   async rescue(session, number) {
     const files = Object.keys(LABELS).map((name) => `${number}/${name}`);
     let found = [];
     for (let tries = 0; tries < 3 && found[0] !== files[0]; tries++) {
-      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 700)); // they are being finished
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, 700)); // until the server has finished the files
       const there = await Promise.all(files.map((file) => isThere(`sessions/${session}/${file}`)));
       found = files.filter((_, index) => there[index]);
     }
     if (found.length === 0) return false;
-    element("saved-what").textContent = "Up to where the connection broke.";
+    element("saved-what").textContent = "Everything up to the broken connection.";
     this.#links(session, found);
     return true;
   }

@@ -1,4 +1,4 @@
-// The whole screen: the points of a calibration, and afterwards where the gaze is, over a picture or a screenshot.
+// Full screen: the points of a calibration, and then the gaze on the screen, over a picture or a screenshot.
 
 import { save } from "./files.js";
 import { Heat } from "./heat.js";
@@ -7,10 +7,10 @@ const element = (id) => document.getElementById(id);
 const TRACE_SECONDS = 4;
 const MOST_GAP_SECONDS = 0.25;
 const HEAT_EVERY_MS = 120;
-const HEAT_BLUR = 0.03; // at least, in heights of the screen
+const HEAT_BLUR = 0.03; // minimum, relative to the screen height
 
 /**
- * Events: "left" (the course was left before its end, with why), "again" (calibrate again).
+ * Events: "left" (the calibration was cancelled, with the reason), "again" (calibrate again).
  */
 export class Screen extends EventTarget {
   #screen = element("screen");
@@ -18,7 +18,7 @@ export class Screen extends EventTarget {
   #ground = element("ground");
   #heat = new Heat();
   #trace = [];
-  #points = []; // where the points of the course were
+  #points = []; // positions of the calibration points
   #size = [0, 0];
   #heatDrawn = 0;
   #picture = null;
@@ -45,7 +45,7 @@ export class Screen extends EventTarget {
     return this.#screen.hidden ? "closed" : this.#screen.dataset.state;
   }
 
-  /** Cover the screen for a course of points; return its size. */
+  /** Open full screen for a calibration; return the size. */
   async beginCourse() {
     this.#points = [];
     await this.#open("course");
@@ -53,12 +53,12 @@ export class Screen extends EventTarget {
     return this.#size;
   }
 
-  /** Show where a course is. */
+  /** Show the progress of a calibration. */
   step({ number, count, target, share }) {
     this.#points[number] = target;
     element("screen").dataset.point = `${target[0]},${target[1]}`;
     if (share > 1.3) this.#says("Waiting for both eyes …");
-    else this.#says(number === 0 && share < 0.45 ? "Look at the point, until its ring has closed." : "");
+    else this.#says(number === 0 && share < 0.45 ? "Look at the point until its ring closes." : "");
     this.#over.setAttribute("aria-label", `Point ${number + 1} of ${count}`);
     const context = this.#context(this.#over);
     const unit = this.#size[1] / 100;
@@ -71,7 +71,7 @@ export class Screen extends EventTarget {
     this.#dot(context, x, y, 0.5 * unit, "white");
   }
 
-  /** Show how good a calibration is that was just made, and go on to looking. */
+  /** Show the error of a new calibration, then the gaze. */
   finishCourse() {
     const { error } = this.calibration;
     const degrees = error.degrees === null ? "" : ` (${error.degrees.toFixed(1)}°)`;
@@ -91,7 +91,7 @@ export class Screen extends EventTarget {
       this.#dot(context, x, y, 3, "white");
     });
     this.#says(
-      `Off by ${Math.round(error.pixels)} pixels${degrees}, measured at points that were left out.\n` +
+      `Error: ${Math.round(error.pixels)} pixels${degrees}, measured at held-out points.\n` +
         "Now look around.",
     );
     this.#resultUntil = performance.now() + 3500;
@@ -99,7 +99,7 @@ export class Screen extends EventTarget {
   }
   #resultUntil = 0;
 
-  /** Show the gaze on the screen, with the calibration there is. */
+  /** Show the gaze on the screen with the current calibration. */
   async look() {
     await this.#open("look");
     this.#clear();
@@ -107,7 +107,7 @@ export class Screen extends EventTarget {
     this.#checkSize();
   }
 
-  /** Take where the face whose numbers are shown looks, [x, y] or null, at a time. */
+  /** Add a gaze point of the selected face, [x, y] or null, with its time. */
   gaze(seconds, point) {
     if (this.state !== "look" || performance.now() < this.#resultUntil) return;
     if (this.#resultUntil) {
@@ -178,7 +178,7 @@ export class Screen extends EventTarget {
     this.#screen.hidden = false;
     for (const part of document.querySelectorAll("header, main, footer")) part.inert = true;
     this.#screen.focus();
-    // Refused on telephones, and where nobody has clicked: then the window is the screen.
+    // Phones refuse full screen, as do browsers without a click: then the window acts as the screen.
     await document.documentElement.requestFullscreen?.().catch(() => {});
     await new Promise((resolve) => setTimeout(resolve, 250)); // until the window has its size
     this.#size = [innerWidth, innerHeight];
@@ -187,7 +187,7 @@ export class Screen extends EventTarget {
   }
 
   #escape() {
-    if (this.state === "course") this.#leave("The calibration was left before its last point.");
+    if (this.state === "course") this.#leave("The calibration was cancelled before its last point.");
     else if (this.state === "look" && !document.fullscreenElement) this.#checkSize() || this.close();
   }
 
@@ -199,7 +199,7 @@ export class Screen extends EventTarget {
   #resized() {
     if (this.state === "closed" || (innerWidth === this.#size[0] && innerHeight === this.#size[1])) return;
     if (this.state === "course" && this.#points.length > 0) {
-      this.#leave("The window changed its size during the calibration; begin again.");
+      this.#leave("The window size changed during the calibration; start again.");
       return;
     }
     this.#size = [innerWidth, innerHeight];
@@ -211,8 +211,8 @@ export class Screen extends EventTarget {
     const { width_px: width, height_px: height } = this.calibration.screen;
     const fits = width === this.#size[0] && height === this.#size[1];
     if (!fits) {
-      this.#says(`This calibration is for ${width} × ${height} pixels, and the window has ${this.#size.join(" × ")}.\n` +
-        "Go to full screen as before, or calibrate again.");
+      this.#says(`This calibration is for ${width} × ${height} pixels, but the window has ${this.#size.join(" × ")}.\n` +
+        "Switch to full screen as before, or calibrate again.");
     }
     return fits;
   }
@@ -227,7 +227,7 @@ export class Screen extends EventTarget {
     this.#context(this.#over);
   }
 
-  /** Return a context of a canvas as large as the screen, in its pixels, with nothing drawn. */
+  /** Return the context of an empty canvas of the screen's size, in screen pixels. */
   #context(canvas) {
     const device = window.devicePixelRatio || 1;
     [canvas.width, canvas.height] = this.#size.map((side) => Math.round(side * device));
@@ -250,7 +250,7 @@ export class Screen extends EventTarget {
     try {
       this.#picture = await createImageBitmap(file);
     } catch {
-      this.#says(`${file.name} is no picture that this browser reads; take a PNG or a JPEG.`);
+      this.#says(`This browser cannot read ${file.name} as a picture; use a PNG or a JPEG.`);
       return;
     }
     this.#clear();
@@ -262,7 +262,7 @@ export class Screen extends EventTarget {
     try {
       stream = await navigator.mediaDevices.getDisplayMedia({ video: true, audio: false });
     } catch (error) {
-      if (error.name !== "NotAllowedError") this.#says("This browser takes no screenshots; choose a picture instead.");
+      if (error.name !== "NotAllowedError") this.#says("This browser does not support screenshots; choose a picture instead.");
       return;
     }
     const video = Object.assign(document.createElement("video"), { muted: true, srcObject: stream });

@@ -1,4 +1,4 @@
-// The picture: a frame with what was found in it, or what the camera sees right now.
+// The picture: an analysed frame with its overlay, or the live camera picture.
 
 import { drawFaces } from "./draw.js";
 
@@ -6,7 +6,7 @@ export class Stage {
   #stage = document.getElementById("stage");
   #canvas = document.getElementById("picture");
   #empty = document.getElementById("empty");
-  #last = null; // what was drawn last, to draw it again at another size
+  #last = null; // the last drawing, for redrawing at another size
   mirrored = true;
   drawing = true;
 
@@ -22,14 +22,14 @@ export class Stage {
     this.say("No picture yet");
   }
 
-  /** Say in words what the picture shows, for those who do not see it. */
+  /** Describe the picture for screen readers. */
   say(text) {
     if (this.#canvas.getAttribute("aria-label") !== text) this.#canvas.setAttribute("aria-label", text);
   }
 
   /**
-   * Show a picture (anything that can be drawn, of that size) and faces in it; `factor` is how many pixels of the
-   * faces' picture one of its pixels is.
+   * Show a picture (anything drawable, of this size) with faces; `factor` is the number of pixels of the faces' picture
+   * per pixel of this picture.
    */
   show(picture, width, height, faces, { factor = 1, mirrored = this.mirrored } = {}) {
     if (this.#empty.hidden === false) {
@@ -54,7 +54,7 @@ export class Stage {
     this.#last = { picture, width, height, faces, options: { factor, mirrored } };
   }
 
-  /** Keep nothing of the last picture: it is about to change. */
+  /** Forget the last picture, whose canvas is about to change. */
   forget() {
     this.#last = null;
   }

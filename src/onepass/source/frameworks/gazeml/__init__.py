@@ -1,4 +1,4 @@
-"""GazeML's trained weights, opened without TensorFlow and without GazeML."""
+"""Open GazeML's trained weights without TensorFlow or GazeML."""
 
 from typing import TYPE_CHECKING
 

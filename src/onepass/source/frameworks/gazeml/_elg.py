@@ -1,8 +1,8 @@
-"""GazeML's ELG network, described once: which layers there are, what feeds which, and where their weights lie.
+"""GazeML's ELG network, described once: its layers, their connections, and the names of their weights.
 
-Two hands carry the description out: `OnnxLayers` writes the ONNX graph, `NumpyLayers` computes the same in float64 to
-check that graph by. The network is that of Park, Zhang, Bulling and Hilliges, "Learning to find eye region landmarks
-for remote gaze estimation in unconstrained settings" (ETRA 2018), as https://github.com/swook/GazeML builds it: stacked
+Two classes implement the layers: `OnnxLayers` writes the ONNX graph, and `NumpyLayers` computes the same in float64 to
+check the graph. The network is from Park, Zhang, Bulling and Hilliges, "Learning to find eye region landmarks for
+remote gaze estimation in unconstrained settings" (ETRA 2018), as built by https://github.com/swook/GazeML: stacked
 hourglasses with pre-activated residual blocks, a soft-argmax over the heatmaps, and a small dense head for the radius.
 """
 
@@ -29,20 +29,20 @@ _DENSE_UNITS = 100
 _NAME = re.compile(r"ELG_i(\d+)x(\d+)_f(\d+)x(\d+)_n(\d+)_m(\d+)")
 
 Weights = Callable[[str, "tuple[int, ...]"], npt.NDArray[Any]]
-"""Gives the variable of a name and a shape."""
+"""Returns the variable of a name and a shape."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ElgSize:
-    """The sizes that tell one ELG network from another.
+    """The sizes that define an ELG network.
 
     Attributes:
         width_px: Width of an eye crop.
         height_px: Height of an eye crop.
-        stride: Of the first convolution: crop pixels to one heatmap pixel.
+        stride: Stride of the first convolution: crop pixels per heatmap pixel.
         features: Channels of the hourglasses.
-        modules: How many hourglasses follow each other.
+        modules: Number of stacked hourglasses.
     """
 
     width_px: int
@@ -56,28 +56,28 @@ class ElgSize:
         """Read the sizes from a name such as ``ELG_i60x36_f60x36_n32_m2``.
 
         Raises:
-            ModelFormatError: The folder is not called so, or its sizes contradict each other.
+            ModelFormatError: The folder has another name, or its sizes contradict each other.
         """
         name = folder.resolve().name
         found = _NAME.fullmatch(name)
         if found is None:
             raise ModelFormatError(
-                f"{folder} is not called as GazeML calls the folders of its weights: ELG_i<width>x<height>_f<width>x"
-                "<height>_n<features>_m<modules>, such as ELG_i60x36_f60x36_n32_m2. The name says how the network is "
-                "built; give the folder the one it was unpacked under"
+                f"{folder} does not have the name of a GazeML weights folder: ELG_i<width>x<height>_f<width>x<height>"
+                "_n<features>_m<modules>, such as ELG_i60x36_f60x36_n32_m2. The name defines the network; restore the "
+                "folder's original name"
             )
         width, height, map_width, map_height, features, modules = map(int, found.groups())
         stride = round(width / map_width) if map_width else 0
         if not stride or (width // stride, height // stride) != (map_width, map_height) or not features or not modules:
             raise ModelFormatError(
-                f"{folder}: eyes of {width} x {height} pixels, heatmaps of {map_width} x {map_height}, {features} "
-                f"features and {modules} modules are no network that GazeML builds; is the name right?"
+                f"{folder}: GazeML has no network with eyes of {width} x {height} pixels, heatmaps of {map_width} x "
+                f"{map_height}, {features} features and {modules} modules; check the folder's name"
             )
         return cls(width, height, stride, features, modules)
 
 
 class Layers(Protocol[T]):
-    """What the network is made of. ``scope`` is the part of the variables' names that a layer has for itself."""
+    """The network's layers. ``scope`` is the layer's prefix of the variables' names."""
 
     def convolve(self, x: T, scope: str, features: int, *, kernel: int = 1, stride: int = 1) -> T:
         """Convolve with ``SAME`` padding, and add a bias."""
@@ -105,7 +105,7 @@ class Layers(Protocol[T]):
 
 
 def elg(layers: Layers[T], eye: T, size: ElgSize) -> dict[str, T]:
-    """Carry out the network on `eye`; return heatmaps, landmarks and radius under these names, in this order."""
+    """Apply the network to `eye`; return heatmaps, landmarks and radius by name, in this order."""
     n = size.features
     x = layers.convolve(eye, "hourglass/pre", n, kernel=7, stride=size.stride)
     x = layers.normalise(x, "hourglass/pre")
@@ -129,7 +129,7 @@ def elg(layers: Layers[T], eye: T, size: ElgSize) -> dict[str, T]:
 
 
 def unused_variables(size: ElgSize) -> frozenset[str]:
-    """Names of the variables that GazeML trains and saves, but whose layers lead nowhere."""
+    """Return the names of variables that GazeML saves, but whose layers are unused."""
     scopes = (f"hourglass/hg_{module}/merge/x/conv" for module in range(1, size.modules))
     return frozenset(f"{scope}/{name}" for scope in scopes for name in ("kernel", "bias"))
 
@@ -137,9 +137,9 @@ def unused_variables(size: ElgSize) -> frozenset[str]:
 def scale_and_shift(
     weights: Weights, scope: str, channels: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the two numbers for each channel that a batch normalisation comes down to.
+    """Return the scale and shift per channel that are equivalent to a batch normalisation.
 
-    They are taken in float64, since the trained variances reach 440,735: what is left is well within float16, too.
+    They are computed in float64, because the trained variances reach 440,735; the results even fit float16.
     """
     gamma, beta, mean, variance = (
         weights(f"{scope}/BatchNorm/{name}", (channels,)).astype(np.float64)

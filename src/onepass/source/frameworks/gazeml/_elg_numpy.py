@@ -1,4 +1,4 @@
-"""ELG in NumPy, in TensorFlow's layout: what the ONNX graph is checked by. Slow, plain, float64."""
+"""ELG in NumPy, in TensorFlow's layout: a plain, slow float64 reference for the ONNX graph."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class NumpyLayers:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Pixels that TensorFlow's ``SAME`` adds before and after one axis; the odd one comes after."""
+    """Return the pixels that TensorFlow's ``SAME`` padding adds before and after an axis; an odd one goes after."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
@@ -78,5 +78,5 @@ def pixel_centres(sides: tuple[int, ...], stride: int) -> npt.NDArray[np.float64
 
 
 def _interpolation(size: int, larger: int) -> npt.NDArray[Any]:
-    """Return the matrix [larger, size] that interpolates along one axis with corners on corners."""
+    """Return the matrix [larger, size] that interpolates along one axis with aligned corners."""
     return np.stack([np.interp(np.linspace(0, size - 1, larger), np.arange(size), unit) for unit in np.eye(size)], 1)

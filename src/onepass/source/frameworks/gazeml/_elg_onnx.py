@@ -1,4 +1,4 @@
-"""ELG as an ONNX graph, channels first, as ONNX Runtime and TensorRT like it."""
+"""ELG as an ONNX graph with channels first, the layout that suits ONNX Runtime and TensorRT."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST_OPSET = 13
 
 
 class _Tensor(NamedTuple):
-    """A tensor of the graph by its name there: [N, channels, height, width], or [N, channels] with no `sides`."""
+    """A tensor of the graph by name: [N, channels, height, width], or [N, channels] without `sides`."""
 
     name: str
     channels: int
@@ -26,7 +26,7 @@ class _Tensor(NamedTuple):
 
 
 def elg_signature(size: ElgSize) -> Signature:
-    """Return what goes into the graph and what comes out, in crop pixels; N is the number of eyes."""
+    """Return the graph's inputs and outputs, in crop pixels; N is the number of eyes."""
     float32 = np.dtype(np.float32)
     map_height, map_width = size.height_px // size.stride, size.width_px // size.stride
     return Signature(
@@ -40,13 +40,13 @@ def elg_signature(size: ElgSize) -> Signature:
 
 
 def elg_graph(weights: Weights, size: ElgSize, *, opset: int) -> onnx.ModelProto:
-    """Return ELG as a graph with that signature.
+    """Return ELG as a graph with the signature `elg_signature`.
 
     Raises:
-        UnsupportedModelError: `opset` is below 13; Resize means something else there, or is written in another way.
+        UnsupportedModelError: `opset` is below 13, where Resize has another meaning or form.
     """
     if opset < _FIRST_OPSET:
-        raise UnsupportedModelError(f"ELG is written in opset {_FIRST_OPSET} or later, not in {opset}")
+        raise UnsupportedModelError(f"ELG requires opset {_FIRST_OPSET} or later, got {opset}")
     layers = _OnnxLayers(weights)
     outputs = elg(layers, _Tensor("eye", 1, (size.height_px, size.width_px)), size)
     names = {tensor.name: name for name, tensor in outputs.items()}
@@ -63,7 +63,7 @@ def elg_graph(weights: Weights, size: ElgSize, *, opset: int) -> onnx.ModelProto
 
 
 class _OnnxLayers:
-    """The layers of `elg` as nodes."""
+    """The layers of `elg` as ONNX nodes."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
@@ -129,7 +129,7 @@ class _OnnxLayers:
         return _Tensor(self._node("Gemm", scope, x.name, matrix, bias), units)
 
     def _node(self, kind: str, scope: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node and return the name of its output: where it belongs, what it is, and its number."""
+        """Add a node and return its output's name: scope, kind and number."""
         name = f"{scope}/{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
@@ -140,6 +140,6 @@ class _OnnxLayers:
 
 
 def _resize_scale(size: int, larger: int) -> float:
-    """Return the least float32 factor that takes `size` to `larger`; ONNX takes the floor of the exact product."""
+    """Return the smallest float32 factor from `size` to `larger`; ONNX uses the floor of the exact product."""
     scale = np.float32(larger / size)
     return float(scale if float(scale) * size >= larger else np.nextafter(scale, np.float32(np.inf)))

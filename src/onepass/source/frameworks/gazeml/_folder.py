@@ -1,13 +1,13 @@
-"""GazeML's trained weights: a folder such as ``ELG_i60x36_f60x36_n32_m2``, with checkpoints of TensorFlow in it.
+"""GazeML's trained weights: a folder such as ``ELG_i60x36_f60x36_n32_m2`` with TensorFlow checkpoints.
 
-Neither TensorFlow nor GazeML is needed: the folder's name says how the network is built (`_elg`), the checkpoint holds
-its variables by name (`_tensor_bundle`). Nothing in either is executed.
+Neither TensorFlow nor GazeML is needed: the folder's name defines the network (`_elg`), and the checkpoint contains its
+variables by name (`_tensor_bundle`). No code is executed.
 
-The weights are on https://github.com/swook/GazeML (``get_trained_weights.bash``), and unpack to
-``FOLDER/checkpoints/hourglass`` and ``FOLDER/checkpoints/radius``; checkpoints right in the folder do as well.
+The weights are available from https://github.com/swook/GazeML (``get_trained_weights.bash``), and unpack to
+``FOLDER/checkpoints/hourglass`` and ``FOLDER/checkpoints/radius``; checkpoints directly in the folder work as well.
 
-GazeML's own demo normalises each batch by its own statistics, so that an eye's landmarks depend on the other eyes of
-the batch. The network that is written here uses the stored means and variances, as is usual once training has ended.
+GazeML's own demo normalises each batch by its own statistics, so an eye's landmarks depend on the other eyes in the
+batch. The network written here uses the stored means and variances, as is usual after training.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _GazeMl:
         return elg_graph(self._weight, self._size, opset=opset)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Compute the network in NumPy."""
+        """Run the network in NumPy."""
         eye = inputs["eye"].astype(np.float64).transpose(0, 2, 3, 1)
         outputs = elg(NumpyLayers(self._weight), eye, self._size)
         outputs["heatmaps"] = outputs["heatmaps"].transpose(0, 3, 1, 2)
@@ -63,16 +63,16 @@ class _GazeMl:
 
 
 def open_(source: Path, request: Request) -> _GazeMl:  # noqa: ARG001 - every framework's function takes both
-    """Open a folder of GazeML's weights.
+    """Open a GazeML weights folder.
 
     Raises:
-        ModelNotFoundError: There is no folder, no checkpoint in it, or a file of one is missing.
-        ModelFormatError: The folder's name is none of GazeML's; variables are missing or have other shapes than the
-            network that the name speaks of; a file is truncated or damaged.
+        ModelNotFoundError: The folder, a checkpoint, or one of its files is missing.
+        ModelFormatError: The folder's name is not one of GazeML's; variables do not match the network that the name
+            defines; or a file is truncated or damaged.
     """
     folder = Path(source)
     if not folder.is_dir():
-        raise ModelNotFoundError(f"there is no folder {folder}; expected GazeML's weights, as they were unpacked")
+        raise ModelNotFoundError(f"folder {folder} not found; expected GazeML's unpacked weights")
     return _GazeMl(folder)
 
 
@@ -82,55 +82,55 @@ def _checkpoints(folder: Path) -> tuple[TensorBundle, ...]:
     bundles = tuple(TensorBundle(prefix) for place in places if (prefix := _current(place)) is not None)
     if not bundles:
         raise ModelNotFoundError(
-            f"there is no checkpoint in {folder}, nor in {inner.name} or the folders in it; expected files such as "
+            f"no checkpoint found in {folder}, in {inner.name}, or in its subfolders; expected files such as "
             "model-12.index and model-12.data-00000-of-00001. Unpack GazeML's archive again"
         )
     return bundles
 
 
 def _current(place: Path) -> Path | None:
-    """Return the prefix of the newest checkpoint of a folder: TensorFlow notes it in a file called checkpoint."""
+    """Return the prefix of a folder's newest checkpoint, which TensorFlow records in the file ``checkpoint``."""
     note = place / "checkpoint"
     if note.is_file():
         found = _CURRENT.search(note.read_text(encoding="utf-8", errors="replace"))
         if found is None:
             raise ModelFormatError(f'{note} names no checkpoint; expected a line model_checkpoint_path: "model-12"')
-        return place / found[1]  # the path before the name is that of the machine it was trained on
+        return place / found[1]  # the recorded folder is on the machine of the training
     indices = sorted(place.glob("*.index"))
     if len(indices) > 1:
         raise ModelFormatError(
-            f"{place} holds {len(indices)} checkpoints ({', '.join(path.stem for path in indices)}) and no file "
-            "'checkpoint' that says which one to take; leave one"
+            f"{place} contains {len(indices)} checkpoints ({', '.join(path.stem for path in indices)}), but no file "
+            "'checkpoint' that selects one; keep only one of them"
         )
     return indices[0].with_suffix("") if indices else None
 
 
 def _variables(folder: Path, bundles: tuple[TensorBundle, ...], size: ElgSize) -> dict[str, npt.NDArray[Any]]:
-    """Read the variables of the network, and refuse what does not make up exactly that network."""
+    """Read the network's variables, and check that they match the network exactly."""
     expected = _expected_shapes(size)
     found = {name: bundle for bundle in bundles for name in bundle.shapes if name.startswith(_PREFIXES)}
     faults = [f"{name} is missing" for name in expected if name not in found]
     for name, bundle in found.items():
         shape = bundle.shapes[name]
         if name in expected and shape != expected[name]:
-            faults.append(f"{name} is {list(shape)}, expected {list(expected[name])}")
+            faults.append(f"{name}: expected {list(expected[name])}, got {list(shape)}")
         elif name not in expected and name not in unused_variables(size):
             faults.append(f"{name} belongs to no layer")
     if faults:
         more = f" … and {len(faults) - _LISTED_FAULTS} more" if len(faults) > _LISTED_FAULTS else ""
         raise ModelFormatError(
-            f"the checkpoint in {folder} does not fit the network that the folder's name speaks of: "
+            f"the checkpoint in {folder} does not match the network that the folder's name defines: "
             f"{'; '.join(faults[:_LISTED_FAULTS])}{more}"
         )
     variables = {name: found[name].read(name) for name in expected}
     broken = [name for name, array in variables.items() if not np.isfinite(array).all()]
     if broken:
-        raise ModelFormatError(f"the checkpoint in {folder} holds values that are not finite: {', '.join(broken)}")
+        raise ModelFormatError(f"the checkpoint in {folder} has non-finite values in {', '.join(broken)}")
     return variables
 
 
 def _expected_shapes(size: ElgSize) -> dict[str, tuple[int, ...]]:
-    """Walk through the network once, noting what it asks for."""
+    """Return the shapes of the variables that the network reads."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:

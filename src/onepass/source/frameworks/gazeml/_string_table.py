@@ -1,7 +1,7 @@
-"""Sorted string tables as LevelDB writes them (leveldb/doc/table_format.md), without compression.
+"""Read LevelDB's sorted string tables (leveldb/doc/table_format.md), without compression.
 
-A table is made of blocks of names and values, the names without what they share with the one before. Blocks carry
-CRC-32C sums, which are checked as they are read.
+A table consists of blocks of keys and values; each key omits the prefix that it shares with the previous one. Blocks
+have CRC-32C checksums, which are verified.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _FOOTER_BYTES, _MAGIC = 48, (0xDB4775248B80FB57).to_bytes(8, "little")
 
 
 def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the keys and values of a table; raises EOFError or ValueError where it is not sound."""
+    """Yield the keys and values of a table; raises EOFError or ValueError if it is damaged."""
     if data[-len(_MAGIC) :] != _MAGIC:
-        raise ValueError("the mark at its end is missing")
+        raise ValueError("the end marker is missing")
     footer = io.BytesIO(data[-_FOOTER_BYTES:])
-    _handle(footer)  # of the meta block, which checkpoints leave empty
+    _handle(footer)  # the meta block, which is empty in checkpoints
     for _, handle in _block(data, *_handle(footer)):
         yield from _block(data, *_handle(io.BytesIO(handle)))
 
@@ -30,14 +30,14 @@ def _handle(stream: io.BytesIO) -> tuple[int, int]:
 
 
 def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the pairs of one block, which is followed by a byte for its compression and its checksum."""
+    """Yield the pairs of one block; a compression byte and a checksum follow it."""
     content, crc = data[offset : offset + size + 1], data[offset + size + 1 : offset + size + 5]
     if len(crc) < 4:
         raise EOFError
     if masked_crc32c(content) != int.from_bytes(crc, "little"):
         raise ValueError("a block does not match its checksum")
     if content[-1] != 0:
-        raise UnsupportedModelError("is compressed, which TensorFlow's own checkpoints are not")
+        raise UnsupportedModelError("is compressed, unlike TensorFlow's own checkpoints")
     restart_count = int.from_bytes(content[-5:-1], "little")
     end = size - 4 * (restart_count + 1)
     stream = io.BytesIO(content)
@@ -49,7 +49,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
 
 
 def take(stream: io.BytesIO, count: int) -> bytes:
-    """Read so many bytes; raises EOFError where there are fewer."""
+    """Read `count` bytes; raises EOFError if there are fewer."""
     data = stream.read(count)
     if len(data) < count:
         raise EOFError
@@ -72,7 +72,7 @@ _CRC_TABLE = _crc_table()
 
 
 def masked_crc32c(data: bytes) -> int:
-    """Return the CRC-32C (Castagnoli) of `data`, turned and shifted as LevelDB stores it."""
+    """Return the CRC-32C (Castagnoli) of `data`, masked as in LevelDB."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)

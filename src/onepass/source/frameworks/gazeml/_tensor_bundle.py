@@ -1,9 +1,9 @@
-"""TensorFlow's checkpoint files, read without TensorFlow.
+"""Read TensorFlow checkpoint files without TensorFlow.
 
-A checkpoint (a "tensor bundle") is an index, ``model-7.index``, and files of plain numbers, such as
+A checkpoint (a "tensor bundle") consists of an index, ``model-7.index``, and files of plain numbers, such as
 ``model-7.data-00000-of-00001``. The index is a sorted string table (`_string_table`). Its values are protobuf messages
-(tensorflow/core/protobuf/tensor_bundle.proto) with dtype, shape and place of each tensor. Tensors carry CRC-32C sums,
-which are checked as they are read.
+(tensorflow/core/protobuf/tensor_bundle.proto) with dtype, shape and position of each tensor. Tensors have CRC-32C
+checksums, which are verified.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from onepass._errors import ModelFormatError, ModelNotFoundError, UnsupportedMod
 from onepass.formats import read_varint
 from onepass.source.frameworks.gazeml._string_table import masked_crc32c, read_table, take
 
-# TensorFlow's number (tensorflow.DataType) and NumPy's type, for tensors that are plain numbers.
+# Maps tensorflow.DataType numbers to NumPy dtypes, for numeric tensors.
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.float32), 2: np.dtype(np.float64), 3: np.dtype(np.int32), 4: np.dtype(np.uint8),
     5: np.dtype(np.int16), 6: np.dtype(np.int8), 9: np.dtype(np.int64), 10: np.dtype(np.bool_),
@@ -34,7 +34,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where one tensor lies; `sliced` says that it lies in pieces of its own instead."""
+    """The position of a tensor; `sliced` means that it is stored in several pieces instead."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -46,10 +46,10 @@ class _Entry:
 
 
 class TensorBundle:
-    """The tensors of one checkpoint, by name; each is read when it is asked for.
+    """The tensors of one checkpoint by name; each is read on request.
 
     Attributes:
-        prefix: Path of the checkpoint without its endings, such as ``folder/model-7``.
+        prefix: Path of the checkpoint without suffixes, such as ``folder/model-7``.
         shapes: Shape of every tensor, by name, in the order of the index (which is alphabetical).
     """
 
@@ -57,14 +57,14 @@ class TensorBundle:
         """Read the index.
 
         Raises:
-            ModelNotFoundError: There is no index.
+            ModelNotFoundError: The index does not exist.
             ModelFormatError: The index is truncated or damaged.
-            UnsupportedModelError: It is compressed, or was written on a big-endian machine.
+            UnsupportedModelError: The index is compressed, or was written on a big-endian machine.
         """
         self.prefix = prefix
         index = prefix.with_name(prefix.name + ".index")
         if not index.is_file():
-            raise ModelNotFoundError(f"there is no checkpoint {prefix}: {index.name} is missing")
+            raise ModelNotFoundError(f"checkpoint {prefix} not found: {index.name} is missing")
         try:
             pairs = dict(read_table(index.read_bytes()))
             self._shard_count = _shard_count(pairs.pop(b"", b""))
@@ -72,7 +72,7 @@ class TensorBundle:
         except (EOFError, ValueError) as error:
             why = str(error) or "it ends too early"
             raise ModelFormatError(
-                f"{index} is no whole index of a TensorFlow checkpoint: {why}; copy it again"
+                f"{index} is not a complete index of a TensorFlow checkpoint: {why}; copy it again"
             ) from error
         except UnsupportedModelError as error:
             raise UnsupportedModelError(f"{index} {error}") from None
@@ -82,22 +82,22 @@ class TensorBundle:
         """Return one tensor.
 
         Raises:
-            KeyError: The checkpoint has no tensor of that name.
-            ModelNotFoundError: The file that holds it is missing.
-            ModelFormatError: That file is truncated or damaged.
-            UnsupportedModelError: The tensor is partitioned, or holds no plain numbers.
+            KeyError: The checkpoint has no tensor of this name.
+            ModelNotFoundError: The tensor's file is missing.
+            ModelFormatError: The tensor's file is truncated or damaged.
+            UnsupportedModelError: The tensor is partitioned or not numeric.
         """
         entry = self._entries[name]
         if entry.dtype not in _DTYPES or entry.sliced:
             kind = "is partitioned" if entry.sliced else f"has TensorFlow's dtype {entry.dtype}"
-            raise UnsupportedModelError(f"variable {name!r} of {self.prefix} {kind}; expected one tensor of numbers")
+            raise UnsupportedModelError(f"variable {name!r} of {self.prefix} {kind}; expected a single numeric tensor")
         dtype = _DTYPES[entry.dtype]
         path = self.prefix.with_name(f"{self.prefix.name}.data-{entry.shard:05d}-of-{self._shard_count:05d}")
         if not path.is_file():
-            raise ModelNotFoundError(f"{path} is missing; it holds variable {name!r}")
+            raise ModelNotFoundError(f"{path}, with the variable {name!r}, is missing")
         if path.stat().st_size < entry.offset + entry.size:
             raise ModelFormatError(
-                f"{path} is truncated: {path.stat().st_size} bytes are there, and variable {name!r} ends at "
+                f"{path} is truncated: it has {path.stat().st_size} bytes, but variable {name!r} ends at "
                 f"{entry.offset + entry.size}. Copy it again"
             )
         with path.open("rb") as file:
@@ -124,7 +124,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
         elif wire in (1, 5):
             yield number, int.from_bytes(take(stream, 8 if wire == 1 else 4), "little")
         else:
-            raise ValueError(f"no field has the wire type {wire}")
+            raise ValueError(f"unknown wire type {wire}")
 
 
 def _shard_count(header: bytes) -> int:

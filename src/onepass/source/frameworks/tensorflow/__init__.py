@@ -1,4 +1,4 @@
-"""TensorFlow: SavedModels, frozen graphs and checkpoints, and what Keras and TFLite take from it."""
+"""TensorFlow: SavedModels, frozen graphs and checkpoints, and parts that Keras and TFLite share."""
 
 from typing import TYPE_CHECKING
 

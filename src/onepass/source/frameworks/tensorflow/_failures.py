@@ -1,4 +1,4 @@
-"""What TensorFlow raises, told as what is wrong with a file."""
+"""Convert TensorFlow's errors to errors about a file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from onepass._errors import ModelFormatError, UnsupportedModelError
 
 @contextmanager
 def told(source: Path) -> Iterator[None]:
-    """Turn what TensorFlow raises over damaged files into an error that says which file it is."""
+    """Convert TensorFlow's errors for damaged files to errors that name the file."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
         if "Op type not registered" in str(error):
             raise UnsupportedModelError(
-                f"{source} has an operator that is not TensorFlow's: {_brief(error)}"
+                f"{source} has an operator that TensorFlow does not have: {_brief(error)}"
             ) from error
-        raise ModelFormatError(f"{source} is damaged, or a part of it is missing: {_brief(error)}") from error
+        raise ModelFormatError(f"{source} is damaged or incomplete: {_brief(error)}") from error
     except (ValueError, KeyError) as error:
         raise UnsupportedModelError(f"TensorFlow {tf.__version__} cannot load {source}: {_brief(error)}") from error
 

@@ -1,4 +1,4 @@
-"""TensorFlow 2: a function with named inputs and named outputs, as SavedModels and Keras models are."""
+"""TensorFlow 2: functions with named inputs and outputs, as in SavedModels and Keras models."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from onepass.tensors import Signature, no_dense_tensor
 
 
 class FunctionNetwork:
-    """A concrete function that takes tensors by keyword and returns a dictionary of them.
+    """A concrete function with keyword arguments that returns a dictionary of tensors.
 
     Args:
         function: The ``tf.ConcreteFunction``.
-        keep: What holds the function's variables, kept alive with it.
-        framework: Name and version of who wrote it, where that is not TensorFlow.
-        input_order: Names of the inputs in the model's order; sorted where None, since a SavedModel keeps none.
-        output_order: The same for the outputs.
+        keep: The owner of the function's variables, kept alive with it.
+        framework: Name and version of the original framework, if it is not TensorFlow.
+        input_order: Input names in the model's order; None sorts them, because a SavedModel stores no order.
+        output_order: Output names, likewise.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class FunctionNetwork:
         if len(self._frozen.inputs) != len(specs):
             rest = ", ".join(tensor.name for tensor in self._frozen.inputs[len(specs) :])
             raise UnsupportedModelError(
-                f"the network reads resources that are no variables (lookup tables, as a rule): {rest}. Take them out, "
-                "and give it what they would give"
+                f"the network reads resources other than variables (usually lookup tables): {rest}. Remove them, and "
+                "pass the looked-up values as inputs"
             )
-        # TensorFlow flattens dictionaries in the order of their keys.
+        # TensorFlow flattens dictionaries in sorted order.
         self._inputs = dict(zip(sorted(specs), self._frozen.inputs, strict=True))
         frozen = dict(zip(sorted(results), self._frozen.outputs, strict=True))
         left_out = {name: kind for name in results if (kind := untranslated(results[name])) is not None}
@@ -65,12 +65,12 @@ class FunctionNetwork:
         self.examples: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Call the function as it was loaded, with its variables."""
+        """Call the loaded function, with its variables."""
         results = self._function(**{name: tf.constant(array) for name, array in inputs.items()})
         return {name: np.asarray(results[old]) for name, old in self._results.items()}
 
     def export(self, opset: int) -> onnx.ModelProto:
-        """Translate the function with its variables made constants."""
+        """Translate the function, with its variables as constants."""
         return export_graph(
             self._frozen.graph.as_graph_def(),
             {spec.name: self._inputs[spec.name].name for spec in self.signature.inputs},

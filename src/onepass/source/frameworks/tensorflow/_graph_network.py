@@ -1,4 +1,4 @@
-"""TensorFlow 1: a graph in a session, as frozen graphs, checkpoints and SavedModels of that time are."""
+"""TensorFlow 1: a graph in a session, as in frozen graphs, checkpoints and old SavedModels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from onepass.tensors import Signature
 
 _v1 = tf.compat.v1
 
-# Operators that hand out what a training loop reads: where nothing else is fed, they are the network's inputs.
+# Operators that read training data: if nothing else is fed, they are the network's inputs.
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2")
 FEEDS = (*_PLACEHOLDERS, "QueueDequeueManyV2", "QueueDequeueUpToV2", "QueueDequeueV2", "IteratorGetNext")
 
 
 class GraphNetwork:
-    """A graph in a session of TensorFlow 1, with tensors of it for inputs and outputs.
+    """A graph in a TensorFlow 1 session, with some of its tensors as inputs and outputs.
 
-    Any tensor can be fed, whatever computes it: also the outputs of queues that a network for training reads from.
+    Any tensor can be fed, whatever computes it, including the outputs of a training network's queues.
     """
 
     framework = "TensorFlow"
@@ -40,8 +40,8 @@ class GraphNetwork:
         unfed = [each.op.name for each in needed if each.op.type in _PLACEHOLDERS and each not in self._switches]
         if unfed:
             raise UnsupportedModelError(
-                f"{', '.join(unfed)} has to be fed as well, and the signature does not list it; export the network "
-                "with one that does, or with a constant"
+                f"{', '.join(unfed)} must be fed as well, but the signature does not list it; export the network with "
+                "a signature that lists it, or with a constant instead"
             )
         self.signature = Signature(
             tuple(spec_of(name, tensor) for name, tensor in self._inputs.items()),
@@ -50,13 +50,13 @@ class GraphNetwork:
         self.examples: Mapping[str, Array] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the graph as it is, in its session."""
+        """Run the unchanged graph in its session."""
         feeds = {tensor: inputs[name] for name, tensor in self._inputs.items()}
         outputs: dict[str, Array] = self._session.run(self._outputs, {**feeds, **self._switches})
         return outputs
 
     def export(self, opset: int) -> onnx.ModelProto:
-        """Make the variables constants, and translate."""
+        """Convert variables to constants, and translate the graph."""
         frozen = _v1.graph_util.convert_variables_to_constants(
             self._session, self._session.graph.as_graph_def(), [tensor.op.name for tensor in self._outputs.values()]
         )
@@ -72,7 +72,7 @@ class GraphNetwork:
 
 
 def _is_training_switch(tensor: Any) -> bool:
-    """Whether a tensor says if the network is in training: a truth value that is to be fed, and is no input."""
+    """Whether a tensor is the training switch: a boolean that is fed but is not an input."""
     if tensor.dtype.base_dtype != tf.bool or tensor.shape.rank not in (0, None):
         return False
     if tensor.op.type in _PLACEHOLDERS:

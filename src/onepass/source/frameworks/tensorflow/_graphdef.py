@@ -1,4 +1,4 @@
-"""TensorFlow graphs without variables, brought into the form that tf2onnx translates, and translated."""
+"""Prepare TensorFlow graphs without variables for tf2onnx, and translate them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from onepass.tensors import Signature
 
 _v1 = tf.compat.v1
 
-# What changes a variable, or passes it on by reference, and what stands for it where variables are constants. A graph
-# made for training has these in branches that inference does not take; they must be sound all the same.
+# Operators that change variables or pass them by reference, and their replacements once variables are constants. A
+# training graph has them in branches that inference does not take, but they must still be valid.
 _BY_VALUE = {
     "RefSwitch": "Switch",
     "RefMerge": "Merge",
@@ -41,16 +41,16 @@ def export_graph(
 ) -> onnx.ModelProto:
     """Translate a graph without variables.
 
-    It is imported into a graph of its own, where a placeholder stands in for each input whatever computed it before,
-    and a node of its own for each output, so that two outputs are never one tensor.
+    The graph is imported into a new one, with a placeholder for each input, whatever computed it before, and a separate
+    node for each output, so that two outputs are never one tensor.
 
     Args:
         frozen: A ``tf.GraphDef``.
-        inputs: Name of each input to its tensor.
-        outputs: Name of each output to its tensor.
-        signature: dtypes and shapes of these.
-        opset: ONNX's operators to translate to.
-        constants: Tensors to hold at a value.
+        inputs: Maps input names to tensors.
+        outputs: Maps output names to tensors.
+        signature: Their dtypes and shapes.
+        opset: ONNX opset version.
+        constants: Tensors to replace by constants.
     """
     passed = {name for name, tensor in outputs.items() if name in inputs and inputs[name] == tensor}
     specs = {spec.name: spec for spec in signature.inputs}
@@ -92,7 +92,7 @@ def export_graph(
 
 
 def replace_references(frozen: Any) -> None:
-    """Make a graph sound again whose variables have become constants; changed in place."""
+    """Make a graph valid after its variables became constants; the graph is changed in place."""
     for node in (*frozen.node, *(node for each in frozen.library.function for node in each.node_def)):
         if node.op not in _BY_VALUE:
             continue

@@ -1,4 +1,4 @@
-"""Graphs of TensorFlow 1 alone (frozen ones), and with the weights of a checkpoint."""
+"""TensorFlow 1 graphs: frozen graphs, and checkpoints with a graph."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _v1 = tf.compat.v1
 
 
 def open_frozen(file: Path, request: Request) -> Trained:
-    """Open a frozen graph; raises as `open_` does."""
+    """Open a frozen graph; for errors see `open_`."""
     definition = _v1.GraphDef()
     try:
         definition.ParseFromString(file.read_bytes())
     except DecodeError as error:
-        raise ModelFormatError(f"{file} is damaged or cut short; copy or export it again") from error
+        raise ModelFormatError(f"{file} is damaged or truncated; copy or export it again") from error
     replace_references(definition)
     session = _v1.Session(graph=tf.Graph())
     with session.graph.as_default(), told(file):
@@ -36,16 +36,16 @@ def open_frozen(file: Path, request: Request) -> Trained:
 
 
 def open_checkpoint(source: Path, request: Request) -> Trained:
-    """Open a checkpoint by its ``.meta`` file or its folder; raises as `open_` does."""
+    """Open a checkpoint by its ``.meta`` file or its folder; for errors see `open_`."""
     meta = source if source.suffix == ".meta" else _latest(source)
     if request.outputs is None:
         raise InputError(
-            f"{meta} is a graph for training, which does not say what its outputs are; name them: outputs=[...], "
-            "as TensorBoard or the code that made it names these tensors"
+            f"{meta} is a training graph, which does not declare its outputs; name them with outputs=[...], using the "
+            "tensors' names in TensorBoard or in the code that built the graph"
         )
     prefix = meta.with_suffix("")
     if not prefix.with_name(f"{prefix.name}.index").is_file():
-        raise ModelFormatError(f"{prefix}.index is missing: the weights. Copy all files of the checkpoint")
+        raise ModelFormatError(f"the weights {prefix}.index are missing; copy all files of the checkpoint")
     session = _v1.Session(graph=tf.Graph(), config=_v1.ConfigProto(allow_soft_placement=True))
     with session.graph.as_default(), told(meta):
         saver = _v1.train.import_meta_graph(str(meta), clear_devices=True)
@@ -58,24 +58,26 @@ def _latest(folder: Path) -> Path:
     meta = Path(f"{prefix}.meta") if prefix else next(iter(sorted(folder.glob("*.meta"))), folder / "*.meta")
     if not meta.is_file():
         raise ModelFormatError(
-            f"{folder} has no graph ({meta.name}): a checkpoint alone has weights, but not the network they belong to"
+            f"{folder} has no graph ({meta.name}): a checkpoint without one has weights, but not their network"
         )
     return meta
 
 
 def _network(session: Any, outputs: Mapping[str, Any], source: Path) -> GraphNetwork:
-    """Return the part of a graph that computes `outputs`; its inputs are what it has to be fed."""
+    """Return the part of a graph that computes `outputs`; its inputs are the tensors that must be fed."""
     feeds = {}
     for tensor in upstream(outputs.values()):
         if tensor.op.type in FEEDS and not (tensor.dtype.base_dtype == tf.bool and tensor.shape.rank == 0):
             feeds[plain_name(tensor)] = tensor
     if not feeds:
-        raise UnsupportedModelError(f"{source}: {', '.join(outputs)} need no input, so there is nothing to convert")
+        raise UnsupportedModelError(
+            f"{source}: {', '.join(outputs)} depend on no input, so there is nothing to convert"
+        )
     return GraphNetwork(session, {name: feeds[name] for name in in_order(feeds)}, outputs)
 
 
 def _ends(session: Any) -> dict[str, Any]:
-    """Return the tensors of operators that none waits for: what a frozen graph has for outputs."""
+    """Return the tensors that no operator reads, which are a frozen graph's outputs."""
     operations = session.graph.get_operations()
     waited_for = {tensor.op.name for operation in operations for tensor in operation.inputs}
     waited_for |= {before.name for operation in operations for before in operation.control_inputs}

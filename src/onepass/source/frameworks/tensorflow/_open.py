@@ -1,4 +1,4 @@
-"""Which of TensorFlow's forms a path has: a SavedModel, a frozen graph, or a checkpoint with its graph beside it."""
+"""Open TensorFlow's formats: SavedModels, frozen graphs, and checkpoints with a graph."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def open_(source: Path, request: Request) -> Trained:
     """Open a SavedModel, a frozen graph, or a checkpoint (its ``.meta`` file, or its folder).
 
     Raises:
-        ModelFormatError: It is damaged, or a part of it is missing.
-        InputError: It has no such signature or graph, or several and none was chosen.
-        OutputNameError: An output that was asked for is not in the graph.
+        ModelFormatError: The source is damaged or incomplete.
+        InputError: The signature or graph does not exist, or there are several and none was selected.
+        OutputNameError: A requested output is not in the graph.
     """
     if source.name == "saved_model.pb":
-        source = source.parent  # a SavedModel is the folder, but people name the file
+        source = source.parent  # a SavedModel is the folder, but people pass the file
     if source.is_dir() and (source / "saved_model.pb").is_file():
         return open_saved_model(source, request)
     if source.is_dir() or source.suffix == ".meta":

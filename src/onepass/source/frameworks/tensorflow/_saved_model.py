@@ -1,4 +1,4 @@
-"""SavedModels of both generations."""
+"""SavedModels of TensorFlow 1 and 2."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from onepass.source.frameworks.tensorflow._tensors import in_order, named_tensor
 
 _v1 = tf.compat.v1
 _VARIABLES = {"Variable", "VariableV2", "VarHandleOp"}
-# Signatures that every SavedModel of some versions has, and nobody means.
+# Internal signatures of SavedModels from some versions.
 _NOT_MEANT = {"__saved_model_init_op", "__saved_model_train_op"}
 
 
 def open_saved_model(folder: Path, request: Request) -> Trained:
-    """Open a SavedModel's folder; raises as `open_` does."""
+    """Open a SavedModel's folder; for errors see `open_`."""
     meta = _chosen_graph(folder, request.tag)
     key = _chosen_signature(folder, meta, request.signature)
     _check_variables(folder, meta)
@@ -41,16 +41,16 @@ def open_saved_model(folder: Path, request: Request) -> Trained:
 
 
 def _objects(folder: Path, tags: list[str]) -> Any:
-    """Return the objects that TensorFlow 2 saved; None where this version cannot make them again.
+    """Return the objects that TensorFlow 2 saved; None if this version cannot restore them.
 
-    Optimisers of Keras 2 are such objects. A signature is a graph, whatever else was saved beside it.
+    Optimisers of Keras 2, for example, cannot be restored. A signature is a graph and needs no other objects.
     """
     with told(folder):
         try:
             return tf.saved_model.load(str(folder), tags=tags)
         except (tf.errors.OpError, OSError):
             raise
-        except Exception:  # noqa: BLE001 - whatever objects raise that are not what this version takes them for
+        except Exception:  # noqa: BLE001 - incompatible objects can raise any exception
             return None
 
 
@@ -61,7 +61,7 @@ def _chosen_graph(folder: Path, wanted: str | None) -> Any:
     try:
         model.ParseFromString((folder / "saved_model.pb").read_bytes())
     except DecodeError as error:
-        raise ModelFormatError(f"{folder}/saved_model.pb is damaged or cut short; copy or export it again") from error
+        raise ModelFormatError(f"{folder}/saved_model.pb is damaged or truncated; copy or export it again") from error
     graphs = {",".join(sorted(meta.meta_info_def.tags)): meta for meta in model.meta_graphs}
     if wanted is not None:
         wanted = ",".join(sorted(tag.strip() for tag in wanted.split(",")))
@@ -71,7 +71,7 @@ def _chosen_graph(folder: Path, wanted: str | None) -> Any:
         wanted = "serve"
     if wanted not in graphs:
         listed = "; ".join(graphs) or "none"
-        raise InputError(f"{folder} has no graph with the tags {wanted!r}; tag= chooses one of: {listed}")
+        raise InputError(f"{folder} has no graph with the tags {wanted!r}; set tag= to one of: {listed}")
     return graphs[wanted]
 
 
@@ -85,9 +85,9 @@ def _chosen_signature(folder: Path, meta: Any, wanted: str | None) -> str:
             for key, each in sorted(known.items())
         )
         raise InputError(
-            f"{folder} has no signature {wanted!r}; signature= chooses one of:{listed}"
+            f"{folder} has no signature {wanted!r}; set signature= to one of:{listed}"
             if known
-            else f"{folder} has no signatures, and so does not say what its inputs and outputs are; export it with them"
+            else f"{folder} has no signatures, which define inputs and outputs; export it again with signatures"
         )
     return wanted
 
@@ -98,12 +98,12 @@ def _check_variables(folder: Path, meta: Any) -> None:
         return
     if not (folder / "variables" / "variables.index").is_file():
         raise ModelFormatError(
-            f"{folder} has no variables/variables.index: the weights are missing. A SavedModel is a whole folder; copy "
-            "its folder variables, too"
+            f"the weights of {folder} are missing (variables/variables.index). A SavedModel is a whole folder; copy "
+            "its subfolder variables as well"
         )
 
 
 def _tensor(session: Any, info: Any) -> Any:
     if not info.name:
-        raise UnsupportedModelError("the signature has a tensor that is not dense; onepass moves dense tensors only")
+        raise UnsupportedModelError("the signature has a tensor that is not dense; onepass supports only dense tensors")
     return session.graph.get_tensor_by_name(info.name)

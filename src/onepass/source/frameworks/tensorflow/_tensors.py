@@ -1,4 +1,4 @@
-"""Tensors of TensorFlow's graphs: their names, their specs, and what they are computed from."""
+"""Tensors of TensorFlow graphs: names, specs and dependencies."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from onepass.tensors import TensorSpec, no_dense_tensor, no_such_name
 
 
 def in_order(names: Any) -> list[str]:
-    """Sort names as people do, numbers by their value: TensorFlow itself keeps no order."""
+    """Sort names with numbers by value, because TensorFlow stores no order."""
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
 def plain_name(tensor: Any) -> str:
-    """Return a tensor's name, without the number of the operator's only output."""
+    """Return a tensor's name without the suffix of a first output, ``:0``."""
     return str(tensor.name).removesuffix(":0")
 
 
 def named_tensors(session: Any, names: tuple[str, ...] | None, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those tensors of a graph, by name, that are not known yet.
+    """Return a graph's tensors of these names, except for known ones.
 
     Raises:
-        OutputNameError: The graph has none of that name.
+        OutputNameError: The graph has no tensor of this name.
     """
     found = {}
     for name in names or ():
@@ -43,10 +43,10 @@ def named_tensors(session: Any, names: tuple[str, ...] | None, known: Mapping[st
 
 
 def distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the outputs under names that mean one tensor each.
+    """Return the outputs with names that denote one tensor each.
 
-    An output that has the name of an input is that input where it is a copy of it, and gets ``_out`` behind its name
-    where it is something else.
+    An output with the name of an input is replaced by that input if it is a copy of it; otherwise it gets the suffix
+    ``_out``.
     """
     named = {}
     for name, tensor in outputs.items():
@@ -66,7 +66,7 @@ def _original(tensor: Any) -> Any:
 
 
 def upstream(tensors: Iterable[Any], *, stop: Iterable[Any] = ()) -> Iterator[Any]:
-    """Yield every tensor that these are computed from, each once, not looking behind those in `stop`."""
+    """Yield every tensor that these depend on, each once, without following those in `stop`."""
     ends = {tensor.name for tensor in stop}
     seen: set[str] = set()
     ahead = list(tensors)
@@ -80,17 +80,17 @@ def upstream(tensors: Iterable[Any], *, stop: Iterable[Any] = ()) -> Iterator[An
 
 
 def untranslated(tensor: Any) -> str | None:
-    """Say what a tensor is of that tf2onnx translates none; None where it is of numbers or truth values."""
+    """Return why tf2onnx cannot translate a tensor; None for numbers and booleans."""
     dtype = tensor.dtype.base_dtype
     is_any = dtype in (tf.string, tf.resource, tf.variant) or dtype.is_quantized
     return f"{dtype.name}, which tf2onnx does not translate" if is_any else None
 
 
 def spec_of(name: str, tensor: Any) -> TensorSpec:
-    """Return name, dtype and shape of a tensor of TensorFlow.
+    """Return name, dtype and shape of a TensorFlow tensor.
 
     Raises:
-        UnsupportedModelError: It holds strings, or is a resource.
+        UnsupportedModelError: The tensor contains strings, or is a resource.
     """
     kind = untranslated(tensor)
     if kind is not None:

@@ -1,4 +1,4 @@
-"""tf2onnx, which translates graphs of TensorFlow and TFLite."""
+"""Translate TensorFlow and TFLite graphs with tf2onnx."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from onepass.graph.nodes import subgraphs
 
 
 def translated(what: str, model: Any, *, opset: int, extra: str, **options: Any) -> onnx.ModelProto:
-    """Return what ``tf2onnx.convert.from_<what>`` makes of a model.
+    """Translate a model with ``tf2onnx.convert.from_<what>``.
 
     Raises:
-        UnsupportedModelError: It has an operator that tf2onnx does not know.
+        UnsupportedModelError: tf2onnx does not support an operator.
         MissingExtraError: tf2onnx or TensorFlow is not installed.
     """
-    tf2onnx = optional("tf2onnx.convert", extra=extra, purpose="Converting models of TensorFlow and TFLite")
+    tf2onnx = optional("tf2onnx.convert", extra=extra, purpose="Converting TensorFlow and TFLite models")
     result: onnx.ModelProto = getattr(tf2onnx, f"from_{what}")(model, opset=opset, **options)[0]
-    # What it does not know it copies as it is, with a line in the log.
+    # tf2onnx copies unknown operators unchanged, with only a log message.
     unknown = sorted(_unknown(result.graph, opset))
     if unknown:
         raise UnsupportedModelError(
-            f"no form in ONNX (opset {opset}) is known for these operators: {', '.join(unknown)}. A later opset may "
-            "have one; otherwise choose outputs that do not need them, or take them out of the network"
+            f"tf2onnx cannot translate these operators to ONNX (opset {opset}): {', '.join(unknown)}. Try a later "
+            "opset; otherwise choose outputs that do not need them, or remove them from the network"
         )
-    result.producer_version = result.producer_version.removesuffix(" None")  # of a commit that releases do not have
+    result.producer_version = result.producer_version.removesuffix(" None")  # tf2onnx releases have no commit
     return result
 
 

@@ -1,4 +1,4 @@
-"""TFLite: float networks translated here, others by tf2onnx with TensorFlow; LiteRT runs all of them."""
+"""TFLite: float networks are translated here, others by tf2onnx with TensorFlow; LiteRT runs all of them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a TFLite file says: tensors, operators, signatures. Read by its schema alone, without an interpreter."""
+"""Read tensors, operators and signatures of a TFLite file by its schema, without an interpreter."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Tensor:
 
     Attributes:
         name: Its name in the file.
-        kind: Its type in TFLite's words: ``FLOAT32``.
-        shape: Its sizes, None for those that may change.
+        kind: Its TFLite type: ``FLOAT32``.
+        shape: Its sizes, None for dynamic ones.
         data: Its values if it is a constant.
-        is_plain: Whether its numbers are just that, neither quantised nor sparse.
-        is_variable: Whether it keeps its values from one call to the next.
+        is_plain: Whether it is neither quantised nor sparse.
+        is_variable: Whether it keeps its values between calls.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Tensor:
     is_variable: bool
 
     def spec(self, name: str) -> TensorSpec:
-        """Return it as an input or output of this name.
+        """Return the spec of an input or output of this name.
 
         Raises:
-            UnsupportedModelError: NumPy has no dtype for it.
+            UnsupportedModelError: NumPy has no dtype for the tensor.
         """
         if self.kind not in _DTYPES:
             raise UnsupportedModelError(no_dense_tensor(name, self.kind.lower()))
@@ -59,13 +59,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator, with the indices of its tensors; -1 stands for an input that is left out.
+    """An operator, with the indices of its tensors; -1 denotes an omitted input.
 
     Attributes:
         kind: Its name: ``CONV_2D``.
-        inputs: What it reads.
-        outputs: What it computes.
-        options: Its options, an object of the schema; None if it has none.
+        inputs: The tensors that it reads.
+        outputs: The tensors that it computes.
+        options: Its options, a schema object; None if it has none.
     """
 
     kind: str
@@ -77,23 +77,23 @@ class Operator:
 class TFLiteFile:
     """The first graph of a TFLite file.
 
-    Inputs and outputs are named as the signature names them, in its order, and where there is none (most files have
-    none) as the tensors are named; an output with the name of an input that is something else gets ``_out`` behind it.
+    Inputs and outputs have the signature's names and order or, without a signature, as in most files, the tensors'
+    names. An output with the name of an input that is another tensor gets the suffix ``_out``.
 
     Attributes:
         tensors: All tensors, by index.
-        operators: The operators in the order in which they run.
-        inputs: Names of the inputs, and the index of each one's tensor.
-        outputs: The same for the outputs.
+        operators: The operators in execution order.
+        inputs: Maps input names to tensor indices.
+        outputs: Maps output names to tensor indices.
     """
 
     def __init__(self, path: Path, *, signature: str | None = None) -> None:
         """Read a file.
 
         Raises:
-            ModelFormatError: It is damaged.
-            InputError: It has no signature of the name asked for.
-            UnsupportedModelError: The signature is of another graph than the first.
+            ModelFormatError: The file is damaged.
+            InputError: The requested signature does not exist.
+            UnsupportedModelError: The signature belongs to a graph other than the first.
             MissingExtraError: The package with the schema is not installed.
         """
         schema = optional("tflite", extra="tflite", purpose="Reading TFLite models")
@@ -117,7 +117,7 @@ class TFLiteFile:
             }
         if chosen is not None and chosen.SubgraphIndex():
             raise UnsupportedModelError(
-                f"{path}: signature {signature!r} is a graph of its own; onepass converts those of the first graph"
+                f"{path}: signature {signature!r} belongs to another graph; onepass converts only the first graph"
             )
 
     @cached_property
@@ -125,7 +125,7 @@ class TFLiteFile:
         """Inputs and outputs.
 
         Raises:
-            UnsupportedModelError: NumPy has no dtype for one.
+            UnsupportedModelError: NumPy has no dtype for a tensor.
         """
         inputs, outputs = (
             tuple(self.tensors[index].spec(name) for name, index in ends.items())
@@ -135,7 +135,7 @@ class TFLiteFile:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """What keeps its values from one call to the next: names of tensors, or the operators that deal with them."""
+        """State that is kept between calls: names of tensors, or of operators that access it."""
         kinds = {each.kind for each in self.operators}
         stateful = sorted(kinds & {"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"})
         return (*(tensor.name for tensor in self.tensors if tensor.is_variable), *stateful)
@@ -146,15 +146,15 @@ class TFLiteFile:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turn what comes of reading a damaged file into an error that says which file it is."""
+    """Convert errors from reading a damaged file to an error that names the file."""
     try:
         yield
     except (struct.error, AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ModelFormatError(f"{path} is damaged or cut short; as a TFLite model it cannot be read") from error
+        raise ModelFormatError(f"cannot read {path} as a TFLite model; the file is damaged or truncated") from error
 
 
 def _named(signature: Any) -> tuple[dict[str, int], dict[str, int]]:
-    """Return names and indices of the inputs and of the outputs of a signature, in its order."""
+    """Return names and indices of a signature's inputs and outputs, in order."""
     inputs = (signature.Inputs(place) for place in range(signature.InputsLength()))
     outputs = (signature.Outputs(place) for place in range(signature.OutputsLength()))
     named_inputs, named_outputs = (
@@ -164,7 +164,7 @@ def _named(signature: Any) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _indices(numbers: Any) -> tuple[int, ...]:
-    return () if isinstance(numbers, int) else tuple(map(int, numbers))  # 0 stands for a vector that is not there
+    return () if isinstance(numbers, int) else tuple(map(int, numbers))  # a missing vector is 0
 
 
 def _tensor(schema: ModuleType, model: Any, tensor: Any) -> Tensor:
@@ -198,5 +198,5 @@ def _operator(schema: ModuleType, model: Any, operator: Any) -> Operator:
 
 
 def _name_of(enumeration: Any, number: int) -> str:
-    """Return the name of a number in one of the schema's enumerations; the number itself if it has none."""
+    """Return the name of a value in a schema enumeration; the number itself if unknown."""
     return next((name for name, value in vars(enumeration).items() if value == number and name[:1] != "_"), str(number))

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making, whose pictures lie in memory as TFLite has them or with their channels first."""
+"""Build an ONNX graph whose pictures are in TFLite's layout or channels first."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from onepass.source.frameworks.tflite._file import Tensor, TFLiteFile
 from onepass.tensors import onnx_from_dtype
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-"""Permutations that put the channels of a picture first, and last again."""
+"""Permutations to channels first, and back to channels last."""
 
 
 class GraphInTheMaking:
-    """Nodes and weights, and in which layouts each tensor of the file is there.
+    """Nodes and weights, and the available layouts of each tensor.
 
-    TFLite has pictures as [N, height, width, channels], ONNX's convolutions want [N, channels, height, width]. A tensor
-    is transposed when an operator first asks for the layout that it is not in, so that nothing is between convolutions.
+    TFLite's pictures are [N, height, width, channels]; ONNX convolutions need [N, channels, height, width]. A tensor is
+    transposed when an operator first needs its other layout, so there are no transpositions between convolutions.
     """
 
     def __init__(self, file: TFLiteFile) -> None:
@@ -37,19 +37,19 @@ class GraphInTheMaking:
         self._constants = {index: each.data for index, each in enumerate(file.tensors) if each.data is not None}
 
     def shape(self, index: int) -> tuple[int | None, ...]:
-        """Return the shape of a tensor as the file has it."""
+        """Return a tensor's shape in the file."""
         return self.tensors[index].shape
 
     def constant(self, index: int) -> Array | None:
-        """Return the values of a tensor that is a constant."""
+        """Return the values of a constant tensor; None for others."""
         return self._constants.get(index)
 
     def set_constant(self, index: int, values: Array) -> None:
-        """Make a tensor a constant that was to be computed."""
+        """Replace a computed tensor by a constant."""
         self._constants[index] = values
 
     def is_first(self, index: int) -> bool:
-        """Whether a tensor is there with its channels first, and not otherwise."""
+        """Whether a tensor is available only with channels first."""
         return index in self._first and index not in self._as_it_is
 
     def read(self, index: int) -> str:
@@ -65,7 +65,7 @@ class GraphInTheMaking:
         return self._as_it_is[index]
 
     def read_first(self, index: int) -> str:
-        """Return the name of a picture with its channels first; of a constant, of what it is beside such pictures."""
+        """Return the name of a picture with channels first, or of a constant broadcast to such pictures."""
         if index not in self._first:
             values = self._constants.get(index)
             if values is None:
@@ -76,7 +76,7 @@ class GraphInTheMaking:
         return self._first[index]
 
     def read_flat(self, index: int) -> str:
-        """Return the name of a tensor whose elements are in order, in whatever layout: a Reshape is to follow."""
+        """Return the name of a tensor with elements in the file's order, in any layout, for a following Reshape."""
         if self.is_first(index):
             sizes = self.shape(index)
             if sizes[3] == 1 or sizes[1:3] == (1, 1):
@@ -84,7 +84,7 @@ class GraphInTheMaking:
         return self.read(index)
 
     def computed(self, index: int, name: str, *, first: bool = False) -> None:
-        """Say that a tensor of the file is what a tensor of the graph is."""
+        """Record the graph tensor that holds a file tensor."""
         (self._first if first else self._as_it_is)[index] = name
 
     def weight(self, values: Array) -> str:
@@ -94,7 +94,7 @@ class GraphInTheMaking:
         return name
 
     def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Add a node with one output and return that's name."""
+        """Add a node with one output and return the output's name."""
         output = f"node_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
@@ -104,7 +104,7 @@ class GraphInTheMaking:
         inputs = {name: self._as_it_is[index] for name, index in self._file.inputs.items()}
         outputs: dict[str, str] = {}
         for name, index in self._file.outputs.items():
-            if name in inputs:  # it is that input
+            if name in inputs:  # the output is this input
                 continue
             made = self.read(index)
             computed = any(made in node.output for node in self.nodes) and made not in outputs.values()

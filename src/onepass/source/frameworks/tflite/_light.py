@@ -1,4 +1,4 @@
-"""Float networks of TFLite, translated here; nothing of TensorFlow is needed."""
+"""TFLite float networks, translated without TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from onepass.source.frameworks.tflite._translate import translated
 
 
 def covers(source: Path, request: Request, opset: int) -> bool:
-    """Whether `open_` gives a network that can be exported.
+    """Whether `open_` returns a network that can be exported.
 
     Raises:
-        ModelFormatError, InputError, UnsupportedModelError: No other way would open it either.
+        ModelFormatError, InputError, UnsupportedModelError: The fallback could not open the file, either.
     """
     file = read(source, request)
     try:
@@ -28,8 +28,8 @@ def open_(source: Path, request: Request) -> TFLiteNetwork:
     """Open a TFLite file.
 
     Raises:
-        ModelFormatError: It is damaged.
-        UnsupportedModelError: It has inputs that NumPy has no dtype for, or a state.
-        InputError: It has no signature of the name asked for.
+        ModelFormatError: The file is damaged.
+        UnsupportedModelError: The network has a state, or inputs without a NumPy dtype.
+        InputError: The requested signature does not exist.
     """
     return TFLiteNetwork(source, read(source, request), translated)

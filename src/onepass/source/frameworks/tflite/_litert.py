@@ -1,4 +1,4 @@
-"""A TFLite model as it is in its file, run by LiteRT."""
+"""A TFLite model, run by LiteRT."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from onepass.source.framework import Request
 from onepass.source.frameworks.tflite._file import TFLiteFile
 
 Translate = Callable[[TFLiteFile, int], onnx.ModelProto]
-"""From a file and an opset to ONNX, with the file's names of inputs and outputs."""
+"""Translates a file to ONNX in an opset, with the file's names of inputs and outputs."""
 
 
 class TFLiteNetwork:
-    """A TFLite model; LiteRT is needed to run it, not to look at it.
+    """A TFLite model; only running it requires LiteRT.
 
-    Inputs and outputs are named as the model's signature names them, in its order; where it has none, as most have not,
-    as its tensors are named.
+    Inputs and outputs have the signature's names and order or, without a signature, as in most models, the tensors'
+    names.
     """
 
     def __init__(self, path: Path, file: TFLiteFile, translate: Translate) -> None:
@@ -57,7 +57,7 @@ class TFLiteNetwork:
             interpreter.allocate_tensors()
         except ValueError as error:
             raise ModelFormatError(
-                f"LiteRT cannot read {self._path}: {error}; the file is damaged or cut short"
+                f"LiteRT cannot read {self._path}: {error}; the file is damaged or truncated"
             ) from error
         except RuntimeError as error:
             raise UnsupportedModelError(f"LiteRT cannot run {self._path}: {error}") from error
@@ -65,24 +65,24 @@ class TFLiteNetwork:
 
 
 def _interpreter_here() -> tuple[str, str]:
-    """Return name and version of what opens a model: LiteRT or, where that is not installed, the schema alone."""
+    """Return name and version of LiteRT or, if it is not installed, of the schema package."""
     if find_spec("ai_edge_litert") is None:
         return "TFLite's schema", version("tflite")
     return "LiteRT", version("ai-edge-litert")
 
 
 def read(path: Path, request: Request) -> TFLiteFile:
-    """Read a file that can be converted.
+    """Read a file, and check that it can be converted.
 
     Raises:
-        ModelFormatError: It is damaged.
-        InputError: It has no signature of the name asked for.
-        UnsupportedModelError: It keeps something from one call to the next.
+        ModelFormatError: The file is damaged.
+        InputError: The requested signature does not exist.
+        UnsupportedModelError: The network keeps a state between calls.
     """
     file = TFLiteFile(path, signature=request.signature)
     if file.variables:
         raise UnsupportedModelError(
-            f"{path} keeps a state from one call to the next ({', '.join(file.variables)}), which ONNX cannot. Export "
+            f"{path} keeps a state between calls ({', '.join(file.variables)}), which ONNX does not support. Export "
             "the network with its state as an input, and its new state as an output"
         )
     return file

@@ -1,4 +1,4 @@
-"""Operators of TFLite that look at pictures: convolutions, pooling, resizing."""
+"""TFLite picture operators: convolutions, pooling, resizing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onepass.source.frameworks.tflite._file import Operator
 from onepass.source.frameworks.tflite._graph import FIRST, GraphInTheMaking
 from onepass.source.frameworks.tflite._simple import activated
 
-_SAME = 0  # of the schema's enumeration Padding
+_SAME = 0  # in the schema's enumeration Padding
 
 
 def convolution(graph: GraphInTheMaking, operator: Operator) -> None:
@@ -24,7 +24,7 @@ def convolution(graph: GraphInTheMaking, operator: Operator) -> None:
 
 
 def depthwise_convolution(graph: GraphInTheMaking, operator: Operator) -> None:
-    """DEPTHWISE_CONV_2D: weights are [1, height, width, outputs], the outputs of one channel beside each other."""
+    """DEPTHWISE_CONV_2D: weights are [1, height, width, outputs], with the outputs of each channel adjacent."""
     weights, channels = graph.constant(operator.inputs[1]), graph.shape(operator.inputs[0])[3]
     if weights is None or channels is None:
         raise UnsupportedModelError("weights that are computed")
@@ -46,7 +46,7 @@ def _convolve(graph: GraphInTheMaking, operator: Operator, weights: Any, *, grou
 
 
 def pooling(graph: GraphInTheMaking, operator: Operator) -> None:
-    """MAX_POOL_2D and AVERAGE_POOL_2D; what is put around a picture does not count."""
+    """MAX_POOL_2D and AVERAGE_POOL_2D; the padding does not count."""
     options = operator.options
     kernel, strides = (options.FilterHeight(), options.FilterWidth()), (options.StrideH(), options.StrideW())
     made = graph.add(
@@ -57,7 +57,7 @@ def pooling(graph: GraphInTheMaking, operator: Operator) -> None:
 
 
 def _padding(graph: GraphInTheMaking, operator: Operator, kernel: Any, strides: Any, dilations: Any) -> list[int]:
-    """Return how much is put around a picture: above, to the left, below, to the right."""
+    """Return the padding of a picture: top, left, bottom, right."""
     if operator.options.Padding() != _SAME:
         return [0, 0, 0, 0]
     before, after = [], []

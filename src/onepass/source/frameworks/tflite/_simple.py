@@ -1,4 +1,4 @@
-"""Operators of TFLite that go element by element, and those that put tensors together or into other shapes."""
+"""TFLite operators that work element by element, combine tensors, or change shapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ELEMENTWISE = (*_UNARY, *_LIMITS, *_BINARY, "LEAKY_RELU")
 
 
 def activated(graph: GraphInTheMaking, operator: Operator, made: str, *, first: bool) -> None:
-    """Say what an operator computes: what was made, with the activation that is part of the operator."""
+    """Record an operator's result, after its fused activation."""
     kind = operator.options.FusedActivationFunction() if operator.options is not None else _NO_ACTIVATION
     if kind == _RELU:
         made = graph.add("Relu", [made])
@@ -42,7 +42,7 @@ def _limited(graph: GraphInTheMaking, name: str, least: float, most: float) -> s
 
 
 def elementwise(graph: GraphInTheMaking, operator: Operator) -> None:
-    """Take pictures with their channels first where one of them is so already, anything else as it is."""
+    """Elementwise operators: use channels first if one of the pictures has this layout already."""
     kind = operator.kind
     inputs, first = _together(graph, operator.inputs)
     if kind in _LIMITS:
@@ -59,20 +59,20 @@ def elementwise(graph: GraphInTheMaking, operator: Operator) -> None:
 
 
 def _together(graph: GraphInTheMaking, indices: Sequence[int]) -> tuple[list[str], bool]:
-    """Return the names of tensors in one layout, and whether that has the channels first."""
+    """Return the names of tensors in a common layout, and whether it is channels first."""
     pictures = all(len(graph.shape(index)) == 4 or graph.constant(index) is not None for index in indices)
     first = pictures and any(graph.is_first(index) for index in indices)
     return [graph.read_first(index) if first else graph.read(index) for index in indices], first
 
 
 def prelu(graph: GraphInTheMaking, operator: Operator) -> None:
-    """PRELU: its slopes are a constant."""
+    """PRELU, with constant slopes."""
     inputs, first = _together(graph, operator.inputs)
     graph.computed(operator.outputs[0], graph.add("PRelu", inputs), first=first)
 
 
 def padding(graph: GraphInTheMaking, operator: Operator) -> None:
-    """PAD: zeros around a tensor, so many before and after each axis."""
+    """PAD: zeros before and after each axis."""
     around = _needed(graph, operator.inputs[1])
     (name,), first = _together(graph, operator.inputs[:1])
     around = around[list(FIRST)] if first else around
@@ -89,7 +89,7 @@ def concatenation(graph: GraphInTheMaking, operator: Operator) -> None:
 
 
 def reshaping(graph: GraphInTheMaking, operator: Operator) -> None:
-    """RESHAPE, SQUEEZE and EXPAND_DIMS: the same elements in the shape that the output has."""
+    """RESHAPE, SQUEEZE and EXPAND_DIMS: the same elements in the output's shape."""
     shape = [-1 if size is None else size for size in graph.shape(operator.outputs[0])]
     if shape.count(-1) > 1 or 0 in shape:
         raise UnsupportedModelError("a shape with several sizes that may change")
@@ -98,7 +98,7 @@ def reshaping(graph: GraphInTheMaking, operator: Operator) -> None:
 
 
 def dequantized(graph: GraphInTheMaking, operator: Operator) -> None:
-    """DEQUANTIZE of what is in half precision only to take less room."""
+    """DEQUANTIZE of constants stored in half precision to save space."""
     values = _needed(graph, operator.inputs[0])
     if graph.tensors[operator.inputs[0]].kind != "FLOAT16":
         raise UnsupportedModelError("numbers that are quantised")
@@ -106,7 +106,7 @@ def dequantized(graph: GraphInTheMaking, operator: Operator) -> None:
 
 
 def fully_connected(graph: GraphInTheMaking, operator: Operator) -> None:
-    """FULLY_CONNECTED: weights are [outputs, inputs]; all axes but the last are items, one axis of them as a rule."""
+    """FULLY_CONNECTED: weights are [outputs, inputs]; all axes but the last count items."""
     weights = _needed(graph, operator.inputs[1])
     shape = graph.shape(operator.outputs[0])
     flat = graph.weight(np.array([-1, weights.shape[1]], np.int64))

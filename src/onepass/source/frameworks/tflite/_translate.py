@@ -1,4 +1,4 @@
-"""TFLite's float networks made into ONNX here, without TensorFlow."""
+"""Translate TFLite float networks to ONNX without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onepass.source.frameworks.tflite._file import Operator, TFLiteFile
 from onepass.source.frameworks.tflite._graph import GraphInTheMaking
 
 OPSETS = range(14, 18)
-"""ONNX's operators that the same nodes are right in."""
+"""The opsets in which the written nodes have the same meaning."""
 
 _OPERATORS: Mapping[str, Callable[[GraphInTheMaking, Operator], None]] = {
     "CONV_2D": _pictures.convolution,
@@ -39,13 +39,13 @@ _CONSTANTS = {"FLOAT16", "INT32", "INT64"}
 
 
 def translated(file: TFLiteFile, opset: int) -> onnx.ModelProto:
-    """Return a network in floating point as ONNX.
+    """Return a float network as ONNX.
 
     Raises:
-        UnsupportedModelError: It has an operator, or a form of one, that is not covered here.
+        UnsupportedModelError: An operator, or a variant of it, is not covered here.
     """
     if opset not in OPSETS:
-        raise UnsupportedModelError(f"opset {opset} is none of those written here, {OPSETS[0]} to {OPSETS[-1]}")
+        raise UnsupportedModelError(f"opset {opset} is not supported here; expected {OPSETS[0]} to {OPSETS[-1]}")
     graph = GraphInTheMaking(file)
     for operator in file.operators:
         if operator.kind not in _OPERATORS:
@@ -54,7 +54,7 @@ def translated(file: TFLiteFile, opset: int) -> onnx.ModelProto:
         try:
             _OPERATORS[operator.kind](graph, operator)
         except (AttributeError, ArithmeticError, IndexError, TypeError, ValueError) as error:
-            raise UnsupportedModelError(f"operator {operator.kind} is not as the schema has it: {error}") from error
+            raise UnsupportedModelError(f"operator {operator.kind} does not follow the schema: {error}") from error
     return graph.model(opset)
 
 

@@ -1,4 +1,4 @@
-"""TFLite models of every kind, translated by tf2onnx, which needs TensorFlow."""
+"""All TFLite models, translated by tf2onnx, which needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def open_(source: Path, request: Request) -> TFLiteNetwork:
     """Open a TFLite file.
 
     Raises:
-        ModelFormatError: It is damaged.
-        UnsupportedModelError: It has inputs that NumPy has no dtype for, or a state.
-        InputError: It has no signature of the name asked for.
+        ModelFormatError: The file is damaged.
+        UnsupportedModelError: The network has a state, or inputs without a NumPy dtype.
+        InputError: The requested signature does not exist.
     """
 
     def translate(file: TFLiteFile, opset: int) -> onnx.ModelProto:
@@ -30,7 +30,7 @@ def open_(source: Path, request: Request) -> TFLiteNetwork:
             if "cannot reshape array" not in str(error):
                 raise
             raise UnsupportedModelError(
-                f"{source} has sparse weights, which tf2onnx does not unpack; convert a dense variant of it"
+                f"{source} has sparse weights, which tf2onnx does not support; convert a dense variant of the model"
             ) from error
         inputs, outputs = (
             {file.tensors[index].name: name for name, index in ends.items()} for ends in (file.inputs, file.outputs)

@@ -1,4 +1,4 @@
-"""By ``torch.export``, the way of modules and exported programs."""
+"""Conversion through ``torch.export``, for modules and exported programs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from onepass.source.frameworks.torch._tensors import dtype_of
 from onepass.tensors import Dim, Signature, TensorSpec
 
 _FIRST_OPSET = 18
-"""The oldest that PyTorch writes for exported programs; what is older is made of it afterwards."""
+"""The oldest opset that PyTorch writes for exported programs; older ones are converted from it."""
 
 
 class Exported:
-    """A network as ``torch.export`` sees it.
+    """A network exported with ``torch.export``.
 
     Attributes:
         signature: Its inputs and outputs.
@@ -31,8 +31,8 @@ class Exported:
         """Export the network.
 
         Raises:
-            InputError: A size that is asked to change cannot.
-            UnsupportedModelError: ``torch.export`` cannot follow what the network does.
+            InputError: A size requested as dynamic cannot change.
+            UnsupportedModelError: ``torch.export`` cannot trace the network.
         """
         self._network = network
         names = tuple(network.examples)
@@ -59,7 +59,7 @@ class Exported:
         """Return the network as ONNX.
 
         Raises:
-            UnsupportedModelError: An operator has no form in ONNX, or not in that opset.
+            UnsupportedModelError: An operator cannot be expressed in ONNX, or not in this opset.
         """
         try:
             with quiet():
@@ -74,7 +74,7 @@ class Exported:
 
 
 def _widened(examples: Mapping[str, torch.Tensor], dynamic: Dynamic) -> dict[str, torch.Tensor]:
-    """Return the examples with two in place of one where the size may change: one is taken for a constant."""
+    """Return the examples with dynamic sizes of 1 doubled, because ``torch.export`` treats 1 as a constant."""
     wide = {}
     for name, tensor in examples.items():
         for axis in dynamic.get(name, {}):
@@ -84,7 +84,7 @@ def _widened(examples: Mapping[str, torch.Tensor], dynamic: Dynamic) -> dict[str
 
 
 def _edge_values(program: torch.export.ExportedProgram) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Return the stand-ins of a program's inputs and outputs, which have its symbols for sizes."""
+    """Return the symbolic values of a program's inputs and outputs, with its symbols for sizes."""
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     edges = program.graph_signature
     return [values[name] for name in edges.user_inputs], [values[name] for name in edges.user_outputs]
@@ -96,12 +96,12 @@ def _specs(names: Iterable[str], tensors: Iterable[torch.Tensor], symbols: Mappi
 
 
 def _dim(size: Any, symbols: Mapping[str, str]) -> Dim:
-    """Return a size with the names that the user gives; without a name if it depends on other things."""
+    """Return a size with the user's names; None if it depends on anything else."""
     if isinstance(size, int):
         return size
     parts = re.split(r"([a-z]+\d+)", str(size))
     if any(part not in symbols for part in parts[1::2]) or re.search(r"[A-Za-z]", "".join(parts[::2])):
-        return None  # it depends on values, or in a way that takes functions to say
+        return None  # it depends on values, or through functions
     return "".join(symbols.get(part, part) for part in parts)
 
 
@@ -111,21 +111,21 @@ def _export_failure(network: Network, dynamic: Dynamic, error: Exception) -> Exc
     if fixed:
         sizes = [f"{dynamic[inputs[int(i)]][int(axis)]} (axis {axis} of {inputs[int(i)]})" for i, axis in fixed]
         return InputError(
-            f"{name} has a size that cannot change as it shall: {', '.join(sizes)}. To torch.export, what the network "
-            "does fixes it; leave it out of dynamic, or convert torch.jit.trace(network, inputs), which may keep it"
+            f"{name}: torch.export cannot make this size dynamic: {', '.join(sizes)}. The network's computations fix "
+            "it; omit it from dynamic, or convert torch.jit.trace(network, inputs), which may keep it dynamic"
         )
     packed = [part for part in network.module.modules() if ".quantized." in type(part).__module__]
     if packed:
         kinds = ", ".join(sorted({type(part).__name__ for part in packed}))
-        return UnsupportedModelError(f"{name} has layers that are quantised ({kinds}). {QUANTISED}")
+        return UnsupportedModelError(f"{name} has quantised layers ({kinds}). {QUANTISED}")
     return UnsupportedModelError(
-        f"torch.export cannot follow {name}: {gist(error)}. What a network does must not depend on the values of its "
-        "tensors: torch.where, torch.cond and fixed sizes in place of if, loops and numbers taken out of tensors"
+        f"torch.export cannot trace {name}: {gist(error)}. A network's control flow must not depend on tensor values: "
+        "use torch.where, torch.cond and fixed sizes instead of if, loops and numbers read from tensors"
     )
 
 
 def _forget_the_code(model: onnx.ModelProto) -> None:
-    """Drop what the exporter notes of the Python code, with the paths of whoever exported."""
+    """Remove the exporter's notes on the Python code, which contain local paths."""
     for part in (*model.graph.node, *(node for function in model.functions for node in function.node),
                  *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer,
                  model.graph, model):  # fmt: skip

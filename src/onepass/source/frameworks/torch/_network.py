@@ -16,15 +16,15 @@ from onepass.source.frameworks.torch._tensors import dtype_of
 
 
 class Network:
-    """A module, and inputs that it runs on, each tensor among them by a name.
+    """A module, and inputs that it accepts, with a name for each tensor.
 
-    An output that has the name of an input but is something else gets ``_out`` behind its name.
+    An output with the name of an input that is another tensor gets the suffix ``_out``.
 
     Attributes:
-        name: What to call it in a message.
+        name: Name for messages.
         module: The module.
         examples: The input tensors by name, in the order of the module's arguments: ``image``, ``pyramid.0``.
-        outputs: What the module makes of them, by name.
+        outputs: The module's outputs for them, by name.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Network:
 
         Args:
             module: The module.
-            args: What it is called with, by position.
-            kwargs: What it is called with, by name.
-            name: What to call it in a message.
-            chosen: Names of the outputs that are wanted, which is to say all that are looked at; None for all.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            name: Name for messages.
+            chosen: Names of the outputs to use; others are ignored. None for all.
 
         Raises:
-            InputError: The module does not take these inputs.
-            UnsupportedModelError: It gives something else than tensors, or tensors that ONNX does not know.
+            InputError: The module rejects these inputs.
+            UnsupportedModelError: It returns something other than tensors, or tensors that ONNX does not support.
         """
         self.name = name
         self.module = module
@@ -59,7 +59,7 @@ class Network:
             places = argument_names(module, *pytree.tree_unflatten(list(range(len(leaves))), self._tree))
             self._places = {name: place for name, place in places.items() if place not in self._constants}
             self.examples = {name: leaves[place] for name, place in self._places.items()}
-            given = {name: tensor.clone() for name, tensor in self.examples.items()}  # a module may write into them
+            given = {name: tensor.clone() for name, tensor in self.examples.items()}  # a module may modify them
             outputs = self._leaves(given)
         except UnsupportedModelError:
             raise
@@ -67,14 +67,14 @@ class Network:
             shapes = ", ".join(str(list(leaf.shape)) for leaf in leaves if isinstance(leaf, torch.Tensor))
             raise InputError(f"{name} does not run on the example inputs ({shapes}): {gist(error)}") from error
         if not self.examples:
-            raise UnsupportedModelError(f"{name} takes no tensor, so there is nothing to convert")
+            raise UnsupportedModelError(f"{name} has no tensor inputs, so there is nothing to convert")
         self._renamed = {
             key: f"{key}_out"
             for key, value in outputs.items()
             if key in given and not (value is given[key] and torch.equal(value, self.examples[key]))
         }
         named = {self._renamed.get(key, key): value for key, value in outputs.items()}
-        if chosen is not None and named.keys() >= set(chosen):  # a name that is not there is refused later, with all
+        if chosen is not None and named.keys() >= set(chosen):  # unknown names are refused later, with the full list
             self._chosen = frozenset(chosen)
         self.outputs: dict[str, torch.Tensor] = {
             key: self._tensor(key, value) for key, value in named.items() if self._chosen is None or key in self._chosen
@@ -84,15 +84,15 @@ class Network:
                 dtype_of(tensor, name=key, what=what)
 
     def __call__(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the outputs that the module makes of other tensors of these names."""
+        """Return the module's outputs for other tensors of these names."""
         named = {self._renamed.get(key, key): value for key, value in self._leaves(tensors).items()}
         return {key: named[key] for key in self.outputs}
 
     def _leaves(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-        """Return what the module makes of tensors, by the names that it has in what is returned.
+        """Return the module's outputs by their names in the returned value.
 
         Raises:
-            UnsupportedModelError: Nothing is returned, or two things under one name.
+            UnsupportedModelError: The module returns nothing, or two outputs with one name.
         """
         leaves = [self._constants.get(place) for place in range(len(self._constants) + len(self._places))]
         for name, place in self._places.items():
@@ -101,24 +101,24 @@ class Network:
         outputs: dict[str, Any] = {}
         for name, leaf in named_leaves(self.module(*args, **kwargs)):
             if name in outputs:
-                raise UnsupportedModelError(f"{self.name} gives two outputs that would both be called {name!r}")
+                raise UnsupportedModelError(f"{self.name} returns two outputs with the same name {name!r}")
             outputs[name] = leaf
         if not outputs:
-            raise UnsupportedModelError(f"{self.name} gives no tensor")
+            raise UnsupportedModelError(f"{self.name} returns no tensor")
         return outputs
 
     def _tensor(self, name: str, value: Any) -> torch.Tensor:
         if not isinstance(value, torch.Tensor):
             cache = " (a transformer's cache: use_cache=False among the example inputs)" if "cache" in name else ""
             raise UnsupportedModelError(
-                f"output {name!r} of {self.name} is a {type(value).__name__}, not a tensor{cache}; choose outputs=[…] "
-                "without it, leave it out of what forward returns, or make it a tensor"
+                f"output {name!r} of {self.name}: expected a tensor, got {type(value).__name__}{cache}; choose "
+                "outputs=[…] without it, remove it from forward's return value, or make it a tensor"
             )
         return value
 
 
 def argument_names(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the leaves of what is handed to a module by name: of its argument, and of the place in that."""
+    """Return the leaves of a module's arguments by name: the argument's name, and the position in it."""
     if isinstance(module, torch.jit.ScriptModule):
         forward: Any = module.forward
         names = [argument.name for argument in forward.schema.arguments[1:]]

@@ -35,7 +35,7 @@ from onepass.tensors import no_such_name
 
 
 class _Torch:
-    """A network of PyTorch."""
+    """A PyTorch network."""
 
     framework = "PyTorch"
     version = str(torch.__version__)
@@ -51,7 +51,7 @@ class _Torch:
         }
 
     def export(self, opset: int) -> onnx.ModelProto:
-        """Write the network as ONNX."""
+        """Export the network to ONNX."""
         with _evaluating(self._network.module):
             return self._onnx.write(opset)
 
@@ -67,19 +67,19 @@ def open_(source: Any, request: Request) -> Trained:
     """Open a file, or a module or exported program in memory.
 
     Raises:
-        ModelFormatError: The file is damaged, or of a PyTorch that this one cannot read.
-        InputError: The example inputs are missing, or the network does not run on them.
-        UnsupportedModelError: The network cannot be exported, or gives something else than tensors.
+        ModelFormatError: The file is damaged, or from an incompatible PyTorch version.
+        InputError: The example inputs are missing, or the network rejects them.
+        UnsupportedModelError: The network cannot be exported, or returns something other than tensors.
     """
     name = source_name(source)
     module = _loaded(source) if isinstance(source, Path) else source
     if not isinstance(module, (torch.nn.Module, torch.export.ExportedProgram)):
-        raise InputError(f"{name} is no network; expected a torch.nn.Module, an exported program, or a path")
+        raise InputError(f"{name} is not a network; expected a torch.nn.Module, an exported program, or a path")
     if isinstance(module, torch.export.ExportedProgram):
         return _from_program(module, request, name)
     if request.example_inputs is None:
         raise InputError(
-            f"{name} does not say which shapes its inputs have; give it inputs that it runs on: "
+            f"{name} does not contain the shapes of its inputs; provide inputs that it accepts: "
             "example_inputs=(image,) or {'image': image}"
         )
     args, kwargs = _arguments(request.example_inputs, _device_of(module))
@@ -100,27 +100,27 @@ def _loaded(path: Path) -> Any:
             return jit.load(path, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise ModelFormatError(
-            f"{path} holds pickled Python objects beside its tensors, whose loading runs whatever code is in them; "
-            "refused. Export it again, with tensors for its inputs and constants"
+            f"refused {path}: it contains pickled Python objects besides its tensors, and loading them would execute "
+            "arbitrary code. Export it again, with tensors for its inputs and constants"
         ) from error
     except Exception as error:
         raise ModelFormatError(
-            f"PyTorch {torch.__version__} cannot read {path}: {gist(error)}. It is damaged, or another version wrote it"
+            f"PyTorch {torch.__version__} cannot read {path}: {gist(error)}. It is damaged, or from another version"
         ) from error
 
 
 def _from_program(program: torch.export.ExportedProgram, request: Request, name: str) -> Trained:
-    """Open an exported program: it has examples of its own, and says itself which sizes change."""
+    """Open an exported program, which has its own examples and dynamic sizes."""
     if request.example_inputs is not None or request.dynamic is not None:
         raise InputError(
-            f"{name} is an exported program, whose inputs and changing sizes are part of it; leave example_inputs and "
-            "dynamic out, or give them to torch.export.export (example inputs, dynamic_shapes)"
+            f"{name} is an exported program, which contains its example inputs and dynamic sizes; omit example_inputs "
+            "and dynamic, or pass them to torch.export.export (example inputs, dynamic_shapes)"
         )
     if program.example_inputs is None:
         raise InputError(f"{name} was saved without its example inputs; save it again with torch.export.save")
     args, kwargs = program.example_inputs
     with quiet():
-        # Guards would refuse a batch of one where the program was exported with two.
+        # Guards would reject a batch of one if the program was exported with two.
         module = program.module(check_guards=False)
         network = Network(module, args, kwargs, name=name, chosen=request.outputs)
     nodes = pytree.tree_unflatten(program.graph_signature.user_inputs, program.call_spec.in_spec)
@@ -130,7 +130,7 @@ def _from_program(program: torch.export.ExportedProgram, request: Request, name:
 
 
 def _named_sizes(inputs: Mapping[str, Any]) -> Dynamic:
-    """Name the sizes that an exported program leaves open: N for the first of an input, else after input and axis."""
+    """Name an exported program's dynamic sizes: N for the first one on a first axis, otherwise by input and axis."""
     names: dict[str, str] = {}
     dynamic: dict[str, dict[int, str]] = {}
     for name, tensor in inputs.items():
@@ -159,10 +159,10 @@ def _on(value: Any, device: torch.device) -> Any:
 
 
 def _checked(dynamic: Dynamic, network: Network) -> Dynamic:
-    """Return the changing sizes with axes counted from the front.
+    """Return the dynamic sizes with non-negative axes.
 
     Raises:
-        InputError: There is no such input, or no such axis.
+        InputError: The input or axis does not exist.
     """
     checked: dict[str, dict[int, str]] = {}
     for name, axes in dynamic.items():
@@ -171,7 +171,7 @@ def _checked(dynamic: Dynamic, network: Network) -> Dynamic:
         rank = network.examples[name].ndim
         for axis, size in axes.items():
             if not -rank <= axis < rank:
-                raise InputError(f"dynamic: input {name!r} has {rank} axes, from 0, so none with the number {axis}")
+                raise InputError(f"dynamic: input {name!r} has no axis {axis}; its {rank} axes are numbered from 0")
             checked.setdefault(name, {})[axis % rank] = size
     return checked
 
@@ -183,8 +183,8 @@ def _device_of(module: Any) -> torch.device:
 
 @contextmanager
 def _evaluating(module: Any) -> Iterator[None]:
-    """Switch dropout and batch statistics off, and back on afterwards where they were on."""
-    if isinstance(module, torch.fx.GraphModule):  # an exported program is what it is
+    """Disable dropout and batch statistics, and restore them afterwards."""
+    if isinstance(module, torch.fx.GraphModule):  # an exported program has no training mode
         yield
         return
     training = [part for part in module.modules() if getattr(part, "training", False)]

@@ -1,4 +1,4 @@
-"""Archives of PyTorch read without the code that pickles may hold, also where PyTorch itself would run it."""
+"""Read PyTorch archives without executing pickled code, even where PyTorch itself would execute it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _LOADERS: tuple[tuple[Any, str], ...] = ((pickle, "loads"), (torch._C, "_pickle_
 
 @contextmanager
 def no_pickled_code() -> Iterator[None]:
-    """Let `torch.load` read tensors and plain values only, and nothing be unpickled otherwise, while the block runs.
+    """Within the block, restrict `torch.load` to tensors and plain values, and block all other unpickling.
 
-    ``torch.export.load`` takes ``weights_only=False`` when the safe way fails, and for some parts at once. What is
-    exchanged here is so for the whole process, which has one file to read.
+    ``torch.export.load`` falls back to ``weights_only=False`` when the safe way fails, and uses it at once for some
+    parts. The functions are replaced for the whole process, which reads only one file.
 
     Raises:
-        pickle.UnpicklingError: Something in the archive is no tensor or plain value.
+        pickle.UnpicklingError: The archive contains something other than tensors and plain values.
     """
     load, others = torch.load, [(place, name, getattr(place, name, None)) for place, name in _LOADERS]
     found: list[Exception] = []
@@ -30,7 +30,7 @@ def no_pickled_code() -> Iterator[None]:
         setattr(place, name, partial(_refused, found))
     try:
         yield
-    except Exception as error:  # PyTorch makes errors of its own of it
+    except Exception as error:  # PyTorch wraps the error in its own
         if found:
             raise found[0] from error
         raise

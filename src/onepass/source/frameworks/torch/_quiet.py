@@ -1,4 +1,4 @@
-"""What PyTorch says of itself: kept off the screen while it works, and shortened where it fails."""
+"""Suppress PyTorch's messages while it works, and shorten its errors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Compute without gradients, as the exporter does, and keep what it says of itself off the screen."""
+    """Compute without gradients, as the exporter does, and suppress PyTorch's messages."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in loggers]
-    # Transformers have a shortcut that gives zeros for what is masked, and that no exporter takes.
+    # Transformers have a fast path that returns zeros for masked elements, and that exporters do not support.
     shortcut = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     with torch.no_grad(), warnings.catch_warnings():
@@ -34,6 +34,6 @@ def quiet() -> Iterator[None]:
 
 
 def gist(error: BaseException) -> str:
-    """Return the first sentence of what PyTorch says, with its kind; the rest is of use to those who write it."""
+    """Return the error's type and the first line of its message; the rest is for PyTorch developers."""
     lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"[:400]

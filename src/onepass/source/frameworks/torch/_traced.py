@@ -1,4 +1,4 @@
-"""By tracing, the way of TorchScript."""
+"""Conversion by tracing, for TorchScript."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from onepass.source.frameworks.torch._tensors import dtype_of
 from onepass.tensors import Dim, Signature, TensorSpec
 
 _LAST_OPSET = 20
-"""The latest that the tracing exporter writes; what is later is made of it afterwards."""
+"""The newest opset that the tracing exporter writes; newer ones are converted from it."""
 
 
 class Traced:
-    """A TorchScript network; control flow that is scripted stays as it is.
+    """A TorchScript network; scripted control flow is preserved.
 
     Attributes:
         signature: Its inputs and outputs.
     """
 
     def __init__(self, network: Network, dynamic: Dynamic) -> None:
-        """Find out which sizes of the outputs change with those of the inputs."""
+        """Find out which output sizes depend on input sizes."""
         self._network, self._dynamic = network, dynamic
         inputs = [
             TensorSpec(name, dtype_of(tensor, name=name), tuple(
@@ -44,10 +44,10 @@ class Traced:
         """Return the network as ONNX.
 
         Raises:
-            UnsupportedModelError: An operator has no form in ONNX, or not in that opset.
+            UnsupportedModelError: An operator cannot be expressed in ONNX, or not in this opset.
         """
         examples = tuple(self._network.examples.values())
-        file: Any = io.BytesIO()  # the declared types know paths only
+        file: Any = io.BytesIO()  # the declared types allow only paths
         jit: Any = torch.jit
         try:
             with quiet():
@@ -62,7 +62,7 @@ class Traced:
         return with_signature(in_opset(onnx.load_from_string(file.getvalue()), opset), self.signature)
 
     def _output_shapes(self) -> Iterator[tuple[Dim, ...]]:
-        """Run the network with other sizes, and see which of the outputs' change."""
+        """Run the network with other sizes, and compare the outputs' sizes."""
         names = sorted({size for axes in self._dynamic.values() for size in axes.values()})
         examples, times = dict(self._network.examples), {size: 2 + index for index, size in enumerate(names)}
         sizes: dict[tuple[int, int], str] = {}
