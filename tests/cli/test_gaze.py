@@ -360,7 +360,9 @@ def test_a_folder_where_a_file_is_to_be(words: tuple[str, str], shell: Shell, mo
     write_picture("face.png", flat_pictures(1)[0])
     Path(words[1]).mkdir()
     monkeypatch.setattr(GazeEstimator, "stream", lambda *_, **__: pytest.fail("too late"))
-    assert f"{words[1]} cannot be written: it is a folder" in shell.fails("gaze", "face.png", *words)
+    said = shell.fails("gaze", "face.png", *words)
+    assert words[1] in said
+    assert "it is a folder" in said
     assert sorted(path.name for path in Path().rglob("*")) == sorted(["face.png", words[1]])
 
 
