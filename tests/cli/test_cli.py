@@ -235,7 +235,7 @@ def test_sizes_without_a_name(shell: Shell, picky: Path, command: str) -> None:
         "bench": ["bench", picky, "--seconds", "0.1", "--cold", "0"],
     }[command]
     said = shell.fails(*words)
-    assert "The inputs were made up: x is [1, 3, 1, 1] for [A, 3, ?, ?]. Give --size A=64, --shape x=64x3x64x64" in said
+    assert "The inputs were random: x is [1, 3, 1, 1] for [A, 3, ?, ?]. Give --size A=64, --shape x=64x3x64x64" in said
     assert shell(*words, "--shape", "x=2x3x48x192")
     assert "does not fit; it is float32 [A, 3, ?, ?]" in shell.fails(*words, "--shape", "x=2x4x48x192")
     assert "expected NAME=SHAPE, such as x=1x3x48x192" in shell.fails(*words, "--shape", "x=2x")
