@@ -30,6 +30,7 @@ html_theme = "furo"
 html_title = f"onepass {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+pygments_dark_style = "github-dark"  # Furo's own underlines modules
 if repository := os.environ.get("ONEPASS_DOCS_REPOSITORY"):
     html_theme_options = {"source_repository": repository, "source_branch": "main", "source_directory": "docs/"}
 
