@@ -1,11 +1,12 @@
-"""``python -m benchmarks.serve``: `onepass serve` under load, beside NVIDIA's Triton and a bare loop of calls.
+"""``python -m benchmarks.serve``: `onepass serve` under load, compared with NVIDIA's Triton and a plain loop of calls.
 
-``… soak 50000`` sends so many requests by 32 clients, and prints the server's memory meanwhile. ``… model FILE ROWS``
-serves another model, of one input, to 64 clients that send so many rows each, beside a loop of calls with as many rows.
+``… soak 50000`` sends this many requests from 32 clients, and prints the server's memory meanwhile. ``… model FILE ROWS
+[OUTPUT …]`` serves another model with one input to 64 clients, which send ROWS rows per request and ask for these
+outputs, compared with a loop of calls with as many rows.
 
-One process serves, another has the clients, each of which sends its next request when it has its answer. Every answer
-is compared to a direct call. Servers take turns. Triton runs what ``onepass export triton --backend python`` makes of
-the same model; it is left out where it cannot be had.
+One process serves. Another runs the clients, each of which sends its next request after its answer. Every answer is
+compared with a direct call. Servers take turns. Triton runs the repository that ``onepass export triton --backend
+python`` writes for the same model; without Triton, it is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -45,16 +47,16 @@ _Ask = Callable[[], Awaitable[dict[str, bytes]]]
 
 @dataclass(frozen=True)
 class Load:
-    """Clients of one kind, as their process is told.
+    """Clients of one kind, as input of their process.
 
     Attributes:
         transport: ``http`` or ``grpc``.
         address: Host and port.
-        outputs: What they ask for.
-        clients: How many there are.
-        seconds: For how long.
-        model: The file that is served.
-        rows: How many each request has.
+        outputs: Requested outputs.
+        clients: Number of clients.
+        seconds: Duration.
+        model: The served file.
+        rows: Rows per request.
     """
 
     transport: str
@@ -67,7 +69,7 @@ class Load:
 
 
 def measure() -> list[Row]:
-    """Return a row for each kind of client, with the rates and times of each server."""
+    """Return one row per kind of client, with each server's rates and latencies."""
     rows: list[Row] = []
     with ExitStack() as stack:
         servers = {"onepass": stack.enter_context(_onepass())}
@@ -104,7 +106,7 @@ def _inputs(session: Session, rows: int) -> Mapping[str, Array]:
 
 
 def _loop(outputs: tuple[str, ...], *, model: str = str(_MODEL), rows: int = 1) -> float:
-    """Return how many calls a second a bare loop makes."""
+    """Return the calls per second of a plain loop."""
     count = 0
     with onepass.load(model) as session:
         feeds = _inputs(session, rows)
@@ -151,7 +153,7 @@ def _triton() -> Iterator[dict[str, str]]:
 
 
 def _under(load: Load) -> tuple[float, float, float]:
-    """Return answers a second, and the median and the 99th percentile of their times in milliseconds."""
+    """Return answers per second, and the median and 99th percentile of their latency in milliseconds."""
     command = [sys.executable, "-m", "benchmarks.serve", "clients", json.dumps(asdict(load))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -161,7 +163,7 @@ def _under(load: Load) -> tuple[float, float, float]:
 
 
 def _soak(most: int) -> None:
-    """Send that many requests, and print how many were answered and what memory the server has."""
+    """Send this many requests; print the number of answers and the server's memory."""
     done = 0
     with _onepass() as addresses:
         while done < most:
@@ -174,23 +176,28 @@ def _soak(most: int) -> None:
             print(f"{done:8,} requests, {int(memory) / 1024:7.1f} MiB", flush=True)
 
 
-def _model(model: str, rows: int) -> None:
-    """Serve a model to 64 clients, and print rows a second and, where there is one, how busy the GPU was."""
+def _model(model: str, rows: int, outputs: tuple[str, ...]) -> None:
+    """Serve a model to 64 clients in four processes; print rows per second and the GPU's utilisation."""
     with onepass.load(model) as session:
-        names = session.signature.output_names
-    loop = _loop(names, model=model, rows=rows)
-    print(f"loop: {loop * rows:.0f} rows/s", flush=True)
+        names = outputs or session.signature.output_names
+    with _gpu_use() as use:
+        loop = _loop(names, model=model, rows=rows)
+    print(f"loop: {loop * rows:.0f} rows/s, GPU busy {_busy(use)}", flush=True)
     with _onepass(model, "--max-batch", str(max(32, 8 * rows)), "--max-body-mb", "256") as addresses:
         for transport in ("http", "grpc"):
-            with _gpu_use() as use:
-                load = Load(transport, addresses[transport], names, 64, _SECONDS, model, rows)
-                rate, p50, p99 = _under(load)
-            print(f"{transport}: {rate * rows:.0f} rows/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms, GPU {use}", flush=True)
+            load = Load(transport, addresses[transport], names, 16, _SECONDS, model, rows)
+            with _gpu_use() as use, ThreadPoolExecutor(4) as processes:
+                rates, p50, p99 = zip(*processes.map(_under, [load] * 4), strict=True)
+            print(
+                f"{transport}: {sum(rates) * rows:.0f} rows/s, {sum(rates) / loop:.2f} of the loop, p50 "
+                f"{np.mean(p50):.2f} ms, p99 {max(p99):.2f} ms, GPU busy {_busy(use)}",
+                flush=True,
+            )
 
 
 @contextmanager
 def _gpu_use() -> Iterator[list[int]]:
-    """Collect how many per cent of the time the GPU computed, ten times a second."""
+    """Collect the GPU's utilisation in per cent, ten times per second."""
     use: list[int] = []
     if shutil.which("nvidia-smi") is None:
         yield use
@@ -200,8 +207,12 @@ def _gpu_use() -> Iterator[list[int]]:
         yield use
         process.terminate()
         assert process.stdout is not None
-        found = sorted(int(line) for line in process.stdout if line.strip().isdigit())
-    use.extend(found[len(found) // 10 :: max(1, len(found) // 5)])
+        use.extend(int(line) for line in process.stdout if line.strip().isdigit())
+
+
+def _busy(use: Sequence[int]) -> str:
+    """Return the GPU's utilisation under load, without the first quarter, in which processes start."""
+    return f"{np.quantile(use, 0.75):.0f} %" if use else "unknown"
 
 
 async def _clients(load: Load) -> tuple[float, float, float]:
@@ -270,7 +281,9 @@ async def _grpc_client(load: Load, name: str, x: Array) -> _Ask:
     request.inputs.add(name=name, datatype="FP32", shape=x.shape)
     for each in load.outputs:
         request.outputs.add(name=each)
-    channel = grpc.aio.insecure_channel(load.address, [("grpc.use_local_subchannel_pool", 1)])
+    channel = grpc.aio.insecure_channel(
+        load.address, [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    )
     call: Any = channel.unary_unary(
         "/inference.GRPCInferenceService/ModelInfer",
         request_serializer=lambda data: data,
@@ -292,6 +305,6 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["soak"]:
         _soak(int(sys.argv[2]))
     elif sys.argv[1:2] == ["model"]:
-        _model(sys.argv[2], int(sys.argv[3]))
+        _model(sys.argv[2], int(sys.argv[3]), tuple(sys.argv[4:]))
     else:
         write_results("serve", measure())

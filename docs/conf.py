@@ -8,6 +8,8 @@ addresses in link previews. ``ONEPASS_DOCS_REPOSITORY`` is the address of the re
 import os
 from importlib.metadata import version as installed_version
 
+from sphinx.application import Sphinx
+
 project = "onepass"
 author = "The onepass authors"
 copyright = "2026, the onepass authors"  # noqa: A001 - Sphinx's name for it
@@ -28,6 +30,7 @@ html_theme = "furo"
 html_title = f"onepass {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+pygments_dark_style = "github-dark"  # Furo's own underlines modules
 if repository := os.environ.get("ONEPASS_DOCS_REPOSITORY"):
     html_theme_options = {"source_repository": repository, "source_branch": "main", "source_directory": "docs/"}
 
@@ -46,3 +49,25 @@ copybutton_line_continuation_character = "\\"
 
 ogp_site_url = os.environ.get("ONEPASS_DOCS_URL", "")
 ogp_social_cards = {"enable": False}  # they need fonts and Matplotlib, and say no more than the title
+
+_SEARCHED_FOR = {
+    "batch": ["batch job", "offline inference"],
+    "build": ["float16", "fp16", "half precision", "int8", "quantization"],
+    "gaze-video": ["camera", "webcam", "eye tracking"],
+    "serve": ["server", "inference server", "grpc"],
+    "which-output": [
+        "binding order", "output order", "several outputs", "multiple outputs", "multiple heads", "trtexec engine",
+    ],
+}  # fmt: skip
+
+
+def setup(app: Sphinx) -> None:
+    """Let a search for one of these phrases begin with the page that answers it, by entries in the index."""
+
+    def add_entries(_app: Sphinx, page: str, source: list[str]) -> None:
+        if page in _SEARCHED_FOR:
+            title, _, rest = source[0].partition("\n")
+            entries = ", ".join(f"! {phrase}" for phrase in _SEARCHED_FOR[page])
+            source[0] = f"{title}\n\n```{{index}} {entries}\n```\n{rest}"
+
+    app.connect("source-read", add_entries)

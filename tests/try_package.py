@@ -6,6 +6,7 @@ Run it isolated (``python -I``), so that neither this folder nor ``PYTHONPATH`` 
 import filecmp
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,11 +40,14 @@ def check_files(source: Path) -> None:
 
 
 def check_metadata() -> str:
-    """Version and licence are in the metadata; return the long description, which is README.md."""
+    """Version and license are in the metadata; return the long description: README.md without relative links."""
     package = distribution("onepass")
     assert package.version == onepass.__version__
     assert [path.name for path in package.files or () if "licenses" in path.parts] == ["LICENSE"]
-    return package.metadata.get_payload()  # type: ignore[attr-defined, no-any-return]  # an email.message.Message
+    description: str = package.metadata.get_payload()  # type: ignore[attr-defined]  # an email.message.Message
+    assert re.findall(r"\]\((?!https?:)", description) == []
+    assert description.startswith("# onepass\n")
+    return description
 
 
 def command(*words: str, status: int = 0) -> str:
@@ -55,7 +59,7 @@ def command(*words: str, status: int = 0) -> str:
 
 
 def check_commands() -> None:
-    """The bundled network is shown and run; what an extra brings is asked for by name."""
+    """The bundled network is shown and run; a missing extra's requirements are named."""
     assert command("--version") == f"onepass {onepass.__version__}\n"
     shown = json.loads(command("inspect", "elg.onnx", "--json"))
     assert [output["name"] for output in shown["outputs"]] == ["heatmaps", "landmarks", "radius"]
@@ -77,7 +81,7 @@ def main() -> None:
         eyes = np.random.default_rng(0).uniform(-1, 1, (2, 1, 36, 60)).astype(np.float32)
         np.save("eyes.npy", eyes)
         check_commands()
-        exec(readme.split("```python\n")[1].split("```")[0], {"eyes": eyes})
+        exec(readme.split("```python\n")[1].split("```")[0], {})
         os.chdir("/")
     versions = f"Python {sys.version.split()[0]}, NumPy {np.__version__}"
     print(f"onepass {onepass.__version__} works as installed: {versions}")  # noqa: T201 - this is a program

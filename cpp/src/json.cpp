@@ -45,7 +45,7 @@ class Reader {
     }
 
     Json any(int depth) {
-        if (depth > kDeepest) fail("lists or objects lie in one another too deep");
+        if (depth > kDeepest) fail("lists or objects are nested too deeply");
         Json value;
         const char first = peek();
         if (first == '{') return object(depth);

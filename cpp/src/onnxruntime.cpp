@@ -111,7 +111,7 @@ Found found_at(const Ort& ort, void* session, std::size_t index, Slot name_slot,
         case no_such_file:
         case no_model:
         case invalid_protobuf:
-            throw ModelFormatError(path + " is not a sound ONNX model: ONNX Runtime cannot read it: " + failure.text);
+            throw ModelFormatError(path + " is not a valid ONNX model: ONNX Runtime cannot read it: " + failure.text);
         case fail:
         case invalid_argument:
         case not_implemented:
@@ -266,7 +266,7 @@ class OnnxRuntime final : public Backend {
 
     [[noreturn]] static void refuse_kind(const Found& found, const std::string& path) {
         throw UnsupportedModelError(path + ": " + in_quotes(found.spec.name) + " is a " + found.kind +
-                                    "; onepass moves dense tensors of eight bits and more only");
+                                    "; onepass supports only dense tensors with element types of at least eight bits");
     }
 
     std::shared_ptr<void> value_of(const Input& input) const {

@@ -68,7 +68,7 @@ std::string outside_profiles(const std::string& file, const std::vector<Profile>
         built += (built.empty() ? "" : " or ") + listed(parts);
     }
     return file + ": got " + listed(got) + ", but the engine was built for " + built +
-           ". Give less at a time, or build it again with a range that holds this";
+           ". Use smaller batches, or build the engine with a larger range";
 }
 
 }  // namespace onepass

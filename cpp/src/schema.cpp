@@ -27,8 +27,8 @@ std::string type_of(const Json& value) {
 
 std::string in_words(const std::string& type) {
     static const std::map<std::string, std::string> words = {
-        {"null", "null"},   {"boolean", "true or false"}, {"integer", "a whole number"}, {"number", "a number"},
-        {"string", "text"}, {"array", "a list"},          {"object", "an object"}};
+        {"null", "null"},   {"boolean", "true or false"}, {"integer", "an integer"}, {"number", "a number"},
+        {"string", "a string"}, {"array", "a list"},          {"object", "an object"}};
     return words.at(type);
 }
 
@@ -63,16 +63,16 @@ std::string complaint(const Json& value, const Json& schema) {
     }
     if (is(value, "number")) {
         const Json* least = schema.find("minimum");
-        return least && value.number() < least->number() ? least->text + " or more" : "";
+        return least && value.number() < least->number() ? "at least " + least->text : "";
     }
     if (is(value, "string")) {
         if (const Json* least = schema.find("minLength");
             least && value.text.size() < static_cast<std::size_t>(least->whole()))
-            return least->text + " letter(s) or more";
+            return "at least " + least->text + " character(s)";
         const Json* pattern = schema.find("pattern");
         return !pattern || std::regex_search(value.text, std::regex(pattern->text))
                    ? ""
-                   : "text of the form " + pattern->text;
+                   : "a string that matches " + pattern->text;
     }
     if (is(value, "array")) {  // the lists of the format have so many entries, or any number
         const Json* least = schema.find("minItems");

@@ -56,7 +56,7 @@ std::map<std::string, Range> ranges(const Json& object, const std::string& file)
             sound = range.min[axis] <= range.opt[axis] && range.opt[axis] <= range.max[axis];
         if (!sound)
             throw EngineMismatchError(file + " contradicts itself: shapes of " + in_quotes(name) +
-                                      ": expected least <= best <= greatest in every dimension; " + kRemedy);
+                                      ": expected min <= opt <= max in every dimension; " + kRemedy);
         found.emplace(name, range);
     }
     return found;
@@ -70,7 +70,7 @@ void check_digest(const Json& data, const Json& known, const std::string& file) 
     const std::string digest = sha256(compact_json(content));
     if (recorded.text != digest)
         throw EngineMismatchError(file + " is damaged, or was changed by hand: the SHA-256 of its content is " +
-                                  start_of(digest) + ", recorded is " +
+                                  start_of(digest) + ", expected " +
                                   (recorded.text.empty() ? "None" : start_of(recorded.text)) + "; " + kRemedy);
 }
 
@@ -82,12 +82,12 @@ Sidecar read(const fs::path& path) {
     try {
         data = parsed_json(bytes);
     } catch (const JsonError& error) {
-        throw EngineMismatchError(file + " is no JSON, or damaged (" + error.what() + "); " + kRemedy);
+        throw EngineMismatchError(file + " is not valid JSON (" + error.what() + "); " + kRemedy);
     }
     try {
         if (const Json* major = data.find("onepass_engine"); major && major->is_whole() && major->whole() > kMajor)
-            throw EngineMismatchError(file + " is written in version " + major->text +
-                                      " of the format, and this onepass reads version " + std::to_string(kMajor) +
+            throw EngineMismatchError(file + " has format version " + major->text +
+                                      ", but this onepass supports version " + std::to_string(kMajor) +
                                       "; update onepass, or build the engine again");
         known = completed(data, sidecar_schema());
         check_digest(data, known, file);
@@ -112,9 +112,9 @@ Sidecar read(const fs::path& path) {
         sidecar.stripped = has_option("strip");
         return sidecar;
     } catch (const JsonError& error) {
-        throw EngineMismatchError(file + " is no sidecar of an engine, or damaged: " + error.what() + "; " + kRemedy);
+        throw EngineMismatchError(file + " is not a valid engine sidecar: " + error.what() + "; " + kRemedy);
     } catch (const std::out_of_range&) {
-        throw EngineMismatchError(file + " is no sidecar of an engine, or damaged: a number is too large; " + kRemedy);
+        throw EngineMismatchError(file + " is not a valid engine sidecar: a number is too large; " + kRemedy);
     }
 }
 
@@ -148,9 +148,10 @@ std::optional<Sidecar> read_sidecar(const std::string& engine, const std::string
     Sidecar sidecar = read(files[0]);
     if (sidecar.engine_sha256 != digest)
         throw EngineMismatchError(
-            engine + " is not the engine that its sidecar describes: the SHA-256 is " + start_of(digest) +
-            ", recorded is " + start_of(sidecar.engine_sha256) +
-            ". It was damaged, or replaced by another tool: build it again, or delete the sidecar to load it as it is");
+            engine + " is not the engine that its sidecar describes: expected SHA-256 " +
+            start_of(sidecar.engine_sha256) + ", got " + start_of(digest) +
+            ". The engine was damaged, or replaced by another tool: build it again, or delete the sidecar to load the "
+            "engine as it is");
     return sidecar;
 }
 

@@ -165,8 +165,8 @@ TEST_CASE("of several profiles the one whose best is nearest is taken") {
     CHECK(chosen(65) == -1);
     CHECK(choose_profile({profiles[0], profiles[0]}, {{{"x", Shape{1}}}, {}}) == 0);  // of equals the first
     CHECK(outside_profiles("m", profiles, {{{"x", Shape{65}}}, {}}) ==
-          "m: got x [65], but the engine was built for x [1…8] or x [2…64]. Give less at a time, or build it again "
-          "with a range that holds this");
+          "m: got x [65], but the engine was built for x [1…8] or x [2…64]. Use smaller batches, or build the engine "
+          "with a larger range");
 }
 
 namespace {

@@ -97,7 +97,7 @@ for _name in __all__:
     if _name in globals():
         globals()[_name].__module__ = __name__
 
-# ONNX, ONNX Runtime and NumPy take ten times as long to import as the rest; a name brings its module when first used.
+# Importing ONNX, ONNX Runtime and NumPy takes ten times as long as the rest, so names load their modules on first use.
 __getattr__, __dir__, _ = _lazy(
     __name__,
     {

@@ -1,10 +1,10 @@
-"""The command ``onepass``, which is also ``python -m onepass``."""
+"""Entry point of the ``onepass`` command and of ``python -m onepass``."""
 
 from onepass._interrupts import leaving_at_once
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it without a traceback from the first moment on."""
+    """Run the command line; from the start, Ctrl-C ends it without a traceback."""
     with leaving_at_once():
         from onepass.cli import main as run  # noqa: PLC0415
     run()

@@ -1,4 +1,4 @@
-"""NumPy's files from anywhere: what a header claims is looked at before it takes memory; pickles are never read."""
+"""Read untrusted NumPy files: headers are checked before memory is allocated, and pickles are never loaded."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from onepass.outputs import Array
 from onepass.tensors import TensorSpec, no_such_name, shape_text
 
 DEFAULT_MAX_BYTES = 4 << 30
-"""How much memory the arrays of one file may take unless one says otherwise."""
+"""Default memory limit for the arrays of one file."""
 
-# What a file of NumPy's can raise that is damaged, or no such file at all.
+# Exceptions that reading a damaged or foreign file can raise.
 _DAMAGED = (
     ValueError, EOFError, OSError, AttributeError, KeyError, TypeError, IndexError, SyntaxError, RecursionError,
     MemoryError, NotImplementedError, RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
@@ -32,7 +32,7 @@ _DAMAGED = (
 _VERSIONS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
-    (3, 0): npy.read_array_header_2_0,  # whose names of fields are UTF-8; plain arrays have none
+    (3, 0): npy.read_array_header_2_0,  # differs in the encoding of field names only; plain arrays have no fields
 }
 
 
@@ -43,17 +43,17 @@ def read_arrays(
     only: str | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> dict[str, Array]:
-    """Read a ``.npz``, member by member.
+    """Read a ``.npz`` file, member by member.
 
     Args:
         path: The file.
-        specs: The inputs that its arrays are for, by name; an array that is none of them, or that the input cannot
-            take, is refused by its header. None takes any array.
-        only: The one array to read, where the others are for somebody else.
-        max_bytes: How much memory its arrays may take together.
+        specs: The model's inputs by name. An array without a matching input, or whose header does not fit its input, is
+            rejected. None accepts any array.
+        only: Read only the array with this name.
+        max_bytes: Memory limit for all arrays together.
 
     Raises:
-        InputError: It is no such file, damaged, too large, or not what the inputs take.
+        InputError: The file is not a ``.npz`` file, is damaged or too large, or does not fit the inputs.
     """
     file = Path(path)
     arrays: dict[str, Array] = {}
@@ -64,7 +64,7 @@ def read_arrays(
             if only is not None and name != only:
                 continue
             if name in arrays:
-                raise InputError(f"{file} has two arrays {name!r}; which is meant cannot be known")
+                raise InputError(f"{file} contains two arrays named {name!r}; names must be unique")
             if specs is not None and name not in specs:
                 raise InputError(f"{file}: {no_such_name('input', name, tuple(specs))}")
             with archive.open(member) as stream:
@@ -80,7 +80,7 @@ def read_arrays(
 def read_array(
     path: str | os.PathLike[str], *, spec: TensorSpec | None = None, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> Array:
-    """Read a ``.npy``; see `read_arrays`."""
+    """Read a ``.npy`` file; see `read_arrays`."""
     file = Path(path)
     with _explained(file), file.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END) if stream.seekable() else None
@@ -92,24 +92,24 @@ def read_array(
 def _read(
     stream: IO[bytes], file: Path, name: str, spec: TensorSpec | None, left: int, max_bytes: int, size: int | None
 ) -> Array:
-    """Read one array, of which `size` bytes are there, where its header claims no more than that and than is left."""
+    """Read one array; its header must not claim more than the `size` bytes present, nor more than the memory left."""
     shape, by_columns, dtype = _header(stream)
     what = f"array {name!r} of {file}" if name else str(file)
     if dtype.hasobject:
         raise InputError(
-            f"{what} holds Python objects, whose loading runs whatever code is in them; refused. Save strings as text: "
-            "array.astype(str)"
+            f"{what} contains Python objects; onepass does not load them, because loading can run arbitrary code. "
+            "Save strings as text: array.astype(str)"
         )
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > left:
         raise InputError(
-            f"{what} takes {claimed} bytes ({dtype} {shape_text(shape)}), and {max_bytes} are allowed for one file; "
-            f"max_bytes={claimed} lets it in"
+            f"{what} needs {claimed} bytes ({dtype} {shape_text(shape)}), but {left} of the {max_bytes} bytes allowed "
+            f"for one file are left; raise the limit with max_bytes={max_bytes - left + claimed}"
         )
     if spec is not None and not spec.allows(shape):
-        raise InputError(f"{what} is {dtype} {shape_text(shape)}; input {spec.name!r} takes {spec}")
+        raise InputError(f"{what}: input {spec.name!r} expected {spec}, got {dtype} {shape_text(shape)}")
     if size is not None and claimed > size:
-        raise EOFError(f"{claimed} bytes claimed, {size} there")
+        raise EOFError(f"the header claims {claimed} bytes, but the file has {size}")
     flat = np.empty(math.prod(shape), dtype)
     _fill(stream, flat.view(np.uint8).data if claimed else memoryview(bytearray()))
     return flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
@@ -120,7 +120,7 @@ def _fill(stream: IO[bytes], memory: memoryview) -> None:
     while done < len(memory):
         piece = stream.read(min(len(memory) - done, 1 << 20))
         if not piece:
-            raise EOFError("the file ends before the array does")
+            raise EOFError("the file ends within the array")
         memory[done : done + len(piece)] = piece
         done += len(piece)
 
@@ -132,37 +132,38 @@ def _explained(file: Path) -> Iterator[None]:
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"no file {file}") from None
+        raise InputError(f"file not found: {file}") from None
     except _DAMAGED as error:
-        # NumPy's own words advise to load it unsafely.
-        raise InputError(f"{file} is no NumPy file of numbers, or is damaged ({_reason(error)})") from error
+        # NumPy's own message advises to load the file unsafely.
+        raise InputError(f"{file} is not a NumPy file of numbers, or is damaged ({_reason(error)})") from error
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, NotImplementedError):
-        return "a compression that is not known here"
+        return "unsupported compression"
     if isinstance(error, RuntimeError) and "encrypted" in str(error):
         return "it is encrypted"
     return f"{type(error).__name__}"
 
 
 class ArrayRows:
-    """The arrays of a ``.npz``, or the one of a ``.npy``, row by row along their first axes, never whole in memory.
+    """The arrays of a ``.npz`` or ``.npy`` file, read row by row along the first axis, never whole in memory.
 
     Attributes:
-        names: Their names; one that is empty, of a ``.npy``.
-        count: How many rows they have.
+        names: Names of the arrays; a single empty name for a ``.npy`` file.
+        count: Number of rows.
     """
 
     def __init__(self, file: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        """Look at the headers.
+        """Read the headers.
 
         Args:
             file: The file.
-            max_bytes: How much memory one row of an array may take.
+            max_bytes: Memory limit for one row of an array.
 
         Raises:
-            InputError: It is no such file, damaged, holds objects or arrays by columns, or its arrays differ in length.
+            InputError: The file is not a NumPy file, is damaged, contains objects or column-major arrays, or its arrays
+                differ in length.
         """
         self._file = file
         with _explained(file), ExitStack() as opened:
@@ -170,22 +171,22 @@ class ArrayRows:
         for name, (shape, by_columns, dtype) in headers.items():
             what = f"array {name!r} of {file}" if name else str(file)
             if dtype.hasobject or not shape or (by_columns and len(shape) > 1):
-                came = "Python objects" if dtype.hasobject else "one number" if not shape else "columns, not rows"
+                came = "Python objects" if dtype.hasobject else "a scalar" if not shape else "column-major data"
                 raise InputError(
-                    f"{what} holds {came}; expected numbers or text, a row each along the first axis: "
+                    f"{what} contains {came}; expected numbers or text in row-major order, one row per item: "
                     "numpy.savez(file, name=numpy.ascontiguousarray(array))"
                 )
             if math.prod(shape[1:]) * dtype.itemsize > max_bytes:
-                raise InputError(f"a row of {what} takes more than {max_bytes} bytes ({dtype} {shape_text(shape[1:])})")
+                raise InputError(f"a row of {what} needs more than {max_bytes} bytes ({dtype} {shape_text(shape[1:])})")
         lengths = {shape[0] for shape, _, _ in headers.values()}
         if len(lengths) != 1:
             listed = ", ".join(f"{name} {shape_text(shape)}" for name, (shape, _, _) in headers.items())
-            raise InputError(f"the arrays of {file} are not equally long: {listed or 'there is none'}")
+            raise InputError(f"the arrays in {file} must have equal lengths: {listed or 'no arrays found'}")
         self.names = tuple(headers)
         self.count = lengths.pop()
 
     def rows(self) -> Iterator[dict[str, Array]]:
-        """Yield all rows: by name, and by the name ``""`` where the file is a ``.npy``.
+        """Yield each row as a mapping from name to array; the name is ``""`` for a ``.npy`` file.
 
         Raises:
             InputError: The file is damaged.
@@ -204,7 +205,7 @@ class ArrayRows:
 
 
 def _streams(file: Path, opened: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
-    """Open each array of a file."""
+    """Open each array in the file."""
     if file.suffix.lower() != ".npz":
         yield "", opened.enter_context(file.open("rb"))
         return
@@ -214,7 +215,7 @@ def _streams(file: Path, opened: ExitStack) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, whether it lies by columns, and dtype."""
+    """Read an array's shape, whether it is column-major, and its dtype."""
     version = npy.read_magic(stream)
     if version not in _VERSIONS:
         raise ValueError(f"version {version}")

@@ -1,4 +1,4 @@
-"""Libraries of CUDA and cuDNN that ONNX Runtime's CUDA provider needs: brought in time, or named if missing."""
+"""CUDA and cuDNN libraries that ONNX Runtime's CUDA provider needs: load them in time, or name the missing one."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from onepass._optional import import_onnxruntime
 _MISSING = re.compile(r"(?P<library>lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
 _FATAL = 4
 INSTALL_CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-"""What brings them where no CUDA toolkit is installed."""
+"""Installs the libraries where no CUDA toolkit is installed."""
 
 
 @functools.cache
 def load_cuda_libraries() -> None:
-    """Load the libraries that NVIDIA's Python packages bring, where the system's loader does not look; once.
+    """Load the libraries from NVIDIA's Python packages, which the system's loader does not find; once.
 
-    Nothing is printed. What is missing is told by `missing_library`, when the provider does not start.
+    Nothing is printed. If the provider does not start, `missing_library` names the library that is missing.
     """
-    # The provider writes to standard error by ONNX Runtime's common log, whatever a session says; what goes wrong is in
-    # exceptions.
+    # The provider writes to standard error through ONNX Runtime's default logger, whatever the session's log level. Its
+    # errors are raised as exceptions, too.
     import_onnxruntime().set_default_logger_severity(_FATAL)
     preload = getattr(import_onnxruntime(), "preload_dlls", None)
     if preload is None or importlib.util.find_spec("nvidia") is None:
         return
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints which libraries it does not find
         preload()
 
 
 def forget_last_error() -> None:
-    """Let CUDA's runtime forget what went wrong on this thread: the next kernel would be blamed for it."""
+    """Clear the CUDA runtime's last error on this thread, which would otherwise be blamed on the next kernel."""
     runtime = _cuda_runtime()
     if runtime is not None:
         runtime.cudaGetLastError()
@@ -44,7 +44,7 @@ def forget_last_error() -> None:
 
 @functools.cache
 def _cuda_runtime() -> Any:
-    """Return the CUDA runtime that the provider has loaded, or None."""
+    """Return the CUDA runtime loaded by the provider, or None."""
     major = str(getattr(import_onnxruntime(), "cuda_version", "")).partition(".")[0]
     for name in (f"libcudart.so.{major}", f"cudart64_{major}.dll"):
         with contextlib.suppress(OSError):
@@ -53,7 +53,7 @@ def _cuda_runtime() -> Any:
 
 
 def missing_library() -> str | None:
-    """Return the name of a library for want of which the CUDA provider does not start; None if it is not that."""
+    """Return the name of a missing library that keeps the CUDA provider from starting, or None."""
     load_cuda_libraries()
     folder = Path(import_onnxruntime().__file__).parent / "capi"
     for provider in sorted(folder.glob("*onnxruntime_providers_cuda*")):

@@ -1,44 +1,44 @@
-"""Every error onepass raises on purpose, in one tree.
+"""The tree of all errors that onepass raises on purpose.
 
     OnepassError
     ├── ModelError              a model file cannot be used
-    │   ├── ModelNotFoundError    nothing is at that path                 (also FileNotFoundError)
-    │   ├── ModelFormatError      truncated, corrupt or of another format (also ValueError)
-    │   ├── UnsupportedModelError sound, but beyond onepass or a backend
-    │   ├── UntrustedModelError a program, which nobody has said to run
-    │   ├── ConversionError     a framework failed while it opened, ran or exported a model
-    │   │   └── ParityError       the ONNX model computes something else than its source
+    │   ├── ModelNotFoundError    no file at that path                  (also FileNotFoundError)
+    │   ├── ModelFormatError      truncated, corrupt or unknown format  (also ValueError)
+    │   ├── UnsupportedModelError valid, but not supported by onepass or the backend
+    │   ├── UntrustedModelError   contains code, and the caller did not set trust
+    │   ├── ConversionError       a framework failed to open, run or export a model
+    │   │   └── ParityError         the ONNX model computes something else than its source
     │   └── EngineError           a TensorRT engine cannot be used here
-    │       ├── EngineVersionError  another version or flavour of TensorRT built it
-    │       ├── EngineDeviceError   it was built for another GPU
-    │       └── EngineMismatchError it and its sidecar do not belong together, or one is damaged
-    ├── InputError              what a call was given is wrong            (also ValueError)
-    ├── OutputNameError         the model has no output of that name      (also KeyError)
-    ├── BackendError            a backend failed while it worked          (also RuntimeError)
-    │   ├── DeviceError           the provider or device asked for is not here
-    │   ├── RunTimeoutError       a run was not done in the time it was given (also TimeoutError)
-    │   └── BuildError            TensorRT could not build an engine; its log is in `log`
-    ├── SessionClosedError      the session was used after close()        (also RuntimeError)
+    │       ├── EngineVersionError  built by another version or flavour of TensorRT
+    │       ├── EngineDeviceError   built for another GPU
+    │       └── EngineMismatchError engine and sidecar do not match, or one is damaged
+    ├── InputError              an argument of a call is wrong          (also ValueError)
+    ├── OutputNameError         the model has no output of that name    (also KeyError)
+    ├── BackendError            a backend failed                        (also RuntimeError)
+    │   ├── DeviceError           the requested provider or device is not available
+    │   ├── RunTimeoutError       a run exceeded its timeout            (also TimeoutError)
+    │   └── BuildError            TensorRT failed to build an engine; its log is in `log`
+    ├── SessionClosedError      the session was used after close()      (also RuntimeError)
     ├── MediaError              a picture, video or camera cannot be read or written (also OSError)
-    └── MissingExtraError       an optional dependency is not installed   (also ImportError)
+    └── MissingExtraError       an optional dependency is not installed (also ImportError)
 
-What a user should know, though all goes on, is an `OnepassWarning`; a `LeftOutWarning` where an output is left out.
+A problem that stops nothing is an `OnepassWarning`; a `LeftOutWarning` if the model has outputs that calls leave out.
 
-A message says which tensor or file, what came, what was expected and what to do. What a foreign library raised is
-always kept as ``__cause__``.
+A message says which tensor or file is wrong, what was given, what was expected and what to do. An exception from
+another library is always kept as ``__cause__``.
 """
 
 
 class OnepassError(Exception):
-    """Base of every error that onepass raises on purpose."""
+    """Base class of all errors that onepass raises on purpose."""
 
 
 class OnepassWarning(UserWarning):
-    """Something a user should know, though all goes on."""
+    """A problem that the user should know about, but that stops nothing."""
 
 
 class LeftOutWarning(OnepassWarning):
-    """An output of a model is left out, since it is no dense tensor."""
+    """An output of the model is left out because it is not a dense tensor."""
 
 
 class ModelError(OnepassError):
@@ -46,27 +46,27 @@ class ModelError(OnepassError):
 
 
 class ModelNotFoundError(ModelError, FileNotFoundError):
-    """There is no model at the given path."""
+    """No model exists at the given path."""
 
 
 class ModelFormatError(ModelError, ValueError):
-    """The file is truncated, corrupt, or of a format that onepass does not read here."""
+    """The file is truncated, corrupt, or in a format that onepass cannot read here."""
 
 
 class UnsupportedModelError(ModelError):
-    """The model is sound but needs something that onepass or the chosen backend does not have."""
+    """The model is valid but needs a feature that onepass or the chosen backend does not support."""
 
 
 class UntrustedModelError(ModelError):
-    """The file is a program: to open it is to run it, and nobody has said that it can be trusted."""
+    """The file contains code that runs when it is opened, and the caller did not say that it can be trusted."""
 
 
 class ConversionError(ModelError):
-    """A framework failed while it opened, ran or exported a model; nothing was written."""
+    """A framework failed to open, run or export a model; nothing was written."""
 
 
 class ParityError(ConversionError):
-    """The ONNX model computes something else than the network it was made from; nothing was written."""
+    """The ONNX model does not compute what its source network computes; nothing was written."""
 
 
 class EngineError(ModelError):
@@ -74,7 +74,7 @@ class EngineError(ModelError):
 
 
 class EngineVersionError(EngineError):
-    """The engine was built by another version or flavour of TensorRT than the one here."""
+    """The engine was built by another version or flavour of TensorRT than the installed one."""
 
 
 class EngineDeviceError(EngineError):
@@ -82,36 +82,36 @@ class EngineDeviceError(EngineError):
 
 
 class EngineMismatchError(EngineError):
-    """The engine and its sidecar do not belong together, or one of them is damaged."""
+    """The engine and its sidecar do not match, or one of them is damaged."""
 
 
 class InputError(OnepassError, ValueError):
-    """What a call was given is wrong: an array's name, dtype, rank or size, or another argument."""
+    """An argument of a call is wrong: an array's name, dtype, rank or size, or another argument."""
 
 
 class OutputNameError(OnepassError, KeyError):
-    """The model has no output, or no tensor, of the given name."""
+    """The model has no output, or no tensor, with the given name."""
 
-    __str__ = Exception.__str__  # a KeyError shows its message in quotes
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
 class BackendError(OnepassError, RuntimeError):
-    """The backend failed while it prepared or ran the model."""
+    """The backend failed to prepare or run the model."""
 
 
 class DeviceError(BackendError):
-    """The execution provider or device that was asked for is not available."""
+    """The requested execution provider or device is not available."""
 
 
 class RunTimeoutError(BackendError, TimeoutError):
-    """A run was not done in the time that it was given, and was ended."""
+    """A run exceeded its timeout and was stopped."""
 
 
 class BuildError(BackendError):
-    """TensorRT could not build an engine.
+    """TensorRT failed to build an engine.
 
     Attributes:
-        log: What TensorRT wrote meanwhile: one message a line, its severity before it.
+        log: TensorRT's log of the build: one message per line, each with its severity first.
     """
 
     def __init__(self, message: str, *, log: str = "") -> None:
@@ -120,7 +120,7 @@ class BuildError(BackendError):
 
 
 class SessionClosedError(OnepassError, RuntimeError):
-    """The session was used after it had been closed."""
+    """The session was used after it was closed."""
 
 
 class MediaError(OnepassError, OSError):
@@ -128,4 +128,4 @@ class MediaError(OnepassError, OSError):
 
 
 class MissingExtraError(OnepassError, ImportError):
-    """An optional dependency is not installed; the message has the command that installs it."""
+    """An optional dependency is not installed; the message contains the command that installs it."""

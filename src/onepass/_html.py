@@ -1,4 +1,4 @@
-"""Pages that onepass writes: one file each, nothing loaded from elsewhere, readable in light and in dark."""
+"""HTML reports: a single file each, without external resources, with a light and a dark theme."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from onepass._printable import printable
 from onepass._version import __version__
 
-# Blue and vermilion of the Okabe-Ito palette: told apart by every kind of colour vision, and in grey.
+# Blue and vermilion of the Okabe-Ito palette: distinguishable with colour blindness, and in greyscale.
 _STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --card: #f6f7f9; --ink: #1b1e23; --soft: #5d6570; --line: #d8dce2;
   --good: #0072b2; --bad: #c84500; --third: #007a5a; --fourth: #8f4f87; --fifth: #8a6a00; --sixth: #3f7fae; }
@@ -23,7 +23,8 @@ p { margin: .25rem 0; } .soft { color: var(--soft); } .good { color: var(--good)
 .scroll { overflow-x: auto; } code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th { color: var(--soft); font-weight: 600; }
 th, td { text-align: right; padding: .3rem .75rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th.text, td.text { text-align: left; white-space: normal; } td:first-child, th:first-child { padding-left: 0; }
+th.text, td.text { text-align: left; white-space: normal; min-width: 6.5rem; }
+td:first-child, th:first-child { padding-left: 0; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .75rem 1.25rem 1rem;
   margin: 1rem 0; } section h2 { margin-top: 0; } svg { max-width: 100%; height: auto; display: block; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } .axis { stroke: var(--line); }
@@ -32,16 +33,16 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 
 
 def escape(text: str, *, quote: bool = True) -> str:
-    r"""Return a text as markup, with ``\x1b`` and the like in place of characters that control.
+    r"""Escape a text for HTML; control characters are shown as escapes such as ``\x1b``.
 
-    A page is text for people: what turns the direction of a name on a terminal does so in a browser, and a drawing with
-    an escape character in it is no XML.
+    Characters that reverse the direction of text on a terminal do so in a browser, too, and an escape character makes
+    an SVG drawing invalid XML.
     """
     return html.escape(printable(text, lines=True), quote=quote)
 
 
 def page(title: str, body: Iterable[str]) -> str:
-    """Return a whole HTML page; `body` is markup, `title` is text."""
+    """Return a complete HTML page; `body` is markup, `title` is text."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -55,7 +56,7 @@ def html_table(columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]
     """Return a table.
 
     Args:
-        columns: Heading of each column, and whether it holds text (on the left) or numbers (on the right).
+        columns: Heading of each column, and whether it holds text (left-aligned) or numbers (right-aligned).
         rows: Markup of the cells.
     """
     kinds = [' class="text"' if text else "" for _, text in columns]

@@ -1,4 +1,4 @@
-"""Ctrl-C while there is nothing to tidy up: an end without a traceback."""
+"""Ctrl-C while nothing has to be cleaned up: the process ends without a traceback."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process at once, while libraries are imported and nothing is written yet.
+    """Let Ctrl-C end the process at once while libraries are imported and nothing has been written.
 
-    An exception in the middle of an import may come out as another one, or crash the libraries that are half there.
-    Where Ctrl-C is ignored or handled by somebody else, and in other threads, that stays as it is.
+    A KeyboardInterrupt during an import may turn into another exception, or crash a half-imported library. Nothing
+    changes if Ctrl-C is ignored or has a handler already, nor in threads other than the main thread.
     """
     handled = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     if handled or threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""JSON from files that anyone may have written."""
+"""JSON from untrusted files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 
 def parsed_json(text: str | bytes) -> Any:
-    """Return what JSON says.
+    """Parse strict JSON.
 
     Raises:
-        ValueError: It is none, or lists lie in lists too deep, or it has a number that JSON does not (``NaN``,
-            ``Infinity``) or that is too long.
+        ValueError: The text is not JSON, is nested too deeply, or has a number that is too long or that JSON does not
+            have (``NaN``, ``Infinity``).
     """
     try:
         if not isinstance(text, str):
@@ -22,11 +22,11 @@ def parsed_json(text: str | bytes) -> Any:
     except ValueError as error:
         raise ValueError("a number has too many digits" if "digits" in str(error) else str(error)) from None
     except RecursionError:
-        raise ValueError("lists or objects lie in one another too deep") from None
+        raise ValueError("lists or objects are nested too deeply") from None
 
 
 def _refused(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number in JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refused)

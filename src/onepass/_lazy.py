@@ -1,4 +1,4 @@
-"""Packages whose names bring their module when they are first used."""
+"""Packages that import their modules when a name is first used."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,18 +9,18 @@ from typing import Any
 def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package that imports its modules on first use.
 
-    Its public modules are attributes too, as if it had imported them all.
+    The package's public modules are attributes, too, as if the package had imported them.
 
-    Type checkers do not see through this, so the package repeats its imports under ``TYPE_CHECKING``; a test holds both
-    lists to be the same.
+    Type checkers cannot follow this, so the package repeats its imports under ``TYPE_CHECKING``. A test checks that the
+    two lists are equal.
 
     Args:
         package: The package's ``__name__``.
-        names: Full name of a module to what the package offers of it, separated by spaces.
+        names: Full module name to the public names of that module, separated by spaces.
     """
     places = {name: module for module, offered in names.items() for name in offered.split()}
 
-    def __getattr__(name: str) -> Any:  # noqa: N807 - this is what it becomes
+    def __getattr__(name: str) -> Any:  # noqa: N807 - becomes the package's __getattr__
         if name in places:
             value = getattr(import_module(places[name]), name)
             setattr(sys.modules[package], name, value)
@@ -31,7 +31,7 @@ def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], 
                 return import_module(module)
             except ModuleNotFoundError as error:
                 if error.name != module:
-                    raise  # it is there, and needs one that is not
+                    raise  # the module exists, but a module that it imports does not
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:  # noqa: N807

@@ -1,7 +1,7 @@
-"""Modules that have moved can still be imported by their old names, which warn.
+"""Old names of moved modules: importing one still works, with a warning.
 
-A name stays here for two minor versions after its module moved (CONTRIBUTING has the policy). A package that moves has
-a row, and so has each of its public modules.
+A name stays here for two minor versions after its module moved (the policy is in CONTRIBUTING). A moved package has a
+row, and so does each of its public modules.
 """
 
 import sys
@@ -50,22 +50,22 @@ _BETWEEN = {import_module.__code__.co_filename, lazy.__code__.co_filename}
 
 
 class _Alias:
-    """Loads a module under its old name: the very same module, not a second one.
+    """Loads a module under its old name: the same module object, not a second one.
 
-    It is an `importlib.abc.Loader` by what it does; that class takes longer to import than all of onepass's face.
+    It implements `importlib.abc.Loader` without inheriting: importing that class takes longer than ``import onepass``.
     """
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
-        import warnings  # noqa: PLC0415 - only for who needs it
+        import warnings  # noqa: PLC0415 - needed only for old names
 
         new = MOVED[spec.name]
         warnings.warn(f"{spec.name} is now {new}; import that", DeprecationWarning, stacklevel=_stacklevel())
         module = import_module(new)
-        spec.loader_state = module.__spec__  # which the import replaces by that of the old name
+        spec.loader_state = module.__spec__  # the import system replaces it by the spec of the old name
         return module
 
     def exec_module(self, module: "ModuleType") -> None:
-        assert module.__spec__ is not None  # noqa: S101 - what is being imported has one
+        assert module.__spec__ is not None  # noqa: S101 - a module being imported has one
         module.__spec__ = module.__spec__.loader_state
 
 
@@ -78,9 +78,9 @@ class _Moved:
 
 
 def _stacklevel() -> int:
-    """Return the level of who wrote the old name, seen from the function that calls this, as `warnings.warn` counts.
+    """Return the stack level of the code that used the old name, counted from the caller as `warnings.warn` counts.
 
-    That does not count the import machinery; what lies between are importlib's `import_module` and `onepass._lazy`.
+    `warnings.warn` skips the import machinery. Between lie importlib's `import_module` and `onepass._lazy`.
     """
     level, frame = 1, sys._getframe(1)  # noqa: SLF001 - as `warnings` itself does
     while frame.f_back is not None:
@@ -95,9 +95,9 @@ def _stacklevel() -> int:
 
 
 def install() -> None:
-    """Let old names be imported.
+    """Make the old names importable.
 
-    They are looked up before files are: a package under its old name would find its modules a second time.
+    They are looked up before files: otherwise a package under its old name would load its modules a second time.
     """
     if not any(isinstance(finder, _Moved) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Moved())

@@ -1,4 +1,4 @@
-"""A folder with one ``.npy`` an output, and an index that says at every moment which files are of one run."""
+"""A folder with one ``.npy`` file per output, and an index that always lists the files of a single run."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from onepass.drafts import Draft, check_target, sync, sync_folder
 from onepass.outputs import Array
 
 _INDEX = "outputs.json"
-_MAX_STEM = 180  # file systems end at 255 bytes
-# What Windows takes for a device, whatever ending it has.
+_MAX_STEM = 180  # file systems allow 255 bytes
+# Names that Windows reserves for devices, whatever their suffix.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _RUN = re.compile(r"\.run-[0-9a-f]{12}")
 
 
 def write_folder(folder: Path, outputs: Iterable[tuple[str, Array, Mapping[str, Any]]]) -> None:
-    """Write arrays, each into a file called after its output, and an index of them; the folder is made.
+    """Write each array into a file named after its output, and an index of the files; create the folder if needed.
 
-    All files are written into a folder of this run's own first, which the index then names; after that they take their
-    places, and the index names these. So whoever goes by the index reads one whole run, the former or this one.
+    The files are first written into a subfolder of this run, and the index points there. Then they move to their final
+    places, and the index follows. So a reader who uses the index always gets one complete run: the former or this one.
 
     Args:
-        folder: Where to.
-        outputs: Name, array, and what the index says of it besides its file.
+        folder: Where to write.
+        outputs: Name, array, and the array's further fields in the index.
     """
     folder.mkdir(parents=True, exist_ok=True)
     former = _listed(folder)
@@ -66,14 +66,14 @@ def write_folder(folder: Path, outputs: Iterable[tuple[str, Array, Mapping[str, 
 
 
 def _put(written: Path, place: Path) -> None:
-    """Give a file a second name, in place of what has it now."""
+    """Link a file under a second name, which replaces any file that has the name."""
     draft = Draft(place)
     try:
         written.chmod(stat.S_IMODE(draft.path.stat().st_mode))
         draft.discard()
         try:
             draft.path.hardlink_to(written)
-        except OSError:  # not on this file system
+        except OSError:  # hard links are not supported on this file system
             shutil.copyfile(written, draft.path)
         draft.put()
     finally:
@@ -81,7 +81,7 @@ def _put(written: Path, place: Path) -> None:
 
 
 def _file_name(name: str, taken: set[str]) -> str:
-    """Return a file's name that every system can have, and that differs from those taken by more than its case."""
+    """Return a file name that is valid on every system and not taken, not even in another case."""
     stem = quote(name, safe=" ")
     if len(stem) > _MAX_STEM:
         stem = f"{stem[:_MAX_STEM]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
@@ -91,12 +91,12 @@ def _file_name(name: str, taken: set[str]) -> str:
 
 
 def _listed(folder: Path) -> set[str]:
-    """Return the files that an earlier run wrote into the folder, by its index."""
+    """Return the files that earlier runs wrote into the folder, according to its index."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         files = {str(entry["file"]) for entry in index.values()}
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        return set()  # there is none, or it is somebody else's
+        return set()  # there is no index, or another program wrote it
     return {file for file in files if file.endswith(".npy") and _is_ours(Path(file))}
 
 

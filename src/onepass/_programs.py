@@ -1,4 +1,4 @@
-"""Other programs, run to their end; programs of our own, which end with the one that started them; their cores."""
+"""Run other programs to completion; child processes that end with their parent; usable cores."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from threading import Thread
 
 
 def failure_of(command: Sequence[str], *, scratch: Path | None = None) -> str | None:
-    """Run a program without input or output of ours; return the last line of what it says of its failure.
+    """Run a program without input and with captured output; return the last line that it printed if it failed.
 
     Args:
         command: The program and its arguments.
-        scratch: Where it is to put its temporary files.
+        scratch: Folder for the program's temporary files.
 
     Returns:
-        None if it did not fail.
+        None if the program succeeded.
     """
     variables = {} if scratch is None else dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
     done = subprocess.run(
@@ -31,7 +31,7 @@ def failure_of(command: Sequence[str], *, scratch: Path | None = None) -> str | 
 
 
 def ending_text(status: int) -> str:
-    """Say how a process ended, by the status that Python gives it."""
+    """Describe how a process ended, given its return code in Python."""
     if status >= 0:
         return f"status {status}"
     try:
@@ -42,7 +42,7 @@ def ending_text(status: int) -> str:
 
 @contextmanager
 def lifeline() -> Iterator[int]:
-    """Yield a standard input for a process that is to end with this one, whatever this one ends by."""
+    """Yield a standard input for a child process that must end with this process, however this process ends."""
     read, write = os.pipe()
     try:
         yield read
@@ -52,10 +52,10 @@ def lifeline() -> Iterator[int]:
 
 
 def end_with_starter(tidy: Callable[[], None] | None = None) -> None:
-    """Let this process end when the one that started it is gone: its end of our standard input closes then.
+    """End this process when its parent is gone, which closes our standard input.
 
     Args:
-        tidy: What is done first.
+        tidy: Called before this process ends.
     """
 
     def wait() -> None:

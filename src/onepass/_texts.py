@@ -1,4 +1,4 @@
-"""Text in arrays: NumPy has three kinds of it, ONNX one."""
+"""String arrays: NumPy has three kinds, ONNX has one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from onepass.tensors import STRING
 
 
 def text_array(array: Array, name: str) -> Array:
-    """Return strings as an array of Python's own, whichever of NumPy's three kinds of text came.
+    """Convert any of NumPy's three kinds of string arrays to an array of Python strings.
 
-    `StringDType` (NumPy 2) and fixed-width text become objects; of an array of objects every one must be a string. An
-    array of anything else is given back as it is.
+    `StringDType` (NumPy 2) and fixed-width text become object arrays. In an object array, every element must be a
+    string. Arrays of other dtypes are returned unchanged.
 
     Raises:
-        InputError: One is no string, or cannot be one of ONNX's; `name` is the input's in the message.
+        InputError: An element is not a string, or not valid in ONNX; the message calls the input `name`.
     """
     if array.dtype.kind not in "OUT":
         return array
@@ -27,18 +27,18 @@ def text_array(array: Array, name: str) -> Array:
         problem = _problem(value)
         if problem:
             index = [int(each) for each in np.unravel_index(place, objects.shape)]
-            raise InputError(f"input {name!r}: got {value!r} ({type(value).__name__}) at {index}, {problem}")
+            raise InputError(f"input {name!r}: got {value!r} ({type(value).__name__}) at {index}; {problem}")
     return objects
 
 
 def _problem(value: Any) -> str:
-    """Say why a value is no string of ONNX, which are UTF-8; nothing if it is one."""
+    """Return why a value is not a valid ONNX string (UTF-8), or an empty string."""
     if isinstance(value, (list, tuple)):
-        return "expected strings only; lists in a list have to be of one length"
+        return "expected only strings; nested lists must have equal lengths"
     if not isinstance(value, str):
-        return "expected strings only"
+        return "expected only strings"
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "which has half of a surrogate pair; ONNX's strings are UTF-8, and that cannot hold it"
+        return "ONNX strings are UTF-8, which cannot encode an unpaired surrogate"
     return ""

@@ -1,4 +1,4 @@
-"""Files that onepass writes: put in place whole or not at all, and known by their content."""
+"""Files that onepass writes: replaced atomically, identified by content."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path, whose file takes the place of `target` when the block ends well.
+    """Yield a temporary path; its file replaces `target` when the block ends without an exception.
 
-    What place that is, where `target` is a link, a pipe or a device, says `onepass.drafts.Draft`. Until then whatever
-    stood there stays as it was; if the block raises (or is interrupted), the temporary file is removed.
+    Until then the former file stays unchanged; if the block raises or is interrupted, the temporary file is removed.
+    Links, pipes and devices: see `onepass.drafts.Draft`.
 
     Example::
 
@@ -42,12 +42,12 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def free_name(stem: str, suffix: str, taken: set[str]) -> str:
-    """Return a file's name that differs from those taken by more than its case, which is nothing to some systems.
+    """Return a file name that is not taken, not even in another case (some file systems ignore case).
 
     Args:
-        stem: What it begins with; if that is taken, a number comes behind it.
-        suffix: What it ends with.
-        taken: Names, case folded; the new one is added.
+        stem: Start of the name; if the name is taken, a number follows it.
+        suffix: End of the name.
+        taken: Names in use, case-folded; the new name is added.
     """
     name, number = f"{stem}{suffix}", 1
     while name.casefold() in taken:
@@ -58,7 +58,7 @@ def free_name(stem: str, suffix: str, taken: set[str]) -> str:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's content as 64 hexadecimal digits, reading it in pieces."""
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits; the file is read in chunks."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -67,10 +67,10 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 def user_cache(kind: str) -> Path:
-    """Return where onepass keeps what it can make again: ``$ONEPASS_CACHE``, or its place in the user's caches.
+    """Return a folder in onepass's cache: ``$ONEPASS_CACHE``, or ``onepass`` in the user's cache folder.
 
     Args:
-        kind: Name of the folder in it: ``engines``, ``environments``. It may not be there yet.
+        kind: Name of the subfolder: ``engines``, ``environments``. It may not exist yet.
     """
     if os.environ.get("ONEPASS_CACHE"):
         return Path(os.environ["ONEPASS_CACHE"], kind)
@@ -84,12 +84,12 @@ def user_cache(kind: str) -> Path:
 
 
 def path_tuple(paths: Any, *, what: str) -> tuple[str, ...]:
-    """Return one path, or several, as a tuple of texts.
+    """Return one or several paths as a tuple of strings.
 
     Raises:
-        InputError: It is something else; the message calls it `what`.
+        InputError: `paths` is neither a path nor a list of paths; the message calls it `what`.
     """
     listed = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     if not isinstance(listed, Iterable) or not all(isinstance(one, (str, os.PathLike)) for one in (*listed,)):
-        raise InputError(f"{what} is the path of a file, or a list of such, got {paths!r}")
+        raise InputError(f"{what} must be a file path or a list of file paths, got {paths!r}")
     return tuple(map(os.fspath, listed))

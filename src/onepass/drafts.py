@@ -1,4 +1,4 @@
-"""A file on its way to its place: written beside it, and there whole or not at all."""
+"""Atomic file replacement: write to a temporary file beside the target, then rename it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from errno import EACCES, EDQUOT, EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EPIPE
 from io import BufferedWriter, FileIO
 from pathlib import Path
 
-# Descriptors that are open in this process.
+# Paths of this process's open file descriptors.
 _DESCRIPTOR = re.compile(r"/dev/(?:std(?P<std>out|err)|fd/(?P<fd>\d+))|/proc/self/fd/(?P<own>\d+)")
-# A name may have 255 bytes, and a character four; digits and an ending come behind.
+# File names may have 255 bytes, and a character up to four; random digits and the suffix follow the stem.
 _MAX_STEM = 40
-# What writing itself may end with; the system names no file then.
+# Errors of write() itself, for which the system names no file.
 _ON_WRITE = frozenset({ENOSPC, EDQUOT, EFBIG, EINVAL, EIO, EPIPE})
 
 
 class Draft:
-    """A file on its way: written under a temporary name, and put in place of its target when it is whole.
+    """A file written under a temporary name, which replaces its target when it is complete.
 
-    Links are followed: the file that they lead to is replaced, and stays a file of its owner with its permissions. What
-    is no file (a device, a pipe, ``/dev/stdout``) is never replaced: the draft is written into it.
+    Symbolic links are followed: the file that they point to is replaced, and keeps its owner and permissions. A target
+    that is not a regular file (a device, a pipe, ``/dev/stdout``) is never replaced: the draft is written into it.
 
     Attributes:
-        path: Where to write; an empty file, for now. It has the target's suffix, since writers choose their format by
-            it.
-        streams: Whether the target is no file, so that nothing can lie beside it.
+        path: Where to write; initially an empty file. It has the target's suffix, because writers choose the format by
+            suffix.
+        streams: Whether the target is a device, pipe or descriptor, so that no other file can be put beside it.
 
     Raises:
-        OSError: Nothing can be written there: it is a folder or read-only, or its folder is missing.
+        OSError: The target cannot be written: it is a folder or read-only, or its folder is missing.
     """
 
     def __init__(self, target: str | os.PathLike[str]) -> None:
@@ -47,7 +47,7 @@ class Draft:
         stem, suffix = self._place.stem[:_MAX_STEM], self._place.suffix
         self.path = self._place.with_name(f".{stem}.{os.urandom(6).hex()}{suffix}")
         try:
-            # Nobody may read it who could not read the file before; a new file has what the umask leaves.
+            # No user may read the draft who could not read the former file; a new file follows the umask.
             mode = 0o666 if former is None else 0o600
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
             if former is not None:
@@ -58,18 +58,18 @@ class Draft:
 
     def _take_after(self, former: os.stat_result) -> None:
         if hasattr(os, "chown"):
-            with suppress(OSError):  # it is another's, and we may not give it to them
+            with suppress(OSError):  # another user owns it, and we may not give files away
                 os.chown(self.path, former.st_uid, former.st_gid)
         self.path.chmod(former.st_mode & 0o777)
 
     def put(self, name: str | None = None) -> None:
-        """Put the file in place; it is on the disk then, whatever happens to the machine.
+        """Put the file in place and sync it to disk, so that it survives a power failure.
 
         Args:
-            name: What it is called in the target's folder, where that was not known before it was written.
+            name: Name in the target's folder, if it was not known before the file was written.
 
         Raises:
-            OSError: That cannot be done; the target is as it was.
+            OSError: The target cannot be replaced; it is unchanged.
         """
         if self.streams:
             with self.path.open("rb") as written, BufferedWriter(open_stream(self._target)) as out:
@@ -80,14 +80,14 @@ class Draft:
         sync_folder(self._place.parent)
 
     def discard(self) -> None:
-        """Remove what was written, unless it has been put in place."""
+        """Remove the temporary file, unless it has been put in place."""
         if self.streams:
             shutil.rmtree(self.path.parent, ignore_errors=True)
         else:
             self.path.unlink(missing_ok=True)
 
     def told(self, error: OSError) -> OSError:
-        """Return an error of the system as one about the target: its name is the one that the caller knows."""
+        """Return a system error with the target's name, which the caller knows, instead of the temporary name."""
         named = error.filename == str(self.path) or (error.filename is None and error.errno in _ON_WRITE)
         if error.errno is None or not (named or str(self.path) in str(error.strerror)):
             return error
@@ -96,10 +96,10 @@ class Draft:
 
 
 def check_target(target: str | os.PathLike[str]) -> os.stat_result | None:
-    """Return what is known of the file that stands at a path, None if there is none; worth asking before long work.
+    """Return the status of an existing target, or None if it does not exist; call it before long work.
 
     Raises:
-        OSError: It cannot be written: it is a folder or read-only, or its folder is missing.
+        OSError: The target cannot be written: it is a folder or read-only, or its folder is missing.
     """
     path = Path(target)
     try:
@@ -109,20 +109,20 @@ def check_target(target: str | os.PathLike[str]) -> os.stat_result | None:
             return None
         raise
     if stat.S_ISDIR(former.st_mode):
-        raise OSError(EISDIR, "it is a folder, expected a file to write", str(path))
-    # Root may write anything; a file that nobody may write is meant to stay all the same.
+        raise OSError(EISDIR, "it is a folder, expected a file", str(path))
+    # Root may write anything, but a file without write permission is meant to stay.
     if not former.st_mode & 0o222 or not os.access(path, os.W_OK):
-        raise OSError(EACCES, "it is read-only; permit writing, or write elsewhere", str(path))
+        raise OSError(EACCES, "it is read-only; make it writable or choose another path", str(path))
     return former
 
 
 def is_stream(target: str | os.PathLike[str]) -> bool:
-    """Whether a path leads to a device, a pipe or an open descriptor: to be written into, and never replaced."""
+    """Whether a path leads to a device, a pipe or an open descriptor, which is written into and never replaced."""
     return _descriptor(target) is not None or is_special(target)
 
 
 def is_special(path: str | os.PathLike[str]) -> bool:
-    """Whether there is something at a path that is neither a file nor a folder: a device, a pipe, a socket."""
+    """Whether a path leads to a device, a pipe or a socket: something other than a file or a folder."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:
@@ -131,16 +131,16 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 
 
 def open_stream(target: str | os.PathLike[str]) -> FileIO:
-    """Open what `is_stream` says is one, unbuffered; a descriptor goes on where it is."""
+    """Open a stream (see `is_stream`) unbuffered; a descriptor keeps its position."""
     descriptor = _descriptor(target)
     if descriptor is not None:
         return FileIO(os.dup(descriptor), "w")
-    # Never made: what was a pipe a moment ago does not become a file.
+    # No O_CREAT: if the pipe has just been removed, no file must take its place.
     return FileIO(os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "w")
 
 
 def _descriptor(target: str | os.PathLike[str]) -> int | None:
-    """Return the number that paths such as ``/dev/stdout`` and ``/dev/fd/3`` stand for."""
+    """Return the descriptor number of paths such as ``/dev/stdout`` and ``/dev/fd/3``, or None."""
     found = _DESCRIPTOR.fullmatch(os.path.normpath(target))
     if found is None:
         return None
@@ -148,14 +148,14 @@ def _descriptor(target: str | os.PathLike[str]) -> int | None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file is on the disk, so that what is done next comes after it."""
+    """Flush a file to disk, so that later changes cannot reach the disk before it."""
     _sync(path, os.O_WRONLY)
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can say."""
+    """Flush a folder's names to disk, if the system supports it."""
     if sys.platform != "win32":
-        with suppress(OSError):  # a folder that may be written to and not be read, for one
+        with suppress(OSError):  # for example, a folder that is writable but not readable
             _sync(path, os.O_RDONLY)
 
 
@@ -164,7 +164,7 @@ def _sync(path: Path, flags: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != EINVAL:  # which file systems say that have no disk
+        if error.errno != EINVAL:  # raised by file systems without a disk
             raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What a model file is, by its content: file endings lie, and a wrong guess ends in an error nobody understands."""
+"""Detect a model file's format by its content: file extensions lie, and a wrong guess ends in an obscure error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onepass._errors import ModelFormatError, ModelNotFoundError
 
 
 class Format(Enum):
-    """The formats that onepass can tell apart; the value is the name used in messages."""
+    """The formats that onepass can detect; the value is the name used in messages."""
 
     ONNX = "an ONNX model"
     ORT = "an ONNX Runtime (.ort) model"
@@ -34,19 +34,19 @@ class Format(Enum):
 
 
 RUNNABLE = frozenset({Format.ONNX, Format.ORT, Format.ENGINE})
-"""What `onepass.load` opens; the others are converted first."""
+"""Formats that `onepass.load` opens; all others must be converted first."""
 
 PROGRAMS = frozenset({
     Format.SAVED_MODEL, Format.FROZEN_GRAPH, Format.CHECKPOINT, Format.KERAS, Format.HDF5, Format.TORCH_PROGRAM,
     Format.TORCHSCRIPT,
 })  # fmt: skip
-"""Networks that are programs: whoever opens one runs what is in it, so that it takes the user's word to open it.
+"""Formats that contain code, which runs when the file is opened; opening one requires the user's trust.
 
-TensorFlow's graphs read and write files; Keras makes objects by the names of their classes; what PyTorch exports has
-expressions that are evaluated, and TorchScript is a language.
+TensorFlow graphs can read and write files; Keras instantiates classes by name; exported PyTorch programs contain
+expressions that are evaluated; TorchScript is a programming language.
 """
 
-# Format, position of the mark in the file, the mark.
+# Format, offset of the magic bytes, the magic bytes.
 _MARKS: tuple[tuple[Format, int, bytes], ...] = (
     (Format.ENGINE, 0, b"ptrt"),
     (Format.ENGINE, 0, b"vtrt"),  # TensorRT-RTX
@@ -59,23 +59,23 @@ _MARKS: tuple[tuple[Format, int, bytes], ...] = (
     (Format.PICKLE, 0, b"\x80\x05"),
 )
 
-# Field numbers of onnx.ModelProto. The graph is field 7; every model has it.
+# Field numbers of onnx.ModelProto. Every model has field 7, the graph.
 _MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
 _GRAPH_FIELD = 7
 _FUNCTIONS_FIELD = 25
 
 
 def format_of(model: str | os.PathLike[str] | bytes) -> Format:
-    """Return what a file, a folder, or the bytes of a file are, judged by their content.
+    """Detect the format of a file, a folder, or a file's bytes by content.
 
-    Only a few bytes are read, whatever the size of the file.
+    Only a few bytes are read, however large the file is.
 
     Raises:
-        ModelNotFoundError: There is nothing at the path.
-        ModelFormatError: The file is empty, truncated, none of the known formats, or no file at all.
+        ModelNotFoundError: Nothing exists at the path.
+        ModelFormatError: The file is empty, truncated, in no known format, or not a regular file.
     """
     if isinstance(model, bytes):
-        return _format_of_file("the bytes given", io.BytesIO(model))
+        return _format_of_file("the byte string", io.BytesIO(model))
     path = Path(model)
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
@@ -85,13 +85,13 @@ def format_of(model: str | os.PathLike[str] | bytes) -> Format:
         if (path / "checkpoint").is_file() or any(path.glob("*.index")):
             return Format.CHECKPOINT
         raise ModelFormatError(
-            f"{path} is a folder without a saved_model.pb or a checkpoint; expected a model file or a SavedModel"
+            f"{path} is a folder with neither a saved_model.pb nor a checkpoint; expected a model file or a SavedModel"
         )
     if not path.exists():
         raise ModelNotFoundError(f"no model file at {path}")
-    if not path.is_file():  # whoever opens a pipe waits for somebody to write into it, perhaps for ever
+    if not path.is_file():  # opening a pipe blocks until someone writes to it, perhaps forever
         raise ModelFormatError(
-            f"{path} is a pipe or a device; a model is read more than once, so write it to a file first"
+            f"{path} is a pipe or a device; models are read more than once, so write the model to a file first"
         )
     with path.open("rb") as file:
         return _format_of_file(str(path), file)
@@ -114,9 +114,9 @@ def _format_of_file(name: str, file: BinaryIO) -> Format:
 def _format_of_zip(name: str, file: BinaryIO) -> Format:
     try:
         members = zipfile.ZipFile(file).namelist()
-    # A header may also ask for a version that Python does not have, or hold names and sizes that are none.
+    # A header may also require an unsupported zip version, or contain invalid names and sizes.
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError, ValueError, struct.error) as error:
-        raise ModelFormatError(f"{name} begins as a zip archive but is truncated or corrupt ({error})") from error
+        raise ModelFormatError(f"{name} starts like a zip archive but is truncated or corrupt ({error})") from error
     if "config.json" in members and any(member.endswith(".weights.h5") for member in members):
         return Format.KERAS
     if any(member.endswith(("/models/model.json", "serialized_exported_program.json")) for member in members):
@@ -125,11 +125,11 @@ def _format_of_zip(name: str, file: BinaryIO) -> Format:
         return Format.TORCHSCRIPT
     if any(member.endswith((".pkl", "/byteorder")) for member in members):
         return Format.TORCH
-    raise ModelFormatError(f"{name} is a zip archive, but neither a Keras nor a PyTorch model")
+    raise ModelFormatError(f"{name} is a zip archive, but contains neither a Keras nor a PyTorch model")
 
 
 def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
-    """Walk the outermost fields of a protobuf message, skipping over what they hold."""
+    """Walk the top-level fields of a protobuf message without reading their content."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     fields: list[int] = []
@@ -145,13 +145,13 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
             fields.append(number)
             length = read_varint(file)
             end = file.tell() + (length if wire == 2 else 0)
-            file.seek(min(end, size))  # a damaged length may be more than any file can have
+            file.seek(min(end, size))  # a corrupt length may exceed every possible file size
     except EOFError:
         raise _unknown(name) from None
     if end > size:
         if _GRAPH_FIELD in fields:
             raise ModelFormatError(
-                f"{name} is a truncated ONNX model: {size} bytes are there, at least {end} were written. "
+                f"{name} is a truncated ONNX model: it has {size} bytes, expected at least {end}. "
                 "Copy or export it again"
             )
         raise _unknown(name)
@@ -163,7 +163,7 @@ def _format_of_protobuf(name: str, file: BinaryIO) -> Format:
 
 
 def has_functions(file: BinaryIO) -> bool:
-    """Whether an ONNX file has functions of its own; only its outermost fields are looked at."""
+    """Whether an ONNX file defines local functions; only its top-level fields are read."""
     with suppress(EOFError):
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
@@ -178,9 +178,9 @@ def has_functions(file: BinaryIO) -> bool:
 
 
 def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
-    """A GraphDef is a row of nodes, its field 1; a MetaGraphDef has one field 1, and the GraphDef for field 2.
+    """Tell a GraphDef (a sequence of nodes, field 1) from a MetaGraphDef (one field 1, then the GraphDef in field 2).
 
-    A node begins with its name, which is its field 1 and a string.
+    A node starts with its name: field 1, a string.
     """
     end = read_varint(file) + file.tell()
     if end > size:
@@ -196,16 +196,16 @@ def _frozen_graph_or_unknown(name: str, file: BinaryIO, size: int) -> Format:
 
 def _unknown(name: str) -> ModelFormatError:
     return ModelFormatError(
-        f"{name} is no model that onepass knows: not ONNX, a TensorRT engine, or a network of TensorFlow, Keras, "
-        "TFLite or PyTorch; is it damaged?"
+        f"{name} is not in a known model format (ONNX, TensorRT engine, TensorFlow, Keras, TFLite or PyTorch); "
+        "the file may be damaged"
     )
 
 
 def read_varint(file: BinaryIO) -> int:
-    """Read a whole number as protobuf (and LevelDB) write it: seven bits a byte, the lowest first.
+    """Read a varint as protobuf and LevelDB write it: seven bits per byte, least significant first.
 
     Raises:
-        EOFError: The file ends before the number does, or it takes more than 64 bits.
+        EOFError: The file ends within the number, or the number has more than 64 bits.
     """
     value = shift = 0
     while shift < 64:

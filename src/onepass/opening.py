@@ -1,4 +1,4 @@
-"""Open whatever a user names: a model on a backend of their choice, converted first where it is no model yet."""
+"""Open any model that a user names, on any backend; models of training frameworks are converted first."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ModelChoice:
     """A model, and how to open it.
 
     Attributes:
-        model: Path, `ModelSpec`, bytes, graph, or a session that is open already.
-        provider: ONNX Runtime execution provider, for ONNX models; the spec's, or the CPU, where None.
-        threads: CPU threads of one call, for ONNX models.
-        label: What to call it in tables.
-        trust: Whether to convert it where it is a program, which runs what is in it; see `onepass.convert`.
+        model: Path, `ModelSpec`, bytes, graph, or an open session.
+        provider: ONNX Runtime execution provider, for ONNX models; None means the spec's provider, or the CPU.
+        threads: CPU threads per call, for ONNX models.
+        label: Name in tables.
+        trust: Whether to convert a model that contains code, which runs it; see `onepass.convert`.
     """
 
     model: Any
@@ -35,7 +35,7 @@ class ModelChoice:
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
-            raise InputError(f"{self}: threads is a whole number from 1 up, got {self.threads}")
+            raise InputError(f"{self}: threads must be an integer ≥ 1, got {self.threads}")
 
     def __str__(self) -> str:
         if self.label:
@@ -51,7 +51,7 @@ class ModelChoice:
         """Read ``PATH`` or ``PATH@OPTION,…``: ``elg.onnx@cuda,threads=4``; see `ModelSpec.parse`.
 
         Raises:
-            InputError: What follows the ``@`` is no option.
+            InputError: An unknown option follows the ``@``.
         """
         spec = ModelSpec.parse(word)
         names = [each for each in spec.providers or () if isinstance(each, str)]
@@ -62,11 +62,11 @@ class ModelChoice:
 
     @property
     def unopened(self) -> Any:
-        """The model itself, without how to open it."""
+        """The model itself, without its options."""
         return self.model.path if isinstance(self.model, ModelSpec) else self.model
 
     def options(self) -> dict[str, Any]:
-        """Return how to open it, as keyword arguments of `onepass.load`."""
+        """Return the model's options as keyword arguments of `onepass.load`."""
         options = self.model.options() if isinstance(self.model, ModelSpec) else {}
         if self.provider is not None:
             options["providers"] = (self.provider,)
@@ -75,18 +75,18 @@ class ModelChoice:
         return options
 
     def of(self, model: Any) -> ModelChoice:
-        """Return another model to be opened in the same way under the same label."""
+        """Return a choice of another model with the same options and label."""
         if isinstance(model, (str, Path)):
             return ModelChoice(ModelSpec(str(Path(model).absolute()), **self.options()), label=str(self))
         return replace(self, model=model, label=str(self))
 
     @contextmanager
     def opened(self) -> Iterator[Session]:
-        """Open the model, and close it again at the end; a session that is given stays open.
+        """Open the model, and close it at the end of the block; a given session stays open.
 
         Raises:
-            ModelError, BackendError: As `onepass.load` raises them.
-            UnsupportedModelError: It has to be converted first, and that is not possible here.
+            ModelError, BackendError: See `onepass.load`.
+            UnsupportedModelError: The model must be converted first, but is given as bytes.
         """
         if isinstance(self.model, Session):
             yield self.model
@@ -97,15 +97,15 @@ class ModelChoice:
 
 @contextmanager
 def runnable(model: Any, *, trust: bool = False) -> Iterator[Any]:
-    """Yield a model that `onepass.load` opens: the model itself, or the ONNX file it is converted to meanwhile.
+    """Yield a model that `onepass.load` can open: the model itself, or a temporary ONNX file converted from it.
 
     Args:
-        model: What `ModelChoice.model` may be.
-        trust: Whether to convert it where it is a program.
+        model: See `ModelChoice.model`.
+        trust: Whether to convert a model that contains code.
 
     Raises:
-        UntrustedModelError: It is a program, and nobody says that it can be trusted.
-        ModelError: It is a model of a training framework, and cannot be converted.
+        UntrustedModelError: The model contains code, and `trust` is false.
+        ModelError: The model comes from a training framework and cannot be converted.
         MissingExtraError: The framework is not installed.
     """
     if not isinstance(model, (str, Path, bytes)) or format_of(model) in RUNNABLE:
@@ -120,5 +120,5 @@ def runnable(model: Any, *, trust: bool = False) -> Iterator[Any]:
 def _convert(model: str | Path | bytes, target: Path, *, trust: bool) -> None:
     kind = format_of(model).value
     if isinstance(model, bytes):
-        raise UnsupportedModelError(f"the bytes given are {kind}, which is converted from a file only; give its path")
+        raise UnsupportedModelError(f"the byte string is {kind}, which can only be converted from a file; pass a path")
     convert(model, target, trust=trust)

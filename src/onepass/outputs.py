@@ -1,4 +1,4 @@
-"""What a call gives back: every output, by name, in the model's own order."""
+"""The result of a call: every output, by name, in the model's own order."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Array: TypeAlias = npt.NDArray[Any]
 class Outputs(Mapping[str, Array]):
     """Read-only mapping from output name to array, in the model's own order.
 
-    The mapping cannot be changed; the arrays are the caller's own and never change afterwards.
+    The mapping cannot be changed. The arrays belong to the caller; later calls never overwrite them.
 
     Example::
 
         outputs = session(eye=eyes)
         outputs["landmarks"]                              # by name
-        outputs.landmarks                                 # the same, where the name is a Python identifier
+        outputs.landmarks                                 # if the name is a Python identifier
         heatmaps, radius = outputs["heatmaps", "radius"]  # several at once
         draw(**outputs)                                   # as keywords
-        first, second = outputs.split()                   # one Outputs an item of the batch
+        first, second = outputs.split()                   # one Outputs object per batch item
 
-    A name that is also a method of a mapping (``items``, ``values``, ``split`` …) is reached by ``outputs["items"]``.
+    If an output has the name of a method (``items``, ``values``, ``split`` …), use ``outputs["items"]``.
     """
 
     __slots__ = ("__weakref__", "_arrays")
@@ -52,7 +52,7 @@ class Outputs(Mapping[str, Array]):
         return name in self._arrays
 
     def __getattr__(self, name: str) -> Array:
-        if name == "_arrays":  # not set yet: what is being copied or unpickled has none
+        if name == "_arrays":  # not set yet while the object is copied or unpickled
             raise AttributeError(name)
         try:
             return self._arrays[name]
@@ -60,7 +60,7 @@ class Outputs(Mapping[str, Array]):
             raise AttributeError(no_such_name("output", name, tuple(self._arrays)), name=name, obj=self) from None
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"Outputs are read-only; cannot set {name!r}. Take a dict of your own: outputs.as_dict()")
+        raise AttributeError(f"Outputs are read-only; cannot set {name!r}. Use a copy: outputs.as_dict()")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"Outputs are read-only; cannot delete {name!r}")
@@ -81,30 +81,30 @@ class Outputs(Mapping[str, Array]):
     def __reduce__(self) -> tuple[type[Outputs], tuple[dict[str, Array]]]:
         return (Outputs, (self._arrays,))
 
-    # Comparing arrays has no single truth value; two results are the same only if they are one object.
+    # Comparing arrays gives no single truth value, so Outputs are equal only if they are the same object.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
     def as_dict(self) -> dict[str, Array]:
-        """Return a new dict of the same arrays, in the same order, which the caller may change."""
+        """Return a new dict with the same arrays in the same order; the caller may change it."""
         return dict(self._arrays)
 
     def split(self) -> list[Outputs]:
-        """Return one `Outputs` for each item of the batch, without the batch dimension.
+        """Return one `Outputs` object per batch item, without the batch dimension.
 
-        The arrays of the parts are views: ``split()[i][name]`` is ``outputs[name][i]``.
+        The arrays are views: ``split()[i][name]`` is ``outputs[name][i]``.
 
         Raises:
-            InputError: The outputs do not share one leading dimension, so there is no batch to split.
+            InputError: The outputs do not all have the same leading dimension, so there is no batch to split.
         """
-        # A scalar output has no leading dimension; -1 stands for that.
+        # -1 stands for a scalar output, which has no leading dimension.
         sizes = {array.shape[0] if array.ndim else -1 for array in self._arrays.values()}
         batch = sizes.pop() if len(sizes) == 1 else -1
         if batch < 0:
             found = ", ".join(f"{name} {shape_text(array.shape)}" for name, array in self._arrays.items())
             raise InputError(
-                f"cannot split along the batch: the outputs share no leading dimension ({found or 'there are none'}). "
-                "Ask the call for those that have one: outputs=[...]"
+                f"cannot split the batch: the outputs have no common leading dimension ({found or 'no outputs'}). "
+                "Request only outputs with the batch dimension: outputs=[...]"
             )
-        # array[i] of a vector would be a NumPy scalar; the ellipsis keeps it an array of rank 0.
+        # For a vector, array[i] would be a NumPy scalar; the ellipsis makes it an array of rank 0.
         return [Outputs({name: array[i, ...] for name, array in self._arrays.items()}) for i in range(batch)]

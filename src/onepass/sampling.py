@@ -1,4 +1,4 @@
-"""Inputs for a model that nobody has data for yet: their shapes, and random and extreme numbers for them."""
+"""Synthetic inputs for a model: shapes, and random and extreme values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BATCH = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 
 
 def batch_names(signature: Signature) -> frozenset[str]:
-    """Return the names of the dimension that counts items, on whatever axis: those that say so, such as ``batch``.
+    """Return the names of the batch dimension, on whatever axis: names such as ``batch`` or ``N``.
 
-    Where none says so, they are the names of all first dimensions of inputs.
+    If no name looks like a batch dimension, return the names of all inputs' first dimensions.
     """
     names = [[dim for dim in spec.shape or () if isinstance(dim, str)] for spec in signature.inputs]
     said = {dim for dims in names for dim in dims if _BATCH.fullmatch(dim)}
@@ -27,7 +27,7 @@ def batch_names(signature: Signature) -> frozenset[str]:
 
 
 def batch_axes(spec: TensorSpec, names: Collection[str]) -> tuple[int, ...]:
-    """Return the axes of an input or output that count items: those with one of the names, or else a nameless first."""
+    """Return a tensor's batch axes: those with one of the names; otherwise the first, if it is dynamic and nameless."""
     shape = spec.shape or ()
     named = tuple(axis for axis, dim in enumerate(shape) if dim in names)
     return named or ((0,) if shape and shape[0] is None else ())
@@ -41,18 +41,19 @@ def input_shapes(
     batch: int = 1,
     other: int = 1,
 ) -> dict[str, tuple[int, ...]]:
-    """Return a shape for each input, in which a dimension has one size wherever its name is.
+    """Return a shape for each input; dimensions with the same name get the same size.
 
     Args:
-        signature: Says which inputs there are.
+        signature: The model's signature.
         sizes: Sizes of dynamic dimensions by name (``{"N": 8}``).
-        shapes: Whole shapes of inputs by name, which size dimensions without a name too; the other inputs follow.
-        batch: Size of what counts items (see `batch_names`), and of first dimensions without a name.
-        other: Size of every other dynamic dimension.
+        shapes: Complete shapes of inputs by name, which can size nameless dimensions, too. Other inputs use the same
+            sizes for the same names.
+        batch: Size of the batch dimension (see `batch_names`), and of nameless first dimensions.
+        other: Size of all other dynamic dimensions.
 
     Raises:
-        InputError: `sizes` or `shapes` has a name that the inputs have not, or a shape that does not fit; or an input
-            has no known rank and no shape is given.
+        InputError: `sizes` or `shapes` has an unknown name or a shape that does not fit, or an input has unknown rank
+            and no shape is given.
     """
     known = _sizes_by_name(signature, sizes or {}, shapes or {})
     counted = batch_names(signature)
@@ -67,7 +68,7 @@ def input_shapes(
         given = (shapes or {}).get(spec.name)
         if given is None and spec.shape is None:
             raise InputError(
-                f"input {spec.name!r} has no known rank, so none can be made up; give its shape, "
+                f"input {spec.name!r} has unknown rank, so no random array can be generated; give its shape, "
                 f"shapes={{{spec.name!r}: (1, 3)}}, or the array itself"
             )
         if given is not None:
@@ -86,17 +87,19 @@ def random_inputs(
     batch: int = 1,
     seed: int = 0,
 ) -> dict[str, Array]:
-    """Return one array for each input: normal numbers, small non-negative integers, bytes, truth values, or digits.
+    """Return a random array for each input.
+
+    Floats are normally distributed, uint8 is 0 to 255, other integers are 0 to 9, and strings are digits.
 
     Args:
-        signature: Says which inputs there are.
-        sizes: Sizes of dynamic dimensions by name (``{"N": 8}``); those not named, and nameless ones, are 1.
-        shapes: Whole shapes of inputs by name; see `input_shapes`.
-        batch: Size of what counts items where nothing else says it; see `input_shapes`.
+        signature: The model's signature.
+        sizes: Sizes of dynamic dimensions by name (``{"N": 8}``); all others are 1.
+        shapes: Complete shapes of inputs by name; see `input_shapes`.
+        batch: Size of the batch dimension, unless `sizes` or `shapes` has it; see `input_shapes`.
         seed: The same seed gives the same arrays.
 
     Raises:
-        InputError: `sizes` or `shapes` does not fit, or an input has no known rank.
+        InputError: `sizes` or `shapes` does not fit, or an input has unknown rank.
     """
     rng = np.random.default_rng(seed)
     found = input_shapes(signature, sizes=sizes, shapes=shapes, batch=batch)
@@ -105,15 +108,15 @@ def random_inputs(
 
 @contextmanager
 def explained(signature: Signature, feeds: Mapping[str, Array]) -> Iterator[None]:
-    """Say of a call that fails on inputs that were made up that they were, and how to give others.
+    """Add to a failing call's error that its inputs were random, and how to give others.
 
     Raises:
-        BackendError: The call raised one; its words are at the beginning.
+        BackendError: The call raised one; its message comes first.
     """
     try:
         yield
     except BackendError as error:
-        words = f"{error}. The inputs were made up: {_sizes_made_up(signature, feeds)}"
+        words = f"{error}. The inputs were random: {_sizes_made_up(signature, feeds)}"
         raise BackendError(words) from error.__cause__ or error
 
 
@@ -121,21 +124,22 @@ def _sizes_made_up(signature: Signature, feeds: Mapping[str, Array]) -> str:
     free = [spec for spec in signature.inputs if not spec.is_static]
     listed = [f"{spec.name} is {shape_text(feeds[spec.name].shape)} for {shape_text(spec.shape)}" for spec in free]
     if any(spec.dtype.kind in "iu" and spec.dtype != np.uint8 for spec in signature.inputs):
-        listed.append("whole numbers are 0 to 9")
+        listed.append("integers are 0 to 9")
     ways = [f"sizes={{{dim!r}: 64}}" for spec in free for dim in spec.shape or () if isinstance(dim, str)][:1]
     nameless = [spec for spec in free if spec.shape is None or None in spec.shape][:1]
     ways += [f"shapes={{{s.name!r}: {tuple(n if n > 1 else 64 for n in feeds[s.name].shape)}}}" for s in nameless]
-    return f"{', '.join(listed) or 'random numbers'}. Give {', '.join([*ways, 'or inputs of your own'])}"
+    give = ", ".join([*ways, "or your own inputs"]) if ways else "your own inputs"
+    return f"{', '.join(listed) or 'all sizes are fixed'}. Give {give}"
 
 
 def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Yield inputs at which reduced precision and rewritten graphs break first, each with a name for reports.
+    """Yield extreme inputs, on which reduced precision and rewritten graphs fail first, each with a name for reports.
 
-    All zeros, all ones, all minus ones, and the arrays given a ten-thousandth and ten times as large; whole numbers
-    and truth values are 0 or 1 throughout, strings stay.
+    They are all zeros, all ones, all minus ones, and the given arrays times 1e-4 and times 10. Integers and booleans
+    are all 0 or all 1; strings stay as given.
 
     Args:
-        drawn: One array for each input, as `random_inputs` gives them.
+        drawn: One array per input, such as from `random_inputs`.
     """
     for name, factor, offset in (("zeros", 0, 0), ("ones", 0, 1), ("minus ones", 0, -1), ("tiny", 1e-4, 0),
                                  ("large", 10, 0)):  # fmt: skip
@@ -145,7 +149,7 @@ def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Arr
 def _sizes_by_name(
     signature: Signature, sizes: Mapping[str, int], shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, int]:
-    """Return every size that is given for a dimension with a name, be it in a whole shape."""
+    """Return the given sizes of all named dimensions, including those from complete shapes."""
     dims = [dim for spec in signature.inputs for dim in spec.shape or () if not isinstance(dim, int)]
     names = tuple(sorted({dim for dim in dims if dim is not None}))
     for dim in sizes:
@@ -160,18 +164,18 @@ def _sizes_by_name(
         for named, size in zip(spec.shape or (), shape, strict=False):
             if isinstance(named, str) and known.setdefault(named, size) != size:
                 came = shape_text(tuple(shape))
-                raise InputError(f"input {name!r}: {came} makes {named} {size}, but it is {known[named]} already")
+                raise InputError(f"input {name!r}: {came} sets {named} to {size}, but it is already {known[named]}")
         if not spec.allows(tuple(shape)):
-            raise InputError(f"input {name!r}: the shape {shape_text(tuple(shape))} does not fit; it is {spec}")
+            raise InputError(f"input {name!r}: expected a shape that fits {spec}, got {shape_text(tuple(shape))}")
     return known
 
 
 def _hint_of_nameless(signature: Signature) -> str:
-    """Say how to size a dimension without a name, where there is one."""
+    """Return advice on sizing a nameless dimension, if there is one."""
     for spec in signature.inputs:
         if spec.shape and None in spec.shape:
             example = tuple(dim if isinstance(dim, int) else 8 for dim in spec.shape)
-            return f". Sizes without a name are given by a whole shape: shapes={{{spec.name!r}: {example}}}"
+            return f". Give nameless dimensions by a complete shape: shapes={{{spec.name!r}: {example}}}"
     return ""
 
 
@@ -188,9 +192,9 @@ def _scaled(array: Array, factor: float, offset: int) -> Array:
 def _random_array(spec: TensorSpec, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     if spec.dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(np.bool_)
-    if spec.dtype == STRING:  # digits, so that a model that makes numbers of them can
+    if spec.dtype == STRING:  # digits, because some models parse numbers
         return np.asarray(rng.integers(0, 10, shape)).astype(str).astype(STRING)
-    if spec.dtype == np.uint8:  # a picture, as a rule
+    if spec.dtype == np.uint8:  # usually an image
         return rng.integers(0, 256, shape).astype(spec.dtype)
     if spec.dtype.kind in "iu":
         return rng.integers(0, 10, shape).astype(spec.dtype)

@@ -1,4 +1,4 @@
-"""What a tensor is: name, dtype and shape; and what a model is seen from outside: its inputs and its outputs."""
+"""Tensor specs (name, dtype and shape) and model signatures (inputs and outputs)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import numpy as np
 from onepass._errors import InputError, LeftOutWarning, OutputNameError, UnsupportedModelError
 
 Dim: TypeAlias = int | str | None
-"""A size, the name of a dynamic dimension, or None where it is dynamic and has no name."""
+"""A size, the name of a dynamic dimension, or None for a dynamic dimension without a name."""
 
-# One row a type: ONNX's number (onnx.TensorProto.DataType), ONNX's name, NumPy's type.
+# One row per type: ONNX's number (onnx.TensorProto.DataType), ONNX's name, NumPy's type.
 _TYPES: tuple[tuple[int, str, Any], ...] = (
     (1, "float", np.float32),
     (2, "uint8", np.uint8),
@@ -42,19 +42,19 @@ _TYPES: tuple[tuple[int, str, Any], ...] = (
     (24, "float8e8m0", ml_dtypes.float8_e8m0fnu),
 )
 _STRING = (8, "string")
-# What exporters write for a size that they do not know, as if it were a name.
+# Placeholders that exporters write for unknown sizes, as if they were names.
 _NO_NAME = re.compile(r"\s*(\?+|\*|-\d+|none|null|unk|unk__.*|unknown|dynamic)?\s*", re.IGNORECASE)
 _DTYPE_BY_ONNX_NAME = {name: np.dtype(kind) for _, name, kind in _TYPES}
 _DTYPE_BY_ONNX_NUMBER = {number: np.dtype(kind) for number, _, kind in _TYPES}
 _ONNX_NUMBER_BY_DTYPE = {np.dtype(kind): number for number, _, kind in _TYPES}
 DTYPES: Mapping[str, np.dtype[Any]] = {np.dtype(kind).name: np.dtype(kind) for _, _, kind in _TYPES}
-"""Every dtype of numbers that a tensor may have, by NumPy's name (ml_dtypes has bfloat16 and the float8 types)."""
+"""All numeric dtypes of tensors, by NumPy name (bfloat16 and the float8 types come from ml_dtypes)."""
 STRING: np.dtype[Any] = np.dtype(object)
 """The dtype of a tensor of strings: its array holds Python's ``str`` objects."""
 
 
 def has_dtype(element_type: int | str) -> bool:
-    """Whether `dtype_from_onnx` knows an ONNX element type, by number or name; those below eight bits it does not."""
+    """Whether `dtype_from_onnx` supports an ONNX element type, by number or name; types below eight bits are not."""
     return element_type in _STRING or element_type in _DTYPE_BY_ONNX_NUMBER or element_type in _DTYPE_BY_ONNX_NAME
 
 
@@ -66,7 +66,7 @@ def dtype_from_onnx(element_type: int | str, *, tensor: str) -> np.dtype[Any]:
         tensor: Name of the tensor, for the error.
 
     Raises:
-        UnsupportedModelError: Types below eight bits have no array form here.
+        UnsupportedModelError: The type has fewer than eight bits, so NumPy has no dtype for it.
     """
     table: Mapping[Any, np.dtype[Any]] = _DTYPE_BY_ONNX_NUMBER if isinstance(element_type, int) else _DTYPE_BY_ONNX_NAME
     if element_type in table:
@@ -74,25 +74,25 @@ def dtype_from_onnx(element_type: int | str, *, tensor: str) -> np.dtype[Any]:
     if element_type in _STRING:
         return STRING
     raise UnsupportedModelError(
-        f"tensor {tensor!r} has the ONNX element type {element_type!r}, which NumPy cannot hold; expected one of "
-        f"{', '.join(DTYPES)}. Cast it inside the model (for example to int8 or float16)"
+        f"tensor {tensor!r} has the ONNX element type {element_type!r}, which has no NumPy dtype; expected one of "
+        f"{', '.join(DTYPES)}. Cast the tensor inside the model (for example to int8 or float16)"
     )
 
 
 def onnx_from_dtype(dtype: np.dtype[Any]) -> int:
-    """Return ONNX's number (``onnx.TensorProto.DataType``) of `STRING` or a dtype of `DTYPES`."""
+    """Return ONNX's number (``onnx.TensorProto.DataType``) for `STRING` or a dtype in `DTYPES`."""
     return _STRING[0] if dtype == STRING else _ONNX_NUMBER_BY_DTYPE[dtype]
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return NumPy's name of a dtype, ``"string"`` for `STRING`."""
+    """Return a dtype's NumPy name, ``"string"`` for `STRING`."""
     return _STRING[1] if dtype == STRING else dtype.name
 
 
 def dim_from_onnx(dim: int | str | None) -> Dim:
-    """Return one size of a shape as `TensorSpec` has it; ``?``, ``-1``, ``unk__7`` and their like are no names.
+    """Convert one dimension of an ONNX shape; placeholders such as ``?``, ``-1`` and ``unk__7`` become None.
 
-    Exporters write these for every size that they do not know; two of them need not be equal.
+    Exporters write placeholders for unknown sizes; two dimensions with the same placeholder may differ in size.
     """
     if isinstance(dim, int):
         return dim if dim >= 0 else None
@@ -100,7 +100,7 @@ def dim_from_onnx(dim: int | str | None) -> Dim:
 
 
 def shape_text(shape: tuple[Dim, ...] | None) -> str:
-    """Write a shape as people read it: ``[N, 1, 36, 60]``, ``?`` for a nameless dynamic size, ``[...]`` if unknown."""
+    """Format a shape: ``[N, 1, 36, 60]``, with ``?`` for a nameless dynamic dimension, or ``[...]`` if unknown."""
     if shape is None:
         return "[...]"
     return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
@@ -113,8 +113,8 @@ class TensorSpec:
     Attributes:
         name: The tensor's name in the model.
         dtype: NumPy dtype, one of `DTYPES`, or `STRING`.
-        shape: One entry a dimension: its size, the name of a dynamic dimension (``"N"``), or None where it is
-            dynamic and nameless. None in place of the tuple where the model does not say even the rank.
+        shape: One entry per dimension: its size, the name of a dynamic dimension (``"N"``), or None if the dimension is
+            dynamic and has no name. None instead of a tuple if the rank is unknown, too.
     """
 
     name: str
@@ -125,7 +125,7 @@ class TensorSpec:
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
         if self.dtype != STRING and self.dtype not in _ONNX_NUMBER_BY_DTYPE:
             known = ", ".join((*DTYPES, _STRING[1]))
-            raise InputError(f"tensor {self.name!r}: dtype {self.dtype} is none of {known}")
+            raise InputError(f"tensor {self.name!r}: unsupported dtype {self.dtype}, expected one of {known}")
         if self.shape is not None:
             object.__setattr__(self, "shape", tuple(_checked_dim(dim, self.name, self.shape) for dim in self.shape))
 
@@ -134,11 +134,11 @@ class TensorSpec:
 
     @property
     def is_static(self) -> bool:
-        """Whether every size is known."""
+        """Whether every dimension has a fixed size."""
         return self.shape is not None and all(isinstance(dim, int) for dim in self.shape)
 
     def allows(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array of that shape fits: the rank, and every size that is fixed."""
+        """Whether an array of this shape fits: rank and fixed sizes must be equal."""
         if self.shape is None:
             return True
         return len(self.shape) == len(shape) and all(
@@ -166,7 +166,9 @@ def _checked_dim(dim: object, tensor: str, shape: object) -> Dim:
         return dim
     if isinstance(dim, (int, np.integer)) and not isinstance(dim, bool) and dim >= 0:
         return int(dim)
-    raise InputError(f"tensor {tensor!r}: {shape!r} is no shape; each size is a number from 0 up, a name, or None")
+    raise InputError(
+        f"tensor {tensor!r}: invalid shape {shape!r}; each dimension must be an integer ≥ 0, a name, or None"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +176,10 @@ class Signature:
     """All inputs and all outputs of a model, each in the model's own order.
 
     Attributes:
-        inputs: What a call must be given.
-        outputs: What a call gives back.
-        left_out: Outputs of the model that no call gives back, since they are no dense tensors, or of a type below
-            eight bits: name to kind (``sequence``, ``map``, ``optional``, ``tensor of int4`` …).
+        inputs: Required inputs of a call.
+        outputs: Outputs that a call can return.
+        left_out: Outputs of the model that no call returns, because they are not dense tensors or because their type
+            has fewer than eight bits: name to kind (``sequence``, ``map``, ``optional``, ``tensor of int4`` …).
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -213,11 +215,11 @@ class Signature:
         return tuple(spec.name for spec in self.outputs)
 
     def ordered_outputs(self, names: str | Iterable[str]) -> tuple[str, ...]:
-        """Return the given output names (or the one given) in the model's order, each once.
+        """Return the given output names (or the single name) in the model's order, without duplicates.
 
         Raises:
-            OutputNameError: One of them is no output of the model; the message lists those that are.
-            UnsupportedModelError: One of them is no dense tensor.
+            OutputNameError: The model has no output with one of these names; the message lists its outputs.
+            UnsupportedModelError: One of the outputs is not a dense tensor.
         """
         wanted = set()
         for name in name_tuple(names):
@@ -246,31 +248,31 @@ class Signature:
         )
 
 
-_MOVED = "onepass moves dense tensors of eight bits and more only"
+_MOVED = "onepass supports only dense tensors with element types of at least eight bits"
 
 
 def no_dense_tensor(name: str, kind: str, others: Iterable[str] = ()) -> str:
-    """Say that a value at a model's edge is no dense tensor, and which outputs can be had without it."""
+    """Return the message for an input or output that is not a dense tensor; it lists the other outputs."""
     article = "an" if kind[:1] in "aeiou" else "a"
     without = ", ".join(others)
-    advice = f"Ask for others: {without}" if without else "Choose others: OnnxGraph.load(...).select([...])"
+    advice = f"Other outputs: {without}" if without else "Select other outputs: OnnxGraph.load(...).select([...])"
     return f"{name!r} is {article} {kind}; {_MOVED}. {advice}"
 
 
 def warn_of_left_out(signature: Signature, model: str) -> None:
-    """Say once which outputs of a model no call gives back, if there are such."""
+    """Warn if the model has outputs that no call returns."""
     if signature.left_out:
         listed = ", ".join(f"{name} ({kind})" for name, kind in signature.left_out.items())
         warnings.warn(f"{model}: left out {listed}; {_MOVED}", LeftOutWarning, stacklevel=3)
 
 
 def name_tuple(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Return names as a tuple; a single name is not taken letter by letter."""
+    """Return names as a tuple; a single string is one name."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def no_such_name(kind: str, name: object, known: tuple[str, ...], *, owner: str = "the model") -> str:
-    """Say that a name is not there, what is there, and which of those was probably meant."""
+    """Return the message for an unknown name: the known names, and the one that was probably meant."""
     near = get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")

@@ -1,4 +1,4 @@
-"""Write the outputs of a call to files, by name."""
+"""Write a call's outputs to files, by name."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from onepass.drafts import check_target, is_stream
 from onepass.outputs import Array, Outputs
 from onepass.tensors import STRING, dtype_name
 
-_MAX_MEMBER_BYTES = 65_000  # a little below what a zip archive can say
+_MAX_MEMBER_BYTES = 65_000  # slightly below the limit of zip archives
 
 
 def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
-    """Write every output to `path`, in the form that its ending asks for; folders on the way are made.
+    """Write every output to `path`, in the format given by its extension; missing folders are created.
 
-    * ``.npz``: one array a name, as ``numpy.load`` reads it.
-    * ``.json``: ``{"name": {"dtype": …, "shape": […], "data": nested lists}}``; NaN and infinities are the strings
-      ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, complex numbers pairs.
-    * no ending: a folder with one ``.npy`` a name, and ``outputs.json``, which lists file, dtype and shape in the
-      model's order. Characters that a file name cannot have are percent-encoded; names that differ by case, or that
-      Windows has for devices, get a mark. What an earlier list names, and this one does not, is removed. At every
-      moment the list names the files of one whole run, the former or this one.
+    * ``.npz``: one array per name, for ``numpy.load``.
+    * ``.json``: ``{"name": {"dtype": …, "shape": […], "data": nested lists}}``; NaN and infinities become the strings
+      ``"NaN"``, ``"Infinity"``, ``"-Infinity"``, and complex numbers become pairs.
+    * no extension: a folder with one ``.npy`` file per name, and ``outputs.json``, which lists file, dtype and shape in
+      the model's order. Characters that file names cannot contain are percent-encoded; names that differ only in case,
+      or that Windows reserves for devices, get a mark. Files of an earlier run that this run does not write are
+      removed. The list always names the files of one complete run: the former or this one.
 
-    Into a pipe or a device goes what its ending asks for, and JSON where it has none.
+    Pipes and devices get the format of their extension, or JSON without one.
 
-    NumPy's files do not know bfloat16 and float8; those are stored as float32, which holds every one of their values.
-    Strings are stored as NumPy's text of fixed width, which needs no pickle to be read.
+    NumPy's file formats have no bfloat16 and float8; such arrays are stored as float32, which holds all their values.
+    Strings are stored as fixed-width NumPy text, which can be read without pickle.
 
     Returns:
         The path written.
 
     Raises:
-        InputError: The ending is another, or a .npz cannot hold one of the names.
-        OSError: It cannot be written there.
+        InputError: The extension is unknown, or a .npz file cannot contain one of the names.
+        OSError: The path cannot be written.
     """
     path = check_path(path)
     ending = path.suffix.lower()
@@ -60,29 +60,31 @@ def write_outputs(outputs: Outputs, path: str | os.PathLike[str]) -> Path:
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path if `write_outputs` can tell from it what to write; worth asking before a long computation.
+    """Check that `write_outputs` can write to a path, and return the path; call it before a long computation.
 
     Raises:
-        InputError: The ending is none of those it writes, or it means a folder and a file is there.
-        OSError: It cannot be written there.
+        InputError: The extension is unknown, or there is none (which means a folder) and the path is a file.
+        OSError: The path cannot be written.
     """
     path = Path(path)
     if path.is_dir() or is_stream(path):
         return path
     if path.suffix.lower() not in ("", ".npz", ".json"):
-        raise InputError(f"cannot write outputs to {path}: the ending is {path.suffix!r}, expected .npz, .json or none")
+        raise InputError(
+            f"cannot write outputs to {path}: unknown extension {path.suffix!r}, expected .npz, .json or none"
+        )
     if path.exists():
         check_target(path)
         if not path.suffix:
             raise InputError(
-                f"cannot write outputs to {path}: a name without an ending means a folder, and it is a file"
+                f"cannot write outputs to {path}: a path without an extension means a folder, but a file exists there"
             )
     return path
 
 
 def _write_npz(outputs: Outputs, path: Path) -> None:
     _check_members(outputs)
-    # numpy.savez takes names as keywords, and so cannot store an output called "file".
+    # numpy.savez takes names as keyword arguments, so it cannot store an output called "file".
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in outputs.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -90,18 +92,18 @@ def _write_npz(outputs: Outputs, path: Path) -> None:
 
 
 def _check_members(names: Iterable[str]) -> None:
-    """Refuse names that would be read back as others, or as each other's."""
+    """Reject names that would be read back as a different name, or as each other's."""
     names = frozenset(names)
     for name in names:
         if "\0" in name:
-            why = "a zip archive cuts names at a null character"
+            why = "zip archives cut names at a null character"
         elif name.endswith(".npy") and name.removesuffix(".npy") in names:
-            why = f"numpy.load takes it for {name.removesuffix('.npy')!r}"
+            why = f"numpy.load would read it as {name.removesuffix('.npy')!r}"
         elif len(name.encode()) > _MAX_MEMBER_BYTES:
-            why = f"it has {len(name.encode())} bytes, and may have {_MAX_MEMBER_BYTES}"
+            why = f"the name has {len(name.encode())} bytes, the limit is {_MAX_MEMBER_BYTES}"
         else:
             continue
-        raise InputError(f"output {name[:80]!r} cannot be in a .npz: {why}; write a .json or a folder")
+        raise InputError(f"output {name[:80]!r} cannot be stored in a .npz file: {why}; write a .json file or a folder")
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -125,7 +127,7 @@ def _data(array: Array) -> Any:
 
 
 def _strict(value: Any) -> Any:
-    """Replace what JSON has no number for."""
+    """Replace numbers that JSON does not have."""
     if isinstance(value, list):
         return [_strict(each) for each in value]
     if isinstance(value, complex):

@@ -47,7 +47,7 @@ def test_no_tensorrt() -> None:
             onepass.build(_THREE, batch=2)
         with pytest.raises(MissingExtraError, match=r"'tensorrt_rtx' is not installed. Install it with"):
             find_flavor("tensorrt_rtx")
-    with pytest.raises(InputError, match="no flavour of TensorRT called 'trt'"):
+    with pytest.raises(InputError, match="unknown TensorRT flavour 'trt'"):
         find_flavor("trt")
 
 
@@ -79,7 +79,9 @@ def test_zoo(api: str, animal: Animal) -> None:
     refused |= {"class labels beside numbers", "strings", "strings [M]", "strings [A, B]"}
     with installed(make_tensorrt(api)):
         if animal.name in refused:
-            with pytest.raises(UnsupportedModelError, match=r"cannot hold at an engine's edge|holds strings"):
+            with pytest.raises(
+                UnsupportedModelError, match=r"does not support for inputs and outputs|is a string tensor"
+            ):
                 plan_from_graph(animal.graph, options_for(animal, first_rank=True))
             return
         plan = plan_from_graph(animal.graph, options_for(animal, first_rank=True))
@@ -130,7 +132,7 @@ def test_unknown_rank_needs_a_shape() -> None:
     graph = BY_NAME["unknown rank"].graph
     with installed(make_tensorrt("11.4.0")):
         assert plan_from_graph(graph, BuildOptions(shapes={"x": (2, 3)})).inputs[0].spec.shape == (None, None)
-        with pytest.raises(InputError, match="does not say the rank of input 'x'"):
+        with pytest.raises(InputError, match="input 'x' has unknown rank"):
             plan_from_graph(graph, BuildOptions(batch=2))
 
 
@@ -184,13 +186,13 @@ def test_flags_of_10() -> None:
 
 
 @pytest.mark.parametrize(("api", "options", "message"), [
-    ("8.5.3", {"precision": "bf16"}, "has no option bf16; TensorRT 9 and later"),
-    ("8.5.3", {"optimization_level": 3}, "has no option optimization_level; TensorRT 8.6"),
-    ("8.5.3", {"strip": True}, "has no option strip; TensorRT 10 and later"),
-    ("8.5.3", {"hardware_compatible": "ampere_plus"}, "has no option hardware_compatible"),
+    ("8.5.3", {"precision": "bf16"}, "does not support bf16; supported by TensorRT 9 and later"),
+    ("8.5.3", {"optimization_level": 3}, "does not support optimization_level; supported by TensorRT 8.6"),
+    ("8.5.3", {"strip": True}, "does not support strip; supported by TensorRT 10 and later"),
+    ("8.5.3", {"hardware_compatible": "ampere_plus"}, "does not support hardware_compatible"),
     ("10.0.1", {"hardware_compatible": "same_compute_capability"}, "10.9 and later"),
-    ("11.4.0", {"tactic_sources": ["CUDNN"]}, "has no CUDNN; it has"),
-    ("11.4.0", {"target_sm": "8.9"}, "has no option target_sm; TensorRT-RTX has it"),
+    ("11.4.0", {"tactic_sources": ["CUDNN"]}, "does not support CUDNN; supported:"),
+    ("11.4.0", {"target_sm": "8.9"}, "does not support target_sm; supported by TensorRT-RTX"),
 ])  # fmt: skip
 def test_options_that_a_version_lacks(api: str, options: dict[str, Any], message: str) -> None:
     """They are refused, and who has them is said."""
@@ -207,7 +209,10 @@ def test_timing_cache(tmp_path: Path) -> None:
         plan_from_graph(_THREE, BuildOptions(batch=2, timing_cache=file))
         assert first
     file.write_bytes(b"something else")
-    with installed(make_tensorrt("8.5.3")), pytest.raises(BuildError, match=r"timing\.cache is no timing cache"):
+    with (
+        installed(make_tensorrt("8.5.3")),
+        pytest.raises(BuildError, match=r"cannot use the timing cache .*timing\.cache"),
+    ):
         plan_from_graph(_THREE, BuildOptions(batch=2, timing_cache=file))
     assert file.read_bytes() == b"something else"
 
@@ -228,7 +233,7 @@ def test_wrong_options(options: dict[str, Any]) -> None:
 
 def test_no_such_folder(tmp_path: Path) -> None:
     """Where the engine cannot be written is said before it is built."""
-    with installed(make_tensorrt("11.4.0")), pytest.raises(InputError, match="there is no such folder"):
+    with installed(make_tensorrt("11.4.0")), pytest.raises(InputError, match="the folder does not exist"):
         onepass.build(_THREE, tmp_path / "no" / "a.engine", batch=2)
 
 
@@ -238,7 +243,7 @@ def test_models_of_every_form(tmp_path: Path) -> None:
     with installed(make_tensorrt("11.4.0")):
         plans = [onepass.build(m, batch=2) for m in (tmp_path / "m.onnx", _THREE.to_bytes(), _THREE)]
         assert len({p.engine_bytes() for p in plans}) == 1
-        with pytest.raises(InputError, match="a model is a path"):
+        with pytest.raises(InputError, match="model: expected a path"):
             onepass.build(3, batch=2)  # type: ignore[arg-type]
 
 

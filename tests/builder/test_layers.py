@@ -112,6 +112,6 @@ def test_precision_is_read_back() -> None:
         flavor = find_flavor()
         layers = layers_of_engine(flavor, SimpleNamespace(create_engine_inspector=lambda: inspector, num_io_tensors=0))
         assert layers == [Layer("a", "Conv", ("fp16", "fp32")), Layer("b", "Relu", ("int8",)), Layer("c", "", ())]
-        with pytest.raises(BuildError, match=r"fp16 was asked for, but .* built no layer in it \(3 in fp32\)"):
+        with pytest.raises(BuildError, match=r"fp16 was requested, but .* built no layer in it \(3 in fp32\)"):
             check_precision(flavor, ["fp16"], {"fp32": 3})
         check_precision(flavor, ["fp16", "int8"], {"int8": 1, "fp32": 3})

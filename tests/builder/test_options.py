@@ -132,7 +132,7 @@ def test_an_option_that_is_added() -> None:
     assert options.to_json() == {"quick": True, "level": 3, "mood": "in_haste"}
     assert cache_key("a", options, _FLAVOR) != cache_key("a", _More(), _FLAVOR)
     assert cache_key("a", _More(mood="at_ease"), _FLAVOR) == cache_key("a", _More(), _FLAVOR)
-    with pytest.raises(InputError, match="level is 4; expected 0 to 3"):
+    with pytest.raises(InputError, match="level must be from 0 to 3, got 4"):
         _More(level=4)
 
     @click.command("build")

@@ -95,7 +95,7 @@ def test_a_read_only_file(shell: Shell, command: str) -> None:
     Path(name).chmod(0o400)
     with installed(make_tensorrt("11.4.0")):
         said = shell.fails(*_words(command, name))
-    assert "it is read-only; permit writing, or write elsewhere" in said
+    assert "it is read-only; make it writable or choose another path" in said
     assert name in said
     Path(name).chmod(0o600)
     assert Path(name).read_text() == "mine"

@@ -82,7 +82,7 @@ def test_messages_of_commands(shell: Shell, tmp_path: Path) -> None:
         assert "such as --batch 1:8:64, or --shapes x=1x4:8x4:64x4" in shell.fails("build", three)
         shell("build", three, "--shapes", "x=1x4:8x4:64x4")
         message = shell.fails("run", three.with_suffix(".engine"), "--random", "--size", "N=99")
-        assert "build it again with a range that holds this: onepass build --shapes" in message
+        assert "build the engine with a larger range: onepass build --shapes" in message
 
 
 # ---- the library itself ----------------------------------------------------------------------------------------------

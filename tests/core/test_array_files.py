@@ -67,7 +67,7 @@ def test_claims_take_no_memory(shape: tuple[int, ...], tmp_path: Path) -> None:
         lambda: read_arrays(tmp_path / "a.npz", max_bytes=1 << 62),
         lambda: read_arrays(tmp_path / "a.npz", max_bytes=1000),
     ):
-        with pytest.raises(InputError, match=r"are allowed|damaged"):
+        with pytest.raises(InputError, match=r"bytes allowed|damaged"):
             call()
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
@@ -78,18 +78,21 @@ def test_a_bomb(tmp_path: Path) -> None:
     big = _npy(np.zeros((1 << 18, 4), np.float32))  # 4 MiB, in 4 KB
     file = _npz(tmp_path / "a.npz", a0=big, a1=big, a2=big, a3=big)
     assert len(read_arrays(file, max_bytes=16 << 20)) == 4
-    with pytest.raises(InputError, match=r"array 'a3' of .*a\.npz takes 4194304 bytes.*max_bytes=4194304 lets it in"):
+    with pytest.raises(
+        InputError,
+        match=r"array 'a3' of .*a\.npz needs 4194304 bytes.*but 4194303 of the 16777215 bytes .*max_bytes=16777216",
+    ):
         read_arrays(file, max_bytes=(16 << 20) - 1)
 
 
 def test_held_against_the_input(tmp_path: Path) -> None:
     """An array that the input cannot take is refused by its header; so is one that no input has."""
-    with pytest.raises(InputError, match=r"is float32 \[100, 5\]; input 'x' takes float32 \[N, 4\]"):
+    with pytest.raises(InputError, match=r"input 'x' expected float32 \[N, 4\], got float32 \[100, 5\]"):
         read_arrays(_npz(tmp_path / "a.npz", x=_npy(np.zeros((100, 5), np.float32))), specs=_X)
     with pytest.raises(InputError, match="no input 'z'"):
         read_arrays(_npz(tmp_path / "a.npz", z=_npy(np.zeros((100, 4), np.float32))), specs=_X)
     np.save(tmp_path / "a.npy", np.zeros(3, np.float32))
-    with pytest.raises(InputError, match=r"takes float32 \[N, 4\]"):
+    with pytest.raises(InputError, match=r"expected float32 \[N, 4\]"):
         read_array(tmp_path / "a.npy", spec=_X["x"])
 
 
@@ -104,7 +107,7 @@ def test_no_pickle_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     data = _npy(np.array([_Code()], object))
     Path("a.npy").write_bytes(data)
     for call in (lambda: read_array("a.npy"), lambda: read_arrays(_npz(Path("a.npz"), x=data))):
-        with pytest.raises(InputError, match=r"Python objects.*refused"):
+        with pytest.raises(InputError, match=r"Python objects; onepass does not load them"):
             call()
     assert not Path("it ran").exists()
 
@@ -162,5 +165,5 @@ def test_an_array_twice(tmp_path: Path) -> None:
         archive.writestr("x.npy", _npy(np.array([1])))
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("x.npy", _npy(np.array([2])))
-    with pytest.raises(InputError, match="two arrays 'x'"):
+    with pytest.raises(InputError, match="two arrays named 'x'"):
         read_arrays(tmp_path / "a.npz")

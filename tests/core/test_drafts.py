@@ -136,7 +136,7 @@ def test_a_read_only_file_stays(tmp_path: Path, mode: int) -> None:
     file = tmp_path / "a.txt"
     file.write_bytes(b"old")
     file.chmod(mode)
-    with pytest.raises(PermissionError, match=rf"it is read-only; permit writing, or write elsewhere: '{file}'"):
+    with pytest.raises(PermissionError, match=rf"it is read-only; make it writable or choose another path: '{file}'"):
         _put(file)
     file.chmod(0o600)
     assert file.read_bytes() == b"old"
@@ -172,7 +172,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     """A folder is not written over, and asking for that early gives the same message."""
     (tmp_path / "out").mkdir()
     for ask in (_put, check_target):
-        with pytest.raises(IsADirectoryError, match=r"it is a folder, expected a file to write: '.*out'"):
+        with pytest.raises(IsADirectoryError, match=r"it is a folder, expected a file: '.*out'"):
             ask(tmp_path / "out")
 
 

@@ -65,7 +65,7 @@ def test_split_of_an_empty_batch_is_empty() -> None:
 )
 def test_split_needs_one_batch(arrays: Any) -> None:
     """Outputs that share no leading dimension cannot be split; the message shows the shapes."""
-    with pytest.raises(ValueError, match="share no leading dimension"):
+    with pytest.raises(ValueError, match="have no common leading dimension"):
         Outputs(arrays).split()
 
 

@@ -82,9 +82,9 @@ def test_whole_shapes() -> None:
     signature = _signature((None, 3, None, "W"), ("W", 2))
     found = input_shapes(signature, shapes={"x0": (1, 3, 48, 192)})
     assert found == {"x0": (1, 3, 48, 192), "x1": (192, 2)}
-    with pytest.raises(InputError, match=r"'x0': the shape \[1, 4, 48, 192\] does not fit; it is float32 \[\?, 3"):
+    with pytest.raises(InputError, match=r"'x0': expected a shape that fits float32 \[\?, 3.* got \[1, 4, 48, 192\]"):
         input_shapes(signature, shapes={"x0": (1, 4, 48, 192)})
-    with pytest.raises(InputError, match=r"makes W 5, but it is 192 already"):
+    with pytest.raises(InputError, match=r"sets W to 5, but it is already 192"):
         input_shapes(signature, shapes={"x0": (1, 3, 48, 192), "x1": (5, 2)})
     with pytest.raises(InputError, match=r"no input 'x'. Did you mean"):
         input_shapes(signature, shapes={"x": (1,)})
@@ -95,6 +95,6 @@ def test_whole_shapes() -> None:
 def test_unknown_rank() -> None:
     """Without a rank no array can be made up, unless its shape is given."""
     signature = Signature((TensorSpec("x", np.dtype(np.float32), None),), ())
-    with pytest.raises(InputError, match="'x' has no known rank"):
+    with pytest.raises(InputError, match="'x' has unknown rank"):
         random_inputs(signature)
     assert random_inputs(signature, shapes={"x": (2, 3)})["x"].shape == (2, 3)

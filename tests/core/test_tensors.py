@@ -78,7 +78,7 @@ def test_spec_refuses_nonsense() -> None:
     """What is no size, and a dtype without an ONNX type, are refused when the spec is made."""
     nonsense: tuple[Any, ...] = ((-1, 2), (1.5,), (True,), ("",), "NCHW", ([],))
     for shape in nonsense:
-        with pytest.raises(InputError, match=r"'x': .* is no shape"):
+        with pytest.raises(InputError, match=r"'x': invalid shape"):
             TensorSpec("x", np.dtype(np.float32), shape)
     with pytest.raises(InputError, match="dtype"):
         TensorSpec("x", np.dtype("datetime64[s]"), ())

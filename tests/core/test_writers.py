@@ -126,9 +126,12 @@ def test_names_that_other_systems_would_confuse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["a\0b", "a"], r"output 'a\\x00b' cannot be in a \.npz: a zip archive cuts names at a null character"),
-        (["x.npy", "x"], r"output 'x\.npy' cannot be in a \.npz: numpy\.load takes it for 'x'"),
-        (["n" * 70_000], r"cannot be in a \.npz: it has 70000 bytes, and may have 65000; write a \.json or a folder"),
+        (
+            ["a\0b", "a"],
+            r"output 'a\\x00b' cannot be stored in a \.npz file: zip archives cut names at a null character",
+        ),
+        (["x.npy", "x"], r"output 'x\.npy' cannot be stored in a \.npz file: numpy\.load would read it as 'x'"),
+        (["n" * 70_000], r"\.npz file: the name has 70000 bytes, the limit is 65000; write a \.json file or a folder"),
     ],
     ids=["null", "ending", "length"],
 )
@@ -154,7 +157,7 @@ def test_outputs_into_a_pipe(tmp_path: Path, name: str) -> None:
 def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
     """A file is not taken for a folder, and that is said before anything is computed."""
     (tmp_path / "out").write_bytes(b"mine")
-    with pytest.raises(InputError, match="a name without an ending means a folder, and it is a file"):
+    with pytest.raises(InputError, match="a path without an extension means a folder, but a file exists there"):
         check_path(tmp_path / "out")
 
 
@@ -199,7 +202,7 @@ def test_long_names(tmp_path: Path) -> None:
 
 def test_other_endings(tmp_path: Path) -> None:
     """An ending that means nothing here is refused, and nothing is written."""
-    with pytest.raises(InputError, match=r"ending is '.mat', expected .npz, .json or none"):
+    with pytest.raises(InputError, match=r"unknown extension '.mat', expected .npz, .json or none"):
         write_outputs(Outputs({"y": np.zeros(1)}), tmp_path / "out.mat")
     assert list(tmp_path.iterdir()) == []
 

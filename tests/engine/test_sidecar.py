@@ -151,7 +151,7 @@ def test_what_is_not_known_of_control_flow_is_feared(tmp_path: Path) -> None:
 
 def test_a_later_major_version(tmp_path: Path) -> None:
     """Only of a file that is newer than this onepass is it said that an update would help."""
-    with pytest.raises(EngineMismatchError, match=r"a\.engine\.json is written in version 2 .* update onepass"):
+    with pytest.raises(EngineMismatchError, match=r"a\.engine\.json has format version 2.* update onepass"):
         _read(tmp_path, {"onepass_engine": 2, "something": "else"})
 
 
@@ -171,23 +171,23 @@ def _put(data: Any, place: str, value: Any) -> None:
 
 
 _WRONG: list[tuple[str, Any, str]] = [
-    ("onepass_engine_minor", "1", "'1', expected a whole number"),
+    ("onepass_engine_minor", "1", "'1', expected an integer"),
     ("inputs", {}, "{}, expected a list (The model's inputs, in its order)"),
     ("inputs[0]", 3, "3, expected an object"),
-    ("inputs[1].dtype", 3, "3, expected text"),
+    ("inputs[1].dtype", 3, "3, expected a string"),
     ("inputs[1].dtype", "float33", "'float33', expected one of float32, uint8"),
     ("outputs[0].shape", "N", "'N', expected a list or null"),
-    ("outputs[0].shape[0]", -1, "-1, expected 0 or more"),
-    ("outputs[0].shape[1]", "", "'', expected 1 letter(s) or more"),
-    ("outputs[0].shape[1]", 1.5, "1.5, expected a whole number or text or null"),
+    ("outputs[0].shape[0]", -1, "-1, expected at least 0"),
+    ("outputs[0].shape[1]", "", "'', expected at least 1 character(s)"),
+    ("outputs[0].shape[1]", 1.5, "1.5, expected an integer or a string or null"),
     ("profiles[0].shapes.x", [[1, 2]], "[[1, 2]], expected 3 entries (Least, best and greatest"),
-    ("profiles[0].shapes.x[0]", [True, 2], "True, expected a whole number"),
-    ("gpu", 7, "7, expected text or null"),
+    ("profiles[0].shapes.x[0]", [True, 2], "True, expected an integer"),
+    ("gpu", 7, "7, expected a string or null"),
     ("options", None, "None, expected an object"),
     ("build_seconds", "long", "'long', expected a number or null"),
-    ("layer_types", {"fp32": "many"}, "'many', expected a whole number"),
+    ("layer_types", {"fp32": "many"}, "'many', expected an integer"),
     ("control_flow", 0, "0, expected true or false"),
-    ("engine_sha256", "39b4", "'39b4', expected text of the form ^[0-9a-f]{64}$ (SHA-256 of the engine)"),
+    ("engine_sha256", "39b4", "'39b4', expected a string that matches ^[0-9a-f]{64}$ (SHA-256 of the engine)"),
 ]
 
 
@@ -200,7 +200,7 @@ def test_wrong_values(tmp_path: Path, place: str, value: Any, said: str) -> None
     with pytest.raises(EngineMismatchError) as caught:
         _read(tmp_path, data)
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'a.engine.json'} is no sidecar of an engine, or damaged: {place}")
+    assert message.startswith(f"{tmp_path / 'a.engine.json'} is not a valid engine sidecar: {place}")
     assert f" is {said}" in message
     assert message.endswith("build the engine again, or delete the file to load the engine as it is")
 
@@ -256,7 +256,7 @@ def test_a_file_that_ought_to_have_a_digest(tmp_path: Path) -> None:
     """From 1.2 on there is one: a file that has lost it is damaged."""
     data = _data()
     del data[DIGEST_KEY]
-    with pytest.raises(EngineMismatchError, match="recorded is None"):
+    with pytest.raises(EngineMismatchError, match="expected None"):
         _read(tmp_path, data)
 
 

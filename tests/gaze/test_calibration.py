@@ -516,12 +516,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "degrees" in said
     assert Calibration.load(out).points == 9
     assert "degrees" not in shell(*given)
-    assert "--points is for a camera's session" in shell.fails(*given, "--points", 9)
-    assert "--model is for a camera's session" in shell.fails(*given, "--engine", "small")
+    assert "--points is for a camera session" in shell.fails(*given, "--points", 9)
+    assert "--model is for a camera session" in shell.fails(*given, "--engine", "small")
     assert "1920x1080" in shell.run(*given[:-1], "large")[2]
-    assert "--resume is for a camera's session" in shell.fails(*given, "--resume")
+    assert "--resume is for a camera session" in shell.fails(*given, "--resume")
     assert "none.csv" in shell.fails("gaze", "calibrate", tmp_path / "none.csv", "--screen", "1920x1080")
     nowhere = tmp_path / "nowhere" / "c.json"
-    assert "there is no folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", nowhere, "--screen", "1920x1080")
+    assert "not found" in shell.fails("gaze", "calibrate", "camera:0", "-o", nowhere, "--screen", "1920x1080")
     assert "is a folder" in shell.fails("gaze", "calibrate", "camera:0", "-o", tmp_path, "--screen", "1920x1080")
     assert "is outside the screen" in shell.fails(*given[:-1], "1280x720")

@@ -296,7 +296,7 @@ def test_a_session_is_broken_off_and_goes_on(
     desk.pictures_left = 60
     said = shell.fails(*given)
     kept = unfinished_path(out)
-    assert f"2 of 5 points are kept in {kept}; --resume goes on with the rest" in said
+    assert f"2 of 5 points saved in {kept}; --resume continues with the others" in said
     assert "stopped before its last point" in said
     assert not out.exists()
     other = shell.fails(*given[:-4], "--screen", "480x270", "--points", 9, "--finder", "cascades", "--resume")
@@ -304,7 +304,7 @@ def test_a_session_is_broken_off_and_goes_on(
     assert "without --resume" in other
     desk.pictures_left = 10**9
     status, said, notes = shell.run(*given, "--resume")
-    assert (status, notes) == (0, f"going on with {kept}: 3 of 5 points are left\n")
+    assert (status, notes) == (0, f"continuing {kept}: 3 of 5 points remaining\n")
     assert "5 points" in said
     assert Calibration.load(out).screen.place_px == (2560, 0)
     assert {window["at_px"] for window in desk.windows} == {(2560, 0)}
@@ -329,11 +329,11 @@ def test_ctrl_c_keeps_points_too(
     assert "kept" not in shell.run(*given)[2]
     assert list(tmp_path.iterdir()) == []
     desk.pictures_left = 30
-    assert "1 of 9 points are kept" in shell.run(*given)[2]
+    assert "1 of 9 points saved" in shell.run(*given)[2]
     assert {window["at_px"] for window in desk.windows} == {None}
     # A session that is begun anew takes the place of the old one with its first point.
     desk.pictures_left = 80
-    assert "3 of 9 points are kept" in shell.run(*given)[2]
+    assert "3 of 9 points saved" in shell.run(*given)[2]
 
 
 def test_a_whole_session_needs_no_camera(

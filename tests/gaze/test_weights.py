@@ -138,4 +138,4 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{name}.onnx" in fetched.output
     refused = CliRunner().invoke(cli, ["gaze", "weights", "fetch", "--archive", str(tmp_path / "a.zip")])
     assert refused.exit_code == 2
-    assert "--archive is for one NAME" in refused.output
+    assert "--archive requires exactly one NAME" in refused.output

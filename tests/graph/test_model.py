@@ -98,9 +98,9 @@ def test_what_is_no_dense_tensor_is_left_out() -> None:
     assert graph.signature.output_names == ("y", "z")
     assert graph.signature.left_out == {"s": "sequence"}
     assert str(graph.signature).endswith("  z: float32 [N]\n  s: sequence, left out")
-    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Ask for others: y, z"):
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence.*Other outputs: y, z"):
         graph.signature.ordered_outputs(["y", "s"])
-    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence; onepass moves dense tensors"):
+    with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence; onepass supports only dense tensors"):
         _ = graph.select("s").signature
     taken = model("(seq(float[N]) s) => (float[N] y) { i = Constant <value_int = 0> () \n y = SequenceAt (s, i) }")
     with pytest.raises(UnsupportedModelError, match=r"'s' is a sequence"):
@@ -317,7 +317,7 @@ def test_one_name_is_one_name() -> None:
     assert graph.expose("hidden").signature.output_names == ("y", "hidden")
     assert THREE.graph.select("ant").signature.output_names == ("ant",)
     assert THREE.graph.select(name for name in ("ant", "zebra")).signature.output_names == ("ant", "zebra")
-    with pytest.raises(InputError, match="given no output; the model has zebra, ant, monkey"):
+    with pytest.raises(InputError, match="needs at least one output; the model has zebra, ant, monkey"):
         THREE.graph.select([])
 
 
@@ -437,10 +437,10 @@ def test_missing_truncated_and_escaping_weights(external: Path) -> None:
     """Weights that are not there, not whole, or outside the folder are refused when the model is loaded."""
     data = external.with_name("w.data")
     data.write_bytes(data.read_bytes()[:3000])
-    with pytest.raises(ModelFormatError, match=r"weight 'b' ends at byte .* truncated"):
+    with pytest.raises(ModelFormatError, match=r"truncated: weight 'b' ends at byte"):
         OnnxGraph.load(external)
     data.unlink()
-    with pytest.raises(ModelFormatError, match=r"weight 'a' lies in the file 'w.data', which is not in"):
+    with pytest.raises(ModelFormatError, match=r"weight 'a' is stored in the file 'w.data', which is not in"):
         OnnxGraph.load(external)
     graph = _with_weights()
     tensor = graph.proto.graph.initializer[0]
@@ -464,7 +464,7 @@ def test_nonsense_places_of_weights(external: Path, key: str, value: str) -> Non
     for name, text in {"location": "w.data", "offset": "0", "length": "8", key: value}.items():
         tensor.external_data.add(key=name, value=text)
     external.write_bytes(graph.to_bytes())
-    with pytest.raises(ModelFormatError, match="weight 'a' has no sound place"):
+    with pytest.raises(ModelFormatError, match="weight 'a' has an invalid external location"):
         OnnxGraph.load(external)
 
 
@@ -559,7 +559,7 @@ def test_models_over_two_gigabytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"\x08\x09garbage", b"", bytes(100), b"\x3a\x02\x0a\x00"])
 def test_bytes_that_are_no_model(data: bytes) -> None:
     """Bytes that are no model are told so."""
-    with pytest.raises(ModelFormatError, match="not a sound ONNX model"):
+    with pytest.raises(ModelFormatError, match="not a valid ONNX model"):
         OnnxGraph.from_bytes(data)
 
 
@@ -571,7 +571,7 @@ def test_load_errors(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="is a TensorRT engine, not an ONNX model"):
         OnnxGraph.load(tmp_path / "model.onnx")
     (tmp_path / "model.onnx").write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
-    with pytest.raises(ModelFormatError, match="not a sound ONNX model"):
+    with pytest.raises(ModelFormatError, match="not a valid ONNX model"):
         OnnxGraph.load(tmp_path / "model.onnx")
 
 
@@ -579,7 +579,7 @@ def test_check_finds_a_broken_graph() -> None:
     """A graph that reads a tensor nobody computes breaks the specification."""
     graph = model("(float[N] x) => (float[N] y) { y = Abs (x) }")
     graph.proto.graph.node[0].input[0] = "nobody"
-    with pytest.raises(ModelFormatError, match="breaks the ONNX specification"):
+    with pytest.raises(ModelFormatError, match="violates the ONNX specification"):
         graph.check()
 
 

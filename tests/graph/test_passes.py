@@ -142,7 +142,7 @@ def test_a_circle_is_told() -> None:
     """Nodes that wait for each other cannot be sorted, and one of them is named."""
     graph = omitted()
     graph.proto.graph.node[0].input[0] = "last"
-    with pytest.raises(ModelFormatError, match="form a circle; Relu 'relu' is on it"):
+    with pytest.raises(ModelFormatError, match="form a cycle; Relu 'relu' is in it"):
         sort_nodes(graph.proto.graph)
 
 

@@ -74,21 +74,24 @@ _UNSOUND: dict[str, tuple[Change, str]] = {
     "a function that calls itself": (lambda m: setattr(m.functions[1].node[0], "op_type", "inner"), "calls itself"),
     "functions in a circle": (
         lambda m: m.functions[1].node[0].MergeFrom(onnx.NodeProto(op_type="outer", domain="local")),
-        "'inner' of domain 'local' calls itself, perhaps by way of others",
+        "'inner' of domain 'local' calls itself, directly or through others",
     ),
     "two outputs of one name": (
         lambda m: _body(m).node[0].output.append("goes_on"),
-        "an output of a name that another one has",
+        "an output whose name is already used",
     ),
-    "two nodes that make one tensor": (lambda m: m.graph.node.append(m.graph.node[1]), "that another one has"),
-    "too few inputs": (lambda m: m.graph.node[1].input.pop(), r"has 1 inputs, which in opset 17 are 2"),
+    "two nodes that make one tensor": (
+        lambda m: m.graph.node.append(m.graph.node[1]),
+        "is already used by another output",
+    ),
+    "too few inputs": (lambda m: m.graph.node[1].input.pop(), r"has 1 inputs, expected 2 in opset 17"),
     "too many inputs": (lambda m: m.graph.node[1].input.append("x"), r"has 3 inputs"),
     "a function with the name of an addition": (_named_like_an_addition, "has 1 inputs"),
-    "no operator": (lambda m: setattr(m.graph.node[1], "op_type", ""), "names no operator"),
-    "an attribute without its value": (_attribute_without_a_value, "of type TENSOR that holds none"),
+    "no operator": (lambda m: setattr(m.graph.node[1], "op_type", ""), "has no operator"),
+    "an attribute without its value": (_attribute_without_a_value, "of type TENSOR without a value"),
     "an attribute twice": (
         lambda m: m.graph.node[2].attribute.append(m.graph.node[2].attribute[0]),
-        "or two of one name",
+        "or duplicate attributes",
     ),
     "element type 99": (lambda m: setattr(m.graph.initializer[0], "data_type", 99), "the element type 99"),
     "element type -1": (lambda m: setattr(m.graph.initializer[0], "data_type", -1), "the element type -1"),
@@ -96,9 +99,9 @@ _UNSOUND: dict[str, tuple[Change, str]] = {
         lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 29),
         "input 'x' has the element type 29",
     ),
-    "a shape below zero": (lambda m: m.graph.initializer[0].dims.append(-5), r"the shape \[2, -5\]"),
-    "a shape beyond all memory": (lambda m: m.graph.initializer[0].dims.extend([2**62] * 300), "no memory holds"),
-    "graphs in graphs": (_deep, "more than 32 deep"),
+    "a shape below zero": (lambda m: m.graph.initializer[0].dims.append(-5), r"shape \[2, -5\]"),
+    "a shape beyond all memory": (lambda m: m.graph.initializer[0].dims.extend([2**62] * 300), "the impossible shape"),
+    "graphs in graphs": (_deep, "more than 32 levels deep"),
     "a nameless input": (lambda m: setattr(m.graph.input[0], "name", ""), "an input has no name"),
 }
 
@@ -129,7 +132,7 @@ def test_sound() -> None:
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 in place of a name are told as that, whatever protobuf makes of them."""
     data = _model().SerializeToString().replace(b"goes_on", b"goes\xff\xfe\xfd")
-    with pytest.raises(ModelFormatError, match="is no text"):
+    with pytest.raises(ModelFormatError, match="is not valid text"):
         OnnxGraph.from_bytes(data)
 
 
@@ -224,7 +227,7 @@ def test_no_file_outside_the_folder_is_read(
     put(proto, tensor)
     (home / "m.onnx").write_bytes(proto.SerializeToString())
     for call in (OnnxGraph.load, onepass.load, lambda path: OnnxGraph.from_bytes(path.read_bytes(), folder=home)):
-        with pytest.raises(ModelFormatError, match=r"(refused|cannot)"):
+        with pytest.raises(ModelFormatError, match=r"(outside|do not support|contradictory)"):
             call(home / "m.onnx")
 
 
@@ -236,8 +239,8 @@ def test_bytes_do_not_find_files_where_we_happen_to_be(tmp_path: Path, monkeypat
     _as_weight(proto, _outside("w.bin"))
     data = proto.SerializeToString()
     for call in (OnnxGraph.from_bytes, onepass.load, onepass.build):
-        with pytest.raises(ModelFormatError, match=r"weights in w\.bin, and nothing says in which folder"):
+        with pytest.raises(ModelFormatError, match=r"weights in w\.bin, but their folder is unknown"):
             call(data)
-    with pytest.raises(ModelFormatError, match="nothing says in which folder"):
+    with pytest.raises(ModelFormatError, match="their folder is unknown"):
         onepass.load(OnnxGraph(proto))
     assert OnnxGraph.from_bytes(data, folder=tmp_path).weight_files == ("w.bin",)

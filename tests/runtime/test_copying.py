@@ -36,11 +36,9 @@ def test_all_is_copied(shape: list[int], dtypes: tuple[str, str]) -> None:
     np.testing.assert_array_equal(target, source.astype(target_type))
 
 
-@pytest.mark.parametrize(
-    ("size_bytes", "helpers"), [(63, 0), (64, 1), (191, 1), (192, 2), (319, 2), (320, 3), (100_000, 3)]
-)
+@pytest.mark.parametrize(("size_bytes", "helpers"), [(63, 0), (64, 1), (127, 1), (128, 2), (192, 3), (100_000, 3)])
 def test_how_many_help(size_bytes: int, helpers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is small is copied by the caller alone; each helper after the first is worth twice as much."""
+    """What is small is copied by the caller alone; so much is worth a helper, and twice as much two."""
     asked = [0]
     monkeypatch.setattr(_helpers, "most", 3)
     monkeypatch.setattr(_helpers, "ask", lambda _, count: asked.append(count))

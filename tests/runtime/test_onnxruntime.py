@@ -270,13 +270,13 @@ def test_files_that_do_not_load(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match=r"onepass\.convert\('.*model\.onnx', 'model\.onnx'\)"):
         load(file)
     file.write_bytes(b"\x08\x09\x3a\x04\xff\xff\xff\xff")
-    with pytest.raises(ModelFormatError, match=r"model\.onnx is not a sound ONNX model"):
+    with pytest.raises(ModelFormatError, match=r"model\.onnx is not a valid ONNX model"):
         load(file)
 
 
 def test_bytes_that_do_not_load() -> None:
     """Bytes are looked at like files."""
-    with pytest.raises(ModelFormatError, match="the bytes given is empty"):
+    with pytest.raises(ModelFormatError, match="the byte string is empty"):
         load(b"")
 
 

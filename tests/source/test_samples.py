@@ -151,5 +151,5 @@ def test_examples_of_strings(kind: Any, tmp_path: Path) -> None:
         texts = np.array(texts, np.dtypes.StringDType() if kind == "StringDType" else kind)
     done = onepass.convert(tmp_path / "in.onnx", tmp_path / "out.onnx", example_inputs={"s": texts})
     assert [each.name for each in done.errors] == ["t", "y"]
-    with pytest.raises(InputError, match=r"input 's': got 3 \(int\) at \[1\], expected strings only"):
+    with pytest.raises(InputError, match=r"input 's': got 3 \(int\) at \[1\]; expected only strings"):
         onepass.convert(tmp_path / "in.onnx", tmp_path / "no.onnx", example_inputs={"s": ["a", 3]})

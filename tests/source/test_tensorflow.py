@@ -354,7 +354,7 @@ def test_strings(tmp_path: Path) -> None:
     assert result.signature.output_names == ("score",)
     chosen = converted(tmp_path / "saved", tmp_path / "out.onnx", outputs=["score"])
     assert chosen.signature.output_names == ("score",)
-    with pytest.raises(UnsupportedModelError, match=r"'label' is a string.*Ask for others: score"):
+    with pytest.raises(UnsupportedModelError, match=r"'label' is a string.*Other outputs: score"):
         converted(tmp_path / "saved", tmp_path / "out.onnx", outputs=["label"])
     with pytest.raises(UnsupportedModelError, match="'text' is a string, which tf2onnx does not translate"):
         converted(tmp_path / "saved", tmp_path / "out.onnx", signature="text")

@@ -26,9 +26,9 @@ constexpr Type kTypes[] = {{0, Dtype::float32},        {1, Dtype::float16},  {2,
 Dtype from_tensorrt(nvinfer1::DataType type, const std::string& tensor) {
     for (const Type& each : kTypes)
         if (each.number == static_cast<int>(type)) return each.dtype;
-    throw UnsupportedModelError("tensor " + in_quotes(tensor) + " has TensorRT's type " +
+    throw UnsupportedModelError("tensor " + in_quotes(tensor) + " has the TensorRT type " +
                                 std::to_string(static_cast<int>(type)) +
-                                ", which has no form on the host (types of half a byte)");
+                                ", which is not supported on the host (4-bit types)");
 }
 
 std::vector<std::string> usual_names() {

@@ -23,7 +23,8 @@ class Infer:
     ``error``, and null outputs. Pass this class to ``ray.data.Dataset.map_batches``::
 
         data.map_batches(
-            onepass.batch.Infer, fn_constructor_args=("elg.onnx",), fn_constructor_kwargs={"keep": ["path"]},
+            onepass.batch.Infer,
+            fn_constructor_args=("elg.onnx",), fn_constructor_kwargs={"keep": ["path"]},
             batch_format="pyarrow", batch_size=256, compute=ray.data.ActorPoolStrategy(size=2),
             ray_remote_args_fn=lambda: {"max_restarts": 2, "max_task_retries": 2},
         )

@@ -1,4 +1,4 @@
-"""Build an engine: from a graph to a `Plan`."""
+"""Build an engine: from an ONNX graph to a `Plan`."""
 
 from __future__ import annotations
 
@@ -76,58 +76,59 @@ def build(
 
     Args:
         model: Path of an ONNX file, its bytes, or a graph.
-        engine: Where to write the engine, and beside it ``<engine>.json``, which holds what the engine does not say:
-            the outputs' order, names and dtypes as the model has them, and where it comes from.
-        shapes: Input name to (least, best, greatest) shape, or to one shape; for an input with one dynamic dimension
-            also (least, best, greatest) size of that. A sequence of such mappings makes one profile of each.
-        batch: The first dimension of every input where that is dynamic: a size, or (least, best, greatest).
-        sizes: Name of a dynamic dimension to its size, or (least, best, greatest), in every input that has it.
-        values: Input name to (least, best, greatest) values, for an input whose values shape other tensors.
-        precision: One or more of ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"``, ``"fp8"``, or ``"best"``: float16, and
-            int8 if the model has QuantizeLinear and DequantizeLinear nodes. The first is the default;
-            the last two need a model with QuantizeLinear and DequantizeLinear nodes. Softmax, sums and the small layers
-            at the end stay float32. TensorRT is held to it: if no layer computes as asked, that is an error.
-        keep_float32: Names of nodes, inner tensors or outputs to compute in float32 all the same. An output brings
-            along all that is computed for it alone.
-        reduced_io: Whether float32 inputs and outputs become float16 (bfloat16) too.
-        tf32: Whether float32 products may round their factors to ten bits. TensorRT's own default is that they may.
-        workspace_bytes: Scratch memory that a layer may take.
-        optimization_level: 0 (built fast) … 5 (runs fast).
-        hardware_compatible: ``"ampere_plus"`` or ``"same_compute_capability"``: run on more GPUs than the one here.
-        version_compatible: Whether later versions of TensorRT shall be able to run it.
-        strip: Whether to leave out the weights, which the ONNX file has; refitting puts them back.
-        refit: Whether its weights can be replaced later.
-        timing_cache: File where measurements of kernels are kept from one build to the next.
+        engine: Where to write the engine. A sidecar, ``<engine>.json``, is written beside it; it holds what the engine
+            lacks: the model's output order, names and dtypes, and the engine's provenance.
+        shapes: Input name to one shape or to (min, opt, max) shapes; for an input with a single dynamic dimension also
+            to (min, opt, max) sizes of this dimension. A sequence of such mappings gives one profile each.
+        batch: First dimension of every input where this dimension is dynamic: a size, or (min, opt, max).
+        sizes: Name of a dynamic dimension to a size, or (min, opt, max), for every input with this dimension.
+        values: Input name to (min, opt, max) values, for inputs whose values determine the shapes of other tensors.
+        precision: One or more of ``"fp32"`` (default), ``"fp16"``, ``"bf16"``, ``"int8"``, ``"fp8"``; or ``"best"``:
+            float16, plus int8 if the model has QuantizeLinear and DequantizeLinear nodes. ``"int8"`` and ``"fp8"`` need
+            a model with such nodes. Softmax, sums and small layers at the end stay float32. If no layer computes in the
+            requested precision, the build fails.
+        keep_float32: Names of nodes, inner tensors or outputs to compute in float32 nevertheless. For an output, all
+            nodes that serve only this output stay float32.
+        reduced_io: Whether float32 inputs and outputs become float16 (bfloat16), too.
+        tf32: Whether float32 products may use TF32, with 10-bit mantissas. TensorRT's own default is yes.
+        workspace_bytes: Scratch memory that a layer may use.
+        optimization_level: 0 (fastest build) … 5 (fastest engine).
+        hardware_compatible: ``"ampere_plus"`` or ``"same_compute_capability"``: support more GPUs than this machine's.
+        version_compatible: Whether later versions of TensorRT can run the engine.
+        strip: Whether to omit the weights, which are in the ONNX file; refitting puts them back.
+        refit: Whether the engine's weights can be replaced later.
+        timing_cache: File in which kernel timings are kept for later builds.
         tactic_sources: Libraries that kernels may come from, such as ``["CUBLAS", "EDGE_MASK_CONVOLUTIONS"]``.
-        outputs: The outputs to build, in this order; inner tensors may be named.
-        mark_all_outputs: Whether every inner tensor becomes an output too.
-        target_sm: Compute capabilities to build for (``"8.9"``), where TensorRT need not see the GPU (TensorRT-RTX).
-        plugins: Libraries whose plugins the model takes: operators that TensorRT does not have itself. A library is
-            code, and running the engine needs it too: ``onepass.load(engine, plugins=[…])``.
-        picture_inputs: Name of an input to how pictures go into it, a decoder's bytes as they are, uint8 [N, H, W, C]:
-            ``"bgr,0.485:0.456:0.406,0.229:0.224:0.225"`` (order, mean, deviation), or a `PictureInput`.
-        input_io_formats: Types of inputs where they are not the model's, by name, ``{"image": "fp16"}``, or one for
-            each in the model's order, as trtexec has it.
+        outputs: Outputs to build, in this order; inner tensors are allowed.
+        mark_all_outputs: Whether every inner tensor becomes an output, too.
+        target_sm: Compute capabilities to build for (``"8.9"``); the GPU need not be present (TensorRT-RTX).
+        plugins: Libraries with plugins that the model needs: operators that TensorRT does not have. A library is code,
+            and running the engine needs it, too: ``onepass.load(engine, plugins=[…])``.
+        picture_inputs: Input name to the conversion from pictures as a decoder returns them, uint8 [N, H, W, C]:
+            ``"bgr,0.485:0.456:0.406,0.229:0.224:0.225"`` (channel order, mean, standard deviation), or a
+            `PictureInput`.
+        input_io_formats: Types of inputs that differ from the model's: by name, ``{"image": "fp16"}``, or one per input
+            in the model's order, as in trtexec.
         output_io_formats: Types of outputs, likewise.
-        sparsity: Whether kernels may skip weights that are zero, two in four.
+        sparsity: Whether kernels may skip zero weights in a 2:4 pattern.
         dla: Number of the deep-learning accelerator to build for (Jetson).
-        gpu_fallback: Whether layers that the accelerator lacks may run on the GPU.
-        flavor: Which TensorRT builds: ``"tensorrt"`` or ``"tensorrt_rtx"``; by default the first that is here.
-        cache: Whether to look in the cache of engines first, and keep the engine there.
-        progress: Called with a `Step` as the build goes on, where TensorRT reports any (10 and later, TensorRT-RTX).
-            What it raises ends the build.
+        gpu_fallback: Whether layers that the accelerator does not support may run on the GPU.
+        flavor: The TensorRT that builds: ``"tensorrt"`` or ``"tensorrt_rtx"``; by default the first one installed.
+        cache: Whether to look up the engine in the engine cache, and to keep it there.
+        progress: Called with a `Step` during the build, if TensorRT reports progress (10 and later, TensorRT-RTX). An
+            exception from it ends the build.
 
     Returns:
-        The engine and all that is known of it; in memory if neither `engine` nor `cache` says where to put it.
+        The engine and its metadata; in memory if neither `engine` nor `cache` is given.
 
     Raises:
-        ModelError: The model cannot be used; the kinds of it say why.
-        InputError: An option is wrong, or not one of the TensorRT here.
-        MissingExtraError: There is no TensorRT here.
-        BuildError: TensorRT cannot read the model, or not build it; the attribute ``log`` has what it logged.
+        ModelError: The model cannot be used; the subclass says why.
+        InputError: An option is wrong, or not supported by the installed TensorRT.
+        MissingExtraError: TensorRT is not installed.
+        BuildError: TensorRT cannot read the model, or failed to build it; the attribute ``log`` has its log.
         KeyboardInterrupt: On Ctrl-C. Nothing is written then.
     """
-    words = locals()  # the parameters, and as yet nothing else
+    words = locals()  # only the parameters, as this is the first statement
     given = {each.name: words[each.name] for each in fields(BuildOptions) if words[each.name] is not None}
     return build_with(model, engine, BuildOptions(**given), flavor=flavor, cache=cache, progress=progress)[0]
 
@@ -141,9 +142,9 @@ def build_with(
     cache: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Plan, bool]:
-    """Do what `build` does, and say also whether the engine was in the cache."""
+    """Build an engine like `build`; also return whether the engine was in the cache."""
     if engine is not None and not Path(engine).absolute().parent.is_dir():
-        raise InputError(f"the engine cannot be written to {os.fspath(engine)}: there is no such folder")
+        raise InputError(f"the engine cannot be written to {os.fspath(engine)}: the folder does not exist")
     if engine is not None:
         try:
             check_target(engine)
@@ -163,11 +164,11 @@ def build_with(
 
 
 def find_builder(name: str | None = None) -> Flavor:
-    """Return the TensorRT that builds: the flavour asked for, or the first here that can.
+    """Return a TensorRT that can build: the given flavour, or the first installed one that can.
 
     Raises:
-        MissingExtraError: There is none.
-        BuildError: There is one, but it has no builder (the lean and dispatch runtimes).
+        MissingExtraError: TensorRT is not installed.
+        BuildError: The installed TensorRT has no builder (the lean and dispatch runtimes).
     """
     if name is None:
         for flavor in find_flavors():
@@ -193,15 +194,15 @@ def plan_from_graph(
 
     Args:
         graph: The model.
-        options: What it is built for, and how.
-        flavor: The TensorRT that builds; by default the first that can.
-        progress: Called with a `Step` as the build goes on, where the flavour reports any; what it raises ends it.
-        onnx_sha256: Digest of the file that the graph comes from, for the sidecar; by default that of the graph.
+        options: Build options.
+        flavor: The TensorRT that builds; by default the first one that can.
+        progress: Called with a `Step` during the build, if the flavour reports progress; an exception ends the build.
+        onnx_sha256: Digest of the graph's file, for the sidecar; by default the digest of the graph.
 
     Raises:
-        InputError: An option is wrong, or not one of this flavour.
-        UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
-        BuildError: TensorRT cannot read the model, or not build it; what it logged is in the exception.
+        InputError: An option is wrong, or not supported by this flavour.
+        UnsupportedModelError: TensorRT does not support an input or output of the model, or no node can be reduced.
+        BuildError: TensorRT cannot read the model, or failed to build it; its log is in the exception.
     """
     options = options or BuildOptions()
     flavor = flavor or find_builder()
@@ -240,7 +241,7 @@ _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
 class _Built(NamedTuple):
-    """An engine, the edges as they are in it, its layers by type, its plugins and replaceable weights."""
+    """An engine, its inputs and outputs, its layers by type, its plugins and its refittable weights."""
 
     engine: bytes
     edges: Prepared
@@ -276,12 +277,12 @@ def _serialize(ready: Ready, options: BuildOptions, flavor: Flavor, watch: Watch
 
 def _build_error(flavor: Flavor, log: str, graph: OnnxGraph) -> BuildError:
     errors = [line for line in log.splitlines() if line.startswith(("[ERROR]", "[INTERNAL_ERROR]"))]
-    text = "\n".join(errors) or "  (it gives no reason; logging.getLogger('onepass.tensorrt') has all it says)"
-    return BuildError(f"{flavor} could not build the engine. It says:\n{explained(flavor, text, graph)}", log=log)
+    text = "\n".join(errors) or "  (no reason given; logging.getLogger('onepass.tensorrt') has the complete log)"
+    return BuildError(f"{flavor} failed to build the engine:\n{explained(flavor, text, graph)}", log=log)
 
 
 def _compute_capability(flavor: Flavor, options: BuildOptions, here: str | None) -> str | None:
-    """Return what an engine is bound to; engines of TensorRT-RTX are bound to what they were told."""
+    """Return the compute capability that the engine is bound to; for TensorRT-RTX, the requested ones."""
     if options.target_sm:
         return ",".join(options.target_sm)
     bound = not flavor.has("IBuilderConfig", "set_compute_capability") and options.hardware_compatible != "ampere_plus"

@@ -1,4 +1,4 @@
-"""The cache of engines: each under a key made of everything that it depends on, so that it is never the wrong one."""
+"""The engine cache: each key covers everything that the engine depends on, so a wrong engine is never returned."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Entry(NamedTuple):
     """One engine in the cache.
 
     Attributes:
-        key: 64 hexadecimal digits, the name of its folder.
+        key: 64 hexadecimal digits, the name of the folder.
         plan: The engine.
-        size_bytes: What it takes on disk.
-        used_seconds: When it was last used, as seconds since 1970.
+        size_bytes: Size on disk.
+        used_seconds: Time of last use, in seconds since 1970.
     """
 
     key: str
@@ -40,12 +40,12 @@ class Entry(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Return where engines are kept: ``$ONEPASS_CACHE/engines``, or ``onepass/engines`` in the user's caches."""
+    """Return the cache folder: ``$ONEPASS_CACHE/engines``, or ``onepass/engines`` in the user's cache folder."""
     return user_cache("engines")
 
 
 def cache_key(onnx_sha256: str, options: BuildOptions, flavor: Flavor) -> str:
-    """Return the key of an engine: model, options, TensorRT, GPU, and the onepass that prepares the graph."""
+    """Return an engine's key: a digest of model, options, TensorRT, GPU, and onepass version."""
     content = {
         "onepass": __version__,
         "onnx": onnx_sha256,
@@ -58,12 +58,12 @@ def cache_key(onnx_sha256: str, options: BuildOptions, flavor: Flavor) -> str:
 
 
 def cached(key: str, build: Callable[[], Plan], folder: Path | None = None) -> tuple[Plan, bool]:
-    """Return the engine of a key, built if it is not there yet, and whether it was.
+    """Return the engine with a key, building it if it is not cached, and whether it was cached.
 
-    Of several processes that want the same engine at once, one builds it and the others wait. An entry that is damaged
-    in whatever way is built anew.
+    If several processes need the same engine at once, one builds it and the others wait. A damaged entry is built
+    again.
     """
-    from filelock import FileLock  # noqa: PLC0415 - only here, and the package is not to wait for it
+    from filelock import FileLock  # noqa: PLC0415 - used only here; keeps importing the package fast
 
     place = (folder or cache_folder()) / key
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -73,20 +73,20 @@ def cached(key: str, build: Callable[[], Plan], folder: Path | None = None) -> t
             os.utime(place)
             return plan, True
         plan = build()
-        _remove(place)  # what is damaged, or of somebody who was stopped; nobody else is here
+        _remove(place)  # a damaged or incomplete entry; we hold the lock
         place.mkdir()
         return plan.save(place / _ENGINE), False
 
 
 def _sound(place: Path) -> Plan | None:
-    """Return the engine in a folder of the cache; None if it is not there, or not as it was written."""
+    """Return the engine in a cache folder; None if it does not exist or is damaged."""
     try:
         if not (place / _ENGINE).is_file():
             return None
         plan = read_sidecar(place / _ENGINE)
         if plan is not None:
             plan.engine_bytes()
-    except (EngineMismatchError, OSError):  # another process may have cleared the cache meanwhile
+    except (EngineMismatchError, OSError):  # another process may have just cleared the cache
         return None
     return plan
 
@@ -103,7 +103,7 @@ def _size_bytes(place: Path) -> int:
 
 
 def cache_entries(folder: Path | None = None) -> list[Entry]:
-    """List the engines in the cache, the one used last first; damaged ones are left out."""
+    """List the engines in the cache, most recently used first; damaged ones are skipped."""
     entries = []
     for place in (folder or cache_folder()).glob(f"*/{_ENGINE}"):
         plan = _sound(place.parent)
@@ -114,7 +114,7 @@ def cache_entries(folder: Path | None = None) -> list[Entry]:
 
 
 def clear_cache(folder: Path | None = None) -> int:
-    """Delete every engine in the cache; return how many bytes that frees. Nothing else in the folder is touched."""
+    """Delete all engines in the cache, but no other files in its folder; return the number of bytes freed."""
     folder, freed = folder or cache_folder(), 0
     for place in [place for place in folder.glob("*") if _KEY.fullmatch(place.name) and place.is_dir()]:
         freed += _size_bytes(place)

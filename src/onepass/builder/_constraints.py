@@ -1,8 +1,7 @@
-"""Which of TensorRT's layers must stay float32, for TensorRT that chooses precisions itself (up to version 10).
+"""Keep layers in float32, for TensorRT versions that choose precisions themselves (up to version 10).
 
-With the flag for float16 set, such a TensorRT may compute any layer in it, a softmax or a sum of coordinates included.
-Layers that a graph's nodes became are found by name, and told their precision; OBEY_PRECISION_CONSTRAINTS makes it a
-command.
+With the float16 flag set, these versions may compute any layer in float16, including a softmax or a sum of coordinates.
+The layers of the graph's nodes are found by name and get a precision; OBEY_PRECISION_CONSTRAINTS makes it binding.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 from onepass.engine.flavor import Flavor
 
 _METADATA = re.compile(r"\[ONNX Layer: (.*?)\]")
-# They compute nothing in floating point: types of constants follow their readers, those of casts and loops are given.
+# Layers without floating-point arithmetic: constants follow their readers; the types of casts and loops are given.
 _UNTYPED = frozenset(
     {
         "CONSTANT", "SHAPE", "IDENTITY", "CAST", "ASSERTION", "CONDITION", "CONDITIONAL_INPUT", "CONDITIONAL_OUTPUT",
@@ -24,16 +23,16 @@ _UNTYPED = frozenset(
 
 
 def keep_layers_float32(flavor: Flavor, network: Any, nodes: Collection[str], kept: Collection[str]) -> int:
-    """Hold the layers of some nodes in float32.
+    """Keep the layers of some nodes in float32.
 
     Args:
-        flavor: The TensorRT whose network it is.
-        network: Its network, just parsed.
-        nodes: Names of all nodes of the graph.
-        kept: Names of the nodes to hold.
+        flavor: The TensorRT that the network belongs to.
+        network: The parsed network.
+        nodes: Names of all nodes in the graph.
+        kept: Names of the nodes to keep in float32.
 
     Returns:
-        The number of layers that are held.
+        The number of layers kept in float32.
     """
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     owners = [_node_of(layer, nodes) for layer in layers]
@@ -52,7 +51,7 @@ def keep_layers_float32(flavor: Flavor, network: Any, nodes: Collection[str], ke
 
 
 def reduced_types_in(network: Any) -> frozenset[str]:
-    """Return which of ``"fp16"`` and ``"bf16"`` a network holds tensors in by itself, by its inputs and casts."""
+    """Return which of ``"fp16"`` and ``"bf16"`` the network's tensors already have, from inputs and casts."""
     layers = (network.get_layer(index) for index in range(network.num_layers))
     found = {tensor.dtype.name for layer in layers for _, tensor in _outputs(layer)}
     found |= {network.get_input(index).dtype.name for index in range(network.num_inputs)}
@@ -60,7 +59,7 @@ def reduced_types_in(network: Any) -> frozenset[str]:
 
 
 def _node_of(layer: Any, nodes: Collection[str]) -> str | None:
-    """Return the node that a layer was made for, by its metadata or its name, which may have a number behind."""
+    """Return the node that a layer belongs to, by metadata or by name, which may have a number appended."""
     found = _METADATA.search(getattr(layer, "metadata", "") or "")
     if found and found[1] in nodes:
         return found[1]
@@ -74,7 +73,7 @@ def _node_of(layer: Any, nodes: Collection[str]) -> str | None:
 
 
 def _helpers(layers: list[Any], owners: list[str | None], held: set[int]) -> set[int]:
-    """Layers that the parser put in for no node in particular, between layers that are held."""
+    """Return the layers that the parser inserted without a node, and that only feed float32 layers."""
     made_by = {each.name: index for index, layer in enumerate(layers) for _, each in _outputs(layer)}
     readers: dict[int, set[int]] = {}
     for index, layer in enumerate(layers):

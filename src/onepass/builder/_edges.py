@@ -1,10 +1,10 @@
-"""A graph made ready for TensorRT at its edges: what it would rename, or cannot hold, without a word.
+"""Adapt a graph's inputs and outputs to TensorRT, which silently renames some and does not support others.
 
-- An output that is an input (TensorRT would rename the *input*), or a weight, becomes a copy with a name of its own.
-- Where TensorRT has no such dtype, the value crosses the edge in another one that holds every value of it, the carrier,
-  and the cast that the model has there anyway is done on the host. Where that is not exact, the model is refused.
-- An input without a rank gets that of the shape it is built for.
-- What exporters write for sizes that they do not know, ``?`` and its like, is no name that sizes share.
+- An output that is also an input (TensorRT would rename the *input*) or a weight becomes a copy with its own name.
+- If TensorRT lacks a dtype, the tensor gets a wider one, the carrier, and the model's own cast at this place is done on
+  the host. If this is not exact, the model is rejected.
+- An input of unknown rank gets the rank of the shape that it is built for.
+- Exporters' placeholders for unknown sizes, such as ``?``, are removed: they are not names that dimensions share.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FLOAT8 = tuple(
         ml_dtypes.float8_e8m0fnu,
     )
 )  # fmt: skip
-# What holds every value of a dtype; the cast there and back changes none.
+# A dtype that holds all values of another, so that casting there and back changes nothing.
 _CARRIERS: Mapping[DType, DType] = {
     _INT8: _INT32,
     np.dtype(np.int16): _INT32,
@@ -48,14 +48,14 @@ _CARRIERS: Mapping[DType, DType] = {
     np.dtype(np.uint32): _INT64,
     np.dtype(ml_dtypes.bfloat16): _FLOAT32,
 }
-# What float32 holds exactly: float64 made from it is not lost by taking it over as float32.
+# Dtypes whose values float32 holds exactly: float64 cast from them can be carried as float32.
 _WITHIN_FLOAT32 = frozenset(
     map(np.dtype, (np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.uint8, np.int16, np.uint16, np.bool_))
 )
 
 
 class Prepared(NamedTuple):
-    """A graph that TensorRT can read, and how its edges stand for those of the model."""
+    """A graph that TensorRT can read, and how its inputs and outputs map to the model's."""
 
     graph: OnnxGraph
     inputs: tuple[Edge, ...]
@@ -63,10 +63,10 @@ class Prepared(NamedTuple):
 
 
 def prepare(graph: OnnxGraph, flavor: Flavor, profile: Profile) -> Prepared:
-    """Return a graph that a flavour of TensorRT takes as it is meant.
+    """Return a graph that a flavour of TensorRT reads with the same meaning.
 
     Raises:
-        UnsupportedModelError: TensorRT has no way to take or give a tensor's dtype; the message names it.
+        UnsupportedModelError: TensorRT does not support the dtype of an input or output; the message names it.
     """
     signature = graph.signature
     proto = onnx.ModelProto()
@@ -83,7 +83,7 @@ def prepare(graph: OnnxGraph, flavor: Flavor, profile: Profile) -> Prepared:
 
 
 class _Work:
-    """The changes to one model, edge by edge."""
+    """The changes to one model, input by input and output by output."""
 
     def __init__(self, proto: onnx.ModelProto, flavor: Flavor) -> None:
         self._proto, self._graph, self._flavor = proto, proto.graph, flavor
@@ -93,11 +93,11 @@ class _Work:
         self._weights = initializer_names(proto.graph)
         has_int8 = not flavor.precision_flags or is_quantized(proto.graph)
         native = flavor.edge_dtypes - set(_FLOAT8)
-        # Networks that are not strongly typed take int8 for quantised, and want to know its scale.
+        # Networks that are not strongly typed treat int8 as quantised and require a scale.
         self._native = native if has_int8 else native - {_INT8}
 
     def input_edge(self, spec: TensorSpec, profile: Profile) -> Edge:
-        """Make one input fit."""
+        """Adapt one input."""
         value = next(value for value in self._graph.input if value.name == spec.name)
         if spec.shape is None:
             _give_rank(value, profile.shapes[spec.name].min)
@@ -112,13 +112,13 @@ class _Work:
             if spec.dtype == _DOUBLE:
                 exact = exact and all(cast_type(node) == TensorProto.FLOAT for node in casts)
             if carrier not in self._native or not exact:
-                raise self._refusal("input", spec, "its only use has to be a Cast" if carrier in self._native else "")
-            assert carrier is not None  # noqa: S101 - None is in no set of dtypes
+                raise self._refusal("input", spec, "only Cast nodes may use it" if carrier in self._native else "")
+            assert carrier is not None  # noqa: S101 - None is never a native dtype
             value.type.tensor_type.elem_type = onnx_from_dtype(carrier)
         return Edge(spec, spec.name, carrier)
 
     def output_edge(self, spec: TensorSpec, index: int, inputs: Mapping[str, Edge]) -> Edge:
-        """Make one output fit."""
+        """Adapt one output."""
         value = self._graph.output[index]
         if spec.name in inputs or spec.name in self._weights:
             name = self._copy_of(spec.name)
@@ -138,7 +138,7 @@ class _Work:
         return Edge(spec, spec.name, carrier)
 
     def forget_types(self) -> None:
-        """Drop what the model says of the types of inner tensors that have changed."""
+        """Drop the model's type information for inner tensors whose type has changed."""
         kept = [value for value in self._graph.value_info if value.name not in self._changed]
         if len(kept) < len(self._graph.value_info):
             del self._graph.value_info[:]
@@ -147,19 +147,19 @@ class _Work:
     # ---- helpers -----------------------------------------------------------------------------------------------
 
     def _carrier(self, spec: TensorSpec) -> DType | None:
-        """Return the dtype in the engine where the graph need not change; None where it must."""
+        """Return the dtype in the engine if the graph need not change, otherwise None."""
         if spec.dtype in self._native:
             return spec.dtype
-        # Parsers of TensorRT without int64 read it as int32 throughout.
+        # The parsers of TensorRT versions without int64 read it as int32.
         return _INT32 if spec.dtype == _INT64 else None
 
     def _without_its_cast(self, spec: TensorSpec) -> tuple[str, DType]:
-        """Leave out the Cast that makes an output, or let it make the carrier; return name and dtype of the output."""
+        """Change the Cast before an output so that it produces the carrier; return the output's name and dtype."""
         node = producers(self._graph.node).get(spec.name)
         carrier = _CARRIERS.get(spec.dtype)
         if node is None or node.op_type != "Cast" or spec.dtype in _FLOAT8:
             raise self._refusal(
-                "output", spec, "a Cast has to make it" if carrier in self._native or spec.dtype == _DOUBLE else ""
+                "output", spec, "a Cast must produce it" if carrier in self._native or spec.dtype == _DOUBLE else ""
             )
         if spec.dtype == _DOUBLE:
             source = dtype_from_onnx(self._type_of(node.input[0]), tensor=node.input[0])
@@ -192,7 +192,7 @@ class _Work:
         sort_nodes(self._graph)
 
     def _cast_by_way_of_float(self, node: onnx.NodeProto | None) -> None:
-        """Let a Cast between uint8 and another integer go over float32; TensorRT up to version 10 has no other."""
+        """Split a Cast between uint8 and another integer into two via float32, which TensorRT up to 10 requires."""
         if node is None or node.op_type != "Cast":
             return
         ends = {cast_type(node), self._type_of(node.input[0])}
@@ -205,27 +205,25 @@ class _Work:
         sort_nodes(self._graph)
 
     def _type_of(self, name: str) -> int:
-        """Return ONNX's number of the type of an inner tensor, as ONNX infers it."""
+        """Return the ONNX type number of an inner tensor, as inferred by ONNX."""
         if self._types is None:
             self._types = element_types(self._proto)
         number = self._types.get(name, TensorProto.UNDEFINED)
         if number == TensorProto.UNDEFINED:
-            raise UnsupportedModelError(
-                f"ONNX cannot infer the dtype of tensor {name!r}, which {self._flavor} has to know"
-            )
+            raise UnsupportedModelError(f"ONNX cannot infer the dtype of tensor {name!r}, which {self._flavor} needs")
         return number
 
     def _refusal(self, kind: str, spec: TensorSpec, hint: str) -> UnsupportedModelError:
         if spec.dtype == STRING:
             return UnsupportedModelError(
-                f"{kind} {spec.name!r} holds strings, which have no place in a GPU's memory; choose outputs that do "
-                "without: outputs=[…]"
+                f"{kind} {spec.name!r} is a string tensor, which GPUs do not support; select outputs that do not need "
+                "strings: outputs=[…]"
             )
         held = ", ".join(sorted(dtype.name for dtype in self._native))
         return UnsupportedModelError(
-            f"{kind} {spec.name!r} is {spec.dtype}, which {self._flavor} cannot hold at an engine's edge"
-            + (f" (it could be carried in another type, but {hint})" if hint else "")
-            + f"; it holds {held}. Cast it in the model to one of these"
+            f"{kind} {spec.name!r} is {spec.dtype}, which {self._flavor} does not support for inputs and outputs"
+            + (f" (another type could carry it, but {hint})" if hint else "")
+            + f"; supported: {held}. Cast it in the model to one of these"
         )
 
 
@@ -234,7 +232,7 @@ def _is_captured(graph: onnx.GraphProto, name: str) -> bool:
 
 
 def _drop_false_names(graph: onnx.GraphProto) -> None:
-    """Take ``?`` and its like from sizes: TensorRT takes those of one name to be equal."""
+    """Remove placeholders such as ``?`` from sizes: TensorRT treats dimensions with the same name as equal."""
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
             if dim.HasField("dim_param") and dim_from_onnx(dim.dim_param) is None:

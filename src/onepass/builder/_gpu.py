@@ -1,4 +1,4 @@
-"""The GPU that a build runs on, asked of the driver itself; none of CUDA's Python packages is needed for that."""
+"""The GPU that a build runs on, queried from the driver directly, without CUDA's Python packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Gpu(NamedTuple):
 
 
 def current_gpu() -> Gpu | None:
-    """Return the GPU of the calling thread's CUDA context, or else the first; None where there is none."""
+    """Return the GPU of the calling thread's CUDA context, otherwise the first GPU; None without a GPU."""
     driver = _driver()
     if driver is None:
         return None
@@ -34,7 +34,7 @@ def current_gpu() -> Gpu | None:
 
 
 def current_context() -> int | None:
-    """Return the calling thread's CUDA context, if it has one."""
+    """Return the calling thread's CUDA context, or None."""
     driver, context = _driver(), ctypes.c_void_p()
     if driver is None or driver.cuCtxGetCurrent(ctypes.byref(context)):
         return None
@@ -42,7 +42,7 @@ def current_context() -> int | None:
 
 
 def use_context(context: int | None) -> None:
-    """Make another thread's CUDA context that of the calling thread."""
+    """Make another thread's CUDA context current in the calling thread."""
     driver = _driver()
     if driver is not None and context is not None:
         driver.cuCtxSetCurrent(ctypes.c_void_p(context))

@@ -1,4 +1,4 @@
-"""The model that a build starts from: opened, known by its digest, and made ready for one TensorRT."""
+"""The model that a build starts from: open it, compute its digest, and prepare it for one TensorRT."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from onepass.tensors import name_tuple, warn_of_left_out
 
 
 def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
-    """Return the model as a graph, whichever way it is given.
+    """Return the model as a graph.
 
     Raises:
-        InputError: It is given in no way that is known.
-        ModelError: It cannot be read.
+        InputError: The model is neither a path, nor bytes, nor a graph.
+        ModelError: The model cannot be read.
     """
     if isinstance(model, OnnxGraph):
         model.require_weights()
@@ -40,28 +40,28 @@ def graph_of(model: str | os.PathLike[str] | bytes | OnnxGraph) -> OnnxGraph:
     if isinstance(model, (str, os.PathLike)):
         return OnnxGraph.load(model)
     raise InputError(
-        f"a model is a path, the bytes of a file, or an OnnxGraph; got {type(model).__name__}. "
-        "An onnx.ModelProto becomes a graph by OnnxGraph(proto)"
+        f"model: expected a path, the bytes of a file, or an OnnxGraph, got {type(model).__name__}. "
+        "Convert an onnx.ModelProto with OnnxGraph(proto)"
     )
 
 
 def digest_of(graph: OnnxGraph) -> str:
-    """Return a digest of a model's content, external weights included."""
+    """Return a digest of a model's content, including external weights."""
     digest = sha256(graph.proto.SerializeToString(deterministic=True))
     for name in sorted(graph.weight_files):
-        assert graph.folder is not None  # noqa: S101 - a graph with weights beside it knows where
+        assert graph.folder is not None  # noqa: S101 - a graph with external weights knows its folder
         digest.update(f"\n{name} {sha256_of(graph.folder / name)}".encode())
     return digest.hexdigest()
 
 
 def digest_of_model(model: str | os.PathLike[str] | bytes | OnnxGraph, graph: OnnxGraph) -> str:
-    """Return the digest of a model as it was given: that of its file, if all of it lies in one."""
+    """Return the digest of a model: of its file if the model is a single file, otherwise of the graph."""
     is_file = isinstance(model, (str, os.PathLike)) and not graph.weight_files
     return sha256_of(cast("str", model)) if is_file else digest_of(graph)
 
 
 class Ready(NamedTuple):
-    """What goes to TensorRT: the graph, its profiles, and the nodes that its layers must not reduce."""
+    """Input for TensorRT: the graph, its profiles, and the nodes that must stay float32."""
 
     prepared: Prepared
     profiles: tuple[Profile, ...]
@@ -69,18 +69,18 @@ class Ready(NamedTuple):
 
 
 def settled(options: BuildOptions, graph: OnnxGraph) -> BuildOptions:
-    """Return options in which the best precision is that which this model has."""
+    """Return options with precision "best" replaced by the best precisions for this model."""
     if BEST not in options.precision:
         return options
     return replace(options, precision=("fp16", "int8") if is_quantized(graph.proto.graph) else ("fp16",))
 
 
 def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
-    """Return what goes to TensorRT: outputs chosen, precision written in where it is no flag, edges as it takes them.
+    """Prepare a graph for TensorRT: outputs selected, precision written into the graph unless a flag sets it.
 
     Raises:
         InputError: A name or a range does not fit the model.
-        UnsupportedModelError: The model has something at its edges that TensorRT cannot hold, or nothing to reduce.
+        UnsupportedModelError: TensorRT does not support an input or output of the model, or no node can be reduced.
     """
     graph, kind = with_kernel_shapes(shown(graph, options).with_true_outputs()), options.reduced_type
     by_flag = kind in flavor.precision_flags
@@ -99,7 +99,7 @@ def ready_for(graph: OnnxGraph, options: BuildOptions, flavor: Flavor) -> Ready:
 
 
 def shown(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
-    """Return the graph with the outputs, and with the edges, that are asked for."""
+    """Return the graph with the requested outputs, picture inputs and types."""
     graph = _with_outputs(graph, options)
     for name, text in options.picture_inputs.items():
         pictures = PictureInput.parse(str(text))
@@ -121,5 +121,5 @@ def _with_outputs(graph: OnnxGraph, options: BuildOptions) -> OnnxGraph:
         return graph.expose([name for name in wanted if name not in names]).select(wanted)
     signature = graph.signature
     warn_of_left_out(signature, graph.name)
-    # An output that is listed twice is one, too.
+    # An output that is listed twice becomes one.
     return graph.select(signature.output_names) if len(signature.outputs) < len(graph.proto.graph.output) else graph

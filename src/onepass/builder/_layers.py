@@ -1,4 +1,4 @@
-"""Whether an engine computes in the precision that was asked for: read back, to know rather than to hope."""
+"""Check that a built engine computes in the requested precision, by reading its layers back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from onepass.engine.flavor import Flavor
 from onepass.engine.layers import layers_of_engine
 from onepass.engine.log import get_logger
 
-# Members of TensorRT's ``DataType``, by the names that options and plans have for them.
+# Members of TensorRT's ``DataType`` to their names in options and plans.
 _MEMBERS = {"HALF": "fp16", "BF16": "bf16", "FP8": "fp8", "INT8": "int8", "FLOAT": "fp32"}
 
 
 def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, int]:
-    """Count layers by the types they work in.
+    """Count layers by the types that they compute in.
 
-    Where a runtime works (it needs a GPU) the built engine is asked. Where none does, the network is, if it is strongly
-    typed: then its types are the engine's.
+    With a GPU, the built engine is inspected. Without one, the network is, if it is strongly typed: then it has the
+    engine's types.
     """
     logger = get_logger(flavor)
     engine = flavor.module.Runtime(logger).deserialize_cuda_engine(serialized) if flavor.can_inspect else None
@@ -31,7 +31,7 @@ def layer_types(flavor: Flavor, serialized: bytes, network: Any) -> dict[str, in
 
 
 def network_types(network: Any) -> dict[str, int]:
-    """Count the layers of a strongly typed network by the types of what they make."""
+    """Count the layers of a strongly typed network by output type."""
     counts: Counter[str] = Counter()
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -41,15 +41,15 @@ def network_types(network: Any) -> dict[str, int]:
 
 
 def check_precision(flavor: Flavor, kinds: Sequence[str], types: Mapping[str, int]) -> None:
-    """Raise if an engine does not compute in any of the reduced precisions that were asked for.
+    """Raise if an engine computes in none of the requested reduced precisions.
 
     Raises:
-        BuildError: No layer does.
+        BuildError: No layer computes in a requested precision.
     """
     if types and not any(types.get(kind) for kind in kinds):
         kind = " and ".join(kinds)
         counts = ", ".join(f"{count} in {name}" for name, count in sorted(types.items()))
         raise BuildError(
-            f"precision {kind} was asked for, but {flavor} built no layer in it ({counts}): it found none faster that "
-            "way, or this GPU has none. Build it without"
+            f"precision {kind} was requested, but {flavor} built no layer in it ({counts}): no layer would be faster, "
+            "or this GPU does not support it. Build without it"
         )

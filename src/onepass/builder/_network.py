@@ -1,4 +1,4 @@
-"""ONNX into TensorRT's network, with every complaint of the parser, and the edges under the names they shall have."""
+"""Parse ONNX into a TensorRT network, report all parser errors, and restore the names of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from onepass.graph.sound import check_sound
 
 
 def new_builder(flavor: Flavor, plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()) -> Any:
-    """Return a builder of TensorRT's, and have plugins registered: its own, and those of libraries.
+    """Return a TensorRT builder, and register TensorRT's plugins and those of the libraries.
 
     Raises:
-        BuildError: It gives none, for want of a GPU; what it says is in the message.
-        InputError: A library does not open.
+        BuildError: TensorRT cannot create a builder because there is no GPU; the message contains TensorRT's log.
+        InputError: A library cannot be loaded.
     """
     logger = get_logger(flavor)
     mark = logger.book.mark()
     try:
         builder = flavor.module.Builder(logger)
-    except TypeError as error:  # what pybind11 makes of a null pointer
+    except TypeError as error:  # pybind11 raises it for a null pointer
         log = logger.book.text(mark)
         raise BuildError(
-            f"{flavor} has no builder here; it needs an NVIDIA GPU and its driver to build. It says:\n{log}", log=log
+            f"{flavor} cannot build here; it needs an NVIDIA GPU and its driver. TensorRT's log:\n{log}", log=log
         ) from error
     load_plugins(flavor, plugins)
     return builder
@@ -47,15 +47,15 @@ def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, P
     """Read a prepared graph into a network.
 
     Returns:
-        The network, the parser (which owns memory that the network uses), and the graph with the carriers that the
-        network really has.
+        The network, the parser (which owns memory that the network uses), and the graph with the actual carriers of the
+        network.
 
     Raises:
-        BuildError: The parser cannot read the model; every node it complains of is named.
+        BuildError: The parser cannot read the model; the message names every failing node.
     """
     graph, flags = prepared.graph, _creation_flags(flavor)
-    check_sound(graph.proto)  # which a graph made in memory may not be, and a parser does not survive
-    # The file itself is not opened: external weights are looked for in the folder of this path.
+    check_sound(graph.proto)  # a graph created in memory may be invalid, which crashes the parser
+    # The file itself is not opened; the parser looks for external weights in its folder.
     where = () if graph.folder is None else (str(graph.folder / "model.onnx"),)
     data = graph.to_bytes()
     try_doubtful(flavor, graph.proto, data, flags, where)
@@ -75,20 +75,20 @@ def parse(flavor: Flavor, builder: Any, prepared: Prepared) -> tuple[Any, Any, P
 
 
 def _creation_flags(flavor: Flavor) -> int:
-    """Explicit batch, where that still has to be said; precision is a matter of flags there, and of types elsewhere."""
+    """Return the explicit-batch flag for TensorRT versions that still need it; others are always explicit."""
     flag = flavor.member("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH")
     return 0 if flag is None else 1 << int(flag)
 
 
 def _named(kind: str, edges: tuple[Edge, ...], tensors: Sequence[Any]) -> tuple[Edge, ...]:
-    """Give the network's inputs or outputs the plan's names; the parser keeps their order, not their names.
+    """Give the network's inputs or outputs the plan's names; the parser keeps their order, but not always their names.
 
-    (A name of an inner graph can displace that of an input.)
+    (A name in an inner graph can displace the name of an input.)
     """
     if len(edges) != len(tensors):
         raise BuildError(
-            f"TensorRT's parser made {len(tensors)} {kind}s ({', '.join(each.name for each in tensors)}) of the "
-            f"model's {len(edges)} ({', '.join(edge.tensor for edge in edges)})"
+            f"TensorRT's parser returned {len(tensors)} {kind}s ({', '.join(each.name for each in tensors)}), but the "
+            f"model has {len(edges)} ({', '.join(edge.tensor for edge in edges)})"
         )
     by_name = {tensor.name: tensor for tensor in tensors}
     ordered = list(tensors)
@@ -107,7 +107,9 @@ def _with_carrier(edge: Edge, dtype: np.dtype[Any], kind: str) -> Edge:
         return edge
     if (edge.carrier, dtype) == (np.dtype(np.int64), np.dtype(np.int32)):
         return replace(edge, carrier=dtype)
-    raise BuildError(f"TensorRT made {kind} {edge.spec.name!r}, which is {edge.spec.dtype}, {dtype} without saying so")
+    raise BuildError(
+        f"{kind} {edge.spec.name!r}: expected {edge.spec.dtype}, but TensorRT silently changed it to {dtype}"
+    )
 
 
 def _parser_error(flavor: Flavor, parser: Any, graph: OnnxGraph, log: str) -> BuildError:
@@ -115,20 +117,20 @@ def _parser_error(flavor: Flavor, parser: Any, graph: OnnxGraph, log: str) -> Bu
     missing = missing_plugins(flavor, parser, graph)
     lines = [*missing.values(), *(_error_line(error, graph) for error in errors)]
     told = " ".join(lines)
-    # What is said of a missing plugin takes the place of TensorRT's own words of it.
+    # Our line about a missing plugin replaces TensorRT's own.
     lines = [*missing.values(), *(line for line in lines if not any(f"({name}): " in line for name in missing))]
-    # Some parsers stop at the first node: the operators that they do not have at all are looked for beside.
+    # Some parsers stop at the first error, so list all other unsupported operators, too.
     operators = {node.op_type: None for node in graph.proto.graph.node if node.op_type not in told}
     lines += [f"operator {name} is not supported" for name in operators if not parser.supports_operator(name)]
-    text = "\n".join(f"  {line}" for line in dict.fromkeys(lines)) or "  (it gives no reason)"
+    text = "\n".join(f"  {line}" for line in dict.fromkeys(lines)) or "  (no reason given)"
     return BuildError(
         f"{flavor} cannot read the model (opset {graph.opset}):\n{explained(flavor, text, graph)}", log=log
     )
 
 
 def _error_line(error: Any, graph: OnnxGraph) -> str:
-    """Say node, operator and reason; older bindings know only the node's number."""
-    # Some reasons carry what CUDA says where there is no GPU, which is not the matter here.
+    """Return node, operator and reason; older bindings report only the node's number."""
+    # Without a GPU, some reasons contain unrelated CUDA errors.
     reason = " ".join(line for line in str(error.desc()).splitlines() if "cudaError" not in line).strip()
     operator = error.node_operator() if hasattr(error, "node_operator") else ""
     name = error.node_name() if hasattr(error, "node_name") else ""

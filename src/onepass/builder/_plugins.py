@@ -1,4 +1,4 @@
-"""Which nodes of a graph TensorRT's parser leaves to plugins, and whether what makes them is registered."""
+"""Nodes that TensorRT's parser leaves to plugins, and whether these plugins are registered."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from onepass.graph.nodes import all_nodes
 
 
 def plugins_of(flavor: Flavor, parser: Any, graph: OnnxGraph) -> tuple[Plugin, ...]:
-    """Return the plugins that an engine of a graph is made with, in the order of their names."""
+    """Return the plugins that a graph's engine uses, sorted by name."""
     there = registered(flavor)
     return tuple(sorted({each for node in _nodes(parser, graph) for each in _wanted(node) if each in there}))
 
 
 def missing_plugins(flavor: Flavor, parser: Any, graph: OnnxGraph) -> dict[str, str]:
-    """Return operators that are neither ONNX's nor TensorRT's nor any registered plugin's, with what to say of each."""
+    """Return operators that neither ONNX nor TensorRT nor a registered plugin has, with a message for each."""
     there, lines = registered(flavor), dict[str, str]()
     for node in _nodes(parser, graph):
         wanted = _wanted(node)
@@ -28,19 +28,19 @@ def missing_plugins(flavor: Flavor, parser: Any, graph: OnnxGraph) -> dict[str, 
         if is_known or not there.isdisjoint(wanted):
             continue
         near = [each for each in there if each.name == node.op_type]
-        has = f"registered is {'; '.join(map(str, near))}" if near else "none of that name is registered"
+        has = f"only {'; '.join(map(str, near))} is registered" if near else "no plugin of this name is registered"
         name = node.name or f"of {node.output[0]}"
         lines[node.op_type] = (
-            f"node {name} ({node.op_type}) takes the plugin {wanted[0]}, and {has}. Name the library that has it: "
+            f"node {name} ({node.op_type}) needs the plugin {wanted[0]}, but {has}. Load the library that contains it: "
             "plugins=['libmyplugin.so']"
         )
     return lines
 
 
 def _nodes(parser: Any, graph: OnnxGraph) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes of operators that are not ONNX's, or that the parser does not have.
+    """Yield the nodes whose operators are not standard ONNX, or not supported by the parser.
 
-    What it says of the former differs: in TensorRT 8.5 it has whatever a plugin is registered for.
+    For non-standard operators, the parser's answer differs: in TensorRT 8.5 it includes registered plugins.
     """
     own = {function.name for function in graph.proto.functions}
     for node in all_nodes(graph.proto.graph):
@@ -50,7 +50,7 @@ def _nodes(parser: Any, graph: OnnxGraph) -> Iterator[onnx.NodeProto]:
 
 
 def _wanted(node: onnx.NodeProto) -> tuple[Plugin, ...]:
-    """Return what may make a node: TensorRT looks in the namespace that the node names, then in its domain."""
+    """Return the plugins that may implement a node: TensorRT tries the node's plugin namespace, then its domain."""
     said = {each.name: each.s.decode(errors="replace") for each in node.attribute if each.s}
     version, namespace = said.get("plugin_version", "1"), said.get("plugin_namespace", "")
     return Plugin(node.op_type, version, namespace), Plugin(node.op_type, version, node.domain)

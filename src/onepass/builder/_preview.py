@@ -1,4 +1,4 @@
-"""What a build would make, found out without building: everything up to TensorRT's parser is done."""
+"""Preview a build: do everything up to TensorRT's parser, without building."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ from onepass.graph import OnnxGraph
 
 @dataclass(frozen=True)
 class Preview:
-    """What a build would make.
+    """The expected result of a build.
 
     Attributes:
-        inputs: The model's inputs, and the engine's tensors that would carry them.
+        inputs: The model's inputs and the engine's tensors for them.
         outputs: The model's outputs, likewise.
-        profiles: The ranges of shapes.
+        profiles: The optimisation profiles.
         flavor: The TensorRT that would build.
         version: Its version.
-        options: The options of the build, as plain JSON values.
-        node_types: How many of the model's nodes would compute in ``"fp32"``, ``"fp16"`` …; empty where no reduced
-            precision is asked for.
-        network_layers: How many layers TensorRT's parser makes of the model, before any are fused; None where it could
-            not be asked.
-        network_types: How many of these work in ``"fp32"``, ``"fp16"`` …; empty where TensorRT chooses that itself.
-        plugins: What the engine would take from plugins.
-        not_parsed: Why the parser could not be asked: what TensorRT says where there is no GPU. None where it was.
+        options: Build options, as plain JSON values.
+        node_types: Number of the model's nodes that would compute in ``"fp32"``, ``"fp16"`` …; empty without reduced
+            precision.
+        network_layers: Number of layers that TensorRT's parser creates, before fusion; None if the parser did not run.
+        network_types: Number of these layers in ``"fp32"``, ``"fp16"`` …; empty if TensorRT chooses the types itself.
+        plugins: Plugins that the engine would need.
+        not_parsed: Why the parser did not run (TensorRT's message, if there is no GPU); None if it did.
     """
 
     inputs: tuple[Edge, ...]
@@ -74,15 +73,15 @@ class Preview:
 def preview(
     model: str | os.PathLike[str] | bytes | OnnxGraph, options: BuildOptions | None = None, *, flavor: str | None = None
 ) -> Preview:
-    """Say what a build would make, in seconds: options, ranges, precision, and what TensorRT's parser takes.
+    """Preview a build in seconds: check options, ranges, precision, and whether TensorRT's parser accepts the model.
 
     Args:
-        model: As of `onepass.build`.
-        options: What the engine would be built for, and how.
-        flavor: The TensorRT that would build; by default the first that can.
+        model: The model, as for `onepass.build`.
+        options: Build options.
+        flavor: The TensorRT that would build; by default the first one that can.
 
     Raises:
-        ModelError, InputError, MissingExtraError, BuildError: As `onepass.build` raises them before it builds.
+        ModelError, InputError, MissingExtraError, BuildError: As raised by `onepass.build` before it builds.
     """
     options = options or BuildOptions()
     graph, tensorrt = graph_of(model), find_builder(flavor)
@@ -95,7 +94,7 @@ def preview(
         facts["node_types"] = node_types(shown(graph, options), options.reduced_type, options.keep_float32)
     try:
         builder = new_builder(tensorrt, options.plugins)
-    except BuildError as error:  # there is no GPU, without which most TensorRTs have no parser either
+    except BuildError as error:  # no GPU; most TensorRT versions cannot parse without one
         facts["not_parsed"] = str(error)
     else:
         network, parser, named = parse(tensorrt, builder, ready.prepared)

@@ -1,4 +1,4 @@
-"""From the ranges that a user gave to a complete optimisation profile: a range for every input of the model."""
+"""Turn the user's ranges into complete optimisation profiles, with a range for every input of the model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from onepass.tensors import Signature, TensorSpec, no_such_name
 
 
 def profiles_from_options(signature: Signature, options: BuildOptions) -> tuple[Profile, ...]:
-    """Return one profile for each mapping of ``options.shapes``, or one if there is none.
+    """Return one profile for each mapping in ``options.shapes``, or a single one if there are none.
 
     Raises:
-        InputError: A name is unknown, a range does not fit the model, or an input of dynamic shape has none.
+        InputError: A name is unknown, a range does not fit the model, or an input with a dynamic shape has no range.
     """
     _check_names(signature, options)
     values = {name: as_range(each, name) for name, each in options.values.items()}
@@ -28,7 +28,7 @@ def profiles_from_options(signature: Signature, options: BuildOptions) -> tuple[
 
 
 def as_range(value: Range, name: str) -> ShapeRange:
-    """Return a range of one or more numbers: a number, ``(least, best, greatest)``, or those of several numbers."""
+    """Return a range from a number, ``(min, opt, max)``, or ``(min, opt, max)`` of several numbers each."""
     if isinstance(value, ShapeRange):
         return value
     if any(isinstance(each, float) for each in np.asarray(value, object).reshape(-1)):
@@ -36,7 +36,7 @@ def as_range(value: Range, name: str) -> ShapeRange:
     if isinstance(value, int):
         return ShapeRange((value,), (value,), (value,))
     if len(value) != 3:
-        raise InputError(f"{name!r}: {value!r} is no range; expected one number, or (least, best, greatest)")
+        raise InputError(f"{name!r}: invalid range {value!r}; expected one number, or (min, opt, max)")
     least, best, greatest = (tuple(each) if isinstance(each, Sequence) else (each,) for each in value)
     return ShapeRange(least, best, greatest)
 
@@ -58,11 +58,11 @@ def _range_of(spec: TensorSpec, shapes: Ranges, options: BuildOptions) -> ShapeR
         given = _whole_range(spec, shapes[spec.name])
         for shape in (given.min, given.opt, given.max):
             if not spec.allows(shape):
-                raise InputError(f"shapes of input {spec.name!r}: {given} does not fit what the model takes, {spec}")
+                raise InputError(f"shapes of input {spec.name!r}: {given} does not fit the model's {spec}")
         return given
     if spec.shape is None:
         raise InputError(
-            f"the model does not say the rank of input {spec.name!r}, and TensorRT has to know it; give its shape: "
+            f"input {spec.name!r} has unknown rank, which TensorRT does not support; give its shape: "
             f"shapes={{{spec.name!r}: (8, 3)}}"
         )
     columns = [_dim_range(spec, index, options) for index in range(len(spec.shape))]
@@ -80,20 +80,20 @@ def _dim_range(spec: TensorSpec, index: int, options: BuildOptions) -> tuple[int
         return _triple(options.batch, "batch")
     example = tuple(tuple(dim if isinstance(dim, int) else size for dim in spec.shape) for size in (1, 8, 64))
     raise InputError(
-        f"input {spec.name!r} has dynamic sizes ({spec}); say the least, the best and the greatest that the engine is "
-        f"for, such as {'batch=(1, 8, 64), or ' if index == 0 else ''}shapes={{{spec.name!r}: {example}}}"
+        f"input {spec.name!r} has a dynamic shape ({spec}); give its (min, opt, max), such as "
+        f"{'batch=(1, 8, 64), or ' if index == 0 else ''}shapes={{{spec.name!r}: {example}}}"
     )
 
 
 def _triple(value: Range, name: str) -> tuple[int, int, int]:
     given = as_range(value, name)
     if len(given.min) != 1:
-        raise InputError(f"{name}: {given} has more than one dimension; expected a number, or least, best, greatest")
+        raise InputError(f"{name}: {given} has more than one dimension; expected a number, or (min, opt, max)")
     return given.min[0], given.opt[0], given.max[0]
 
 
 def _whole_range(spec: TensorSpec, value: Range) -> ShapeRange:
-    """Tell a full range, one fixed shape, and least, best and greatest size of the only dynamic dimension apart."""
+    """Distinguish a complete range, one fixed shape, and (min, opt, max) sizes of the only dynamic dimension."""
     if isinstance(value, ShapeRange):
         lengths = {len(value.min)}
         is_short = spec.shape is not None and lengths == {1} and len(spec.shape) != 1
@@ -110,15 +110,17 @@ def _whole_range(spec: TensorSpec, value: Range) -> ShapeRange:
         return as_shape
     if fits:
         raise InputError(
-            f"shapes of input {spec.name!r} ({spec}): {flat} may be one shape, or least, best and greatest size of its "
-            "dynamic dimension; write three shapes"
+            f"shapes of input {spec.name!r} ({spec}): {flat} is ambiguous: one shape, or (min, opt, max) sizes of its "
+            "dynamic dimension; give three shapes"
         )
     return _fill(spec, flat)
 
 
 def _fill(spec: TensorSpec, sizes: tuple[int, ...]) -> ShapeRange:
-    """Put three sizes in place of the one dynamic dimension."""
+    """Replace the only dynamic dimension by three sizes."""
     dims = spec.shape or ()
     if sum(not isinstance(dim, int) for dim in dims) != 1:
-        raise InputError(f"shapes of input {spec.name!r}: {spec} has not one dynamic dimension; write three shapes")
+        raise InputError(
+            f"shapes of input {spec.name!r}: {spec} does not have exactly one dynamic dimension; give three shapes"
+        )
     return ShapeRange(*(tuple(dim if isinstance(dim, int) else size for dim in dims) for size in sizes))

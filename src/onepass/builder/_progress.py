@@ -1,4 +1,4 @@
-"""Follow a build, and stop it: TensorRT works in a thread of its own, so that Ctrl-C reaches the caller at once."""
+"""Build progress and interruption: TensorRT runs in its own thread, so that Ctrl-C reaches the caller at once."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _PAUSE_S, _LAST_WORDS_S = 0.1, 2.0
 
 
 class Step(NamedTuple):
-    """How far a build has come: the share that is done, 0 … 1, and what it is at, from the outermost phase in."""
+    """Progress of a build: the fraction done, 0 … 1, and the current phases, outermost first."""
 
     fraction: float
     phases: tuple[str, ...]
 
 
 Progress: TypeAlias = Callable[[Step], None]
-"""Called now and then while an engine is built, from another thread; what it raises ends the build."""
+"""Called during a build, from another thread; an exception ends the build."""
 
 
 class Watch:
-    """The state of one build: phases within phases, as TensorRT reports them, and whether it shall go on."""
+    """The state of one build: nested phases, as reported by TensorRT, and whether to go on."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -37,16 +37,16 @@ class Watch:
         self.error: BaseException | None = None
 
     def stop(self) -> None:
-        """Let the build end at its next step."""
+        """Make the build end at its next step."""
         self._stopped.set()
 
     def start(self, name: str, steps: int) -> None:
-        """Take note that a phase begins."""
+        """Record the start of a phase."""
         self._phases.append([name, 0, max(steps, 1)])
         self._tell()
 
     def step(self, name: str, step: int) -> bool:
-        """Take note that a step of a phase is done; return whether to go on."""
+        """Record a completed step of a phase; return whether to go on."""
         for phase in self._phases:
             if phase[0] == name:
                 phase[1] = step + 1
@@ -54,7 +54,7 @@ class Watch:
         return not self._stopped.is_set()
 
     def finish(self, name: str) -> None:
-        """Take note that a phase has ended."""
+        """Record the end of a phase."""
         self._phases = [phase for phase in self._phases if phase[0] != name]
         self._tell()
 
@@ -68,7 +68,7 @@ class Watch:
             share /= steps
         try:
             self._progress(Step(min(fraction, 1.0), tuple(phase[0] for phase in self._phases)))
-        except BaseException as error:  # noqa: BLE001 - it must not pass through TensorRT; it is raised when that is done
+        except BaseException as error:  # noqa: BLE001 - must not pass through TensorRT; raised again when it has ended
             self.error = error
             self.stop()
 
@@ -77,9 +77,9 @@ def make_monitor(flavor: Flavor, watch: Watch) -> Any:
     """Return an ``IProgressMonitor`` that reports to a watch."""
     module = flavor.module
 
-    class Monitor(module.IProgressMonitor):  # type: ignore[misc,name-defined] # the base is known at run time only
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc,name-defined] # the base class is known only at run time
         def __init__(self) -> None:
-            module.IProgressMonitor.__init__(self)  # pybind11 wants its own base called, not super()
+            module.IProgressMonitor.__init__(self)  # pybind11 requires an explicit call, not super()
 
         def phase_start(self, phase_name: str, _parent_phase: str | None, num_steps: int) -> None:
             watch.start(phase_name, num_steps)
@@ -94,10 +94,10 @@ def make_monitor(flavor: Flavor, watch: Watch) -> Any:
 
 
 def run_stoppable(work: Callable[[], T], watch: Watch, *, stops: bool) -> T:
-    """Run `work` in a thread with the caller's CUDA context, and return what it returns.
+    """Run `work` in a thread with the caller's CUDA context, and return its result.
 
-    A KeyboardInterrupt ends the waiting: the work is told to stop, and waited for, if it `stops` when told; otherwise
-    it is left to itself, and its result thrown away.
+    On KeyboardInterrupt, `work` is told to stop. If it `stops` when told, wait for it; otherwise leave it running and
+    discard its result.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -116,13 +116,13 @@ def run_stoppable(work: Callable[[], T], watch: Watch, *, stops: bool) -> T:
     thread = threading.Thread(target=run, name="onepass-build", daemon=True)
     try:
         thread.start()
-        # Not Thread.join: up to Python 3.12 a thread whose join was interrupted is taken for one that has ended.
+        # Not Thread.join: up to Python 3.12, an interrupted join marks the thread as ended.
         while not ended.wait(_PAUSE_S):
             pass
     except BaseException:
         watch.stop()
         atexit.register(_leave, thread, ended)
-        if stops and thread.ident is not None:  # it has begun
+        if stops and thread.ident is not None:  # it has started
             ended.wait()
         raise
     if watch.error is not None:
@@ -133,6 +133,6 @@ def run_stoppable(work: Callable[[], T], watch: Watch, *, stops: bool) -> T:
 
 
 def _leave(thread: threading.Thread, ended: threading.Event) -> None:
-    """Keep a build that was left to itself out of Python when that ends, which TensorRT does not survive."""
+    """Keep an abandoned build from calling Python while the interpreter shuts down, which crashes TensorRT."""
     if not ended.is_set():
         hold(thread).wait(_LAST_WORDS_S)

@@ -1,4 +1,4 @@
-"""What TensorRT's own words for a failure mean, in a sentence that names the node: they speak of its inner parts."""
+"""Explain TensorRT's error messages, which name internal layers, in terms of the model's nodes."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from onepass.graph.nodes import all_nodes
 _NO_KERNEL = re.compile(r"\b(?P<layer>[^\s()]+) has no runners that implement it")
 _NO_PLUGIN = re.compile(r"(?P<plugin>\w+) plugin (?:creator version \d+ )?was not found in (?:the )?plugin registry")
 _SHAPE_INPUT = re.compile(r"Network input (?P<name>.+?) is a shape tensor and must have type Int32 or Int64")
-# A line that names its node already; see `onepass.builder._network`.
+# A line that already names its node; see `onepass.builder._network`.
 _NAMED = re.compile(r"^  node ", re.MULTILINE)
 _RANKS = re.compile(r"\b(?P<layer>[^\s()]+)_OutputLayer: Must have inputs with equal ranks")
 
 
 def explained(flavor: Flavor, text: str, graph: OnnxGraph) -> str:
-    """Return what TensorRT wrote of a graph, with a sentence behind it where it is known what that means."""
+    """Return TensorRT's messages about a graph, followed by explanations of those with a known meaning."""
     return "\n".join([text, *dict.fromkeys(_sentences(flavor, text, graph))])
 
 
 def _sentences(flavor: Flavor, text: str, graph: OnnxGraph) -> Iterator[str]:
     for found in _SHAPE_INPUT.finditer(text):
         yield (
-            f"Input {found['name']!r} decides shapes, and {flavor} takes whole numbers only for that. In place of "
-            "scales, let the model take sizes (the fourth input of Resize), or fix the scales in it"
+            f"Input {found['name']!r} determines shapes, for which {flavor} supports only integers. Instead of scales, "
+            "let the model take sizes (the fourth input of Resize), or make the scales constant"
         )
     for found in _NO_PLUGIN.finditer(text):
         needs = _told(_of_operator(graph, found["plugin"]), "the model")
-        yield f"{flavor} has no {found['plugin']}, which {needs} takes; full TensorRT has it"
+        yield f"{flavor} has no {found['plugin']}, which {needs} needs; full TensorRT has it"
     for found in _NO_KERNEL.finditer(text):
-        yield f"{flavor} has nothing that computes {_told(_of_layer(graph, found['layer']), found['layer'])}"
+        yield f"{flavor} has no kernel for {_told(_of_layer(graph, found['layer']), found['layer'])}"
     for found in _RANKS.finditer(text):
         node = _told(_of_layer(graph, found["layer"]), found["layer"])
-        yield f"{flavor} takes branches only whose results have the same rank; those of {node} differ"
+        yield f"{flavor} requires the same rank in both branches; the ranks of {node} differ"
     if not any(each.search(text) for each in (_SHAPE_INPUT, _NO_PLUGIN, _NO_KERNEL, _RANKS, _NAMED)):
         for node in all_nodes(graph.proto.graph):
             if node.name and _is_word(node.name, text):
-                yield f"{flavor} speaks of {_told(node, '')}"
+                yield f"The message refers to {_told(node, '')}"
 
 
 def _of_layer(graph: OnnxGraph, layer: str) -> onnx.NodeProto | None:
-    """Return the node of a layer, which is called like it, with a number behind perhaps."""
+    """Return the node of a layer; the layer has the node's name, perhaps followed by a number."""
     names = {layer, re.sub(r"_\d+$", "", layer)}
     return next((node for node in all_nodes(graph.proto.graph) if node.name in names), None)
 

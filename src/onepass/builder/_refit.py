@@ -1,8 +1,8 @@
-"""Refit: the weights of a model put into an engine that was built for such, of the same layers.
+"""Refit: put the weights of a model into a refittable engine with the same layers.
 
-The model goes the way of the one that was built: the same options prepare its graph and the same parser reads it. The
-layers of that network then have the weights under the names, and in the form, in which the engine asks for them,
-whatever the parser folds or transposes. This works in every TensorRT that builds; trtexec's ``--timeRefit`` does it so.
+The model is prepared with the engine's build options and read by the same parser. So the layers of its network have the
+weights under the names and in the form that the engine expects, whatever the parser folds or transposes. This works in
+every TensorRT that builds; trtexec's ``--timeRefit`` works the same way.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ def refit(
     *,
     plugins: str | os.PathLike[str] | tuple[str, ...] = (),
 ) -> Plan:
-    """Put the weights of a model into an engine of the same layers; nothing is built.
+    """Put the weights of a model into an engine with the same layers; nothing is built.
 
     Args:
-        engine: An engine with its sidecar, or its plan, built with ``refit=True`` or ``strip=True``. It takes a GPU.
-        model: The model whose weights it takes, as `onepass.build` takes it: the options of the build are applied to
-            it again. Into an engine that was stripped and not made refittable only the very same model fits.
-        output: Where to write the engine with its new weights, and its sidecar.
-        plugins: Libraries whose plugins the engine takes.
+        engine: An engine with a sidecar, or its plan, built with ``refit=True`` or ``strip=True``. Needs a GPU.
+        model: The model with the new weights, as for `onepass.build`; the engine's build options are applied to it. An
+            engine built with ``strip=True`` but without ``refit=True`` accepts only the model that it was built from.
+        output: Where to write the refitted engine and its sidecar.
+        plugins: Libraries with the plugins that the engine needs.
 
     Returns:
-        The engine with the model's weights, in memory if `output` does not say where to put it.
+        The engine with the model's weights, in memory if `output` is not given.
 
     Raises:
-        ModelNotFoundError: There is no engine, or no model.
-        InputError: The engine was not built to be refitted, or the model does not fit; what does not is named.
+        ModelNotFoundError: The engine or the model does not exist.
+        InputError: The engine is not refittable, or the model does not fit; the message says where.
         EngineError: The engine does not run here.
-        BackendError: TensorRT refuses the weights; its log is in the message.
+        BackendError: TensorRT rejects the weights; its log is in the message.
     """
     plan = engine if isinstance(engine, Plan) else _plan_of(engine)
     flavor = find_flavor(plan.flavor)
@@ -61,7 +61,9 @@ def refit(
     mark = logger.book.mark()
     raw = flavor.module.Runtime(logger).deserialize_cuda_engine(data)
     if raw is None:
-        raise EngineError(f"{flavor} cannot load the engine here, which refitting needs:\n{logger.book.text(mark)}")
+        raise EngineError(
+            f"refitting needs an engine that runs here; {flavor} cannot load it:\n{logger.book.text(mark)}"
+        )
     digest = put_weights(flavor, raw, plan, model)
     filled = _serialized(flavor, raw)
     options = {name: value for name, value in plan.options.items() if name != "strip"}
@@ -74,25 +76,25 @@ def refit(
 def put_weights(
     flavor: Flavor, raw: Any, plan: Plan, model: str | os.PathLike[str] | bytes | OnnxGraph, *, name: str = "the engine"
 ) -> str:
-    """Put a model's weights into a deserialised engine; see `refit`. Its GPU must be current.
+    """Put a model's weights into a deserialised engine; see `refit`. The engine's GPU must be current.
 
     Args:
-        flavor: The TensorRT that runs it.
+        flavor: The TensorRT that runs the engine.
         raw: The engine.
-        plan: What its sidecar says.
+        plan: The engine's plan.
         model: The model.
-        name: What to call the engine.
+        name: Name of the engine in messages.
 
     Returns:
-        The model's digest, as `Plan.onnx_sha256` has it.
+        The model's digest, for `Plan.onnx_sha256`.
     """
     _check_takes_weights(flavor, raw, plan, name)
     graph = graph_of(model)
     digest = digest_of_model(model, graph)
     if plan.options.get("strip") and not plan.options.get("refit") and plan.onnx_sha256 not in (None, digest):
         raise InputError(
-            f"{name} takes back only the weights that it was stripped of: SHA-256 of the model {digest[:12]}…, of the "
-            f"one it was built from {str(plan.onnx_sha256)[:12]}…. For others, build it with "
+            f"{name} accepts only the weights of the model that it was built from: expected SHA-256 "
+            f"{str(plan.onnx_sha256)[:12]}…, got {digest[:12]}…. For other weights, build it with "
             "onepass.build(strip=True, refit=True)"
         )
     ready = ready_for(graph, BuildOptions.from_json(plan.options), flavor)
@@ -104,8 +106,8 @@ def put_weights(
     _fill(flavor, refitter, dict(weights_of(flavor, network)), plan.weight_sizes, name)
     mark = logger.book.mark()
     if not refitter.refit_cuda_engine():
-        raise BackendError(f"{flavor} does not refit {name}. It says:\n{logger.book.text(mark)}")
-    del parser  # the weights lie in its memory
+        raise BackendError(f"{flavor} failed to refit {name}:\n{logger.book.text(mark)}")
+    del parser  # it owns the memory of the weights
     return digest
 
 
@@ -122,30 +124,30 @@ def _fill(
     wrong, mark = [], book.mark()
     for place in wanted:
         if place not in ours:
-            wrong.append(f"{place}: the model has none")
+            wrong.append(f"{place}: not found in the model")
             continue
         size = sizes.get(place.layer, {}).get(place.role, ours[place].size)
-        if ours[place].size != size:  # TensorRT 8.5 would take them, and fail afterwards without a name
-            wrong.append(f"{place}: the engine's has {size} numbers, the model's {ours[place].size}")
+        if ours[place].size != size:  # TensorRT 8.5 would accept them and fail later without naming the layer
+            wrong.append(f"{place}: expected {size} elements, got {ours[place].size}")
         elif not refitter.set_weights(place.layer, flavor.member("WeightsRole", place.role), ours[place]):
-            wrong.append(f"{place}: not taken with {ours[place].size} numbers, {list(ours[place].shape)}")
+            wrong.append(f"{place}: rejected with {ours[place].size} elements, {list(ours[place].shape)}")
     if not wrong:
         layers, roles = refitter.get_missing()
         wrong = [f"{Place(layer, role.name)}: missing" for layer, role in zip(layers, roles, strict=True)]
     if wrong:
         log = book.text(mark)
         raise InputError(
-            f"the model's weights do not fit {name}, which was built from another:\n  "
+            f"the model's weights do not fit {name}, which was built from a different model:\n  "
             + "\n  ".join(wrong)
-            + (f"\nTensorRT says:\n{log}" if log else "")
+            + (f"\nTensorRT's log:\n{log}" if log else "")
         )
 
 
 def _check_takes_weights(flavor: Flavor, raw: Any, plan: Plan, name: str) -> None:
     if not flavor.can_build:
-        raise InputError(f"{flavor} runs engines only; refitting {name} needs the parser of the full package")
+        raise InputError(f"{flavor} can only run engines; refitting {name} needs the parser of the full package")
     if not raw.refittable or not (plan.options.get("refit") or plan.options.get("strip")):
-        raise InputError(f"{name} was not built to take other weights; build it with onepass.build(refit=True)")
+        raise InputError(f"{name} is not refittable; build it with onepass.build(refit=True)")
 
 
 def _check_edges(ready: Ready, plan: Plan, name: str) -> None:
@@ -155,7 +157,7 @@ def _check_edges(ready: Ready, plan: Plan, name: str) -> None:
     ):
         if [edge.spec for edge in ours] != [edge.spec for edge in theirs]:
             raise InputError(
-                f"the model does not fit {name}: its {kind} are {_listed(ours)}; those of the engine, {_listed(theirs)}"
+                f"the model does not fit {name}: expected the {kind} {_listed(theirs)}, got {_listed(ours)}"
             )
 
 
@@ -168,7 +170,7 @@ def _serialized(flavor: Flavor, raw: Any) -> bytes:
         return bytes(raw.serialize())
     config = raw.create_serialization_config()
     config.clear_flag(flavor.member("SerializationFlag", "EXCLUDE_WEIGHTS"))
-    keep = flavor.member("SerializationFlag", "INCLUDE_REFIT")  # so that it takes others again
+    keep = flavor.member("SerializationFlag", "INCLUDE_REFIT")  # keeps the engine refittable
     if keep is not None:
         config.set_flag(keep)
     return bytes(raw.serialize_with_config(config))
@@ -180,5 +182,5 @@ def _plan_of(engine: str | os.PathLike[str]) -> Plan:
         raise ModelNotFoundError(f"no engine file at {path}")
     plan = read_sidecar(path)
     if plan is None:
-        raise InputError(f"{path} has no sidecar that says how it was built, so it cannot be refitted")
+        raise InputError(f"{path} cannot be refitted: it has no sidecar, which holds the build options")
     return plan

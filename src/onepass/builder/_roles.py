@@ -1,12 +1,12 @@
-"""Which nodes of a graph may compute in reduced precision, and which must stay float32.
+"""Decide which nodes of a graph may compute in reduced precision, and which must stay float32.
 
-As in automatic mixed precision: what does the heavy work (convolutions, matrix products) is reduced; what loses digits
-or overflows (softmax, sums, powers, logarithms) is not; what lies between takes the type that reaches it. Beyond that
-the tails of a network stay float32, since they carry positions and sizes, not features: what follows a softmax or a sum
-without a convolution after it (a soft-argmax), and small dense layers at the end (a regression head).
+As in automatic mixed precision, heavy operators (convolutions, matrix products) are reduced; operators that lose
+precision or overflow (softmax, sums, powers, logarithms) are not; all others take the type of their inputs. In
+addition, the tails of a network stay float32, because they carry positions and sizes, not features: nodes after a
+softmax or a sum with no later convolution (a soft-argmax), and small dense layers at the end (a regression head).
 
-A node that takes dequantised tensors is left to TensorRT, which computes it in int8 or float8; what it gives may be
-reduced, but for what is quantised again at once: that is one layer with the node before it.
+A node with dequantised inputs is left to TensorRT, which computes it in int8 or float8. Its results may be reduced,
+unless they are quantised again at once: TensorRT fuses this into the layer before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from onepass.tensors import no_such_name
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-# These compute the same way in any floating-point type, or only move values.
+# Operators that work equally well in any floating-point type, or only move values.
 _EASY = frozenset(
     {
         "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "Ceil", "Clip", "Concat", "DepthToSpace", "Div",
@@ -39,12 +39,12 @@ _EASY = frozenset(
         "Upsample", "Where", "Xor",
     }
 )  # fmt: skip
-# Arithmetic that leads into a float32 node only is done there, too: one cast all the same, and digits saved.
+# Arithmetic whose results go only to float32 nodes stays float32, too: as many casts, and higher precision.
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Neg"})
 _QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
-# Any tensor will do for these: they ask for its shape, and have no floating-point output.
+# Operators that read only the shape of a tensor, and have no floating-point output.
 _LOOKERS = frozenset({"Shape", "Size"})
-# Inputs that stay float32 whatever the data are (by position).
+# Inputs (by position) that always stay float32.
 FLOAT32_INPUTS: Mapping[str, frozenset[int]] = {"Resize": frozenset({1, 2}), "Upsample": frozenset({1})}
 _SMALL_HEAD_WEIGHTS = 1 << 20
 
@@ -55,13 +55,13 @@ NUMBERS = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
 @dataclass
 class Roles:
-    """What was decided.
+    """The decision for each node.
 
     Attributes:
-        reduced: Indices of the nodes of the main graph that compute in the reduced type.
-        quantized: Indices of those that TensorRT computes in int8 or float8, and of the nodes that quantise for them.
-        float32: Names of the float32 tensors of the main graph, those of constants included.
-        constants: The constants among them, by name.
+        reduced: Indices of the main graph's nodes that compute in the reduced type.
+        quantized: Indices of the nodes that TensorRT computes in int8 or float8, and of their quantisation nodes.
+        float32: Names of the main graph's float32 tensors, including constants.
+        constants: The float32 constants, by name.
     """
 
     reduced: set[int]
@@ -71,22 +71,22 @@ class Roles:
 
 
 def is_quantized(graph: onnx.GraphProto) -> bool:
-    """Whether a model says what to compute in int8 or float8, and with which scales."""
+    """Whether a model has quantisation nodes, which define the int8 or float8 layers and their scales."""
     return any(node.op_type in _QUANTIZERS for node in graph.node)
 
 
 def assign_roles(graph: onnx.GraphProto, types: Mapping[str, int], *, kind: str, keep: Iterable[str]) -> Roles:
-    """Decide for every node of a sorted graph.
+    """Decide for every node of a topologically sorted graph.
 
     Args:
         graph: The main graph.
-        types: ONNX type number of every tensor of it that is known.
+        types: Tensor name to ONNX type number, as far as known.
         kind: ``"fp16"`` or ``"bf16"``.
-        keep: Names of nodes, inner tensors or outputs that the user wants computed in float32. An output brings along
-            all that is computed for it alone.
+        keep: Names of nodes, inner tensors or outputs that the user wants computed in float32. For an output, all nodes
+            that serve only this output stay float32.
 
     Raises:
-        InputError: `keep` has a name that is nowhere in the graph.
+        InputError: A name in `keep` does not exist in the graph.
     """
     return _Assignment(graph, types, kind, tuple(keep)).roles()
 
@@ -114,7 +114,7 @@ class _Assignment:
         reduced -= self._arithmetic_before_float32(reduced)
         return Roles(reduced, self._quantized, self._float32, self._constants)
 
-    # ---- what the user names -----------------------------------------------------------------------------------
+    # ---- nodes named by the user -------------------------------------------------------------------------------
 
     def _kept_by_user(self, names: tuple[str, ...]) -> set[int]:
         outputs = {value.name for value in self._graph.output}
@@ -132,14 +132,14 @@ class _Assignment:
         return kept
 
     def _only_for(self, output: str, outputs: set[str]) -> set[int]:
-        """Nodes whose results reach that output and no other."""
+        """Return the nodes whose results reach this output and no other."""
         serves: list[set[str]] = [set(node.output) & outputs for node in self._nodes]
         for index in reversed(range(len(self._nodes))):
             for user in self._users[index]:
                 serves[index] |= serves[user]
         return {index for index, served in enumerate(serves) if served == {output}}
 
-    # ---- what the operators say --------------------------------------------------------------------------------
+    # ---- operators ---------------------------------------------------------------------------------------------
 
     def _may_be_reduced(self, index: int) -> bool:
         node = self._nodes[index]
@@ -157,7 +157,7 @@ class _Assignment:
         return any(maker.op_type == "DequantizeLinear" for maker in makers)
 
     def _fits(self, name: str, *, heavy: bool) -> bool:
-        """Whether a constant survives: none of its values overflows, and a single value (an epsilon) is not lost."""
+        """Whether a constant survives: no value overflows, and a single value (an epsilon) does not become zero."""
         tensor = self._constants.get(name)
         if tensor is None or tensor.data_type != TensorProto.FLOAT:
             return True
@@ -169,12 +169,12 @@ class _Assignment:
     # ---- tails -------------------------------------------------------------------------------------------------
 
     def _tails(self, kept: set[int]) -> set[int]:
-        """Nodes behind which no convolution, and no product of two computed tensors, comes any more.
+        """Return the nodes of the tails: those with no convolution and no product of two computed tensors after them.
 
-        Of these: what follows a float32 node, and small dense layers with whatever follows them.
+        Of these, nodes that follow a float32 node, and small dense layers with all that follows them.
         """
-        ends = [True] * len(self._nodes)  # whether nothing heavy comes after the node
-        weights = [0] * len(self._nodes)  # numbers in the dense layers from the node on
+        ends = [True] * len(self._nodes)  # whether no heavy node follows
+        weights = [0] * len(self._nodes)  # number of weights in the dense layers from the node on
         for index in reversed(range(len(self._nodes))):
             for user in self._users[index]:
                 ends[index] &= ends[user] and not self._is_body(user)
@@ -191,7 +191,7 @@ class _Assignment:
         return tails
 
     def _after_body(self) -> set[int]:
-        """Nodes that a convolution or attention leads to; in a network of dense layers alone, these are the body."""
+        """Return the nodes after a convolution or attention; a network of dense layers only has none."""
         after: set[int] = set()
         for index in range(len(self._nodes)):
             if index in after or self._is_body(index):
@@ -215,10 +215,10 @@ class _Assignment:
         names = (*self._nodes[index].input, *self._nodes[index].output)
         return any(name in self._float32 and name not in self._constants for name in names)
 
-    # ---- types spread ------------------------------------------------------------------------------------------
+    # ---- propagation of types ----------------------------------------------------------------------------------
 
     def _spread(self, kept: set[int]) -> set[int]:
-        """Walk in order of computation; an easy node takes the wider of the types that reach it."""
+        """Walk in topological order; an easy node takes the widest type among its inputs."""
         state = {value.name: "float32" for value in self._graph.input if value.name in self._float32}
         reduced: set[int] = set()
         for index, node in enumerate(self._nodes):
@@ -226,9 +226,9 @@ class _Assignment:
             states = {state[name] for i, name in enumerate(node.input) if name in state and i not in skip}
             makes = [name for name in node.output if name in self._float32]
             if index in self._quantized and node.op_type in HEAVY and index not in self._kept:
-                result = "reduced"  # it is computed in fewer bits still
+                result = "reduced"  # computed in even fewer bits
             elif index in kept:
-                # What is made of no float at all (a fill, a look-up in a table) has no type of its own to insist on.
+                # A result computed without float inputs (a fill, a table look-up) may have any type.
                 result = "float32" if states or node.op_type == "Cast" else "free"
             elif node.op_type in HEAVY and self._reads_float32(index):
                 result = "reduced"
@@ -240,7 +240,7 @@ class _Assignment:
         return reduced
 
     def _before_quantize(self, reduced: set[int]) -> set[int]:
-        """Easy nodes whose results are all quantised: between the node before them and that, no cast may stand."""
+        """Return the easy nodes whose results are all quantised: no cast may separate them from the node before."""
         lifted: set[int] = set()
         outputs = {value.name for value in self._graph.output}
         for index in sorted(reduced, reverse=True):

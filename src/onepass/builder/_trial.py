@@ -1,8 +1,7 @@
-"""A model that TensorRT's parser may not survive, parsed in a process of its own first.
+"""Parse models that may crash TensorRT's parser in a separate process first.
 
-Some importers take for granted that an operator's inputs are of the types and ranks that ONNX says, and end the
-process where they are not. Models may break that and build all the same, as those with float16 scales do, and so are
-not refused for it.
+Some operator importers assume that inputs have the types and ranks that ONNX requires, and crash the process if they do
+not. Some models break these rules and build nevertheless (those with float16 scales do), so they are not rejected.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ _LINES = 5
 
 
 def try_doubtful(flavor: Flavor, model: onnx.ModelProto, data: bytes, flags: int, where: tuple[str, ...]) -> None:
-    """Parse a model in a process of its own if the types and shapes in it do not fit together.
+    """Parse a model in a separate process if its types and shapes are inconsistent.
 
     Args:
         flavor: The TensorRT.
         model: The model.
-        data: The same, serialised.
-        flags: Flags of its network.
-        where: A path beside its weights, if it has any.
+        data: The serialised model.
+        flags: Creation flags of the network.
+        where: A path in the folder of the external weights, if there are any.
 
     Raises:
-        BuildError: TensorRT's parser ended the process; the message has its last words.
+        BuildError: TensorRT's parser crashed; the message has its last lines.
     """
     doubt = doubt_of(model)
     if not doubt:
@@ -50,16 +49,16 @@ def try_doubtful(flavor: Flavor, model: onnx.ModelProto, data: bytes, flags: int
         done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise BuildError(
-            f"{flavor} did not read the model in {_SECONDS} s (in a process of its own). ONNX says of the model: "
+            f"{flavor} did not parse the model within {_SECONDS} s (in a separate process). ONNX reports: "
             f"{doubt.strip()}"
         ) from error
-    if done.returncode >= 0:  # it is read, or refused, which is told better by the parser that we ask ourselves
+    if done.returncode >= 0:  # parsed, or rejected with an error, which the parser in this process reports better
         return
     ending = signal.Signals(-done.returncode).name
     said = (done.stdout + done.stderr).decode(errors="replace")
     words = "\n".join(f"  {line}" for line in said.splitlines()[-_LINES:])
     raise BuildError(
-        f"{flavor} cannot read the model: its parser ended by {ending} (in a process of its own). ONNX says of the "
-        f"model: {doubt.strip()}" + (f"\nThe parser's last words:\n{words}" if words else ""),
+        f"{flavor} cannot read the model: its parser crashed with {ending} (in a separate process). ONNX reports: "
+        f"{doubt.strip()}" + (f"\nThe parser's last lines:\n{words}" if words else ""),
         log=said,
     )

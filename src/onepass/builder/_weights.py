@@ -1,4 +1,4 @@
-"""Where the weights of an engine lie: in layers of the network that it was built from, each in a role."""
+"""The weights of an engine: each belongs to a layer of its network and has a role there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from onepass.engine.flavor import Flavor
 
-# Kind of a layer: its class, and the attributes that hold the weights of each role.
+# Layer type to its class, and each role to the attribute with its weights.
 _LAYERS = {
     "CONVOLUTION": ("IConvolutionLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
     "DECONVOLUTION": ("IDeconvolutionLayer", {"KERNEL": "kernel", "BIAS": "bias"}),
@@ -20,7 +20,7 @@ _LAYERS = {
 
 
 class Place(NamedTuple):
-    """Where weights are in an engine: the name of a layer, and their role in it, ``"KERNEL"``."""
+    """The place of weights in an engine: layer name and role, such as ``"KERNEL"``."""
 
     layer: str
     role: str
@@ -30,14 +30,14 @@ class Place(NamedTuple):
 
 
 def weights_of(flavor: Flavor, network: Any) -> Iterator[tuple[Place, np.ndarray[Any, Any]]]:
-    """Yield every weight that the layers of a network hold, by its place; they lie in the network's own memory."""
+    """Yield all weights of a network's layers with their places; the arrays are views of the network's memory."""
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         kind, roles = _LAYERS.get(layer.type.name, ("", {}))
         if not kind:
             continue
         name = layer.name
-        layer.__class__ = getattr(flavor.module, kind)  # the binding gives a layer's base; TensorRT's samples do so too
+        layer.__class__ = getattr(flavor.module, kind)  # the binding returns the base class
         for role, attribute in roles.items():
             values = np.asarray(getattr(layer, attribute))
             if values.size:
@@ -45,7 +45,7 @@ def weights_of(flavor: Flavor, network: Any) -> Iterator[tuple[Place, np.ndarray
 
 
 def weight_sizes(flavor: Flavor, network: Any) -> dict[str, dict[str, int]]:
-    """Return how many numbers each weight of a network has: by its layer, then by its role."""
+    """Return the number of elements of each weight of a network: by layer, then by role."""
     sizes: dict[str, dict[str, int]] = {}
     for place, values in weights_of(flavor, network):
         sizes.setdefault(place.layer, {})[place.role] = int(values.size)

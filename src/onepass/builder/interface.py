@@ -1,4 +1,4 @@
-"""What an engine takes and gives at its edges in place of what the model does: pictures, and other types."""
+"""Inputs and outputs of an engine that differ from the model's: pictures, and other types."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from onepass.tensors import Signature, no_such_name
 
 Order: TypeAlias = Literal["rgb", "bgr", "gray"]
 IoFormats: TypeAlias = Mapping[str, str] | Sequence[str]
-"""Name of an input or output to its type, or, as trtexec has it, a type for each in the model's order."""
+"""Name of an input or output to its type; or, as in trtexec, one type each in the model's order."""
 
 _DTYPES: Mapping[str, np.dtype[Any]] = {
     "fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16),
     "int32": np.dtype(np.int32), "int64": np.dtype(np.int64), "int8": np.dtype(np.int8), "uint8": np.dtype(np.uint8),
     "bool": np.dtype(np.bool_),
 }  # fmt: skip
-# A tensor may become another type of its family.
+# A tensor's type may be replaced by another type of the same family.
 _FAMILIES = ({_DTYPES[name] for name in ("fp32", "fp16", "bf16")}, {_DTYPES[name] for name in ("int32", "int64")})
 _LINEAR = "chw"
 _NUMBER = r"-?\d+(?:\.\d*)?(?:e-?\d+)?|-?\.\d+"
@@ -32,16 +32,16 @@ _PICTURE = re.compile(rf"(?P<order>[a-z]+)(?:,(?P<mean>{_NUMBERS})(?:,(?P<std>{_
 
 @dataclass(frozen=True)
 class PictureInput:
-    """How pictures go into a network: uint8 [N, H, W, C] become ``(pixels / 255 - mean) / std``.
+    """How pictures become network input: uint8 [N, H, W, C] is converted to ``(pixels / 255 - mean) / std``.
 
     Attributes:
-        order: ``"bgr"`` reverses the channels: for pictures of BGR, OpenCV's, and a network of RGB. ``"rgb"`` and
-            ``"gray"`` leave them as they come.
-        mean: One number, or one a channel in the network's order; of pixels from 0 to 1.
+        order: ``"bgr"`` reverses the channels, for BGR pictures such as OpenCV's and an RGB network. ``"rgb"`` and
+            ``"gray"`` keep the order.
+        mean: One number, or one per channel in the network's order, for pixels from 0 to 1.
         std: Likewise.
 
     Raises:
-        InputError: The order is another.
+        InputError: The order is unknown.
     """
 
     order: Order = "rgb"
@@ -50,7 +50,7 @@ class PictureInput:
 
     def __post_init__(self) -> None:
         if self.order not in get_args(Order):
-            raise InputError(f"the order of channels is {' or '.join(get_args(Order))}, got {self.order!r}")
+            raise InputError(f"the channel order must be {' or '.join(get_args(Order))}, got {self.order!r}")
         for name in ("mean", "std"):
             value = getattr(self, name)
             numbers = (value,) if isinstance(value, (int, float)) else value
@@ -61,33 +61,35 @@ class PictureInput:
 
     @classmethod
     def parse(cls, text: str) -> PictureInput:
-        """Read ``bgr,0.485:0.456:0.406,0.229:0.224:0.225``: order, mean and deviation; the last two may be left out.
+        """Read ``bgr,0.485:0.456:0.406,0.229:0.224:0.225``: channel order, mean and standard deviation.
+
+        Mean and deviation are optional.
 
         Raises:
-            InputError: It is written otherwise.
+            InputError: The text has another form.
         """
         found = _PICTURE.fullmatch(text.strip().lower())
         if found is None:
             raise InputError(
-                f"{text!r} says not how pictures go in; expected such as rgb, or "
-                "bgr,0.485:0.456:0.406,0.229:0.224:0.225 (order, mean, deviation)"
+                f"invalid picture input {text!r}; expected a channel order such as rgb, or "
+                "bgr,0.485:0.456:0.406,0.229:0.224:0.225 (order, mean, standard deviation)"
             )
         mean, std = (
             tuple(map(float, (found[name] or other).split(":"))) for name, other in (("mean", "0"), ("std", "1"))
         )
-        return cls(found["order"], mean, std)  # type: ignore[arg-type] # it is checked
+        return cls(found["order"], mean, std)  # type: ignore[arg-type] # checked by __post_init__
 
 
 def picture_texts(given: Mapping[str, PictureInput | str]) -> dict[str, str]:
-    """Return how pictures go into each input, as text that `PictureInput.parse` reads."""
+    """Return the picture conversion of each input as text for `PictureInput.parse`."""
     return {name: str(one if isinstance(one, PictureInput) else PictureInput.parse(one)) for name, one in given.items()}
 
 
 def io_formats(given: IoFormats, what: str) -> dict[str, str] | tuple[str, ...]:
-    """Return types of inputs or outputs, without trtexec's word for memory that is laid out as usual.
+    """Return the types of inputs or outputs, without trtexec's suffix for the ordinary memory layout.
 
     Raises:
-        InputError: A type is unknown, or memory is to be laid out otherwise.
+        InputError: A type is unknown, or the memory layout is another one.
     """
     if isinstance(given, Mapping):
         return {name: _type_in(text, f"{what} of {name!r}") for name, text in given.items()}
@@ -96,18 +98,18 @@ def io_formats(given: IoFormats, what: str) -> dict[str, str] | tuple[str, ...]:
 
 
 def edge_dtypes(signature: Signature, inputs: IoFormats, outputs: IoFormats) -> dict[str, np.dtype[Any]]:
-    """Return the dtypes of the inputs and outputs that are to have another than the model's.
+    """Return the dtypes of the inputs and outputs that change their dtype.
 
     Raises:
-        InputError: A name is unknown, there are not as many types as tensors, or a tensor cannot be of such a type.
+        InputError: A name is unknown, the number of types is wrong, or a tensor cannot have the type.
     """
     changed: dict[str, np.dtype[Any]] = {}
     for kind, specs, given in (("input", signature.inputs, inputs), ("output", signature.outputs, outputs)):
         names = tuple(spec.name for spec in specs)
         if given and not isinstance(given, Mapping) and len(given) != len(names):
             raise InputError(
-                f"{kind}_io_formats has {len(given)} types for {len(names)} {kind}s, {', '.join(names)}; give one for "
-                "each, or by name"
+                f"{kind}_io_formats has {len(given)} types for {len(names)} {kind}s ({', '.join(names)}); give "
+                "one type each, or types by name"
             )
         asked = given if isinstance(given, Mapping) else dict(zip(names, given, strict=False))
         for name, text in asked.items():
@@ -116,9 +118,7 @@ def edge_dtypes(signature: Signature, inputs: IoFormats, outputs: IoFormats) -> 
             own, new = next(spec.dtype for spec in specs if spec.name == name), _DTYPES[text]
             if own != new:
                 if not any({own, new} <= family for family in _FAMILIES):
-                    raise InputError(
-                        f"{kind} {name!r} is {own}, and cannot be {text}: values would not stay what they are"
-                    )
+                    raise InputError(f"{kind} {name!r} is {own} and cannot become {text}: this would change its values")
                 changed[name] = new
     return changed
 
@@ -126,10 +126,10 @@ def edge_dtypes(signature: Signature, inputs: IoFormats, outputs: IoFormats) -> 
 def _type_in(text: str, what: str) -> str:
     kind, _, layout = text.strip().lower().partition(":")
     if kind not in _DTYPES:
-        raise InputError(f"{what}: {text!r} is no type; expected one of {', '.join(_DTYPES)}")
+        raise InputError(f"{what}: unknown type {text!r}; expected one of {', '.join(_DTYPES)}")
     if layout not in ("", _LINEAR):
         raise InputError(
-            f"{what}: {layout!r} is a layout of TensorRT's own; onepass takes and gives arrays as the model has them "
-            f"({_LINEAR}), and TensorRT lays them out otherwise inside as it likes"
+            f"{what}: layout {layout!r} is not supported; onepass arrays have the model's layout ({_LINEAR}), and "
+            "TensorRT chooses its own layouts inside the engine"
         )
     return kind

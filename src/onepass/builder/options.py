@@ -1,4 +1,4 @@
-"""BuildOptions: everything that a build can be told, checked before anything is built."""
+"""BuildOptions: all options of a build, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ from onepass.engine.shapes import Numbers, ShapeRange
 from onepass.tensors import name_tuple
 
 BEST = "best"
-"""Stands for fp16, and int8 too where the model has QuantizeLinear and DequantizeLinear nodes; trtexec's word."""
+"""fp16, plus int8 if the model has QuantizeLinear and DequantizeLinear nodes; the name is trtexec's."""
 
 HardwareLevel: TypeAlias = Literal["ampere_plus", "same_compute_capability"]
 Range: TypeAlias = ShapeRange | int | Sequence[int] | Sequence[Sequence[int]]
-"""A range as users write it: one size or shape, or (least, best, greatest)."""
+"""A range as users write it: one size or shape, or (min, opt, max)."""
 Ranges: TypeAlias = Mapping[str, Range]
 
 
 def told(
     text: str, *, unit: str = "", limits: tuple[int, int] | None = None, decides_engine: bool = True
 ) -> dict[str, Any]:
-    """Return what a field of `BuildOptions` says of itself; whatever has to know of an option reads it off its field.
+    """Return the metadata of a `BuildOptions` field, from which the command line, checks and cache take what they need.
 
-    A field of which nothing is told has no limits and decides the engine, and the command line has words of its own
-    for it.
+    A field without metadata has no limits and decides the engine; the command line describes it itself.
 
     Args:
-        text: What it does, in one line: the command line offers the option with it, as the field's type suggests.
-        unit: What its value is: ``"FILE"``, ``"NAME"``.
-        limits: The least and the greatest number it may be.
-        decides_engine: Whether another value gives another engine, so that the cache has to tell them apart.
+        text: Help text in one line; the command line derives the option from it and from the field's type.
+        unit: Placeholder of the value in the help: ``"FILE"``, ``"NAME"``.
+        limits: Smallest and greatest allowed number.
+        decides_engine: Whether the option affects the engine, so that it is part of the cache key.
     """
     return {"text": text, "unit": unit, "limits": limits, "decides_engine": decides_engine}
 
@@ -47,33 +46,34 @@ class BuildOptions:
     """What an engine is built for, and how.
 
     Attributes:
-        shapes: For each profile, input name to the range of its shape. An input of fixed shape needs none.
-        batch: Range of the first dimension of every input where that is dynamic.
-        sizes: Range of a dynamic dimension by its name, wherever it occurs.
-        values: Input name to a range of its values, for an input whose values shape other tensors.
-        precision: Reduced precisions that layers may use; none is float32. ``"int8"`` and ``"fp8"`` need a model with
-            QuantizeLinear and DequantizeLinear nodes; ``"best"`` is float16, and int8 where the model has these.
-        keep_float32: Names of nodes, or of tensors, that are computed in float32 all the same.
-        reduced_io: Whether float32 inputs and outputs become float16 (bfloat16) too. The signature says so then.
-        tf32: Whether float32 matrix products may round their factors to ten bits (on by default in TensorRT).
-        workspace_bytes: Scratch memory that a layer may take; None leaves it to TensorRT (all there is).
-        optimization_level: 0 (built fast) … 5 (runs fast); None is TensorRT's own, 3.
-        hardware_compatible: Whether the engine shall run on other GPUs than the one it is built on.
-        version_compatible: Whether later versions of TensorRT shall be able to run it.
-        strip: Whether to leave the weights out that the ONNX file still has; they are put back by refitting.
-        refit: Whether its weights can be replaced later.
-        timing_cache: File where measurements of kernels are kept from one build to the next.
-        tactic_sources: Names of the libraries that kernels may come from; None leaves it to TensorRT.
-        outputs: The outputs to build, in this order; inner tensors may be named. None builds those of the model.
-        mark_all_outputs: Whether every inner tensor becomes an output too.
-        target_sm: Compute capabilities to build for, ``"8.9"``, where that need not be the GPU at hand.
-        plugins: Files of libraries whose plugins the model takes; running the engine needs them too.
-        picture_inputs: Input name to how uint8 pictures [N, H, W, C] go into it: a `PictureInput`, or its text.
-        input_io_formats: Types of inputs, by name or one each in the model's order: ``"fp16"``.
+        shapes: For each profile, input name to shape range. Inputs with a fixed shape need none.
+        batch: Range of the first dimension of every input where this dimension is dynamic.
+        sizes: Dimension name to range, for every input with this dynamic dimension.
+        values: Input name to value range, for shape tensors: inputs whose values determine other tensors' shapes.
+        precision: Reduced precisions that layers may use; an empty tuple means float32. ``"int8"`` and ``"fp8"`` need a
+            model with QuantizeLinear and DequantizeLinear nodes; ``"best"`` is float16, plus int8 if the model has such
+            nodes.
+        keep_float32: Names of nodes or tensors that are computed in float32 nevertheless.
+        reduced_io: Whether float32 inputs and outputs become float16 (bfloat16), too, also in the signature.
+        tf32: Whether float32 matrix products may use TF32, with 10-bit mantissas (TensorRT's default).
+        workspace_bytes: Scratch memory that a layer may use; None is TensorRT's default (all GPU memory).
+        optimization_level: 0 (fastest build) … 5 (fastest engine); None is TensorRT's default, 3.
+        hardware_compatible: Make the engine run on more GPUs than the one that it is built on.
+        version_compatible: Whether later versions of TensorRT can run the engine.
+        strip: Whether to omit weights that are in the ONNX file; refitting puts them back.
+        refit: Whether the engine's weights can be replaced later.
+        timing_cache: File in which kernel timings are kept for later builds.
+        tactic_sources: Names of the libraries that kernels may come from; None is TensorRT's default.
+        outputs: Outputs to build, in this order; inner tensors are allowed. None builds the model's outputs.
+        mark_all_outputs: Whether every inner tensor becomes an output, too.
+        target_sm: Compute capabilities to build for, such as ``"8.9"``, instead of the GPU in this machine.
+        plugins: Libraries with the plugins that the model needs; running the engine needs them, too.
+        picture_inputs: Input name to the conversion from uint8 pictures [N, H, W, C]: a `PictureInput`, or its text.
+        input_io_formats: Types of inputs, such as ``"fp16"``: by name, or one per input in the model's order.
         output_io_formats: Types of outputs, likewise.
-        sparsity: Whether kernels may skip weights that are zero in the pattern that GPUs know (two of four).
+        sparsity: Whether kernels may skip zero weights in the 2:4 pattern that GPUs support.
         dla: Number of the deep-learning accelerator (Jetson) to build for.
-        gpu_fallback: Whether layers that the accelerator lacks may run on the GPU.
+        gpu_fallback: Whether layers that the accelerator does not support may run on the GPU.
     """
 
     shapes: Ranges | Sequence[Ranges] = ()
@@ -85,24 +85,24 @@ class BuildOptions:
         default=(), metadata=told("Compute this node, tensor or output in float32.", unit="NAME")
     )
     reduced_io: bool = field(default=False, metadata=told("Make float32 inputs and outputs float16 (bfloat16), too."))
-    tf32: bool = field(default=False, metadata=told("Let float32 products round their factors to ten bits."))
+    tf32: bool = field(default=False, metadata=told("Allow TF32 (10-bit mantissas) in float32 products."))
     workspace_bytes: int | None = None
     optimization_level: int | None = field(
-        default=None, metadata=told("0 builds fast, 5 runs fast.", unit="0..5", limits=(0, 5))
+        default=None, metadata=told("0: fastest build; 5: fastest engine.", unit="0..5", limits=(0, 5))
     )
     hardware_compatible: HardwareLevel | None = field(
-        default=None, metadata=told("Run on more GPUs than the one here.")
+        default=None, metadata=told("Support more GPUs than this machine's.")
     )
-    version_compatible: bool = field(default=False, metadata=told("Run with later versions of TensorRT, too."))
-    strip: bool = field(default=False, metadata=told("Leave out the weights; refitting puts them back."))
-    refit: bool = field(default=False, metadata=told("Let the weights be replaced later."))
+    version_compatible: bool = field(default=False, metadata=told("Support later versions of TensorRT, too."))
+    strip: bool = field(default=False, metadata=told("Omit the weights; refitting puts them back."))
+    refit: bool = field(default=False, metadata=told("Allow the weights to be replaced later."))
     timing_cache: Path | None = field(
         default=None,
-        metadata=told("Keep measurements of kernels for the next build.", unit="FILE", decides_engine=False),
+        metadata=told("Keep kernel timings in this file for later builds.", unit="FILE", decides_engine=False),
     )
     tactic_sources: str | Sequence[str] | None = None
     outputs: str | Sequence[str] | None = field(
-        default=None, metadata=told("Build this output, or inner tensor, only; repeat for more.", unit="NAME")
+        default=None, metadata=told("Build only this output or inner tensor; repeat for more.", unit="NAME")
     )
     mark_all_outputs: bool = field(default=False, metadata=told("Make every inner tensor an output."))
     target_sm: str | Sequence[str] = field(
@@ -114,11 +114,11 @@ class BuildOptions:
     picture_inputs: Mapping[str, PictureInput | str] = field(default_factory=dict)
     input_io_formats: IoFormats = ()
     output_io_formats: IoFormats = ()
-    sparsity: bool = field(default=False, metadata=told("Let kernels skip weights that are zero two in four."))
+    sparsity: bool = field(default=False, metadata=told("Let kernels skip zero weights in a 2:4 pattern."))
     dla: int | None = field(
         default=None, metadata=told("Build for this deep-learning accelerator (Jetson).", unit="CORE", limits=(0, 7))
     )
-    gpu_fallback: bool = field(default=False, metadata=told("Run on the GPU what the accelerator lacks."))
+    gpu_fallback: bool = field(default=False, metadata=told("Run unsupported layers on the GPU."))
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -141,47 +141,48 @@ class BuildOptions:
 
     def _check_accelerator(self) -> None:
         if self.gpu_fallback and self.dla is None:
-            raise InputError("gpu_fallback is for an accelerator; say which with dla")
+            raise InputError("gpu_fallback requires an accelerator; choose one with dla")
         if self.dla is not None and {"fp16", "int8", BEST}.isdisjoint(self.precision):
-            raise InputError("dla: the accelerator computes in fp16 or int8; ask for one of these precisions")
+            raise InputError("dla: the accelerator supports only precision fp16 and int8; choose one of them")
 
     def _check(self) -> None:
         if self.workspace_bytes is not None and not 0 < self.workspace_bytes < 1 << 63:
-            raise InputError(f"workspace_bytes is {self.workspace_bytes}; expected a number of bytes above 0")
+            raise InputError(f"workspace_bytes must be greater than 0, got {self.workspace_bytes}")
         for each in fields(self):
             value, limits = getattr(self, each.name), each.metadata.get("limits")
             if limits and value is not None and value not in range(limits[0], limits[1] + 1):
-                raise InputError(f"{each.name} is {value}; expected {limits[0]} to {limits[1]}")
+                raise InputError(f"{each.name} must be from {limits[0]} to {limits[1]}, got {value}")
         if self.hardware_compatible not in (None, *get_args(HardwareLevel)):
-            raise InputError(
-                f"hardware_compatible is {self.hardware_compatible!r}; expected {' or '.join(get_args(HardwareLevel))}"
-            )
+            levels = " or ".join(get_args(HardwareLevel))
+            raise InputError(f"hardware_compatible must be {levels}, got {self.hardware_compatible!r}")
         if self.reduced_io and self.reduced_type is None:
-            raise InputError("reduced_io is for precision fp16 or bf16; neither is asked for")
+            raise InputError("reduced_io requires precision fp16 or bf16")
         if self.keep_float32 and self.reduced_type is None:
-            raise InputError("keep_float32 is for precision fp16 or bf16; neither is asked for")
+            raise InputError("keep_float32 requires precision fp16 or bf16")
         if {"fp16", "bf16"} <= set(self.precision):
-            raise InputError("precision fp16 and bf16 exclude each other; choose one")
+            raise InputError("precision fp16 and bf16 cannot be combined; choose one")
         if self.outputs is not None and not self.outputs:
-            raise InputError("outputs is empty; an engine needs an output. Leave it out to build all of the model's")
+            raise InputError(
+                "outputs is empty, but an engine needs an output; omit it to build all of the model's outputs"
+            )
 
     @property
     def profiles(self) -> tuple[Ranges, ...]:
-        """The ranges of `shapes`, one mapping a profile."""
+        """The ranges of `shapes`, one mapping per profile."""
         return (self.shapes,) if isinstance(self.shapes, Mapping) else tuple(self.shapes)
 
     @property
     def reduced_type(self) -> Literal["fp16", "bf16"] | None:
-        """The floating-point type that layers may use in place of float32, if any."""
+        """The floating-point type that layers may use instead of float32, if any."""
         return "fp16" if not {"fp16", BEST}.isdisjoint(self.precision) else "bf16" if "bf16" in self.precision else None
 
     @property
     def quantized(self) -> bool:
-        """Whether layers that the model quantises are to be computed so."""
+        """Whether the model's quantised layers compute in int8 or float8."""
         return not {"int8", "fp8"}.isdisjoint(self.precision)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the options that are not at their default, as plain JSON values."""
+        """Return the options that differ from their defaults, as plain JSON values."""
         default = type(self)()
         return {
             each.name: _plain(getattr(self, each.name))
@@ -194,15 +195,15 @@ class BuildOptions:
         """Read what `to_json` wrote.
 
         Raises:
-            InputError: It has an option that is not known here.
+            InputError: It contains an unknown option.
         """
         unknown = sorted(set(data) - {each.name for each in fields(cls)})
         if unknown:
-            raise InputError(f"{unknown[0]} is no option of a build that this onepass knows; update it")
+            raise InputError(f"unknown build option {unknown[0]}; it may need a later version of onepass")
         return cls(**data)
 
     def key_json(self) -> dict[str, Any]:
-        """Return those of `to_json` that another engine would come of."""
+        """Return the part of `to_json` that affects the engine."""
         kept = {each.name for each in fields(self) if each.metadata.get("decides_engine", True)}
         return {name: value for name, value in self.to_json().items() if name in kept}
 
@@ -211,11 +212,11 @@ def _precisions(value: str | Iterable[str]) -> tuple[str, ...]:
     names = [name.lower() for name in name_tuple(value)]
     if BEST in names:
         if len(names) > 1:
-            raise InputError(f"precision {BEST} stands for all that the model has; leave the others out")
+            raise InputError(f"precision {BEST} already includes all that the model supports; omit the others")
         return (BEST,)
     for name in names:
         if name not in ("fp32", *PRECISIONS):
-            raise InputError(f"precision {name!r} is none of fp32, {', '.join(PRECISIONS)} and {BEST}")
+            raise InputError(f"unknown precision {name!r}; expected fp32, {', '.join(PRECISIONS)} or {BEST}")
     return tuple(name for name in PRECISIONS if name in names)
 
 
@@ -223,7 +224,7 @@ def _compute_capability(text: str) -> str:
     """Return ``"8.9"`` for ``"8.9"``, ``"89"``, ``"sm89"`` and ``"SM_89"``."""
     found = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", text.strip(), re.IGNORECASE)
     if found is None:
-        raise InputError(f"{text!r} is no compute capability; expected one such as 8.9 or sm89")
+        raise InputError(f"invalid compute capability {text!r}; expected a value such as 8.9 or sm89")
     return f"{found[1]}.{found[2]}"
 
 
@@ -246,32 +247,32 @@ _FRACTION = re.compile(r"(?P<name>.+)=(?P<range>[-\d.x:]*\d\.\d[-\d.x:]*)")
 
 
 def fractions_of(name: str, given: object) -> str:
-    """Say that the values of an input have fractions, which no TensorRT takes where they shape other tensors."""
+    """Return the message for fractional values of a shape tensor, which no TensorRT supports."""
     return (
-        f"input {name!r}: {given} has fractions, and where an input's values shape other tensors TensorRT takes whole "
-        "numbers only. In place of scales, let the model take sizes (the fourth input of Resize), or fix them in it"
+        f"input {name!r}: {given} has fractions, but TensorRT supports only integers for inputs whose values determine "
+        "shapes. Instead of scales, let the model take sizes (the fourth input of Resize), or make the scales constant"
     )
 
 
 def parse_range(text: str) -> ShapeRange:
-    """Read ``1:8:64``, ``1x1x36x60:8x1x36x60:64x1x36x60``, or one of the three where all are the same.
+    """Read ``1:8:64``, ``1x1x36x60:8x1x36x60:64x1x36x60``, or a single size or shape if all three are the same.
 
     Raises:
-        InputError: It is written otherwise, or the least is above the best or the greatest.
+        InputError: The text has another form, or min, opt and max are not in ascending order.
     """
     if not re.fullmatch(_RANGE, text):
-        raise InputError(f"{text!r} is no range of shapes; expected such as 8x1x36x60, or least:best:greatest")
+        raise InputError(f"invalid shape range {text!r}; expected a shape such as 8x1x36x60, or min:opt:max")
     shapes: list[Numbers] = [tuple(map(int, part.split("x"))) for part in text.split(":")]
     return ShapeRange(*(shapes if len(shapes) == 3 else shapes * 3))
 
 
 def parse_shapes(text: str) -> dict[str, ShapeRange]:
-    """Read ``eye=1x1x36x60:8x1x36x60:64x1x36x60,scale=1:1:1``: a range for each input, as trtexec has shapes.
+    """Read ``eye=1x1x36x60:8x1x36x60:64x1x36x60,scale=1:1:1``: a range for each input.
 
-    trtexec's own ``eye:8x1x36x60`` is read too. A name may have colons in it (``x:0``) if ``=`` follows it.
+    trtexec's form ``eye:8x1x36x60`` is accepted, too. A name may contain colons (``x:0``) if ``=`` follows it.
 
     Raises:
-        InputError: It is written otherwise, or names an input twice.
+        InputError: The text has another form, or names an input twice.
     """
     ranges: dict[str, ShapeRange] = {}
     for part in text.split(","):
@@ -280,9 +281,9 @@ def parse_shapes(text: str) -> dict[str, ShapeRange]:
         if fraction is not None:
             raise InputError(fractions_of(fraction["name"], fraction["range"]))
         if found is None:
-            raise InputError(f"{part!r} is no NAME=SHAPES; expected such as eye=1x1x36x60:8x1x36x60:64x1x36x60")
+            raise InputError(f"invalid shapes {part!r}; expected NAME=MIN:OPT:MAX, such as x=1x36x60:8x36x60:64x36x60")
         name = found["name"] or found["name2"]
         if name in ranges:
-            raise InputError(f"shapes of {name!r} are given twice in {text!r}")
+            raise InputError(f"the shapes of {name!r} are given twice in {text!r}")
         ranges[name] = parse_range(found["range"] or found["range2"])
     return ranges

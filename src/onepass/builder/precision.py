@@ -1,9 +1,8 @@
-"""Reduced precision written into the graph, for TensorRT that computes each layer in the type the network says.
+"""Write reduced precision into the graph, for TensorRT versions that compute each layer in the network's types.
 
-The result is an ordinary ONNX model with the same inputs and outputs: weights and nodes that may be reduced are float16
-(or bfloat16), and Casts stand where a tensor goes from one type to the other. Every tensor keeps its name, and its type
-under that name; its reduced twin has a name of its own, so that outputs which are also used inside, inner graphs and
-shared weights stay as they are.
+The result is an ordinary ONNX model with the same inputs and outputs: reducible weights and nodes are float16 (or
+bfloat16), with Casts between the types. Every tensor keeps its name and its type; its reduced twin has another name. So
+outputs that are also used inside, inner graphs and shared weights stay unchanged.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ def reduce_precision(
     reduced_io: bool = False,
     quantized: bool = False,
 ) -> OnnxGraph:
-    """Return a graph that computes in float16 or bfloat16 wherever that is safe; see `onepass.builder._roles`.
+    """Return a graph that computes in float16 or bfloat16 wherever this is safe; see `onepass.builder._roles`.
 
     BatchNorm becomes one multiplication and one addition, folded in float64 before anything is rounded: its variances
-    may lie far above float16's 65,504.
+    may far exceed float16's maximum of 65,504.
 
     Args:
         graph: A float32 model.
         kind: ``"fp16"`` or ``"bf16"``.
-        keep_float32: Names of nodes, inner tensors or outputs to compute in float32. An output brings along all that is
-            computed for it alone.
-        reduced_io: Whether float32 inputs and outputs take the reduced type too.
-        quantized: Whether it will do that all of the model's heavy layers are quantised, and none is left to reduce.
+        keep_float32: Names of nodes, inner tensors or outputs to compute in float32. For an output, all nodes that
+            serve only this output stay float32.
+        reduced_io: Whether float32 inputs and outputs get the reduced type, too.
+        quantized: Whether to accept a model in which all heavy layers are quantised, so that none is left to reduce.
 
     Raises:
-        UnsupportedModelError: Nothing in the model can be reduced.
-        InputError: A name of `keep_float32` is nowhere in the model.
+        UnsupportedModelError: No node of the model can be reduced.
+        InputError: A name in `keep_float32` does not exist in the model.
     """
     proto = in_memory(graph.proto, graph.folder)
     sort_nodes(proto.graph)
@@ -69,7 +68,7 @@ def reduce_precision(
 
 
 def reduce_edges(graph: OnnxGraph, kind: Kind) -> OnnxGraph:
-    """Return a graph whose float32 inputs and outputs are float16 or bfloat16; inside, it computes as before."""
+    """Return a graph whose float32 inputs and outputs are float16 or bfloat16; the computation is unchanged."""
     proto = in_memory(graph.proto, graph.folder)
     sort_nodes(proto.graph)
     _reduce_edges(proto.graph, kind)
@@ -79,13 +78,13 @@ def reduce_edges(graph: OnnxGraph, kind: Kind) -> OnnxGraph:
 def float32_nodes(
     graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str], *, quantized: bool = False
 ) -> frozenset[str]:
-    """Return the names of the nodes that must not compute in reduced precision; each node needs a name of its own.
+    """Return the names of the nodes that must stay float32; all nodes need unique names.
 
-    Those that are quantised are not among them, since TensorRT has to be free to compute them in int8.
+    Quantised nodes are not included, because TensorRT must be free to compute them in int8.
 
     Raises:
-        UnsupportedModelError: No heavy node is left to be reduced.
-        InputError: A name of `keep_float32` is nowhere in the model.
+        UnsupportedModelError: No heavy node is left to reduce.
+        InputError: A name in `keep_float32` does not exist in the model.
     """
     proto = in_memory(graph.proto, graph.folder)
     roles = roles_of(proto, kind, keep_float32)
@@ -96,29 +95,27 @@ def float32_nodes(
 
 
 def nothing_to_reduce(graph: onnx.GraphProto, kind: Kind) -> UnsupportedModelError:
-    """Say that a precision would change nothing, and why."""
+    """Return the error for a precision that would change nothing, with the reason."""
     inside = [
         node for node in graph.node if any(each.op_type in HEAVY for g in subgraphs(node) for each in all_nodes(g))
     ]
-    why = "there is no convolution or matrix product outside of what stays float32"
+    why = "every convolution and matrix product stays float32, or the model has none"
     if inside:
         node = inside[0]
         why = (
-            f"its convolutions and matrix products lie in the branches or loops of {node.op_type} "
-            f"{node.name or node.output[0]!r}, and these stay float32"
+            f"its convolutions and matrix products are inside branches or loops ({node.op_type} "
+            f"{node.name or node.output[0]!r}), which stay float32"
         )
-    return UnsupportedModelError(
-        f"precision {kind} is asked for, but nothing in the model can compute in it: {why}. Build it without"
-    )
+    return UnsupportedModelError(f"precision {kind} has no effect on this model: {why}. Build without it")
 
 
 def node_types(graph: OnnxGraph, kind: Kind, keep_float32: Iterable[str]) -> dict[str, int]:
-    """Count the nodes of a model by the type that they would compute in: `kind`, ``"quantized"`` or ``"fp32"``.
+    """Count a model's nodes by the type that they would compute in: `kind`, ``"quantized"`` or ``"fp32"``.
 
-    Nodes that touch no float32 tensor (shapes, indices) are not among them.
+    Nodes without float32 tensors (shapes, indices) are not counted.
 
     Raises:
-        InputError: A name of `keep_float32` is nowhere in the model.
+        InputError: A name in `keep_float32` does not exist in the model.
     """
     proto = in_memory(graph.proto, graph.folder)
     sort_nodes(proto.graph)
@@ -145,7 +142,7 @@ def roles_of(proto: onnx.ModelProto, kind: Kind, keep_float32: Iterable[str]) ->
 
 
 def _reduce_edges(graph: onnx.GraphProto, kind: Kind) -> None:
-    """Make float32 inputs and outputs of the reduced type, with a Cast behind, or before, each of them."""
+    """Give float32 inputs and outputs the reduced type, with a Cast after each input and before each output."""
     taken = all_names(graph)
     inner = {name for node in graph.node for name in inner_reads(node)}
     weights = {tensor.name for tensor in graph.initializer}
@@ -179,14 +176,14 @@ def _reduce_edges(graph: onnx.GraphProto, kind: Kind) -> None:
 
 
 class _Rewriting:
-    """One pass over the nodes in order of computation, which writes them anew."""
+    """Rewrites the nodes in one pass, in topological order."""
 
     def __init__(self, graph: onnx.GraphProto, roles: Roles, kind: Kind) -> None:
         self._graph, self._roles, self._kind = graph, roles, kind
         self._taken = all_names(graph)
         self._out: list[onnx.NodeProto] = []
         self._twins: dict[str, str] = {}  # float32 tensor -> its reduced twin
-        self._wide: set[str] = {value.name for value in graph.input} | set(roles.constants)  # those there in float32
+        self._wide: set[str] = {value.name for value in graph.input} | set(roles.constants)  # present in float32
         self._reduced_inputs = {v.name for v in graph.input if v.type.tensor_type.elem_type == NUMBERS[kind]}
         self._weights: list[onnx.TensorProto] = []
 
@@ -208,7 +205,7 @@ class _Rewriting:
                     self._widen(name)
         set_nodes(self._graph, self._out)
         self._graph.initializer.extend(self._weights)
-        drop_unused(self._graph)  # weights and nodes whose twins alone are read now
+        drop_unused(self._graph)  # weights and nodes of which only the twins are still read
 
     def _reduce(self, node: onnx.NodeProto) -> None:
         reduced = onnx.NodeProto()
@@ -227,19 +224,19 @@ class _Rewriting:
         self._out.append(reduced)
 
     def _widens_input(self, node: onnx.NodeProto) -> bool:
-        """Whether a node casts an input of the reduced type to float32: the input is the twin of what it makes.
+        """Whether a node casts an input of the reduced type to float32: then the input is the twin of its result.
 
-        The node itself may not be needed at all.
+        The node itself may become unnecessary.
         """
         return cast_type(node) == TensorProto.FLOAT and node.input[0] in self._reduced_inputs
 
     def _narrows_twin(self, node: onnx.NodeProto) -> bool:
-        """Whether a node casts to the reduced type what is there in it already, and not yet in float32."""
+        """Whether a node casts a tensor to the reduced type that already has a twin and is not present in float32."""
         name = node.input[0] if cast_type(node) == NUMBERS[self._kind] else None
         return name in self._twins and name not in self._wide
 
     def _twin(self, name: str) -> str:
-        """Return the reduced twin of a float32 tensor; made, if it is not there yet."""
+        """Return the reduced twin of a float32 tensor, creating it if necessary."""
         if name not in self._twins:
             self._twins[name] = free_name(self._taken, f"{name}__{self._kind}")
             if name in self._roles.constants:
@@ -252,7 +249,7 @@ class _Rewriting:
         return self._twins[name]
 
     def _widen(self, name: str) -> None:
-        """See to it that a tensor is there under its own name, in float32."""
+        """Make sure that a tensor is present in float32 under its own name."""
         if name in self._twins and name not in self._wide:
             self._wide.add(name)
             self._out.append(self._cast(self._twins[name], name, TensorProto.FLOAT))

@@ -1,6 +1,6 @@
-"""What a TensorRT engine is, for whoever runs, serves or inspects one: `Plan`, its sidecar, shapes, flavours.
+"""TensorRT engines as files, for code that runs, serves or inspects them: `Plan`, sidecars, shapes, flavours.
 
-The names of `onepass.builder` are offered here too.
+The names of `onepass.builder` can be imported from here, too.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What TensorRT's inspector says of layers, read though it may be no sound JSON: not every version escapes names."""
+"""Parse the output of TensorRT's inspector, which may be invalid JSON: not every version escapes names."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _END = re.compile(r"\]\s*,\s*\"(?!Name|Location|Dimensions|Format)|\]\s*}?\s*$")
 
 
 def layer_in(text: str) -> Any:
-    """Return what the inspector says of one layer, as its JSON would be read: a mapping, or a name alone."""
+    """Return the inspector's description of one layer, as parsed JSON: a mapping, or only a name."""
     try:
-        return json.loads(text, strict=False)  # names may hold line ends
+        return json.loads(text, strict=False)  # names may contain line breaks
     except ValueError:
         pass
     head, _, rest = text.partition('"Inputs"')

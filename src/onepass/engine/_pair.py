@@ -1,4 +1,4 @@
-"""An engine and its sidecar, written as one, though no system replaces two files at once."""
+"""Replace an engine and its sidecar together, although no file system replaces two files atomically."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from onepass.engine.sidecar import new_sidecar_path, sidecar_path, write_json
 
 
 def write_pair(path: Path, engine: bytes, sidecar: Mapping[str, Any]) -> bool:
-    """Write an engine to `path` and its sidecar beside it; whoever reads them meanwhile has the old or the new ones.
+    """Write an engine to `path` and its sidecar beside it; concurrent readers get the old pair or the new pair.
 
-    The new sidecar waits under a name of its own, then the engine takes its place, then the sidecar. In between the
-    engine's digest says which sidecar is its own; see `onepass.engine.read_sidecar`.
+    The new sidecar is written under a temporary name, then the engine is put in place, then the sidecar. In between,
+    the engine's digest tells which sidecar belongs to it; see `onepass.engine.read_sidecar`.
 
     Returns:
-        Whether there is a sidecar: beside a pipe or a device there is none.
+        Whether a sidecar was written: pipes and devices have none.
     """
     if is_stream(path):
         with replacing(path) as temporary:
@@ -32,7 +32,7 @@ def write_pair(path: Path, engine: bytes, sidecar: Mapping[str, Any]) -> bool:
         _write(waiting, sidecar)
     try:
         waiting.replace(place)
-    except FileNotFoundError:  # somebody else who writes here has taken it
+    except FileNotFoundError:  # another process that writes the same engine has moved it
         _write(place, sidecar)
     sync_folder(place.parent)
     return True

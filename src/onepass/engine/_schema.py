@@ -1,6 +1,6 @@
-"""JSON held to a JSON Schema, as far as our own formats need that: types, ranges, required keys and defaults.
+"""Validate JSON against a JSON Schema, as far as our own formats need it: types, ranges, required keys and defaults.
 
-Users need no package for it; the tests hold it to the judgement of the package jsonschema.
+So users need no package for it; the tests compare its verdicts with those of the jsonschema package.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-# JSON's types: Python's, and what to call them. A boolean is an int to Python, and no number to JSON.
+# JSON type to Python types and the name in messages. In Python a boolean is an int; in JSON it is not a number.
 _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "null": ((type(None),), "null"),
     "boolean": ((bool,), "true or false"),
-    "integer": ((int,), "a whole number"),
+    "integer": ((int,), "an integer"),
     "number": ((int, float), "a number"),
-    "string": ((str,), "text"),
+    "string": ((str,), "a string"),
     "array": ((list,), "a list"),
     "object": ((dict,), "an object"),
 }
 
 
 def completed(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return a value as its schema has it: a copy in which keys that may be missing have their defaults.
+    """Validate a value, and return a copy in which missing optional keys have their defaults.
 
-    Keys that the schema does not name stay.
+    Keys that the schema does not name are kept.
 
     Raises:
-        ValueError: It does not fit. The message says which key, what came, and what was expected.
+        ValueError: The value does not fit. The message names the key, the value found and the value expected.
     """
     return _completed(value, schema, schema, "")
 
@@ -57,7 +57,7 @@ def _completed_object(value: dict[str, Any], schema: Mapping[str, Any], root: Ma
 
 
 def _complaint(value: Any, schema: Mapping[str, Any]) -> str:
-    """Return what was expected in place of a value; nothing if it is as the schema has it."""
+    """Return what the schema expects instead of a value; an empty string if the value fits."""
     kinds = schema.get("type", ())
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     if kinds and not any(_is(value, kind) for kind in kinds):
@@ -65,7 +65,7 @@ def _complaint(value: Any, schema: Mapping[str, Any]) -> str:
     if "enum" in schema and value not in schema["enum"]:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if _is(value, "number"):
-        return f"{schema['minimum']} or more" if value < schema.get("minimum", value) else ""
+        return f"at least {schema['minimum']}" if value < schema.get("minimum", value) else ""
     if isinstance(value, str):
         return _complaint_of_text(value, schema)
     return _complaint_of_list(value, schema) if isinstance(value, list) else ""
@@ -73,12 +73,12 @@ def _complaint(value: Any, schema: Mapping[str, Any]) -> str:
 
 def _complaint_of_text(value: str, schema: Mapping[str, Any]) -> str:
     if len(value) < schema.get("minLength", 0):
-        return f"{schema['minLength']} letter(s) or more"
-    return "" if re.search(schema.get("pattern", ""), value) else f"text of the form {schema['pattern']}"
+        return f"at least {schema['minLength']} character(s)"
+    return "" if re.search(schema.get("pattern", ""), value) else f"a string that matches {schema['pattern']}"
 
 
 def _complaint_of_list(value: list[Any], schema: Mapping[str, Any]) -> str:
-    # The lists of our formats have so many entries, or any number.
+    # In our formats, a list has a fixed number of entries, or any number.
     least, most = schema.get("minItems", 0), schema.get("maxItems", len(value))
     return "" if least <= len(value) <= most else f"{least} entries"
 

@@ -1,7 +1,7 @@
-"""TensorRT's data types and NumPy's.
+"""TensorRT data types and their NumPy dtypes.
 
-TensorRT's own ``nptype`` fails on NumPy 1.24 and later in some versions, and knows no bfloat16 or float8 in others.
-Types are known by the names of their members, which are the same in every flavour that has them.
+TensorRT's own ``nptype`` fails with NumPy 1.24 and later in some versions, and lacks bfloat16 and float8 in others. So
+types are matched by member name, which is the same in all flavours.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ DTYPE_BY_MEMBER: Mapping[str, np.dtype[Any]] = {
     "FP8": np.dtype(ml_dtypes.float8_e4m3fn),
     "E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
 }
-"""Members of ``DataType`` and what holds them in NumPy; INT4 and FP4, half a byte each, have no array form."""
+"""Members of ``DataType`` and their NumPy dtypes; INT4 and FP4 (4 bits) have none."""
 
 
 def dtype_from_tensorrt(member: Any, *, tensor: str) -> np.dtype[Any]:
-    """Return the NumPy dtype of a member of ``DataType``, whichever flavour it comes from.
+    """Return the NumPy dtype of a ``DataType`` member of any flavour.
 
     Raises:
-        UnsupportedModelError: NumPy cannot hold it (types of half a byte).
+        UnsupportedModelError: NumPy has no such dtype (4-bit types).
     """
     if member.name not in DTYPE_BY_MEMBER:
         raise UnsupportedModelError(
-            f"tensor {tensor!r} has TensorRT's type {member.name}, which NumPy cannot hold; expected one of "
+            f"tensor {tensor!r} has the TensorRT type {member.name}, which has no NumPy dtype; expected one of "
             f"{', '.join(DTYPE_BY_MEMBER)}"
         )
     return DTYPE_BY_MEMBER[member.name]

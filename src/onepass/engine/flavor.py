@@ -1,8 +1,7 @@
-"""Which TensorRT is here, and what it can do, asked of its Python module feature by feature.
+"""Find the installed TensorRT and its features.
 
-TensorRT comes as four modules, in versions that lack each other's names: a feature is there if its name is, and no
-version number is compared. Only `onepass.engine`, `onepass.builder` and what runs engines in `onepass.runtime` touch
-TensorRT's modules.
+TensorRT comes as four Python modules, and names differ between versions. So features are detected by name, never by
+version number. Only `onepass.engine`, `onepass.builder` and the engine backend in `onepass.runtime` use these modules.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from onepass._packages import builder_command, tensorrt_command_here
 from onepass.engine.dtypes import DTYPE_BY_MEMBER
 
 NAMES = ("tensorrt", "tensorrt_rtx", "tensorrt_lean", "tensorrt_dispatch")
-"""TensorRT's modules in the order in which they are tried: full, for RTX cards, and the two that run engines only."""
+"""TensorRT's modules in the order in which they are tried: full, for RTX GPUs, and the two runtime-only packages."""
 
 PRECISIONS = ("fp16", "bf16", "int8", "fp8")
-"""Reduced precisions that a build can ask for; in capitals, these are the builder flags of TensorRT that has any."""
+"""Reduced precisions that a build can request; in upper case, they are the names of TensorRT's builder flags."""
 
 
 @dataclass(frozen=True)
 class Flavor:
-    """One TensorRT that imports here.
+    """An installed TensorRT that can be imported.
 
     Attributes:
         name: The Python module, one of `NAMES`.
@@ -42,7 +41,7 @@ class Flavor:
         return f"{self.name} {self.version}"
 
     def has(self, *names: str) -> bool:
-        """Whether the module has an attribute, or one within another: ``has("IBuilderConfig", "progress_monitor")``."""
+        """Whether the module has an attribute; names may be nested: ``has("IBuilderConfig", "progress_monitor")``."""
         thing = self.module
         for name in names:
             if not hasattr(thing, name):
@@ -51,51 +50,51 @@ class Flavor:
         return True
 
     def members(self, enum: str) -> tuple[str, ...]:
-        """Names of the members of one of TensorRT's enumerations, nothing where it has no such enumeration."""
+        """Return the member names of a TensorRT enumeration; nothing if the enumeration does not exist."""
         return tuple(getattr(getattr(self.module, enum, None), "__members__", ()))
 
     def member(self, enum: str, name: str) -> Any:
-        """Return a member of an enumeration; None where this flavour has no such member."""
+        """Return a member of an enumeration; None if this flavour does not have the member."""
         return getattr(getattr(self.module, enum, None), name, None)
 
     @property
     def can_build(self) -> bool:
-        """Whether it can build engines from ONNX; the lean and dispatch runtimes only run them."""
+        """Whether this flavour can build engines from ONNX; the lean and dispatch runtimes cannot."""
         return self.has("Builder") and self.has("OnnxParser")
 
     @property
     def can_inspect(self) -> bool:
-        """Whether it can list the layers of an engine."""
+        """Whether this flavour can list an engine's layers."""
         return self.has("EngineInspector")
 
     @property
     def has_progress_monitor(self) -> bool:
-        """Whether a build can be followed, and stopped, on its way."""
+        """Whether a running build reports progress and can be stopped."""
         return self.has("IProgressMonitor") and self.has("IBuilderConfig", "progress_monitor")
 
     @property
     def precision_flags(self) -> tuple[str, ...]:
-        """Those of `PRECISIONS` that it takes as builder flags; none where networks are strongly typed."""
+        """The `PRECISIONS` available as builder flags; none if networks are strongly typed."""
         return tuple(name for name in PRECISIONS if self.has("BuilderFlag", name.upper()))
 
     @property
     def is_strongly_typed(self) -> bool:
-        """Whether each layer computes in the type that the network says, so that precision is a matter of the graph."""
+        """Whether each layer computes in the network's types, so that the graph determines the precision."""
         return self.can_build and not self.has("BuilderFlag", "FP16")
 
     @property
     def edge_dtypes(self) -> frozenset[np.dtype[Any]]:
-        """The dtypes that an engine's inputs and outputs may have, as far as the flavour knows them at all."""
+        """The dtypes that this flavour supports for an engine's inputs and outputs."""
         return frozenset(dtype for name, dtype in DTYPE_BY_MEMBER.items() if self.has("DataType", name))
 
     def context_without_memory(self, engine: Any) -> Any:
-        """Return a new context of TensorRT's own engine, which is given its memory later; None if it makes none."""
+        """Return a new execution context without device memory, which is set later; None if TensorRT fails."""
         if hasattr(engine, "create_execution_context_without_device_memory"):
             return engine.create_execution_context_without_device_memory()
         return engine.create_execution_context(self.member("ExecutionContextAllocationStrategy", "USER_MANAGED"))
 
     def report(self) -> dict[str, Any]:
-        """Say which TensorRT this is and what it can do; plain JSON values."""
+        """Return this TensorRT's name, version and features as plain JSON values."""
         return {
             "name": self.name,
             "version": self.version,
@@ -115,15 +114,15 @@ class Flavor:
 
 
 def find_flavor(name: str | None = None) -> Flavor:
-    """Import TensorRT: the flavour asked for, or the first of `NAMES` that imports.
+    """Import TensorRT: the given flavour, or the first of `NAMES` that can be imported.
 
     Raises:
-        MissingExtraError: None is installed, or what is installed does not import; the message says why, and what to
-            install.
-        InputError: `name` is none of `NAMES`.
+        MissingExtraError: No flavour is installed, or the import fails; the message gives the reason and the command
+            that installs TensorRT.
+        InputError: `name` is not in `NAMES`.
     """
     if name is not None and name not in NAMES:
-        raise InputError(f"there is no flavour of TensorRT called {name!r}; expected one of {', '.join(NAMES)}")
+        raise InputError(f"unknown TensorRT flavour {name!r}; expected one of {', '.join(NAMES)}")
     found, problems = _look_for(NAMES if name is None else (name,))
     if found:
         return found[0]
@@ -140,12 +139,12 @@ def find_flavor(name: str | None = None) -> Flavor:
 
 
 def find_flavors() -> tuple[Flavor, ...]:
-    """Every flavour of TensorRT that imports here, in the order of `NAMES`."""
+    """Return all flavours of TensorRT that can be imported, in the order of `NAMES`."""
     return tuple(_look_for(NAMES)[0])
 
 
 def broken_flavors() -> dict[str, str]:
-    """Every flavour that is installed but does not import, with the reason."""
+    """Return all flavours that are installed but cannot be imported: name to reason."""
     return _look_for(NAMES)[1]
 
 
@@ -158,7 +157,7 @@ def _look_for(names: tuple[str, ...]) -> tuple[list[Flavor], dict[str, str]]:
         except ModuleNotFoundError as error:
             if error.name != name:
                 problems[name] = str(error)
-        except Exception as error:  # noqa: BLE001 - its libraries are loaded on import, and fail in many ways
+        except Exception as error:  # noqa: BLE001 - importing loads native libraries, which fail in many ways
             problems[name] = f"{type(error).__name__}: {error}"
         else:
             found.append(Flavor(name, str(getattr(module, "__version__", "of unknown version")), module))

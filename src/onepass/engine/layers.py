@@ -1,4 +1,4 @@
-"""The layers of an engine, and the types that they compute in: read back, to know rather than to hope."""
+"""The layers of a built engine and the types that they compute in, as reported by TensorRT's inspector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onepass.engine.log import get_logger
 from onepass.engine.plan import Plan
 from onepass.engine.plugins import check_plugins, load_plugins
 
-# How TensorRT's inspector writes types, in the several versions of its words.
+# Spellings of types in the output of TensorRT's inspector, in all versions.
 _WORDS = (
     ("fp16", re.compile(r"\b(?:FP16|Half)\b", re.IGNORECASE)),
     ("bf16", re.compile(r"\b(?:BF16|BFloat16)\b", re.IGNORECASE)),
@@ -26,7 +26,7 @@ _WORDS = (
 
 
 class Layer(NamedTuple):
-    """One layer of an engine: its name, its kind, and the types and names of the tensors that it reads and makes."""
+    """One layer of an engine: name, kind, and the types and names of the tensors that it reads and writes."""
 
     name: str
     kind: str
@@ -36,7 +36,7 @@ class Layer(NamedTuple):
 
 
 class TimedLayer(NamedTuple):
-    """A layer, the milliseconds that it takes, and the outputs of the model that need it, in the model's order."""
+    """A layer, its time in milliseconds, and the model's outputs that need it, in the model's order."""
 
     layer: Layer
     milliseconds: float
@@ -44,13 +44,13 @@ class TimedLayer(NamedTuple):
 
 
 def layers_of_engine(flavor: Flavor, engine: Any, *, context: Any = None) -> list[Layer]:
-    """List the layers of a deserialised engine, as the inspector has them.
+    """List the layers of a deserialised engine, as reported by the inspector.
 
     Args:
-        flavor: The TensorRT that it is of.
-        engine: TensorRT's own engine.
-        context: One with shapes set, which TensorRT 8 wants for the types of tensors whose shapes are dynamic. By
-            default one is made, with the shapes that the engine was made fastest for.
+        flavor: The TensorRT that the engine belongs to.
+        engine: TensorRT's engine object.
+        context: Execution context with input shapes set, which TensorRT 8 needs to report the types of tensors with
+            dynamic shapes. By default a context is created with the optimum shapes.
     """
     inspector = engine.create_engine_inspector()
     context = context if context is not None else _context_with_shapes(flavor, engine)
@@ -59,13 +59,13 @@ def layers_of_engine(flavor: Flavor, engine: Any, *, context: Any = None) -> lis
     form = flavor.member("LayerInformationFormat", "JSON")
     try:
         layers = json.loads(inspector.get_engine_information(form), strict=False).get("Layers", ())
-    except ValueError:  # one that is no JSON does not spoil the others
+    except ValueError:  # one layer with invalid JSON must not spoil the others
         layers = [layer_in(inspector.get_layer_information(index, form)) for index in range(engine.num_layers)]
     return [_layer(each) for each in layers]
 
 
 def _context_with_shapes(flavor: Flavor, engine: Any) -> Any:
-    """Return a context of an engine with dynamic shapes, without memory to run in; None where that is not so simple."""
+    """Return a context with optimum shapes, without device memory; None for static shapes and shape tensors."""
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name).name == "INPUT"]
     if any(engine.is_shape_inference_io(name) for name in names):
@@ -81,7 +81,7 @@ def _context_with_shapes(flavor: Flavor, engine: Any) -> Any:
 
 
 def _layer(data: Any) -> Layer:
-    if not isinstance(data, Mapping):  # without DETAILED, a layer is but its name
+    if not isinstance(data, Mapping):  # without DETAILED verbosity, only the layer's name is known
         return Layer(str(data), "", ())
     formats = json.dumps(
         [[edge.get("Format/Datatype", "") for edge in data.get(side, ())] for side in ("Inputs", "Outputs")]
@@ -94,11 +94,11 @@ def _layer(data: Any) -> Layer:
 
 
 def outputs_served(layers: Sequence[Layer], outputs: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Return which outputs need each layer; none where an engine does not say what its layers read.
+    """Return the outputs that need each layer; empty if the engine does not report what its layers read.
 
     Args:
-        layers: Those of an engine.
-        outputs: The engine's tensor to the model's name, in the model's order.
+        layers: Layers of an engine.
+        outputs: Tensor name in the engine to output name in the model, in the model's order.
     """
     makers: dict[str, list[int]] = {}
     for index, layer in enumerate(layers):
@@ -122,16 +122,16 @@ def outputs_served(layers: Sequence[Layer], outputs: Mapping[str, str]) -> list[
 def layers_of_plan(
     plan: Plan, *, plugins: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = ()
 ) -> list[Layer]:
-    """List the layers of a built engine, on a machine where it runs.
+    """List the layers of a built engine, on a machine where the engine runs.
 
     Args:
         plan: The engine.
-        plugins: Libraries that have the plugins that it needs.
+        plugins: Libraries with the plugins that the engine needs.
 
     Raises:
-        MissingExtraError: The TensorRT that built it is not here.
-        EngineError: It does not run here, so that it cannot be looked into; what TensorRT says is in the message.
-        EngineMismatchError: The file is not the engine that the sidecar belongs to.
+        MissingExtraError: The TensorRT that built the engine is not installed.
+        EngineError: The engine does not run here, so it cannot be inspected; the message contains TensorRT's log.
+        EngineMismatchError: The file is not the engine that the sidecar describes.
     """
     data, flavor = plan.engine_bytes(), find_flavor(plan.flavor)
     load_plugins(flavor, plugins)
@@ -141,5 +141,5 @@ def layers_of_plan(
     engine = flavor.module.Runtime(logger).deserialize_cuda_engine(data) if flavor.can_inspect else None
     if engine is None:
         log = logger.book.text(mark, at_least="ERROR") or f"  {flavor} has no inspector"
-        raise EngineError(f"the layers are known only where the engine runs, and {flavor} cannot load it here:\n{log}")
+        raise EngineError(f"layers can be listed only where the engine runs; {flavor} cannot load it here:\n{log}")
     return layers_of_engine(flavor, engine)

@@ -1,4 +1,4 @@
-"""TensorRT's log: kept for the exceptions, handed on to Python's logging, printed nowhere."""
+"""TensorRT's log: kept for error messages and passed on to Python's logging, never printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onepass._printable import indented
 from onepass.engine.flavor import Flavor
 
 LOGGER_NAME = "onepass.tensorrt"
-# Without a handler of its own, Python would print a library's warnings.
+# Without a handler, Python would print the warnings of a library's logger.
 logging.getLogger(LOGGER_NAME).addHandler(logging.NullHandler())
 _KEPT_LINES = 4000
 _LEVELS = {
@@ -24,21 +24,21 @@ _LEVELS = {
 }
 
 
-# Threads that go no further than to their next message, and whether they are there.
+# Threads to stop at their next message, and events that tell that they have stopped.
 _held: dict[int | None, threading.Event] = {}
 
 
 def hold(thread: threading.Thread) -> threading.Event:
-    """Let a thread of TensorRT's go no further than to its next message; return what tells that it is there.
+    """Stop a TensorRT thread at its next message; the returned event is set when the thread has stopped.
 
-    For the end of the process: a thread that comes from C++ into Python then is ended in the middle of the C++, which
+    Needed when the process ends: Python would terminate a thread that enters it from C++, within the C++ code, which
     aborts the process.
     """
     return _held.setdefault(thread.ident, threading.Event())
 
 
 def stay_if_held() -> None:
-    """Wait until the process is gone, where `hold` says so."""
+    """Block forever if `hold` was called for this thread."""
     there = _held.get(threading.get_ident())
     if there is not None:
         there.set()
@@ -53,9 +53,9 @@ class Line(NamedTuple):
 
 
 class LogBook:
-    """The last messages of one flavour; many threads may write at once.
+    """The latest messages of one flavour; thread-safe.
 
-    Messages reach ``logging.getLogger("onepass.tensorrt")`` too, where VERBOSE is DEBUG; they are not kept here.
+    All messages go to ``logging.getLogger("onepass.tensorrt")``, too. VERBOSE messages go there only, as DEBUG.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class LogBook:
         self._logging = logging.getLogger(LOGGER_NAME)
 
     def write(self, severity: str, text: str) -> None:
-        """Take a message, which may hold names of the model's."""
+        """Record a message, which may contain names from the model."""
         stay_if_held()
         text = indented(text)
         level = _LEVELS.get(severity, logging.INFO)
@@ -76,19 +76,19 @@ class LogBook:
             self._logging.log(level, "%s", text)
 
     def mark(self) -> int:
-        """Return a mark; `lines` and `text` give what came after it."""
+        """Return a mark; `lines` and `text` return the messages after it."""
         with self._lock:
             return next(self._numbers)
 
     def lines(self, since: int = -1, *, at_least: str = "INFO") -> list[Line]:
-        """Messages after a mark, of a severity or graver, in their order."""
+        """Return the messages after a mark with at least the given severity, in order."""
         level = _LEVELS[at_least]
         with self._lock:
             kept = list(self._lines)
         return [line for number, line in kept if number > since and _LEVELS.get(line.severity, logging.INFO) >= level]
 
     def text(self, since: int = -1, *, at_least: str = "WARNING") -> str:
-        """Messages after a mark as they are put into an exception: one a line, the severity before it."""
+        """Return the messages after a mark for an exception: one per line, with the severity first."""
         return "\n".join(f"[{line.severity}] {line.text}" for line in self.lines(since, at_least=at_least))
 
 
@@ -97,22 +97,25 @@ _LOCK = threading.Lock()
 
 
 def get_logger(flavor: Flavor) -> Any:
-    """Return the ``ILogger`` of a flavour, whose attribute ``book`` is a `LogBook`; always the same one.
+    """Return a flavour's only ``ILogger``; its attribute ``book`` is a `LogBook`.
 
-    TensorRT keeps the first logger it is given for the whole process and complains of a second, which must therefore
-    live as long as the process, and serve every builder and runtime.
+    TensorRT keeps its first logger for the whole process and warns about a second one. So one logger lives as long as
+    the process and serves every builder and runtime.
     """
     with _LOCK:
         key = id(flavor.module)
         if key not in _LOGGERS:
-            _LOGGERS[key] = (flavor.module, _make_logger(flavor.module))  # the module is kept: its id stays its own
+            _LOGGERS[key] = (
+                flavor.module,
+                _make_logger(flavor.module),
+            )  # a living module keeps its id unique
         return _LOGGERS[key][1]
 
 
 def _make_logger(module: Any) -> Any:
-    class OnepassLogger(module.ILogger):  # type: ignore[misc] # the base is known at run time only
+    class OnepassLogger(module.ILogger):  # type: ignore[misc] # the base class is known only at run time
         def __init__(self) -> None:
-            module.ILogger.__init__(self)  # pybind11 wants its own base called, not super()
+            module.ILogger.__init__(self)  # pybind11 requires an explicit call, not super()
             self.book = LogBook()
 
         def log(self, severity: Any, message: str) -> None:

@@ -1,6 +1,6 @@
-"""Plan: an engine with what it does not say itself: the model's names, order and dtypes, and where it comes from.
+"""Plan: an engine plus what the engine file lacks: the model's names, order and dtypes, and its provenance.
 
-The engine stays TensorRT's own file, so that other tools read it; the rest lies beside it in ``<engine>.json``.
+The engine stays TensorRT's own file, so that other tools can read it; the rest is beside it in ``<engine>.json``.
 """
 
 from __future__ import annotations
@@ -39,12 +39,11 @@ class Edge:
     """One input or output of the model, and the engine's tensor that carries it.
 
     Attributes:
-        spec: Name, dtype and shape as the model has them.
-        tensor: The tensor's name in the engine. It differs from the model's where TensorRT cannot keep that: an
-            output that is an input.
-        carrier: The dtype in the engine. It differs from the model's where TensorRT cannot hold that (int64 before
-            version 10): values go over by an ordinary cast, to the carrier on the way in, to ``spec.dtype`` on the way
-            out.
+        spec: Name, dtype and shape in the model.
+        tensor: Name of the tensor in the engine. It differs from the model's name where TensorRT cannot keep the name,
+            as for an output that is also an input.
+        carrier: Dtype in the engine. It differs from the model's dtype where TensorRT does not support the dtype (int64
+            before version 10): inputs are cast to the carrier, outputs are cast to ``spec.dtype``.
     """
 
     spec: TensorSpec
@@ -53,7 +52,7 @@ class Edge:
 
     @property
     def is_cast(self) -> bool:
-        """Whether values change their dtype on the way."""
+        """Whether values are cast between model and engine."""
         return self.carrier != self.spec.dtype
 
     def to_json(self) -> dict[str, Any]:
@@ -71,23 +70,23 @@ class Plan:
     """A built engine and its sidecar.
 
     Attributes:
-        engine: The serialised engine, or the file it lies in.
+        engine: The serialised engine, or the path of its file.
         engine_sha256: SHA-256 of the engine, 64 hexadecimal digits.
-        inputs: The model's inputs, in its order.
-        outputs: The model's outputs, in its order.
-        profiles: The ranges of shapes that it was built for; at least one, with every input in it.
-        flavor: The Python module of the TensorRT that built it (``"tensorrt"``, ``"tensorrt_rtx"`` …).
-        version: That TensorRT's version.
-        gpu: Name of the GPU it was built on; None where there was none.
-        compute_capability: Of that GPU (``"9.0"``), or of the GPU it was built for; None where any will do.
-        onnx_sha256: Digest of the ONNX model it was built from, external weights included.
-        options: The options of the build, as plain JSON values.
-        build_seconds: How long the build took.
-        layer_types: How many layers work in ``"fp32"``, ``"fp16"`` …; empty where that cannot be read.
-        control_flow: Whether it has branches or loops, whose course a recorded pass would repeat whatever the data.
-        plugins: What it takes from plugins, which have to be registered where it runs.
-        weight_sizes: How many numbers each weight has that can be replaced: by layer, then by its role there.
-        extra: What a later version of onepass wrote into the sidecar besides, kept for when it is saved again.
+        inputs: The model's inputs, in the model's order.
+        outputs: The model's outputs, in the model's order.
+        profiles: Optimisation profiles (shape ranges) of the engine; at least one, each with every input.
+        flavor: Python module of the TensorRT that built the engine (``"tensorrt"``, ``"tensorrt_rtx"`` …).
+        version: Version of that TensorRT.
+        gpu: Name of the GPU that the engine was built on; None if there was no GPU.
+        compute_capability: Compute capability that the engine is bound to (``"9.0"``); None if it runs on any GPU.
+        onnx_sha256: SHA-256 of the ONNX model that the engine was built from, including external weights.
+        options: Build options, as plain JSON values.
+        build_seconds: Duration of the build.
+        layer_types: Number of layers that compute in ``"fp32"``, ``"fp16"`` …; empty if unknown.
+        control_flow: Whether the engine has branches or loops; a recorded pass would always take the same branch.
+        plugins: Plugins that the engine needs; they must be registered where it runs.
+        weight_sizes: Number of elements of each refittable weight: by layer, then by role.
+        extra: Sidecar fields from later versions of onepass, kept when the plan is saved.
     """
 
     engine: bytes | Path = field(repr=False)
@@ -110,34 +109,34 @@ class Plan:
 
     @property
     def signature(self) -> Signature:
-        """The model's inputs and outputs, in its order."""
+        """The model's inputs and outputs, in the model's order."""
         return Signature(tuple(edge.spec for edge in self.inputs), tuple(edge.spec for edge in self.outputs))
 
     def engine_bytes(self) -> bytes:
-        """Return the serialised engine, read from its file if need be, and checked against its digest.
+        """Return the serialised engine, checked against its digest; it is read from its file if necessary.
 
         Raises:
-            ModelNotFoundError: The file is gone.
-            EngineMismatchError: It is not the engine that the sidecar belongs to.
+            ModelNotFoundError: The file no longer exists.
+            EngineMismatchError: The file is not the engine that the sidecar describes.
         """
         data = self.engine if isinstance(self.engine, bytes) else _read(self.engine)
         if sha256(data).hexdigest() != self.engine_sha256:
             where = "the engine" if isinstance(self.engine, bytes) else str(self.engine)
             raise EngineMismatchError(
-                f"{where} is not the engine that its sidecar describes: the SHA-256 is "
-                f"{sha256(data).hexdigest()[:12]}…, recorded is {self.engine_sha256[:12]}…. It was damaged, or "
-                "replaced by another tool: build it again, or delete the sidecar to load it as it is"
+                f"{where} is not the engine that its sidecar describes: expected SHA-256 "
+                f"{self.engine_sha256[:12]}…, got {sha256(data).hexdigest()[:12]}…. The engine was damaged, or "
+                "replaced by another tool: build it again, or delete the sidecar to load the engine as it is"
             )
         return data
 
     def save(self, path: str | os.PathLike[str]) -> Plan:
         """Write the engine to `path` and the sidecar to ``<path>.json``.
 
-        The two belong together at every moment: a former engine and its sidecar can be used until the new ones are
-        whole. Into a pipe or a device goes the engine alone.
+        The two files always match: a former engine and its sidecar stay usable until the new files are complete. Pipes
+        and devices get the engine only.
 
         Returns:
-            The plan with `path` for its engine, if that is a file.
+            The plan with `path` as its engine, if `path` is a file.
         """
         path = Path(path)
         data = self.engine_bytes()
@@ -146,28 +145,28 @@ class Plan:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            room = f"{error.strerror}; the engine takes {len(data)} bytes"
+            room = f"{error.strerror}; the engine needs {len(data)} bytes"
             raise OSError(f"{room}: {path}") from error
         return replace(self, engine=path.absolute()) if beside else self
 
     def refit(self, model: Any, *, plugins: Any = ()) -> Plan:
-        """Return the engine with the weights of another model of the same layers; it takes a GPU, and builds nothing.
+        """Return the engine with the weights of another model with the same layers; needs a GPU, but no build.
 
         Args:
             model: Path of an ONNX file, its bytes, or an `OnnxGraph`.
-            plugins: Libraries whose plugins the engine takes.
+            plugins: Libraries with the plugins that the engine needs.
 
         Raises:
-            InputError: It was not built with ``refit=True`` or ``strip=True``, or the model does not fit.
-            EngineError: It does not run here.
-            BackendError: TensorRT refuses the weights.
+            InputError: The engine was not built with ``refit=True`` or ``strip=True``, or the model does not fit.
+            EngineError: The engine does not run here.
+            BackendError: TensorRT rejects the weights.
         """
-        from onepass.engine import refit  # noqa: PLC0415 - it brings the builder and ONNX
+        from onepass.engine import refit  # noqa: PLC0415 - imports the builder and ONNX
 
         return refit(self, model, plugins=plugins)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the engine as plain JSON values: the content of the sidecar."""
+        """Return everything but the engine as plain JSON values: the content of the sidecar."""
         return {
             VERSION_KEY: MAJOR,
             MINOR_KEY: MINOR,
@@ -191,7 +190,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], engine: bytes | Path) -> Plan:
-        """Read what `to_json` returned, or `onepass.engine.sidecar.read_json`."""
+        """Read the result of `to_json` or of `onepass.engine.sidecar.read_json`."""
         rest = (
             "engine_sha256", "flavor", "version", "gpu", "compute_capability", "onnx_sha256", "options",
             "build_seconds", "layer_types", "control_flow", "weight_sizes",
@@ -208,14 +207,14 @@ class Plan:
 
 
 def read_sidecar(engine: str | os.PathLike[str]) -> Plan | None:
-    """Return the plan of an engine file by its sidecar; None if it has none (other tools write none).
+    """Return the plan of an engine file from its sidecar, or None without a sidecar (other tools write none).
 
-    The engine itself is not read, unless more than one file may be its sidecar, as when its writer was stopped halfway:
-    its digest decides then. `Plan.engine_bytes` reads and checks it.
+    The engine itself is not read, unless two files may be its sidecar, as after an interrupted write: then the engine's
+    digest decides. `Plan.engine_bytes` reads and checks the engine.
 
     Raises:
-        ModelNotFoundError: There is no engine at the path.
-        EngineMismatchError: The sidecar is damaged, or written by a later version of onepass.
+        ModelNotFoundError: No engine exists at the path.
+        EngineMismatchError: The sidecar is damaged, or was written by a later version of onepass.
     """
     path = Path(engine).absolute()
     if not path.is_file():

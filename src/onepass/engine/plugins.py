@@ -1,7 +1,8 @@
-"""Plugins: operators that a library adds to TensorRT, loaded for a build and for a run alike.
+"""Plugins: operators that a library adds to TensorRT, loaded for builds and for runs.
 
-A library registers what it has when it is opened, or exports functions by which TensorRT asks for it; both kinds are
-taken. It is code, so none is opened unless the caller names it: a sidecar says which an engine needs, no more.
+A library registers its plugins when it is opened, or exports functions through which TensorRT finds them; both kinds
+are supported. Libraries are code, so onepass opens only those that the caller names. A sidecar only lists the plugins
+that its engine needs.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from onepass.artifacts import path_tuple
 from onepass.engine.flavor import Flavor
 from onepass.engine.log import get_logger
 
-# What a library exports that lets TensorRT ask for its plugins.
+# Functions that a library exports if TensorRT itself looks up the plugins.
 _ASKED_BY = ("getCreators", "getPluginCreators")
-# By module and file: what is registered stays so as long as the process lives.
+# By module and file; plugins stay registered until the process ends.
 _OPENED: dict[tuple[int, Path], Any] = {}
 
 
 class Plugin(NamedTuple):
-    """An operator that an engine takes from a plugin: the name, version and namespace of what makes it."""
+    """An operator that an engine takes from a plugin: name, version and namespace of its creator."""
 
     name: str
     version: str = "1"
@@ -33,7 +34,7 @@ class Plugin(NamedTuple):
         return f"{self.name}, version {self.version}" + (f", namespace {self.namespace}" if self.namespace else "")
 
     def to_json(self) -> dict[str, str]:
-        """Return it as plain JSON values."""
+        """Return the plugin as plain JSON values."""
         return self._asdict()
 
     @classmethod
@@ -43,10 +44,10 @@ class Plugin(NamedTuple):
 
 
 def load_plugins(flavor: Flavor, libraries: Any = ()) -> None:
-    """Register TensorRT's own plugins, as far as it has any, and those of libraries.
+    """Register TensorRT's own plugins, if it has any, and those of the given libraries.
 
     Raises:
-        InputError: A library is not there, does not open, or has no plugin that this TensorRT takes.
+        InputError: A library does not exist, cannot be opened, or contains no plugin that this TensorRT supports.
     """
     if flavor.has("init_libnvinfer_plugins"):
         flavor.module.init_libnvinfer_plugins(get_logger(flavor), "")
@@ -58,7 +59,7 @@ def load_plugins(flavor: Flavor, libraries: Any = ()) -> None:
 
 
 def registered(flavor: Flavor) -> frozenset[Plugin]:
-    """Return every plugin that this TensorRT can make now."""
+    """Return all registered plugins."""
     registry = flavor.module.get_plugin_registry()
     if hasattr(registry, "all_creators_recursive"):
         creators = registry.all_creators_recursive
@@ -73,13 +74,13 @@ def check_plugins(flavor: Flavor, needed: Sequence[Plugin], *, name: str, built_
     """Raise if an engine needs a plugin that is not registered.
 
     Args:
-        flavor: The TensorRT that is to run it.
-        needed: The plugins that are in the engine.
-        name: What to call the engine.
-        built_with: The libraries that were named when it was built.
+        flavor: The TensorRT that will run the engine.
+        needed: The plugins in the engine.
+        name: Name of the engine in messages.
+        built_with: The plugin libraries of the build.
 
     Raises:
-        EngineError: A plugin is missing; the message says what to give.
+        EngineError: A plugin is missing; the message says how to load it.
     """
     missing = sorted({*needed} - registered(flavor)) if needed else []
     if missing:
@@ -87,25 +88,25 @@ def check_plugins(flavor: Flavor, needed: Sequence[Plugin], *, name: str, built_
 
 
 def missing_in_engine(flavor: Flavor, name: str, missing: str, built_with: Sequence[str] = ()) -> str:
-    """Return what to say of an engine whose plugins are not here."""
+    """Return the message for an engine with missing plugins."""
     library = Path(built_with[0]).name if built_with else "libmyplugin.so"
-    given = f", which came from {', '.join(built_with)} when it was built" if built_with else ""
+    given = f", which came from {', '.join(built_with)} when the engine was built" if built_with else ""
     return (
-        f"{name} needs the plugin {missing}{given}; {flavor} has none registered. Name the library that has it: "
-        f"plugins=[{library!r}]"
+        f"{name} needs the plugin {missing}{given}; it is not registered in {flavor}. Load the library that contains "
+        f"it: plugins=[{library!r}]"
     )
 
 
 def _opened(flavor: Flavor, file: Path) -> Any:
     if not file.is_file():
-        raise InputError(f"plugins: there is no library at {file}")
+        raise InputError(f"plugins: library not found: {file}")
     before = registered(flavor)
     try:
         library = ctypes.CDLL(str(file))
     except OSError as error:
         raise InputError(
-            f"plugins: {file} does not open as a library: {error}. It has to be built for this machine, and its "
-            f"libraries, {flavor}'s among them, have to be found"
+            f"plugins: cannot load the library {file}: {error}. It must be built for this machine, and its "
+            f"dependencies, including those of {flavor}, must be found"
         ) from error
     registry = flavor.module.get_plugin_registry()
     if hasattr(registry, "load_library") and _is_asked(library) and registered(flavor) == before:
@@ -113,7 +114,7 @@ def _opened(flavor: Flavor, file: Path) -> Any:
         mark = book.mark()
         if registry.load_library(str(file)) is None:
             said = book.text(mark) or "(nothing)"
-            raise InputError(f"plugins: {flavor} takes no plugin from {file}. It says:\n{said}")
+            raise InputError(f"plugins: {flavor} loads no plugin from {file}. TensorRT's log:\n{said}")
     return library
 
 

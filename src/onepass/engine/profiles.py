@@ -1,4 +1,4 @@
-"""Which optimisation profile of an engine holds the inputs of a call, and what to say where none does."""
+"""Choose an engine's optimisation profile for the inputs of a call, or explain why none fits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from onepass.tensors import shape_text
 def choose_profile(
     profiles: tuple[Profile, ...], shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, tuple[int, ...]]
 ) -> int | None:
-    """Return the number of the profile that holds all shapes and values; of several, that whose best are nearest.
+    """Return the index of a profile that contains all shapes and values; of several, the one with the nearest optimum.
 
     Args:
-        profiles: What the engine was built for.
+        profiles: The engine's profiles.
         shapes: Shapes of the inputs by name.
-        values: By name, the values of those that lie on the host, flat.
+        values: Values of the shape tensors by name, flattened.
+
+    Returns:
+        None if no profile fits.
     """
     fitting = [
         (sum(_distance(allowed, came) for allowed, came in _compared(profile, shapes, values)), index)
@@ -34,7 +37,7 @@ def outside_profiles(
     shapes: Mapping[str, tuple[int, ...]],
     values: Mapping[str, tuple[int, ...]],
 ) -> str:
-    """Say which shapes and values came and which the engine was built for."""
+    """Return the message for inputs outside all profiles: the given shapes and values, and the supported ranges."""
     came = [f"{each} {shape_text(shape)}" for each, shape in shapes.items()]
     came += [f"{each} = {list(numbers)}" for each, numbers in values.items()]
     built = [
@@ -45,8 +48,8 @@ def outside_profiles(
         for profile in profiles
     ]
     return (
-        f"{name}: got {', '.join(came)}, but the engine was built for {' or '.join(built)}. Give less at a time, or "
-        "build it again with a range that holds this: onepass.build(shapes=…)"
+        f"{name}: got {', '.join(came)}, but the engine was built for {' or '.join(built)}. Use smaller batches, or "
+        "build the engine with a larger range: onepass.build(shapes=…)"
     )
 
 
@@ -58,7 +61,7 @@ def _compared(
 
 
 def _distance(allowed: ShapeRange, came: tuple[int, ...]) -> float:
-    """How far a shape is from the best one, by the logarithm of its sizes."""
+    """Return the distance of a shape from the optimum, on a logarithmic scale."""
     return float(np.abs(np.log1p(np.maximum(allowed.opt, 0)) - np.log1p(np.maximum(came, 0))).sum())
 
 

@@ -1,4 +1,4 @@
-"""The shapes that an engine is built for: least, best and greatest, for each input of dynamic shape."""
+"""Shape ranges that an engine is built for: minimum, optimum and maximum for each input with a dynamic shape."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Numbers = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ShapeRange:
-    """The least shape of one input, the one that kernels are chosen for, and the greatest.
+    """Minimum, optimum and maximum shape of one input; TensorRT chooses kernels for the optimum.
 
-    For an input whose *values* shape other tensors (the repeats of a Tile, the trip count of a Loop) it holds values
-    in place of sizes.
+    For a shape tensor, an input whose *values* determine the shapes of other tensors (the repeats of a Tile, the trip
+    count of a Loop), the range holds values instead of sizes.
     """
 
     min: Numbers
@@ -30,16 +30,16 @@ class ShapeRange:
             object.__setattr__(self, name, _numbers(getattr(self, name)))
         text = str(self)
         if not len(self.min) == len(self.opt) == len(self.max):
-            raise InputError(f"shapes {text}: the least, the best and the greatest must have the same rank")
+            raise InputError(f"shapes {text}: min, opt and max must have the same rank")
         if not all(a <= b <= c for a, b, c in zip(self.min, self.opt, self.max, strict=True)):
-            raise InputError(f"shapes {text}: expected least <= best <= greatest in every dimension")
+            raise InputError(f"shapes {text}: expected min <= opt <= max in every dimension")
 
     def __str__(self) -> str:
         parts = ["x".join(map(str, shape)) for shape in (self.min, self.opt, self.max)]
         return ":".join(parts) if self.min != self.max else parts[0]
 
     def contains(self, shape: Sequence[int]) -> bool:
-        """Whether a shape lies in the range."""
+        """Whether a shape is within the range."""
         return len(shape) == len(self.min) and all(
             low <= size <= high for low, size, high in zip(self.min, shape, self.max, strict=True)
         )
@@ -60,8 +60,8 @@ class Profile:
     """One optimisation profile of an engine: a range for every input.
 
     Attributes:
-        shapes: Input name (the model's) to the range of its shape; fixed inputs have least = greatest.
-        values: Name of an input whose values shape other tensors to the range of its values, flat.
+        shapes: Input name in the model to the range of its shape; inputs with a fixed shape have min = max.
+        values: Name of a shape tensor to the range of its values, flattened.
     """
 
     shapes: Mapping[str, ShapeRange]
@@ -87,5 +87,5 @@ def _numbers(value: Any) -> Numbers:
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for number in numbers:
         if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < 0:
-            raise InputError(f"{value!r} is no shape; each size is a whole number from 0 up")
+            raise InputError(f"invalid shape {value!r}; each size must be an integer ≥ 0")
     return tuple(int(number) for number in numbers)

@@ -1,11 +1,11 @@
-"""ONNX graphs, looked at and changed without running them; the one room for the mechanics of it.
+"""Inspect and change ONNX graphs without running them.
 
-`OnnxGraph` is what others take; the rest is what it, and the rooms above, are made of. What a graph says is read in
-`edges` (inputs and outputs), `nodes` (names, and what reaches what), `values` (constants, types, shapes), `arrays` and
-`weights` (numbers, and where they lie); `casts` makes the nodes that are put in most. What changes a graph is a pass,
-a module each: `sort`, `select`, `extract`, `rename`, `share`, `batch_norm`, `prelu`, `optimize`, `splice`, and
-`expose` in `edges`. A pass says what it requires and what it ensures. As with the passes of onnx/ir-py there are two
-kinds: those on a protobuf message change it in place, or return a new one; those on an `OnnxGraph` leave it as it is.
+Users need `OnnxGraph`; it and the rooms above are built on the other modules. These read a graph: `edges` (inputs and
+outputs), `nodes` (names and reachability), `values` (constants, types, shapes), `arrays` and `weights` (numbers and
+where they are stored). `casts` creates the most common nodes. Each change of a graph is a pass in its own module:
+`sort`, `select`, `extract`, `rename`, `share`, `batch_norm`, `prelu`, `optimize`, `splice`, and `expose` in `edges`.
+Each pass documents what it requires and what it ensures. As in onnx/ir-py, there are two kinds: passes on a protobuf
+message change it in place or return a new one; passes on an `OnnxGraph` leave it unchanged.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Tensors of a model as arrays, and back."""
+"""Convert a model's tensors to arrays, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onepass.tensors import dtype_from_onnx, onnx_from_dtype
 
 
 def loaded(tensor: onnx.TensorProto, folder: Path | None) -> onnx.TensorProto:
-    """Return a copy of a tensor with its numbers in it, read from its file in `folder` if it has one."""
+    """Return a copy of a tensor with its data inside; external data is read from `folder`."""
     copy = onnx.TensorProto()
     copy.CopyFrom(tensor)
     if external_data_helper.uses_external_data(copy) and folder is not None:
@@ -28,23 +28,23 @@ def loaded(tensor: onnx.TensorProto, folder: Path | None) -> onnx.TensorProto:
 
 
 def array_of(tensor: onnx.TensorProto, folder: Path | None = None) -> Array:
-    """Return the values of a tensor, in its own type: bfloat16 and float8 too, which onnx before 1.19 gives as float32.
+    """Return a tensor's values in its own dtype, including bfloat16 and float8 (float32 in onnx before 1.19).
 
     Args:
         tensor: A weight, or the value of a constant.
-        folder: Where its file lies, if it is external.
+        folder: Folder of its external data, if there is any.
     """
-    with explained(f"tensor {tensor.name!r} does not hold the numbers that its shape and type say"):
+    with explained(f"the data of tensor {tensor.name!r} does not fit its shape and type"):
         array: Array = numpy_helper.to_array(loaded(tensor, folder))
     try:
         return array.astype(dtype_from_onnx(tensor.data_type, tensor=tensor.name), copy=False)
     except UnsupportedModelError:
-        return array  # texts, and whole numbers below eight bits
+        return array  # strings, and integers with fewer than eight bits
 
 
 def tensor_of(values: np.ndarray[Any, Any], name: str) -> onnx.TensorProto:
-    """Return a tensor that holds an array of one of `onepass.tensors.DTYPES`."""
-    little = values if sys.byteorder == "little" else values.byteswap()  # as ONNX has its bytes
+    """Return a tensor with the values of an array; its dtype must be in `onepass.tensors.DTYPES`."""
+    little = values if sys.byteorder == "little" else values.byteswap()  # ONNX is little-endian
     return onnx.TensorProto(
         name=name, data_type=onnx_from_dtype(values.dtype), dims=values.shape, raw_data=little.tobytes()
     )

@@ -1,4 +1,4 @@
-"""BatchNorm as one multiplication and one addition."""
+"""Replace BatchNorm by one multiplication and one addition."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DEFAULT_EPSILON = 1e-5
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
-    """Write each BatchNorm of constant statistics as Mul and Add; the model is changed in place.
+    """Replace each BatchNorm with constant statistics by Mul and Add; the model is changed in place.
 
-    Requires: weights in the model, none in a file beside it.
+    Requires: no external weights.
 
-    Ensures: factors are folded in float64 and rounded once, to the type of the input. A BatchNorm stays where its
-    statistics are computed, are of another type than the input or are asked for as outputs, or where the rank of its
-    input is not known. Order, names of tensors, and what the model computes are what they were, but for rounding.
+    Ensures: factors are folded in float64 and rounded once, to the input's type. A BatchNorm stays if its statistics
+    are computed, have another type than the input or are outputs, or if the rank of its input is unknown. Order, names
+    of tensors and results are unchanged, except for rounding.
     """
     graph = model.graph
     known, taken, values = constants(graph), all_names(graph), inferred(model)
@@ -48,9 +48,9 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
 
 
 def _normalises_by_statistics(node: onnx.NodeProto) -> bool:
-    """Whether a node is a BatchNorm as in inference, one factor a channel, with the normalised tensor alone for output.
+    """Whether a node is a BatchNorm in inference mode with one factor per channel and a single output.
 
-    Outputs that are there but omitted (``""``) are none.
+    Omitted outputs (``""``) do not count.
     """
     if not is_standard(node, "BatchNormalization") or any(node.output[1:]):
         return False
@@ -59,5 +59,5 @@ def _normalises_by_statistics(node: onnx.NodeProto) -> bool:
 
 
 def _fits(value: onnx.TypeProto.Tensor, statistics: list[onnx.TensorProto | None]) -> bool:
-    """Whether the input of a BatchNorm has a rank, and all statistics are constants of its type."""
+    """Whether the input of a BatchNorm has a known rank, and all statistics are constants of its type."""
     return value.HasField("shape") and all(each and each.data_type == value.elem_type for each in statistics)

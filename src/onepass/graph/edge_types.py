@@ -1,4 +1,4 @@
-"""Inputs and outputs of other floating-point types than the model computes in, with a Cast behind or before each."""
+"""Change the types of inputs and outputs, with a Cast after each input and before each output."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from onepass.tensors import onnx_from_dtype
 
 
 def with_edge_types(graph: OnnxGraph, types: Mapping[str, np.dtype[Any]]) -> OnnxGraph:
-    """Return a graph whose inputs and outputs are of other types; inside, it computes as before.
+    """Return a graph whose inputs and outputs have other types; the computation is unchanged.
 
     Args:
         graph: A model.
-        types: Name of an input or output to its new dtype, NumPy's.
+        types: Name of an input or output to its new NumPy dtype.
 
     Raises:
-        UnsupportedModelError: One is an input and an output at once.
+        UnsupportedModelError: A tensor is both an input and an output.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)
@@ -33,7 +33,7 @@ def with_edge_types(graph: OnnxGraph, types: Mapping[str, np.dtype[Any]]) -> Onn
     last: list[onnx.NodeProto] = []
     for name, dtype in types.items():
         if name in inputs and name in outputs:
-            raise UnsupportedModelError(f"{name!r} is input and output at once, and keeps its type; leave it out")
+            raise UnsupportedModelError(f"the type of {name!r} cannot be changed: it is both an input and an output")
         value = inputs.get(name) or outputs[name]
         own, new = value.type.tensor_type.elem_type, onnx_from_dtype(dtype)
         inner = free_name(taken, f"{name}__inside")

@@ -1,4 +1,4 @@
-"""A model's inputs and outputs: what they are, and inner tensors made outputs."""
+"""A model's inputs and outputs, and how to expose inner tensors as outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
     """Return name, dtype and shape of an input or output.
 
     Raises:
-        UnsupportedModelError: It is a sequence, a map, an optional or a sparse tensor, or of a type below eight bits.
+        UnsupportedModelError: The value is a sequence, a map, an optional or a sparse tensor, or its type has fewer
+            than eight bits.
     """
     if value.type.WhichOneof("value") != "tensor_type":
         raise UnsupportedModelError(no_dense_tensor(value.name, kind_of(value)))
@@ -38,7 +39,7 @@ def spec_of(value: onnx.ValueInfoProto) -> TensorSpec:
 
 
 def kind_of(value: onnx.ValueInfoProto) -> str:
-    """Say what an input or output is, in ONNX's words: ``float``, ``string``, ``sequence`` …."""
+    """Return the kind of an input or output in ONNX's terms: ``float``, ``string``, ``sequence`` …."""
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         return kind.removesuffix("_type").replace("_", " ") if kind else "value without a type"
@@ -52,18 +53,18 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
 
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Return what a caller has to give; old models list their weights among the inputs, too."""
+    """Return the inputs that a caller must give, without weights, which old models list as inputs, too."""
     weights = initializer_names(graph)
     return [value for value in graph.input if value.name not in weights]
 
 
 def signature_of(model: onnx.ModelProto) -> Signature:
-    """Return inputs and outputs in the graph's order; an output that is listed twice is one.
+    """Return inputs and outputs in the graph's order; an output that is listed twice counts once.
 
-    The type of an output that the model does not say is what ONNX infers.
+    Missing output types are inferred by ONNX.
 
     Raises:
-        UnsupportedModelError: An input is no dense tensor, or no output is one.
+        UnsupportedModelError: An input is not a dense tensor, or no output is.
     """
     outputs = {value.name: value for value in typed_outputs(model)}
     left_out = {name: _left_out_as(value) for name, value in outputs.items() if not is_dense(value)}
@@ -75,25 +76,25 @@ def signature_of(model: onnx.ModelProto) -> Signature:
 
 
 def typed_outputs(model: onnx.ModelProto) -> Sequence[onnx.ValueInfoProto]:
-    """Return the outputs as the model declares them, or all as `true_outputs` has them where a declaration is no good.
+    """Return the outputs as declared, or those of `true_outputs` if a declaration is unreliable.
 
-    So it is without a type, and as a scalar: some exporters write that of whatever they do not know the shape of.
+    A declaration is unreliable if it has no type, or if it is a scalar: some exporters write that for unknown shapes.
     """
     doubtful = any(not _has_type(value) or _is_scalar(value) for value in model.graph.output)
     return true_outputs(model) if doubtful else model.graph.output
 
 
 def true_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """Return the outputs as they are: what a model leaves out, or what contradicts what ONNX infers, is as inferred."""
+    """Return the outputs with missing or contradictory types and shapes replaced by those that ONNX infers."""
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     for value in bare.graph.output:
         value.ClearField("type")
     try:
         known = inferred(bare)
-    except (shape_inference.InferenceError, ValueError):  # a model that is not valid, or one over 2 GB
+    except (shape_inference.InferenceError, ValueError):  # an invalid model, or one over 2 GB
         known = {}
-    # ONNX makes up names for sizes that it cannot infer; those of inputs it carries on.
+    # ONNX invents names for sizes that it cannot infer; names of input dimensions are propagated.
     names = {dim.dim_param for value in model.graph.input for dim in value.type.tensor_type.shape.dim} - {""}
     return [_corrected(value, known.get(value.name), names) for value in model.graph.output]
 
@@ -110,12 +111,12 @@ def _is_scalar(value: onnx.ValueInfoProto) -> bool:
 def _corrected(
     declared: onnx.ValueInfoProto, known: onnx.ValueInfoProto | None, names: set[str]
 ) -> onnx.ValueInfoProto:
-    """Return an output as declared, but for what is missing and for sizes that cannot be.
+    """Return an output as declared, with missing information added and impossible sizes corrected.
 
     Args:
         declared: The output.
-        known: What ONNX infers of it, if anything.
-        names: Names of dynamic sizes of inputs.
+        known: The output as inferred by ONNX, if possible.
+        names: Names of the inputs' dynamic dimensions.
     """
     if known is None or not _has_type(known):
         return declared
@@ -136,7 +137,7 @@ def _corrected(
 
 
 def is_dense(value: onnx.ValueInfoProto) -> bool:
-    """Whether an input or output is a dense tensor, of strings or of numbers of at least eight bits."""
+    """Whether an input or output is a dense tensor of strings or of numbers with at least eight bits."""
     return bool(value.type.WhichOneof("value") == "tensor_type") and has_dtype(value.type.tensor_type.elem_type)
 
 
@@ -146,22 +147,22 @@ def _left_out_as(value: onnx.ValueInfoProto) -> str:
 
 
 def tensor_names(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """Return the inputs and every tensor that a node computes, in the nodes' order."""
+    """Return the names of the inputs and of all computed tensors, in the nodes' order."""
     inputs = (value.name for value in inputs_of(graph))
     return (*inputs, *(name for node in graph.node for name in node.output if name))
 
 
 def expose(model: onnx.ModelProto, tensors: Iterable[str]) -> None:
-    """Add inner tensors of the main graph as outputs, after those there are; the model is changed in place.
+    """Add inner tensors of the main graph as outputs, after the existing ones; the model is changed in place.
 
     Requires: nothing.
 
-    Ensures: every tensor named is an output, with its type, once. Nothing else changes, and nothing at all where an
-    error is raised.
+    Ensures: every named tensor is an output once, with its type. Nothing else changes; if an error is raised, nothing
+    changes at all.
 
     Raises:
-        OutputNameError: The main graph computes no tensor of that name.
-        UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is no dense tensor of numbers.
+        OutputNameError: The main graph has no tensor with this name.
+        UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is not a dense tensor.
     """
     there = {value.name for value in model.graph.output}
     wanted = [name for name in dict.fromkeys(tensors) if name not in there]
@@ -174,7 +175,7 @@ def expose(model: onnx.ModelProto, tensors: Iterable[str]) -> None:
         if name not in values or not values[name].type.WhichOneof("value"):
             raise UnsupportedModelError(
                 f"tensor {name!r} cannot become an output: ONNX cannot infer its dtype, "
-                "because an operator before it is not a standard one"
+                "because it depends on a non-standard operator"
             )
         spec_of(values[name])
     model.graph.output.extend(values[name] for name in wanted)

@@ -1,4 +1,4 @@
-"""What lies between some tensors and another one, as a graph of its own."""
+"""Extract the subgraph between some tensors and another one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from onepass.graph.nodes import reach, subgraphs
 def extracted(
     graph: OnnxGraph, tensor: str, *, given: Collection[str], types: Mapping[str, onnx.ValueInfoProto]
 ) -> OnnxGraph | None:
-    """Return what computes a tensor from other tensors, or None if it takes more than these, or a graph inside a node.
+    """Return a graph that computes a tensor from other tensors, or None if it needs others or has inner graphs.
 
-    Requires: `types` has the tensor and all that may be given (`onepass.graph.values.inferred`).
+    Requires: `types` contains the tensor and all given tensors (see `onepass.graph.values.inferred`).
 
-    Ensures: the one output is `tensor`; inputs are those of the given tensors that are needed. The graph that both are
-    in stays as it is.
+    Ensures: the only output is `tensor`; the inputs are those given tensors that are needed. The original graph is not
+    changed.
 
     Args:
-        graph: The graph that both are in.
-        tensor: What shall be computed.
-        given: Names of the tensors that it may be computed from; the tensor itself may be among them.
-        types: Name to type and shape.
+        graph: The original graph.
+        tensor: The tensor to compute.
+        given: Names of the tensors to compute it from; the tensor itself may be among them.
+        types: Tensor name to type and shape.
     """
     source = graph.proto.graph
     weights = {each.name: each for each in source.initializer}

@@ -1,4 +1,4 @@
-"""Convolutions that say the size of their kernel: ONNX lets them leave it to the weights, some readers want it."""
+"""Add missing kernel sizes to convolutions: optional in ONNX, but required by some readers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from onepass.graph.model import OnnxGraph
 from onepass.graph.nodes import producers
 
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-# What weights may go through on their way, with their shape unchanged.
+# Operators that weights may pass through without a change of shape.
 _PASSED = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Identity"})
 
 
 def with_kernel_shapes(graph: OnnxGraph) -> OnnxGraph:
-    """Return a graph in which each convolution whose weights are known has its ``kernel_shape``.
+    """Return a graph in which each convolution with known weights has a ``kernel_shape``.
 
-    TensorRT 8.5 reads none without it whose weights are quantised. Where none is missing, the graph itself comes back.
+    TensorRT 8.5 requires it for quantised weights. If none is missing, the graph itself is returned.
     """
     missing = dict(_missing(graph.proto.graph))
     if not missing:
@@ -41,7 +41,7 @@ def _missing(graph: onnx.GraphProto) -> Iterator[tuple[int, list[int]]]:
 
 
 def _origin(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
-    """Return the tensor that another is, but for its type."""
+    """Return the tensor that another one was converted from."""
     while name in makers and makers[name].op_type in _PASSED:
         name = makers[name].input[0]
     return name

@@ -1,7 +1,7 @@
-"""OnnxGraph: an ONNX model that can be looked at and changed without running it.
+"""OnnxGraph: an ONNX model that can be inspected and changed without running it.
 
-Weights that lie in separate files (the only way for models over 2 GB) stay there: loading, looking, selecting and
-renaming read the structure alone, and only `OnnxGraph.save` into another folder moves the weights, one at a time.
+External weights (required for models over 2 GB) stay in their files: loading, inspecting, selecting and renaming read
+only the structure. Only `OnnxGraph.save` into another folder moves the weights, one at a time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PROTOBUF_LIMIT_BYTES = (2 << 30) - 1
 
 
 class OnnxGraph:
-    """An ONNX model in memory; its methods return changed copies and leave it as it is.
+    """An ONNX model in memory; its methods return changed copies and leave it unchanged.
 
     Attributes:
-        proto: The model as ``onnx.ModelProto``. Do not change it; take a copy.
-        folder: Where the files with external weights lie, or None if there are none.
-        name: What to call it in messages: the path that it was read from.
+        proto: The model as ``onnx.ModelProto``. Do not change it; make a copy.
+        folder: Folder of the files with external weights, or None if there are none.
+        name: Name in messages: the path that the model was read from.
     """
 
     def __init__(self, proto: onnx.ModelProto, *, folder: Path | None = None, name: str = "the graph given") -> None:
@@ -52,11 +52,11 @@ class OnnxGraph:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> OnnxGraph:
-        """Read an ONNX file; external weights are not read, but their files must be there in full.
+        """Read an ONNX file; external weights are not read, but their files must be complete.
 
         Raises:
-            ModelNotFoundError: There is nothing at `path`.
-            ModelFormatError: The file is no sound ONNX model, or a file of its weights is missing or too short.
+            ModelNotFoundError: Nothing exists at `path`.
+            ModelFormatError: The file is not a valid ONNX model, or a weight file is missing or too short.
         """
         path = Path(path)
         kind = format_of(path)
@@ -67,17 +67,17 @@ class OnnxGraph:
 
     @classmethod
     def from_bytes(
-        cls, data: bytes, *, folder: str | os.PathLike[str] | None = None, name: str = "the bytes given"
+        cls, data: bytes, *, folder: str | os.PathLike[str] | None = None, name: str = "the byte string"
     ) -> OnnxGraph:
         """Read a serialised ``onnx.ModelProto``.
 
         Args:
             data: The bytes of an ``.onnx`` file.
-            folder: Where external weights lie, if there are any.
-            name: What to call it in an error.
+            folder: Folder of the external weights, if there are any.
+            name: Name of the model in errors.
 
         Raises:
-            ModelFormatError: They are no ONNX model, or there are external weights that do not lie in `folder`.
+            ModelFormatError: The bytes are not an ONNX model, or its external weights are not in `folder`.
         """
         proto = _parsed(data, name=name)
         if folder is not None:
@@ -86,75 +86,75 @@ class OnnxGraph:
         graph.require_weights()
         return graph
 
-    # ---- look --------------------------------------------------------------------------------------------------
+    # ---- inspect -----------------------------------------------------------------------------------------------
 
     @property
     def signature(self) -> Signature:
         """Inputs and outputs with their names, dtypes and shapes, in the model's order.
 
         Raises:
-            UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one.
+            UnsupportedModelError: An input is not a dense tensor (but a sequence, an optional …), or no output is.
         """
         return signature_of(self.proto)
 
     @property
     def opset(self) -> int:
-        """Version of the standard operator set that the model is written in (0 if it uses none of it)."""
+        """Version of the standard operator set that the model uses (0 if it uses none)."""
         return max((entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The model's own notes (``metadata_props``)."""
+        """The model's metadata (``metadata_props``)."""
         return {entry.key: entry.value for entry in self.proto.metadata_props}
 
     @property
     def size_bytes(self) -> int:
-        """Size of the model with all its weights, those in files beside it included."""
+        """Size of the model with all its weights, including those in external files."""
         return self.inline_bytes + weights.external_bytes(self.proto, self.folder)
 
     @property
     def inline_bytes(self) -> int:
-        """Size of the model without the files beside it."""
+        """Size of the model without external files."""
         return weights.message_bytes(self.proto)
 
     @property
     def weight_files(self) -> tuple[str, ...]:
-        """Names of the files beside the model that hold external weights."""
+        """Names of the files with external weights."""
         return weights.files(self.proto)
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model holds: weights and constants, those in branches and functions included."""
+        """Number of elements in all weights and constants, including those in branches and functions."""
         return weights.count_numbers(self.proto)
 
     @property
     def tensor_names(self) -> tuple[str, ...]:
-        """Every tensor of the main graph that `expose` can make an output, in the order of computation."""
+        """All tensors of the main graph that `expose` can make outputs, in topological order."""
         return tensor_names(self.proto.graph)
 
     def require_weights(self) -> None:
-        """Make sure that it is known where external weights lie, before they are looked for wherever we happen to be.
+        """Make sure that the folder of external weights is known, rather than the current directory by chance.
 
         Raises:
-            ModelFormatError: It is not.
+            ModelFormatError: The model has external weights, and their folder is unknown.
         """
         if self.folder is None and self.weight_files:
             raise ModelFormatError(
-                f"the model has weights in {', '.join(self.weight_files)}, and nothing says in which folder; "
-                "give the path of the file, which tells, in place of its bytes; or OnnxGraph.from_bytes(data, folder=…)"
+                f"the model has external weights in {', '.join(self.weight_files)}, but their folder is unknown; "
+                "pass the model's path instead of its bytes, or use OnnxGraph.from_bytes(data, folder=…)"
             )
 
     def check(self) -> None:
-        """Check the model against the ONNX specification, types and shapes of all tensors included.
+        """Check the model against the ONNX specification, including types and shapes of all tensors.
 
         Raises:
-            ModelFormatError: It breaks the specification; the message is that of ``onnx.checker``.
+            ModelFormatError: The model violates the specification; the message comes from ``onnx.checker``.
         """
-        with explained("ONNX's checker says"):
+        with explained("onnx.checker reports"):
             if self.folder is None:
                 onnx.checker.check_model(self.proto, full_check=True)
             else:
-                # The checker looks for external weights beside the file it is given.
+                # The checker looks for external weights beside the given file.
                 with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".check-", suffix=".onnx") as file:
                     file.write(self.to_bytes())
                     file.flush()
@@ -163,13 +163,13 @@ class OnnxGraph:
     # ---- change ------------------------------------------------------------------------------------------------
 
     def select(self, outputs: str | Iterable[str]) -> OnnxGraph:
-        """Keep only the given outputs, in the given order, and what is needed to compute them.
+        """Keep only the given outputs, in the given order, and all that is needed to compute them.
 
-        Inputs and weights that nothing needs any more are dropped too.
+        Inputs and weights that become unused are dropped, too.
 
         Raises:
-            OutputNameError: One of them is no output. `expose` makes inner tensors outputs.
-            InputError: None is given; a model needs an output.
+            OutputNameError: A name is not an output. `expose` makes inner tensors outputs.
+            InputError: No output is given; a model needs at least one.
         """
         by_name = {value.name: value for value in self.proto.graph.output}
         names = tuple(dict.fromkeys(name_tuple(outputs)))
@@ -177,22 +177,22 @@ class OnnxGraph:
             if name not in by_name:
                 raise OutputNameError(no_such_name("output", name, tuple(by_name)))
         if not names:
-            raise InputError(f"select() was given no output; the model has {', '.join(by_name)}")
+            raise InputError(f"select() needs at least one output; the model has {', '.join(by_name)}")
         return OnnxGraph(selected(self.proto, [by_name[name] for name in names]), folder=self.folder, name=self.name)
 
     def expose(self, tensors: str | Iterable[str]) -> OnnxGraph:
-        """Add inner tensors of the main graph as outputs, after those there are.
+        """Add inner tensors of the main graph as outputs, after the existing ones.
 
         Raises:
-            OutputNameError: The main graph computes no tensor of that name.
-            UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is no dense tensor of numbers.
+            OutputNameError: The main graph has no tensor with this name.
+            UnsupportedModelError: The dtype of a tensor cannot be inferred, or it is not a dense tensor.
         """
         proto = self._copy()
         expose(proto, name_tuple(tensors))
         return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def with_true_outputs(self) -> OnnxGraph:
-        """Declare the outputs as they are, where ONNX can infer that the model leaves something out or is wrong."""
+        """Correct the declared types and shapes of outputs, where ONNX infers that they are incomplete or wrong."""
         outputs = true_outputs(self.proto)
         if outputs == list(self.proto.graph.output):
             return self
@@ -202,27 +202,27 @@ class OnnxGraph:
         return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def rename_outputs(self, names: Mapping[str, str]) -> OnnxGraph:
-        """Give outputs new names, ``{old: new}``; inputs keep theirs.
+        """Rename outputs, ``{old: new}``; inputs keep their names.
 
         Raises:
-            OutputNameError: The model has no output of an old name.
-            InputError: A new name is empty, or that of another tensor.
+            OutputNameError: The model has no output with an old name.
+            InputError: A new name is empty, or belongs to another tensor.
         """
         proto = self._copy()
         rename_outputs(proto, names)
         return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def with_metadata(self, notes: Mapping[str, str]) -> OnnxGraph:
-        """Add notes to the model's own, or replace those of the same key."""
+        """Add entries to the model's metadata, or replace those with the same key."""
         proto = self._copy()
         helper.set_model_props(proto, {**self.metadata, **notes})
         return OnnxGraph(proto, folder=self.folder, name=self.name)
 
     def clean(self) -> OnnxGraph:
-        """Fold constants, fold BatchNorm into convolutions, drop what nothing needs; names and order stay.
+        """Fold constants, fold BatchNorm into convolutions, and drop unused nodes; names and order are kept.
 
-        This is ONNX Runtime's basic optimisation, which uses standard operators only. External weights that it
-        does not change stay where they are.
+        This is ONNX Runtime's basic optimisation level, which uses only standard operators. External weights that it
+        does not change stay in their files.
 
         Raises:
             UnsupportedModelError: ONNX Runtime cannot read the model.
@@ -232,27 +232,27 @@ class OnnxGraph:
     # ---- out ---------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
-        """Return the serialised model; external weights stay where they are.
+        """Return the serialised model; external weights stay in their files.
 
         Raises:
-            UnsupportedModelError: It is over protobuf's limit of 2 GB; `save` writes such models.
+            UnsupportedModelError: The model exceeds protobuf's limit of 2 GB; `save` can write it.
         """
         size = self.inline_bytes
         if size > _PROTOBUF_LIMIT_BYTES:
-            raise UnsupportedModelError(f"the model takes {size} bytes, over protobuf's limit of 2 GB; use save()")
+            raise UnsupportedModelError(f"the model has {size} bytes, over protobuf's limit of 2 GB; use save()")
         data: bytes = self.proto.SerializeToString()
         return data
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to `path`; the file is put in place whole or not at all.
+        """Write the model to `path`, atomically.
 
-        Weights go into one file ``<path>.<digest>.data`` if the model is over 2 GB, or had external weights in another
-        folder. It is named by its content, and whole before the model points to it, so that a model that stood there
-        before keeps its own weights until then; what nothing points to any more is removed. External weights in the
-        same folder stay as they are. Into a pipe or a device goes the model with its weights in it.
+        If the model exceeds 2 GB, or had external weights in another folder, the weights go into one file,
+        ``<path>.<digest>.data``. The file is named by its content and complete before the model points to it, so a
+        former model at `path` keeps its own weights until then; files that become unused are removed. External weights
+        in the same folder stay unchanged. Pipes and devices get the model with its weights inside.
 
         Raises:
-            UnsupportedModelError: `path` is a pipe or a device, and the model is over 2 GB.
+            UnsupportedModelError: `path` is a pipe or a device, and the model exceeds 2 GB.
         """
         path = Path(path)
         if is_stream(path):
@@ -276,8 +276,8 @@ class OnnxGraph:
         size = self.size_bytes
         if size > _PROTOBUF_LIMIT_BYTES:
             raise UnsupportedModelError(
-                f"the model takes {size} bytes, over protobuf's limit of 2 GB, and beside {path}, which is no file, "
-                "there is no place for its weights; save it to a file"
+                f"the model has {size} bytes, over protobuf's limit of 2 GB, and its weights cannot be stored beside "
+                f"{path}, which is not a file; save it to a file"
             )
         with replacing(path) as temporary:
             temporary.write_bytes(weights.in_memory(self.proto, self.folder).SerializeToString())
@@ -293,22 +293,22 @@ def _parsed(data: bytes, *, name: str) -> onnx.ModelProto:
     try:
         proto.ParseFromString(data)
     except DecodeError as error:
-        raise ModelFormatError(f"{name} is not a sound ONNX model: {error}") from error
+        raise ModelFormatError(f"{name} is not a valid ONNX model: {error}") from error
     if not proto.HasField("graph") or not proto.graph.output:
-        raise ModelFormatError(f"{name} is not a sound ONNX model: it has no graph with outputs")
+        raise ModelFormatError(f"{name} is not a valid ONNX model: it has no graph with outputs")
     check_sound(proto, name=name)
     return proto
 
 
 def with_weights_outside(model: onnx.ModelProto, beside: Path, *, folder: Path | None = None) -> OnnxGraph:
-    """Return a graph of the model, which is given away; where it is over 2 GB, its weights are moved to a file first.
+    """Return a graph of the model; if it exceeds 2 GB, its weights are moved to a file first.
 
-    Much of protobuf, ONNX and ONNX Runtime takes a model as one message, which cannot be larger than that.
+    Much of protobuf, ONNX and ONNX Runtime treats a model as one message, which cannot be larger.
 
     Args:
-        model: Changed in place.
-        beside: A file to be; where there is need for it, the weights are put beside it.
-        folder: Where weights that are external already lie, if any do.
+        model: Changed in place; do not use it afterwards.
+        beside: Path of the future model file; the weights are written beside it if necessary.
+        folder: Folder of existing external weights, if there are any.
     """
     if weights.message_bytes(model) <= _PROTOBUF_LIMIT_BYTES:
         return OnnxGraph(model, folder=folder)

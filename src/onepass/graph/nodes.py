@@ -1,4 +1,4 @@
-"""Names in a graph and what reaches what; the name ``""`` stands for an omitted input or output and is no tensor."""
+"""Names and reachability in a graph; the name ``""`` stands for an omitted input or output, not for a tensor."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, MutableSequ
 
 import onnx
 
-# ---- what is in a graph --------------------------------------------------------------------------------------------
+# ---- contents of a graph -------------------------------------------------------------------------------------------
 
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs inside a node: the branches of an If, the body of a Loop."""
+    """Yield the graphs inside a node: the branches of an If, the body of a Loop."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -18,25 +18,25 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def initializer_names(graph: onnx.GraphProto) -> set[str]:
-    """Names of the graph's own weights."""
+    """Return the names of the graph's own weights."""
     return {t.name for t in graph.initializer} | {t.values.name for t in graph.sparse_initializer}
 
 
-# ---- what a node reads ---------------------------------------------------------------------------------------------
+# ---- inputs of a node ----------------------------------------------------------------------------------------------
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
-    """Names of the outer tensors that a node reads: its inputs, and what its inner graphs take from outside."""
+    """Return the names of the outer tensors that a node reads: its inputs, and those that its inner graphs capture."""
     return {name for name in node.input if name} | inner_reads(node)
 
 
 def inner_reads(node: onnx.NodeProto) -> set[str]:
-    """Names of the outer tensors that the graphs inside a node read."""
+    """Return the names of the outer tensors that the graphs inside a node read."""
     return {name for inner in subgraphs(node) for name in captured(inner)}
 
 
 def captured(graph: onnx.GraphProto) -> set[str]:
-    """Names that an inner graph reads and does not define itself."""
+    """Return the names that an inner graph reads but does not define."""
     own = {value.name for value in graph.input} | initializer_names(graph)
     own |= {name for node in graph.node for name in node.output}
     names = {value.name for value in graph.output} | {name for node in graph.node for name in reads(node)}
@@ -44,14 +44,14 @@ def captured(graph: onnx.GraphProto) -> set[str]:
 
 
 def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node of a graph, and of the graphs inside its nodes."""
+    """Yield all nodes of a graph and of the graphs inside its nodes."""
     for node in graph.node:
         yield node
         for inner in subgraphs(node):
             yield from all_nodes(inner)
 
 
-# ---- what reaches what ---------------------------------------------------------------------------------------------
+# ---- reachability --------------------------------------------------------------------------------------------------
 
 
 def producers(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
@@ -60,25 +60,22 @@ def producers(nodes: Iterable[onnx.NodeProto]) -> dict[str, onnx.NodeProto]:
 
 
 def consumers(nodes: Iterable[onnx.NodeProto], name: str) -> list[onnx.NodeProto]:
-    """Return the nodes that take a tensor as an input; those that read it inside a graph of theirs are not among them.
-
-    See `inner_reads` for these.
-    """
+    """Return the nodes with a tensor as an input, without those that read it only in an inner graph (`inner_reads`)."""
     return [node for node in nodes if name in node.input]
 
 
 def reach(
     nodes: Iterable[onnx.NodeProto], tensors: Iterable[str], *, stop: Collection[str] = ()
 ) -> tuple[list[onnx.NodeProto], set[str]]:
-    """Return the nodes that tensors depend on, and the names of these tensors and of all that those nodes read.
+    """Return the nodes that tensors depend on, and the names of these tensors and of all tensors that the nodes read.
 
     Args:
-        nodes: In any order; those returned keep it.
-        tensors: Where to begin.
-        stop: Tensors behind which nothing is looked at, unless they are among those to begin with.
+        nodes: Nodes in any order; the result keeps it.
+        tensors: Tensors to start from.
+        stop: Tensors whose producers are not followed, unless they are among `tensors`.
     """
     nodes = list(nodes)
-    made_by: dict[str, list[int]] = {}  # several nodes only in a model that is not valid, which is to stay so
+    made_by: dict[str, list[int]] = {}  # several nodes only in an invalid model, which must stay invalid
     for index, node in enumerate(nodes):
         for name in filter(None, node.output):
             made_by.setdefault(name, []).append(index)
@@ -99,7 +96,7 @@ def reach(
 
 
 def all_names(graph: onnx.GraphProto) -> set[str]:
-    """Every name of a tensor or node that occurs in a graph, and in the graphs inside its nodes."""
+    """Return all names of tensors and nodes in a graph and in the graphs inside its nodes."""
     names = {value.name for value in (*graph.input, *graph.output, *graph.value_info)}
     names |= initializer_names(graph)
     for node in graph.node:
@@ -111,7 +108,7 @@ def all_names(graph: onnx.GraphProto) -> set[str]:
 
 
 def free_name(taken: set[str], wanted: str) -> str:
-    """Return a name that is not taken yet, the one wanted if that is free, and take it; it is never empty."""
+    """Return an unused, non-empty name, `wanted` if possible, and add it to `taken`."""
     name, number = wanted, 1
     while not name or name in taken:
         number += 1
@@ -121,7 +118,7 @@ def free_name(taken: set[str], wanted: str) -> str:
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:
-    """Give every node of the main graph a name of its own; those that have one keep it."""
+    """Give every node of the main graph a unique name; unique names are kept."""
     seen: set[str] = set()
     taken = all_names(graph)
     for node in graph.node:
@@ -131,7 +128,7 @@ def name_nodes(graph: onnx.GraphProto) -> None:
 
 
 def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Rename tensors wherever they occur, in the graphs inside nodes too; no new name may be there already."""
+    """Rename tensors everywhere, including in inner graphs; no new name may be in use already."""
     for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
         value.name = names.get(value.name, value.name)
     for sparse in graph.sparse_initializer:
@@ -144,14 +141,14 @@ def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def replace_names(fields: MutableSequence[str], names: Mapping[str, str]) -> None:
-    """Put other names into the inputs or outputs of a node, ``{old: new}``; what is omitted stays so."""
+    """Replace names in a node's inputs or outputs, ``{old: new}``; omitted ones stay omitted."""
     for index, name in enumerate(fields):
         if name and name in names:
             fields[index] = names[name]
 
 
 def set_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Make these the nodes of a graph; nodes of the graph itself may be among them."""
+    """Replace the nodes of a graph; the new nodes may include nodes of the graph itself."""
     nodes = list(nodes)
     del graph.node[:]
     graph.node.extend(nodes)

@@ -1,4 +1,4 @@
-"""Graph clean-up by ONNX Runtime's own optimiser, kept at the level that stays within standard operators."""
+"""Clean up graphs with ONNX Runtime's optimiser, at the level that uses only standard operators."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from onepass.graph.select import forget_absent
 def optimized(model: onnx.ModelProto, *, folder: Path | None) -> onnx.ModelProto:
     """Return the model after constant folding, BatchNorm folding and removal of dead nodes.
 
+    A valid model that the optimiser would make invalid is not optimised.
+
     Requires: nothing.
 
-    A valid model that the optimiser makes invalid stays as it is.
-
-    Ensures: names and order of inputs and outputs are what they were, and what they hold, but for rounding. Operators
-    are standard ones where they were, and no operator set is declared that is not used. Tensors that the optimiser made
-    have names that it will not give again, so that the result can be optimised like any model.
+    Ensures: names and order of inputs and outputs are unchanged; results are, except for rounding. Standard operators
+    stay standard, and unused operator sets are not declared. Tensors that the optimiser creates get names that it will
+    not use again, so the result can be optimised again.
 
     Args:
-        model: Stays as it is.
-        folder: Where its external weights lie, if it has any; the result refers to those that have not changed.
+        model: The model; it is not changed.
+        folder: Folder of its external weights, if there are any; the result refers to those that have not changed.
 
     Raises:
         UnsupportedModelError: ONNX Runtime cannot read the model.
@@ -48,8 +48,8 @@ def optimized(model: onnx.ModelProto, *, folder: Path | None) -> onnx.ModelProto
 def _marked(graph: onnx.GraphProto) -> dict[str, str]:
     """Mark every name in a graph, and return ``{marked: former}``.
 
-    Some of the names that the optimiser gives are always the same ("gemm_input_shape"), whether the model has them or
-    not. Between marked ones none is taken.
+    The optimiser always uses some fixed names ("gemm_input_shape"), whether or not the model has them already. They
+    never collide with marked names.
     """
     taken = all_names(graph)
     mark = "@"
@@ -61,7 +61,7 @@ def _marked(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _give_names_back(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Take the marks off, and give what the optimiser made names that are nobody's."""
+    """Remove the marks, and give unused names to tensors that the optimiser created."""
     given = dict(names)
     taken = set(names.values())
     for name in sorted(all_names(graph) - set(names)):
@@ -70,7 +70,7 @@ def _give_names_back(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 
 
 def _optimized(data: bytes, folder: Path | None) -> onnx.ModelProto:
-    onnxruntime = import_onnxruntime()  # here, since graphs are looked at and changed without it
+    onnxruntime = import_onnxruntime()  # imported here: other operations on graphs do not need it
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     if folder is not None:

@@ -1,4 +1,4 @@
-"""An input that takes a decoder's pictures as they are: what a program does to them outside is put into the graph."""
+"""Make an input accept pictures as a decoder returns them, by moving the preprocessing into the graph."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _CHANNELS = (1, 3, 4)
 def with_picture_input(
     graph: OnnxGraph, name: str, *, reverse: bool = False, mean: Sequence[float] = (0,), std: Sequence[float] = (1,)
 ) -> OnnxGraph:
-    """Return a graph whose input of that name takes pictures, uint8 [N, H, W, C], in place of what it took.
+    """Return a graph with an input that takes pictures, uint8 [N, H, W, C].
 
-    What goes on is ``(pixels / 255 - mean) / std``, computed in float32, with the channels where the model has them.
+    The graph computes ``(pixels / 255 - mean) / std`` in float32 and moves the channels to the model's position.
 
     Args:
-        graph: A model with an input [N, C, H, W] or [N, H, W, C] of floating-point numbers, C being 1, 3 or 4.
-        name: That input.
-        reverse: Whether the channels come in the other order than the model takes them in: BGR for a model of RGB.
-        mean: What is taken off, of pixels from 0 to 1: one number, or one a channel, in the model's order.
-        std: What is divided by, likewise.
+        graph: A model with a floating-point input [N, C, H, W] or [N, H, W, C], with C = 1, 3 or 4.
+        name: Name of the input.
+        reverse: Whether to reverse the channel order: for BGR pictures and an RGB model.
+        mean: Mean to subtract, for pixels from 0 to 1: one number, or one per channel in the model's order.
+        std: Standard deviation to divide by, likewise.
 
     Raises:
-        InputError: There is no such input, or the numbers are not as many as channels, or a deviation is 0.
-        UnsupportedModelError: The input is not of pictures.
+        InputError: The input does not exist, the number of means or deviations is wrong, or a deviation is 0.
+        UnsupportedModelError: The input cannot take pictures.
     """
     inputs = {value.name: value for value in graph.proto.graph.input}
     if name not in inputs:
@@ -55,7 +55,7 @@ def with_picture_input(
     if is_first:
         chain.then("Transpose", perm=[0, 3, 1, 2])
     if reverse and channels > 1:
-        order = [2, 1, 0, *range(3, channels)]  # what is behind three colours is no colour
+        order = [2, 1, 0, *range(3, channels)]  # a fourth channel is not a colour
         chain.then("Gather", np.array(order, np.int64), axis=1 if is_first else 3)
     shape = [1, channels, 1, 1] if is_first else [channels]
     chain.then("Mul", scale.reshape(shape))
@@ -69,7 +69,7 @@ def with_picture_input(
 
 
 class _Chain:
-    """Nodes one behind the other, with their constants, all under names that are free."""
+    """A chain of nodes with their constants, all under unused names."""
 
     def __init__(self, first: str, taken: set[str]) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -77,7 +77,7 @@ class _Chain:
         self._first, self._last, self._taken = first, first, taken
 
     def then(self, operator: str, *constants: np.ndarray, **attributes: Any) -> None:
-        """Add a node that reads what the last one made, and constants."""
+        """Append a node that reads the last result and constants."""
         name = free_name(self._taken, f"{self._first}__{operator}")
         names = [free_name(self._taken, f"{name}_by") for _ in constants]
         self.weights += [tensor_of(array, each) for array, each in zip(constants, names, strict=True)]
@@ -87,31 +87,31 @@ class _Chain:
 
 
 def _channels(graph: OnnxGraph, name: str) -> tuple[int, bool]:
-    """Return how many channels an input has, and whether they come before height and width."""
+    """Return the number of channels of an input, and whether they come before height and width."""
     value = next(value for value in graph.proto.graph.input if value.name == name)
     spec = next(spec for spec in graph.signature.inputs if spec.name == name)
     sizes = spec.shape or ()
     if name in {output.name for output in graph.proto.graph.output}:
-        raise UnsupportedModelError(f"input {name!r} is an output too, which pictures would change")
+        raise UnsupportedModelError(f"input {name!r} cannot take pictures: it is also an output, which would change")
     if value.type.tensor_type.elem_type in _FLOATS and len(sizes) == 4:
         for axis in (1, 3):
             if sizes[axis] in _CHANNELS:
                 return int(sizes[axis] or 0), axis == 1
     raise UnsupportedModelError(
-        f"input {name!r} is {spec}, and takes no pictures: that would be floating-point numbers "
-        "[N, C, H, W] or [N, H, W, C], with 1, 3 or 4 channels"
+        f"input {name!r} cannot take pictures: expected a floating-point input [N, C, H, W] or [N, H, W, C] with 1, 3 "
+        f"or 4 channels, got {spec}"
     )
 
 
 def _line(name: str, channels: int, mean: Sequence[float], std: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return factor and summand of each channel, worked out in float64."""
-    for what, numbers in (("mean", mean), ("deviation", std)):
+    """Return scale and offset of each channel, computed in float64."""
+    for what, numbers in (("mean", mean), ("standard deviation", std)):
         if len(numbers) not in (1, channels) or not np.all(np.isfinite(numbers)):
             raise InputError(
-                f"the {what} of input {name!r} is one number, or one for each of {channels}; got {numbers}"
+                f"the {what} of input {name!r} must be one number, or {channels}, one per channel; got {numbers}"
             )
     if not np.all(std):
-        raise InputError(f"input {name!r}: a deviation of 0 in {std}; every pixel would be infinite")
+        raise InputError(f"input {name!r}: standard deviations must not be 0, got {std}")
     means, deviations = (np.broadcast_to(np.asarray(each, np.float64), (channels,)) for each in (mean, std))
     return (1 / (255 * deviations)).astype(np.float32), (-means / deviations).astype(np.float32)
 

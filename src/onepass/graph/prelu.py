@@ -1,4 +1,4 @@
-"""PReLU in operators that ONNX Runtime is fast at: in FaceMesh its own takes as long as all convolutions together."""
+"""Replace PReLU by faster operators: in FaceMesh, ONNX Runtime's PReLU takes as long as all convolutions together."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from onepass.graph.values import constants
 def without_prelu(graph: OnnxGraph) -> OnnxGraph:
     """Return the graph with ``PRelu(x) = slope * x + (1 - slope) * Relu(x)``, the factors as depthwise convolutions.
 
-    Convolutions, unlike PRelu, keep the blocked layout in which ONNX Runtime computes them on a CPU, so that nothing
-    goes back and forth between the two layouts any more. Results differ by rounding.
+    Unlike PRelu, convolutions keep the blocked memory layout that ONNX Runtime uses on a CPU, so no conversions between
+    the two layouts are needed. Results differ by rounding.
 
-    Requires: nothing. It is made for pictures [N, C, H, W]: slopes that are no constants [1, C, 1, 1], one for each of
-    several channels, stay as they are.
+    Requires: nothing. Only nodes for pictures [N, C, H, W] change: the slopes must be constants [1, C, 1, 1] with
+    C > 1.
 
-    Ensures: inputs, outputs and their order are what they were; slopes that nothing reads any more are gone. The graph
-    that is given stays as it is.
+    Ensures: inputs, outputs and their order are unchanged; unused slopes are gone. The given graph is not changed.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(graph.proto)
@@ -39,12 +38,12 @@ def without_prelu(graph: OnnxGraph) -> OnnxGraph:
         else:
             nodes.append(node)
     set_nodes(proto.graph, nodes)
-    # Selecting all outputs drops the slopes that nothing reads any more.
+    # Selecting all outputs drops unused slopes.
     return OnnxGraph(proto, folder=graph.folder).select([value.name for value in proto.graph.output])
 
 
 def _split(node: onnx.NodeProto, slope: np.ndarray) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Return the nodes and the factors that take the place of a PReLU with slopes [C, 1, 1, 1]."""
+    """Return the nodes and the factors that replace a PReLU with slopes [C, 1, 1, 1]."""
     x, y = node.input[0], node.output[0]
     positive = helper.make_node("Relu", [x], [f"{y}/relu"], f"{y}/relu")
     parts = {f"{y}/all": (x, slope), f"{y}/positive": (f"{y}/relu", 1 - slope)}

@@ -1,4 +1,4 @@
-"""Outputs under other names."""
+"""Rename outputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from onepass.tensors import no_such_name
 
 
 def rename_outputs(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
-    """Give outputs new names, ``{old: new}``; the model is changed in place, once all names are found to be good.
+    """Rename outputs, ``{old: new}``; the model is changed in place, after all names have been checked.
 
     Requires: nothing.
 
-    Ensures: inputs, weights and all names in inner graphs are what they were; an output that is one of these becomes a
-    copy of it. Outputs keep their order, and what they compute.
+    Ensures: the names of inputs, weights and tensors in inner graphs are unchanged; an output with such a name becomes
+    a copy. Order and values of outputs are unchanged.
 
     Raises:
-        OutputNameError: The model has no output of an old name.
-        InputError: A new name is empty, or that of another tensor.
+        OutputNameError: The model has no output with an old name.
+        InputError: A new name is empty, or belongs to another tensor.
     """
     graph = model.graph
     names = {old: new for old, new in names.items() if old != new}
@@ -30,7 +30,7 @@ def rename_outputs(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
     for old in names:
         if old not in outputs:
             raise OutputNameError(no_such_name("output", old, tuple(outputs)))
-    # What an inner graph reads may also be a name of its own there, so these keep their names.
+    # A name read by an inner graph may also be defined there, so names in inner graphs are kept.
     fixed = _edge_names(graph) | _inner_names(graph)
     taken = (fixed | {name for node in graph.node for name in node.output}) - (set(names) - fixed)
     for old, new in names.items():
@@ -53,7 +53,7 @@ def _edge_names(graph: onnx.GraphProto) -> set[str]:
 
 
 def _inner_names(graph: onnx.GraphProto) -> set[str]:
-    """Every name that occurs in a graph inside a node of this one: read from outside, or defined there."""
+    """Return all names in inner graphs, whether captured from outside or defined there."""
     names: set[str] = set()
     for node in graph.node:
         for inner in subgraphs(node):

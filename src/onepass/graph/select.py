@@ -1,4 +1,4 @@
-"""Parts of a model: what chosen outputs need, and nothing else."""
+"""Reduce a model to what some of its outputs need."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from onepass.graph.nodes import initializer_names, reach, set_nodes
 
 
 def selected(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
-    """Return a model that computes `outputs`, in this order; the one given stays as it is.
+    """Return a model that computes `outputs`, in this order; the given model is not changed.
 
-    Requires: the main graph computes, takes or holds every one of `outputs`.
+    Requires: every output is computed, an input, or a weight of the main graph.
 
-    Ensures: nodes keep their order; nodes, inputs, weights and types of inner tensors that nothing needs are gone.
-    What belongs to the model as a whole (metadata, functions, opsets) is there. Only weights that stay are copied.
+    Ensures: nodes keep their order; unused nodes, inputs, weights and types of inner tensors are gone. Metadata,
+    functions and opsets are kept. Only weights that are still used are copied.
     """
     source, proto = model.graph, _shell(model)
     nodes, needed = reach(source.node, [value.name for value in outputs])
@@ -32,12 +32,11 @@ def selected(model: onnx.ModelProto, outputs: Sequence[onnx.ValueInfoProto]) -> 
 
 
 def drop_unused(graph: onnx.GraphProto) -> None:
-    """Leave out nodes and weights that no output needs; the graph is changed in place.
+    """Remove nodes and weights that no output needs; the graph is changed in place.
 
     Requires: nothing.
 
-    Ensures: inputs, outputs and their order, and the order of nodes, are what they were. A weight that is an input,
-    too, stays.
+    Ensures: inputs, outputs and the order of nodes are unchanged. Weights that are also inputs stay.
     """
     nodes, needed = reach(graph.node, [value.name for value in graph.output])
     set_nodes(graph, nodes)
@@ -52,7 +51,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def forget_absent(graph: onnx.GraphProto) -> None:
-    """Drop what a graph says of the types of tensors that it does not have; changed in place."""
+    """Drop type information for tensors that the graph does not have; changed in place."""
     there = {value.name for value in graph.input} | initializer_names(graph)
     there |= {name for node in graph.node for name in node.output}
     values = [value for value in graph.value_info if value.name in there]
@@ -61,7 +60,7 @@ def forget_absent(graph: onnx.GraphProto) -> None:
 
 
 def _shell(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of all that is no part of the main graph."""
+    """Return a copy of the model without the main graph."""
     proto = onnx.ModelProto()
     for entry in model.DESCRIPTOR.fields:
         if entry.name != "graph" and entry.is_repeated:

@@ -1,4 +1,4 @@
-"""Constants read directly."""
+"""Read constants directly instead of through copies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from onepass.graph.values import constants
 
 
 def share_constants(graph: onnx.GraphProto) -> None:
-    """Let nodes read constants themselves, not copies of them: exporters share equal weights by way of Identity.
+    """Make nodes read constants directly, not through Identity nodes, with which exporters share equal weights.
 
-    Requires: nodes in order (`onepass.graph.sort`).
+    Requires: topologically sorted nodes (`onepass.graph.sort`).
 
-    Ensures: no node reads a copy of a constant, unless an inner graph reads it, too. The copies stay, since they may be
-    outputs; `onepass.graph.select.drop_unused` takes away those that are not. The graph computes the same.
+    Ensures: no node reads a copy of a constant, unless an inner graph reads the copy, too. The copies stay, because
+    they may be outputs; `onepass.graph.select.drop_unused` removes the others. The graph computes the same values.
     """
     known = set(constants(graph))
     inner = {name for node in graph.node for name in inner_reads(node)}

@@ -1,4 +1,4 @@
-"""Nodes in an order of computation, which ONNX asks for and some exporters do not keep to."""
+"""Topological order of nodes, which ONNX requires and some exporters do not produce."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from onepass.graph.nodes import reads, set_nodes
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put the nodes of the main graph in an order of computation, changed as little as can be.
+    """Sort the nodes of the main graph topologically, with as few changes as possible.
 
     Requires: nothing; nodes may be in any order.
 
-    Ensures: each node comes after those that make what it reads, its inner graphs included. Of two orders the one that
-    is nearer to the former is taken, so that a sorted graph stays as it is. Nothing but the order changes.
+    Ensures: each node comes after the producers of all tensors that it and its inner graphs read. Of several valid
+    orders, the one nearest to the former is chosen, so a sorted graph stays unchanged. Only the order changes.
 
     Raises:
-        ModelFormatError: The nodes form a circle.
+        ModelFormatError: The nodes form a cycle.
     """
     nodes = list(graph.node)
     made_by = {name: index for index, node in enumerate(nodes) for name in node.output if name}
@@ -41,5 +41,5 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
                 heapq.heappush(ready, user)
     if len(order) < len(nodes):
         stuck = next(node for index, node in enumerate(nodes) if missing[index])
-        raise ModelFormatError(f"the model's nodes form a circle; {stuck.op_type} {stuck.name!r} is on it or behind it")
+        raise ModelFormatError(f"the model's nodes form a cycle; {stuck.op_type} {stuck.name!r} is in it or after it")
     set_nodes(graph, [nodes[index] for index in order])

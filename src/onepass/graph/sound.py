@@ -1,8 +1,8 @@
-"""Whether a model holds together as far as readers take for granted: native parsers end the process where it does not.
+"""Check the invariants that every reader of a model relies on: if one is violated, native parsers crash the process.
 
-ONNX's own checker knows the standard's operators only, and refuses models that run, with a plugin's nodes, say. What is
-looked at here are the promises that all readers rely on: a node has its inputs and outputs, an attribute holds what its
-type says, names are text, functions do not call themselves.
+ONNX's own checker knows only standard operators, and rejects models that run, such as those with plugin nodes. This
+module checks that nodes have inputs and outputs, that attributes hold values of their types, that names are valid text,
+and that functions do not call themselves.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from onnx.external_data_helper import uses_external_data
 from onepass._errors import ModelFormatError
 from onepass.graph.nodes import subgraphs
 
-# protobuf refuses messages in messages beyond a depth of 100, of which a graph in a node takes three.
+# protobuf rejects messages nested more than 100 levels deep; a graph in a node takes three levels.
 _DEEPEST = 32
 _MOST_ELEMENTS = 1 << 62
 _MANY = 1 << 31
 _TYPES = frozenset(onnx.TensorProto.DataType.values())
-_NO_TYPE = "which ONNX does not have"
+_NO_TYPE = "which does not exist in ONNX"
 _STANDARD = ("", "ai.onnx")
 _GRAPHS = {"If": ("then_branch", "else_branch"), "Loop": ("body",), "Scan": ("body",)}
-# Operators that ONNX Runtime (1.32) knows by the name alone when it optimises: it reads the second input of any node of
-# that name, of whatever domain, and ends the process where there is none.
+# ONNX Runtime's optimiser (1.32) matches these operators by name only: it reads the second input of any node with the
+# name, in any domain, and crashes the process if there is none.
 _MISTAKEN = frozenset({"Add", "Mul", "Gather"})
 _SINGLE = {"TENSOR": "t", "GRAPH": "g", "SPARSE_TENSOR": "sparse_tensor", "TYPE_PROTO": "tp"}
 _ONNX_ERRORS = (
@@ -39,27 +39,27 @@ _ONNX_ERRORS = (
 
 
 def check_sound(model: onnx.ModelProto, *, name: str = "the model") -> None:
-    """Refuse a model that breaks what its readers take for granted.
+    """Reject a model that violates an invariant.
 
     Args:
-        model: The whole model: its graph, graphs inside nodes, and functions are looked at.
-        name: What to call it in an error.
+        model: The complete model: its graph, inner graphs and functions are checked.
+        name: Name of the model in errors.
 
     Raises:
-        ModelFormatError: It does; the message says which node, and what is wrong with it.
+        ModelFormatError: An invariant is violated; the message names the node and the problem.
     """
     try:
         problem = next(_problems(model), None)
-    except UnicodeError as error:  # what some versions of protobuf make of bytes that are no text, others leave them
-        problem = f"a name in it is no text ({error})"
+    except UnicodeError as error:  # for invalid text, some versions of protobuf raise this, others return bytes
+        problem = f"a name in it is not valid text ({error})"
     if problem is not None:
-        raise ModelFormatError(f"{name} is not a sound ONNX model: {problem}. Export it again")
+        raise ModelFormatError(f"{name} is not a valid ONNX model: {problem}. Export it again")
 
 
 def doubt_of(model: onnx.ModelProto) -> str:
-    """Return what ONNX says against the types and shapes in a model, nothing if it says nothing.
+    """Return ONNX's complaint about the types and shapes in a model, or an empty string.
 
-    Models that run and build may still break what it says.
+    Models with complaints may nevertheless run and build.
     """
     try:
         shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
@@ -70,18 +70,18 @@ def doubt_of(model: onnx.ModelProto) -> str:
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turn what ONNX's own functions raise over a model into an error of ours.
+    """Convert errors of ONNX's own functions to ours.
 
     Args:
-        doing: What is not possible: ``"the types of its tensors cannot be inferred"``.
+        doing: What failed: ``"the types of its tensors cannot be inferred"``.
 
     Raises:
-        ModelFormatError: The block raised one of ONNX's or protobuf's errors.
+        ModelFormatError: The block raised an error of ONNX or protobuf.
     """
     try:
         yield
     except _ONNX_ERRORS as error:
-        raise ModelFormatError(f"the model breaks the ONNX specification: {doing}: {error}") from error
+        raise ModelFormatError(f"the model violates the ONNX specification: {doing}: {error}") from error
 
 
 def _problems(model: onnx.ModelProto) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _problems(model: onnx.ModelProto) -> Iterator[str]:
 
 def _graph_problems(graph: onnx.GraphProto, where: str, opset: int, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
-        yield f"graphs lie in graphs, more than {_DEEPEST} deep"
+        yield f"graphs are nested more than {_DEEPEST} levels deep"
         return
     for tensor in graph.initializer:
         yield from _tensor_problems(tensor, f"weight {tensor.name!r}{where}")
@@ -123,17 +123,17 @@ def _node_problems(nodes: Iterable[onnx.NodeProto], where: str, opset: int, dept
         this = f"node {node.name or index!r}{where} ({node.op_type})"
         yield from _text_problems((node.name, node.op_type, node.domain, *node.input, *node.output), this)
         if not node.op_type:
-            yield f"{this} names no operator"
+            yield f"{this} has no operator"
         outputs = [name for name in node.output if name]
         if not outputs:
             yield f"{this} has no outputs"
         if len(made.union(outputs)) < len(made) + len(outputs):
-            yield f"{this} has an output of a name that another one has"
+            yield f"{this} has an output whose name is already used by another output"
         made.update(outputs)
         yield from _arity_problems(node, this, opset)
         names = [attribute.name for attribute in node.attribute]
         if not all(names) or len(set(names)) < len(names):
-            yield f"{this} has attributes without a name, or two of one name: {', '.join(map(repr, names))}"
+            yield f"{this} has unnamed or duplicate attributes: {', '.join(map(repr, names))}"
         for attribute in node.attribute:
             yield from _attribute_problems(attribute, this)
         yield from _inner_problems(node, this, where, opset, depth)
@@ -151,19 +151,20 @@ def _inner_problems(node: onnx.NodeProto, this: str, where: str, opset: int, dep
 
 
 def _arity_problems(node: onnx.NodeProto, this: str, opset: int) -> Iterator[str]:
-    """Look whether a node of a standard operator has as many inputs and outputs as that takes and gives."""
+    """Check that a node of a standard operator has a valid number of inputs and outputs."""
     arity = _arity(node.op_type, opset) if node.domain in _STANDARD and opset > 0 else None
     for what, names in (("inputs", node.input), ("outputs", node.output)):
         least, most = (0, _MANY) if arity is None else arity[what]
         if arity is None and what == "inputs" and node.op_type in _MISTAKEN:
             least = 2
         if not least <= len(names) <= most:
-            yield f"{this} has {len(names)} {what}, which in opset {opset} are {least}" + f" to {most}" * (most > least)
+            expected = f"{least}" + f" to {most}" * (most > least)
+            yield f"{this} has {len(names)} {what}, expected {expected} in opset {opset}"
 
 
 @lru_cache(maxsize=512)
 def _arity(operator: str, opset: int) -> dict[str, tuple[int, int]] | None:
-    """Return the least and the greatest number of inputs and of outputs; None for an operator of a plugin, say."""
+    """Return the minimum and maximum number of inputs and of outputs; None for an unknown operator."""
     try:
         schema = onnx.defs.get_schema(operator, min(opset, 1 << 30), "")
     except onnx.defs.SchemaError:
@@ -175,7 +176,7 @@ def _attribute_problems(attribute: onnx.AttributeProto, this: str) -> Iterator[s
     kind = onnx.AttributeProto.AttributeType.Name(attribute.type)
     field = _SINGLE.get(kind)
     if field is not None and not attribute.HasField(field) and not attribute.ref_attr_name:
-        yield f"{this} has an attribute {attribute.name!r} of type {kind} that holds none"
+        yield f"{this} has an attribute {attribute.name!r} of type {kind} without a value"
     for tensor in (*((attribute.t,) if attribute.HasField("t") else ()), *attribute.tensors):
         yield from _tensor_problems(tensor, f"attribute {attribute.name!r} of {this}")
     single = (attribute.sparse_tensor,) if attribute.HasField("sparse_tensor") else ()
@@ -187,7 +188,7 @@ def _sparse_problems(sparse: onnx.SparseTensorProto, this: str) -> Iterator[str]
     for tensor in (sparse.values, sparse.indices):
         yield from _tensor_problems(tensor, this)
         if uses_external_data(tensor):
-            yield f"{this} has its numbers in another file, which sparse tensors cannot"
+            yield f"{this} has external data, which sparse tensors do not support"
 
 
 def _tensor_problems(tensor: onnx.TensorProto, this: str) -> Iterator[str]:
@@ -195,35 +196,35 @@ def _tensor_problems(tensor: onnx.TensorProto, this: str) -> Iterator[str]:
     if tensor.data_type not in _TYPES:
         yield f"{this} has the element type {tensor.data_type}, {_NO_TYPE}"
     elif any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > _MOST_ELEMENTS:
-        yield f"{this} has the shape {list(tensor.dims)[:8]}, which no memory holds"
+        yield f"{this} has the impossible shape {list(tensor.dims)[:8]}"
 
 
 def _text_problems(texts: Iterable[object], this: str) -> Iterator[str]:
     for text in texts:
-        if not isinstance(text, str):  # protobuf hands out the bytes where they are no UTF-8
-            yield f"a name of {this} is no text: {text!r}"
+        if not isinstance(text, str):  # protobuf returns bytes if the text is not UTF-8
+            yield f"a name of {this} is not valid text: {text!r}"
 
 
 def _circles(model: onnx.ModelProto) -> Iterator[str]:
-    """Say of functions that call themselves, perhaps by way of others."""
+    """Report functions that call themselves, directly or through others."""
     domains: dict[str, list[tuple[str, str]]] = {}
     for function in model.functions:
         domains.setdefault(function.name, []).append((function.domain, function.name))
     calls = {(each.domain, each.name): _called(each.node, domains) for each in model.functions}
-    while calls:  # those that call nothing that is left are no part of a circle
+    while calls:  # functions that call none of the remaining ones are not in a cycle
         free = [key for key, called in calls.items() if not called & calls.keys()]
         if not free:
             domain, name = min(calls)
-            yield f"function {name!r} of domain {domain!r} calls itself, perhaps by way of others"
+            yield f"function {name!r} of domain {domain!r} calls itself, directly or through others"
             return
         for key in free:
             del calls[key]
 
 
 def _called(nodes: Iterable[onnx.NodeProto], domains: dict[str, list[tuple[str, str]]]) -> set[tuple[str, str]]:
-    """Return the functions that nodes call: those of their domain or, of an operator nobody has, of any.
+    """Return the functions that nodes call: those in their domain or, for an unknown operator, in any domain.
 
-    TensorRT's parser goes by the name alone where it does not know an operator.
+    TensorRT's parser matches unknown operators by name only.
     """
     found = set[tuple[str, str]]()
     for node in nodes:

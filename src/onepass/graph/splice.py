@@ -1,4 +1,4 @@
-"""Nodes of one graph exchanged for those of another that compute the same tensors."""
+"""Replace nodes of one graph by nodes of another that compute the same tensors."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PREFIX = "onepass_exchanged/"
 
 
 def spliced(source: OnnxGraph, target: OnnxGraph, tensors: Sequence[str]) -> OnnxGraph | str:
-    """Return `target` with the nodes that compute `tensors` taken from `source`, or say why that cannot be.
+    """Return `target` with the nodes that compute `tensors` taken from `source`, or the reason why this is impossible.
 
-    The nodes compute in the source's dtypes: what they read is cast to those, what they give is cast back. Between
-    two nodes that are both taken nothing is cast.
+    The nodes compute in the source's dtypes: their inputs are cast to these, and their results are cast back. There are
+    no casts between two taken nodes.
 
     Requires: nodes of the source compute `tensors`.
 
-    Ensures: outputs and their order are those of the target; its nodes that nothing needs any more are gone. Both
-    graphs stay as they are.
+    Ensures: the outputs and their order are those of the target; its unused nodes are gone. The given graphs are not
+    changed.
     """
     if source.opset != target.opset:
-        return f"the graphs are of different opsets, {source.opset} and {target.opset}"
+        return f"the graphs have different opsets, {source.opset} and {target.opset}"
     made = producers(source.proto.graph.node)
     chosen = list({id(made[name]): made[name] for name in tensors}.values())
     splice = _Splice(source, target, {name for node in chosen for name in node.output if name})
@@ -54,9 +54,9 @@ class _Splice:
         self._copied: set[str] = set()
 
     def take(self, node: onnx.NodeProto) -> str:
-        """Take one node over; return what stands against it, or an empty text."""
+        """Take one node over; return the reason why this is impossible, or an empty string."""
         if next(iter(subgraphs(node)), None) is not None:
-            return f"{node.op_type} holds graphs of its own"
+            return f"{node.op_type} contains inner graphs"
         mark = f"{_PREFIX}{next(filter(None, node.output))}/"
         taken = onnx.NodeProto()
         taken.CopyFrom(node)
@@ -77,7 +77,7 @@ class _Splice:
         return ""
 
     def _read(self, name: str, place: str) -> str | None:
-        """Return what to call an input of a node that is taken over; None if the target has nothing like it."""
+        """Return the new name of a taken node's input, or None if the target has no such tensor."""
         weight = self._weights.get(name)
         if weight is not None:
             self._copy_weight(weight)

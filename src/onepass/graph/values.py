@@ -1,4 +1,4 @@
-"""What can be said of a model's tensors without running it: those that are constants, and their types and shapes."""
+"""Static information about a model's tensors: constants, types and shapes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from onepass.graph.nodes import all_names, free_name
 from onepass.graph.sound import explained
 from onepass.outputs import Array
 
-# The forms of a Constant that hold plain numbers, beside `value`, a tensor.
+# Attributes of Constant for plain numbers, besides `value`, which is a tensor.
 _NUMBERS: dict[str, Any] = {
     "value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64,
 }  # fmt: skip
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """Return the constants of a graph by name: its weights, and what its Constant nodes hold.
+    """Return the constants of a graph by name: weights, and values of Constant nodes.
 
-    A weight that is listed among the inputs too is one of them, as in `OnnxGraph.signature`. Sparse ones and texts
-    are left out.
+    A weight that is also listed as an input counts as a constant, as in `OnnxGraph.signature`. Sparse tensors and
+    strings are not included.
     """
     found = {tensor.name: tensor for tensor in graph.initializer if tensor.name}
     for node in graph.node:
@@ -46,16 +46,16 @@ def _constant_tensor(node: onnx.NodeProto) -> onnx.TensorProto | None:
 
 
 def attribute_value(attribute: onnx.AttributeProto) -> Any:
-    """Return what an attribute of a node holds: a number, bytes, a list of these, a tensor, a graph …."""
+    """Return the value of a node's attribute: a number, bytes, a list of these, a tensor, a graph …."""
     return helper.get_attribute_value(attribute)
 
 
 def inferred(model: onnx.ModelProto, *, by_value: bool = False) -> dict[str, onnx.ValueInfoProto]:
-    """Return what ONNX knows or can infer of the tensors of the main graph, by name; weights are not among them.
+    """Return the declared or inferred types and shapes of the main graph's tensors by name, without weights.
 
     Args:
-        model: Stays as it is.
-        by_value: Whether to compute shapes that depend on values too, such as that of a Reshape behind a Shape.
+        model: The model; it is not changed.
+        by_value: Whether to infer shapes that depend on values, too, such as that of a Reshape after a Shape.
     """
     with explained("types and shapes of its tensors cannot be inferred"):
         graph = shape_inference.infer_shapes(model, data_prop=by_value).graph
@@ -63,16 +63,16 @@ def inferred(model: onnx.ModelProto, *, by_value: bool = False) -> dict[str, onn
 
 
 def element_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Return ONNX's number of the element type of every tensor of the main graph, weights included.
+    """Return the ONNX element type number of each tensor in the main graph, including weights.
 
-    It is 0 where there is none: for sequences, and where ONNX cannot infer it.
+    The number is 0 for sequences, and where ONNX cannot infer the type.
     """
     types = {name: int(value.type.tensor_type.elem_type) for name, value in inferred(model).items()}
     return types | {name: tensor.data_type for name, tensor in constants(model.graph).items()}
 
 
 def shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """Return the shapes that ONNX can infer, with None for what is not a fixed size; no entry where it cannot."""
+    """Return all shapes that ONNX can infer, with None for dynamic sizes."""
     return {
         name: tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim)
         for name, value in inferred(model, by_value=True).items()
@@ -81,14 +81,14 @@ def shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
 
 
 def read_other(graph: onnx.GraphProto, node: onnx.NodeProto, place: int, value: Array, *, mark: str) -> None:
-    """Give a node another constant for one of its inputs; whoever else reads the former one still does.
+    """Replace one constant input of a node; other nodes keep the former constant.
 
     Args:
-        graph: The graph that the node is in; changed in place.
+        graph: The node's graph; changed in place.
         node: The node.
-        place: Which of its inputs.
-        value: The constant's values.
-        mark: What its name has behind the former one's.
+        place: Index of the input.
+        value: Values of the new constant.
+        mark: Suffix of the new constant's name.
     """
     name = free_name(all_names(graph), f"{node.input[place]}_{mark}")
     graph.initializer.append(tensor_of(value, name))

@@ -1,4 +1,4 @@
-"""Where the weights of an ONNX model lie: inside the file, or beside it as external data."""
+"""Storage of an ONNX model's weights: inside the file, or beside it as external data."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from onepass._errors import ModelFormatError
 from onepass.artifacts import sha256_of
 from onepass.drafts import Draft
 
-# Weights begin at a page boundary, so that a runtime can map the file instead of reading it.
+# Weights start at page boundaries, so that a runtime can map the file instead of reading it.
 _ALIGNMENT_BYTES = 4096
 # Smaller tensors (shapes, axes) stay in the model file, where shape inference can read them.
 _SMALL_BYTES = 1024
 _CHUNK_BYTES = 16 << 20
-# Of the digest that a file of weights is named by.
+# Length of the digest in the name of a weight file.
 _DIGITS = 16
 
 
 class _Place(NamedTuple):
-    """Where an external weight lies: a file beside the model, and the bytes in it (None: to the file's end)."""
+    """Location of an external weight: a file beside the model, offset and length in it (None: to the file's end)."""
 
     location: str
     offset: int
@@ -40,14 +40,14 @@ def _place(tensor: onnx.TensorProto) -> _Place:
     location, offset, length = entries.get("location", ""), entries.get("offset", "0"), entries.get("length")
     numbers = [number for number in (offset, length) if number is not None]
     if len(entries) < len(tensor.external_data):
-        raise ModelFormatError(f"weight {tensor.name!r} has two places in files; refused")
+        raise ModelFormatError(f"weight {tensor.name!r} has contradictory external locations")
     if not location or "\0" in location or not all(map(_is_number, numbers)):
-        raise ModelFormatError(f"weight {tensor.name!r} has no sound place in a file: {_shortened(entries)}")
+        raise ModelFormatError(f"weight {tensor.name!r} has an invalid external location: {_shortened(entries)}")
     return _Place(location, int(offset), None if length is None else int(length))
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 20  # below 2^64, as every file's size
+    return text.isascii() and text.isdecimal() and len(text) < 20  # below 2^64, like every file size
 
 
 def _shortened(entries: dict[str, str]) -> str:
@@ -55,7 +55,7 @@ def _shortened(entries: dict[str, str]) -> str:
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every dense tensor stored in the model: weights and constants, those of inner graphs and functions included."""
+    """Yield all dense tensors stored in the model: weights and constants, including inner graphs and functions."""
     yield from _graph_tensors(model.graph)
     for function in model.functions:
         yield from _attribute_tensors(function.attribute_proto)
@@ -83,25 +83,25 @@ def _attribute_tensors(attributes: Iterable[onnx.AttributeProto]) -> Iterator[on
 
 
 def count_numbers(model: onnx.ModelProto) -> int:
-    """Return how many numbers the model's tensors hold, those that are stored as sparse ones included."""
+    """Return the number of elements in the model's tensors, including the values of sparse ones."""
     sparse = (each.values for each in model.graph.sparse_initializer)
     return sum(math.prod(tensor.dims) for tensor in (*sparse, *tensors(model)))
 
 
 def files(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Names of the files that hold the model's external weights, each once."""
+    """Return the names of the files with the model's external weights, without duplicates."""
     return tuple({_place(t).location: None for t in tensors(model) if uses_external_data(t)})
 
 
 def external_bytes(model: onnx.ModelProto, folder: Path | None) -> int:
-    """Size of the files that hold the model's external weights."""
+    """Return the total size of the files with the model's external weights."""
     return 0 if folder is None else sum((folder / name).stat().st_size for name in files(model))
 
 
 def message_bytes(model: onnx.ModelProto) -> int:
-    """Size of the model as one message, without what lies in other files; of the weights in it where it is over 2 GB.
+    """Return the size of the model as one message, without external data; over 2 GB, only the size of its weights.
 
-    protobuf cannot even say how large a message is that it cannot write.
+    protobuf cannot compute the size of a message over 2 GB.
     """
     try:
         return int(model.ByteSize())
@@ -110,21 +110,23 @@ def message_bytes(model: onnx.ModelProto) -> int:
 
 
 def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
-    """Return the folder where the external weights of the model at `path` lie, all of them, in full.
+    """Return the folder with all external weights of the model at `path`, after checking that they are complete.
 
-    That is the folder of the path or, where the path is a link, that of the file it leads to. In caches that keep every
-    file once, under the name of its content, the model and its weights are links into one store. Such weights are made
-    to point to the files themselves, since ONNX Runtime follows no link out of a folder. A link to anywhere else could
-    be one to any file of the user's, and is refused.
+    It is the folder of the path or, if the path is a symbolic link, of the link's target. In content-addressed caches,
+    the model and its weights are links into one store. Such weights are redirected to the files themselves, because
+    ONNX Runtime does not follow links out of a folder. A link to any other place could expose any of the user's files,
+    and is rejected.
 
     Raises:
-        ModelFormatError: A file is missing or too short, or its name or a link leads out of these folders.
+        ModelFormatError: A file is missing or too short, or its name or link leads out of these folders.
     """
-    # A list, since tensors inside nodes share a name, the empty one.
+    # A list, because tensors inside nodes share the empty name.
     places = [(tensor.name, _place(tensor)) for tensor in tensors(model) if uses_external_data(tensor)]
     for name, place in places:
         if Path(place.location).is_absolute() or ".." in Path(place.location).parts:
-            raise ModelFormatError(f"weight {name!r} points to {place.location!r}, outside the model's folder; refused")
+            raise ModelFormatError(
+                f"weight {name!r} points to {place.location!r}, outside the model's folder, which is not allowed"
+            )
     near, real = path.parent.resolve(), path.resolve().parent
     folder = near if all((near / place.location).is_file() for _, place in places) else real
     _check_there(places, near, folder)
@@ -132,8 +134,8 @@ def settle_folder(model: onnx.ModelProto, path: Path) -> Path:
     for location, file in real_files.items():
         if not (file.is_relative_to(near) or file.is_relative_to(real)):
             raise ModelFormatError(
-                f"{location!r}, with weights, is a link to {file}, outside the model's folder; refused. Put the file "
-                "itself beside the model"
+                f"the weight file {location!r} is a link to {file}, outside the model's folder, which is not allowed. "
+                "Put the file itself beside the model"
             )
     if all(file.is_relative_to(folder) for file in real_files.values()):
         return folder
@@ -150,22 +152,23 @@ def _check_there(places: Iterable[tuple[str, _Place]], near: Path, folder: Path)
         file = folder / place.location
         if not file.is_file():
             raise ModelFormatError(
-                f"weight {name!r} lies in the file {place.location!r}, which is not in {near}; put it beside the model"
+                f"weight {name!r} is stored in the file {place.location!r}, which is not in {near}; put it beside the "
+                "model"
             )
         end = place.offset + (place.length or 0)
         if file.stat().st_size < end:
             raise ModelFormatError(
-                f"weight {name!r} ends at byte {end} of {file}, which has only {file.stat().st_size} bytes; "
-                "the file is truncated: copy it again"
+                f"{file} is truncated: weight {name!r} ends at byte {end}, but the file has {file.stat().st_size} "
+                "bytes; copy it again"
             )
 
 
 def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
-    """Return a copy of the model with all weights in it.
+    """Return a copy of the model with all weights inside.
 
     Args:
-        model: Stays as it is.
-        folder: Where external weights lie, if there are any.
+        model: The model; it is not changed.
+        folder: Folder of the external weights, if there are any.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
@@ -175,17 +178,17 @@ def in_memory(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
 
 
 def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -> Path:
-    """Write the weights of `model` into a file beside another, one at a time, and make them point there.
+    """Write the weights of `model` into an external file, one at a time, and make the model point there.
 
-    The file is named by its content, so that it never takes the place of other weights, which a model may point to.
+    The file is named by its content, so it never replaces weights that another model may point to.
 
     Args:
         model: Changed in place.
-        beside: The model's own file to be, ``model.onnx``; the weights go into ``model.onnx.<digest>.data``.
-        folder: Where weights that are external already lie.
+        beside: Path of the future model file, ``model.onnx``; the weights go into ``model.onnx.<digest>.data``.
+        folder: Folder of existing external weights.
 
     Returns:
-        The file.
+        The path of the weight file.
     """
     draft = Draft(beside.with_name(f"{beside.name}.data"))
     try:
@@ -203,7 +206,7 @@ def move_to_file(model: onnx.ModelProto, beside: Path, *, folder: Path | None) -
 
 
 def _move(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> bool:
-    """Write a tensor's numbers, and make it say where, but for the file; returns whether it is large enough."""
+    """Write a tensor's data if it is large enough, and set its offset and length; return whether it was written."""
     external = uses_external_data(tensor)
     if not external and len(tensor.raw_data) < _SMALL_BYTES:
         return False
@@ -222,20 +225,20 @@ def _move(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> bool:
 
 
 def moved_before(path: Path) -> list[Path]:
-    """Return the files that `move_to_file` wrote for the model that is at `path` now; none where there is no model."""
+    """Return the files that `move_to_file` wrote for the current model at `path`, if there is one."""
     ours = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{{_DIGITS}}}\.data")
     return [file for file in path.parent.iterdir() if ours.fullmatch(file.name) and _names(path, file.name)]
 
 
 def remove_unused(moved: list[Path], model: Path) -> None:
-    """Remove files that `move_to_file` wrote, but for those that the model, or another one beside it, points to."""
+    """Remove files that `move_to_file` wrote, unless the model or another model in its folder points to them."""
     for file in moved:
         if not any(_names(each, file.name) for each in {model, *model.parent.glob("*.onnx")}):
             file.unlink(missing_ok=True)
 
 
 def _names(model: Path, data: str) -> bool:
-    """Whether a model's file has the name of a file of weights in it."""
+    """Whether a model file contains the name of a weight file."""
     if not model.is_file() or not model.stat().st_size:
         return False
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -245,7 +248,7 @@ def _names(model: Path, data: str) -> bool:
 def _copy_range(tensor: onnx.TensorProto, folder: Path | None, out: BinaryIO) -> None:
     place = _place(tensor)
     if folder is None:
-        raise ModelFormatError(f"weight {tensor.name!r} lies in {place.location!r}, but the model has no folder")
+        raise ModelFormatError(f"weight {tensor.name!r} is stored in {place.location!r}, but its folder is unknown")
     with (folder / place.location).open("rb") as source:
         size = source.seek(0, 2)
         source.seek(place.offset)

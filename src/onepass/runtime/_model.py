@@ -52,7 +52,7 @@ class ModelHandle:
         elif is_graph(model):
             self.name, self.model, self.format = model.name, model, Format.ONNX
         elif isinstance(model, (bytes, bytearray, memoryview)):
-            self.name, self.model = "the bytes given", bytes(model)
+            self.name, self.model = "the byte string", bytes(model)
             self.format = _runnable(self.name, format_of(self.model))
             if self.format is Format.ONNX and _LOCATION in self.model:
                 self.graph().require_weights()

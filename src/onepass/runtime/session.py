@@ -32,9 +32,9 @@ class Session:
     Example::
 
         with onepass.load("elg.onnx") as session:
-            outputs = session(eye=eyes)          # by keyword
-            outputs = session({"eye": eyes})     # by mapping: names that are no identifiers, or `out`, `outputs`
-            outputs = session(eyes)              # the only input needs no name
+            outputs = session(eye=eyes)       # by keyword
+            outputs = session({"eye": eyes})  # by mapping: for `out`, `outputs`, and other names
+            outputs = session(eyes)           # the only input needs no name
     """
 
     def __init__(self, backend: Backend, *, name: str = "model") -> None:

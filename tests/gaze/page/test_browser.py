@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -22,15 +20,13 @@ from onepass.gaze.page import PageOptions
 from onepass.media import Frame, VideoSink, write_picture
 from onepass.runtime.fake import FakeBackend
 from onepass.web import Listening, WebServer
+from tests.chromium import chromium, needs_chromium
 from tests.gaze.conftest import ELG_SIGNATURE, ideal_landmarks
 
 from .conftest import serve
 from .people import somebody, write_jpegs
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"needs a Chromium: one of {', '.join(_NAMES)} on the PATH")
+pytestmark = needs_chromium
 
 YAWS = (-15.0, 15.0)
 """Where somebody in the camera's clip looks, half a second each, in turn."""
@@ -42,12 +38,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pictures = [picture for yaw in YAWS for picture in [somebody(yaw, size=(640, 480))] * 15]
     clip = write_jpegs(tmp_path_factory.mktemp("camera") / "clip.mjpeg", pictures)
     flags = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}", "--no-first-run"]
-    if getattr(os, "geteuid", lambda: 1)() == 0:
-        flags.append("--no-sandbox")  # which root cannot have
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with chromium(flags) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import numpy as np
 from onepass._programs import usable_cores
 from onepass.outputs import Array
 
-SHARED_BYTES = 2 << 20
-"""The least that is shared with a helper, which has slept since the call before; each further one takes twice as much.
+SHARED_BYTES = 4 << 20
+"""How much a helper, which has slept since the call before, is worth: one from this size on, two from twice as much.
 Each takes one piece: to pass the interpreter on takes longer than the copy of little, though NumPy lets others run
 while it copies."""
 _MOST_HELPERS = 3
@@ -61,7 +61,7 @@ class Copying:
             self._word.put(None)
 
     def _share(self, to: Array, given: Array, size_bytes: int) -> None:
-        helpers = min((size_bytes // SHARED_BYTES + 1) // 2, _helpers.most)
+        helpers = min(size_bytes // SHARED_BYTES, _helpers.most)
         if not helpers:
             to[...] = given
             return

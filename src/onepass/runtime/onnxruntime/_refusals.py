@@ -79,5 +79,5 @@ def refusal(error: Exception, name: str, *, version: str) -> OnepassError:
             here = f"onnxruntime {version}"
             return UnsupportedModelError(f"{name} {reason.format(here=here, **found.groupdict())}. It says: {error}")
     if issubclass(kind, ModelFormatError):
-        return kind(f"{name} is not a sound ONNX model: ONNX Runtime cannot read it: {error}")
+        return kind(f"{name} is not a valid ONNX model: ONNX Runtime cannot read it: {error}")
     return kind(f"ONNX Runtime cannot prepare {name}: {error}")

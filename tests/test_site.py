@@ -1,0 +1,59 @@
+"""The built documentation, as a browser shows it: on a phone, on a common screen, and its search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chromium import chromium, needs_chromium
+
+_DOCS = Path(__file__).parent.parent / "docs"
+_SITE = _DOCS / "_build" / "html"
+_INDEX = _SITE / "searchindex.js"  # which every build that changes anything writes
+_FRESH = _INDEX.exists() and _INDEX.stat().st_mtime > max(page.stat().st_mtime for page in _DOCS.glob("*.*"))
+pytestmark = [needs_chromium, pytest.mark.skipif(not _FRESH, reason="needs the documentation as it is now: make docs")]
+
+_HIDDEN = """selector => [...document.querySelectorAll(selector)]
+    .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.trim().slice(0, 60))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for all tests of the site."""
+    with chromium() as started:
+        yield started
+
+
+def test_nothing_is_cut_off(browser: Any) -> None:
+    """At 400 pixels no page scrolls sideways, only wide tables and code do; at 1,400 no line of code has to."""
+    page = browser.new_page()
+    for file in _SITE.glob("*.html"):
+        page.goto(file.as_uri(), wait_until="domcontentloaded")
+        for width, boxes in ((400, "html, .content"), (1400, "html, .content, article pre")):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate(_HIDDEN, boxes) == [], f"{file.name} at {width} pixels"
+    page.close()
+
+
+@pytest.mark.parametrize("query", ["binding order", "several outputs", "multiple outputs"])
+def test_search_leads_to_names(browser: Any, query: str) -> None:
+    """Who searches for what other tools call it is led to the page on which output is which."""
+    page = browser.new_page()
+    page.goto(f"{(_SITE / 'search.html').as_uri()}?q={query.replace(' ', '+')}")
+    first = page.wait_for_selector("#search-results ul.search li > a")
+    assert first.get_attribute("href").startswith("which-output.html")
+    page.close()
+
+
+def test_only_commands_are_copied(browser: Any) -> None:
+    """The button beside a console block copies its commands, without prompts and output."""
+    page = browser.new_page()
+    page.goto((_SITE / "start.html").as_uri())
+    button = page.wait_for_selector(".highlight-console .copybtn")
+    page.evaluate("addEventListener('copy', event => { window.copied = event.target.value; })")
+    button.click()
+    assert page.evaluate("window.copied") == "onepass inspect elg.onnx\n"
+    page.close()
