@@ -17,7 +17,7 @@ def test_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onepass.cli.doctor, "gather", lambda: _WELL)
     text = shell("doctor")
     assert "ok       Python" in text
-    assert f"→ {install_command('gaze')}" in " ".join(text.split())  # a narrow terminal wraps it
+    assert f"\nTo fix pictures:\n  {install_command('gaze')}\n" in text  # on one line, to be pasted
     assert text.endswith("0 errors, 3 warnings\n")
 
 

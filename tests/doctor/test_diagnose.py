@@ -49,7 +49,7 @@ def test_a_machine_without_a_gpu() -> None:
     missing = next(each for each in diagnose(_BARE) if each.subject == "TensorRT")
     full, rtx = missing.mend
     assert full == "pip install tensorrt-cu13 --extra-index-url https://pypi.nvidia.com"
-    assert rtx.endswith("to build without a GPU: pip install tensorrt-rtx-cu13")
+    assert rtx == "pip install tensorrt-rtx-cu13  # instead, for RTX cards and to build without a GPU"
 
 
 def test_a_machine_that_is_well() -> None:

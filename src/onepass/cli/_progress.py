@@ -18,19 +18,30 @@ from rich.progress import (
 )
 
 from onepass import batch
-from onepass.cli._tables import console, escape
+from onepass._printable import printable
+from onepass.cli._tables import bytes_text, console, escape
 
 _MINUTE_S = 60.0
 
 
 @contextmanager
 def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function that is told how many bytes are here and how many there will be; only a terminal gets a bar."""
+    """Yield a function that reports bytes received and bytes in total: a bar on a terminal, one line elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     err = console(stderr=True)
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(name, total=None)
-        yield lambda here, total: bar.update(task, completed=here, total=total)
+        begun = False
+
+        def told(here: int, total: int | None) -> None:
+            nonlocal begun
+            bar.update(task, completed=here, total=total)
+            if not begun and not err.is_terminal:
+                size = "" if total is None else f", {bytes_text(total)}"
+                click.echo(f"downloading {printable(name)}{size}", err=True)
+            begun = True
+
+        yield told
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def _dynamic(
 @click.option(
     "--target",
     type=click.Choice(["tensorrt"]),
-    help="Prepare the model for another tool; not needed for onepass build.",
+    help="Prepare the model for other TensorRT tools; not needed for onepass build.",
 )
 @click.option("--signature", metavar="NAME", help="Signature of a SavedModel or TFLite model.")
 @click.option("--tag", metavar="TAG,…", help="Tags that select a graph of a SavedModel.")

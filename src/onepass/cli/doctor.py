@@ -31,9 +31,13 @@ def command(as_json: bool) -> None:
         rows = table("", "", "component", "result")
         for each in findings:
             style = _STYLES[each.level]
-            mend = "".join(f"\n[bold]→[/bold] {escape(line)}" for line in each.mend)
-            rows.add_row(f"[{style}]{each.level}[/{style}]", escape(each.subject), escape(each.message) + mend)
+            rows.add_row(f"[{style}]{each.level}[/{style}]", escape(each.subject), escape(each.message))
         out.print(rows)
+        # Below the table, where no command is broken into lines that cannot be pasted.
+        for each in (finding for finding in findings if finding.mend):
+            out.print(f"\n[bold]To fix {escape(each.subject)}:[/bold]")
+            for line in each.mend:
+                out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
         errors, warnings = (sum(each.level == level for each in findings) for level in ("error", "warning"))
         out.print(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}", markup=False)
     click.get_current_context().exit(int(any(each.level == "error" for each in findings)))

@@ -21,7 +21,7 @@ def command() -> None:
     """Export a model for other inference servers."""
 
 
-@command.command("triton")
+@command.command("triton", short_help="Write a model repository for NVIDIA Triton.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "repository", type=click.Path(path_type=Path), metavar="REPO", required=True,
               help="Folder of the model repository; created if missing.")  # fmt: skip

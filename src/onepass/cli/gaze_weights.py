@@ -14,7 +14,7 @@ from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_f
 _NAMES = tuple(GAZEML_WEIGHTS)
 
 
-@click.group("weights", cls=Group)
+@click.group("weights", cls=Group, short_help="List or fetch the weights of GazeML's authors.")
 def command() -> None:
     """List or fetch the weights trained by GazeML's authors, as ONNX models.
 
@@ -22,7 +22,7 @@ def command() -> None:
     """
 
 
-@command.command("fetch")
+@command.command("fetch", short_help="Fetch the weights and convert them.")
 @click.argument("names", nargs=-1, type=click.Choice(_NAMES), metavar="[NAME]...")
 @click.option(
     "--archive", type=click.Path(path_type=Path), metavar="FILE",

@@ -192,7 +192,7 @@ def _flavor(facts: Facts, flavor: FlavorFacts) -> Iterator[Finding]:
         have = facts.driver.version if facts.driver is not None and facts.driver.version else f"for CUDA {known}"
         older = tensorrt_command(flavor.name, cuda=known, jetson=facts.is_jetson)
         yield Finding("error", str(flavor), f"requires CUDA {cuda} and driver {least_driver(cuda)} or later; "
-                      f"found driver {have}", (*_install_driver(facts), f"or: {older}"))  # fmt: skip
+                      f"found driver {have}", (*_install_driver(facts), f"{older}  # instead"))  # fmt: skip
         return
     refusals = {gpu: reason for gpu in facts.gpus if (reason := refusal(flavor, gpu))}
     for gpu, reason in refusals.items():
@@ -233,7 +233,7 @@ def _install_tensorrt(facts: Facts, *, without: str = "") -> tuple[str, ...]:
     runs_rtx = all(not refusal(wanted, gpu) for gpu in facts.gpus)
     choices = [full]
     if without != "tensorrt_rtx" and runs_rtx:
-        choices.append(f"or, for RTX cards{'' if facts.gpus else ', and to build without a GPU'}: {rtx}")
+        choices.append(f"{rtx}  # instead, for RTX cards{'' if facts.gpus else ' and to build without a GPU'}")
     return tuple(choices)
 
 
