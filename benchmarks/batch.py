@@ -1,7 +1,7 @@
-"""Batches: against a plain loop, on Ray, over videos, and the memory that a million rows take.
+"""Batch jobs: compared with a plain loop, on Ray, on videos, and the memory for a million rows.
 
-Each is a process of its own, timed from its start to its end, and all take turns. ``ROWS`` and ``VIDEOS`` in the
-environment make it smaller: ``ROWS=300 VIDEOS=4 python -m benchmarks batch``.
+Each job is a separate process, timed from start to end; jobs take turns. ``ROWS`` and ``VIDEOS`` in the environment
+make the benchmark smaller: ``ROWS=300 VIDEOS=4 python -m benchmarks batch``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ g (float[N, 16] x) => (float[N, 16] scaled, float[N] total) <int64[1] axis = {1}
 
 
 def measure() -> list[Row]:
-    """Return one row for each way of doing the same."""
+    """Return one row per job."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         return [*_pictures(folder), *_videos(folder), *_memory(folder)]
@@ -50,7 +50,7 @@ def measure() -> list[Row]:
 
 
 def plain_loop(model: str, pictures: str, out: str) -> None:
-    """Do what a script does that knows of nothing: read some, run, keep, write."""
+    """Do what a simple script does: read, run, collect, write."""
     paths = sorted(Path(pictures).iterdir())
     with onepass.load(model) as session:
         spec = session.signature.inputs[0]
@@ -89,7 +89,7 @@ def _pictures(folder: Path) -> list[Row]:
 
 
 def _check(folder: Path, model: str, pictures: Path) -> None:
-    """Hold every output of every row against a direct call, of the same batches."""
+    """Compare every output of every row with direct calls in the same batches."""
     paths = sorted(pictures.iterdir())
     for out in folder.glob("onepass*"):
         manifest = read_manifest(out)
@@ -152,7 +152,7 @@ def _memory(folder: Path) -> list[Row]:
 
 
 def _peak(command: Sequence[str]) -> tuple[float, int]:
-    """Return how long a command takes, and the greatest memory of it and of the processes that it starts, together."""
+    """Return a command's time, and the peak memory of it and its child processes together."""
     begin, most = time.perf_counter(), {}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
@@ -177,7 +177,7 @@ def _command(model: str | Path, inputs: Path, out: Path, *words: str) -> list[st
 
 
 def _in_turn(folder: Path, ways: dict[str, Callable[[Path], list[str]]]) -> dict[str, list[float]]:
-    """Time each way in turn, some times over; the last results stay."""
+    """Time the jobs in turn, several times; the last results are kept."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(_ROUNDS):
         for name, command in ways.items():
@@ -193,7 +193,7 @@ def _in_turn(folder: Path, ways: dict[str, Callable[[Path], list[str]]]) -> dict
 
 
 def _compared(what: str, seconds: dict[str, list[float]], count: int) -> list[Row]:
-    """Return a row a way, with its speed as a ratio to the first: the median of what each round gives."""
+    """Return one row per job, with its speed relative to the first: the median over all rounds."""
     first = next(iter(seconds.values()))
     return [
         _row(what, name, median(each), count, median(a / b for a, b in zip(first, each, strict=True)), "")

@@ -1,4 +1,4 @@
-"""Calls by one caller and by two at once: measured in turn, and compared with what each gives alone."""
+"""Calls from one caller and from two at once, timed in turn and compared with calls alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Block: TypeAlias = Callable[[int], object]
 
 
 def repeated(call: Callable[[], object]) -> Block:
-    """Return a block of one caller."""
+    """Return a block of calls from one caller."""
 
     def block(count: int) -> None:
         for _ in range(count):
@@ -27,7 +27,7 @@ def repeated(call: Callable[[], object]) -> Block:
 
 
 def two_threads(work: Callable[[int], object]) -> None:
-    """Let two threads work, told which of the two they are."""
+    """Run two threads, each with its number."""
     threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
     for thread in threads:
         thread.start()
@@ -36,7 +36,7 @@ def two_threads(work: Callable[[int], object]) -> None:
 
 
 def in_turn(blocks: Mapping[str, Block], *, rounds: int, calls: int) -> dict[str, float]:
-    """Return the microseconds a call, the median of several rounds in which blocks take turns."""
+    """Return microseconds per call: the median of several rounds in which the blocks take turns."""
     times: dict[str, list[float]] = {name: [] for name in blocks}
     for turn in range(rounds + 1):
         for name, block in blocks.items():
@@ -48,7 +48,7 @@ def in_turn(blocks: Mapping[str, Block], *, rounds: int, calls: int) -> dict[str
 
 
 def equal_rounds(session: Session, feeds: Mapping[str, Array], *, rounds: int) -> int:
-    """Return how many rounds of two overlapping calls gave, to the bit, what each call gives alone."""
+    """Return the number of rounds in which two overlapping calls equal calls alone, bit for bit."""
     rng = np.random.default_rng(1)
     inputs = [{n: rng.uniform(-1, 1, a.shape).astype(a.dtype) for n, a in feeds.items()} for _ in range(8)]
     alone = [{name: array.copy() for name, array in session(each).items()} for each in inputs]

@@ -1,6 +1,6 @@
-"""Thirty made-up clips of which is known who is where, hidden or not, and looks where: cuts, crossings, tilts, nobody.
+"""Thirty synthetic clips with known people, positions, visibility and gaze: cuts, crossings, tilts, empty scenes.
 
-The people are drawn (`benchmarks.portraits`) or scikit-image's astronaut, the backgrounds scikit-image's pictures.
+People are drawn (`benchmarks.portraits`) or scikit-image's astronaut; backgrounds are scikit-image's pictures.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EYES_REACH = (0.9, 0.35)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in a frame, as the generator is told.
+    """A person in a frame, as input of the generator.
 
     Attributes:
         name: One of `benchmarks.portraits.PEOPLE`, or "eve", the astronaut, who looks into the camera.
@@ -57,7 +57,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Something that passes in front: a piece of wood, as wide as that."""
+    """An object that passes in front: a piece of wood of this width."""
 
     x: float
     width: float = 150.0
@@ -65,14 +65,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One frame before it is drawn: from the back to the front.
+    """One frame before it is drawn, from back to front.
 
     Attributes:
         background: A picture of scikit-image by name, or "plain".
-        layers: Who and what is before it.
-        shot: Number of the shot; another one is behind a cut.
-        fade: How much of the picture is the background of `fades_to`.
-        fades_to: The background of what comes next.
+        layers: People and objects in front of it.
+        shot: Number of the shot; a cut starts a new one.
+        fade: The share of the background `fades_to` in the picture.
+        fades_to: The next background.
         light: Factor of the brightness.
         pan_px: How far the background has moved to the left.
     """
@@ -88,14 +88,14 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """Who is where in a frame.
+    """Truth about one person in a frame.
 
     Attributes:
         who: Name and shot: one number belongs to each.
         eyes: Middles of the irises, the subject's right and left, float64 [2, 2].
-        visible: Share of the eyes that can be seen.
+        visible: Visible share of the eyes.
         gaze: Direction, yaw and pitch in degrees, camera frame.
-        roll_deg: How far the head is tilted.
+        roll_deg: Tilt of the head.
     """
 
     who: tuple[str, int]
@@ -107,7 +107,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip: what it is called, what it is about, and its scenes, one a frame."""
+    """A clip: its name, its kind, and its scenes, one per frame."""
 
     name: str
     kind: str
@@ -116,7 +116,7 @@ class Clip:
     max_faces: int | None = None
 
     def frames(self) -> Iterator[tuple[Picture, float, list[Truth]]]:
-        """Yield each frame uint8 [270, 480, 3], its time in seconds, and who is in it."""
+        """Yield each frame uint8 [270, 480, 3], its time in seconds, and the truth about it."""
         for index, scene in enumerate(self.scenes):
             picture, truths = draw(scene)
             yield picture, index / self.fps, truths
@@ -158,7 +158,7 @@ def _portrait(name: str, yaw_deg: float, pitch_deg: float) -> tuple[Picture, Poi
 
 
 def draw(scene: Scene) -> tuple[Picture, list[Truth]]:
-    """Draw a frame, and say who can be seen where."""
+    """Draw a frame, and return the truth about its people."""
     frame = _panned(scene.background, scene.pan_px).astype(np.float32)
     seen: list[tuple[Truth, npt.NDArray[np.float32], float]] = []
     for layer in scene.layers:
@@ -214,7 +214,7 @@ def _clip(
     fps: float = FPS,
     max_faces: int | None = None,
 ) -> Clip:
-    """Make a clip of a function of the time in seconds."""
+    """Make a clip from a function of the time in seconds."""
     return Clip(name, kind, [scene(index / fps) for index in range(frames)], fps, max_faces)
 
 
@@ -234,7 +234,7 @@ def _cut(first: Scene, second: Scene, seconds: float = 1.0) -> Callable[[float],
 
 
 def _still(t: float, sway_px: float = 6.0) -> float:
-    """Return how far somebody who stands still sways."""
+    """Return the sway of a person who stands still."""
     return sway_px * math.sin(3 * t)
 
 
@@ -250,7 +250,7 @@ def _crossing(behind: str, front: str, scales: tuple[float, float] = (0.8, 0.8))
 
 
 def _passing(who: str, speed_px: float, width: float = 150.0, then: str | None = None) -> Callable[[float], Scene]:
-    """Somebody, whom a bar hides for a while; `then` somebody else is behind it."""
+    """A person hidden by a bar for a while; with `then`, another person appears behind it."""
 
     def scene(t: float) -> Scene:
         x = -100 + speed_px * t
@@ -261,13 +261,13 @@ def _passing(who: str, speed_px: float, width: float = 150.0, then: str | None =
 
 
 def _there_and_back(t: float) -> Scene:
-    """Two who meet, and turn back."""
+    """Two people who meet and turn back."""
     share = 1 - abs(t / 1.25 - 1)
     return Scene(layers=[Person("ann", _between(380, 215, share)), Person("dee", _between(100, 225, share))])
 
 
 def _slides(t: float) -> Scene:
-    """A slide show, of five pictures in each of which somebody else or nobody is."""
+    """A slide show of five pictures, each with another person or nobody."""
     who = ["ann", None, "ben", "cid", None, "eve", "dee", None][int(t / 2) % 8]
     backgrounds = ["plain", "coffee", "brick", "plain", "rocket", "moon", "plain", "page"]
     people = [] if who is None else [Person(who, 200 + 12 * (int(t) % 4))]

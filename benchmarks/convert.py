@@ -1,8 +1,8 @@
-"""``python -m benchmarks.convert SOURCE …``: how long conversion takes, and what its clean-up is worth.
+"""``python -m benchmarks.convert SOURCE …``: how long conversion takes, and what its clean-up gains.
 
-Run it with the Python of `.venv-convert`, which has the frameworks. The raw model is what the framework's exporter
-gives; it and the finished one run in turn on one thread. Of each the tenth percentile is taken, since others may be at
-work on the machine.
+Run it with the Python of `.venv-convert`, which has the frameworks. The raw model is the output of the framework's
+exporter. The raw and the finished model run in turn on one thread. The tenth percentile is reported, because other
+processes may run on the machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CALLS = 200
 
 
 def main() -> None:
-    """Measure every source that is named."""
+    """Measure every named source."""
     write_results("convert", [_row(Path(word)) for word in sys.argv[1:]])
 
 

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.cuda_provider``: ONNX Runtime's CUDA provider by onepass and by itself, on this machine's GPU.
+"""``python -m benchmarks.cuda_provider``: ONNX Runtime's CUDA provider, through onepass and directly.
 
 The bundled networks, float32, NumPy in, every output as NumPy out: by onepass (one caller, with `empty_inputs`, two
-threads), by ``session.run``, and by the provider's own CUDA graph with I/O binding, copies included. For comparison
-that graph alone, without copies. They take turns. Two threads also run many rounds with inputs of their own, and every
-output is compared to the bit with that of a call alone.
+threads), by ``session.run``, and by the provider's own CUDA graph with I/O binding, copies included. For comparison,
+this graph alone, without copies. Candidates take turns. Two threads also run many rounds with their own inputs, and
+every output is compared, bit for bit, with a call alone.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class ProvidersOwn:
             self._binding.bind_ortvalue_output(name, each)
 
     def alone(self) -> None:
-        """Compute, and copy nothing."""
+        """Compute without copies."""
         self._session.run_with_iobinding(self._binding)
 
     def with_copies(self) -> list[Array]:
-        """Copy the inputs in and all outputs out, too."""
+        """Compute, with inputs copied in and all outputs copied out."""
         for name, array in self._feeds.items():
             self._inputs[name].update_inplace(array)
         self._session.run_with_iobinding(self._binding)
@@ -88,7 +88,7 @@ def _row(network: str, batch: int, session: Session, expected: Session) -> Row:
 
 
 def measure_calls() -> list[Row]:
-    """Return one row for each network and batch."""
+    """Return one row per network and batch."""
     rows = []
     for network in _NETWORKS:
         path = _DATA / f"{network}.onnx"
@@ -99,7 +99,7 @@ def measure_calls() -> list[Row]:
 
 
 def measure_memory() -> list[Row]:
-    """Return how much memory many calls take, on the host and on the GPU, and how long a session takes to open."""
+    """Return the memory that many calls take, on the host and on the GPU, and the time to open a session."""
     rows = []
     x = np.zeros((2, 1, 36, 60), np.float32)
     begin = time.perf_counter()

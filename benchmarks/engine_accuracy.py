@@ -1,7 +1,7 @@
 """``python -m benchmarks.engine_accuracy ENGINE ONNX EYES.npz``: an engine of an eye network against float32.
 
-EYES.npz holds ``x``, uint8 [N, 1, H, W]: eyes as the network takes them, their histogram equalised. Every output of the
-engine is held against ONNX Runtime in float32, two eyes a call; then calls of 2 and 64 eyes are timed.
+EYES.npz holds ``x``, uint8 [N, 1, H, W]: histogram-equalised eyes in the network's input size. Every output of the
+engine is compared with ONNX Runtime in float32, two eyes per call; then calls with 2 and 64 eyes are timed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _microseconds(session: Session, eyes: Array) -> float:
 
 
 def measure(engine: str, onnx: str, eyes: str) -> Row:
-    """Return how far the engine is off, and what a call takes."""
+    """Return the engine's errors, and the time per call."""
     with np.load(eyes) as arrays:
         x = arrays["x"].astype(np.float32) * (2 / 255) - 1
     with onepass.load(engine) as session, onepass.load(onnx) as exact:

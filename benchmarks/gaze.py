@@ -1,7 +1,7 @@
-"""Frames a second of gaze on one core, by stage, with one and four faces, and of MediaPipe's face mesh beside it.
+"""Frames per second of gaze on one core, by stage, with one and four faces, compared with MediaPipe's face mesh.
 
-``ONEPASS_MEDIAPIPE_PYTHON`` names a Python that has MediaPipe 0.10.21, in an environment of its own, since it wants an
-older NumPy: ``python -m venv mp && mp/bin/pip install mediapipe==0.10.21``. Without it there is no row for MediaPipe.
+``ONEPASS_MEDIAPIPE_PYTHON`` names a Python that has MediaPipe 0.10.21, in its own environment, because it needs an
+older NumPy: ``python -m venv mp && mp/bin/pip install mediapipe==0.10.21``. Without it, MediaPipe has no row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MEDIAPIPE = "MediaPipe 0.10.21 face mesh and iris"
 
 
 def measure() -> list[Row]:
-    """Return one row for each way of finding faces and number of faces."""
+    """Return one row per finder and number of faces."""
     with tempfile.TemporaryDirectory() as scratch:
         rows: list[Row] = []
         for faces, (parts, zoom) in LAYOUTS.items():
@@ -41,7 +41,7 @@ def measure() -> list[Row]:
 
 
 class _Worker:
-    """A process that works through the clip, some frames at a time."""
+    """A process that processes the clip, some frames at a time."""
 
     def __init__(self, name: str, clip: Path, faces: int) -> None:
         folder = Path(__file__).parent
@@ -56,7 +56,7 @@ class _Worker:
         self.run(_FRAMES_A_ROUND)  # warm
 
     def run(self, frames: int) -> dict[str, Any]:
-        """Work through so many more frames and return what it took."""
+        """Process this many more frames, and return the times."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the worker has no pipes")
         self._process.stdin.write(f"{frames}\n")

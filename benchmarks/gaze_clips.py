@@ -1,8 +1,7 @@
-"""Who is taken for whom: faces followed through thirty made-up clips (`benchmarks.clips`) whose truth is known.
+"""Identity over time: faces followed through thirty synthetic clips (`benchmarks.clips`) with known truth.
 
-Counted a kind of clip: faces that are shown where nobody is (ghosts), numbers that a person changes or takes over from
-another (switches), faces in full view that are not shown (missed), eyes taken for the other side's, and how far the
-gaze is off.
+Counted per kind of clip: faces shown where nobody is (ghosts), numbers that a person changes or takes over from another
+(switches), faces in full view that are not shown (missed), swapped eyes, and the error of the gaze.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _MEMORY_SECONDS = 1.0
 
 @dataclass
 class Score:
-    """What went wrong in a clip, and in how many frames and faces it could have."""
+    """The errors in a clip, and its numbers of frames and faces."""
 
     frames: int = 0
     in_view: int = 0
@@ -45,14 +44,14 @@ class Score:
     seconds: float = 0.0
 
     def add(self, other: Score) -> None:
-        """Add what went wrong in another clip."""
+        """Add the errors of another clip."""
         for name in ("frames", "in_view", "ghosts", "switches", "missed", "sides", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.gaze_deg += other.gaze_deg
 
 
 def measure() -> list[Row]:
-    """Return one row for each kind of clip and finder."""
+    """Return one row per kind of clip and finder."""
     rows: list[Row] = []
     clips = all_clips()
     for finder in ("cascades", *(["mesh"] if are_fetched() else [])):
@@ -83,7 +82,7 @@ def _row(finder: str, kind: str, score: Score) -> Row:
 
 
 def score(clip: Clip, estimator: GazeEstimator) -> Score:
-    """Follow the faces of a clip, and hold them against the truth."""
+    """Follow the faces of a clip, and compare them with the truth."""
     tracker = GazeTracker(estimator, max_faces=clip.max_faces)
     result, numbers = Score(), _Numbers()
     for picture, seconds, truths in clip.frames():
@@ -97,7 +96,7 @@ def score(clip: Clip, estimator: GazeEstimator) -> Score:
 
 
 def _count(faces: Sequence[Face], truths: Sequence[Truth], result: Score, numbers: _Numbers, most: int | None) -> None:
-    """Count what is right and wrong in a frame."""
+    """Count the errors in a frame."""
     there = [truth for truth in truths if truth.visible > _HIDDEN]
     in_view = [truth for truth in truths if truth.visible > _IN_VIEW]
     pairs = _pairs(faces, there)
@@ -121,7 +120,7 @@ def _count(faces: Sequence[Face], truths: Sequence[Truth], result: Score, number
 
 
 def _pairs(faces: Sequence[Face], truths: Sequence[Truth]) -> list[tuple[Face, Truth]]:
-    """Return which face is whose: the nearest first, each once."""
+    """Match faces to people: the nearest first, each once."""
     near = sorted(
         (distance, index, other)
         for index, face in enumerate(faces)
@@ -140,12 +139,12 @@ def _middle(face: Face) -> npt.NDArray[np.float64]:
 
 
 def _distance(middle: npt.NDArray[np.float64], eyes: npt.NDArray[np.float64]) -> float:
-    """Return how far a face's middle is from somebody's, in distances between the eyes."""
+    """Return the distance between a face and a person, in distances between the eyes."""
     return float(np.linalg.norm(middle - eyes.mean(axis=0)) / np.linalg.norm(eyes[1] - eyes[0]))
 
 
 class _Numbers:
-    """Which numbers belong to whom; counts where somebody gets another number, or a number another owner."""
+    """Which number belongs to whom; counts a person's change of number, and a number's change of owner."""
 
     def __init__(self) -> None:
         self._number_of: dict[tuple[str, int], int | None] = {}
@@ -154,7 +153,7 @@ class _Numbers:
         self.switches = 0
 
     def forget(self, seconds: float, truths: Iterable[Truth]) -> None:
-        """Let those who were away for longer than a tracker remembers have new numbers."""
+        """Allow new numbers for people who were away longer than a tracker remembers."""
         for truth in truths:
             if truth.visible > _HIDDEN:
                 if seconds - self._seen.get(truth.who, seconds) > _MEMORY_SECONDS:
@@ -162,7 +161,7 @@ class _Numbers:
                 self._seen[truth.who] = seconds
 
     def add(self, pairs: Iterable[tuple[int | None, tuple[str, int]]]) -> None:
-        """Take what a frame shows: numbers, and whose they are."""
+        """Add a frame's numbers and their owners."""
         for number, who in pairs:
             self.switches += self._number_of.get(who, number) != number or self._owner_of.get(number, who) != who
             self._number_of[who], self._owner_of[number] = number, who

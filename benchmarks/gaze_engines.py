@@ -1,8 +1,8 @@
 """``python -m benchmarks.gaze_engines PORTRAIT ELG DETECTOR MESH ...``: gaze end to end, by stage, with any networks.
 
 PORTRAIT is scikit-image's picture of the astronaut. Each of ELG, DETECTOR (BlazeFace) and MESH (FaceMesh) is an ONNX
-file or an engine; several sets of three are measured one after the other. Frames of 640x480 with one and with four
-faces are searched each by itself, and followed as a clip.
+file or an engine; several sets of three are measured in sequence. 640x480 frames with one and with four faces are
+searched independently, and followed as a clip.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WARM_UP = 20
 
 
 class _Timed:
-    """A session whose time is counted."""
+    """A timed session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -65,7 +65,7 @@ def _row(what: str, faces: int, stages: Mapping[str, _Timed], look: Callable[[in
 
 
 def measure(portrait: str, elg: str, detector: str, mesh: str) -> list[Row]:
-    """Return a row for each number of faces, for frames by themselves and for a clip."""
+    """Return one row per number of faces, for independent frames and for a clip."""
     picture = np.asarray(read_picture(portrait))
     name = Path(elg).name
     rows = []

@@ -1,4 +1,4 @@
-"""The memory of a long video, after some frames and after many, and of one huge picture."""
+"""Memory for a long video, by the number of frames, and for one huge picture."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ except SystemExit as end:
 
 
 def measure() -> list[Row]:
-    """Return one row for each number of frames, and one for the picture."""
+    """Return one row per number of frames, and one for the picture."""
     with tempfile.TemporaryDirectory() as scratch:
         portrait = Path(scratch, "portrait.npy")
         np.save(portrait, skimage.data.astronaut()[20:200, 100:340])  # type: ignore[no-untyped-call]
@@ -84,7 +84,7 @@ def measure() -> list[Row]:
 
 
 def _printed(script: str, *words: object) -> list[str]:
-    """Run a script in a process of its own and return the lines it printed."""
+    """Run a script in a separate process and return the lines it printed."""
     result = subprocess.run(
         [sys.executable, "-c", script, *map(str, words)], check=True, capture_output=True, text=True
     )

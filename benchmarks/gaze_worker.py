@@ -1,4 +1,4 @@
-"""One way of finding gaze, at work on one core: reads numbers of frames, answers with what they took."""
+"""One variant of gaze on one core: reads numbers of frames, answers with their times."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ VARIANTS: Mapping[str, tuple[str, str, int | None]] = {
 
 
 def is_here(name: str) -> bool:
-    """Whether what a variant needs was fetched."""
+    """Whether the models of a variant have been fetched."""
     return VARIANTS[name][0] != "mesh" or are_fetched()
 
 
 class _Timed:
-    """A finder whose time is counted."""
+    """A timed finder."""
 
     def __init__(self, finder: FaceFinder) -> None:
         self._finder = finder
@@ -68,7 +68,7 @@ class _TimedFollower(_Timed):
 
 
 class _TimedSession:
-    """A session whose time is counted."""
+    """A timed session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -83,7 +83,7 @@ class _TimedSession:
 
 
 def main(name: str, clip: str, faces: str) -> None:
-    """Answer each line, a number of frames, with the time they took and the eyes that were seen."""
+    """Answer each line, a number of frames, with their time and the number of eyes seen."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {_CORE})
     cv2.setNumThreads(1)

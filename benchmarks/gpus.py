@@ -1,7 +1,7 @@
-"""``python -m benchmarks.gpus ENGINE``: what several GPUs do in one process, as ratios to one of them.
+"""``python -m benchmarks.gpus ENGINE``: several GPUs in one process, relative to one GPU.
 
-NumPy in, every output as NumPy out. Two threads a GPU call one session over so many GPUs; sessions of one GPU and of
-several take turns. Every result is compared to the bit with that of one GPU.
+NumPy in, every output as NumPy out. Two threads per GPU call one session on all GPUs; sessions on one and on several
+GPUs take turns. Every result is compared, bit for bit, with one GPU's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CALLS = 150
 
 
 def _rate(session: Session, feeds: dict[str, Array], threads: int) -> float:
-    """Return the items a second that so many threads get, each with so many calls."""
+    """Return the items per second for a number of threads and calls per thread."""
     begun = threading.Barrier(threads + 1)
 
     def work() -> None:
@@ -46,14 +46,14 @@ def _rate(session: Session, feeds: dict[str, Array], threads: int) -> float:
 
 
 def _equal(session: Session, feeds: dict[str, Array], expected: dict[str, Array], gpus: int) -> str:
-    """Say how many results of submitted calls, which go to all GPUs, are those of one GPU to the bit."""
+    """Return how many results of submitted calls, on all GPUs, equal one GPU's bit for bit."""
     futures = [session.submit(feeds) for _ in range(30 * gpus)]
     same = [all(np.array_equal(f.result()[name], array) for name, array in expected.items()) for f in futures]
     return f"{sum(same)} of {len(same)}"
 
 
 def measure(engine: Path) -> list[Row]:
-    """Return one row for each batch and number of GPUs."""
+    """Return one row per batch and number of GPUs."""
     data = engine.read_bytes()
     with onepass.load(data, device="all") as session:
         most = len(session.report().get("devices", [1]))

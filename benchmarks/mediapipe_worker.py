@@ -1,4 +1,4 @@
-"""MediaPipe's face mesh with irises, at work on one core; for an environment that has MediaPipe and nothing of ours."""
+"""MediaPipe's face mesh with irises on one core; runs in an environment with MediaPipe and without onepass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def main(clip: str, faces: str) -> None:
-    """Answer each line, a number of frames, with the time they took and the eyes that were seen."""
+    """Answer each line, a number of frames, with their time and the number of eyes seen."""
     os.sched_setaffinity(0, {0})
     frames = np.load(clip)
     mesh = mediapipe.solutions.face_mesh.FaceMesh(max_num_faces=int(faces), refine_landmarks=True)

@@ -1,4 +1,4 @@
-"""The greatest memory that loading a model of 1 GB takes, as a multiple of its size."""
+"""Peak memory while a 1 GB model is loaded, as a multiple of its size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def peak():
 
 
 def measure() -> list[Row]:
-    """Return one row for each way of loading a model: from one file, and with its weights beside it."""
+    """Return one row per way of loading a model: from one file, and with weights in separate files."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         model = _model()

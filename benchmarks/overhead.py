@@ -1,4 +1,4 @@
-"""What a call costs over ``onnxruntime.InferenceSession.run``, by number of outputs; and whether that grows."""
+"""A call's cost over ``onnxruntime.InferenceSession.run``, by number of outputs, and its growth."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CALLS = 20_000
 
 
 def measure() -> list[Row]:
-    """Return one row for each number of outputs."""
+    """Return one row per number of outputs."""
     return [_row(count) for count in (1, 8, 32)]
 
 
 def _model(outputs: int) -> bytes:
-    """Return a model that does next to nothing, so that what is timed is the call."""
+    """Return a nearly empty model, so that the benchmark times the call."""
     edges = ", ".join(f"float[N] y{i}" for i in range(outputs))
     nodes = "\n".join(f"y{i} = Neg (x)" for i in range(outputs))
     proto = onnx.parser.parse_model(
@@ -61,7 +61,7 @@ def _row(outputs: int) -> Row:
 def _interleaved(
     first: Callable[[], object], second: Callable[[], object], *, warm_up: int = _WARM_UP
 ) -> tuple[Array, Array]:
-    """Time two calls in turn, so that what else the machine does falls on both; microseconds."""
+    """Time two calls in turn, so that other load affects both; microseconds."""
     times = np.empty((2, _CALLS))
     for index in range(-warm_up, _CALLS):
         for which, call in enumerate((first, second)):

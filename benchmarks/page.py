@@ -1,7 +1,7 @@
 """The page of `onepass gaze page`: from a frame to its drawn result in Chromium, and the server's memory.
 
-The server has one core, which the browser uses too. Chromium (on the PATH) takes a clip of 640 x 480 pixels, 30 frames
-a second, for its camera, and draws by the processor, as there is no GPU.
+The server has one core, which the browser uses too. Chromium (on the PATH) uses a 640 x 480 clip with 30 frames per
+second as its camera and draws on the CPU, because there is no GPU.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COLLECT = """window.taken = []; addEventListener("onepass:result", ({ detail })
 
 
 def measure() -> list[Row]:
-    """Return a row for each figure."""
+    """Return one row per figure."""
     frames = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes() for frame in _clip()]
     with _server() as (address, process):
         rate, delays, seen = _in_browser(address, frames)
@@ -52,7 +52,7 @@ def measure() -> list[Row]:
 
 
 def _clip() -> Any:
-    """Return somebody who sways, frames [N, 480, 640, 3]."""
+    """Return a swaying person, frames [N, 480, 640, 3]."""
     portrait = skimage.data.astronaut()  # type: ignore[no-untyped-call]
     parts, zoom = LAYOUTS[1]
     return swaying(portrait, parts, zoom)
@@ -75,7 +75,7 @@ def _server() -> Iterator[tuple[str, int]]:
 
 
 def _in_browser(address: str, frames: list[bytes]) -> tuple[float, list[float], float]:
-    """Return results a second, delays in milliseconds, and the share of results that have a face."""
+    """Return results per second, delays in milliseconds, and the share of results with a face."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         clip = Path(folder, "clip.mjpeg")
         clip.write_bytes(b"".join(frames))
@@ -98,7 +98,7 @@ def _in_browser(address: str, frames: list[bytes]) -> tuple[float, list[float], 
 
 
 def _memory(address: str, process: int, frames: list[bytes]) -> list[float]:
-    """Send frames as a page does, only faster; return the server's memory in MB after some and after many."""
+    """Send frames like the page, but faster; return the server's memory in MB after few and after many frames."""
     sizes = []
     with connect(address.replace("http", "ws") + "session", compression=None) as socket:
         socket.recv()

@@ -1,7 +1,7 @@
-"""A decoder's bytes into a network: prepared outside with NumPy, and by the graph; time of both, and how far apart.
+"""Prepare a decoder's bytes for a network, outside with NumPy and inside the graph: times, and the difference.
 
-The network is small, one convolution and a mean, so that what is measured is the way of the picture. Engines in place
-of ONNX Runtime: ``python -m benchmarks.pictures`` on a machine with a GPU.
+The network is small, one convolution and a mean, so that the preparation dominates. With engines instead of ONNX
+Runtime: ``python -m benchmarks.pictures`` on a machine with a GPU.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ g (float[N, 3, H, W] image) => (float[N, 16, 1, 1] mean, float[N, 3, 1, 1] top) 
 
 
 def measure(*, engine: bool = False) -> list[Row]:
-    """Return one row a size of pictures and way of preparing them."""
+    """Return one row per picture size and method."""
     return [row for size in _SIZES for row in _rows(size, engine=engine)]
 
 
@@ -60,7 +60,7 @@ def _rows(size: tuple[int, int, int], *, engine: bool) -> list[Row]:
 
 
 def _prepared(pixels: Array) -> Array:
-    """Prepare BGR pictures as programs do."""
+    """Prepare BGR pictures as programs usually do."""
     scaled = pixels[..., ::-1].astype(np.float32) / 255
     return np.ascontiguousarray(
         ((scaled - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)).transpose(0, 3, 1, 2)

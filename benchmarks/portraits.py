@@ -1,4 +1,4 @@
-"""Portraits that are drawn: faces which every finder finds, whose eyes look where they are told to look."""
+"""Drawn portraits: faces that every finder finds, with a given gaze."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """How somebody looks: colours in RGB, shapes as factors of the usual, or pixels lower than usual."""
+    """Appearance: colours in RGB; shapes as factors of the usual shape, or in pixels below the usual place."""
 
     skin: Colour
     hair: Colour
@@ -65,7 +65,7 @@ def eyes_of(name: str, yaw_rad: float = 0.0, pitch_rad: float = 0.0) -> npt.NDAr
 
 
 def portrait(name: str, yaw_rad: float = 0.0, pitch_rad: float = 0.0) -> npt.NDArray[np.uint8]:
-    """Draw one of `PEOPLE`, who looks in that direction (camera frame), uint8 [200, 160, 4]: RGB and how opaque."""
+    """Draw one of `PEOPLE` with this gaze (camera frame), uint8 [200, 160, 4]: RGB and opacity."""
     looks = PEOPLE[name]
     canvas = _Canvas()
     _draw_head(canvas, looks)
@@ -90,7 +90,7 @@ class _Canvas:
         self, x: float, y: float, across: float, down: float, colour: Colour | Array, *,
         blur: float = 0.0, alpha: float = 1.0, tilt_deg: float = 0.0, body: bool = False,
     ) -> None:  # fmt: skip
-        """Draw an ellipse with soft edges; what is `body` is no background."""
+        """Draw an ellipse with soft edges; with `body`, it belongs to the person, not to the background."""
         mask = np.zeros(self.picture.shape[:2], np.float32)
         places = [(round(x * _FINE), round(y * _FINE)), (round(across * _FINE), round(down * _FINE))]
         cv2.ellipse(mask, places[0], places[1], tilt_deg, 0, 360, 1.0, -1)
@@ -106,7 +106,7 @@ class _Canvas:
         return _blurred(mask, blur)
 
     def finished(self) -> npt.NDArray[np.uint8]:
-        """Return the picture with some noise, and how opaque it is."""
+        """Return the picture with some noise, and its opacity."""
         noise = np.random.default_rng(0).normal(0, _NOISE, self.picture.shape)
         layers = np.dstack([self.picture + noise, 255 * self._opaque])
         small = cv2.resize(layers, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)

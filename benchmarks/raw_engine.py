@@ -1,4 +1,4 @@
-"""An engine used directly, for what onepass is compared with on a GPU, and the inputs that all get."""
+"""An engine used directly, as the reference for onepass on a GPU, and the inputs for all candidates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Call = Callable[[], Any]
 
 
 class RawEngine:
-    """An engine with addresses set, used directly."""
+    """An engine with its addresses set, used directly."""
 
     def __init__(self, data: bytes, feeds: Mapping[str, Array]) -> None:
         self.device = Device(0)
@@ -40,7 +40,7 @@ class RawEngine:
             self.stream.synchronize()
 
     def gpu_alone(self) -> Call:
-        """Return a call that computes, and copies nothing."""
+        """Return a call that computes without copies."""
         graph = self.stream.record(lambda: self.context.enqueue(self.stream.number))
 
         def call() -> None:
@@ -50,7 +50,7 @@ class RawEngine:
         return call
 
     def recorded(self) -> Call:
-        """Return a call that also copies everything in and out in the same graph: all of a pass but Python."""
+        """Return a call that also copies everything in and out in the same graph: a whole pass except Python."""
         self.pinned = pinned = {name: self.device.host_block(block.size_bytes) for name, block in self.blocks.items()}
         ins = [(self.blocks[name], pinned[name]) for name in self.feeds]
         outs = [(self.blocks[name], pinned[name]) for name in self.results]
@@ -71,7 +71,7 @@ class RawEngine:
         return call
 
     def loop(self) -> Call:
-        """Return a call as tutorials have it: a copy and a buffer for each tensor, ordinary arrays, no graph."""
+        """Return a call as in tutorials: a copy and a buffer per tensor, ordinary arrays, no graph."""
 
         def call() -> dict[str, Array]:
             for name, array in self.feeds.items():
@@ -95,7 +95,7 @@ def eye_feeds(data: bytes, batch: int) -> dict[str, Array]:
 
 
 def where_of(engine: str | Path) -> dict[str, Any]:
-    """Return what else figures belong to: the GPU and the versions."""
+    """Return the GPU and the versions that figures belong to."""
     with onepass.load(engine) as session:
         report = session.report()
     return {

@@ -1,4 +1,4 @@
-"""Print results as a table, and keep them with the machine and the versions they belong to."""
+"""Print results as a table, and store them with machine and versions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_results(name: str, rows: Sequence[Row], *, where: Mapping[str, Any] | 
 
     Args:
         name: Of the files.
-        rows: All with the same columns.
-        where: What else the figures belong to: a GPU, a version.
+        rows: All have the same columns.
+        where: Further facts about the machine, such as a GPU or a version.
     """
     columns = list(rows[0])
     lines = [columns, ["---"] * len(columns), *([str(row[column]) for column in columns] for row in rows)]

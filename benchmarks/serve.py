@@ -1,12 +1,12 @@
-"""``python -m benchmarks.serve``: `onepass serve` under load, beside NVIDIA's Triton and a bare loop of calls.
+"""``python -m benchmarks.serve``: `onepass serve` under load, compared with NVIDIA's Triton and a plain loop of calls.
 
-``… soak 50000`` sends so many requests by 32 clients, and prints the server's memory meanwhile. ``… model FILE ROWS
-[OUTPUT …]`` serves another model, of one input, to 64 clients that send so many rows each and ask for these outputs,
-beside a loop of calls with as many rows.
+``… soak 50000`` sends this many requests from 32 clients, and prints the server's memory meanwhile. ``… model FILE ROWS
+[OUTPUT …]`` serves another model with one input to 64 clients, which send ROWS rows per request and ask for these
+outputs, compared with a loop of calls with as many rows.
 
-One process serves, another has the clients, each of which sends its next request when it has its answer. Every answer
-is compared to a direct call. Servers take turns. Triton runs what ``onepass export triton --backend python`` makes of
-the same model; it is left out where it cannot be had.
+One process serves. Another runs the clients, each of which sends its next request after its answer. Every answer is
+compared with a direct call. Servers take turns. Triton runs the repository that ``onepass export triton --backend
+python`` writes for the same model; without Triton, it is left out.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ _Ask = Callable[[], Awaitable[dict[str, bytes]]]
 
 @dataclass(frozen=True)
 class Load:
-    """Clients of one kind, as their process is told.
+    """Clients of one kind, as input of their process.
 
     Attributes:
         transport: ``http`` or ``grpc``.
         address: Host and port.
-        outputs: What they ask for.
-        clients: How many there are.
-        seconds: For how long.
-        model: The file that is served.
-        rows: How many each request has.
+        outputs: Requested outputs.
+        clients: Number of clients.
+        seconds: Duration.
+        model: The served file.
+        rows: Rows per request.
     """
 
     transport: str
@@ -69,7 +69,7 @@ class Load:
 
 
 def measure() -> list[Row]:
-    """Return a row for each kind of client, with the rates and times of each server."""
+    """Return one row per kind of client, with each server's rates and latencies."""
     rows: list[Row] = []
     with ExitStack() as stack:
         servers = {"onepass": stack.enter_context(_onepass())}
@@ -106,7 +106,7 @@ def _inputs(session: Session, rows: int) -> Mapping[str, Array]:
 
 
 def _loop(outputs: tuple[str, ...], *, model: str = str(_MODEL), rows: int = 1) -> float:
-    """Return how many calls a second a bare loop makes."""
+    """Return the calls per second of a plain loop."""
     count = 0
     with onepass.load(model) as session:
         feeds = _inputs(session, rows)
@@ -153,7 +153,7 @@ def _triton() -> Iterator[dict[str, str]]:
 
 
 def _under(load: Load) -> tuple[float, float, float]:
-    """Return answers a second, and the median and the 99th percentile of their times in milliseconds."""
+    """Return answers per second, and the median and 99th percentile of their latency in milliseconds."""
     command = [sys.executable, "-m", "benchmarks.serve", "clients", json.dumps(asdict(load))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -163,7 +163,7 @@ def _under(load: Load) -> tuple[float, float, float]:
 
 
 def _soak(most: int) -> None:
-    """Send that many requests, and print how many were answered and what memory the server has."""
+    """Send this many requests; print the number of answers and the server's memory."""
     done = 0
     with _onepass() as addresses:
         while done < most:
@@ -177,7 +177,7 @@ def _soak(most: int) -> None:
 
 
 def _model(model: str, rows: int, outputs: tuple[str, ...]) -> None:
-    """Serve a model to 64 clients in four processes; print rows a second, and how busy the GPU is."""
+    """Serve a model to 64 clients in four processes; print rows per second and the GPU's utilisation."""
     with onepass.load(model) as session:
         names = outputs or session.signature.output_names
     with _gpu_use() as use:
@@ -197,7 +197,7 @@ def _model(model: str, rows: int, outputs: tuple[str, ...]) -> None:
 
 @contextmanager
 def _gpu_use() -> Iterator[list[int]]:
-    """Collect what per cent of the time the GPU computes, ten times a second."""
+    """Collect the GPU's utilisation in per cent, ten times per second."""
     use: list[int] = []
     if shutil.which("nvidia-smi") is None:
         yield use
@@ -211,7 +211,7 @@ def _gpu_use() -> Iterator[list[int]]:
 
 
 def _busy(use: Sequence[int]) -> str:
-    """Return how busy the GPU was under load: without the quarter of the time that processes take to start."""
+    """Return the GPU's utilisation under load, without the first quarter, in which processes start."""
     return f"{np.quantile(use, 0.75):.0f} %" if use else "unknown"
 
 

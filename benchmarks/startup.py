@@ -1,4 +1,4 @@
-"""How long ``import onepass``, ``onepass --help`` and opening a model take, beside a Python that does nothing."""
+"""Time of ``import onepass``, ``onepass --help`` and opening a model, compared with a bare Python."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMMANDS: dict[str, list[str]] = {
 
 
 def measure() -> list[Row]:
-    """Return one row a command: seconds as a whole process, and over a bare Python."""
+    """Return one row per command: seconds for the whole process, and over a bare Python."""
     seconds: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     for _ in range(_RUNS):
         for name, command in _COMMANDS.items():

@@ -1,4 +1,4 @@
-"""A clip of people who sway as someone does who sits before a camera."""
+"""A clip of people who sway like someone in front of a camera."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.tensorrt ENGINE``: what every output of an engine costs, on the GPU of this machine.
+"""``python -m benchmarks.tensorrt ENGINE``: the cost of all outputs of an engine, on this machine's GPU.
 
 NumPy in, every output as NumPy out: by onepass, also with `empty_inputs`, by Polygraphy's TrtRunner, by a loop with a
-buffer for each output. For comparison the GPU's work alone: one graph of the computation, without copies, and with a
-copy in page-locked memory for each tensor. They take turns. TACTIC_SOURCES names libraries that kernels may come from,
-where TensorRT lacks one.
+buffer for each output. For comparison, the GPU's work alone: one graph of the computation, without copies, and with a
+page-locked copy per tensor. Candidates take turns. TACTIC_SOURCES names the libraries that kernels may come from, for a
+TensorRT that lacks one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WARM_UP = 30
 
 
 def _polygraphy(data: bytes, feeds: Mapping[str, Array]) -> tuple[Call, Call] | None:
-    """Return a call of Polygraphy's runner, and what ends it; None where it is not installed."""
+    """Return a call of Polygraphy's runner, and a function that closes it; None if it is not installed."""
     try:
         from polygraphy.backend.trt import EngineFromBytes, TrtRunner
     except ImportError:
@@ -42,7 +42,7 @@ def _polygraphy(data: bytes, feeds: Mapping[str, Array]) -> tuple[Call, Call] | 
 
 
 def _in_turn(calls: Mapping[str, Call]) -> dict[str, Array]:
-    """Return the microseconds of each call; blocks of calls take turns."""
+    """Return microseconds per call; blocks of calls take turns."""
     for call in calls.values():
         for _ in range(_WARM_UP):
             call()
@@ -89,13 +89,13 @@ def _row(label: str, data: bytes, feeds: Mapping[str, Array]) -> Row:
 
 
 def measure_batches(engine: Path) -> list[Row]:
-    """Return one row for each batch of the eye network."""
+    """Return one row per batch of the eye network."""
     data = engine.read_bytes()
     return [_row(f"batch {batch}", data, eye_feeds(data, batch)) for batch in _BATCHES]
 
 
 def measure_outputs() -> list[Row]:
-    """Return one row for each number of outputs of an engine that does next to nothing."""
+    """Return one row per number of outputs of a nearly empty engine."""
     rows = []
     for count in (1, 8, 32):
         edges = ", ".join(f"float[N] y{i}" for i in range(count))

@@ -1,4 +1,4 @@
-"""What a second thread brings a small network, and costs, on an idle and on a busy machine."""
+"""Gain and cost of a second thread for a small network, on an idle and on a busy machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTINGS = ((1, True), (2, True), (2, False))
 
 
 def measure() -> list[Row]:
-    """Return one row a network, number of threads and way of waiting."""
+    """Return one row per network, number of threads and way of waiting."""
     return [
         _row(model, threads, spin, busy)
         for model in onepass.gaze.PACKAGED_MODELS.values()

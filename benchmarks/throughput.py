@@ -1,8 +1,8 @@
-"""``python -m benchmarks.throughput ENGINE``: how near calls come to the GPU's own rate; what kept results cost.
+"""``python -m benchmarks.throughput ENGINE``: how close calls come to the GPU's own rate, and the cost of kept results.
 
-NumPy in, every output as NumPy out: by one caller, by two threads, by `submit` with two calls ahead. For comparison the
-GPU's work alone, and with copies in the same recording. They take turns. Two threads also run many rounds with inputs
-of their own, and every output is compared to the bit with that of a call alone.
+NumPy in, every output as NumPy out: by one caller, by two threads, by `submit` with two calls ahead. For comparison,
+the GPU's work alone, and with copies in the same recording. Candidates take turns. Two threads also run many rounds
+with their own inputs, and every output is compared, bit for bit, with a call alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _KEPT = 50
 
 
 def _blocks(session: Session, feeds: Mapping[str, Array], raw: RawEngine) -> dict[str, Block]:
-    """Return, by what is measured, a function that does so many calls."""
+    """Return, by candidate, a function that makes a number of calls."""
     alone, copies = raw.gpu_alone(), raw.recorded()
 
     one = repeated(lambda: session(feeds))
@@ -53,7 +53,7 @@ def _blocks(session: Session, feeds: Mapping[str, Array], raw: RawEngine) -> dic
 
 
 def measure_throughput(engine: Path) -> list[Row]:
-    """Return one row for each batch."""
+    """Return one row per batch."""
     data = engine.read_bytes()
     rows = []
     for batch in _BATCHES:
@@ -73,14 +73,14 @@ def measure_throughput(engine: Path) -> list[Row]:
 
 
 def _kept(session: Session, feeds: Mapping[str, Array]) -> float:
-    """Return the microseconds of a call whose result is kept, the mean of some."""
+    """Return microseconds per call with kept results, a mean."""
     begin = time.perf_counter()
     results = [session(feeds) for _ in range(_KEPT)]
     return (time.perf_counter() - begin) / len(results) * 1e6
 
 
 def _dropped(session: Session, feeds: Mapping[str, Array]) -> float:
-    """Return the microseconds of a call whose result is not kept, the mean of some."""
+    """Return microseconds per call without kept results, a mean."""
     begin = time.perf_counter()
     for _ in range(_KEPT):
         session(feeds)
@@ -88,17 +88,17 @@ def _dropped(session: Session, feeds: Mapping[str, Array]) -> float:
 
 
 def _first_kept(session: Session, feeds: Mapping[str, Array]) -> float:
-    """Return the same of a session that is new: its first results that are kept."""
+    """Return the same for a new session: its first kept results."""
     for _ in range(10):
         session(feeds)
     return _kept(session, feeds)
 
 
 def measure_kept(engine: Path) -> list[Row]:
-    """Return one row for each batch and budget: what a call costs whose result is kept.
+    """Return one row per batch and budget: the cost of a call with a kept result.
 
-    A virtual machine may get memory from its host only when it first writes to it, which takes many times as long. So
-    the first time is measured in two sessions: the second finds memory that the machine has.
+    A virtual machine may get memory from its host only on the first write, which takes many times as long. The first
+    time is therefore measured in two sessions: the second session uses memory that the machine already has.
     """
     data = engine.read_bytes()
     rows = []

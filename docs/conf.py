@@ -30,6 +30,7 @@ html_theme = "furo"
 html_title = f"onepass {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+pygments_dark_style = "github-dark"  # Furo's own underlines modules
 if repository := os.environ.get("ONEPASS_DOCS_REPOSITORY"):
     html_theme_options = {"source_repository": repository, "source_branch": "main", "source_directory": "docs/"}
 
@@ -47,6 +48,8 @@ copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 
 ogp_site_url = os.environ.get("ONEPASS_DOCS_URL", "")
+ogp_image = "_images/demo.png"  # the picture of the first page
+ogp_image_alt = "Eyelids, irises and gaze, drawn on a picture"
 ogp_social_cards = {"enable": False}  # they need fonts and Matplotlib, and say no more than the title
 
 _SEARCHED_FOR = {

@@ -1,4 +1,4 @@
-"""A folder of pictures, in batches: python -m examples.batch MODEL FOLDER [SIZE]; writes FOLDER/outputs-N.npz."""
+"""Run a folder of pictures in batches: python -m examples.batch MODEL FOLDER [SIZE]; writes FOLDER/outputs-N.npz."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from onepass.writers import write_outputs
 
 
 def main(model: str, folder: str, size: str = "8") -> None:
-    """One pass a batch; every output of it goes into one file, by name."""
+    """Run one pass per batch, and write all of its outputs to one file, by name."""
     pictures = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
     with onepass.load(model) as session:
         (spec,) = session.signature.inputs

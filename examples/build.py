@@ -1,4 +1,4 @@
-"""An engine from an ONNX model: python -m examples.build MODEL.onnx [ENGINE]."""
+"""Build an engine from an ONNX model: python -m examples.build MODEL.onnx [ENGINE]."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import onepass
 
 
 def main(model: str, engine: str | None = None) -> None:
-    """Build for batches from 1 to 64, best at 8, in half precision where that is safe."""
+    """Build for batch sizes 1 to 64, optimised for 8, in half precision where it is safe."""
     path = engine or str(Path(model).with_suffix(".engine"))
     try:
         plan = onepass.build(model, path, batch=(1, 8, 64), precision="fp16")

@@ -1,7 +1,7 @@
-"""A detector's four outputs, suppressed inside the model: python -m examples.detector [FOLDER].
+"""A detector's four outputs, with non-maximum suppression inside the model: python -m examples.detector [FOLDER].
 
-The tail of most YOLO exports for TensorRT is its plugin EfficientNMS_TRT; ONNX's own NonMaxSuppression does the same
-anywhere. Here stands the tail alone, with the same names, both ways.
+Most YOLO exports for TensorRT end in its plugin EfficientNMS_TRT. ONNX's own NonMaxSuppression does the same
+everywhere. This example builds only the end of such a network, in both ways, with the same output names.
 """
 
 import sys
@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 import onepass
 
 OUTPUTS = ("num_dets", "det_boxes", "det_scores", "det_classes")
-"""How many boxes are left of each picture; corners, scores and classes of these, the best first."""
+"""The number of boxes kept per picture; their corners, scores and classes, best first."""
 
 _PLAIN = """<ir_version: 9, opset_import: ["" : 17]>
 detector (float[1, B, 4] boxes, float[1, B, C] logits)
@@ -36,12 +36,12 @@ detector (float[1, B, 4] boxes, float[1, B, C] logits)
 
 
 def plain() -> onepass.OnnxGraph:
-    """Return the tail for one picture with ONNX's own operator: as many rows as boxes are left."""
+    """Return the end of a detector with ONNX's own operator, for one picture: one row per kept box."""
     return onepass.OnnxGraph(onnx.parser.parse_model(_PLAIN))
 
 
 def plugin(classes: int = 2, most: int = 20) -> onepass.OnnxGraph:
-    """Return the tail for any batch with TensorRT's plugin: always `most` rows, of which `num_dets` count."""
+    """Return the end of a detector with TensorRT's plugin, for any batch: `most` rows, `num_dets` of them valid."""
     suppress = helper.make_node(
         "EfficientNMS_TRT", ["boxes", "scores"], OUTPUTS, domain="TRT", plugin_version="1", background_class=-1,
         box_coding=0, iou_threshold=0.5, score_threshold=0.25, max_output_boxes=most, score_activation=0,
@@ -60,7 +60,7 @@ def plugin(classes: int = 2, most: int = 20) -> onepass.OnnxGraph:
 
 
 def boxes(seed: int = 0) -> dict[str, np.ndarray]:
-    """Return six boxes of one picture, two of them nearly the same, and their logits in two classes."""
+    """Return six boxes for one picture, two of them nearly equal, and their logits for two classes."""
     rng = np.random.default_rng(seed)
     corners = np.sort(rng.uniform(0, 100, (5, 2, 2)), axis=1).reshape(5, 4)
     corners = np.concatenate([corners, corners[:1] + 0.1])[None]
@@ -68,7 +68,7 @@ def boxes(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def main(folder: str = ".") -> None:
-    """Run the tail on ONNX Runtime, and, where TensorRT and a GPU are, as an engine."""
+    """Run on ONNX Runtime and, if TensorRT and a GPU are available, as an engine."""
     with onepass.load(plain()) as session:
         show("ONNX Runtime", session(boxes()))
     engine = Path(folder) / "detector.engine"
@@ -81,7 +81,7 @@ def main(folder: str = ".") -> None:
 
 
 def show(name: str, outputs: onepass.Outputs) -> None:
-    """Print what is left, the best first; one box may be left in several classes."""
+    """Print the kept boxes, best first; a box may be kept in several classes."""
     count = int(outputs["num_dets"].reshape(-1)[0])
     scores, classes = (outputs[each].reshape(-1)[:count] for each in ("det_scores", "det_classes"))
     print(f"{name}: {count} left, classes {classes.tolist()}, scores {', '.join(f'{each:.2f}' for each in scores)}")

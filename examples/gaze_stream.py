@@ -1,4 +1,4 @@
-"""Who looks where, frame by frame: python -m examples.gaze_stream [SOURCE], by default the first camera."""
+"""Print gaze frame by frame: python -m examples.gaze_stream [SOURCE]; the default is the first camera."""
 
 import sys
 from contextlib import closing
@@ -8,7 +8,7 @@ from onepass.media import open_source
 
 
 def main(source: str = "camera:0") -> None:
-    """Follow every face; a camera is never lagged behind, a video loses no frame."""
+    """Follow every face. A camera builds up no delay; a video loses no frame."""
     with (
         open_source(source) as frames,
         GazeEstimator.from_default("small") as estimator,

@@ -1,4 +1,4 @@
-"""Every output of one pass over pictures: python -m examples.image MODEL PICTURE…."""
+"""Print every output of one pass over pictures: python -m examples.image MODEL PICTURE…."""
 
 import sys
 
@@ -10,7 +10,7 @@ from onepass.media.tensors import tensor_from_picture
 
 
 def main(model: str, *pictures: str) -> None:
-    """Read the pictures as one batch, run once, print what came."""
+    """Read the pictures as one batch, run once, print the outputs."""
     with onepass.load(model) as session:
         (spec,) = session.signature.inputs
         batch = [tensor_from_picture(read_picture(path), spec, value_range=(-1, 1)) for path in pictures]

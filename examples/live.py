@@ -1,4 +1,4 @@
-"""Frame by frame, the next prepared while the network works on this one: python -m examples.live MODEL [FRAMES]."""
+"""Prepare the next frame while the network processes the current one: python -m examples.live MODEL [FRAMES]."""
 
 import sys
 import time
@@ -12,13 +12,13 @@ from onepass.sampling import random_inputs
 
 
 def frames(signature: onepass.Signature, count: int) -> Iterator[dict[str, Array]]:
-    """Yield what a camera would; put yours here."""
+    """Yield random frames; replace this with your camera."""
     for index in range(count):
         yield random_inputs(signature, seed=index)
 
 
 def main(model: str, count: str = "30") -> None:
-    """Keep one frame under way: `submit` returns at once, and results stay valid however many follow."""
+    """Keep one frame in flight: `submit` returns at once, and later calls never overwrite results."""
     begin = time.perf_counter()
     with onepass.load(model) as session:
         pending = None
@@ -29,7 +29,7 @@ def main(model: str, count: str = "30") -> None:
             pending = submitted
         if pending is not None:
             show(pending.result())
-    print(f"{int(count) / (time.perf_counter() - begin):.0f} frames a second, opening the model included")
+    print(f"{int(count) / (time.perf_counter() - begin):.0f} frames per second, including the time to open the model")
 
 
 def show(outputs: onepass.Outputs) -> None:

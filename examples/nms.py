@@ -1,4 +1,4 @@
-"""Outputs whose size depends on the data: non-maximum suppression inside the model: python -m examples.nms [FILE]."""
+"""Outputs with data-dependent sizes, from non-maximum suppression inside the model: python -m examples.nms [FILE]."""
 
 import sys
 
@@ -16,7 +16,7 @@ detector (float[1, B, 4] boxes, float[1, C, B] scores) => (int64[K, 3] kept, flo
 
 
 def main(path: str = "nms.onnx") -> None:
-    """Make the model, and run it on boxes of which few, many and none remain."""
+    """Make the model, and run it on boxes of which many, few and none are kept."""
     onepass.OnnxGraph(onnx.parser.parse_model(_TEXT)).save(path)
     corners = np.array([[0, 0, 1, 1], [0, 0, 1, 0.9], [2, 2, 3, 3]], np.float32)[None]
     with onepass.load(path) as session:

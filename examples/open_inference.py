@@ -1,8 +1,8 @@
-"""Ask a server of the Open Inference Protocol for every output: `onepass serve` and NVIDIA's Triton answer alike.
+"""Get every output from an Open Inference Protocol server: `onepass serve` or NVIDIA's Triton.
 
     python examples/open_inference.py elg localhost:8000 localhost:8001
 
-It needs NVIDIA's client: pip install 'tritonclient[http,grpc]'.
+Requires NVIDIA's client: pip install 'tritonclient[http,grpc]'.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from tritonclient import grpc, http
 from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
 Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
-"""By the names that the model gives."""
+"""Arrays by the model's tensor names."""
 
 
 def describe(model: str, address: str) -> tuple[dict[str, tuple[Any, list[int]]], list[str]]:
-    """Return what a model takes: name to dtype and shape, in which -1 is any size; and the names of its outputs."""
+    """Return a model's inputs (name to dtype and shape; -1 is a dynamic size), and the names of its outputs."""
     with http.InferenceServerClient(address) as client:
         told = client.get_model_metadata(model)
     inputs = {each["name"]: (triton_to_np_dtype(each["datatype"]), each["shape"]) for each in told["inputs"]}
@@ -29,7 +29,7 @@ def describe(model: str, address: str) -> tuple[dict[str, tuple[Any, list[int]]]
 
 
 def request(kind: Any, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Any]:
-    """Return the arguments of a call; HTTP and gRPC each have their own classes for tensors."""
+    """Return the arguments of a call; HTTP and gRPC have different tensor classes."""
     given = []
     for name, array in inputs.items():
         tensor = kind.InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
@@ -40,7 +40,7 @@ def request(kind: Any, inputs: Arrays, outputs: Sequence[str] | None) -> dict[st
 
 
 def by_name(result: Any) -> Arrays:
-    """Return a result's arrays by name, of either kind."""
+    """Return the arrays of an HTTP or gRPC result, by name."""
     response = result.get_response()
     listed = response["outputs"] if isinstance(response, dict) else response.outputs
     names = [each["name"] if isinstance(each, dict) else each.name for each in listed]
@@ -48,7 +48,7 @@ def by_name(result: Any) -> Arrays:
 
 
 def ask(kind: Any, address: str, model: str, inputs: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
-    """Ask once, by `kind`, which is `tritonclient.http` or `tritonclient.grpc`; all outputs, or those of some names."""
+    """Send one request with `tritonclient.http` or `tritonclient.grpc`; return all outputs, or the named ones."""
     with kind.InferenceServerClient(address) as client:
         return by_name(client.infer(model, **request(kind, inputs, outputs)))
 
@@ -56,14 +56,14 @@ def ask(kind: Any, address: str, model: str, inputs: Arrays, outputs: Sequence[s
 async def ask_several(
     kind: Any, address: str, model: str, several: Sequence[Arrays], outputs: Sequence[str] | None = None
 ) -> list[Arrays]:
-    """Ask with several inputs at once, by `tritonclient.http.aio` or `tritonclient.grpc.aio`, in one event loop."""
+    """Send several requests at once, with `tritonclient.http.aio` or `tritonclient.grpc.aio`, in one event loop."""
     async with kind.InferenceServerClient(address) as client:
         calls = [client.infer(model, **request(kind, inputs, outputs)) for inputs in several]
         return [by_name(result) for result in await asyncio.gather(*calls)]
 
 
 def main(model: str = "elg", http_address: str = "localhost:8000", grpc_address: str = "localhost:8001") -> None:
-    """Ask in four ways, and print what came."""
+    """Send requests in five ways, and print the outputs."""
     takes, gives = describe(model, http_address)
     rng = np.random.default_rng(0)
     shapes = {name: [size if size > 0 else 1 for size in shape] for name, (_, shape) in takes.items()}

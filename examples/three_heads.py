@@ -1,4 +1,4 @@
-"""A PyTorch network with three heads, its outputs by the names it gives them: python -m examples.three_heads [FILE]."""
+"""Convert a PyTorch network with three heads and keep their names: python -m examples.three_heads [FILE]."""
 
 import sys
 
@@ -28,7 +28,7 @@ class ThreeHeads(torch.nn.Module):
 
 
 def main(path: str = "three_heads.onnx") -> None:
-    """Convert, which compares with PyTorch, and run on a batch of another size."""
+    """Convert, which compares the result with PyTorch, and run with another batch size."""
     conversion = onepass.convert(
         ThreeHeads(), path, example_inputs=torch.randn(2, 3, 32, 32), dynamic={"image": {0: "N", 2: "H", 3: "W"}}
     )

@@ -21,8 +21,9 @@ from onepass.batch import read_manifest
 from onepass.batch._folder import begin, finish
 from onepass.batch._inputs import find_inputs
 from onepass.batch._job import Job
+from onepass.batch._open import open_work
 from onepass.batch._part import finished
-from onepass.batch._work import do_part, open_work
+from onepass.batch._work import do_part
 from onepass.builder._cache import cached
 from onepass.cli import cli
 from onepass.engine import cache_entries, plan_from_graph, read_sidecar

@@ -66,3 +66,10 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     groups = re.findall(r"^```\{toctree\}\n(?::[^\n]*\n)*(.*?)^```", index, flags=re.DOTALL | re.MULTILINE)
     pages = {page.stem for page in (_ROOT / "docs").glob("*.md")} - {"index"}
     assert sorted(" ".join(groups).split()) == sorted(pages)
+
+
+def test_contributing_lists_the_targets() -> None:
+    """CONTRIBUTING lists every target of the Makefile that people run, and no other."""
+    makefile, page = ((_ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "CONTRIBUTING.md"))
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE)) - {"help", "environments"}
+    assert sorted(re.findall(r"^make ([a-z-]+) ", page, flags=re.MULTILINE)) == sorted(targets)

@@ -55,17 +55,18 @@ def test_figures_are_the_measured_ones() -> None:
     added = max(row["added median µs"] for row in _rows("overhead"))
     engine = {row[""]: row for row in _rows("tensorrt_batches")}
     one, many = (engine[f"batch {batch}"] for batch in (1, 256))
-    callers = max(row["two threads / GPU alone"] for row in _rows("throughput"))
     ratios = [row["onepass / provider's graph"] for row in _rows("cuda_provider")]
     speeds = {row["found by"]: row["frames / s"] for row in _rows("gaze") if row["faces"] == 1}
     for figure in (
         f"less than {math.ceil(added)} µs longer",
         f"{one['onepass / GPU alone']:.2f}× the GPU's own compute time at batch 1",
         f"At batch 256 it takes {many['onepass / GPU alone']:.2f}×",
-        f"within {math.ceil(100 * (callers - 1))} % of the GPU's own rate",
         f"{min(ratios):.2f}–{max(ratios):.2f}× the time",
         f"{speeds['mesh']:.0f} video frames per second, or {speeds['mesh, small network']:.0f} with the small network",
     ):
         assert figure in text
+    assert (
+        max(row["two threads / GPU alone"] for row in _rows("throughput")) < 1.05
+    )  # "within 5 % of the GPU's own rate"
     assert round(one["Polygraphy / onepass"]) == 4  # "a quarter of the time that Polygraphy's runner takes"
     assert all(row["of one GPU"] == pytest.approx(2, rel=0.01) for row in _rows("gpus") if "2 GPUs" in row[""])

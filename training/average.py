@@ -3,7 +3,7 @@
 ``python -m training.average early.pt=0.3 late.pt=0.7 -o mean.pt``
 
 After Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (UAI 2018), and Wortsman et
-al., "Model soups" (ICML 2022). Unlike there, what the normalisations have measured is averaged like all weights.
+al., "Model soups" (ICML 2022). Unlike in these papers, the normalisations' statistics are averaged like all weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.checkpoint import Checkpoint, load_checkpoint
 def average(parts: Sequence[tuple[Checkpoint, float]]) -> Checkpoint:
     """Return the mean of checkpoints of one training, each with its weight; the weights need not add up to 1.
 
-    Checkpoints of different trainings, begun from other random weights, have no mean that is worth anything.
+    Checkpoints of different trainings (other random initial weights) have no useful mean.
 
     Raises:
         ValueError: there are fewer than two, they are of different networks, or a weight is not above 0.
@@ -53,7 +53,7 @@ def _mean_state(shares: Sequence[tuple[Checkpoint, float]]) -> dict[str, Tensor]
 
 
 def part_from_text(text: str) -> tuple[Path, float]:
-    """Path and weight from ``checkpoint.pt=0.3``; the weight is 1 where none is given."""
+    """Path and weight from ``checkpoint.pt=0.3``; the default weight is 1."""
     path, separator, weight = text.rpartition("=")
     try:
         return (Path(path), float(weight)) if separator else (Path(text), 1.0)
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m training.average", description="Average checkpoints of a training."
     )
     parser.add_argument("parts", nargs="+", type=part_from_text, metavar="CHECKPOINT=WEIGHT",
-                        help="two or more of one training; a weight of 1 where none is given")  # fmt: skip
+                        help="two or more of one training; the default weight is 1")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, help="the checkpoint to write")
     given = parser.parse_args(arguments)
     try:

@@ -1,12 +1,12 @@
-"""What a heatmap's peak is worth: ``python -m training.calibrate_confidence [EYES.npz] [-o confidence.json]``.
+"""From heatmap peaks to probabilities: ``python -m training.calibrate_confidence [EYES.npz] [-o confidence.json]``.
 
-For each bundled network and each of its 17 visible landmarks it fits the probability that the landmark lies where it
-should, within 5 % of the eye-corner distance, as a logistic function of the peak of its heatmap and of the mean peak.
-It fits on labelled eyes (``real_eyes.py``) as they are, in crops that are badly placed, and shrunk; and on patches
-without an eye, in which no landmark is right. The report is cross-validated: on pictures that a fit has not seen.
+For each bundled network and each of its 17 visible landmarks, the script fits the probability that the landmark is
+correct, within 5 % of the eye-corner distance, as a logistic function of the peak of its heatmap and of the mean peak.
+It fits on labelled eyes (``real_eyes.py``) unchanged, in shifted crops, and shrunk; and on patches without an eye, in
+which no landmark is correct. The report is cross-validated over pictures.
 
-Labels: eyelid points against the lid's outline, iris points against the iris's ellipse. The front of the eyeball
-(landmark 16) has no label; it counts as right where the mean of the iris points is.
+Labels: eyelid points are compared with the lid's outline, iris points with the iris's ellipse. The front of the eyeball
+(landmark 16) has no label; it counts as correct where the mean of the iris points is correct.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ _RIDGE = 1e-5
 
 @dataclass(frozen=True)
 class Samples:
-    """What a network answered.
+    """A network's answers.
 
     Attributes:
         peaks: ``[N, 17]``, of the heatmaps.
-        right: bool ``[N, 17]``, whether the landmark lies where it should.
+        right: bool ``[N, 17]``, whether the landmark is correct.
         group: ``[N]``, the picture.
     """
 
@@ -102,7 +102,7 @@ class Network:
 
 
 def collect(path: Path, eyes: LabelledEyes) -> Samples:
-    """Show a network all eyes in all views, and things."""
+    """Run a network on all eyes in all views, and on patches without an eye."""
     network = Network(path)
     right = [
         _right_points(landmarks, eyes, index)
@@ -120,7 +120,7 @@ def collect(path: Path, eyes: LabelledEyes) -> Samples:
 
 
 def _right_points(landmarks: Array, eyes: LabelledEyes, index: int) -> NDArray[np.bool_]:
-    """Whether each visible landmark, in canvas pixels, lies where it should."""
+    """Whether each visible landmark, in canvas pixels, is correct."""
     iris = np.asarray((eyes.iris_ref if eyes.is_ref[index] else eyes.iris_mesh)[index], np.float64)
     lid = np.asarray(eyes.lid[index], np.float64)
     errors = np.concatenate(
@@ -134,7 +134,7 @@ def _right_points(landmarks: Array, eyes: LabelledEyes, index: int) -> NDArray[n
 
 
 def _things(size: tuple[int, int], count: int) -> list[NDArray[np.float32]]:
-    """Return patches without an eye, as the network takes them."""
+    """Return patches without an eye, in the network's input format."""
     random = np.random.default_rng(0)
     makers: list[Callable[[tuple[int, int], np.random.Generator], NDArray[np.uint8]]] = [
         *(partial(_part_of, name) for name in THINGS),
@@ -205,11 +205,11 @@ def _fit_one(peak: Array, mean_peak: Array, right: NDArray[np.bool_]) -> Array:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How good probabilities are, on pictures that their fit has not seen.
+    """Quality of probabilities on pictures outside of their fit.
 
     Attributes:
-        error: mean difference between probability and share that is right, over ten bins of probability.
-        brier: mean square error of the probability; ``base_brier`` is that of always saying the mean.
+        error: mean difference between probability and share of correct landmarks, over ten bins of probability.
+        brier: mean square error of the probability; ``base_brier`` is the score of a constant mean.
         base_brier: see there.
         things: mean probability on patches without an eye.
         eyes: mean probability on eyes.

@@ -1,4 +1,4 @@
-"""Checkpoints: weights with the facts of the training that made them, loadable without running code."""
+"""Checkpoints: weights and the facts of their training, loadable without running code."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is no checkpoint, or one of another format.
+        ValueError: the file is not a checkpoint, or has another format.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is no checkpoint; expected a checkpoint.pt of training.train") from error
+        raise ValueError(f"{path} is not a checkpoint; expected a checkpoint.pt of training.train") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise ValueError(f"{path}: checkpoint format {found!r}, expected {FORMAT}")

@@ -2,7 +2,7 @@
 
 Prints a row of a Markdown table, or with ``--json`` one line of JSON. The labelled eyes are not in this repository;
 ``real_eyes.py`` describes their format. ``--synthetic`` measures on held-out rendered eyes instead and needs no file;
-``--difficulty`` says how badly those are placed and seen.
+``--difficulty`` sets their crop error and degradation.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Model:
         path: the file; its first input is ``[N, 1, H, W]`` or ``[N, H, W, 1]``, and one output's name holds "landmark".
 
     Raises:
-        ValueError: it is no such model.
+        ValueError: the model has no such input or output.
     """
 
     def __init__(self, path: Path) -> None:

@@ -38,12 +38,12 @@ _PARITY_EYES = 8
 
 
 class ExportError(RuntimeError):
-    """The exported graph is not what was trained."""
+    """The exported graph differs from the trained network."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """What was written and how far it is from PyTorch.
+    """The written file, and its difference from PyTorch.
 
     Attributes:
         path: the file.
@@ -174,7 +174,7 @@ def metadata_from_checkpoint(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _commands(height: int, width: int, training: dict[str, Any]) -> str:
-    """The commands of the run that made the weights, and of all that it was made of, first to last.
+    """The commands of the run that made the weights, and of all earlier runs it builds on, first to last.
 
     The minutes are those that were run. A state from the middle of a run was further from its schedule's end than a run
     of so many minutes is.
@@ -200,7 +200,7 @@ def _commands(height: int, width: int, training: dict[str, Any]) -> str:
 
 
 def _train_command(height: int, width: int, run: dict[str, Any]) -> str:
-    """The command of one run, without where it begins and where it writes."""
+    """The command of one run, without its initial checkpoint and output folder."""
     where = "cpu" if run["device"] == "cpu" else "cuda --compile" + " --float32" * run.get("float32", False)
     return (
         f"python -m training.train --size {height}x{width} --batch {run['batch']} --seed {run['seed']} "

@@ -1,4 +1,4 @@
-"""What a reference for irises is worth: ``python -m training.iris_search [MODEL.onnx] [--labelled EYES.npz]``.
+"""How good an iris reference is: ``python -m training.iris_search [MODEL.onnx] [--labelled EYES.npz]``.
 
 The reference irises of the labelled real eyes come from a search (Daugman, "High confidence visual recognition of
 persons by a test of statistical independence", PAMI 1993: the circle across which the picture brightens most). Real

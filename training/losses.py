@@ -1,4 +1,4 @@
-"""What training minimises, and how its parts change on the way."""
+"""The loss, and how its parts change during training."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LossParts(NamedTuple):
     """0-dimensional tensors: the weighted sum, and its parts unweighted.
 
     Attributes:
-        total: what is minimised.
+        total: the minimised sum.
         heatmap: mean squared error of the heatmaps, summed over hourglasses.
         landmark: mean error of the landmarks (smooth L1), pixels of a 60-wide crop.
         radius: mean error of the radius (smooth L1), same unit.

@@ -40,7 +40,7 @@ def checkpoint_from_onnx(path: Path) -> Checkpoint:
         The same network with normalisations, and the facts of the training that made it.
 
     Raises:
-        ValueError: the file is no such model.
+        ValueError: the file is not such a model.
     """
     try:
         model = onnx.load(path)

@@ -1,4 +1,4 @@
-"""Errors on rendered eyes that training never sees: the only place where the true gaze is known."""
+"""Errors on held-out rendered eyes, the only eyes whose true gaze is known."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ def measure_synthetic(
     Args:
         predict: the network.
         renderer: renders the network's input size.
-        eyes: how many to render, in whole batches: what is left over is not.
-        batch: how many at a time; part of what the seed stands for.
+        eyes: how many to render, rounded down to whole batches.
+        batch: how many at a time; the seed's pictures depend on it.
         device: where to render.
-        difficulty: of the eyes; in full unless told otherwise.
+        difficulty: of the eyes; full by default.
     """
     generator = torch.Generator(device).manual_seed(HELD_OUT_SEED)
     landmarks, radius, truth = [], [], []

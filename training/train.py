@@ -1,4 +1,4 @@
-"""Train an ELG network on eyes that are rendered as they are needed.
+"""Train an ELG network on eyes rendered on the fly.
 
 ``python -m training.train --size 72x120 --minutes 9 --out runs/large`` writes ``checkpoint.pt`` and ``log.json``.
 """
@@ -43,13 +43,13 @@ class TrainOptions:
         batch: pictures for each step.
         seed: of weights and pictures.
         device: ``cpu`` or ``cuda``.
-        compiled: use ``torch.compile`` for the renderer, where it helps most by far.
+        compiled: use ``torch.compile`` for the renderer, where it helps most.
         init: checkpoint to continue from, at full difficulty; its network takes the place of ``network``.
         learning_rate: peak of the schedule.
-        averaging: decay of the running average of the weights, which is what is kept.
-        jitter: share of the crop's error to end with: less fits well-placed crops better, and poor ones worse.
-        degradation: share of blur, noise, low resolution and compression to end with.
-        float32: compute in float32 on a GPU too, at a third of the speed; the last stretch of a training gains by it.
+        averaging: decay of the running average of the weights; the average is kept.
+        jitter: final share of the crop error: less fits well-placed crops better, and shifted ones worse.
+        degradation: final share of blur, noise, low resolution and compression.
+        float32: compute in float32 on a GPU too, at a third of the speed; useful for the final stage.
         held_out: rendered eyes to measure on at the end.
         network: size of the network; by default the one for the input size.
     """
@@ -222,7 +222,7 @@ def train(options: TrainOptions) -> Checkpoint:
 
 
 def _refuse_divergence(entry: dict[str, Any]) -> None:
-    """Stop a run that no longer learns, rather than spend the rest of its time."""
+    """Stop a diverged run early."""
     if not entry["total"] < _DIVERGED_LOSS:
         raise RuntimeError(f"training diverged at step {entry['step']}: loss {entry['total']}; lower the learning rate")
 
@@ -277,9 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--init", type=Path, help="checkpoint to continue from, at full difficulty")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak (0.0015)")
     parser.add_argument("--averaging", type=float, default=0.999, help="decay of the weights' average (0.999)")
-    parser.add_argument("--float32", action="store_true", help="compute in float32 on a GPU too, for a last stretch")
-    parser.add_argument("--jitter", type=float, default=1.0, help="share of the crop's error to end with, 0..1 (1)")
-    parser.add_argument("--degradation", type=float, default=1.0, help="share of bad pictures to end with, 0..1 (1)")
+    parser.add_argument("--float32", action="store_true", help="compute in float32 on a GPU too, for a final stage")
+    parser.add_argument("--jitter", type=float, default=1.0, help="final share of the crop error, 0..1 (1)")
+    parser.add_argument("--degradation", type=float, default=1.0, help="final share of degraded pictures, 0..1 (1)")
     given = parser.parse_args(arguments)
     try:
         height, width = given.size

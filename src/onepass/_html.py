@@ -23,7 +23,8 @@ p { margin: .25rem 0; } .soft { color: var(--soft); } .good { color: var(--good)
 .scroll { overflow-x: auto; } code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th { color: var(--soft); font-weight: 600; }
 th, td { text-align: right; padding: .3rem .75rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th.text, td.text { text-align: left; white-space: normal; } td:first-child, th:first-child { padding-left: 0; }
+th.text, td.text { text-align: left; white-space: normal; min-width: 6.5rem; }
+td:first-child, th:first-child { padding-left: 0; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .75rem 1.25rem 1rem;
   margin: 1rem 0; } section h2 { margin-top: 0; } svg { max-width: 100%; height: auto; display: block; }
 svg text { fill: var(--soft); font: 12px system-ui, sans-serif; } .axis { stroke: var(--line); }

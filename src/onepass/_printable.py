@@ -31,3 +31,14 @@ def printable(text: str, *, lines: bool = False) -> str:
 def indented(text: str) -> str:
     """Indent all lines but the first, so that no line of a foreign text looks like a separate message."""
     return re.sub(r"\n(?=\S)", "\n  ", printable(text.strip("\n"), lines=True))
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 core``, ``2 cores``.
+
+    Args:
+        count: The number.
+        noun: The noun in the singular.
+        plural: Its plural, where that does not end in an added "s".
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

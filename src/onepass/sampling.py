@@ -128,7 +128,8 @@ def _sizes_made_up(signature: Signature, feeds: Mapping[str, Array]) -> str:
     ways = [f"sizes={{{dim!r}: 64}}" for spec in free for dim in spec.shape or () if isinstance(dim, str)][:1]
     nameless = [spec for spec in free if spec.shape is None or None in spec.shape][:1]
     ways += [f"shapes={{{s.name!r}: {tuple(n if n > 1 else 64 for n in feeds[s.name].shape)}}}" for s in nameless]
-    return f"{', '.join(listed) or 'all sizes are fixed'}. Give {', '.join([*ways, 'or your own inputs'])}"
+    give = ", ".join([*ways, "or your own inputs"]) if ways else "your own inputs"
+    return f"{', '.join(listed) or 'all sizes are fixed'}. Give {give}"
 
 
 def edge_inputs(drawn: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, Array]]]:

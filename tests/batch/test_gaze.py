@@ -14,7 +14,8 @@ import pytest
 import onepass.batch
 from onepass.batch._inputs import find_inputs
 from onepass.batch._job import Job
-from onepass.batch._work import do_part, open_work
+from onepass.batch._open import open_work
+from onepass.batch._work import do_part
 from onepass.gaze import GazeEstimator, GazeTracker, GazeWords
 from onepass.gaze.model import model_spec
 from onepass.gaze.show.tables import table_rows

@@ -175,7 +175,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     )  # fmt: skip
     assert full.returncode == 2
     assert full.stderr.endswith(f"onepass: {out / 'part-00001.parquet'}: File too large\n")
-    assert f"what is finished stays in {out}; --resume goes on" in full.stderr
+    assert f"finished files stay in {out}; --resume continues" in full.stderr
     assert sorted(path.name for path in out.iterdir()) == ["_JOB", "_LOCK", "_parts", "part-00000.parquet"]
     assert subprocess.run(words, capture_output=True, check=False, cwd=_ROOT).returncode == 0
     assert read(read_manifest(out))["y"].to_pylist() == [(-each).tolist() for each in numbers]

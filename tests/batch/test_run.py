@@ -19,7 +19,8 @@ from onepass import InputError
 from onepass.batch import PartRecord, Progress, read_manifest
 from onepass.batch._inputs import find_inputs
 from onepass.batch._job import Job
-from onepass.batch._work import do_part, open_work
+from onepass.batch._open import open_work
+from onepass.batch._work import do_part
 from onepass.media import read_picture, write_picture
 from onepass.media.tensors import tensor_from_picture
 from tests.batch.rows import ROWS, arrays, assert_direct, numbers, read, tensor_column

@@ -66,6 +66,6 @@ def test_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         for now, done in ((1.0, 10), (59.0, 590), (60.0, 610), (61.0, 620), (121.0, 1220)):  # noqa: B007
             told(Progress(done, 3010, 2, 10))
     assert capsys.readouterr().err == (
-        "out: 610 of 3010, 10.0 a second, 2 with an error, 4 minutes left\n"
-        "out: 1220 of 3010, 10.0 a second, 2 with an error, 3 minutes left\n"
+        "out: 610 of 3010, 10.0 per second, 2 with an error, 4 minutes left\n"
+        "out: 1220 of 3010, 10.0 per second, 2 with an error, 3 minutes left\n"
     )

@@ -95,7 +95,7 @@ def test_inspect(shell: Shell, three: Path) -> None:
     assert text.index("zebra") < text.index("ant") < text.index("monkey")
     assert facts["layers"]
     assert all(layer["name"] in layered for layer in facts["layers"])
-    assert "--layers is for engines" in shell.fails("inspect", three, "--layers")
+    assert "--layers requires an engine" in shell.fails("inspect", three, "--layers")
 
 
 def test_inspect_without_a_sidecar(shell: Shell, three: Path) -> None:
@@ -106,7 +106,7 @@ def test_inspect_without_a_sidecar(shell: Shell, three: Path) -> None:
         sidecar = sidecar_path(engine).read_bytes()
         sidecar_path(engine).unlink()
         assert "zebra" in shell("inspect", engine)
-        assert "has no sidecar" in shell.fails("inspect", engine, "--layers")
+        assert "--layers requires a sidecar" in shell.fails("inspect", engine, "--layers")
     sidecar_path(engine).write_bytes(sidecar)
     engine.write_bytes(engine.read_bytes() + b"more")
     assert str(engine) in shell.fails("inspect", engine)
@@ -114,9 +114,7 @@ def test_inspect_without_a_sidecar(shell: Shell, three: Path) -> None:
 
 def test_messages(shell: Shell, three: Path, trt8: None) -> None:
     """What is wrong with the words is said as a matter of the words, before anything is built."""
-    assert "--shapes says least, best and greatest at once" in shell.fails(
-        "build", three, "--shapes", "x=1x4", "--max-shapes", "x=8x4"
-    )
+    assert "--shapes excludes --min-shapes" in shell.fails("build", three, "--shapes", "x=1x4", "--max-shapes", "x=8x4")
     assert "--batch" in shell.fails("build", three, "--batch", "1:x")
     assert "--shapes" in shell.fails("build", three, "--shapes", "1x4")
     assert "precision fp16 has no effect" in shell.fails("build", three, "--batch", 2, "--fp16")
@@ -180,7 +178,7 @@ def test_dry_run_without_a_gpu(shell: Shell, three: Path) -> None:
     """Where TensorRT has no builder the rest is told all the same, and why its parser could not be asked."""
     with installed(make_tensorrt("10.16.1", FakeCuda(devices=0))):
         text = shell("build", three, "--batch", 2, "--dry-run")
-    assert "parser could not be asked: tensorrt 10.16.1 has no builder here; it needs an NVIDIA GPU" in text
+    assert "parser did not run: tensorrt 10.16.1 has no builder here; it needs an NVIDIA GPU" in text
     assert "zebra" in text
 
 

@@ -167,7 +167,7 @@ def test_inspect_shortens_notes(shell: Shell, tmp_path: Path) -> None:
     text = shell("inspect", tmp_path / "m.onnx")
     assert len(text.splitlines()) < 40
     assert max(map(len, text.splitlines()[1:])) <= 80
-    assert "(31 notes, not all of them whole; --metadata prints them)" in text
+    assert "(31 entries, shortened; --metadata prints them in full)" in text
     whole = shell("inspect", tmp_path / "m.onnx", "--metadata").splitlines()
     assert "  line 6634" in whole
     assert "note 29: 29" in whole
@@ -188,7 +188,7 @@ def test_inspect_shortens_names_of_sizes(shell: Shell, tmp_path: Path) -> None:
 def test_inspect_says_what_is_listed_twice(shell: Shell, tmp_path: Path) -> None:
     """An output that the model lists more than once is shown once, and said to be."""
     BY_NAME["an output that is listed twice"].graph.save(tmp_path / "m.onnx")
-    assert "y is listed more than once among the outputs; it is one output" in shell("inspect", tmp_path / "m.onnx")
+    assert "y is listed more than once as an output; it is a single output" in shell("inspect", tmp_path / "m.onnx")
     facts = json.loads(shell("inspect", tmp_path / "m.onnx", "--json"))
     assert facts["listed_twice"] == ["y"]
     assert [each["name"] for each in facts["outputs"]] == ["y", "z"]
@@ -355,7 +355,7 @@ def test_run_pictures(shell: Shell, tmp_path: Path) -> None:
     one = model("(float[H, W] picture) => (float[H, W] same) { same = Identity (picture) }")
     one.save(tmp_path / "one.onnx")
     text = shell.fails("run", tmp_path / "one.onnx", "-i", tmp_path / "red.png", "-i", tmp_path / "red.png")
-    assert "takes one picture, without a batch dimension; got 2" in text
+    assert "has no batch dimension: expected one picture, got 2" in text
     with np.load(tmp_path / "out.npz") as saved:
         assert saved["same"].shape == (2, 3, 4, 6)
         np.testing.assert_array_equal(saved["same"][:, :, 0, 0], [[1, -1, -1]] * 2)
@@ -367,7 +367,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x64.npy", np.zeros((1, 4)))
     np.savez(tmp_path / "y.npz", y=np.zeros(4))
     cases: list[tuple[list[object], str]] = [
-        ([], r"needs x (float32 [N, 4]); give it with -i NAME=FILE, or use --random"),
+        ([], r"needs input x (float32 [N, 4]); give files with -i NAME=FILE, or use --random"),
         (["-i", tmp_path / "none.npy"], "no file"),
         (["-i", tmp_path / "none.png"], "none.png"),
         (["-i", tmp_path / "bad.npy"], "no NumPy file of numbers"),
@@ -375,7 +375,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'. Its arrays are: y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),
         (["-i", tmp_path / "x64.npy", "-i", tmp_path / "x64.npy"], "input 'x' is given twice"),
-        (["-i", "x="], "names no file"),
+        (["-i", "x="], "--input 'x=': expected FILE or NAME=FILE"),
         (["-i", f"q={tmp_path / 'y.npz'}"], "no input 'q'. Its inputs are: x"),
         (["--random", "--size", "M=3"], "no dynamic dimension 'M'. Its dynamic dimensions are: N"),
         (["--random", "--output", "ants"], "Did you mean 'ant'?"),
@@ -389,7 +389,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         assert text.count("\n") == 1
     assert "expected NAME=SIZE" in shell.fails("run", three, "--random", "--size", "N:3")
     assert "expected NAME=SIZE" in shell.fails("run", three, "--random", "--size", "N=²")
-    assert "give --random too" in shell.fails("run", three, "-i", tmp_path / "x64.npy", "--size", "N=3")
+    assert "add --random" in shell.fails("run", three, "-i", tmp_path / "x64.npy", "--size", "N=3")
     assert "not in the range" in shell.fails("run", three, "--random", "--seed", -1)
     assert not (tmp_path / "out.txt").exists()
 
@@ -398,7 +398,7 @@ def test_run_needs_names_for_two_inputs(shell: Shell, tmp_path: Path) -> None:
     """A file for one of two inputs must say which."""
     BY_NAME["two inputs, one batch"].graph.save(tmp_path / "m.onnx")
     np.save(tmp_path / "a.npy", np.zeros((2, 2), np.float32))
-    assert "the inputs a, b; say which: -i NAME=" in shell.fails("run", tmp_path / "m.onnx", "-i", tmp_path / "a.npy")
+    assert "a, b; choose one with -i NAME=" in shell.fails("run", tmp_path / "m.onnx", "-i", tmp_path / "a.npy")
     assert "[1, 5]" in shell("run", tmp_path / "m.onnx", "--random")
 
 
@@ -438,9 +438,7 @@ def test_demo_keeps_the_picture(shell: Shell, tmp_path: Path, monkeypatch: pytes
     write_picture(tmp_path / "demo" / "face.png", astronaut())  # type: ignore[no-untyped-call]
     before = (tmp_path / "demo" / "face.png").read_bytes()
     shell("demo", "--picture", "demo/face.png", "--model", "small")
-    assert "is the picture itself" in shell.fails(
-        "demo", "--picture", "demo/face.png", "-o", tmp_path / "demo/face.png"
-    )
+    assert "is the input picture" in shell.fails("demo", "--picture", "demo/face.png", "-o", tmp_path / "demo/face.png")
     assert (tmp_path / "demo" / "face.png").read_bytes() == before
     assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == ["face-gaze.png", "face.png"]
 
@@ -450,6 +448,6 @@ def test_demo_without_a_face(shell: Shell, tmp_path: Path, three: Path) -> None:
     write_picture(tmp_path / "grey.png", np.full((64, 64, 3), 128, np.uint8))
     assert "no face found in" in shell.fails("demo", "--picture", tmp_path / "grey.png", "-o", tmp_path / "o.png")
     assert "three.onnx" in shell.fails("demo", "--picture", three)
-    assert "expected one of .jpg" in shell.fails("demo", "-o", tmp_path / "new" / "o.xyz")
+    assert "expected a name ending in .jpg" in shell.fails("demo", "-o", tmp_path / "new" / "o.xyz")
     assert not (tmp_path / "new").exists()
-    assert "this is no ELG eye network" in shell.fails("demo", "--model", three)
+    assert "this is not an ELG eye network" in shell.fails("demo", "--model", three)

@@ -58,12 +58,12 @@ def test_gazeml(shell: Shell, tmp_path: Path) -> None:
 def test_mistakes(shell: Shell, tmp_path: Path) -> None:
     """A wrong word is an error of usage; the source is not overwritten where no other name is given."""
     source = two_heads(tmp_path / "in.onnx")
-    assert "expected a number from 1 up, or dynamic, got 'many'" in shell.fails("convert", source, "--batch", "many")
+    assert "'many': expected a whole number ≥ 1, or dynamic" in shell.fails("convert", source, "--batch", "many")
     assert "from 7 to 25, got 0" in shell.fails("convert", source, "--opset", "0")
     assert "is the source itself; choose another name for the result" in shell.fails("convert", source)
     assert "no model file at" in shell.fails("convert", tmp_path / "absent")
     assert "expected one model, got 2" in shell.fails("convert", source, tmp_path / "more.onnx")
-    assert "is an ONNX model, not a folder of GazeML's weights" in shell.fails("convert", "gazeml", source)
+    assert "is an ONNX model; expected a folder of GazeML weights" in shell.fails("convert", "gazeml", source)
 
 
 def test_where_the_model_goes_unasked(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ def test_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onepass.cli.doctor, "gather", lambda: _WELL)
     text = shell("doctor")
     assert "ok       Python" in text
-    assert f"→ {install_command('gaze')}" in " ".join(text.split())  # a narrow terminal wraps it
-    assert text.endswith("0 error(s), 3 warning(s)\n")
+    assert f"\nTo fix pictures:\n  {install_command('gaze')}\n" in text  # on one line, to be pasted
+    assert text.endswith("0 errors, 3 warnings\n")
 
 
 def test_an_error_is_status_1(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ def test_an_onnx_model(shell: Shell, tmp_path: Path) -> None:
     out = shell("export", "triton", tmp_path / "three.onnx", "-o", models, "--backend", "python", "--threads", 2)
     assert out == (
         f"{models / 'three'}, version 1\n"
-        "Triton's backend python runs it, up to 8 items at once\n"
+        "Triton backend: python, batch size up to 8\n"
         "install onepass in the Python environment that Triton runs models with\n"
     )
     words = ("--name", "other", "--max-batch", 0, "--json")

@@ -45,7 +45,7 @@ def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
 def test_it_serves_until_it_is_told(tmp_path: Path) -> None:
     """It says what it serves and where, logs refused requests as JSON, and ends in order at SIGTERM."""
     with serving(f"eyes={_ELG}", "--grpc-port", "0", "--log-level", "info") as (process, said, address):
-        assert re.match(r"eyes, version 1: .*\.onnx, up to 32 rows a pass\n", said)
+        assert re.match(r"eyes, version 1: .*\.onnx, up to 32 rows per pass\n", said)
         assert re.search(r", gRPC on 127\.0\.0\.1:\d+\n", said)
         assert json.load(urlopen(f"{address}/v2/models/eyes"))["name"] == "eyes"
         asked = Request(f"{address}/v2/models/eyes/infer", b"{}", {"X-Request-Id": "seven"})
@@ -100,7 +100,7 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "my-model": ["1"], "faces": ["2", "1"], "odd-name": ["1"], "onnx": ["1"],
     }  # fmt: skip
     assert [spec.threads for spec in found["faces"].values()] == [2, 4]
-    with pytest.raises(InputError, match=r"a\.onnx and b/a\.onnx are both a, version 1; .* or version, a:2=a\.onnx"):
+    with pytest.raises(InputError, match=r"are both named a, version 1; .* another version, a:2=a\.onnx"):
         named_models(("b/a.onnx", "a.onnx"), {})
 
 
@@ -108,11 +108,11 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "message"),
     [
         (["missing.onnx"], "no model file at missing.onnx"),
-        (["a/b=here.onnx"], "'a/b' is no name for here.onnx: a name has letters, digits"),
-        (["a:x=here.onnx"], "'a:x' is no name for here.onnx"),
-        (["=here.onnx"], "'' is no name for here.onnx"),
+        (["a/b=here.onnx"], "'a/b' is not a valid name for here.onnx: a name consists of letters, digits"),
+        (["a:x=here.onnx"], "'a:x' is not a valid name for here.onnx"),
+        (["=here.onnx"], "'' is not a valid name for here.onnx"),
         ([_ELG, "--tls-cert", "a.pem"], "TLS needs both --tls-cert and --tls-key"),
-        ([_ELG, "--token-file", "missing"], "No such file or directory"),
+        ([_ELG, "--token-file", "missing"], "missing: No such file"),
         ([_ELG, "--host", "http://here"], "host must be an address or a name"),
     ],
     ids=str,
@@ -130,7 +130,7 @@ def test_a_file_that_holds_no_token(capsys: pytest.CaptureFixture[str], tmp_path
     """A file that holds no token is named."""
     (tmp_path / "token").write_bytes(b"\xff" * 20)
     said = Shell(capsys).fails("serve", _ELG, "--token-file", tmp_path / "token")
-    assert "token holds no token: token must have 8 to 1024 characters" in said
+    assert "token does not contain a token: token must have 8 to 1024 characters" in said
 
 
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:

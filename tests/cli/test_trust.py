@@ -135,7 +135,7 @@ def test_a_terminal_is_asked(program: Path, shell: Shell, terminal: Callable[[st
         for answer, expected in (("n\n", "opening such a file"), ("y\n", "the framework ran"), ("\n", "pass --trust")):
             terminal(answer)
             text = shell.fails(*words)
-            assert "Run it? [y/N]" in text
+            assert "Open it? [y/N]" in text
             assert expected in text.rpartition("[y/N]")[2]
 
 
@@ -148,7 +148,7 @@ def test_data_is_not_asked_about(shell: Shell, tmp_path: Path, terminal: Callabl
 
 def test_one_wording() -> None:
     """Help and docs/security.md say the rule in the same words."""
-    sentence = "Files of TensorFlow, Keras and PyTorch are programs: what is in them is executed."
+    sentence = "Files of TensorFlow, Keras and PyTorch are programs: opening one executes its code."
     assert sentence in " ".join((_DOCS / "security.md").read_text().split())
     for name in ("convert", "compare", "bench"):
         command = cli.commands.get(name) or cli.get_command(None, name)  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ def test_one_changed_weight() -> None:
     assert found.healed is not None
     assert found.healed.passed
     page = comparison_page(found.comparison, found)
-    assert "every output is within tolerance" in page
+    assert "Every output is within tolerance" in page
     assert found.to_json()["keep"] == ["a"]
 
 
@@ -70,9 +70,9 @@ def test_an_attribute_and_an_operator() -> None:
     body = "(float[N, 4] x) => (float[N, 4] y) {{ h = {} (x) \n y = Abs (h) }}"
     first, second = model(body.format("LeakyRelu <alpha = 0.1>")), model(body.format("LeakyRelu <alpha = 0.5>"))
     found = bisect(first, second, cases=_cases(first))
-    assert found.suspects[0].differences == ("attribute alpha: 0.1 against 0.5",) or "0.10000000149" in str(found)
+    assert found.suspects[0].differences == ("attribute alpha: 0.1 vs. 0.5",) or "0.10000000149" in str(found)
     other = bisect(first, model(body.format("Relu")), cases=_cases(first))
-    assert other.suspects[0].differences == ("operator LeakyRelu against Relu",)
+    assert other.suspects[0].differences == ("operator LeakyRelu vs. Relu",)
     assert [step.tensor for step in other.keep] == ["h"]
 
 
@@ -82,7 +82,7 @@ def test_variances_beyond_float16() -> None:
     found = bisect(graph, half_copy(graph), cases=_cases(graph), atol=1e-6, rtol=2e-3)
     assert found.threshold == 1e-2
     step = next(step for step in found.suspects if step.tensor == "h")
-    assert step.differences == ("weight w: 1 of 2 are no longer finite in float16; the greatest was 100000",)
+    assert step.differences == ("weight w: 1 of 2 elements are not finite in float16; the largest was 100000",)
     assert [step.tensor for step in found.keep] == ["h"]
 
 
@@ -123,7 +123,7 @@ def test_graphs_that_share_no_name() -> None:
     second = model("(float[N] x) => (float[N] z) { g = Neg (x) \n z = Exp (g) }")
     found = bisect(first, second, cases=_cases(first), names={"y": "z"})
     assert found.steps == ()
-    assert "share no inner tensor by name" in found.notes[0]
+    assert "no inner tensor has the same name in both graphs" in found.notes[0]
 
 
 @pytest.mark.parametrize("animal", ZOO, ids=lambda animal: animal.name)

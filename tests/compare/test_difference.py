@@ -111,9 +111,9 @@ def test_shapes_and_kinds() -> None:
     """Outputs of another shape, or whole numbers against others, break without being compared."""
     found = _difference(np.zeros((2, 3)), np.zeros((3, 2)))
     assert not found.passed
-    assert found.complaint == "shape [2, 3] against [3, 2] for case"
+    assert found.complaint == "shape [2, 3] vs. [3, 2] in case"
     found = _difference(np.zeros(2), np.zeros(2, np.int64))
-    assert "float64 against int64" in found.complaint
+    assert "float64 vs. int64" in found.complaint
     assert not found.passed
     assert _difference(np.zeros((0, 3)), np.zeros((0, 3))).passed
 

@@ -59,7 +59,7 @@ def test_what_is_lost_is_told(kind: Any) -> None:
     with np.errstate(over="ignore"):
         rounded = values.astype(kind)
     rounded[1] = np.nan
-    assert weight_difference(values, rounded).startswith(f"1 of 2 are no longer finite in {np.dtype(kind).name}")
+    assert weight_difference(values, rounded).startswith(f"1 of 2 elements are not finite in {np.dtype(kind).name}")
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.bool_, ml_dtypes.int4, ml_dtypes.uint4])
@@ -78,5 +78,5 @@ def test_infinities_and_texts() -> None:
     assert weight_difference(values, values.astype(np.float16)) == ""
     texts = np.array(["a", "b"], object)
     assert weight_difference(texts, texts.copy()) == ""
-    assert weight_difference(texts, texts[::-1]) == "other texts"
-    assert weight_difference(values, values[:2]) == "shape [3] against [2]"
+    assert weight_difference(texts, texts[::-1]) == "different strings"
+    assert weight_difference(values, values[:2]) == "shape [3] vs. [2]"

@@ -85,7 +85,7 @@ def test_extras_that_messages_name(extras: str) -> None:
 def test_no_text_installs_a_stranger_s_package() -> None:
     """No message, page or script installs onepass from an index: the name there could be anybody's."""
     named = re.compile(r"""pip3? install(?: +(?!['"]?\.)[^ `#]+)*? +['"]?onepass(?![\w/.-])|(?<!/)onepass\[[a-z]""")
-    folders = ("src", "docs", "tests", "examples", "benchmarks", "training", "cpp")
+    folders = ("src/onepass", "docs", "tests", "examples", "benchmarks", "training", "cpp")
     suffixes = {".py", ".md", ".toml", ".txt", ".sh", ".html", ".js", ".yml", ".json"}
     files = [file for folder in folders for file in (_ROOT / folder).rglob("*") if file.suffix in suffixes]
     files += [_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", _ROOT / "CHANGELOG.md", _ROOT / "Makefile"]

@@ -243,4 +243,4 @@ def test_the_command_refuses_other_words(word: str) -> None:
     """A word that names no GPUs is refused before anything is opened."""
     result = CliRunner().invoke(cli, ["run", "three.engine", "--random", "--device", word])
     assert result.exit_code == 2
-    assert f"{word!r} is none of 0, 0,1 or all." in result.output
+    assert f"{word!r}: expected GPU numbers such as 0 or 0,1, or all" in result.output

@@ -76,7 +76,7 @@ def test_command_line(checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.Cap
         (str(first), str(second)): "the networks differ",
         (f"{first}=0", str(first)): "above 0, got 0, 1",
         (str(tmp_path / "none.pt"), str(first)): "none.pt",
-        (str(first), __file__): "test_average.py is no checkpoint",
+        (str(first), __file__): "test_average.py is not a checkpoint",
     }.items():
         assert main([*arguments, "-o", str(out)]) == 2
         assert message in capsys.readouterr().err

@@ -114,9 +114,9 @@ def test_what_is_no_checkpoint_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     for name, content in {"text.pt": b"no weights", "empty.pt": b"", "torn.pt": torn}.items():
         (tmp_path / name).write_bytes(content)
     for name, message in {
-        "text.pt": "text.pt is no checkpoint; expected a checkpoint.pt",
-        "empty.pt": "empty.pt is no checkpoint",
-        "torn.pt": "torn.pt is no checkpoint",
+        "text.pt": "text.pt is not a checkpoint; expected a checkpoint.pt",
+        "empty.pt": "empty.pt is not a checkpoint",
+        "torn.pt": "torn.pt is not a checkpoint",
         "tensor.pt": "tensor.pt: checkpoint format None, expected 1",
         "none.pt": "No such file",
     }.items():

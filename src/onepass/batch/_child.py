@@ -18,7 +18,8 @@ from onepass._errors import BackendError, OnepassError
 from onepass.batch._failures import failure
 from onepass.batch._inputs import Part
 from onepass.batch._job import Job
-from onepass.batch._work import do_part, open_work
+from onepass.batch._open import open_work
+from onepass.batch._work import do_part
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The command line: one thin module a command, imported when the command is used."""
+"""The command line: one thin module per command, imported when the command is used."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _FAILED = 2
 _INTERRUPTED = 128 + signal.SIGINT
 _BROKEN_PIPE = 128 + 13  # as shells report SIGPIPE, also on systems that have no such signal
 
-# Name, module, first line of the help: written here so that `onepass --help` imports no command.
+# Name, module, first line of the help: here, so that `onepass --help` imports no command.
 _COMMANDS = {
     "inspect": ("onepass.cli.inspect", "Show a model's inputs and outputs: names, dtypes, shapes."),
-    "convert": ("onepass.cli.convert", "Make an ONNX model of a network of another framework."),
+    "convert": ("onepass.cli.convert", "Convert a network of another framework to ONNX."),
     "build": ("onepass.cli.build", "Build a TensorRT engine from an ONNX model."),
-    "refit": ("onepass.cli.refit", "Put the weights of a model into an engine."),
-    "run": ("onepass.cli.run", "Run a model once and show or save every output."),
-    "batch": ("onepass.cli.batch", "Take a folder or a table through a model, into Parquet."),
+    "refit": ("onepass.cli.refit", "Replace the weights of an engine."),
+    "run": ("onepass.cli.run", "Run a model once, and show or save every output."),
+    "batch": ("onepass.cli.batch", "Run a model on a folder or a table, into Parquet."),
     "compare": ("onepass.cli.compare", "Run two models on the same inputs and compare every output."),
-    "bench": ("onepass.cli.bench", "Measure how fast models are here: latency, throughput, cold start."),
+    "bench": ("onepass.cli.bench", "Measure models: latency, throughput, cold start."),
     "serve": ("onepass.cli.serve", "Serve models over HTTP and gRPC (Open Inference Protocol)."),
-    "export": ("onepass.cli.export", "Write a model as other servers take it: a repository for Triton."),
-    "doctor": ("onepass.cli.doctor", "Say what this machine can do, and what mends the rest."),
-    "cache": ("onepass.cli.cache", "Show or empty the cache of engines."),
+    "export": ("onepass.cli.export", "Export a model for other servers: a repository for Triton."),
+    "doctor": ("onepass.cli.doctor", "Check this machine and suggest fixes."),
+    "cache": ("onepass.cli.cache", "Show or empty the engine cache."),
     "gaze": ("onepass.cli.gaze", "Find gaze in pictures, videos, cameras and streams."),
     "demo": ("onepass.cli.demo", "Find the gaze in a picture with the bundled network."),
 }
 
 
 class _Commands(Group):
-    """A group that imports a command's module only when that command is asked for."""
+    """A group that imports a command's module only when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -68,8 +68,8 @@ class _Commands(Group):
 
 
 def _debug_option() -> click.Option:
-    """The flag of every command; `main` acts on it, since that is where errors end."""
-    return click.Option(["--debug"], is_flag=True, expose_value=False, help="On an error, show the traceback too.")
+    """Return the flag that every command has; `main` evaluates it, because all errors end there."""
+    return click.Option(["--debug"], is_flag=True, expose_value=False, help="On an error, also print the traceback.")
 
 
 @click.command(
@@ -83,10 +83,10 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 when all went well, 1 when a check failed, 2 on an error, 130 when interrupted.
+    """Run the command line and exit: 0 on success, 1 if a check failed, 2 on an error, 130 on Ctrl-C.
 
     Args:
-        arguments: Words after the program's name; those of this process by default.
+        arguments: The words after the program's name. The default is the command line of this process.
     """
     own = arguments is None
     if own:
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = _status_of(sys.argv[1:] if arguments is None else arguments)
         if own and sys.stdout is not None:
             status = _flushed(status)
-    except BrokenPipeError:  # the reader of our output (`head`, say) has enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         _discard_output()
         status = _BROKEN_PIPE
     sys.exit(status)
@@ -123,7 +123,7 @@ def _run(arguments: list[str]) -> int:
     try:
         with cli.make_context("onepass", list(arguments)) as context:
             cli.invoke(context)
-    except click.exceptions.Exit as end:  # what a command gave to ctx.exit
+    except click.exceptions.Exit as end:  # from ctx.exit
         return end.exit_code
     return 0
 
@@ -145,7 +145,7 @@ def _message(error: Exception, arguments: list[str]) -> str:
 
 
 def _be_a_good_program() -> None:
-    """Print what the terminal cannot show as question marks, and warnings of the library as lines of the program."""
+    """Print characters that the terminal lacks as question marks, and library warnings as lines of the program."""
     warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -153,7 +153,7 @@ def _be_a_good_program() -> None:
 
 
 def _flushed(status: int) -> int:
-    """Write what is left of standard output, so that an error is told here and not at the interpreter's exit."""
+    """Flush standard output here, where an error can be reported, and not at the interpreter's exit."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -166,15 +166,15 @@ def _flushed(status: int) -> int:
 
 
 def _discard_output() -> None:
-    """Send the rest of standard output nowhere: the interpreter flushes it once more at its exit."""
-    with suppress(AttributeError, OSError, ValueError):  # there is none, or it is not a file
+    """Discard the rest of standard output: the interpreter flushes it again at its exit."""
+    with suppress(AttributeError, OSError, ValueError):  # standard output is missing, or not a file
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
 
 
 def _told(error: OSError) -> str:
-    """Return what the system says, after the file it says it of."""
+    """Return the system's message, after the name of the file."""
     if error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror

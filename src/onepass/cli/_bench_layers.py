@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from onepass._printable import counted
 from onepass.bench import LayerTimes, layers_drawing, layers_page, layers_png
 from onepass.bench.layers import SHARED, types_text
 from onepass.cli._reports import write_report
-from onepass.cli._tables import console, counted, escape, shorten, show, table
+from onepass.cli._tables import console, escape, shorten, show, table
 
 _DRAWN: dict[str, Callable[[LayerTimes], bytes]] = {
     ".html": lambda result: layers_page(result).encode(),

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from onepass._printable import counted
 from onepass.bench import Benchmark, Row
-from onepass.cli._tables import bytes_text, counted, escape, show, table
+from onepass.cli._tables import bytes_text, escape, show, table
 
 _LONGER = "increase --seconds"
 _ADVICE = {"few calls": _LONGER, "uncertain p99": _LONGER}

@@ -1,4 +1,4 @@
-"""The options of ``onepass build``: one for each of `BuildOptions`, made of its declaration or written here."""
+"""The options of ``onepass build``: one per field of `BuildOptions`, derived from its declaration or written here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _merged(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, 
 
 
 def _pictures(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
-    return dict(_named(word, "how pictures go into an input, such as image=rgb") for word in words)
+    return dict(_named(word, "NAME=ORDER, such as image=rgb") for word in words)
 
 
 def _formats(
@@ -35,7 +35,7 @@ def _formats(
     listed = [part for word in words for part in word.split(",")]
     if not any("=" in part for part in listed):
         return tuple(listed)
-    return dict(_named(part, "a type by name, such as image=fp16") for part in listed)
+    return dict(_named(part, "NAME=TYPE, such as image=fp16") for part in listed)
 
 
 def _named(word: str, what: str) -> tuple[str, str]:
@@ -68,61 +68,63 @@ def _underscored(_ctx: click.Context, _parameter: click.Parameter, word: str | N
     return None if word is None else word.replace("-", "_")
 
 
-# Options that are written otherwise than as a value of their type, each under its name in `BuildOptions`.
+# Options with their own syntax, each under its name in `BuildOptions`.
 _OWN: Mapping[str, Sequence[Callable[[_Command], _Command]]] = {
     "batch": [
-        click.option("--batch", metavar="RANGE", callback=_range, help="First dimension of every input: 8, or 1:8:64."),
+        click.option("--batch", metavar="RANGE", callback=_range,
+                     help="Batch size of every input: 8, or a range MIN:OPT:MAX such as 1:8:64."),
     ],
     "shapes": [
         click.option("--shapes", multiple=True, metavar="NAME=RANGE,…", callback=_shapes,
-                     help="Shapes of inputs, NAME=1x1x36x60:8x1x36x60:64x1x36x60; repeat it for more profiles."),
+                     help="Shapes of inputs, NAME=1x1x36x60:8x1x36x60:64x1x36x60; repeat for more profiles."),
         click.option("--min-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged,
-                     help="Least shapes, as trtexec has it."),
+                     help="Minimum shapes, as in trtexec."),
         click.option("--opt-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged,
-                     help="Shapes to make fastest."),
-        click.option("--max-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged, help="Greatest shapes."),
+                     help="Shapes to optimise for, as in trtexec."),
+        click.option("--max-shapes", multiple=True, metavar="NAME=SHAPE,…", callback=_merged,
+                     help="Maximum shapes, as in trtexec."),
     ],
     "sizes": [
         click.option("--size", "sizes", multiple=True, metavar="NAME=RANGE", callback=_merged,
-                     help="A dynamic dimension by its name, in every input that has it."),
+                     help="Size of a dynamic dimension by name, in every input that has it."),
     ],
     "values": [
         click.option("--values", multiple=True, metavar="NAME=RANGE", callback=_merged,
-                     help="Values of an input that shape other tensors."),
+                     help="Values of an input that determine the shapes of other tensors."),
     ],
     "precision": [
-        click.option("--fp16", is_flag=True, help="Compute in float16 wherever that is safe."),
-        click.option("--bf16", is_flag=True, help="Compute in bfloat16 wherever that is safe."),
+        click.option("--fp16", is_flag=True, help="Compute in float16 where this is safe."),
+        click.option("--bf16", is_flag=True, help="Compute in bfloat16 where this is safe."),
         click.option("--int8", is_flag=True, help="Compute in int8 where the model has Q/DQ nodes."),
-        click.option("--best", is_flag=True, help="As --fp16, and --int8 too if the model has Q/DQ nodes."),
+        click.option("--best", is_flag=True, help="Same as --fp16, plus --int8 if the model has Q/DQ nodes."),
         click.option("--fp8", is_flag=True, help="Compute in float8 where the model has Q/DQ nodes."),
     ],
     "picture_inputs": [
         click.option("--picture-input", "picture_inputs", multiple=True, metavar="NAME=ORDER[,MEAN,STD]",
                      callback=_pictures,
-                     help="Take uint8 pictures, N x H x W x C: rgb, or bgr,0.485:0.456:0.406,0.229:0.224:0.225."),
+                     help="Accept uint8 pictures, N x H x W x C: rgb, or bgr,0.485:0.456:0.406,0.229:0.224:0.225."),
     ],
     "input_io_formats": [
         click.option("--input-io-formats", multiple=True, metavar="[NAME=]TYPE,…", callback=_formats,
-                     help="Types of inputs: NAME=fp16, or one for each as trtexec has it, fp16:chw,fp32:chw."),
+                     help="Types of inputs: NAME=fp16, or one per input as in trtexec, fp16:chw,fp32:chw."),
     ],
     "output_io_formats": [
         click.option("--output-io-formats", multiple=True, metavar="[NAME=]TYPE,…", callback=_formats,
-                     help="Types of outputs, likewise."),
+                     help="Types of outputs, in the same form."),
     ],
     "workspace_bytes": [
         click.option("--workspace", "workspace_bytes", type=click.FloatRange(min=0, min_open=True), metavar="MiB",
-                     callback=_bytes, help="Scratch memory of a layer."),
+                     callback=_bytes, help="Workspace memory limit."),
     ],
     "tactic_sources": [
         click.option("--tactic-sources", metavar="NAME,…", callback=_listed,
-                     help="Take kernels from these libraries only."),
+                     help="Use kernels only from these libraries."),
     ],
 }  # fmt: skip
 
 
 def build_options(command: _Command) -> _Command:
-    """Give a command an option, or several, for each field of `BuildOptions`, in their order."""
+    """Give a command one or more options for each field of `BuildOptions`, in order."""
     hints = get_type_hints(BuildOptions)
     for each in reversed(fields(BuildOptions)):
         for option in reversed(_OWN.get(each.name) or [option_of(each, hints[each.name])]):
@@ -131,7 +133,7 @@ def build_options(command: _Command) -> _Command:
 
 
 def option_of(each: Field[Any], hint: Any) -> Callable[[_Command], _Command]:
-    """Return the option that a field's declaration suggests: a flag, a choice, a number, a file, or names."""
+    """Return the option for a field's declaration: a flag, a choice, a number, a file, or names."""
     word, facts = "--" + each.name.replace("_", "-"), each.metadata
     kinds = get_args(hint) or (hint,)
     choices = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
@@ -150,7 +152,7 @@ def option_of(each: Field[Any], hint: Any) -> Callable[[_Command], _Command]:
 
 
 def options_from(words: Mapping[str, Any]) -> BuildOptions:
-    """Return what a user asks for, from what `build_options` has read."""
+    """Return the `BuildOptions` for the values that `build_options` has read."""
     rest = dict(words)
     shapes = _profiles(rest.pop("shapes"), [rest.pop(f"{which}_shapes") for which in ("min", "opt", "max")])
     precision = [kind for kind in (*PRECISIONS, BEST) if rest.pop(kind)]
@@ -159,12 +161,12 @@ def options_from(words: Mapping[str, Any]) -> BuildOptions:
 
 
 def _profiles(whole: list[dict[str, ShapeRange]], parts: list[dict[str, ShapeRange]]) -> list[dict[str, ShapeRange]]:
-    """Put trtexec's three options together; what is missing of them is as the next one that is there."""
+    """Combine trtexec's three options; a missing one takes the value of its neighbour."""
     names = list(dict.fromkeys(name for part in parts for name in part))
     if not names:
         return whole
     if whole:
-        raise click.UsageError("--shapes says least, best and greatest at once; use it, or the other three")
+        raise click.UsageError("--shapes excludes --min-shapes, --opt-shapes and --max-shapes; use either")
     least, best, greatest = parts
     profile = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Completion of commands, options and files by bash, zsh and fish; see docs/commands.md."""
+"""Shell completion of commands, options and files for bash, zsh and fish; see docs/commands.md."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import re
 import click
 from click.shell_completion import CompletionItem, shell_complete
 
-# Parameters whose values are files say so in their metavar.
+# The metavar of a parameter shows whether its value is a file.
 _FILES = re.compile(r"\b(FILE|FOLDER|PATH|REPO|MODEL|SOURCE|INPUTS|ENGINE|FIRST|SECOND)\b")
 
 
 def completion(cli: click.Command, asked: str) -> int:
-    """Print what a shell asks for, the script that it sources or possible words, and return the exit status.
+    """Print the shell's script, or possible words, and return the exit status.
 
     Args:
         cli: The program.
-        asked: Value of the variable that the shell sets, such as ``bash_source`` or ``zsh_complete``.
+        asked: The value of ``_ONEPASS_COMPLETE``, such as ``bash_source`` or ``zsh_complete``.
     """
     return shell_complete(cli, {}, "onepass", "_ONEPASS_COMPLETE", asked)
 
 
 def complete_files(command: click.Command) -> None:
-    """Let a command, and the commands in it, complete files wherever a parameter takes a file by name.
+    """Make a command, and the commands in it, complete files for every parameter that takes a file.
 
-    click does so by itself for `click.Path` only. Words such as ``NAME=FILE`` and ``MODEL@cuda`` are plain text to it.
+    click does this only for `click.Path`. To click, words such as ``NAME=FILE`` and ``MODEL@cuda`` are plain text.
     """
     for parameter in command.params:
         name = parameter.metavar or (parameter.name or "").upper()
@@ -38,8 +38,8 @@ def complete_files(command: click.Command) -> None:
 
 
 class _FileWord(click.types.StringParamType):
-    """Text that is, or ends in, the name of a file."""
+    """Text that is, or ends in, a file name."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        """Leave the word to the shell, which completes files."""
+        """Let the shell complete file names."""
         return [CompletionItem(incomplete, type="file")]

@@ -9,7 +9,7 @@ from onepass.gaze.geometry import FloatArray
 
 
 def about_face(number: int, face: Face) -> str:
-    """Say where a face and each of its eyes look, in rich's markup."""
+    """Describe the gaze of a face and of each of its eyes, in rich markup."""
     lines = [f"[bold]face {number}[/bold] looks {_direction(face.gaze)}", *map(_about, face.eyes)]
     return "\n".join(lines)
 
@@ -29,7 +29,7 @@ def _point(point: FloatArray) -> str:
 
 
 def _direction(gaze: Gaze) -> str:
-    """Say a direction in words, as one who looks at the picture sees it."""
+    """Describe a direction in words, from the point of view of someone who looks at the picture."""
     vertical = "up" if gaze.pitch_deg >= 0 else "down"
     horizontal = "right" if gaze.yaw_deg >= 0 else "left"
     return f"{abs(gaze.pitch_deg):.1f}° {vertical}, {abs(gaze.yaw_deg):.1f}° {horizontal} in the picture"

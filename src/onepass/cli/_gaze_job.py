@@ -1,4 +1,4 @@
-"""One run of ``onepass gaze``: a source on its way to everything that was asked for."""
+"""One run of ``onepass gaze``: from a source to all requested outputs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from onepass._printable import printable
+from onepass._printable import counted, printable
 from onepass.cli._faces import about_face
 from onepass.cli._tables import console, escape
 from onepass.gaze import MovementTable, StreamResult, Table, draw_faces
 from onepass.media import Frame, Sink, Source, Window
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
-_OFFER = " (`onepass gaze models fetch` brings a finder that is faster and sees more)"
+_OFFER = " (`onepass gaze models fetch` installs a faster and better finder)"
 _BROKEN_PIPE = 13  # SIGPIPE's number: shells expect it also from systems that have no such signal
 
 
 @dataclass
 class Job:
-    """One source on its way to everything that was asked for, and what there is to say of it."""
+    """One source, its outputs, and the summary of the run."""
 
     source: Source
     stream: Callable[[Iterator[Frame]], Generator[StreamResult, None, None]]
@@ -44,7 +44,7 @@ class Job:
     stopped_by: int = 0
 
     def run(self) -> None:
-        """Work until the source ends, the window is closed, or a signal comes."""
+        """Process frames until the source ends, the window is closed, or a signal arrives."""
         start = time.perf_counter()
         with _signals(self.source.stop) as stop, self._progress() as progress:
             task = progress.add_task(escape(Path(self.source.name).name), total=self.source.frame_count, pace="")
@@ -53,7 +53,7 @@ class Job:
                 for result in results:
                     try:
                         self._take(result, stop)
-                    except BrokenPipeError:  # who reads the table has enough; the rest is to be kept
+                    except BrokenPipeError:  # the reader of the table has left; finish the other outputs
                         stop.signal = _BROKEN_PIPE
                         break
                     self.seconds = time.perf_counter() - start
@@ -68,7 +68,7 @@ class Job:
             if self.sink is not None:
                 self.sink.write(result.frame, drawn)
             if self.window is not None:
-                pictures = not self.source.sequence  # each stays until a key is pressed
+                pictures = not self.source.sequence  # a picture stays until a key is pressed
                 if not self.window.show(drawn, hold=lambda: pictures and not stop.event.is_set()):
                     stop.event.set()
         before = self.last.frame.index if self.last is not None else -1
@@ -89,7 +89,7 @@ class Job:
         )
 
     def report(self, written: Sequence[Path | None], out: Console) -> None:
-        """Say what was done, what went less than well, and where it is."""
+        """Print a summary, notes on problems, and the paths of the outputs."""
         for note in (*self.source.notes, *(self.sink.notes if self.sink is not None else ())):
             click.echo(f"onepass: {printable(note)}", err=True)
         if self.last is None:
@@ -99,27 +99,27 @@ class Job:
             for number, face in enumerate(self.last.faces, 1):
                 out.print(about_face(number, face), highlight=False)
         for path in written:
-            if path is not None and path.exists():  # a table that was lost is told of by its error
+            if path is not None and path.exists():  # a table that was lost has its own error
                 out.print(f"written to {path}", markup=False, soft_wrap=True, highlight=False)
 
     def _finder(self) -> str:
-        """Say what found the faces, and what would find more."""
+        """Name the face finder, and offer a better one."""
         offer = _OFFER if self.offers_models and self.found_by == "cascades" else ""
         return f"found by {self.found_by}{offer}"
 
     def _summary(self) -> str:
         if self.last is not None and self._is_one_picture:
             height, width = self.last.frame.picture.shape[:2]
-            return f"{width} x {height} pixels, {len(self.last.faces)} face(s), {self._finder()}"
-        pace = f"{self.frames} frames in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} a second"
-        left_out = f", and {self.left_out} more left out, for which there was no time" if self.left_out else ""
+            return f"{width} x {height} pixels, {counted(len(self.last.faces), 'face')}, {self._finder()}"
+        pace = f"{counted(self.frames, 'frame')} in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} per second"
+        left_out = f"; {self.left_out} frames dropped to stay live" if self.left_out else ""
         stopped = "; interrupted" if self.stopped_by else ""
         return f"{pace}; faces in {self.frames_with_faces}, {self._finder()}{left_out}{stopped}"
 
 
 @dataclass
 class _Stop:
-    """Whether to stop, and the signal that asked for it."""
+    """Whether to stop, and the signal that requested it."""
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int = 0
@@ -127,9 +127,9 @@ class _Stop:
 
 @contextmanager
 def _signals(also: Callable[[], None]) -> Iterator[_Stop]:
-    """Let the first Ctrl-C, SIGTERM or end of the terminal end the work in good order; the second ends it at once.
+    """On the first Ctrl-C, SIGTERM or SIGHUP, finish the outputs and stop; on the second, stop at once.
 
-    A signal that is ignored, as by nohup, stays ignored. `also` is called with the first signal.
+    Signals that were ignored, as under nohup, stay ignored. `also` is called on the first signal.
     """
     stop = _Stop()
     numbers = [number for number in _ENDINGS if signal.getsignal(number) != signal.SIG_IGN]

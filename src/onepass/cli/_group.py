@@ -1,4 +1,4 @@
-"""A group of commands that answers a bare call with its help, and a mistyped command with the one that was meant."""
+"""A group of commands that prints its help when called without arguments, and suggests mistyped commands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from onepass.cli._usage import did_you_mean
 
 
 class Group(click.Group):
-    """A group whose help costs nothing to ask for: without a command it prints the help and exits with 0."""
+    """A group that prints its help and exits with 0 when called without arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Print the help where no word is given."""
+        """Print the help if there are no arguments."""
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
@@ -22,7 +22,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; the error for one that does not exist suggests another."""
+        """Find a command; the error for an unknown command suggests a similar one."""
         word, known = args[0], self.list_commands(ctx)
         if ctx.resilient_parsing or word in known or self.get_command(ctx, word) is not None:
             return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""Inputs of a model from files named on the command line."""
+"""A model's inputs from files on the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sizes_option(_ctx: click.Context, _parameter: click.Parameter, words: tuple[
 def shapes_option(
     _ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]
 ) -> dict[str, tuple[int, ...]]:
-    """Read ``NAME=SHAPE`` words; a scalar's shape is empty."""
+    """Read ``NAME=SHAPE`` words; the shape of a scalar is empty."""
     shapes = {}
     for word in words:
         name, _, text = word.rpartition("=")
@@ -47,14 +47,14 @@ def shapes_option(
 
 
 def size_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options for the sizes of random inputs; it takes them as `sizes` and `shapes`."""
+    """Give a command the options for the sizes of random inputs; it receives them as `sizes` and `shapes`."""
     shape = click.option(
         "--shape", "shapes", multiple=True, metavar="NAME=SHAPE", callback=shapes_option,
-        help="Shape of a random input, x=1x3x48x192, for sizes without a name.",
+        help="Complete shape of a random input, such as x=1x3x48x192, for dimensions without a name.",
     )  # fmt: skip
     size = click.option(
         "--size", "sizes", multiple=True, metavar="NAME=SIZE", callback=sizes_option,
-        help="Size of a dynamic dimension of random inputs, such as N=8; 1 where not given.",
+        help="Size of a dynamic dimension of random inputs, such as N=8.  [default: 1]",
     )  # fmt: skip
     return size(shape(command))
 
@@ -69,14 +69,14 @@ def _bytes(_ctx: click.Context, _parameter: click.Parameter, word: str) -> int:
 
 max_bytes_option = click.option(
     "--max-bytes", metavar="SIZE", default="4G", show_default=True, callback=_bytes,
-    help="The most memory that one file of inputs may take.",
+    help="Memory limit for one file of inputs.",
 )  # fmt: skip
 
 
 def outputs_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option that chooses outputs; a command takes them as `outputs`, and nothing given is no name.
+    """Return the option that selects outputs; a command receives them as `outputs`, empty if none is given.
 
-    Who chooses is not told which outputs of the model no one can have.
+    A user who selects outputs gets no warning about unsupported outputs of the model.
     """
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
@@ -100,10 +100,10 @@ def read_inputs(
     value_range: tuple[float, float],
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> dict[str, Array]:
-    """Read what ``[NAME=]FILE`` words name; several pictures for one input become one batch.
+    """Read the files of ``[NAME=]FILE`` words; several pictures for one input become one batch.
 
     Raises:
-        InputError: A file cannot be read, or it is not clear which input it is for.
+        InputError: A file cannot be read, or the input that it is for is ambiguous.
         MediaError: A picture cannot be read.
     """
     specs = {spec.name: spec for spec in signature.inputs}
@@ -127,10 +127,10 @@ def read_inputs(
 
 
 def read_examples(words: Sequence[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> dict[str, Array] | tuple[Array, ...]:
-    """Read what ``[NAME=]FILE`` words name, for a network whose inputs are not known yet: by name, or in their order.
+    """Read the files of ``[NAME=]FILE`` words for a network whose inputs are not known yet: by name, or in order.
 
     Raises:
-        InputError: A file cannot be read, or only some of them have names.
+        InputError: A file cannot be read, or only some files have names.
     """
     named: dict[str, Array] = {}
     in_order: list[Array] = []
@@ -143,22 +143,22 @@ def read_examples(words: Sequence[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -
         else:
             in_order.append(_read_named(Path(word), word, None, max_bytes))
     if named and in_order:
-        raise InputError("some of the examples have names and some have not; give all of them as NAME=FILE, or none")
+        raise InputError("only some examples have names; give all of them as NAME=FILE, or none")
     return named or tuple(in_order)
 
 
 def _add(feeds: dict[str, Array], arrays: dict[str, Array], origin: object) -> None:
     for name, array in arrays.items():
         if name in feeds:
-            raise InputError(f"input {name!r} is given twice, the second time by {origin}")
+            raise InputError(f"input {name!r} is given twice; {origin} is the second")
         feeds[name] = array
 
 
 def _split(word: str, specs: dict[str, TensorSpec]) -> tuple[str | None, Path]:
-    """Tell ``NAME=FILE`` from a file whose own name has an equals sign."""
+    """Distinguish ``NAME=FILE`` from a file whose own name contains an equals sign."""
     name, equals, file = word.partition("=")
     if not (file if equals else name):
-        raise InputError(f"--input {word!r} names no file; expected FILE or NAME=FILE")
+        raise InputError(f"--input {word!r}: expected FILE or NAME=FILE")
     if not equals or (name not in specs and Path(word).exists()):
         return None, Path(word)
     if name not in specs:
@@ -168,7 +168,7 @@ def _split(word: str, specs: dict[str, TensorSpec]) -> tuple[str | None, Path]:
 
 def _only_input(file: Path, specs: dict[str, TensorSpec]) -> str:
     if len(specs) != 1:
-        raise InputError(f"{file}: the model has the inputs {', '.join(specs)}; say which: -i NAME={file}")
+        raise InputError(f"{file}: the model has the inputs {', '.join(specs)}; choose one with -i NAME={file}")
     return next(iter(specs))
 
 
@@ -180,8 +180,8 @@ def _read_named(file: Path, name: str, spec: TensorSpec | None, max_bytes: int) 
 
 def _stack(batch: list[Array], name: str) -> Array:
     if batch[0].ndim != 4:
-        raise InputError(f"input {name!r} takes one picture, without a batch dimension; got {len(batch)}")
+        raise InputError(f"input {name!r} has no batch dimension: expected one picture, got {len(batch)}")
     shapes = {array.shape for array in batch}
     if len(shapes) > 1:
-        raise InputError(f"the pictures for input {name!r} differ in size, and the model does not fix one")
+        raise InputError(f"the pictures for input {name!r} differ in size, and the model has no fixed size")
     return np.concatenate(batch)

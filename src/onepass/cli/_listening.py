@@ -1,4 +1,4 @@
-"""Options that say where a server listens and who may call it, the same for every command that serves."""
+"""Options for a server's address and access control, shared by every command that serves."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from onepass.web import Listening
 
 
 def listening_options(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options for where it listens; it takes them as `listening`.
+    """Give a command the options for a server's address; it receives them as `listening`.
 
     Args:
-        port: The port where none is given.
+        port: The default port.
     """
     options = (
         click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True,
-                     help="Address to listen on; 0.0.0.0 is all of this machine, and then a token is asked for."),
+                     help="Address to listen on; 0.0.0.0 is every interface, and then callers need a token."),
         click.option("--port", type=click.IntRange(0, 65535), metavar="NUMBER", default=port, show_default=True,
-                     help="Port; 0 takes one that is free."),
+                     help="Port; 0 chooses a free port."),
         click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE",
-                     help="File with the token that callers need; made up and shown where not given."),
+                     help="File with the token that callers need.  [default: generate and print one]"),
         click.option("--no-token", is_flag=True,
-                     help="Let everybody call: something in front checks who calls."),
+                     help="Accept every caller, for servers behind a proxy that authenticates."),
         click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE",
-                     help="Certificate in PEM, for TLS."),
-        click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key in PEM."),
+                     help="Certificate for TLS, in PEM format."),
+        click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Private key of the certificate, in PEM format."),
     )  # fmt: skip
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,13 +69,13 @@ def _token_of(file: Path) -> str:
     try:
         return str(Listening(token=text).token)
     except InputError as error:
-        raise InputError(f"{file} holds no token: {error}") from error
+        raise InputError(f"{file} does not contain a token: {error}") from error
 
 
 def _warning(listening: Listening, *, made: bool) -> str:
     text = f"onepass: other machines can reach {listening.host}"
     if listening.no_token:
-        return f"{text}, and nobody is asked for a token"
+        return f"{text}, and no token is required"
     if listening.scheme == "http":
-        text += ", without TLS: whoever is between can read the token and all that is sent"
-    return f"{text}; the token is {listening.token}" if made else f"{text}; a token is asked for"
+        text += ", without TLS: anyone on the network path can read the token and all data"
+    return f"{text}; the token is {listening.token}" if made else f"{text}; a token is required"

@@ -1,4 +1,4 @@
-"""Options that say how to open a model, the same for every command that runs one."""
+"""Options for opening a model, shared by every command that runs one."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ def _devices(_context: click.Context, _option: click.Parameter, word: str | None
     try:
         return None if word is None else devices_of(word, between=",")
     except InputError as error:
-        raise click.BadParameter(f"{word!r} is none of 0, 0,1 or all.") from error
+        raise click.BadParameter(f"{word!r}: expected GPU numbers such as 0 or 0,1, or all") from error
 
 
 _OPTIONS = (
     click.option("--provider", "providers", metavar="NAME", multiple=True,
                  help="ONNX Runtime execution provider, for ONNX models.  [default: cpu]"),
     click.option("--threads", type=click.IntRange(min=1), metavar="COUNT",
-                 help="CPU threads, for ONNX models; chosen by the model's size where not given."),
+                 help="CPU threads, for ONNX models.  [default: depends on the model's size]"),
     click.option("--optimize", type=click.Choice(get_args(Optimize)),
-                 help="What ONNX Runtime may rewrite; as much as the model stands where not given."),
+                 help="Graph optimisations of ONNX Runtime.  [default: all that the model supports]"),
     click.option("--tf32", is_flag=True, default=None,
-                 help="Let --provider cuda round products to TF32: quicker, three digits."),
+                 help="Allow TF32 with --provider cuda: faster, three digits of precision."),
     click.option("--device", callback=_devices, metavar="NUMBERS",
-                 help="GPU for engines and --provider cuda, or several: 0, 0,1 or all.  [default: 0]"),
+                 help="GPUs for engines and --provider cuda: 0, or 0,1, or all.  [default: 0]"),
     click.option("--keep-bytes", type=click.IntRange(min=0), metavar="BYTES",
-                 help="Page-locked memory for results on a GPU; a share of what there is where not given."),
+                 help="Page-locked memory for results of a GPU.  [default: a fraction of the machine's]"),
     click.option("--flavor", type=click.Choice(NAMES), metavar="NAME",
-                 help="TensorRT that runs an engine; the one that built it where not given."),
+                 help="TensorRT that runs an engine.  [default: the one that built it]"),
     click.option("--plugins", metavar="FILE", multiple=True,
-                 help="Library with plugins that an engine needs; repeat for more."),
+                 help="Plugin library that an engine needs; repeat for more."),
     click.option("--weights", metavar="FILE",
-                 help="ONNX file whose weights an engine takes that was built for that."),
+                 help="ONNX file with the weights of an engine that was built without them."),
 )  # fmt: skip
 
 
 def opening_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options for how to open its model; it takes them as `opening`, arguments of a `ModelSpec`."""
+    """Give a command the options for opening its model; it receives them as `opening`, arguments of a `ModelSpec`."""
 
     @wraps(command)
     def collected(

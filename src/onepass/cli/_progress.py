@@ -1,4 +1,4 @@
-"""What there is to see on the terminal while something takes long."""
+"""Progress on the terminal while something takes long."""
 
 from __future__ import annotations
 
@@ -18,24 +18,35 @@ from rich.progress import (
 )
 
 from onepass import batch
-from onepass.cli._tables import console, escape
+from onepass._printable import printable
+from onepass.cli._tables import bytes_text, console, escape
 
 _MINUTE_S = 60.0
 
 
 @contextmanager
 def download_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function that is told how many bytes are here and how many there will be; only a terminal gets a bar."""
+    """Yield a function that reports bytes received and bytes in total: a bar on a terminal, one line elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     err = console(stderr=True)
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(name, total=None)
-        yield lambda here, total: bar.update(task, completed=here, total=total)
+        begun = False
+
+        def told(here: int, total: int | None) -> None:
+            nonlocal begun
+            bar.update(task, completed=here, total=total)
+            if not begun and not err.is_terminal:
+                size = "" if total is None else f", {bytes_text(total)}"
+                click.echo(f"downloading {printable(name)}{size}", err=True)
+            begun = True
+
+        yield told
 
 
 @contextmanager
 def batch_bar(name: str) -> Iterator[Callable[[batch.Progress], None]]:
-    """Give a function that is told how far a batch is: a bar on a terminal, a line a minute elsewhere."""
+    """Yield a function that reports the progress of a batch: a bar on a terminal, a line per minute elsewhere."""
     err = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"),
                TimeRemainingColumn())  # fmt: skip
@@ -55,9 +66,9 @@ def batch_bar(name: str) -> Iterator[Callable[[batch.Progress], None]]:
 
 
 def _pace(now: batch.Progress, seconds: float) -> str:
-    """Say how many are done a second, and how many of all have an error."""
+    """Return the rate, and the number of errors so far."""
     errors = f", {now.errors} with an error" if now.errors else ""
-    return f"{(now.done - now.earlier) / max(seconds, 1e-9):.1f} a second{errors}"
+    return f"{(now.done - now.earlier) / max(seconds, 1e-9):.1f} per second{errors}"
 
 
 def _left(now: batch.Progress, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Pages and drawings that a command writes beside what it prints."""
+"""Pages and charts that a command writes in addition to its output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from onepass.artifacts import replacing
 
 
 def write_report(file: Path, content: bytes) -> None:
-    """Put a page or a drawing in its place, whose folder is made."""
+    """Write a page or a chart; its folder is created if missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as temporary:
         temporary.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Commands that run a model end by Ctrl-C and in the time they are given, though the model itself may never end."""
+"""Ctrl-C and time limits for commands that run a model, even if the model itself would never end."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from onepass._errors import BackendError, RunTimeoutError
 from onepass.runtime import stop_runs
 
 _MOMENT_S = 0.5  # for a run of ONNX Runtime to end
-_GRACE_S = 10.0  # for what cannot be ended: a pass on a GPU, a library's long call
+_GRACE_S = 10.0  # for work that cannot be stopped: a pass on a GPU, a long call into a library
 _INTERRUPTED = "interrupted by Ctrl-C"
-# Not SIGINT, which a command that a script started in the background ignores.
+# Not SIGINT: a command that a script starts in the background ignores it.
 _EXPIRY = getattr(signal, "SIGALRM", signal.SIGTERM)
 
 _timeout_option = click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-    help="End with an error if this takes longer.  [default: no limit]",
+    help="Time limit; exceeding it is an error.  [default: no limit]",
 )  # fmt: skip
 
 
 def stoppable(command: Callable[..., None]) -> Callable[..., None]:
-    """Let Ctrl-C end the runs of a command at once, and give it the option ``--timeout``."""
+    """Let Ctrl-C stop a command's runs at once, and give the command the option ``--timeout``."""
 
     @wraps(command)
     def limited(*arguments: Any, timeout: float | None, **rest: Any) -> None:
@@ -44,7 +44,7 @@ def stoppable(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the runs of models: Python acts on it only when the call into the runtime is back."""
+    """Let Ctrl-C stop the runs of models; Python itself acts only after the call into the runtime returns."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -55,7 +55,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except BackendError as error:
-        if str(error).endswith(_INTERRUPTED):
+        if _INTERRUPTED in str(error):
             raise KeyboardInterrupt from error
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Tables and numbers as the commands print them."""
+"""Tables and numbers for the commands' output."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from onepass._printable import printable
 from onepass.outputs import Array, Outputs
 from onepass.tensors import STRING, Dim, dtype_name, shape_text
 
-# Wider than any terminal: what a file or a pipe gets, and how wide a table may like to be.
+# Wider than any terminal: the width for files and pipes, and the limit when a table is measured.
 _ANY_WIDTH = 10_000
-# What is shown of the name of a size.
+# Shown characters of a dimension's name.
 _NAME_WIDTH = 24
 
 
 class _SafeConsole(Console):
-    """A console for text that is not ours: no character of it controls the terminal, whatever a model's names hold."""
+    """A console for foreign text: no character of a model's names can control the terminal."""
 
     def on_broken_pipe(self) -> None:
         """Leave the end to `onepass.cli.main`, which is the same for all output."""
         raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print; of plain text (``markup=False``) only the newlines at its ends are taken for the command's own."""
+        """Print; newlines inside plain text (``markup=False``) are escaped, those at its ends are kept."""
         if options.get("markup") is False:
             objects = tuple(_one_line(each) if isinstance(each, str) else each for each in objects)
         super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Take a text, markup and all, without what controls a terminal."""
+        """Render a text with markup, without characters that control a terminal."""
         return super().render_str(printable(text, lines=True), **options)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on standard output; in a file or a pipe its lines are as long as they need to be."""
+    """Return a console on standard output; in files and pipes, lines are never wrapped."""
     if stderr:
         return _SafeConsole(stderr=True, emoji=False)
     terminal = sys.stdout is not None and sys.stdout.isatty()  # it is None where the shell has closed it
@@ -52,7 +52,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def escape(text: str) -> str:
-    """Return foreign text as a part of rich's markup: neither brackets nor control characters mean anything in it."""
+    """Return foreign text for use in rich markup; its brackets and control characters are escaped."""
     return markup.escape(printable(text))
 
 
@@ -63,10 +63,10 @@ def _one_line(text: str) -> str:
 
 
 def table(title: str, *columns: str) -> Table:
-    """Return an empty table without lines, so that its columns can be copied."""
+    """Return an empty table without rules, so that its columns can be copied."""
     empty = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
-        # A name is what a user copies: it may take several lines, but no letter of it is lost.
+        # Users copy names: a name may take several lines, but is never shortened.
         empty.add_column(column, header_style="dim", overflow="fold")
     return empty
 
@@ -113,13 +113,13 @@ def _turned(rows: Table, width: int) -> Iterator[Text]:
 
 
 def shape_cell(shape: tuple[Dim, ...] | None) -> str:
-    """Return a shape for a cell of a table; names of sizes, which may be formulas, are shortened."""
+    """Return a shape as a table cell; names of dimensions, which may be formulas, are shortened."""
     short = shape and tuple(shorten(dim, _NAME_WIDTH) if isinstance(dim, str) else dim for dim in shape)
     return escape(shape_text(short))
 
 
 def outputs_table(outputs: Outputs) -> Table:
-    """Return a table of every output: name, dtype, shape, range of values."""
+    """Return a table of all outputs: name, dtype, shape, range of values."""
     rows = table("outputs", "name", "dtype", "shape", "range")
     for name, array in outputs.items():
         rows.add_row(escape(name), dtype_name(array.dtype), escape(shape_text(array.shape)), escape(value_range(array)))
@@ -127,7 +127,7 @@ def outputs_table(outputs: Outputs) -> Table:
 
 
 def value_range(array: Array) -> str:
-    """Return the least and the greatest value, and how many are not finite; of strings the first and the last."""
+    """Return the minimum and maximum, and the number of non-finite values; for strings, the first and the last."""
     if array.size == 0:
         return "empty"
     if array.dtype == STRING:
@@ -146,17 +146,12 @@ def value_range(array: Array) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Return a text of at most `length` letters, cut at its end if need be."""
+    """Return a text of at most `length` characters, cut at its end if necessary."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: ``1 core``, ``2 cores``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def bytes_text(count: int) -> str:
-    """Return a size in bytes as people read it."""
+    """Return a size in human-readable form."""
     size = float(count)
     for unit in ("B", "KB", "MB"):
         if size < 1000:

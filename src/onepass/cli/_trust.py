@@ -1,4 +1,4 @@
-"""Files that are programs: the flag with which a user lets them run, and the question where there is a terminal."""
+"""Files that are programs: the ``--trust`` flag, and the question on a terminal."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from onepass.formats import PROGRAMS, format_of
 from onepass.opening import ModelChoice
 
 trust_option = click.option(
-    "--trust", is_flag=True, help="Run files that are programs, as those of TensorFlow, Keras and PyTorch are."
+    "--trust", is_flag=True, help="Open files of TensorFlow, Keras and PyTorch, which executes their code."
 )
 
 
 def chosen(word: str, *, trust: bool) -> ModelChoice:
-    """Read ``MODEL`` or ``MODEL@OPTION,…``, with the user's word on whether it may run if it is a program.
+    """Read ``MODEL`` or ``MODEL@OPTION,…``, and whether the user trusts it if it is a program.
 
     Raises:
-        InputError: What follows the ``@`` is no option.
+        InputError: The text after the ``@`` is not an option.
     """
     choice = ModelChoice.parse(word)
     return replace(choice, trust=is_trusted(choice.unopened, trust=trust))
 
 
 def is_trusted(model: str | os.PathLike[str], *, trust: bool) -> bool:
-    """Return whether a program may run: by the flag, or by what the user answers where there is a terminal.
+    """Return whether a file that is a program may be opened: by the flag, or by the user's answer on a terminal.
 
-    What is no program, or no model at all, is left to whoever opens it.
+    Other files, and files that are not models, are left to the code that opens them.
     """
     if trust or not _is_terminal():
         return trust
@@ -39,7 +39,7 @@ def is_trusted(model: str | os.PathLike[str], *, trust: bool) -> bool:
     except (OnepassError, OSError):
         return False
     return kind in PROGRAMS and click.confirm(
-        f"{click.format_filename(model)} is {kind.value}; opening such a file executes the code in it. Run it?",
+        f"{click.format_filename(model)} is {kind.value}; opening such a file executes the code in it. Open it?",
         err=True,
     )
 

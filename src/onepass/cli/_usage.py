@@ -1,4 +1,4 @@
-"""Usage errors, each in one line like any other error, with the word that was probably meant."""
+"""Usage errors as one line, in the style of all other errors, with suggestions for mistyped words."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from difflib import get_close_matches
 
 import click
 
-# A message about a value begins with the value: quoted, or a number.
+# Messages about a value begin with the value: quoted, or a number.
 _VALUE_FIRST = re.compile(r"['\"\d-]")
-# What click calls its types, in everyday words.
+# click's names for its types, in plain words.
 _CLICK_TYPE = re.compile(r"is not a valid (float|integer)( range)?$")
 _TYPES = {"float": "is not a number", "integer": "is not a whole number"}
-# click names a wrong choice in the message only.
+# click gives a wrong choice only in its message.
 _WRONG_CHOICE = re.compile(r"(?P<quote>['\"])(?P<word>.*)(?P=quote) is not (?:one of )?['\"]")
 
 
@@ -21,8 +21,8 @@ def usage_line(error: click.UsageError, command: str) -> str:
     """Return the message of a usage error: ``onepass run: unknown option '--rndom'; did you mean '--random'? See …``.
 
     Args:
-        error: As click, or a command, raised it.
-        command: The command that was called, where the error does not know it.
+        error: The error, raised by click or by a command.
+        command: The command that was called; used if the error has no context.
     """
     command = error.ctx.command_path if error.ctx is not None else command
     text = _text(error).rstrip(".")
@@ -44,7 +44,7 @@ def _text(error: click.UsageError) -> str:
 
 
 def _name(error: click.BadParameter) -> str:
-    """Return a parameter as the user writes it: the long form of an option, or the name of an argument."""
+    """Return the name of a parameter: the long form of an option, or the metavar of an argument."""
     if isinstance(error.param, click.Option):
         return max(error.param.opts, key=len)
     return "value" if error.param is None else error.param.get_error_hint(error.ctx).strip("'")
@@ -59,6 +59,6 @@ def _choice_meant(error: click.BadParameter) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the most similar word; nothing if none is similar."""
+    """Return a suggestion to append to a message; empty if no known word is similar."""
     near = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

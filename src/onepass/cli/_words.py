@@ -1,4 +1,4 @@
-"""The library's messages in a command's words: what Python calls ``verify=False`` is ``--no-verify`` there."""
+"""The library's messages in CLI terms: Python's ``verify=False`` becomes ``--no-verify``."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from typing import Any
 
 import click
 
-# A tuple, with tuples in it perhaps; a mapping of such, a list, a text in quotes, or a word.
+# A tuple, possibly nested; a mapping of tuples, a list, a quoted text, or a word.
 _TUPLE = r"\((?:[^()]|\([^()]*\))*\)"
 _VALUE = rf"{_TUPLE}|\{{(?:[^{{}}()]|{_TUPLE})*\}}|\[[^\]]*\]|'[^']*'|\"[^\"]*\"|…|[\w+-]+(?:\.\w+)*"
-# A call, or a parameter that is named: between spaces, brackets or punctuation, since anything else is what the user
-# wrote, as in a path.
+# A call, or a named parameter, between spaces, brackets or punctuation: anything else is user text, such as a path.
 _CALL = rf"(?<![\w.])(?P<callee>\w[\w.]*)(?P<words>{_TUPLE})"
 _GIVEN = rf"(?<![^\s(`])(?P<name>[a-z]\w*)=(?!=)(?P<value>{_VALUE})?(?=[\s,;:)`]|\.?$|\.\s)"
 _CALL_OR_GIVEN = re.compile(f"{_CALL}|{_GIVEN}")
-# What parameters that are quantities have behind their names, and options have not.
+# Unit suffixes of parameter names, which options do not have.
 _UNITS = ("_s", "_bytes")
 
 
 def in_words_of(message: str, words: Sequence[str], root: click.Group, *, foreign: str = "") -> str:
-    """Return a message of the library with parameters called by their options.
+    """Return a message of the library with parameters replaced by options.
 
-    ``name=`` and ``name=value`` become the option that a parameter of that name has in the command that ran, and
-    ``onepass.build(name=value)`` the command of that name with its option; anything else stays as it is.
+    ``name=`` and ``name=value`` become the option of that name in the command that ran. ``onepass.build(name=value)``
+    becomes the command of that name with its option. Everything else stays unchanged.
 
     Args:
-        message: What the library says.
-        words: The command's words as they were typed, after the program's name.
-        root: The group that all commands are in.
-        foreign: What another library said, of which the message may hold the text. It stays as it is, and so does
-            whatever the user typed.
+        message: The library's message.
+        words: The command line as typed, after the program's name.
+        root: The group of all commands.
+        foreign: Text from another library that the message may contain. It stays unchanged, as do the words that the
+            user typed.
     """
     commands = _commands(words, root)
     default = commands[-1].get_command(click.Context(root), "") if isinstance(commands[-1], click.Group) else None
@@ -51,7 +50,7 @@ def in_words_of(message: str, words: Sequence[str], root: click.Group, *, foreig
 
 
 def _called(call: re.Match[str], root: click.Group) -> str:
-    """Return the command that does what a call does; the call itself where no command does just that."""
+    """Return the command that is equivalent to a call; the call itself if there is none."""
     package, _, name = call["callee"].partition(".")
     command = root.get_command(click.Context(root), name) if package == "onepass" else None
     given = list(re.finditer(_GIVEN, call["words"]))
@@ -64,12 +63,12 @@ def _called(call: re.Match[str], root: click.Group) -> str:
 
 
 def command_path(words: Iterable[str], root: click.Group, *, program: str) -> str:
-    """Return the words that name a command, from the program on: ``onepass export triton``."""
+    """Return the name of a command, starting with the program: ``onepass export triton``."""
     return " ".join([program, *(each.name or "" for each in _commands(words, root)[1:])])
 
 
 def _commands(words: Iterable[str], root: click.Group) -> list[click.Command]:
-    """Return the command that words name, after the groups that it is in."""
+    """Return the command that the words name, preceded by its groups."""
     found: list[click.Command] = [root]
     for word in words:
         group = found[-1]
@@ -98,7 +97,7 @@ def _option_for(given: re.Match[str], options: Sequence[click.Option]) -> str:
 
 
 def _written(option: click.Option, value: str) -> str:
-    """Write an option with a value, or with what the command's help calls the value if no command could be given it."""
+    """Return an option with its value, or with its metavar if the value cannot be typed on a command line."""
     if option.is_flag:
         return _word(option.secondary_opts if value == "False" and option.secondary_opts else option.opts)
     if value in ("", "…"):
@@ -109,9 +108,9 @@ def _written(option: click.Option, value: str) -> str:
 
 
 def _range_text(value: str, *, whole: bool) -> str:
-    """Write ranges of sizes as commands have them: ``x=1x4:8x4:64x4``; nothing for what is no range.
+    """Return ranges of sizes in CLI syntax, ``x=1x4:8x4:64x4``; empty if the value is not a range.
 
-    Three numbers are the least, the best and the greatest, unless they are a `whole` shape.
+    Three numbers are minimum, optimum and maximum, unless they are a `whole` shape.
     """
     try:
         found = ast.literal_eval(value)

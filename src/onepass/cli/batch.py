@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import click
 
-from onepass._printable import printable
+from onepass._printable import counted, printable
 from onepass.batch import Engine, Manifest, Progress, is_unfinished, run
 from onepass.cli._inputs import outputs_option
 from onepass.cli._model import opening_options
@@ -31,31 +31,31 @@ def _columns(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str,
 @click.argument("model", metavar="MODEL")
 @click.argument("inputs", metavar="INPUTS...", nargs=-1, required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FOLDER", required=True,
-              help="Where to write the Parquet files, and _SUCCESS when all are there.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with what an interrupted batch left, or begin.")
-@outputs_option("Keep this output only; repeat for more.")
+              help="Folder for the Parquet files, and for _SUCCESS once all are complete.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Continue an interrupted batch, or start a new one.")
+@outputs_option("Keep only this output; repeat for more.")
 @click.option("--batch", type=click.IntRange(min=1), metavar="ROWS", default=32, show_default=True,
-              help="The most rows of one pass; a model with a fixed batch takes that.")  # fmt: skip
+              help="Maximum rows per pass; a model with a fixed batch size uses that size.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="COUNT",
-              help="Processes, each with a model of its own.  [default: 1; on Ray what has room]")  # fmt: skip
+              help="Worker processes, each with its own model.  [default: 1; on Ray, as many as fit]")  # fmt: skip
 @click.option("--preprocess", metavar="MODULE:FUNCTION",
-              help="What makes the inputs of a row of a picture, arrays, or a table's row.")  # fmt: skip
+              help="Function that makes a row's inputs from a picture, arrays, or a table row.")  # fmt: skip
 @click.option("--gaze", is_flag=True,
-              help="Find gaze in pictures and videos; MODEL is default, small or an eye network.")  # fmt: skip
+              help="Find gaze in pictures and videos; MODEL is default, small, or an eye network.")  # fmt: skip
 @click.option("--column", "columns", multiple=True, metavar="INPUT=COLUMN", callback=_columns,
-              help="Column of a table for an input of another name; repeat for more.")  # fmt: skip
-@click.option("--key", metavar="COLUMN", help="Column of a table that names its rows.  [default: their numbers]")
+              help="Table column for an input of another name; repeat for more.")  # fmt: skip
+@click.option("--key", metavar="COLUMN", help="Table column with the keys of the rows.  [default: row numbers]")
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
-              metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
+              metavar="BLACK WHITE", help="Values of black and white when a picture is the input.")  # fmt: skip
 @click.option("--on-error", type=click.Choice(["row", "stop"]), default="row", show_default=True,
-              help="What a row that fails does: have its error in the files, or stop.")  # fmt: skip
+              help="If a row fails: write its error to the files, or stop.")  # fmt: skip
 @click.option("--rows-a-part", type=click.IntRange(min=1), metavar="ROWS",
-              help="Rows of one file.  [default: 256 to 8192, by how many there are]")  # fmt: skip
+              help="Rows per file.  [default: 256 to 8192, depending on their number]")  # fmt: skip
 @click.option("--patience", "patience_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              default=600.0, show_default=True, help="End a process that says nothing for so long.")  # fmt: skip
+              default=600.0, show_default=True, help="End a worker that reports nothing for this long.")  # fmt: skip
 @click.option("--engine", type=click.Choice(get_args(Engine)), default="local", show_default=True,
-              help="This machine, or the machines of a Ray cluster.")  # fmt: skip
-@click.option("--address", metavar="ADDRESS", help="Ray cluster to work on.  [default: one that is started here]")
+              help="Run on this machine, or on a Ray cluster.")  # fmt: skip
+@click.option("--address", metavar="ADDRESS", help="Address of the Ray cluster.  [default: start one here]")
 @opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.pass_context
@@ -63,11 +63,11 @@ def command(
     ctx: click.Context, /, model: str, inputs: tuple[str, ...], out: Path, as_json: bool, opening: dict[str, Any],
     outputs: tuple[str, ...], preprocess: str | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Take INPUTS through MODEL, row by row, and write every output as Parquet.
+    """Run MODEL on INPUTS, row by row, and write every output as Parquet.
 
-    INPUTS is a folder of pictures or arrays, a pattern in quotes, files, a Parquet data set, a .npz with a row each
-    along the first axis, or a .jsonl. A row that fails has its error in the files, and the command then ends with 1.
-    After Ctrl-C, a crash or a full disk, --resume goes on.
+    INPUTS is a folder of pictures or arrays, a quoted pattern, files, a Parquet data set, a .npz whose first axis
+    counts the rows, or a .jsonl. If a row fails, its error is written to the files and the exit status is 1. After
+    Ctrl-C, a crash or a full disk, --resume continues.
 
     \b
     onepass batch elg.onnx pictures/ -o landmarks --outputs landmarks
@@ -75,7 +75,7 @@ def command(
     onepass batch default clips/ -o gaze --gaze --workers 4
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if preprocess is not None:
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - where the user's module is, as for `python -m`
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - the folder of the user's module, as for `python -m`
     begun = False
     try:
         with batch_bar(out.name) as bar:
@@ -91,7 +91,7 @@ def command(
             )  # fmt: skip
     except BaseException:
         if begun and is_unfinished(out):
-            click.echo(f"onepass: what is finished stays in {printable(str(out))}; --resume goes on", err=True)
+            click.echo(f"onepass: finished files stay in {printable(str(out))}; --resume continues", err=True)
         raise
     if as_json:
         click.echo(json.dumps({**manifest.to_json(), "folder": str(out)}, indent=2))
@@ -105,7 +105,7 @@ def _print(manifest: Manifest) -> None:
     out = console()
     rows = "" if manifest.rows == manifest.inputs else f", {manifest.rows} rows"
     failed = f", {manifest.errors} with an error" if manifest.errors else ""
-    files = f"{len(manifest.parts)} file{'s' * (len(manifest.parts) > 1)}"
-    text = f"{manifest.inputs} inputs{rows}{failed}{',' * bool(rows or failed)} in {files}"
+    files = counted(len(manifest.parts), "file")
+    text = f"{counted(manifest.inputs, 'input')}{rows}{failed}{',' * bool(rows or failed)} in {files}"
     out.print(text, highlight=False, soft_wrap=True)
     out.print(f"written to {manifest.folder}", markup=False, highlight=False, soft_wrap=True)

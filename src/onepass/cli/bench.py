@@ -89,8 +89,8 @@ def command(
     """Measure each MODEL on this machine: latency, throughput, cold start, memory.
 
     A MODEL is an ONNX file or an engine; other formats are converted first. Files of TensorFlow, Keras and PyTorch
-    can execute code when opened: on a terminal you are asked first; elsewhere --trust is required. MODEL@cuda and
-    MODEL@threads=4 set how an ONNX model is opened.
+    are programs: opening one executes its code. On a terminal you are asked first; elsewhere --trust is required.
+    MODEL@cuda and MODEL@threads=4 set how an ONNX model is opened.
 
     Models take turns, so other load on the machine affects all of them alike. Each is compared with the first as a
     ratio with its 95 % interval. Notes below the table name figures to treat with caution.

@@ -27,22 +27,22 @@ from onepass.tensors import dtype_name
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", "engine", type=click.Path(path_type=Path), metavar="FILE",
-    help="Where to write the engine; MODEL with the ending .engine where not given.",
+    help="Where to write the engine.  [default: MODEL with the suffix .engine]",
 )  # fmt: skip
 @build_options
-@click.option("--flavor", type=click.Choice(NAMES), help="Which TensorRT builds; the first that is here.")
 @click.option(
-    "--dry-run", is_flag=True, help="Say what would be built, as far as TensorRT's parser, and build nothing."
+    "--flavor", type=click.Choice(NAMES), help="TensorRT variant that builds.  [default: the first one installed]"
 )
-@click.option("--cache", is_flag=True, help="Take the engine from the cache, or put it there.")
+@click.option("--dry-run", is_flag=True, help="Run TensorRT's parser and show what would be built, but build nothing.")
+@click.option("--cache", is_flag=True, help="Take the engine from the cache, or add it to the cache.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(
     model: Path, engine: Path | None, flavor: str | None, dry_run: bool, cache: bool, as_json: bool, **words: Any
 ) -> None:
     """Build a TensorRT engine from MODEL, an ONNX file.
 
-    The engine is TensorRT's own file, for any tool that reads such. Beside it lies FILE.json: the model's outputs in
-    their order, names, dtypes, profiles, and where the engine comes from.
+    The engine is a plain TensorRT engine file, which other tools can read. The sidecar FILE.json records the outputs
+    in the model's order, names, dtypes, profiles, and the engine's provenance.
 
     \b
     onepass build elg.onnx --fp16 --batch 1:8:64
@@ -66,7 +66,7 @@ def command(
 
 @contextmanager
 def _following(builder: Flavor, *, quiet: bool) -> Iterator[Follow | None]:
-    """Show how far the build is, where TensorRT says it, or else that it goes on; nothing where nobody looks."""
+    """Show the progress of the build on a terminal; only a spinner if this TensorRT reports no progress."""
     screen = console(stderr=True)
     if quiet or not screen.is_terminal:
         yield None
@@ -86,7 +86,7 @@ def _following(builder: Flavor, *, quiet: bool) -> Iterator[Follow | None]:
 
 @contextmanager
 def _leaving(builder: Flavor) -> Iterator[None]:
-    """End the process at once on Ctrl-C where TensorRT cannot be stopped; nothing has been written by then."""
+    """On Ctrl-C, end the process at once if this TensorRT cannot be stopped; nothing has been written yet."""
     try:
         yield
     except KeyboardInterrupt:
@@ -103,7 +103,7 @@ def _print(engine: Path, plan: Plan, *, known: bool) -> None:
     size = bytes_text(len(plan.engine_bytes()))
     how = "from the cache" if known else f"built in {plan.build_seconds:.1f} s"
     out.print(f"[bold]{escape(str(engine))}[/bold]: {size}, {how}", soft_wrap=True)
-    where = "for any GPU that it supports" if plan.gpu is None and plan.compute_capability is None else plan.gpu or ""
+    where = "for any supported GPU" if plan.gpu is None and plan.compute_capability is None else plan.gpu or ""
     capability = f"compute capability {plan.compute_capability}" if plan.compute_capability else ""
     out.print(f"{plan.flavor} {plan.version}, {', '.join(filter(None, (where, capability)))}", markup=False)
     if plan.layer_types:
@@ -119,14 +119,14 @@ def _print_preview(engine: Path, found: Preview, *, as_json: bool) -> None:
     out = console()
     out.print(f"[bold]{escape(str(engine))}[/bold] would be built by {found.flavor} {found.version}", soft_wrap=True)
     out.print(f"options: {json.dumps(found.options)}", markup=False, soft_wrap=True)
-    for title, counts in (("nodes", found.node_types), ("layers of the network", found.network_types)):
+    for title, counts in (("nodes", found.node_types), ("network layers", found.network_types)):
         if counts:
             told = ", ".join(f"{count} in {name}" for name, count in sorted(counts.items()))
             out.print(f"{title}: {told}", markup=False, soft_wrap=True)
     if found.network_layers is not None:
-        out.print(f"TensorRT's parser takes the model: {found.network_layers} layers, before it fuses any")
+        out.print(f"TensorRT's parser accepts the model: {found.network_layers} layers before fusion")
     else:
-        out.print(f"TensorRT's parser could not be asked: {found.not_parsed}", markup=False, soft_wrap=True)
+        out.print(f"TensorRT's parser did not run: {found.not_parsed}", markup=False, soft_wrap=True)
     for plugin in found.plugins:
         out.print(f"plugin: {plugin}", markup=False, soft_wrap=True)
     _print_edges(out, found)

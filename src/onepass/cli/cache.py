@@ -7,6 +7,7 @@ from datetime import datetime
 
 import click
 
+from onepass._printable import counted
 from onepass.builder import cache_entries, cache_folder, clear_cache
 from onepass.cli._group import Group
 from onepass.cli._tables import bytes_text, console, escape, show, table
@@ -14,16 +15,16 @@ from onepass.cli._tables import bytes_text, console, escape, show, table
 
 @click.group("cache", cls=Group)
 def command() -> None:
-    """Show or empty the cache of engines, which `onepass build --cache` fills.
+    """Show or empty the engine cache, which `onepass build --cache` fills.
 
-    It lies in the user's folder for caches, or where the environment variable ONEPASS_CACHE says.
+    The cache is in the user's cache folder, or in the folder that the environment variable ONEPASS_CACHE names.
     """
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def list_command(as_json: bool) -> None:
-    """List the engines in the cache, the one used last first."""
+    """List the engines in the cache, most recently used first."""
     entries = cache_entries()
     if as_json:
         facts = [
@@ -39,7 +40,7 @@ def list_command(as_json: bool) -> None:
         return
     out = console()
     total = bytes_text(sum(entry.size_bytes for entry in entries))
-    out.print(f"{cache_folder()}: {len(entries)} engines, {total}", markup=False, soft_wrap=True)
+    out.print(f"{cache_folder()}: {counted(len(entries), 'engine')}, {total}", markup=False, soft_wrap=True)
     if entries:
         rows = table("", "key", "size", "last used", "built with", "options", "outputs")
         for entry in entries:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from onepass._errors import InputError
+from onepass._printable import counted
 from onepass.cli._inputs import max_bytes_option, outputs_option, read_inputs, size_options
 from onepass.cli._reports import write_report
 from onepass.cli._stopping import stoppable
@@ -34,8 +35,10 @@ from onepass.drafts import check_target
 from onepass.opening import ModelChoice
 from onepass.tensors import Signature, shape_text
 
+_STYLES = {"ok": "green", "differs": "yellow", "BROKEN": "bold red"}
 
-def _per_output(_ctx: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, float] | None:
+
+def _per_output(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, float] | None:
     """Read ``1e-2`` (for every output) and ``heatmaps=1e-2`` words."""
     values = {}
     for word in words:
@@ -45,7 +48,7 @@ def _per_output(_ctx: click.Context, parameter: click.Parameter, words: tuple[st
         except ValueError:
             raise click.BadParameter(f"{word!r}: expected a number, or OUTPUT=NUMBER such as heatmaps=1e-2") from None
         if not values[name] >= 0:
-            raise click.BadParameter(f"{word!r}: {parameter.name} is a number from 0 up")
+            raise click.BadParameter(f"{word!r}: expected a number ≥ 0")
     return values or None
 
 
@@ -64,35 +67,35 @@ def _pairs(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, .
 @click.argument("second", metavar="SECOND")
 @click.option(
     "-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
-    help="A .npz with all inputs, a .npy, or a picture; all of them together are one case.",
+    help="Inputs of one case: a .npz with all inputs, a .npy, or a picture; repeat for more inputs.",
 )  # fmt: skip
 @click.option("--inputs", "folder", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="One case for each .npz in a folder.")  # fmt: skip
+              help="One case for each .npz file in this folder.")  # fmt: skip
 @click.option("--random", type=click.IntRange(min=0), metavar="COUNT",
-              help="Cases of random numbers.  [default: 4, if no other input is given]")  # fmt: skip
-@click.option("--edges", is_flag=True, help="Edge cases too: zeros, ones, tiny and large numbers, batches of 1 and 3.")
+              help="Cases with random numbers.  [default: 4 without other inputs]")  # fmt: skip
+@click.option("--edges", is_flag=True, help="Add edge cases: zeros, ones, tiny and large numbers, batches of 1 and 3.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="NUMBER", default=0, show_default=True,
               help="Seed of the random numbers.")  # fmt: skip
 @max_bytes_option
 @size_options
 @click.option("--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True,
-              metavar="BLACK WHITE", help="What black and white become when a picture feeds an input.")  # fmt: skip
+              metavar="BLACK WHITE", help="Values of black and white when a picture is the input.")  # fmt: skip
 @click.option("--atol", multiple=True, metavar="[OUTPUT=]NUMBER", callback=_per_output,
               help="Absolute tolerance, for all outputs or for one.  [default: 1e-4, coarser for float16]")  # fmt: skip
 @click.option("--rtol", multiple=True, metavar="[OUTPUT=]NUMBER", callback=_per_output,
-              help="Tolerance relative to FIRST, likewise.  [default: 1e-3, coarser for float16]")  # fmt: skip
+              help="Tolerance relative to FIRST, in the same form.  [default: 1e-3, coarser for float16]")  # fmt: skip
 @click.option("--agreement", multiple=True, metavar="[OUTPUT=]SHARE", callback=_per_output,
-              help="Share of elements that must be within tolerance, likewise.  [default: 1]")  # fmt: skip
-@outputs_option("Compare this output only; repeat for more.")
+              help="Fraction of elements that must be within tolerance, in the same form.  [default: 1]")  # fmt: skip
+@outputs_option("Compare only this output; repeat for more.")
 @click.option("--match", "names", multiple=True, metavar="FIRST=SECOND", callback=_pairs,
-              help="An input or output that is called otherwise in SECOND.")  # fmt: skip
+              help="An input or output that has another name in SECOND.")  # fmt: skip
 @click.option("--bisect", "look_inside", is_flag=True,
-              help="If they differ: find the first inner tensor that does, and what to keep of FIRST.")  # fmt: skip
+              help="If outputs differ, find the first inner tensor that does, and nodes to keep.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(min=0), metavar="NUMBER",
-              help="Relative error at which an inner tensor differs.  [default: 1e-4, for float16 1e-2]")  # fmt: skip
+              help="Relative error above which an inner tensor differs.  [default: 1e-4; float16: 1e-2]")  # fmt: skip
 @trust_option
 @click.option("--html", "report", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write a report with a histogram for each output.")  # fmt: skip
+              help="Write an HTML report with an error histogram for each output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @stoppable
 def command(
@@ -118,19 +121,20 @@ def command(
 ) -> None:
     """Run FIRST and SECOND on the same inputs and compare every output.
 
-    Models are ONNX files or engines; other formats are converted first. Files of TensorFlow, Keras and PyTorch are
-    programs: what is in them is executed. On a terminal you are asked whether to run one; elsewhere --trust says
-    so. MODEL@cuda runs an ONNX model on another provider of ONNX Runtime. FIRST is taken to be right. The exit
-    status is 1 if an output is not within its tolerance, or only one of the models has it.
+    FIRST is the reference. A model is an ONNX file or an engine; other formats are converted first. Files of
+    TensorFlow, Keras and PyTorch are programs: opening one executes its code. On a terminal you are asked first;
+    elsewhere --trust is required. MODEL@cuda runs an ONNX model on another ONNX Runtime provider.
+
+    The exit status is 1 if an output is out of tolerance, or exists in only one of the models.
 
     \b
     onepass compare elg.onnx elg.engine --random 8 --atol heatmaps=1e-2
     onepass compare elg.onnx elg-fp16.onnx -i eye.npy --bisect --html report.html
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if report is not None and report.exists():
-        check_target(report)  # said before anything is computed
+        check_target(report)  # fail before the computation
     if threshold is not None and not look_inside:
-        raise click.UsageError("--threshold is for --bisect; give that too")
+        raise click.UsageError("--threshold requires --bisect")
     choices = chosen(first, trust=trust), chosen(second, trust=trust)
     options: dict[str, Any] = {**tolerances, "outputs": outputs or None, "names": names}
     with choices[0].opened() as session:
@@ -164,7 +168,7 @@ def _cases(
     if random is None:
         random = 0 if inputs or folder or edges else 4
     if (drawing["sizes"] or drawing["shapes"]) and not (random or edges):
-        raise InputError("--size and --shape are for random inputs; give --random COUNT or --edges too")
+        raise InputError("--size and --shape are for random inputs; add --random COUNT or --edges")
     given: Iterable[Case] = ()
     if inputs:
         feeds = read_inputs(inputs, signature, **reading)
@@ -181,7 +185,7 @@ def _print(out: Console, comparison: Comparison, found: Bisection | None, report
     ran = [f"{each['backend']} {each.get('version', '')} on {each['device']}" for each in comparison.reports]
     for word, name, where in zip(("first ", "second"), comparison.models, ran, strict=True):
         out.print(f"{word} [bold]{escape(name)}[/bold], {escape(where)}", soft_wrap=True)
-    out.print(f"{len(comparison.cases)} case(s)\n")
+    out.print(f"{counted(len(comparison.cases), 'case')}\n")
     show(out, _table(comparison))
     for each in comparison.outputs:
         for line in _remarks(each):
@@ -193,7 +197,7 @@ def _print(out: Console, comparison: Comparison, found: Bisection | None, report
             show(out, f"only in {model}: {', '.join(names)}")
     if found is not None:
         _print_bisection(out, found)
-    verdict = "within tolerance" if comparison.passed else f"broken: {', '.join(comparison.broken)}"
+    verdict = "within tolerance" if comparison.passed else f"out of tolerance: {', '.join(comparison.broken)}"
     out.print()
     show(out, verdict)
     if report is not None:
@@ -212,13 +216,13 @@ def _table(comparison: Comparison) -> Table:
             f"{each.max_rel:.3g}",
             "–" if each.cosine is None else f"{each.cosine:.6f}",
             _share(each),
-            "[green]ok[/green]" if each.passed else "[bold red]BROKEN[/bold red]",
+            f"[{_STYLES[each.verdict]}]{each.verdict}[/]",
         )
     return rows
 
 
 def _share(output: OutputDifference) -> str:
-    """Say the share within tolerance so that one element among millions is not rounded away."""
+    """Return the fraction within tolerance, so that one element among millions is not rounded away."""
     return "99.99…%" if 0.9999 <= output.agreement < 1 else f"{output.agreement:.2%}"
 
 
@@ -227,25 +231,32 @@ def _remarks(output: OutputDifference) -> Iterator[str]:
         yield output.complaint
     if any(output.nans) or any(output.infs):
         (a, b), (c, d) = output.nans, output.infs
-        yield f"NaN {a} in the first, {b} in the second; infinite {c} and {d}"
+        yield f"NaNs: {a} in the first model, {b} in the second; infinities: {c} and {d}"
     if not output.passed and output.worst is not None:
         allowed = f"{output.tolerance.atol:.3g} + {output.tolerance.rtol:.3g} × |first|"
-        yield f"{output.beyond:,} of {output.count:,} elements beyond {allowed}; worst {output.worst}"
+        yield f"{output.beyond:,} of {output.count:,} elements out of tolerance ({allowed}); worst: {output.worst}"
 
 
 def _print_bisection(out: Console, found: Bisection) -> None:
-    out.print("\n[bold]inside[/bold]")
+    out.print("\n[bold]inner tensors[/bold]")
+    if found.healed is not None:
+        nodes = counted(len(found.keep), "node")
+        show(out, f"with {nodes} kept from the first model, every output is within tolerance; keep:")
+        for step in found.keep:
+            out.print(f"  {step.tensor}", markup=False, soft_wrap=True)
+    for note in found.notes:
+        show(out, note)
     if found.first is not None:
         step = found.first
         show(
             out,
-            f"first to differ by more than {found.threshold:.3g} of its norm: {step.tensor} ({step.operators[0]}), "
-            f"by {step.error:.3g}; {len(found.steps)} tensors looked at",
+            f"first tensor with a relative error above {found.threshold:.3g}: {step.tensor} ({step.operators[0]}), "
+            f"{step.error:.3g}; {len(found.steps)} tensors compared",
         )
     elif found.steps:
-        out.print(f"none of {len(found.steps)} inner tensors differs by more than {found.threshold:.3g} of its norm")
+        show(out, f"none of {len(found.steps)} inner tensors has a relative error above {found.threshold:.3g}")
     if found.suspects:
-        rows = table("", "what nodes add themselves", "operator", "own error", "carried")
+        rows = table("", "node", "operator", "own error", "total error")
         for step in found.suspects[:10]:
             own = 0.0 if step.own is None else step.own
             rows.add_row(escape(step.tensor), step.operators[0], f"{own:.3g}", f"{step.error:.3g}")
@@ -253,9 +264,3 @@ def _print_bisection(out: Console, found: Bisection) -> None:
         for step in found.suspects[:10]:
             for difference in step.differences:
                 show(out, f"{step.tensor}: {difference}")
-    if found.healed is not None:
-        show(out, f"with {len(found.keep)} node(s) taken from the first graph, every output is within tolerance; keep:")
-        for step in found.keep:
-            out.print(f"  {step.tensor}", markup=False, soft_wrap=True)
-    for note in found.notes:
-        show(out, note)

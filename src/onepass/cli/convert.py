@@ -23,15 +23,15 @@ def _batch(_ctx: click.Context, _parameter: click.Parameter, word: str | None) -
         return cast("Batch", word)
     if word.isascii() and word.isdigit() and int(word):
         return int(word)
-    raise click.BadParameter(f"expected a number from 1 up, or dynamic, got {word!r}")
+    raise click.BadParameter(f"{word!r}: expected a whole number ≥ 1, or dynamic")
 
 
 def _source(_ctx: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> Path:
-    """Take the path; "gazeml" before it says what is recognised anyway, and is held to it."""
+    """Return the path. A preceding "gazeml" is optional, because the format is recognized; if given, it is checked."""
     if len(words) == 2 and words[0] == "gazeml":
         kind = format_of(words[1])
         if kind is not Format.GAZEML:
-            raise click.BadParameter(f"{words[1]} is {kind.value}, not a folder of GazeML's weights")
+            raise click.BadParameter(f"{words[1]} is {kind.value}; expected a folder of GazeML weights")
         return Path(words[1])
     if len(words) > 1:
         raise click.BadParameter(f"expected one model, got {len(words)}: {', '.join(words)}")
@@ -54,45 +54,51 @@ def _dynamic(
 @click.argument("source", metavar="[gazeml] SOURCE", nargs=-1, required=True, callback=_source)
 @click.option(
     "-o", "--output", "file", type=click.Path(path_type=Path), metavar="FILE",
-    help="Where to write the ONNX model; SOURCE with the ending .onnx where not given.",
+    help="Where to write the ONNX model.  [default: SOURCE with the suffix .onnx]",
 )  # fmt: skip
-@click.option("--opset", type=int, metavar="NUMBER", help="Version of ONNX's operators.  [default: 17; 18 for PyTorch]")
-@click.option("--outputs", multiple=True, metavar="NAME", help="Keep this output only; repeat it for more, in order.")
-@click.option("--output-names", multiple=True, metavar="NAME", help="New name of the first output, the second, …")
-@click.option("--batch", metavar="N|dynamic", callback=_batch, help="Items the model takes; any number if dynamic.")
+@click.option("--opset", type=int, metavar="NUMBER", help="ONNX opset.  [default: 17; 18 for PyTorch]")
+@click.option("--outputs", multiple=True, metavar="NAME", help="Keep only this output; repeat for more, in order.")
+@click.option(
+    "--output-names", multiple=True, metavar="NAME", help="New name of the first output; repeat for the second, …"
+)
+@click.option("--batch", metavar="N|dynamic", callback=_batch, help="Batch size of the model: a number, or dynamic.")
 @click.option("--channels-first", multiple=True, metavar="NAME",
-              help="Make this input or output [N, channels, height, width]; repeat it for more.")  # fmt: skip
-@click.option("--target", type=click.Choice(["tensorrt"]), help="For other tools of TensorRT; not for onepass build.")
-@click.option("--signature", metavar="NAME", help="Which signature of a SavedModel or TFLite model.")
-@click.option("--tag", metavar="TAG,…", help="Which graph of a SavedModel, by its tags.")
+              help="Make this input or output [N, channels, height, width]; repeat for more.")  # fmt: skip
+@click.option(
+    "--target",
+    type=click.Choice(["tensorrt"]),
+    help="Prepare the model for other TensorRT tools; not needed for onepass build.",
+)
+@click.option("--signature", metavar="NAME", help="Signature of a SavedModel or TFLite model.")
+@click.option("--tag", metavar="TAG,…", help="Tags that select a graph of a SavedModel.")
 @click.option(
     "--example", "example_inputs", multiple=True, metavar="[NAME=]FILE",
-    help="Input that the network runs on, a .npy or .npz; repeat it for more, in order or by name. TorchScript needs "
-         "one, others where they do not run on inputs that are made up.",
+    help="Example input, a .npy or .npz; repeat for more, in order or by name. Required for TorchScript, and for "
+         "networks that do not run on generated inputs.",
 )  # fmt: skip
 @click.option(
     "--dynamic", multiple=True, metavar="INPUT:AXIS=NAME", callback=_dynamic,
-    help="A size of a TorchScript network's input that may change, such as image:0=N; repeat it for more.",
+    help="A dynamic dimension of a TorchScript network, such as image:0=N; repeat for more.",
 )  # fmt: skip
-@click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file remembers that.")
+@click.option("--no-verify", is_flag=True, help="Do not compare with the framework; the file records this.")
 @max_bytes_option
 @trust_option
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=DEFAULT_TIMEOUT_S,
-    show_default=True, metavar="SECONDS", help="How long the framework may take, or one run of an ONNX model.",
+    show_default=True, metavar="SECONDS", help="Time limit for the framework, or for one run of an ONNX model.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(
     source: Path, file: Path | None, no_verify: bool, trust: bool, max_bytes: int, as_json: bool, **words: Any
 ) -> None:
-    """Make an ONNX model of SOURCE, a trained network of another framework, or of an ONNX model.
+    """Convert SOURCE, a trained network of another framework or an ONNX model, to ONNX.
 
-    The framework itself is run on random and extreme inputs beside ONNX Runtime, and FILE is written only if every
-    output agrees. What is not installed of TensorFlow or PyTorch is installed into an environment of its own, once.
+    The framework and ONNX Runtime both run on random and extreme inputs; FILE is written only if every output agrees.
+    If TensorFlow or PyTorch is missing, it is installed once, into a separate environment.
 
-    SOURCE is opened by its framework. Files of TensorFlow, Keras and PyTorch are programs: what is in them is executed.
-    On a terminal you are asked whether to run one; elsewhere --trust says so. It happens in a process of its own with a
-    time limit, which guards against crashes, not against malice.
+    The framework opens SOURCE. Files of TensorFlow, Keras and PyTorch are programs: opening one executes its code. On
+    a terminal you are asked first; elsewhere --trust is required. They run in a separate process with a time limit,
+    which protects against crashes, not against malicious files.
 
     \b
     onepass convert saved_model -o elg.onnx --batch dynamic --channels-first eye
@@ -117,7 +123,7 @@ def command(
 
 
 def _beside(source: Path) -> Path:
-    """Return the file that a source is converted to unasked; what follows a dot in a folder's name is no ending."""
+    """Return the default target of a conversion; a dot in a folder's name does not begin a suffix."""
     place = source.resolve() if source.name in ("", "..") else source
     return place.with_name(f"{place.name if place.is_dir() else place.stem}.onnx")
 

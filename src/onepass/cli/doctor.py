@@ -6,6 +6,7 @@ import json
 
 import click
 
+from onepass._printable import counted
 from onepass.cli._tables import console, escape, table
 from onepass.doctor import diagnose, gather
 
@@ -13,13 +14,13 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table, with all that was looked at.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table, with all facts collected.")
 def command(as_json: bool) -> None:
-    """Look at Python, packages, driver, GPUs and every TensorRT, and say what to mend.
+    """Check Python, packages, driver, GPUs and every TensorRT, and suggest fixes.
 
-    Each line is ok, a warning (something does not work that may not be needed) or an error (something that is installed
-    does not work), with the command that mends it on this system. The exit status is 1 if there is an error. Imports
-    every TensorRT that is installed; runs nothing on a GPU.
+    Each line is ok, a warning (a feature that may not be needed is unavailable) or an error (an installed component
+    does not work), with the command that fixes it on this system. The exit status is 1 if there is an error. Every
+    installed TensorRT is imported; nothing runs on a GPU.
     """
     facts = gather()
     findings = diagnose(facts)
@@ -27,12 +28,16 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps({"findings": [each.to_json() for each in findings], "facts": facts.to_json()}, indent=2))
     else:
         out = console()
-        rows = table("", "", "what", "found")
+        rows = table("", "", "component", "result")
         for each in findings:
             style = _STYLES[each.level]
-            mend = "".join(f"\n[bold]→[/bold] {escape(line)}" for line in each.mend)
-            rows.add_row(f"[{style}]{each.level}[/{style}]", escape(each.subject), escape(each.message) + mend)
+            rows.add_row(f"[{style}]{each.level}[/{style}]", escape(each.subject), escape(each.message))
         out.print(rows)
+        # Below the table, where no command is broken into lines that cannot be pasted.
+        for each in (finding for finding in findings if finding.mend):
+            out.print(f"\n[bold]To fix {escape(each.subject)}:[/bold]")
+            for line in each.mend:
+                out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
         errors, warnings = (sum(each.level == level for each in findings) for level in ("error", "warning"))
-        out.print(f"\n{errors} error(s), {warnings} warning(s)", markup=False)
+        out.print(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}", markup=False)
     click.get_current_context().exit(int(any(each.level == "error" for each in findings)))

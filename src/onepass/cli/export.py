@@ -18,34 +18,34 @@ from onepass.runtime.spec import ModelSpec
 
 @click.group("export", cls=Group)
 def command() -> None:
-    """Write a model as other servers take it."""
+    """Export a model for other inference servers."""
 
 
-@command.command("triton")
+@command.command("triton", short_help="Write a model repository for NVIDIA Triton.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "repository", type=click.Path(path_type=Path), metavar="REPO", required=True,
-              help="Folder of the model repository; it is made where it is missing.")  # fmt: skip
-@click.option("--name", metavar="NAME", help="What Triton calls the model; the file's name where not given.")
+              help="Folder of the model repository; created if missing.")  # fmt: skip
+@click.option("--name", metavar="NAME", help="Name of the model in Triton.  [default: the file's name]")
 @click.option("--backend", type=click.Choice(get_args(TritonBackend)),
-              help="What runs it in Triton; with python, onepass does. The model's own where not given.")  # fmt: skip
+              help="Triton backend; python runs onepass itself.  [default: the model's own]")  # fmt: skip
 @click.option("--max-batch", type=click.IntRange(min=0), metavar="ITEMS",
-              help="Items put together at most, 0 for none; as the model has it where not given.")  # fmt: skip
+              help="Maximum batch size; 0 turns batching off.  [default: the model's own]")  # fmt: skip
 @click.option("--max-delay-ms", type=click.FloatRange(min=0), default=0, show_default=True, metavar="MS",
-              help="How long a request may wait for others.")  # fmt: skip
+              help="How long a request may wait for others to join its batch.")  # fmt: skip
 @click.option("--max-queue", type=click.IntRange(min=0), default=256, show_default=True, metavar="COUNT",
-              help="Requests that may wait, 0 for any number; more are refused at once.")  # fmt: skip
+              help="Requests that may wait, 0 for any number; further ones are rejected.")  # fmt: skip
 @click.option("--instances", type=click.IntRange(min=1), default=1, show_default=True, metavar="COUNT",
-              help="How many of the model compute side by side.")  # fmt: skip
+              help="Instances of the model that run in parallel.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a configuration that differs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @opening_options
 def triton_command(
     model: Path, repository: Path, force: bool, as_json: bool, opening: dict[str, Any], **settings: Any
 ) -> None:
-    """Write MODEL, an ONNX file or an engine, into a model repository of NVIDIA's Triton.
+    """Write MODEL, an ONNX file or an engine, to a model repository for NVIDIA Triton.
 
     Inputs and outputs keep the model's names, dtypes and order. Triton's own backends run engines and ONNX files; with
-    --backend python, onepass runs them there. A model that is in REPO already gets another version.
+    --backend python, onepass runs them inside Triton. If REPO already contains the model, it gets a new version.
 
     \b
     onepass export triton elg.engine -o models --max-delay-ms 1
@@ -74,7 +74,7 @@ def _print(exported: Exported) -> None:
     out = console()
     for folder in exported.folders:
         out.print(f"[bold]{escape(str(folder))}[/bold], version {exported.version}", soft_wrap=True)
-    together = f", up to {exported.max_batch} items at once" if exported.max_batch else ""
-    out.print(f"Triton's backend {exported.backend} runs it{together}", markup=False, soft_wrap=True)
+    together = f", batch size up to {exported.max_batch}" if exported.max_batch else ""
+    out.print(f"Triton backend: {exported.backend}{together}", markup=False, soft_wrap=True)
     for note in exported.notes:
         out.print(note, markup=False, soft_wrap=True)

@@ -65,14 +65,14 @@ _STDOUT = Path("-")
 
 
 def _angles(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float, float]:
-    """Return two angles in degrees, as 12x10."""
+    """Read two angles in degrees, such as 12x10."""
     try:
         across, down = (float(part) for part in value.lower().split("x"))
     except ValueError:
         across = down = 0.0
     if not (0 < across < 180 and 0 < down < 180):
         raise click.BadParameter(
-            f"{value!r} is no pair of angles; expected degrees to the sides and up or down, as 12x10", ctx, param
+            f"{value!r}: expected two angles in degrees, horizontal and vertical, such as 12x10", ctx, param
         )
     return across, down
 
@@ -81,60 +81,67 @@ def _angles(ctx: click.Context, param: click.Parameter, value: str) -> tuple[flo
 @click.argument("source")
 @click.option(
     "-o", "--output", type=_FILE, metavar="PATH",
-    help="Where to write the annotated picture or video, or the folder of pictures.  [default: SOURCE-gaze, or a "
-    "free name like it, unless a table or a window is asked for]",
+    help="Annotated picture, video or folder of pictures to write.  [default: SOURCE-gaze or a similar unused name, "
+    "unless a table or a window is requested]",
 )  # fmt: skip
-@click.option("--csv", type=_FILE, metavar="FILE", help="Write a table, a row for each eye; - is standard output.")
-@click.option("--jsonl", type=_FILE, metavar="FILE", help="The same as JSON Lines.")
-@click.option("--parquet", type=_FILE, metavar="FILE", help="The same as Parquet.")
+@click.option("--csv", type=_FILE, metavar="FILE", help="Write a table with a row for each eye; - is standard output.")
+@click.option("--jsonl", type=_FILE, metavar="FILE", help="Write the table as JSON Lines.")
+@click.option("--parquet", type=_FILE, metavar="FILE", help="Write the table as Parquet.")
 @click.option(
-    "--movements", type=_FILE, metavar="FILE", help="Write the fixations and saccades of a video as CSV, a row each."
+    "--movements", type=_FILE, metavar="FILE", help="Write the fixations and saccades of a video as CSV, one per row."
 )
 @click.option(
     "--movements-by", type=click.Choice(METHODS), default="velocity", show_default=True,
-    help="Tell fixations from saccades by the velocity of the gaze (I-VT) or by its dispersion (I-DT).",
+    help="Separate fixations from saccades by gaze velocity (I-VT) or by dispersion (I-DT).",
 )  # fmt: skip
-@click.option("--show", is_flag=True, help="Show the frames in a window; Escape or q ends it.")
-@click.option("--fullscreen", is_flag=True, help="Show them on the whole screen.")
-@click.option("--mirror", is_flag=True, help="Show them as a mirror would; files and tables stay as the camera sees.")
-@click.option("--headless", is_flag=True, help="Open no window; a camera gets one where nothing is to be written.")
+@click.option("--show", is_flag=True, help="Show the frames in a window; Escape or q closes it.")
+@click.option("--fullscreen", is_flag=True, help="Show the frames full-screen.")
+@click.option("--mirror", is_flag=True, help="Mirror the window; files and tables are not mirrored.")
+@click.option(
+    "--headless",
+    is_flag=True,
+    help="Never open a window. (A camera opens one by default when no output file is given.)",
+)
 @model_option
 @finder_option
 @gaze_option
 @kappa_option
-@click.option("--eye", type=click.Choice(["left", "right"]), help="Only this eye of each face, the subject's own.")
+@click.option(
+    "--eye",
+    type=click.Choice(["left", "right"]),
+    help="Use only this eye of each face, from the subject's point of view.",
+)
 @click.option(
     "--centre", callback=_angles, default="12x10", show_default=True, metavar="HxV",
-    help="Gaze within H degrees to the sides and V up and down is called centre, beyond it left, right, up or down.",
+    help="Gaze within H degrees horizontally and V vertically is centre; beyond, it is left, right, up or down.",
 )  # fmt: skip
 @click.option(
     "--saccade-speed", type=click.FloatRange(0, min_open=True), default=GazeWords().saccade_deg_s, show_default=True,
-    metavar="DEG/S", help="A gaze that turns faster is a saccade.",
+    metavar="DEG/S", help="Gaze that moves faster than this is a saccade.",
 )  # fmt: skip
 @click.option(
     "--calibration", type=_FILE, metavar="FILE",
-    help="What `onepass gaze calibrate` wrote: the table then says where on the screen a person looks.",
+    help="Calibration from `onepass gaze calibrate`; adds the point on the screen to the table.",
 )  # fmt: skip
 @max_faces_option
 @every_option
 @smooth_option
 @click.option(
     "--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N",
-    help="Frames that go through the network together. More than one are looked at each by itself: faces are not "
-    "followed, and nothing is smoothed.",
+    help="Frames per pass. With more than one, frames are independent: faces are not tracked and nothing is smoothed.",
 )  # fmt: skip
 @click.option(
     "--fps", type=click.FloatRange(0, min_open=True), metavar="N",
-    help="Frames a second: to ask a camera for, or of a video made of a folder of pictures.",
+    help="Frame rate to request from a camera, or of a video made from a folder of pictures.",
 )  # fmt: skip
 @click.option(
     "--live/--no-live", default=None,
-    help="Of a stream, leave out frames for which there is no time, or take every one.  [default: --live for RTSP and "
-    "other streams without an end, --no-live for files behind a URL and pipes]",
+    help="Drop frames of a stream when processing falls behind, or process every frame.  [default: --live for RTSP and "
+    "other endless streams, --no-live for files behind a URL and pipes]",
 )  # fmt: skip
 @click.option(
     "--reconnect", type=click.FloatRange(0), default=0.0, metavar="SECONDS",
-    help="Try for so long to open a stream again that broke off; the table says from which frame on.",
+    help="Try for this long to reopen a stream that broke off; the table marks the frame.",
 )  # fmt: skip
 @opening_options
 @click.pass_context
@@ -147,12 +154,12 @@ def _run(
 ) -> None:  # fmt: skip
     """Find gaze in pictures, videos, cameras and streams.
 
-    SOURCE is a picture, a folder of pictures, a video, a camera as camera:0, a URL as rtsp://… or http://…, or - for
-    standard input.
+    SOURCE is a picture, a folder of pictures, a video, a camera such as camera:0, a URL such as rtsp://… or http://…,
+    or - for standard input.
 
-    Pictures come out annotated, videos with their sound, and the table has a row for each frame, face and eye.
-    A video is worked through frame by frame; of a camera or a live stream, frames for which there is no time are left
-    out, so that what you see is now. After Ctrl-C what was written so far is complete and can be used.
+    Pictures and videos are written with annotations, videos with their sound. Tables have a row for each frame, face
+    and eye. Every frame of a video is processed. With a camera or a live stream, frames are dropped when processing
+    falls behind, so the picture stays live. After Ctrl-C, all files written so far are complete.
     """
     _check_places(source, [path for path in (output, csv, jsonl, parquet, movements) if path is not None])
     job: Job | None = None
@@ -209,54 +216,54 @@ command.add_command(page_command)
 
 
 def _check_places(source: str, places: Sequence[Path]) -> None:
-    """Refuse to write two things to one place, or anything over the source."""
+    """Check that no two outputs share a file, and that none overwrites the source."""
     resolved = [path.resolve() for path in places]
     if len(set(resolved)) < len(resolved):
-        raise click.UsageError("-o, --csv, --jsonl, --parquet and --movements need a place of their own each")
+        raise click.UsageError("-o, --csv, --jsonl, --parquet and --movements must name different files")
     if source != "-" and Path(source.removeprefix("camera:")).resolve() in resolved:
-        raise click.UsageError(f"{source} is the source itself; write elsewhere")
+        raise click.UsageError(f"{source} is the source itself; write to another file")
 
 
 def _silence_opencv() -> None:
-    """Keep OpenCV from printing what it thinks of damaged files: the end of the run names them."""
+    """Silence OpenCV's messages about damaged files; the summary names these files."""
     logging = optional("cv2", extra="gaze", purpose="onepass gaze").utils.logging
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 def _check(source: Source, *, batch: int, fps: float | None, live: bool | None, reconnect: float) -> None:
-    """Refuse options that this source has no use for."""
+    """Reject options that do not apply to this source."""
     if live is not None and not isinstance(source, VideoSource):
         raise click.UsageError("--live and --no-live are for videos, streams and pipes")
     if reconnect and "://" not in source.name:
-        raise click.UsageError("--reconnect is for streams, by their URL")
+        raise click.UsageError("--reconnect is for streams that are opened by URL")
     if source.live and batch > 1:
-        raise click.UsageError("a live source is worked on frame by frame; leave out --batch")
+        raise click.UsageError("a live source is processed frame by frame; omit --batch")
     if fps is not None and isinstance(source, VideoSource):
-        raise click.UsageError("a video has times of its own; --fps is for cameras and folders of pictures")
+        raise click.UsageError("a video has its own frame rate; --fps is for cameras and folders of pictures")
 
 
 def _check_for_people(source: Source, *, batch: int, movements: Path | None, eye: Side | None, learned: bool) -> None:
-    """Refuse what cannot be said of this source, or of one eye."""
+    """Reject results that this source, or a single eye, cannot give."""
     if eye is not None and learned:
-        raise click.UsageError("a calibration is made of both eyes; leave out --eye or --calibration")
+        raise click.UsageError("a calibration uses both eyes; omit --eye or --calibration")
     if movements is not None and (batch > 1 or not source.sequence):
-        raise click.UsageError("--movements is for videos whose faces are followed, without --batch")
+        raise click.UsageError("--movements requires a video with tracked faces, without --batch")
 
 
 def _check_window(*, asked_for: bool, headless: bool, mirror: bool) -> None:
     if mirror and not asked_for:
-        raise click.UsageError("--mirror is for what a window shows; add --show")
+        raise click.UsageError("--mirror applies to a window; add --show")
     if asked_for and headless:
         raise click.UsageError(
-            "--headless opens no window, and nothing else would come of it; give -o, --csv, --jsonl or --parquet, "
-            "without --show and --fullscreen"
+            "with --headless there is no window, so there would be no output; give -o, --csv, --jsonl or --parquet, "
+            "and omit --show and --fullscreen"
         )
 
 
 def _output_for(source: Source) -> Path | None:
-    """Return where the result of a source goes where nothing else is asked for; None for what is watched live.
+    """Return the default output of a source; None for a live source.
 
-    Nobody has named that place, so nothing that is there is overwritten: it may be of another source of this name.
+    The user did not choose this name, so an existing file is never overwritten: it may belong to another source.
     """
     if source.live or "://" in source.name:
         return None
@@ -271,18 +278,18 @@ def _output_for(source: Source) -> Path | None:
 
 
 def _tables(csv: Path | None, jsonl: Path | None, parquet: Path | None, words: GazeWords) -> Iterator[Table]:
-    """Open the tables one by one."""
+    """Open the tables, one at a time."""
     if csv is not None:
         yield TextTable(csv, words=words)
     if jsonl is not None:
         yield TextTable(jsonl, jsonl=True, words=words)
     if parquet is not None:
         if parquet == _STDOUT:
-            raise InputError("a Parquet table cannot go to standard output; give a file")
+            raise InputError("a Parquet table cannot be written to standard output; give a file")
         yield ParquetTable(parquet, words=words)
 
 
 def _movements(path: Path | None, method: Method, speed_deg_s: float) -> Iterator[MovementTable]:
-    """Open the table of movements, if there is to be one."""
+    """Open the table of movements, if requested."""
     if path is not None:
         yield MovementTable(path, MovementFinder(method, max_speed_deg_s=speed_deg_s))

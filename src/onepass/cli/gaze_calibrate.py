@@ -25,7 +25,7 @@ from onepass.media import Window, open_source
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("calibrate")
+@click.command("calibrate", short_help="Calibrate where on a screen a person looks.")
 @click.argument("source")
 @click.option(
     "-o", "--output", type=_FILE, default=Path("calibration.json"), show_default=True, metavar="FILE",
@@ -33,20 +33,20 @@ _FILE = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--screen", required=True, metavar="SCREEN",
-    help="Its size in pixels, as 1920x1080; where there are several, number (from 1) or name of one, or its place "
-    "on the desktop too, as 1920,0,1920x1080.",
+    help="Size of the screen in pixels, such as 1920x1080. With several screens: the number (from 1) or name of one, "
+    "or position and size on the desktop, such as 1920,0,1920x1080.",
 )  # fmt: skip
-@click.option("--screen-width-mm", type=click.FloatRange(0, min_open=True), metavar="MM", help="How wide it is.")
+@click.option("--screen-width-mm", type=click.FloatRange(0, min_open=True), metavar="MM", help="Width of the screen.")
 @click.option(
     "--distance-mm", type=click.FloatRange(0, min_open=True), metavar="MM",
-    help="How far it is from the eyes. With both, the error is told in degrees too.",
+    help="Distance from eyes to screen. With both, the error is also shown in degrees.",
 )  # fmt: skip
 @click.option(
     "--points", type=click.Choice([str(count) for count in POINT_COUNTS]), default="9", show_default=True,
-    help="How many points a camera's session has.",
+    help="Number of points in a camera session.",
 )  # fmt: skip
-@click.option("--samples", type=_FILE, metavar="FILE", help="Keep the samples of a camera's session as a table.")
-@click.option("--resume", is_flag=True, help="Go on with the session of this output that was broken off.")
+@click.option("--samples", type=_FILE, metavar="FILE", help="Save the samples of a camera session as a table.")
+@click.option("--resume", is_flag=True, help="Continue the interrupted session for this output file.")
 @model_option
 @gaze_option
 @finder_option
@@ -54,20 +54,20 @@ def command(
     source: str, output: Path, screen: str, screen_width_mm: float | None, distance_mm: float | None,
     points: str, samples: Path | None, resume: bool, model: str, gaze: GazeMethod, finder: str,
 ) -> None:  # fmt: skip
-    """Learn where on a screen a person looks, and how well.
+    """Calibrate where on a screen a person looks, and measure the error.
 
-    SOURCE is a camera, as camera:0: points appear on the whole screen, and the person looks at each while the ring
-    around it closes. Or it is a table of samples (CSV) with the columns target_x_px, target_y_px, gaze_pitch_deg and
-    gaze_yaw_deg, as --samples writes it, or as a table of `onepass gaze` is with the first two added.
+    SOURCE is a camera, such as camera:0: points appear on the screen, and the person looks at each point while the
+    ring around it closes. SOURCE can also be a table of samples (CSV) with the columns target_x_px, target_y_px,
+    gaze_pitch_deg and gaze_yaw_deg, as written by --samples, or a table of `onepass gaze` with the first two added.
 
-    The error is measured at points that are left out in turn. A session that is broken off keeps the points that
-    were looked at; --resume goes on with the rest.
+    The error is measured by cross-validation: each point is left out in turn. An interrupted session keeps the
+    finished points; --resume continues with the others.
     """
     for path in (output, samples):
-        if path is not None and not path.absolute().parent.is_dir():  # better told before a session than after it
-            raise click.UsageError(f"there is no folder {str(path.parent)!r} to write {path.name} into")
+        if path is not None and not path.absolute().parent.is_dir():  # fail before the session, not after it
+            raise click.UsageError(f"cannot write {path.name}: folder {str(path.parent)!r} not found")
         if path is not None and path.is_dir():
-            raise click.UsageError(f"{str(path)!r} is a folder; give the name of a file to write")
+            raise click.UsageError(f"{str(path)!r} is a folder; expected a file name")
     chosen = replace(screen_from_text(screen), width_mm=screen_width_mm, distance_mm=distance_mm)
     is_table = Path(source).suffix.lower() == ".csv"
     if is_table:
@@ -88,36 +88,35 @@ def command(
         unfinished_path(output).unlink(missing_ok=True)
     out = console()
     degrees = "" if calibration.error.degrees is None else f", {calibration.error.degrees:.2f} degrees"
-    rows = table("", "point", "left out, it is missed by")
+    rows = table("", "point", "error when left out")
     for number, error_px in enumerate(calibration.error.pixels_by_point, 1):
         rows.add_row(str(number), f"{error_px:.0f} px")
     show(out, rows)
     out.print(
-        f"{calibration.points} points, {calibration.samples} samples: "
-        f"off by {calibration.error.pixels:.0f} px{degrees}",
+        f"{calibration.points} points, {calibration.samples} samples: error {calibration.error.pixels:.0f} px{degrees}",
         markup=False,
     )
     out.print(f"written to {output}", markup=False, soft_wrap=True)
 
 
 def _refuse_for_tables(*names: str) -> None:
-    """Refuse options that say how a camera's session goes: a table has been through one."""
+    """Reject options for a camera session: a table is the result of one."""
     context = click.get_current_context()
     given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
-        raise click.UsageError(f"--{given[0]} is for a camera's session; a table of samples is what came of one")
+        raise click.UsageError(f"--{given[0]} is for a camera session; SOURCE is a table of recorded samples")
 
 
 def _session(setup: Setup, estimator: GazeEstimator, path: Path, *, resume: bool) -> Recording:
-    """Show points and record what a camera sees; keep it in a file, point by point."""
+    """Show points and record what the camera sees; save it to a file after each point."""
     done = load_unfinished(path, setup) if resume else Recording.empty()
     number = Course(setup.screen, setup.points, samples=done.samples, targets_px=done.targets_px).number
     if number == setup.points:
         return done
     notes = console(stderr=True)
     if resume:
-        left = f"{setup.points - number} of {setup.points} points are left"
-        notes.print(f"going on with {path}: {left}", markup=False, soft_wrap=True)
+        left = f"{setup.points - number} of {setup.points} points remaining"
+        notes.print(f"continuing {path}: {left}", markup=False, soft_wrap=True)
 
     def keep(recording: Recording) -> None:
         nonlocal number
@@ -133,6 +132,6 @@ def _session(setup: Setup, estimator: GazeEstimator, path: Path, *, resume: bool
             return record(frames, tracker, setup.screen, window.show, points=setup.points, done=done, keep=keep)
     except BaseException:  # Ctrl-C, too
         if number:
-            kept = f"{number} of {setup.points} points are kept in {path}; --resume goes on with the rest"
+            kept = f"{number} of {setup.points} points saved in {path}; --resume continues with the others"
             notes.print(kept, markup=False, soft_wrap=True)
         raise

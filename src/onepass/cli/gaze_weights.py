@@ -14,25 +14,25 @@ from onepass.gaze.fetch.weights import GAZEML_WEIGHTS, fetch, path_of, weights_f
 _NAMES = tuple(GAZEML_WEIGHTS)
 
 
-@click.group("weights", cls=Group)
+@click.group("weights", cls=Group, short_help="List or fetch the weights of GazeML's authors.")
 def command() -> None:
-    """Show or fetch the weights that GazeML's authors trained, as ONNX models.
+    """List or fetch the weights trained by GazeML's authors, as ONNX models.
 
-    They are ETH Zurich's, under the MIT licence: https://github.com/swook/GazeML.
+    They come from ETH Zurich, under the MIT licence: https://github.com/swook/GazeML.
     """
 
 
-@command.command("fetch")
+@command.command("fetch", short_help="Fetch the weights and convert them.")
 @click.argument("names", nargs=-1, type=click.Choice(_NAMES), metavar="[NAME]...")
 @click.option(
     "--archive", type=click.Path(path_type=Path), metavar="FILE",
-    help="The archive of the one NAME that is given, as a file, where there is no network.",
+    help="The archive of a single NAME as a file, for machines without network.",
 )  # fmt: skip
 def fetch_command(names: tuple[str, ...], archive: Path | None) -> None:
-    """Fetch the weights NAME, or all, convert them, and print where the ONNX models are.
+    """Fetch the weights NAME, or all, convert them, and print the paths of the ONNX models.
 
-    A download that broke off goes on where it stopped. The hash of each archive is noted the first time, and checked
-    from then on.
+    An interrupted download resumes. The hash of each archive is recorded on the first download, and checked from then
+    on.
 
     \b
     onepass gaze weights fetch ELG_i60x36_f60x36_n32_m2
@@ -40,7 +40,7 @@ def fetch_command(names: tuple[str, ...], archive: Path | None) -> None:
       --model ~/.cache/onepass/gazeml-weights/ELG_i60x36_f60x36_n32_m2.onnx
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if archive is not None and len(names) != 1:
-        raise click.UsageError(f"--archive is for one NAME; give one of {', '.join(_NAMES)}")
+        raise click.UsageError(f"--archive requires exactly one NAME: {', '.join(_NAMES)}")
     paths = [_fetched(name, archive) for name in names or _NAMES]
     for path in paths:
         console().print(f"{path}  {bytes_text(path.stat().st_size)}", markup=False, soft_wrap=True)
@@ -48,7 +48,7 @@ def fetch_command(names: tuple[str, ...], archive: Path | None) -> None:
 
 @command.command("list")
 def list_command() -> None:
-    """List the weights, where they come from, and whether they are here."""
+    """List the weights, their source, and whether they are fetched."""
     out = console()
     out.print(f"{weights_folder()}", markup=False, soft_wrap=True)
     rows = table("", "name", "fetched from", "size")

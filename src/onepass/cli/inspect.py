@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from onepass._errors import UnsupportedModelError
-from onepass._printable import printable
+from onepass._printable import counted, printable
 from onepass.artifacts import sha256_of
 from onepass.cli._tables import bytes_text, console, escape, shape_cell, shorten, show, table
 from onepass.engine import ShapeRange, layers_of_plan, read_sidecar
@@ -24,25 +24,25 @@ from onepass.graph.edges import inputs_of, kind_of, spec_of, typed_outputs
 from onepass.runtime import load
 from onepass.tensors import Signature
 
-# What is shown of notes, which may be programs, and of the name of what made the model.
+# How much is shown of metadata, which may be long, and of the producer's name.
 _NOTE_WIDTH, _MOST_NOTES, _PRODUCER_WIDTH = 120, 20, 40
 
 
 @click.command("inspect")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--layers", is_flag=True, help="List an engine's layers and their types, too; needs its GPU.")
-@click.option("--plugins", multiple=True, metavar="FILE", help="Library with plugins that --layers needs; repeat it.")
-@click.option("--metadata", is_flag=True, help="Print the model's own notes whole.")
+@click.option("--layers", is_flag=True, help="Also list an engine's layers and their types; needs its GPU.")
+@click.option("--plugins", multiple=True, metavar="FILE", help="Plugin library that --layers needs; repeat for more.")
+@click.option("--metadata", is_flag=True, help="Print the model's metadata in full.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(model: Path, layers: bool, plugins: tuple[str, ...], metadata: bool, as_json: bool) -> None:
-    """Show what MODEL, an ONNX file or an engine, takes and gives.
+    """Show the inputs and outputs of MODEL, an ONNX file or an engine.
 
-    Prints inputs and outputs with their names, dtypes and shapes, in the model's own order, and the model's opset and
-    size. Of an engine, its sidecar is read, so that no GPU is needed. Nothing is run.
+    Prints names, dtypes and shapes in the model's own order, and the model's opset and size. For an engine, only the
+    sidecar is read, so no GPU is needed. The model does not run.
     """
     kind = format_of(model)
     if layers and kind is not Format.ENGINE:
-        raise click.UsageError(f"--layers is for engines; {model} is {kind.value}")
+        raise click.UsageError(f"--layers requires an engine; {model} is {kind.value}")
     if kind is Format.ENGINE:
         facts = _facts_of_engine(model, layers=layers, plugins=plugins)
     elif kind is Format.ORT:
@@ -75,7 +75,7 @@ def _facts(path: Path, graph: OnnxGraph) -> dict[str, Any]:
 
 
 def _edges(values: Iterable[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
-    """Describe inputs or outputs, those that are no dense tensors included: who looks wants to see them too."""
+    """Describe inputs or outputs, including those that are not dense tensors."""
     edges = []
     for value in values:
         try:
@@ -96,16 +96,16 @@ def _facts_of_signature(signature: Signature) -> dict[str, Any]:
 
 
 def _facts_of_engine(path: Path, *, layers: bool, plugins: Sequence[str]) -> dict[str, Any]:
-    """Describe an engine by its sidecar; one without is loaded to be asked itself."""
+    """Describe an engine by its sidecar; without a sidecar, load the engine."""
     plan = read_sidecar(path)
     facts = {"file": str(path), "format": "engine", "size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
     if plan is None:
         if layers:
-            raise click.UsageError(f"{path} has no sidecar that says which TensorRT built it; --layers needs one")
+            raise click.UsageError(f"--layers requires a sidecar that says which TensorRT built {path}; it has none")
         with load(path, plugins=plugins or None) as session:
             return {**facts, **_facts_of_signature(session.signature)}
     if facts["sha256"] != plan.engine_sha256:
-        plan.engine_bytes()  # raises, and says what to do
+        plan.engine_bytes()  # raises an error that says what to do
     found = [layer._asdict() for layer in layers_of_plan(plan, plugins=plugins)] if layers else None
     return {**facts, **plan.to_json(), **({} if found is None else {"layers": found})}
 
@@ -138,13 +138,13 @@ def _print(facts: dict[str, Any], *, whole_notes: bool) -> None:
         out.print()
         show(out, _edge_table(kind, facts[kind]))
     for name in facts.get("listed_twice", ()):
-        show(out, f"{name} is listed more than once among the outputs; it is one output")
+        show(out, f"{name} is listed more than once as an output; it is a single output")
     if facts.get("metadata"):
         _print_notes(out, facts["metadata"], whole=whole_notes)
 
 
 def _print_notes(out: Console, notes: Mapping[str, str], *, whole: bool) -> None:
-    """Print a model's own notes, a line each, unless they are asked for whole: they may hold anything."""
+    """Print a model's metadata, one line per entry unless requested in full: entries may be long."""
     out.print("\n[bold]metadata[/bold]")
     width = min(out.width, _NOTE_WIDTH)
     for number, (key, value) in enumerate(notes.items()):
@@ -156,7 +156,9 @@ def _print_notes(out: Console, notes: Mapping[str, str], *, whole: bool) -> None
             out.print(shorten(printable(f"{key}: {value}"), width), markup=False, soft_wrap=True)
     hidden = any(len(printable(f"{key}: {value}")) > width for key, value in notes.items())
     if not whole and (hidden or len(notes) > _MOST_NOTES):
-        out.print(f"({len(notes)} notes, not all of them whole; --metadata prints them)", markup=False)
+        out.print(
+            f"({counted(len(notes), 'entry', 'entries')}, shortened; --metadata prints them in full)", markup=False
+        )
 
 
 def _print_build(facts: dict[str, Any]) -> None:
@@ -171,7 +173,7 @@ def _print_build(facts: dict[str, Any]) -> None:
         text = ", ".join(f"{name}={ShapeRange.from_json(each)}" for name, each in ranges.items())
         out.print(f"profile {number}: {text}", markup=False, soft_wrap=True)
     counts = ", ".join(f"{count} in {name}" for name, count in sorted(facts["layer_types"].items()))
-    out.print(f"layers: {counts or 'types not known'}", markup=False)
+    out.print(f"layers: {counts or 'types unknown'}", markup=False)
     for layer in facts.get("layers", ()):
         out.print(f"  {layer['name']} ({layer['kind']}): {' '.join(layer['types'])}", markup=False, soft_wrap=True)
 

@@ -14,16 +14,16 @@ from onepass.cli._tables import bytes_text, console, escape
 @click.command("refit")
 @click.argument("engine", type=click.Path(path_type=Path))
 @click.option("--from", "model", type=click.Path(path_type=Path), metavar="FILE", required=True,
-              help="ONNX file whose weights to take.")  # fmt: skip
+              help="ONNX file with the new weights.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Where to write it; ENGINE is replaced where not given.")  # fmt: skip
-@click.option("--plugins", multiple=True, metavar="FILE", help="Library with plugins that it takes; repeat for more.")
+              help="Where to write the new engine.  [default: replace ENGINE]")  # fmt: skip
+@click.option("--plugins", multiple=True, metavar="FILE", help="Plugin library that ENGINE needs; repeat for more.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(engine: Path, model: Path, output: Path | None, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Put the weights of a model into ENGINE, in seconds, where building anew takes minutes.
+    """Replace the weights of ENGINE with those of a model, in seconds instead of minutes.
 
-    ENGINE was built with --refit, or with --strip, and its sidecar lies beside it. The model has the same layers, and
-    goes through the same options. It takes the GPU that ENGINE runs on.
+    ENGINE must have been built with --refit or --strip, with its sidecar beside it. The model must have the same
+    layers; the options of the build are applied to it. Needs the GPU that ENGINE runs on.
 
     \b
     onepass build elg.onnx --refit --batch 1:8:64

@@ -26,9 +26,9 @@ from onepass.writers import check_path, write_outputs
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE",
-    help="A .npz with all inputs, a .npy, or a picture; repeat it for more inputs, or for a batch of pictures.",
+    help="A .npz with all inputs, a .npy, or a picture; repeat for more inputs, or for a batch of pictures.",
 )  # fmt: skip
-@click.option("--random", "randomly", is_flag=True, help="Fill every input that is not given with random numbers.")
+@click.option("--random", "randomly", is_flag=True, help="Fill every input not given with random numbers.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -41,12 +41,12 @@ from onepass.writers import check_path, write_outputs
 @size_options
 @click.option(
     "--range", "value_range", type=(float, float), default=(0.0, 1.0), show_default=True, metavar="BLACK WHITE",
-    help="What black and white become when a picture feeds a floating-point input.",
+    help="Values of black and white when a picture is a floating-point input.",
 )  # fmt: skip
-@outputs_option("Compute this output only; repeat for more.")
+@outputs_option("Compute only this output; repeat for more.")
 @click.option(
     "-o", "--save", type=click.Path(path_type=Path), metavar="PATH",
-    help="Write the outputs to a .npz, a .json, or (no ending) a folder of .npy files.",
+    help="Write the outputs to a .npz, a .json, or (without suffix) a folder of .npy files.",
 )  # fmt: skip
 @opening_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -73,18 +73,18 @@ def command(
     onepass run detector.onnx -i image=street.jpg --outputs boxes --outputs scores
     """  # noqa: D301 - click takes the backspace as "keep these lines"
     if (sizes or shapes) and not randomly:
-        raise click.UsageError("--size and --shape are for random inputs; give --random too")
+        raise click.UsageError("--size and --shape are for random inputs; add --random")
     if save is not None:
         check_path(save)
     with load(ModelSpec(str(model), **opening)) as session:
         signature = session.signature
         feeds = read_inputs(inputs, signature, value_range=value_range, max_bytes=max_bytes)
         if randomly:
-            given = {name: array.shape for name, array in feeds.items()}  # which says sizes for the rest
+            given = {name: array.shape for name, array in feeds.items()}  # which determine sizes of the others
             feeds = {**random_inputs(signature, sizes=sizes, shapes={**given, **shapes}, seed=seed), **feeds}
         elif not inputs and signature.inputs:
             names = ", ".join(f"{spec.name} ({spec})" for spec in signature.inputs)
-            raise InputError(f"{model} needs {names}; give it with -i NAME=FILE, or use --random")
+            raise InputError(f"{model} needs input {names}; give files with -i NAME=FILE, or use --random")
         begin = time.perf_counter()
         with explained(signature, feeds) if randomly else nullcontext():
             found = session(feeds, outputs=outputs or None)

@@ -1,4 +1,4 @@
-"""Two models on the same inputs: how far apart is each output, and which inner tensor is the first to differ?
+"""Two models on the same inputs: the error of each output, and the first inner tensor that differs.
 
 Example::
 

@@ -1,4 +1,4 @@
-"""Find the first inner tensor in which two ONNX graphs differ, and the nodes that bring the difference in."""
+"""Find the first inner tensor in which two ONNX graphs differ, and the nodes that cause the difference."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from onepass.runtime import Session
 def bisect(
     first: Any, second: Any, *, cases: Sequence[Case], threshold: float | None = None, **options: Any
 ) -> Bisection:
-    """Compare two ONNX graphs tensor by tensor and find where they part.
+    """Compare two ONNX graphs tensor by tensor and find where they diverge.
 
-    Every tensor that both graphs have under one name is made an output of each, a few at a time. Then each node that
-    is followed by a jump in the error is run alone, fed with what the first graph computes before it, which tells
-    what it adds itself from what it was handed. At last the worst nodes of the second graph are exchanged for the
-    first graph's, 1, 2, 4 … of them, until the outputs agree: the shortest such list is what to keep in float32.
+    Every tensor whose name occurs in both graphs is made an output of each, a few at a time. Each node after which the
+    error jumps then runs alone, on the values that the first graph computes before it. This separates the node's own
+    error from the error that it inherits. Finally, the worst nodes of the second graph are replaced by the first
+    graph's, 1, 2, 4 … of them, until the outputs agree. The shortest such list names the nodes to keep in float32.
 
-    On ONNX Runtime's CPU provider a float16 node often computes in float32 and rounds what it returns, so this finds
-    what rounding and range do to a model, not what a GPU's own accumulation does.
+    On ONNX Runtime's CPU provider, a float16 node often computes in float32 and rounds its result. The search therefore
+    shows the effects of rounding and range, not those of a GPU's accumulation.
 
     Args:
-        first: The graph that is taken to be right: a path, an `OnnxGraph`, or a `ModelChoice`; what is no ONNX yet is
-            converted.
+        first: The reference graph: a path, an `OnnxGraph`, or a `ModelChoice`. Other formats are converted to ONNX.
         second: The graph that differs from it.
         cases: Inputs to run on.
-        threshold: Relative error above which an inner tensor differs: by default 1e-2 if a graph computes in float16
-            or bfloat16, otherwise 1e-4.
-        options: `atol`, `rtol`, `agreement`, `outputs` and `names` as `compare` takes them.
+        threshold: Relative error above which an inner tensor differs. The default is 1e-2 if a graph computes in
+            float16 or bfloat16, otherwise 1e-4.
+        options: `atol`, `rtol`, `agreement`, `outputs` and `names`, as for `compare`.
 
     Raises:
-        UnsupportedModelError: One of the models is no ONNX graph, such as an engine, whose inside cannot be seen.
-        OnepassError: As `compare` raises them.
+        UnsupportedModelError: One of the models is not an ONNX graph, for example an engine, whose inner tensors are
+            not accessible.
+        OnepassError: As raised by `compare`.
     """
     choices = [each if isinstance(each, ModelChoice) else ModelChoice(each) for each in (first, second)]
     with _graph_of(choices[0]) as left, _graph_of(choices[1]) as right:
         comparison = compare(*choices, cases=cases, **options)
         threshold = _default_threshold(left, right) if threshold is None else threshold
         if comparison.passed:
-            return Bisection(comparison, threshold, notes=("every output is within tolerance; nothing to look for",))
+            return Bisection(comparison, threshold, notes=("every output is within tolerance; nothing to search for",))
         search = Search(left, right, cases, options.get("names") or {}, threshold)
         steps = tuple(search.steps())
         if not steps:
-            note = "the two graphs share no inner tensor by name, so there is nothing to look at between the outputs"
+            note = "no inner tensor has the same name in both graphs, so only the outputs can be compared"
             return Bisection(comparison, threshold, notes=(note,))
         suspects = search.suspects(steps)
         keep, healed, notes = Cure(left, right, lambda graph: compare(left, graph, cases=cases, **options)).find(
@@ -67,7 +67,7 @@ def bisect(
 
 @contextmanager
 def _graph_of(choice: ModelChoice) -> Iterator[OnnxGraph]:
-    """Open a model as a graph, converted first if need be."""
+    """Open a model as a graph; convert it first if needed."""
     if isinstance(choice.model, Session):
         raise UnsupportedModelError(_no_inside(choice))
     with runnable(choice.unopened, trust=choice.trust) as model:
@@ -81,8 +81,9 @@ def _graph_of(choice: ModelChoice) -> Iterator[OnnxGraph]:
 
 def _no_inside(choice: ModelChoice) -> str:
     return (
-        f"{choice}: bisecting looks inside two ONNX graphs, and this is none. An engine shows its inside if it is "
-        "built with every tensor marked as an output, onepass.build(mark_all_outputs=True); compare that as it is"
+        f"{choice}: bisecting needs two ONNX graphs, and this model is not one. An engine exposes its inner tensors "
+        "only if every tensor is built as an output, onepass.build(mark_all_outputs=True); compare such an engine as "
+        "usual"
     )
 
 

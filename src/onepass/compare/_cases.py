@@ -1,4 +1,4 @@
-"""Inputs to compare two models on: random ones, edge cases, and those that lie in a folder."""
+"""Inputs to compare two models on: random numbers, edge cases, and files in a folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Case:
     """One set of inputs.
 
     Attributes:
-        name: What to call it in a report: ``random 3``, ``zeros``, the name of a file.
+        name: Its name in reports: ``random 3``, ``zeros``, or a file name.
         feeds: One array for each input of the first model, by name.
-        drawn: Whether onepass made these inputs up.
+        drawn: Whether onepass generated these inputs.
     """
 
     name: str
@@ -40,7 +40,7 @@ def random_cases(
     sizes: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Iterator[Case]:
-    """Yield `count` cases of normal numbers, small whole numbers or truth values; see `sampling.random_inputs`."""
+    """Yield `count` cases of normally distributed numbers, small integers or booleans; see `sampling.random_inputs`."""
     for index in range(count):
         yield Case(
             f"random {index}", random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed + index), drawn=True
@@ -54,9 +54,9 @@ def edge_cases(
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> Iterator[Case]:
-    """Yield the cases of `sampling.edge_inputs`, at which reduced precision and rewritten graphs break first.
+    """Yield the cases of `sampling.edge_inputs`, where reduced precision and rewritten graphs fail first.
 
-    And, where dynamic dimensions have names and no size is given, one case with these at 1 and one at 3.
+    Where dynamic dimensions have names and no size is given, two more cases follow, with these dimensions at 1 and 3.
     """
     drawn = random_inputs(signature, sizes=sizes, shapes=shapes, seed=seed)
     for name, feeds in edge_inputs(drawn):
@@ -71,17 +71,17 @@ def edge_cases(
 
 
 def folder_cases(folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> Iterator[Case]:
-    """Yield one case for each ``.npz`` in a folder, in the order of their names.
+    """Yield one case for each ``.npz`` in a folder, sorted by name.
 
     Args:
         folder: The folder.
-        max_bytes: How much memory the arrays of one file may take.
+        max_bytes: Memory limit for the arrays of one file.
 
     Raises:
-        InputError: There is none, or one is no NumPy file of numbers, or too large.
+        InputError: The folder has no ``.npz``, or a file is too large or not a NumPy file of numbers.
     """
     files = sorted(Path(folder).glob("*.npz"))
     if not files:
-        raise InputError(f"no .npz in {folder}; expected one for each case, with an array for each input")
+        raise InputError(f"no .npz file in {folder}; expected one per case, with one array per input")
     for file in files:
         yield Case(file.name, read_arrays(file, max_bytes=max_bytes))

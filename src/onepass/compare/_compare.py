@@ -1,4 +1,4 @@
-"""Run two models on the same inputs and say, output by output, how far apart they are."""
+"""Run two models on the same inputs and measure the difference of each output."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from onepass._errors import InputError
+from onepass._printable import counted
 from onepass.compare._cases import Case, edge_cases, random_cases
 from onepass.compare._difference import Meter, OutputDifference
 from onepass.compare._tolerance import PerOutput, Tolerances
@@ -22,15 +23,15 @@ from onepass.tensors import Signature, TensorSpec, shape_text
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `compare` found.
+    """The result of `compare`.
 
     Attributes:
-        models: What to call the two models.
-        reports: What ran them: the sessions' own reports.
-        cases: Names of the cases, in the order they ran.
+        models: Labels of the two models.
+        reports: The sessions' own reports on what ran the models.
+        cases: Names of the cases, in the order in which they ran.
         outputs: The difference of each output, in the order of the first model.
-        only: Outputs that only the first, and only the second model has; they are not compared.
-        notes: What else a reader should know: inputs that were cast, outputs of different dtype.
+        only: Outputs that only the first model has, and outputs that only the second has; they are not compared.
+        notes: Further facts: inputs that were cast, outputs with different dtypes.
     """
 
     models: tuple[str, str]
@@ -42,21 +43,21 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether every output is within its tolerance and none is missing."""
+        """Whether every output is within its tolerance and exists in both models."""
         return all(output.passed for output in self.outputs) and not any(self.only)
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """Names of the outputs that are not within tolerance, or that only one model has."""
+        """Names of the outputs that are out of tolerance, or that only one model has."""
         return (*(output.name for output in self.outputs if not output.passed), *self.only[0], *self.only[1])
 
     def __str__(self) -> str:
-        """Say it in one line for each output; what an ``assert`` shows."""
+        """Return one line per output, as an ``assert`` shows it."""
         verdict = "agree" if self.passed else "differ"
-        lines = [f"{self.models[0]} and {self.models[1]} {verdict} on {len(self.cases)} case(s)"]
+        lines = [f"{self.models[0]} and {self.models[1]} {verdict} on {counted(len(self.cases), 'case')}"]
         for each in self.outputs:
             detail = each.complaint or f"max {each.max_abs:.3g}, {each.agreement:.2%} within {each.tolerance.atol:.3g}"
-            lines.append(f"  {each.name}: {'ok' if each.passed else 'BROKEN'}, {detail}")
+            lines.append(f"  {each.name}: {each.verdict}, {detail}")
         for model, names in zip(self.models, self.only, strict=True):
             lines.extend(f"  {name}: only in {model}" for name in names)
         return "\n".join(lines)
@@ -89,27 +90,27 @@ def compare(
     outputs: Iterable[str] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Run two models on the same inputs and measure what lies between their outputs.
+    """Run two models on the same inputs and measure the differences between their outputs.
 
     Args:
-        first: The model that is taken to be right: a path, bytes, an `OnnxGraph`, a `Session`, or a `ModelChoice`.
-            SavedModels and other formats are converted first.
-        second: The model that is to agree with it.
+        first: The reference model: a path, bytes, an `OnnxGraph`, a `Session`, or a `ModelChoice`. SavedModels and
+            other formats are converted first.
+        second: The model that should agree with it.
         cases: Inputs to run on: cases, or mappings from input name to array.
-        random: How many cases of random numbers; 4 if there is nothing else to run on, otherwise none.
-        edges: Whether to run edge cases too: see `edge_cases`.
-        seed: Of the random numbers.
+        random: Number of cases with random numbers. The default is 4 without other cases, otherwise 0.
+        edges: Whether to run edge cases too; see `edge_cases`.
+        seed: Seed of the random numbers.
         sizes: Sizes of dynamic dimensions in random and edge cases, by name.
-        shapes: Whole shapes of inputs in these cases by name, which size dimensions without a name too.
+        shapes: Complete shapes of inputs in these cases, by name, also for dimensions without a name.
         atol: Absolute tolerance, one for all outputs or by output name (``""`` for the others); see `Tolerances`.
-        rtol: Relative tolerance, likewise.
-        agreement: Share of elements that must be within tolerance, likewise; all by default.
-        outputs: Compare these outputs only, by their name in the first model.
-        names: What an input or output of the first model is called in the second, where that differs.
+        rtol: Relative tolerance, in the same form.
+        agreement: Fraction of elements that must be within tolerance, in the same form; the default is all.
+        outputs: Compare only these outputs, by their name in the first model.
+        names: For inputs and outputs with different names: the name in the first model -> the name in the second.
 
     Raises:
-        InputError: The models' inputs do not fit each other, or there is nothing to run on.
-        OutputNameError: A name in `outputs`, `names`, `atol`, `rtol` or `agreement` is none of the first model's.
+        InputError: The models' inputs do not match, or there is nothing to run on.
+        OutputNameError: The first model has no output of a name in `outputs`, `names`, `atol`, `rtol` or `agreement`.
         ModelError, BackendError: A model does not open or run.
     """
     with ExitStack() as stack:
@@ -152,28 +153,28 @@ def _cases(
 
 
 class Pairs:
-    """Which input and output of one model belongs to which of the other.
+    """Inputs and outputs of two models, paired.
 
     Attributes:
-        inputs: Input of the second model -> input of the first, as specs.
+        inputs: Input of the second model and its partner in the first, as specs.
         outputs: Output of the first model -> output of the second, as specs.
-        only: Names of outputs that only the first, or only the second has.
-        notes: What a reader should know of the pairs.
+        only: Names of outputs that only the first model has, and of those that only the second has.
+        notes: Facts about the pairs that a reader should know.
     """
 
     def __init__(
         self, left: Signature, right: Signature, *, names: Mapping[str, str], outputs: Iterable[str] | None
     ) -> None:
-        """Pair two signatures by name, by `names` where those differ, and a lone input with a lone input.
+        """Pair two signatures by name, by `names` where names differ, and a single input with a single input.
 
         Raises:
-            InputError: An input of the second model has no partner, or no output has one.
-            OutputNameError: `outputs` or `names` has a name that the first model has not.
+            InputError: An input of the second model has no partner, or no output has a partner.
+            OutputNameError: `outputs` or `names` contains a name that the first model does not have.
         """
         known = {*left.input_names, *left.output_names}
         for name in names:
             if name not in known:
-                left.ordered_outputs([name])  # raises, and says which there are
+                left.ordered_outputs([name])  # raises, and lists the names
         self.inputs = _paired_inputs(left, right, names)
         wanted = left.output_names if outputs is None else left.ordered_outputs(outputs)
         here = {spec.name: spec for spec in left.outputs}
@@ -185,8 +186,8 @@ class Pairs:
         self.only = (missing, extra)
         if not self.outputs:
             raise InputError(
-                f"the two models share no output: {', '.join(wanted)} against {', '.join(there)}. "
-                "Say which belongs to which: names={first: second}"
+                f"the models have no output name in common: {', '.join(wanted)} and {', '.join(there)}. "
+                "Pair the outputs with names={first: second}"
             )
         self.notes = tuple(self._notes())
 
@@ -199,7 +200,7 @@ class Pairs:
                 yield f"output {name}: {spec.dtype} in the first model, {other.dtype} in the second"
 
     def feeds_of_second(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the second model's inputs from the first's."""
+        """Return the second model's inputs, made from the first model's."""
         return {
             spec.name: np.asarray(feeds[source.name]).astype(spec.dtype, copy=False)
             for spec, source in self.inputs
@@ -221,8 +222,8 @@ def _paired_inputs(left: Signature, right: Signature, names: Mapping[str, str]) 
     missing = [spec.name for spec in right.inputs if spec.name not in back]
     if missing:
         raise InputError(
-            f"the second model's input {missing[0]!r} has no partner among the first's: {', '.join(left.input_names)}. "
-            "Say which belongs to which: names={first: second}"
+            f"the second model's input {missing[0]!r} does not exist in the first, which has the inputs "
+            f"{', '.join(left.input_names)}. Pair the inputs with names={{first: second}}"
         )
     return [(spec, back[spec.name]) for spec in right.inputs]
 
@@ -230,10 +231,10 @@ def _paired_inputs(left: Signature, right: Signature, names: Mapping[str, str]) 
 def run_cases(
     left: Session, right: Session, pairs: Pairs, cases: Iterable[Case], meters: Mapping[str, Meter]
 ) -> tuple[str, ...]:
-    """Feed each case to both sessions and their outputs to the meters; return the names of the cases.
+    """Run both sessions on each case, measure their outputs, and return the names of the cases.
 
     Raises:
-        InputError: There is no case, or one of the models refuses it; the message says which case and model.
+        InputError: There is no case, or a model rejects one; the message names the case and the model.
     """
     wanted_left = list(meters)
     wanted_right = [pairs.outputs[name][1].name for name in meters]
@@ -245,7 +246,7 @@ def run_cases(
             meter.add(case.name, one[name], other[pairs.outputs[name][1].name])
         ran.append(case.name)
     if not ran:
-        raise InputError("there is nothing to compare the models on: give cases, or a number of random ones")
+        raise InputError("no inputs to compare the models on; give cases, or a number of random cases")
     return tuple(ran)
 
 
@@ -255,4 +256,4 @@ def _run(session: Session, case: Case, feeds: Mapping[str, Array], wanted: list[
             return session(feeds, outputs=wanted)
     except InputError as error:
         shapes = ", ".join(f"{name} {shape_text(np.shape(array))}" for name, array in feeds.items())
-        raise InputError(f"{session.name} refuses case {case.name} ({shapes}): {error}") from error
+        raise InputError(f"{session.name} rejects case {case.name} ({shapes}): {error}") from error

@@ -1,4 +1,4 @@
-"""Which nodes of one graph, exchanged for another's, bring its outputs back."""
+"""Find the nodes of one graph that, replaced by another graph's, bring its outputs back within tolerance."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onepass.graph.splice import spliced
 
 
 class Cure:
-    """Nodes of one graph tried in place of another's.
+    """Tries nodes of one graph in place of another's.
 
     Args:
-        left: The graph that is taken to be right.
-        right: The graph whose nodes are exchanged.
-        check: Compares a graph with the first one.
+        left: The reference graph.
+        right: The graph whose nodes are replaced.
+        check: Compares a graph with the reference.
     """
 
     def __init__(self, left: OnnxGraph, right: OnnxGraph, check: Callable[[OnnxGraph], Comparison]) -> None:
@@ -27,13 +27,14 @@ class Cure:
     def find(
         self, steps: Sequence[Step], suspects: Sequence[Step]
     ) -> tuple[tuple[Step, ...], Comparison | None, tuple[str, ...]]:
-        """Exchange nodes for the first graph's, more and more of them, until the outputs agree.
+        """Replace nodes by the first graph's, more and more of them, until the outputs agree.
 
-        First the suspects, worst first; if all of them are not enough, the last nodes before the outputs, half of the
-        graph at most, since what those round nothing evens out.
+        The suspects come first, worst first. If all of them are not enough, the last nodes before the outputs follow,
+        at most half of the graph: no later node evens out their rounding.
 
         Returns:
-            The fewest nodes that do, none if no number of them does; the comparison with these; what could not be done.
+            The fewest nodes that suffice, empty if no number does; the comparison with these nodes; notes on what could
+            not be done.
         """
         notes: list[str] = []
         worst = [step for step in suspects if self._exchangeable(step, notes)]
@@ -43,17 +44,17 @@ class Cure:
             if good is not None:
                 return tuple(order[: good[0]]), good[1], tuple(notes)
             if order is worst and worst:
-                notes.append(f"exchanging the {len(worst)} nodes that add most does not bring every output back")
+                notes.append(f"replacing the {len(worst)} nodes with the largest own error is not enough")
         notes.append(
-            "exchanging the second half of the graph does not either: the error has no few sources, and these graphs "
-            "agree only within a wider tolerance"
+            "replacing the second half of the graph does not help either: the error is spread over many nodes, and the "
+            "graphs agree only within a wider tolerance"
         )
         return (), None, tuple(notes)
 
     def _exchangeable(self, step: Step, notes: list[str]) -> bool:
         problem = spliced(self._left, self._right, [step.tensor])
         if isinstance(problem, str):
-            notes.append(f"{step.tensor} cannot be exchanged: {problem}")
+            notes.append(f"{step.tensor} cannot be replaced: {problem}")
         return not isinstance(problem, str)
 
     def _healed(self, steps: Sequence[Step], count: int) -> Comparison | None:
@@ -63,12 +64,12 @@ class Cure:
         try:
             comparison = self._check(graph)
         except OnepassError:
-            return None  # a mixture that does not run heals nothing
+            return None  # a mixture that does not run is no cure
         return comparison if comparison.passed else None
 
 
 def _fewest(count: int, attempt: Callable[[int], Comparison | None]) -> tuple[int, Comparison] | None:
-    """Return the least number for which the attempt succeeds, by doubling and then halving; None if none does."""
+    """Return the least number for which the attempt succeeds, by doubling and then bisection; None if all fail."""
     tried, size = 0, 1
     found: tuple[int, Comparison] | None = None
     while found is None and tried < count:

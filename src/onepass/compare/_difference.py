@@ -1,4 +1,4 @@
-"""What lies between two arrays of the same output, gathered over any number of cases in constant memory."""
+"""Differences between two arrays of the same output, accumulated over any number of cases in constant memory."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from onepass.outputs import Array
 from onepass.tensors import STRING, dtype_name, shape_text
 
 _FIRST_DECADE, _LAST_DECADE = -12, 9
-_FINE, _COARSE = 40, 4  # bins a decade: for percentiles, and to draw
+_FINE, _COARSE = 40, 4  # bins per decade: for percentiles, and for the chart
 _DECADES = _LAST_DECADE - _FIRST_DECADE
+_MOSTLY = 0.9  # from this agreement on, an output out of tolerance is imprecise rather than wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """The element that is furthest beyond its tolerance, or nearest to it if none is beyond.
+    """The element furthest out of tolerance, or closest to its tolerance if all are within.
 
     Attributes:
         case: Name of the case.
-        index: Place in the output.
-        values: What the first and the second model say there.
+        index: Position in the output.
+        values: The values of the first and the second model.
     """
 
     case: str
@@ -34,19 +35,19 @@ class Worst:
 
     def __str__(self) -> str:
         first, second = (_plain(value) for value in self.values)
-        return f"{first} against {second} at {list(self.index)} of {self.case}"
+        return f"{first} vs. {second} at {list(self.index)} in {self.case}"
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many elements have which absolute error; bins are evenly spaced in the logarithm.
+    """Histogram of absolute errors; bins are evenly spaced on a logarithmic scale.
 
     Attributes:
-        edges: Bounds of the bins, ascending, one more than there are bins. Errors below the first bound that are not
-            zero count in the first bin, those above the last in the last.
+        edges: Bin edges, ascending, one more than bins. The first bin also counts nonzero errors below the first edge,
+            the last bin errors above the last edge.
         within: Elements in each bin that are within tolerance.
-        beyond: Elements in each bin that are not.
-        identical: Elements without any error.
+        beyond: Elements in each bin that are out of tolerance.
+        identical: Elements with no error.
     """
 
     edges: tuple[float, ...]
@@ -57,29 +58,29 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class OutputDifference:
-    """One output in two models, over all cases. Errors are absolute unless they say otherwise.
+    """One output in two models, over all cases. Errors are absolute unless stated otherwise.
 
     Attributes:
         name: Name of the output in the first model.
         other: Its name in the second.
-        dtypes: dtype in either model.
-        shapes: Shape in either model, in the first case, or in the first case where the two differ.
-        tolerance: What was allowed.
-        count: Elements compared.
-        beyond: Elements beyond tolerance; a NaN or infinity that only one model has is always one.
-        max_abs: Greatest error; infinite where one model has a NaN or infinity and the other has not.
-        mean_abs: Mean error of the elements that are finite in both.
-        max_rel: Greatest error relative to the element of the first model, where that is not zero.
-        mean_rel: Mean of the same.
-        rms_rel: Norm of all errors over the norm of the first model's output: 0 where they are the same, about 1
-            where they have nothing in common. Infinite if a NaN or infinity is only in one.
-        cosine: Of the two outputs seen as vectors; None where one is all zeros, or nothing is finite.
-        percentiles: Error that 50, 90, 99 and 99.9 % of the elements do not exceed, to within 6 % above.
-        nans: NaNs in either model.
-        infs: Infinities in either model.
-        worst: The worst element, None if there are no elements.
-        histogram: Of the errors.
-        complaint: Why the two cannot be compared element by element, empty if they can.
+        dtypes: dtype in each model.
+        shapes: Shape in each model, in the first case, or in the first case where the shapes differ.
+        tolerance: The tolerance applied.
+        count: Number of elements compared.
+        beyond: Number of elements out of tolerance; a NaN or infinity in only one model always counts.
+        max_abs: Largest error; infinite where only one model has a NaN or infinity.
+        mean_abs: Mean error of the elements that are finite in both models.
+        max_rel: Largest error relative to the element of the first model, where that element is not zero.
+        mean_rel: Mean relative error.
+        rms_rel: Norm of all errors over the norm of the first model's output: 0 for equal outputs, about 1 for
+            unrelated ones. Infinite if only one model has a NaN or infinity.
+        cosine: Cosine similarity of the two outputs as vectors; None where one is all zeros, or nothing is finite.
+        percentiles: Error that 50, 90, 99 and 99.9 % of the elements do not exceed, at most 6 % too large.
+        nans: Number of NaNs in each model.
+        infs: Number of infinities in each model.
+        worst: The worst element; None without elements.
+        histogram: Histogram of the errors.
+        complaint: Why the two outputs cannot be compared element by element; empty if they can.
     """
 
     name: str
@@ -104,16 +105,24 @@ class OutputDifference:
 
     @property
     def agreement(self) -> float:
-        """Share of elements within tolerance, 0 to 1."""
+        """Fraction of elements within tolerance, 0 to 1."""
         return 1 - self.beyond / self.count if self.count else 1.0
 
     @property
     def passed(self) -> bool:
-        """Whether the two agree as far as the tolerance asks."""
+        """Whether the two outputs agree within the tolerance."""
         return not self.complaint and self.agreement >= self.tolerance.agreement
 
+    @property
+    def verdict(self) -> str:
+        """The result in one word: ``ok``, ``differs`` if at least 90 % of the elements agree, or ``BROKEN``."""
+        if self.passed:
+            return "ok"
+        comparable = not self.complaint and math.isfinite(self.max_abs)
+        return "differs" if comparable and self.agreement >= _MOSTLY else "BROKEN"
+
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; what is not finite becomes the text NumPy has for it."""
+        """Return everything as plain JSON values; numbers that are not finite become NumPy's text for them."""
         return {
             "name": self.name,
             "other_name": self.other,
@@ -144,7 +153,7 @@ class OutputDifference:
 
 
 class Meter:
-    """Takes the arrays of one output, case by case, and says what lies between them."""
+    """Accumulates the difference of one output, case by case."""
 
     def __init__(self, name: str, other: str, dtypes: tuple[np.dtype[Any], np.dtype[Any]], tolerance: Tolerance):
         self._name, self._other, self._dtypes, self._tolerance = name, other, dtypes, tolerance
@@ -152,10 +161,10 @@ class Meter:
         self._complaint = ""
         first, second = map(is_exact, dtypes)
         if first != second:
-            self._complaint = f"{dtypes[0]} against {dtypes[1]}: one holds whole numbers, the other does not"
+            self._complaint = f"{dtypes[0]} vs. {dtypes[1]}: only one of them is an integer type"
         if (dtypes[0] == STRING) != (dtypes[1] == STRING):
-            named = " against ".join(map(dtype_name, dtypes))
-            self._complaint = f"{named}: one holds strings, the other does not"
+            named = " vs. ".join(map(dtype_name, dtypes))
+            self._complaint = f"{named}: only one of them holds strings"
         self._count = self._beyond = self._finite = self._nonzero = self._identical = 0
         self._max_abs = self._max_rel = self._sum_abs = self._sum_rel = 0.0
         self._squares = np.zeros(3)  # of the first, of the second, of their difference
@@ -166,17 +175,17 @@ class Meter:
         self._worst_excess = -math.inf
 
     def add(self, case: str, first: Array, second: Array) -> None:
-        """Take the output of either model for one case."""
+        """Add the outputs of both models for one case."""
         if first.shape != second.shape:
             if not self._complaint:
                 self._shapes = (first.shape, second.shape)
-                self._complaint = f"shape {shape_text(first.shape)} against {shape_text(second.shape)} for {case}"
+                self._complaint = f"shape {shape_text(first.shape)} vs. {shape_text(second.shape)} in {case}"
             return
         if self._shapes is None:
             self._shapes = (first.shape, second.shape)
         self._count += first.size
         if first.size:
-            with np.errstate(all="ignore"):  # overflow of what is beyond all bounds anyway
+            with np.errstate(all="ignore"):  # overflow of values that are out of bounds anyway
                 self._measure(case, first.shape, first.reshape(-1), second.reshape(-1))
 
     def _measure(self, case: str, shape: tuple[int, ...], first: Array, second: Array) -> None:
@@ -186,7 +195,7 @@ class Meter:
         same = (first == second) | (np.isnan(a) & np.isnan(b))
         error[same] = 0
         if first.dtype.kind in "iu" and second.dtype.kind in "iu":
-            error[~same] = np.maximum(error[~same], 1)  # large whole numbers are no longer exact in float64
+            error[~same] = np.maximum(error[~same], 1)  # float64 does not represent large integers exactly
         excess = error - self._tolerance.rtol * np.where(finite, np.abs(a), 0)
         beyond = ~(excess <= self._tolerance.atol)
         self._identical += int(np.count_nonzero(error == 0))
@@ -228,7 +237,7 @@ class Meter:
             self._worst = Worst(case, index, (_value(first), _value(second)))
 
     def result(self) -> OutputDifference:
-        """Return the difference over all cases so far."""
+        """Return the difference over all cases added so far."""
         unlike = bool(self._complaint) or math.isinf(self._max_abs)
         norms = np.sqrt(self._squares)
         return OutputDifference(
@@ -260,7 +269,7 @@ class Meter:
         found = {}
         for share in (50, 90, 99, 99.9):
             place = int(np.searchsorted(reached, math.ceil(share / 100 * self._count)))
-            # The last bin has no upper bound, and no bin reaches beyond the greatest error.
+            # The last bin has no upper bound, and no percentile exceeds the largest error.
             last = place >= len(counts) - 1
             found[float(share)] = self._max_abs if last else min(float(uppers[place]), self._max_abs)
         return found
@@ -293,7 +302,7 @@ def _plain(value: complex | str) -> str:
 
 
 def json_number(value: float) -> float | str:
-    """Return a number as JSON can hold it: ``"Infinity"`` and ``"NaN"`` are texts, as in the files of outputs."""
+    """Return a JSON value: ``"Infinity"`` and ``"NaN"`` become strings, as in output files."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

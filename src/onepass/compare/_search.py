@@ -1,4 +1,4 @@
-"""Two graphs, tensor by tensor: how far apart they are, and which nodes add to it."""
+"""Two graphs, tensor by tensor: the error of each tensor, and the nodes that add to it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from onepass.outputs import Array
 from onepass.runtime import Session, load
 from onepass.tensors import TensorSpec
 
-_BATCH = 32  # tensors exposed at once: their values are all in memory together
-_SUSPECTS = 64  # nodes whose own error is measured; each takes a session of its own
+_BATCH = 32  # tensors exposed at a time, since all their values are in memory together
+_SUSPECTS = 64  # nodes whose own error is measured; each needs its own session
 _UNBOUNDED = Tolerance(0, 0, 0)
 
 
 class Search:
-    """Two graphs, what they share inside, and what they compute there."""
+    """Two graphs, the tensors that both have, and the values that they compute."""
 
     def __init__(
         self, left: OnnxGraph, right: OnnxGraph, cases: Sequence[Case], names: Mapping[str, str], threshold: float
@@ -48,7 +48,7 @@ class Search:
         self._shared = [name for name in self._specs if name in self._left_nodes and name in self._right_nodes]
 
     def steps(self) -> Iterator[Step]:
-        """Yield every shared tensor of inexact numbers with its error, in the first graph's order."""
+        """Yield every shared floating-point tensor with its error, in the first graph's order."""
         names = [name for name in self._shared if not is_exact(self._specs[name][0].dtype)]
         for start in range(0, len(names), _BATCH):
             yield from self._batch(names[start : start + _BATCH])
@@ -71,7 +71,7 @@ class Search:
         return Meter(name, name, (first.dtype, second.dtype), _UNBOUNDED)
 
     def suspects(self, steps: Sequence[Step]) -> tuple[Step, ...]:
-        """Return the steps that add an error of their own, worst first."""
+        """Return the steps that add an error themselves, worst first."""
         errors = {step.tensor: step.error for step in steps}
 
         def jump(step: Step) -> float:
@@ -92,9 +92,9 @@ class Search:
         return replace(step, differences=found)
 
     def _own_errors(self, tensors: Sequence[str]) -> dict[str, float]:
-        """Return the error that the second graph adds on the way to each tensor, on the first graph's values.
+        """Return the error that the second graph adds on the path to each tensor, on the first graph's values.
 
-        Tensors are left out where that way begins at something the graphs do not share, or does not run alone.
+        Tensors are omitted where the path begins at a tensor that the graphs do not share, or does not run alone.
         """
         parts = {name: part for name in tensors if (part := self._part(name)) is not None}
         names = list(parts)
@@ -111,7 +111,7 @@ class Search:
         return found
 
     def _part(self, tensor: str) -> OnnxGraph | None:
-        """Return what the second graph computes between shared tensors and this one, as a graph of its own."""
+        """Return the part of the second graph between shared tensors and this tensor, as a separate graph."""
         return extracted(self._right, tensor, given=self._specs, types=self._right_types)
 
     def _own_error(
@@ -133,7 +133,7 @@ class Search:
 
 
 def _dense(graph: OnnxGraph, types: Mapping[str, onnx.ValueInfoProto]) -> dict[str, TensorSpec]:
-    """Return those tensors that can be outputs: dense ones of numbers whose dtype ONNX can infer."""
+    """Return the tensors that can be outputs: dense tensors of numbers whose dtype ONNX can infer."""
     specs = {}
     for name in graph.tensor_names:
         try:

@@ -1,4 +1,4 @@
-"""What a search through two graphs has found."""
+"""The result of a search through two graphs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Step:
     """One inner tensor that both graphs compute.
 
     Attributes:
-        tensor: Its name.
-        node: Name of the node that computes it in the first graph, may be empty.
-        operators: The operator that computes it in either graph.
-        error: Norm of the difference over the norm of the tensor, carried along from all nodes before included.
-        max_abs: Greatest absolute difference.
-        own: The same as `error` if the second graph's node is fed what the first graph has there: what this node
-            itself adds. None where it was not measured.
-        differences: What differs between the two nodes: operators, attributes, weights.
+        tensor: The tensor's name.
+        node: Name of the node that computes it in the first graph; may be empty.
+        operators: The operator that computes it in each graph.
+        error: Norm of the difference over the norm of the tensor, including errors inherited from earlier nodes.
+        max_abs: Largest absolute difference.
+        own: The node's own error: as `error`, with the second graph's node run on the first graph's values. None where
+            it was not measured.
+        differences: Differences between the two nodes: operators, attributes, weights.
     """
 
     tensor: str
@@ -43,16 +43,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bisection:
-    """What `bisect` found.
+    """The result of `bisect`.
 
     Attributes:
-        comparison: Of the outputs, before anything was looked for.
-        threshold: An inner tensor differs if its error is above this.
+        comparison: The comparison of the outputs, before the search.
+        threshold: An inner tensor differs if its error exceeds this value.
         steps: Every tensor that both graphs compute, in the order of computation.
-        suspects: Those whose own error is above the threshold, or a tenth of the greatest, worst first.
-        keep: What to take from the first graph, in place of the second's, so that every output is within tolerance:
-            the fewest of the worst nodes for which that was seen to hold. Empty if no number of them does.
-        healed: The comparison with these nodes exchanged.
+        suspects: The steps whose own error exceeds the threshold, or a tenth of the largest own error; worst first.
+        keep: The nodes to keep from the first graph so that every output is within tolerance: the fewest of the worst
+            nodes for which this was measured. Empty if no number of them suffices.
+        healed: The comparison with these nodes replaced.
         notes: What could not be done, and why.
     """
 
@@ -66,7 +66,7 @@ class Bisection:
 
     @property
     def first(self) -> Step | None:
-        """The first tensor that differs, None if no inner tensor does."""
+        """The first tensor that differs; None if no inner tensor does."""
         return next((step for step in self.steps if not step.error <= self.threshold), None)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far two outputs may be apart."""
+"""How far two outputs may differ."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from onepass._errors import InputError, OutputNameError
 from onepass.tensors import STRING, no_such_name
 
 PerOutput: TypeAlias = float | Mapping[str, float] | None
-"""One value for every output, or values by output name; the name ``""`` stands for all others."""
+"""One value for all outputs, or values by output name; the name ``""`` stands for all other outputs."""
 
 _ATOL, _RTOL = 1e-4, 1e-3
-_COARSE = 4.0  # so many of a type's own steps may lie between two results, where its steps are coarser than the above
+_COARSE = 4.0  # rounding steps of the type that two results may differ by, where these exceed the values above
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Tolerance:
     Attributes:
         atol: Absolute part, in the output's own unit.
         rtol: Part relative to the element of the first model.
-        agreement: Share of elements, 0 to 1, that must be within tolerance for the output to pass.
+        agreement: Fraction of elements, 0 to 1, that must be within tolerance for the output to pass.
     """
 
     atol: float
@@ -37,19 +37,18 @@ class Tolerance:
     def __post_init__(self) -> None:
         for name, value in (("atol", self.atol), ("rtol", self.rtol)):
             if not 0 <= value < math.inf:
-                raise InputError(f"{name} is a number from 0 up, got {value}")
+                raise InputError(f"{name} must be a finite number ≥ 0, got {value}")
         if not 0 <= self.agreement <= 1:
-            raise InputError(f"agreement is a share from 0 to 1, got {self.agreement}")
+            raise InputError(f"agreement must be a fraction from 0 to 1, got {self.agreement}")
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """The tolerance of each output, from values for all and values by name.
+    """The tolerance of each output, from values for all outputs and values by name.
 
-    What is not given depends on the output's dtype, the coarser one where the two models differ: ``1e-4`` and
-    ``1e-3`` for floating-point numbers, or four steps of the type where those are coarser (float16: ``3.9e-3``), and
-    nothing for whole numbers and truth values, which must be equal. Strings must be equal whatever is given. Every
-    element must agree.
+    Defaults depend on the output's dtype, or on the coarser dtype where the two models differ. For floating-point
+    numbers `atol` is ``1e-4`` and `rtol` ``1e-3``, or four rounding steps of the type where these are larger (float16:
+    ``3.9e-3``). Integers and booleans must be equal by default, strings always. By default every element must agree.
     """
 
     atol: PerOutput = None
@@ -57,7 +56,7 @@ class Tolerances:
     agreement: PerOutput = None
 
     def of(self, name: str, *dtypes: np.dtype[Any]) -> Tolerance:
-        """Return the tolerance of the output `name`, whose dtype in either model is one of `dtypes`."""
+        """Return the tolerance of the output `name`, whose dtypes in the two models are `dtypes`."""
         if STRING in dtypes:
             return Tolerance(0.0, 0.0, _value(self.agreement, name, 1.0))
         inexact = not all(map(is_exact, dtypes))
@@ -69,10 +68,10 @@ class Tolerances:
         )
 
     def check_names(self, outputs: tuple[str, ...]) -> None:
-        """Refuse a tolerance for an output that is not compared.
+        """Check that tolerances name only outputs that are compared.
 
         Raises:
-            OutputNameError: There is one.
+            OutputNameError: A tolerance names another output.
         """
         for values in (self.atol, self.rtol, self.agreement):
             for name in values if isinstance(values, Mapping) else ():

@@ -1,4 +1,4 @@
-"""A comparison as a page: a table of all outputs, and for each a histogram of its errors."""
+"""A comparison as an HTML page: a table of all outputs, and an error histogram for each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from onepass._html import escape, html_table, page
+from onepass._printable import counted
 from onepass.compare._compare import Comparison
 from onepass.compare._difference import Histogram, OutputDifference
 from onepass.compare._steps import Bisection, Step
@@ -16,19 +17,20 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 880, 190, 8, 24, 34, 12
 
 
 def comparison_page(comparison: Comparison, bisection: Bisection | None = None) -> str:
-    """Return the HTML page of a comparison, and of the bisection that followed if there was one."""
-    return page(" against ".join(comparison.models), _body(comparison, bisection))
+    """Return the HTML page of a comparison, and of its bisection if there was one."""
+    return page(" vs. ".join(comparison.models), _body(comparison, bisection))
 
 
 def _body(comparison: Comparison, bisection: Bisection | None) -> Iterator[str]:
     first, second = (f"<code>{escape(name)}</code>" for name in comparison.models)
     total = len(comparison.outputs) + sum(len(names) for names in comparison.only)
     good = sum(each.passed for each in comparison.outputs)
-    yield f"<h1>{first} against {second}</h1>"
+    yield f"<h1>{first} vs. {second}</h1>"
     verdict = "good" if comparison.passed else "bad"
     yield f'<p class="{verdict}"><strong>{good} of {total} outputs within tolerance</strong></p>'
-    ran = " against ".join(_ran_on(report) for report in comparison.reports)
-    yield f'<p class="soft">{len(comparison.cases)} case(s): {escape(_listed(comparison.cases))}. {escape(ran)}.</p>'
+    ran = " vs. ".join(_ran_on(report) for report in comparison.reports)
+    count = counted(len(comparison.cases), "case")
+    yield f'<p class="soft">{count}: {escape(_listed(comparison.cases))}. {escape(ran)}.</p>'
     yield from (f'<p class="soft">{escape(note)}</p>' for note in comparison.notes)
     yield _table(comparison.outputs)
     for model, names in zip((first, second), comparison.only, strict=True):
@@ -57,7 +59,8 @@ def _table(outputs: Sequence[OutputDifference]) -> str:
 
 
 def _row(output: OutputDifference) -> list[str]:
-    verdict = '<span class="good">ok</span>' if output.passed else '<strong class="bad">broken</strong>'
+    mild = "strong" if output.verdict == "BROKEN" else "span"
+    verdict = f'<{mild} class="{"good" if output.passed else "bad"}">{output.verdict}</{mild}>'
     return [
         f"<code>{escape(output.name)}</code>",
         escape(_both(*output.dtypes)),
@@ -77,13 +80,13 @@ def _both(first: str, second: str) -> str:
 
 def _card(output: OutputDifference) -> str:
     tolerance = output.tolerance
-    asked = "" if tolerance.agreement == 1 else f" for {tolerance.agreement:.2%} of the elements"
+    asked = "" if tolerance.agreement == 1 else f", required for {tolerance.agreement:.2%} of the elements"
     shares = ", ".join(f"{share:g} % ≤ {value:.3g}" for share, value in output.percentiles.items())
     lines = [
         f"<section><h2><code>{escape(output.name)}</code></h2>",
         (
-            f'<p class="soft">Allowed: {tolerance.atol:.3g} + {tolerance.rtol:.3g} × |first|{asked}. '
-            f"{output.count - output.beyond:,} of {output.count:,} elements are within. Absolute error: {shares}.</p>"
+            f'<p class="soft">Tolerance: {tolerance.atol:.3g} + {tolerance.rtol:.3g} × |first|{asked}. '
+            f"{output.count - output.beyond:,} of {output.count:,} are within it. Absolute error: {shares}.</p>"
         ),
     ]
     if output.complaint:
@@ -96,10 +99,10 @@ def _card(output: OutputDifference) -> str:
 
 
 def _drawing(histogram: Histogram, name: str) -> str:
-    """Draw the histogram: what has no error at all is a bar of its own on the left."""
+    """Draw the histogram; elements with no error have a separate bar on the left."""
     counts = [w + b for w, b in zip(histogram.within, histogram.beyond, strict=True)]
     used = [index for index, count in enumerate(counts) if count]
-    # Whole decades around what there is, four at least, so that two bars are not two walls.
+    # Whole decades around the data, at least four, so that bars do not become too wide.
     low = (used[0] // 4) * 4 if used else 24
     high = max((used[-1] // 4 + 1) * 4 if used else 40, low + 16)
     high = min(high, len(counts))
@@ -125,11 +128,11 @@ def _title(histogram: Histogram, low: int, index: int, within: int, beyond: int)
     if index == 0:
         return f"no error: {within:,}"
     edges = histogram.edges[low + index - 1 : low + index + 1]
-    return f"{edges[0]:.2g} to {edges[1]:.2g}: {within:,} within tolerance, {beyond:,} beyond"
+    return f"{edges[0]:.2g} to {edges[1]:.2g}: {within:,} within tolerance, {beyond:,} out of tolerance"
 
 
 def _bar(x: float, step: float, within: int, beyond: int, top: int, title: str) -> Iterator[str]:
-    """Draw one bar; heights go with the logarithm, so that a single bad element among millions is seen."""
+    """Draw one bar; heights are logarithmic, so that one bad element among millions is visible."""
     room = _HEIGHT - _BOTTOM - _TOP
     whole = _scaled(within + beyond, top) * room
     part = whole * beyond / (within + beyond) if within + beyond else 0.0
@@ -162,29 +165,29 @@ def _axis(histogram: Histogram, low: int, high: int, step: float) -> Iterator[st
         yield f'<line class="axis" x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base + 4}"/>'
         yield f'<text x="{x:.1f}" y="{base + 16}" text-anchor="middle">{histogram.edges[index]:.0e}</text>'
     yield (
-        f'<text x="{_WIDTH}" y="{base + 31}" text-anchor="end">absolute error; bars go with the logarithm of the '
-        "count; beyond tolerance in orange</text>"
+        f'<text x="{_WIDTH}" y="{base + 31}" text-anchor="end">absolute error; bar heights are logarithmic; orange: '
+        "out of tolerance</text>"
     )
 
 
 def _bisection(found: Bisection) -> Iterator[str]:
-    yield "<section><h2>Inside</h2>"
+    yield "<section><h2>Inner tensors</h2>"
+    if found.healed is not None:
+        names = ", ".join(f"<code>{escape(step.tensor)}</code>" for step in found.keep)
+        yield f'<p class="good">Every output is within tolerance if the first graph computes {names}.</p>'
+    yield from (f'<p class="soft">{escape(note)}</p>' for note in found.notes)
     first = found.first
     if first is not None:
         yield (
-            f"<p>The first tensor that differs by more than {found.threshold:.3g} of its norm is "
-            f"<code>{escape(first.tensor)}</code> ({escape(first.operators[0])}), by {first.error:.3g}.</p>"
+            f"<p>The first tensor with a relative error above {found.threshold:.3g} is "
+            f"<code>{escape(first.tensor)}</code> ({escape(first.operators[0])}): {first.error:.3g}.</p>"
         )
     elif found.steps:
-        yield f"<p>No inner tensor differs by more than {found.threshold:.3g} of its norm.</p>"
+        yield f"<p>No inner tensor has a relative error above {found.threshold:.3g}.</p>"
     if found.suspects:
-        columns = [("tensor", True), ("operator", True), ("own error", False), ("carried", False), ("", True)]
-        yield "<p class='soft'>What nodes add themselves, fed with what the first graph computes before them:</p>"
+        columns = [("tensor", True), ("operator", True), ("own error", False), ("total error", False), ("", True)]
+        yield "<p class='soft'>Each node's own error, measured on the values that the first graph computes:</p>"
         yield html_table(columns, (_suspect(step) for step in found.suspects[:20]))
-    if found.healed is not None:
-        names = ", ".join(f"<code>{escape(step.tensor)}</code>" for step in found.keep)
-        yield f'<p class="good">With the first graph\'s {names} in their place, every output is within tolerance.</p>'
-    yield from (f'<p class="soft">{escape(note)}</p>' for note in found.notes)
     yield "</section>"
 
 

@@ -1,6 +1,7 @@
-"""What can this machine do, what is wrong with it, and which command mends that?
+"""What this machine can do, what is wrong with it, and the commands that fix it.
 
-`gather` looks; `diagnose` judges, and touches nothing: any machine can be described as `Facts` and judged anywhere.
+`gather` collects facts. `diagnose` judges them and touches nothing, so any machine can be described as `Facts` and
+judged on another one.
 """
 
 from typing import TYPE_CHECKING

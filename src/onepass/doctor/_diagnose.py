@@ -1,4 +1,4 @@
-"""Judge the facts: pure functions, each of which looks at one thing."""
+"""Judge the facts: pure functions, one per component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Level: TypeAlias = Literal["ok", "warning", "error"]
 
 _CUDA = "CUDAExecutionProvider"
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
-# Groups of distributions that install the same files over each other.
+# Groups of distributions that overwrite each other's files.
 _RIVALS = (
     ("ONNX Runtime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")),
     ("OpenCV", _OPENCV),
@@ -33,14 +33,14 @@ _INSTALL_DRIVER = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result for one component.
 
     Attributes:
-        level: ``"ok"``, ``"warning"`` (something does not work that may not be needed) or ``"error"`` (something that
-            is installed does not work).
-        subject: What was looked at.
-        message: What was found.
-        mend: Commands, or steps, that mend it on this system.
+        level: ``"ok"``, ``"warning"`` (a feature that may not be needed is unavailable) or ``"error"`` (an installed
+            component does not work).
+        subject: The component.
+        message: The result of the check.
+        mend: Commands, or steps, that fix the problem on this system.
     """
 
     level: Level
@@ -54,7 +54,7 @@ class Finding:
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
-    """Return what there is to say about a machine, in the order in which to mend it."""
+    """Return the findings for a machine, in the order in which to fix problems."""
     return (
         *_python(facts),
         *_rivals(facts),
@@ -73,7 +73,7 @@ def _python(facts: Facts) -> Iterator[Finding]:
     if facts.python < (3, 10):
         yield Finding("error", "Python", f"{version}; onepass needs 3.10 or later", ("python3.11 -m venv .venv",))
     elif not facts.in_environment and facts.system == "Linux":
-        yield Finding("warning", "Python", f"{version}, the system's own, which packages of pip's may break",
+        yield Finding("warning", "Python", f"{version} of the system: packages from pip may break it",
                       ("python3 -m venv .venv && . .venv/bin/activate",))  # fmt: skip
     else:
         yield Finding("ok", "Python", f"{version} on {facts.system} {facts.machine}")
@@ -84,13 +84,13 @@ def _rivals(facts: Facts) -> Iterator[Finding]:
         found = [name for name in names if name in facts.packages]
         if len(found) > 1:
             listed = " and ".join(f"{name} {facts.packages[name]}" for name in found)
-            yield Finding("error", subject, f"{listed} install the same files over each other; keep one",
+            yield Finding("error", subject, f"{listed} overwrite each other's files; keep one",
                           (f"pip uninstall -y {' '.join(found)}", f"pip install {found[-1]}"))  # fmt: skip
 
 
 def _onnxruntime(facts: Facts) -> Iterator[Finding]:
     if not facts.providers:
-        yield Finding("error", "ONNX Runtime", f"does not import: {facts.onnxruntime_problem or 'not installed'}",
+        yield Finding("error", "ONNX Runtime", f"import failed: {facts.onnxruntime_problem or 'not installed'}",
                       ("pip install --force-reinstall onnxruntime",))  # fmt: skip
         return
     short = ", ".join(name.removesuffix("ExecutionProvider").lower() for name in facts.providers)
@@ -98,23 +98,23 @@ def _onnxruntime(facts: Facts) -> Iterator[Finding]:
     yield Finding("ok", "ONNX Runtime", f"{version} with {short}".strip())
     has_cuda = _CUDA in facts.providers
     if has_cuda and facts.gpus and facts.missing_library:
-        yield Finding("error", "CUDA provider", f"{facts.missing_library} is not found; ONNX Runtime needs it there",
+        yield Finding("error", "CUDA provider", f"{facts.missing_library} not found, which ONNX Runtime needs",
                       (INSTALL_CUDA_LIBRARIES,))  # fmt: skip
     if facts.gpus and not has_cuda and not facts.flavors:
-        yield Finding("warning", "GPU", "unused: this ONNX Runtime runs models on the CPU, and there is no TensorRT",
+        yield Finding("warning", "GPU", "unused: this ONNX Runtime is CPU-only, and TensorRT is not installed",
                       ("pip uninstall -y onnxruntime", INSTALL_CUDA_LIBRARIES))  # fmt: skip
 
 
 def _extras(facts: Facts) -> Iterator[Finding]:
     if not any(name in facts.packages for name in _OPENCV):
-        yield Finding("warning", "pictures", "OpenCV is not installed; gaze, and pictures as inputs, need it",
+        yield Finding("warning", "pictures", "OpenCV is not installed; gaze and picture inputs need it",
                       (install_command("gaze"),))  # fmt: skip
         return
     name = next(name for name in _OPENCV if name in facts.packages)
     version = facts.packages[name]
     if version.split(".")[0].isdigit() and int(version.split(".")[0]) >= 5:
-        yield Finding("warning", "pictures", f"{name} {version}: gaze finds no faces with it, since OpenCV 5 has no "
-                      "cascades", (f"pip install '{name}>=4.8,<5'",))  # fmt: skip
+        yield Finding("warning", "pictures", f"{name} {version}: OpenCV 5 has no cascades, so gaze cannot find "
+                      "faces", (f"pip install '{name}>=4.8,<5'",))  # fmt: skip
     else:
         yield Finding("ok", "pictures", f"{name} {version}")
 
@@ -122,16 +122,16 @@ def _extras(facts: Facts) -> Iterator[Finding]:
 def _driver(facts: Facts) -> Iterator[Finding]:
     driver = facts.driver
     if driver is not None and not driver.problem and driver.cuda is not None:
-        version = driver.version or "of unknown version"
-        yield Finding("ok", "NVIDIA driver", f"{version}, runs CUDA up to {driver.cuda[0]}.{driver.cuda[1]}")
+        version = driver.version or "unknown version"
+        yield Finding("ok", "NVIDIA driver", f"{version}, supports CUDA up to {driver.cuda[0]}.{driver.cuda[1]}")
     elif driver is not None:
-        reason = driver.problem or "its library libcuda is not found"
+        reason = driver.problem or "libcuda not found"
         yield Finding("error", "NVIDIA driver", f"installed, but does not work: {reason}", _repair_driver(facts))
     elif facts.nvidia_devices or facts.is_jetson:
         where = ", ".join(facts.nvidia_devices) or "this Jetson"
-        yield Finding("error", "NVIDIA driver", f"a GPU ({where}) but no driver", _install_driver(facts))
+        yield Finding("error", "NVIDIA driver", f"found a GPU ({where}), but no driver", _install_driver(facts))
     else:
-        yield Finding("warning", "NVIDIA driver", "no NVIDIA GPU: ONNX models run on the CPU, engines do not run")
+        yield Finding("warning", "NVIDIA driver", "no NVIDIA GPU: ONNX models run on the CPU, engines cannot run")
 
 
 def _install_driver(facts: Facts) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def _install_driver(facts: Facts) -> tuple[str, ...]:
 
 def _repair_driver(facts: Facts) -> tuple[str, ...]:
     problem = facts.driver.problem.lower() if facts.driver else ""
-    if "mismatch" in problem:  # the kernel still runs the module of before an update
+    if "mismatch" in problem:  # after an update, the kernel still runs the old module
         return ("sudo reboot",)
     if facts.is_wsl:
         return ("wsl --update  # in Windows", *_install_driver(facts))
@@ -159,29 +159,29 @@ def _gpus(facts: Facts) -> Iterator[Finding]:
         memory = "" if gpu.memory_bytes is None else f", {gpu.memory_bytes / 2**30:.0f} GiB"
         yield Finding("ok", f"GPU {gpu.index}", f"{gpu.name}, compute capability {gpu.capability_text}{memory}")
     if facts.driver is not None and not facts.driver.problem and not facts.gpus:
-        yield Finding("warning", "GPU", "the driver shows none; in a container, start it with --gpus all")
+        yield Finding("warning", "GPU", "the driver reports none; start containers with --gpus all")
     if facts.visible is not None and facts.gpus:
         shown = f"CUDA_VISIBLE_DEVICES is {facts.visible!r}"
         hidden = facts.visible.strip() in ("", "-1")
-        text = f"{shown}: {'all' if hidden else 'others'} are hidden"
+        text = f"{shown}: {'all GPUs' if hidden else 'other GPUs'} are hidden"
         yield Finding("warning" if hidden else "ok", "GPU", text,
                       ("unset CUDA_VISIBLE_DEVICES",) if hidden else ())  # fmt: skip
 
 
 def _tensorrt(facts: Facts) -> Iterator[Finding]:
     for name, reason in facts.broken_flavors.items():
-        yield Finding("error", name, f"installed, but does not import: {reason}", _mend_import(facts, name, reason))
+        yield Finding("error", name, f"installed, but import failed: {reason}", _mend_import(facts, name, reason))
     for flavor in facts.flavors:
         yield from _flavor(facts, flavor)
     by_version = {flavor.version for flavor in facts.flavors if flavor.name != "tensorrt_rtx"}
     if len(by_version) > 1:
         listed = ", ".join(str(flavor) for flavor in facts.flavors if flavor.name != "tensorrt_rtx")
-        yield Finding("warning", "TensorRT", f"several versions, {listed}: an engine runs in that which built it")
+        yield Finding(
+            "warning", "TensorRT", f"several versions, {listed}: an engine runs only in the one that built it"
+        )
     if not facts.flavors and not facts.broken_flavors:
         level: Level = "warning"
-        yield Finding(
-            level, "TensorRT", "none is installed; engines are neither built nor run", _install_tensorrt(facts)
-        )
+        yield Finding(level, "TensorRT", "not installed; engines cannot be built or run", _install_tensorrt(facts))
 
 
 def _flavor(facts: Facts, flavor: FlavorFacts) -> Iterator[Finding]:
@@ -191,25 +191,25 @@ def _flavor(facts: Facts, flavor: FlavorFacts) -> Iterator[Finding]:
     if cuda is not None and known is not None and cuda > known:
         have = facts.driver.version if facts.driver is not None and facts.driver.version else f"for CUDA {known}"
         older = tensorrt_command(flavor.name, cuda=known, jetson=facts.is_jetson)
-        yield Finding("error", str(flavor), f"made for CUDA {cuda}, which needs driver {least_driver(cuda)} or later; "
-                      f"the driver here is {have}", (*_install_driver(facts), f"or: {older}"))  # fmt: skip
+        yield Finding("error", str(flavor), f"requires CUDA {cuda} and driver {least_driver(cuda)} or later; "
+                      f"found driver {have}", (*_install_driver(facts), f"{older}  # instead"))  # fmt: skip
         return
     refusals = {gpu: reason for gpu in facts.gpus if (reason := refusal(flavor, gpu))}
     for gpu, reason in refusals.items():
         others = any(not refusal(other, gpu) for other in facts.flavors if other.name != "tensorrt_dispatch")
         level: Level = "warning" if others else "error"
         mend = () if others else _install_tensorrt(facts, without=flavor.name)
-        yield Finding(level, str(flavor), f"does not run on GPU {gpu.index} ({gpu.name}): {reason}", mend)
+        yield Finding(level, str(flavor), f"cannot run on GPU {gpu.index} ({gpu.name}): {reason}", mend)
     if not refusals or len(refusals) < len(facts.gpus):
         yield Finding("ok", str(flavor), _abilities(facts, flavor))
 
 
 def _abilities(facts: Facts, flavor: FlavorFacts) -> str:
-    half = {"flag": "float16 by a flag", "graph": "float16 written into the graph", "": ""}[flavor.half]
-    able = f"builds engines ({half})" if flavor.builds else "runs engines, and builds none"
+    half = {"flag": "float16 by builder flag", "graph": "float16 in the graph", "": ""}[flavor.half]
+    able = f"builds engines ({half})" if flavor.builds else "runs engines, cannot build them"
     if not flavor.builds:
         return able
-    return f"{able}, runs them" if facts.gpus else f"{able}; nothing here runs them"
+    return f"{able} and runs them" if facts.gpus else f"{able}; no GPU here to run them"
 
 
 def _mend_import(facts: Facts, name: str, reason: str) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ def _mend_import(facts: Facts, name: str, reason: str) -> tuple[str, ...]:
 
 
 def _install_tensorrt(facts: Facts, *, without: str = "") -> tuple[str, ...]:
-    """Say what to install, so that a GPU that is here is supported."""
+    """Return what to install so that this machine's GPUs are supported."""
     cuda = _cuda_major(facts)
     full = tensorrt_command(cuda=cuda, jetson=facts.is_jetson)
     if facts.is_jetson:
@@ -233,12 +233,12 @@ def _install_tensorrt(facts: Facts, *, without: str = "") -> tuple[str, ...]:
     runs_rtx = all(not refusal(wanted, gpu) for gpu in facts.gpus)
     choices = [full]
     if without != "tensorrt_rtx" and runs_rtx:
-        choices.append(f"or, for RTX cards{'' if facts.gpus else ', and to build without a GPU'}: {rtx}")
+        choices.append(f"{rtx}  # instead, for RTX cards{'' if facts.gpus else ' and to build without a GPU'}")
     return tuple(choices)
 
 
 def _wheel_cuda(facts: Facts, flavor: FlavorFacts) -> int | None:
-    """Return the CUDA that a TensorRT was made for, told by the name of its package; None for one of apt's."""
+    """Return the CUDA version that a TensorRT requires, by its package's name; None for apt packages."""
     start = f"{flavor.name.replace('_', '-')}-cu"
     found = [name.removeprefix(start)[:2] for name in facts.packages if name.startswith(start)]
     return next((int(digits) for digits in found if digits.isdigit()), None)
@@ -251,30 +251,30 @@ def _cuda_major(facts: Facts) -> int | None:
 
 
 def _cuda_from_python(facts: Facts) -> Iterator[Finding]:
-    """Whether CUDA's Python binding is here, which engines need to run, and ONNX models to run at their quickest."""
+    """Check CUDA's Python binding, which engines require and ONNX models need for full speed on a GPU."""
     if not facts.gpus or not (facts.flavors or _CUDA in facts.providers):
         return
     version = facts.packages.get("cuda-bindings")
     if version is None:
         level: Level = "error" if facts.flavors else "warning"
-        needs = "running engines needs it" if facts.flavors else "ONNX models run on the GPU without, but slower"
+        needs = "running engines requires it" if facts.flavors else "without it, ONNX models run slower on the GPU"
         yield Finding(level, "CUDA from Python", f"cuda-bindings is not installed; {needs}",
                       (install_command("cuda"),))  # fmt: skip
         return
     driver = facts.driver.cuda if facts.driver is not None else None
     major = version.split(".")[0]
     if driver is not None and major.isdigit() and int(major) > driver[0]:
-        yield Finding("warning", "CUDA from Python", f"cuda-bindings {version} is beyond the driver's CUDA {driver[0]}",
+        yield Finding("warning", "CUDA from Python", f"cuda-bindings {version} is newer than the driver's CUDA",
                       (f"pip install 'cuda-bindings=={driver[0]}.*'",))  # fmt: skip
     else:
         yield Finding("ok", "CUDA from Python", f"cuda-bindings {version}")
 
 
 def _frameworks(facts: Facts) -> Iterator[Finding]:
-    """Say which frameworks' models can be converted here; none is needed to run one."""
+    """Check the frameworks, which are needed only to convert their models."""
     for subject, names in (("TensorFlow", ("tensorflow", "tensorflow-cpu")), ("PyTorch", ("torch",))):
         name = next((name for name in names if name in facts.packages), None)
         if name is None:
-            yield Finding("ok", subject, "not installed; only converting its models needs it")
+            yield Finding("ok", subject, "not installed; needed only to convert its models")
         else:
             yield Finding("ok", subject, f"{name} {facts.packages[name]}")

@@ -1,4 +1,4 @@
-"""What is known of a machine, as plain values."""
+"""Facts about a machine, as plain values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Gpu:
     """One NVIDIA GPU.
 
     Attributes:
-        index: Its number for the driver.
+        index: Its number in the driver.
         name: Its name.
-        compute_capability: ``(9, 0)``; None if the driver is too old to tell.
-        memory_bytes: Its memory; None where it shares that of the host.
+        compute_capability: ``(9, 0)``; None if the driver is too old to report it.
+        memory_bytes: Its memory; None if it shares the host's.
     """
 
     index: int
@@ -25,7 +25,7 @@ class Gpu:
 
     @property
     def capability_text(self) -> str:
-        """The compute capability as people write it."""
+        """The compute capability as text."""
         return "unknown" if self.compute_capability is None else "{}.{}".format(*self.compute_capability)
 
 
@@ -36,7 +36,7 @@ class Driver:
     Attributes:
         version: ``"580.65.06"``; None if only its library was found.
         cuda: The newest CUDA it supports, ``(13, 0)``; None if it does not start.
-        problem: Why it does not work, empty if it does.
+        problem: Why it does not work; empty if it does.
     """
 
     version: str | None
@@ -46,14 +46,14 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class FlavorFacts:
-    """One TensorRT that imports.
+    """One TensorRT that can be imported.
 
     Attributes:
         name: Its Python module.
         version: Its version.
         builds: Whether it can build engines.
-        half: How it computes in float16: ``"flag"``, ``"graph"`` (written into the graph) or ``""`` if it builds none.
-        compute_capabilities: Those it says it builds for, ``("SM75", …)``; empty if it does not say.
+        half: How float16 is requested: ``"flag"``, ``"graph"`` (types in the graph) or ``""`` if it cannot build.
+        compute_capabilities: The targets that it reports, ``("SM75", …)``; empty if it reports none.
     """
 
     name: str
@@ -67,7 +67,7 @@ class FlavorFacts:
 
     @property
     def number(self) -> tuple[int, int]:
-        """Major and minor version, ``(0, 0)`` if it is no number."""
+        """Major and minor version; ``(0, 0)`` if the version is not a number."""
         words = self.version.split(".")
         if len(words) >= 2 and words[0].isdigit() and words[1].isdigit():
             return int(words[0]), int(words[1])
@@ -76,7 +76,7 @@ class FlavorFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything `diagnose` judges by.
+    """All facts that `diagnose` uses.
 
     Attributes:
         python: Version of Python.
@@ -84,18 +84,18 @@ class Facts:
         machine: ``"x86_64"``, ``"aarch64"`` ….
         distribution: ``ID`` and ``ID_LIKE`` of ``/etc/os-release``: ``"ubuntu debian"``.
         is_wsl: Whether this is Linux inside Windows.
-        is_jetson: Whether this is one of NVIDIA's Jetson boards.
+        is_jetson: Whether this is an NVIDIA Jetson board.
         in_environment: Whether Python runs in a virtual environment.
-        packages: Installed distributions and their versions, names in small letters with hyphens.
-        providers: Execution providers of ONNX Runtime; empty if it does not import.
-        onnxruntime_problem: Why ONNX Runtime does not import.
-        missing_library: What keeps ONNX Runtime's CUDA provider from starting, if a library is missing.
-        nvidia_devices: NVIDIA graphics devices on the bus, by their PCI address; seen without a driver.
-        driver: The NVIDIA driver, None if there is none.
-        gpus: GPUs that the driver shows.
-        visible: The value of ``CUDA_VISIBLE_DEVICES``, None if it is not set.
-        flavors: Every TensorRT that imports.
-        broken_flavors: Every TensorRT that is installed but does not import, with the reason.
+        packages: Installed distributions and their versions; names in lower case with hyphens.
+        providers: Execution providers of ONNX Runtime; empty if its import fails.
+        onnxruntime_problem: Why the import of ONNX Runtime fails.
+        missing_library: A missing library that ONNX Runtime's CUDA provider needs to start.
+        nvidia_devices: PCI addresses of NVIDIA graphics devices, which are visible without a driver.
+        driver: The NVIDIA driver; None if there is none.
+        gpus: GPUs that the driver reports.
+        visible: The value of ``CUDA_VISIBLE_DEVICES``; None if it is not set.
+        flavors: Every TensorRT that can be imported.
+        broken_flavors: Every TensorRT that is installed but fails to import, with the reason.
     """
 
     python: tuple[int, int, int]

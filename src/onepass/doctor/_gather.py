@@ -1,4 +1,4 @@
-"""Look at this machine. Nothing is judged here, and nothing that is missing raises."""
+"""Collect facts about this machine. Nothing is judged here, and missing components raise no error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OLD_QUERY = "index,name,memory.total,driver_version"  # compute_cap came with d
 
 
 def gather() -> Facts:
-    """Return the facts about this machine and this Python; imports every TensorRT and ONNX Runtime that is here."""
+    """Return the facts about this machine and this Python; imports ONNX Runtime and every installed TensorRT."""
     providers, problem = _onnxruntime()
     driver, gpus = _driver_and_gpus()
     return Facts(
@@ -81,7 +81,7 @@ def _distribution(release: Path = Path("/etc/os-release")) -> str:
 
 
 def _nvidia_devices(bus: Path) -> tuple[str, ...]:
-    """Return the addresses of NVIDIA's graphics devices, which the bus lists with or without a driver."""
+    """Return the PCI addresses of NVIDIA graphics devices, which the bus lists with or without a driver."""
     found = []
     for device in sorted(bus.glob("*")):
         try:
@@ -124,7 +124,7 @@ def _ask(program: str, query: str) -> tuple[int, str]:
             timeout=30,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return 1, f"nvidia-smi does not answer: {error}"
+        return 1, f"nvidia-smi does not respond: {error}"
     return done.returncode, done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 

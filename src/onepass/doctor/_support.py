@@ -1,4 +1,4 @@
-"""Which TensorRT supports which GPU, and which driver a CUDA needs. From NVIDIA's release notes and support matrices.
+"""GPUs that each TensorRT supports, and drivers that each CUDA needs, from NVIDIA's notes and support matrices.
 
 - TensorRT-RTX 1.0 to 1.5, support matrices: 7.5, 8.6, 8.9, 12.0, and 12.1 from 1.5 on. Not 8.0, 9.0 or 10.0.
 - TensorRT 8.5 notes: the last for Kepler (3.x); 9.0 is without Maxwell (5.x).
@@ -25,7 +25,7 @@ _DRIVERS = {11: 450, 12: 525, 13: 580}
 
 
 def refusal(flavor: FlavorFacts, gpu: Gpu) -> str:
-    """Say why a TensorRT does not run on a GPU; empty if it does, or if that is not known."""
+    """Return why a TensorRT cannot run on a GPU; empty if it can, or if this is unknown."""
     capability = gpu.compute_capability
     if capability is None or flavor.number == (0, 0):
         return ""
@@ -34,14 +34,12 @@ def refusal(flavor: FlavorFacts, gpu: Gpu) -> str:
         known = named or set(_RTX)
         if capability in known:
             return ""
-        return f"it runs on compute capability {_listed(known)} only; this GPU has {gpu.capability_text}"
+        return f"it supports only compute capability {_listed(known)}; this GPU has {gpu.capability_text}"
     least = next((least for since, least in _LEAST if flavor.number >= since), None)
     if least is not None and capability < least:
-        return f"it needs compute capability {_text(least)} or higher; this GPU has {gpu.capability_text}"
+        return f"it requires compute capability {_text(least)} or higher; this GPU has {gpu.capability_text}"
     if flavor.number < _BLACKWELL_VERSION and capability >= _BLACKWELL:
-        return (
-            f"it is older than this GPU (compute capability {gpu.capability_text}), which needs TensorRT 10.8 or later"
-        )
+        return f"this GPU (compute capability {gpu.capability_text}) requires TensorRT 10.8 or later"
     return ""
 
 
