@@ -48,6 +48,8 @@ copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 
 ogp_site_url = os.environ.get("ONEPASS_DOCS_URL", "")
+ogp_image = "_images/demo.png"  # the picture of the first page
+ogp_image_alt = "Eyelids, irises and gaze, drawn on a picture"
 ogp_social_cards = {"enable": False}  # they need fonts and Matplotlib, and say no more than the title
 
 _SEARCHED_FOR = {

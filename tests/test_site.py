@@ -13,7 +13,8 @@ from tests.chromium import chromium, needs_chromium
 _DOCS = Path(__file__).parent.parent / "docs"
 _SITE = _DOCS / "_build" / "html"
 _INDEX = _SITE / "searchindex.js"  # which every build that changes anything writes
-_FRESH = _INDEX.exists() and _INDEX.stat().st_mtime > max(page.stat().st_mtime for page in _DOCS.glob("*.*"))
+_SOURCES = [*_DOCS.glob("*.*"), *_DOCS.glob("_static/*")]
+_FRESH = _INDEX.exists() and _INDEX.stat().st_mtime > max(source.stat().st_mtime for source in _SOURCES)
 pytestmark = [needs_chromium, pytest.mark.skipif(not _FRESH, reason="needs the documentation as it is now: make docs")]
 
 _HIDDEN = """selector => [...document.querySelectorAll(selector)]

@@ -450,4 +450,4 @@ def test_demo_without_a_face(shell: Shell, tmp_path: Path, three: Path) -> None:
     assert "three.onnx" in shell.fails("demo", "--picture", three)
     assert "expected a name ending in .jpg" in shell.fails("demo", "-o", tmp_path / "new" / "o.xyz")
     assert not (tmp_path / "new").exists()
-    assert "this is no ELG eye network" in shell.fails("demo", "--model", three)
+    assert "this is not an ELG eye network" in shell.fails("demo", "--model", three)
