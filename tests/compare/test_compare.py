@@ -141,7 +141,7 @@ def test_cases_from_a_folder(tmp_path: Path) -> None:
     assert [case.name for case in folder_cases(tmp_path)] == ["a.npz", "b.npz"]
     assert repr(next(folder_cases(tmp_path))) == "Case(a.npz: x=float32[2])"
     (tmp_path / "c.npz").write_bytes(b"no")
-    with pytest.raises(InputError, match=r"c\.npz is no NumPy file"):
+    with pytest.raises(InputError, match=r"c\.npz is not a NumPy file"):
         list(folder_cases(tmp_path))
     with pytest.raises(InputError, match=r"no \.npz file in"):
         list(folder_cases(tmp_path / "none"))
