@@ -11,7 +11,9 @@ from onepass._optional import optional
 
 def test_a_missing_library() -> None:
     """The error names the package to install, not the module of ours that needs it."""
-    with pytest.raises(MissingExtraError, match=r"^Reading x needs the Python module 'no_such', which is not installed"):
+    with pytest.raises(
+        MissingExtraError, match=r"^Reading x needs the Python module 'no_such', which is not installed"
+    ):
         optional("no_such.inner", extra="gaze", purpose="Reading x")
 
 
