@@ -335,7 +335,7 @@ def test_a_camera_opens_a_window_by_itself(clip: Path, shell: Shell, monkeypatch
         (["CLIP", "--csv", "a.csv", "--mirror"], "--mirror applies to a window"),
         (["CLIP", "-o", "a.txt"], "unknown suffix; use one of"),
         (["CLIP", "-o", "nowhere/a.mp4"], "cannot write nowhere/a.mp4: No such file"),
-        (["CLIP", "--csv", "nowhere/a.csv"], "nowhere/a.csv cannot be written: No such file"),
+        (["CLIP", "--csv", "nowhere/a.csv"], "cannot write nowhere/a.csv: No such file"),
         (["CLIP", "-o", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "CLIP"], "is the source itself"),
         (["CLIP", "--csv", "-", "--jsonl", "-"], "must name different files"),

@@ -47,8 +47,8 @@ def test_timeout(model: Path) -> None:
         with _ended(started):
             out, err = started.communicate(timeout=60)
         assert started.returncode == 2, (out, err)
-        assert "not done after 1.5 s" in err
-        assert "a greater --timeout gives it longer" in err
+        assert "after 1.5 s" in err
+        assert "--timeout" in err
         assert "Traceback" not in err
     assert not model.with_name("other.onnx").exists()
 

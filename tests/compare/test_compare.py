@@ -141,7 +141,7 @@ def test_cases_from_a_folder(tmp_path: Path) -> None:
     assert [case.name for case in folder_cases(tmp_path)] == ["a.npz", "b.npz"]
     assert repr(next(folder_cases(tmp_path))) == "Case(a.npz: x=float32[2])"
     (tmp_path / "c.npz").write_bytes(b"no")
-    with pytest.raises(InputError, match=r"c\.npz is no NumPy file"):
+    with pytest.raises(InputError, match=r"c\.npz is not a NumPy file"):
         list(folder_cases(tmp_path))
     with pytest.raises(InputError, match=r"no \.npz file in"):
         list(folder_cases(tmp_path / "none"))
@@ -177,7 +177,7 @@ def test_model_words_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """What cannot be read is refused; a file whose own name has an at sign is that file."""
     with pytest.raises(InputError, match="neither a provider nor a number of threads"):
         ModelChoice.parse("m.onnx@thread=4")
-    with pytest.raises(InputError, match="threads is a whole number"):
+    with pytest.raises(InputError, match="threads must be a whole number"):
         ModelChoice.parse("m.onnx@threads=0")
     monkeypatch.chdir(tmp_path)
     Path("m@cuda").touch()

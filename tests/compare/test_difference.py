@@ -107,6 +107,26 @@ def test_what_only_one_has() -> None:
         assert found.to_json()["max_abs"] == "Infinity"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "value", "agreement", "verdict"),
+    [
+        (0, 1.0, 1, "ok"),
+        (2, 1.0, 1, "differs"),
+        (2, 1.0, 0.98, "ok"),
+        (10, 1.0, 1, "differs"),
+        (11, 1.0, 1, "BROKEN"),
+        (1, math.nan, 1, "BROKEN"),
+        (1, math.inf, 1, "BROKEN"),
+    ],
+)
+def test_verdicts(wrong: int, value: float, agreement: float, verdict: str) -> None:
+    """An output that mostly agrees differs; one that hardly does, or that gains a NaN or infinity, is broken."""
+    second = np.zeros(100)
+    second[:wrong] = value
+    assert _difference(np.zeros(100), second, agreement=agreement).verdict == verdict
+    assert _difference(np.zeros((2, 3)), np.zeros((3, 2))).verdict == "BROKEN"
+
+
 def test_shapes_and_kinds() -> None:
     """Outputs of another shape, or whole numbers against others, break without being compared."""
     found = _difference(np.zeros((2, 3)), np.zeros((3, 2)))

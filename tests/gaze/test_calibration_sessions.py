@@ -78,7 +78,7 @@ def test_screens_that_are_not_there_are_refused(text: str) -> None:
 def test_two_screens_of_one_name_need_a_number(desk: list[dict[str, Any]]) -> None:
     """A name that two screens have is refused, and their numbers are said."""
     desk[1] = {**desk[1], "output": "Beamer"}
-    with pytest.raises(InputError, match=r"several screens are called 'Beamer'.*1: Beamer"):
+    with pytest.raises(InputError, match=r"several screens are named 'Beamer'.*1: Beamer"):
         screen_from_text("Beamer")
     assert screen_from_text("1").width_px == 2560
 
@@ -91,7 +91,7 @@ def test_without_a_display_the_size_will_do(monkeypatch: pytest.MonkeyPatch) -> 
         raise mss.ScreenShotError("cannot connect")
 
     monkeypatch.setattr(mss, "MSS", refuse)
-    with pytest.raises(MediaError, match=r"cannot ask which screens there are \(cannot connect\); give .* 1920x1080"):
+    with pytest.raises(MediaError, match=r"cannot list the connected screens \(cannot connect\); specify .* 1920x1080"):
         connected_screens()
     assert screen_from_text("640x480") == Screen(640, 480)
     with pytest.raises(InputError, match="width_px"):
@@ -101,7 +101,7 @@ def test_without_a_display_the_size_will_do(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_mss_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A number needs mss, and the message says what to install, and what does without."""
     monkeypatch.setitem(__import__("sys").modules, "mss", None)
-    with pytest.raises(MissingExtraError, match=r"not by its size \(1920x1080\).*pip install .*mss>="):
+    with pytest.raises(MissingExtraError, match=r"instead of its size \(1920x1080\).*pip install .*mss>="):
         screen_from_text("2")
     assert screen_from_text("0,0,640x480").place_px == (0, 0)
 
@@ -164,7 +164,7 @@ def test_a_camera_that_shows_something_else_is_refused_at_once() -> None:
     before = broken_off(100)
     frames = (Frame(np.zeros((9, 16, 3), np.uint8), index, index / 10, "") for index in range(400))
     camera = Camera(SCREEN)
-    with pytest.raises(InputError, match="pictures of 4 x 4, and this one is 16 x 9"):
+    with pytest.raises(InputError, match="pictures of 4 x 4, but this one is 16 x 9"):
         record(frames, camera.track, SCREEN, camera.show, done=before)
     assert len(camera.shown) == 1
 
@@ -202,7 +202,7 @@ def test_another_session_is_refused(change: dict[str, Any], said: str, tmp_path:
     save_unfinished(tmp_path / "s.json", SETUP, Recording.empty())
     with pytest.raises(InputError) as caught:
         load_unfinished(tmp_path / "s.json", replace(SETUP, **change))
-    assert f"was recorded with {said}. Go on with the same, or start anew" in str(caught.value)
+    assert f"was recorded with {said}. Use the same set-up, or start a new session" in str(caught.value)
 
 
 def test_a_screen_that_was_measured_meanwhile_is_the_same(tmp_path: Path) -> None:
@@ -215,11 +215,11 @@ def test_a_screen_that_was_measured_meanwhile_is_the_same(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no session to go on with"),
-        ("{", "is no session of format 1"),
+        (None, "no session to resume"),
+        ("{", "is not a session of format 1"),
         ('{"format": 2}', "its format is 2"),
         ('{"format": 1, "setup": {}}', "screen"),
-        ("[]", "is no session"),
+        ("[]", "is not a session"),
     ],
     ids=["none", "half", "newer", "empty", "list"],
 )
@@ -227,7 +227,7 @@ def test_damaged_sessions_are_refused(text: str | None, message: str, tmp_path: 
     """A file that is not there or not whole is refused by name, with what to do."""
     if text is not None:
         (tmp_path / "s.json").write_text(text)
-    with pytest.raises(InputError, match=rf"{message}.*start anew"):
+    with pytest.raises(InputError, match=rf"{message}.*start a new session"):
         load_unfinished(tmp_path / "s.json", SETUP)
 
 
@@ -238,7 +238,7 @@ def test_rows_that_are_none_are_refused(row: list[Any], tmp_path: Path) -> None:
     content = json.loads((tmp_path / "s.json").read_text())
     content["rows"] = [row]
     (tmp_path / "s.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="is no session of format 1"):
+    with pytest.raises(InputError, match="is not a session of format 1"):
         load_unfinished(tmp_path / "s.json", SETUP)
 
 
@@ -292,7 +292,7 @@ def test_a_session_is_broken_off_and_goes_on(
     """Escape keeps the points that were looked at and says how to go on; --resume shows the rest, and tidies up."""
     desk, shell, out = Desk(monkeypatch, session), Shell(capsys), tmp_path / "c.json"
     given = ["gaze", "calibrate", "camera:0", "-o", out, "--screen", "2560,0,480x270", "--points", 5]
-    assert "no session to go on with" in shell.fails(*given, "--resume")
+    assert "no session to resume" in shell.fails(*given, "--resume")
     desk.pictures_left = 60
     said = shell.fails(*given)
     kept = unfinished_path(out)
@@ -300,7 +300,7 @@ def test_a_session_is_broken_off_and_goes_on(
     assert "stopped before its last point" in said
     assert not out.exists()
     other = shell.fails(*given[:-4], "--screen", "480x270", "--points", 9, "--finder", "cascades", "--resume")
-    assert "--screen 2560,0,480x270, not '480x270'; --points 5, not 9. Go on with the same" in other
+    assert "--screen 2560,0,480x270, not '480x270'; --points 5, not 9. Use the same set-up" in other
     assert "without --resume" in other
     desk.pictures_left = 10**9
     status, said, notes = shell.run(*given, "--resume")

@@ -139,10 +139,10 @@ def test_a_bad_picture_says_so(session: Session) -> None:
 
 
 def test_bad_parts_are_refused(session: Session) -> None:
-    """No passes, or a network that is no ELG, are refused when the estimator is made."""
+    """No passes, or a network that is not an ELG, are refused when the estimator is made."""
     with pytest.raises(InputError, match="passes"):
         GazeEstimator(session, find(), passes=0)
-    with pytest.raises(UnsupportedModelError, match="no ELG"):
+    with pytest.raises(UnsupportedModelError, match="not an ELG"):
         GazeEstimator(Session(FakeBackend(Signature((), ()))), find())
 
 
@@ -154,7 +154,7 @@ def test_a_given_session_stays_open(session: Session) -> None:
 
 
 def test_an_opened_session_is_closed(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An estimator closes the model that it opened, once; and at once if the model is no ELG network."""
+    """An estimator closes the model that it opened, once; and at once if the model is not an ELG network."""
     monkeypatch.setattr(estimator, "open_model", lambda model, **how: session)
     with GazeEstimator.from_default(finder=find()) as mine:
         assert not session.closed

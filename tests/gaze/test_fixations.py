@@ -102,5 +102,5 @@ def test_wrong_use_is_refused() -> None:
     with pytest.raises(InputError, match="max_speed_deg_s"):
         MovementFinder(max_speed_deg_s=0)
     for times in ([0.0, 0.0], [0.0]):
-        with pytest.raises(InputError, match="times that rise"):
+        with pytest.raises(InputError, match="increasing times"):
             MovementFinder()([Gaze(0, 0)] * 2, times)

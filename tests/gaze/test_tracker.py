@@ -482,7 +482,7 @@ def test_wrong_use_is_refused() -> None:
     tracker = World(face_at(100)).tracker()
     run(tracker, 1, start=1)
     for seconds in (0.5, float("nan")):
-        with pytest.raises(InputError, match="order of their times"):
+        with pytest.raises(InputError, match="in order of time"):
             tracker(FRAME, seconds)
     with pytest.raises(InputError, match="uint8"):
         tracker(np.zeros((4, 4)), 2.0)  # type: ignore[arg-type]

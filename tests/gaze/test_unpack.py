@@ -42,7 +42,7 @@ def test_paths_that_lead_out(tmp_path: Path, name: str) -> None:
         member = zipfile.ZipInfo(name)
         member.filename = name
         opened.writestr(member, "evil")
-    with pytest.raises(ModelFormatError, match="leads out of the folder; nothing was unpacked"):
+    with pytest.raises(ModelFormatError, match="is outside the folder; nothing was unpacked"):
         unpack(archive, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
     assert not Path("/evil").exists()
@@ -78,7 +78,7 @@ def test_damaged_archives_leave_what_was_there(tmp_path: Path) -> None:
     packed[100:120] = bytes(20)  # no longer what the compression knows
     for damaged in (b"<html>please log in</html>", data[: len(data) // 2], data.replace(b"text", b"tex!", 1), packed):
         archive.write_bytes(damaged)
-        with pytest.raises(ModelFormatError, match="is damaged, or no zip archive"):
+        with pytest.raises(ModelFormatError, match="is damaged or not a readable zip archive"):
             unpack(archive, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["old"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "out"]
@@ -98,7 +98,7 @@ def test_members_that_no_folder_can_hold(tmp_path: Path, members: list[tuple[str
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
         for name, data in members:
             opened.writestr(name, data)
-    with pytest.raises(ModelFormatError, match=r"a\.zip (cannot be unpacked|is damaged)"):
+    with pytest.raises(ModelFormatError, match=r"(cannot unpack .*a\.zip|a\.zip is damaged)"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 

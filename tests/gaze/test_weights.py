@@ -57,7 +57,7 @@ def test_another_archive_under_the_same_name(site: Site, tmp_path: Path) -> None
     other = tmp_path / "other.zip"
     other.write_bytes(_archive(tmp_path, seed=1))
     with pytest.raises(
-        ModelFormatError, match=r"is another file than the one that came first: sha256 [0-9a-f]{64} expe"
+        ModelFormatError, match=r"differs from the archive that was first fetched: sha256 [0-9a-f]{64} expe"
     ):
         weights.fetch(NAME, other)
     assert path.read_bytes() == before
@@ -72,7 +72,7 @@ def test_another_archive_under_the_same_name(site: Site, tmp_path: Path) -> None
 def test_a_page_in_place_of_the_archive(site: Site) -> None:
     """A login page is no archive: it is neither kept nor taken for the archive's first coming."""
     good, site.data = site.data, b"<html>please log in</html>"
-    with pytest.raises(ModelFormatError, match="is damaged, or no zip archive"):
+    with pytest.raises(ModelFormatError, match="is damaged or not a readable zip archive"):
         weights.fetch(NAME)
     site.data = good
     assert weights.fetch(NAME).is_file()
@@ -112,7 +112,7 @@ def test_from_a_file(site: Site, tmp_path: Path) -> None:
     file.write_bytes(site.data)
     assert weights.fetch(NAME, file).is_file()
     assert not site.asked
-    with pytest.raises(ModelNotFoundError, match="there is no file"):
+    with pytest.raises(ModelNotFoundError, match="file not found"):
         weights.fetch(NAME, tmp_path / "absent.zip")
 
 

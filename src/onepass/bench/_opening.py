@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from onepass._errors import BackendError, OnepassError
 from onepass._programs import end_with_starter, lifeline
 
-if TYPE_CHECKING:  # importing is what is measured
+if TYPE_CHECKING:  # the import is measured
     from onepass.runtime import ModelSpec
 
 _TIMEOUT_SECONDS = 600
@@ -136,7 +136,7 @@ def device_bytes_in_use() -> int | None:
 
 def _child(job: dict[str, Any]) -> dict[str, Any]:
     """Open the model, call it once, and return the cost."""
-    from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - importing is what is measured
+    from onepass.bench._inputs import batch_inputs  # noqa: PLC0415 - the import is measured
     from onepass.runtime import ModelSpec, load  # noqa: PLC0415
     from onepass.sampling import explained  # noqa: PLC0415
 

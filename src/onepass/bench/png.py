@@ -11,7 +11,7 @@ from onepass._printable import printable
 from onepass.bench._bench import Benchmark
 from onepass.bench.report import SUBTITLE, TITLE, series_of, tick_text, time_limits, time_ticks
 
-_MARKS = "os^Dv<>P"  # lines of one colour are told apart by their marks
+_MARKS = "os^Dv<>P"  # marks distinguish lines of the same colour
 
 
 def benchmark_png(result: Benchmark) -> bytes:

@@ -98,7 +98,7 @@ def _chart(rows: Sequence[Row], *, style: str = "", title: str = "") -> Iterator
     Points of one batch size stand side by side, so that no bar covers another.
     """
     series = series_of(rows)
-    legend = 20 * math.ceil(len(series) / 2)
+    legend = 10 + 20 * math.ceil(len(series) / 2)
     top = _TITLE_HEIGHT if title else 0
     scale = _Scale(rows)
     yield f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + legend + top}" role="img" aria-label="{TITLE}">{style}'
@@ -110,7 +110,7 @@ def _chart(rows: Sequence[Row], *, style: str = "", title: str = "") -> Iterator
         colour = f"var(--{COLOURS[index % len(COLOURS)]})"
         dash = f' stroke-dasharray="{_DASHES[index // len(COLOURS) % len(_DASHES)]}"' if index >= len(COLOURS) else ""
         yield from _line(points, scale, colour, dash, name, scale.shift(index, len(series)))
-        x, y = 24 + (index % 2) * (_WIDTH // 2), _HEIGHT + 4 + 20 * (index // 2)
+        x, y = 24 + (index % 2) * (_WIDTH // 2), _HEIGHT + 14 + 20 * (index // 2)
         yield f'<line x1="{x}" y1="{y}" x2="{x + 28}" y2="{y}" stroke="{colour}" stroke-width="3"{dash}/>'
         yield f'<text x="{x + 36}" y="{y + 4}">{escape(name)}</text>'
     yield "</svg>"
@@ -127,14 +127,14 @@ def series_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def time_limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the least and the greatest time of a chart, in milliseconds, with a margin."""
+    """Return the lower and upper limit of a chart's times, in milliseconds, with a margin."""
     low = min(row.latency.minimum for row in rows) * 1e3
     high = max(row.latency.p90 for row in rows) * 1e3
     return low / 1.2, high * 1.2
 
 
 def time_ticks(low: float, high: float) -> list[float]:
-    """Return round numbers from `low` to `high` for a logarithmic axis: three at least, where there are any."""
+    """Return round numbers from `low` to `high` for a logarithmic axis, if possible at least three."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(n / 10 for n in range(10, 100, 2))):
         ticks = [round(step * 10.0**decade, 9) for decade in decades for step in steps]
@@ -150,7 +150,7 @@ def tick_text(milliseconds: float) -> str:
 
 
 class _Scale:
-    """Where a batch and a time lie on the drawing."""
+    """Positions of batch sizes and times on the drawing."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._batches = sorted({row.batch for row in rows})
@@ -165,7 +165,7 @@ class _Scale:
         return _LEFT + 40 + share * (_WIDTH - _LEFT - _RIGHT - 80)
 
     def shift(self, index: int, count: int) -> float:
-        """Return how far one of several series stands beside the middle of its batch size."""
+        """Return the horizontal offset of one of several series from the centre of its batch size."""
         places = [self.x(batch) for batch in self._batches]
         room = min((after - before for before, after in pairwise(places)), default=720.0)
         most = min(12.0, 72 / count) if len(places) > 1 else 120.0

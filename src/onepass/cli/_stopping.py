@@ -64,7 +64,7 @@ def interruptible() -> Iterator[None]:
 
 
 def _watch(read: socket.socket) -> None:
-    """Look at the numbers of the signals that come, until the other end is closed."""
+    """Read the numbers of incoming signals until the other end is closed."""
     with read:
         while numbers := read.recv(64):
             if signal.SIGINT in numbers:
@@ -72,17 +72,17 @@ def _watch(read: socket.socket) -> None:
 
 
 class _ExpiredError(BaseException):
-    """The time is over; nothing between here and `time_limit` may catch it."""
+    """The time limit has passed; no code below `time_limit` may catch this exception."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `RunTimeoutError` when the block is not done after so many seconds.
+    """Raise `RunTimeoutError` if the block takes longer than the given seconds.
 
-    Runs of ONNX Runtime are ended; all else is broken off where it comes back to Python. What does not for ten more
-    seconds ends with the process.
+    Runs of ONNX Runtime are stopped; other work is interrupted when it returns to Python. If it does not return within
+    ten more seconds, the process ends.
     """
-    message = f"not done after {seconds:g} s, and ended; a greater --timeout gives it longer"
+    message = f"not finished after {seconds:g} s, and stopped; increase --timeout to allow more time"
     expired, done, main = threading.Event(), threading.Event(), threading.main_thread().ident or 0
     signal.signal(_EXPIRY, _expire)
 
@@ -93,7 +93,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         stop_runs(message)
         if done.wait(_MOMENT_S):
             return
-        signal.pthread_kill(main, _EXPIRY)  # which wakes it where it waits
+        signal.pthread_kill(main, _EXPIRY)  # wakes the main thread if it is waiting
         if not done.wait(_GRACE_S):
             click.echo(f"onepass: {message}", err=True)
             os._exit(2)
@@ -107,7 +107,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise
     finally:
         done.set()
-        signal.signal(_EXPIRY, signal.SIG_IGN)  # one may be on its way
+        signal.signal(_EXPIRY, signal.SIG_IGN)  # a signal may still be pending
 
 
 def _expire(*_: object) -> None:

@@ -64,7 +64,7 @@ class Cure:
         try:
             comparison = self._check(graph)
         except OnepassError:
-            return None  # a mixture that does not run is no cure
+            return None  # a mixture that does not run cannot help
         return comparison if comparison.passed else None
 
 

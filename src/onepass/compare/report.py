@@ -52,9 +52,9 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
 
 
 def _table(outputs: Sequence[OutputDifference]) -> str:
-    columns = [("output", True), ("dtype", True), ("shape", True), ("max abs", False), ("mean abs", False),
-               ("max rel", False), ("mean rel", False), ("cosine", False), ("NaN", False), ("Inf", False),
-               ("within", False), ("", True)]  # fmt: skip
+    columns = [("output", True), ("", True), ("within", False), ("dtype", True), ("shape", True), ("max abs", False),
+               ("mean abs", False), ("max rel", False), ("mean rel", False), ("cosine", False), ("NaN", False),
+               ("Inf", False)]  # fmt: skip
     return html_table(columns, (_row(each) for each in outputs))
 
 
@@ -63,14 +63,14 @@ def _row(output: OutputDifference) -> list[str]:
     verdict = f'<{mild} class="{"good" if output.passed else "bad"}">{output.verdict}</{mild}>'
     return [
         f"<code>{escape(output.name)}</code>",
+        verdict,
+        f"{output.agreement:.4%}",
         escape(_both(*output.dtypes)),
         escape(_both(*(shape_text(shape) for shape in output.shapes))),
         *(f"{value:.3g}" for value in (output.max_abs, output.mean_abs, output.max_rel, output.mean_rel)),
         "–" if output.cosine is None else f"{output.cosine:.6f}",
         _both(*map(str, output.nans)),
         _both(*map(str, output.infs)),
-        f"{output.agreement:.4%}",
-        verdict,
     ]
 
 
@@ -85,8 +85,8 @@ def _card(output: OutputDifference) -> str:
     lines = [
         f"<section><h2><code>{escape(output.name)}</code></h2>",
         (
-            f'<p class="soft">Tolerance: {tolerance.atol:.3g} + {tolerance.rtol:.3g} × |first|{asked}. '
-            f"{output.count - output.beyond:,} of {output.count:,} are within it. Absolute error: {shares}.</p>"
+            f'<p class="soft">Tolerance: {tolerance.atol:.3g} + {tolerance.rtol:.3g} × |first|{asked}. Within: '
+            f"{output.count - output.beyond:,} of {output.count:,} elements. Absolute error: {shares}.</p>"
         ),
     ]
     if output.complaint:

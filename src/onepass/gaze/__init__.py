@@ -1,6 +1,6 @@
-"""Eyelids, irises and gaze of the faces in a picture, with an ELG network; see `GazeEstimator`.
+"""Find eyelids, irises and gaze of faces in pictures with an ELG network; see `GazeEstimator`.
 
-OpenCV and PyAV are imported by what needs them, not by this, and come with the extra ``gaze``.
+OpenCV and PyAV come with the extra ``gaze``, and are imported on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The network at work: all eyes of some pictures in one pass, and again with crops placed by what the pass found."""
+"""Run the network: all eyes of some pictures in one pass, then again with crops placed by the previous pass."""
 
 from __future__ import annotations
 
@@ -26,25 +26,27 @@ _MAX_KAPPA_DEG = 20.0
 
 
 class EyeReader:
-    """Reads the eyes of faces that were found, with one ELG network."""
+    """Read the eyes of found faces with an ELG network."""
 
     def __init__(self, session: Session, scale: ConfidenceScale | None, *, gaze: GazeMethod, kappa_deg: float) -> None:
-        """Use a network that is open.
+        """Use an open network.
 
         Args:
             session: The network.
-            scale: What the peaks of its heatmaps are worth; None takes them as they are.
-            gaze: How the gaze is read off the landmarks: one of `GAZE_METHODS`.
-            kappa_deg: Turn each gaze so far towards the nose (`onepass.gaze.kappa`).
+            scale: Maps heatmap peaks to confidences; None uses the peaks themselves.
+            gaze: How to compute the gaze from the landmarks: one of `GAZE_METHODS`.
+            kappa_deg: Rotate each gaze towards the nose by this angle (`onepass.gaze.kappa`).
 
         Raises:
-            UnsupportedModelError: It is no ELG network.
-            InputError: `gaze` or `kappa_deg` is none that there is.
+            UnsupportedModelError: The model is not an ELG network.
+            InputError: `gaze` or `kappa_deg` is invalid.
         """
         if gaze not in GAZE_METHODS:
             raise InputError(f"gaze must be one of {', '.join(map(repr, GAZE_METHODS))}, got {gaze!r}")
         if not abs(kappa_deg) <= _MAX_KAPPA_DEG:
-            raise InputError(f"kappa_deg must lie within {_MAX_KAPPA_DEG:g} degrees of 0, got {kappa_deg}")
+            raise InputError(
+                f"kappa_deg must be between -{_MAX_KAPPA_DEG:g} and {_MAX_KAPPA_DEG:g} degrees, got {kappa_deg}"
+            )
         self._size_px = crop_size_px(session.signature)
         self._session, self._scale = session, scale
         self._gaze, self._kappa_deg = gaze, kappa_deg
@@ -52,16 +54,16 @@ class EyeReader:
     def __call__(
         self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
     ) -> list[Analysis]:
-        """Look at the faces of every picture, all eyes in each pass.
+        """Analyse the faces of every picture, all eyes in each pass.
 
         Args:
             greys: The pictures, each uint8 [H, W].
             found: The faces of each.
-            passes: How often to look, at least 1.
-            clock: Is told how long it takes; it may have begun before.
+            passes: Number of passes, at least 1.
+            clock: Counts the time of each stage; may have started earlier.
 
         Returns:
-            One analysis a picture.
+            One analysis per picture.
         """
         sides, corners = eyes_of([face for faces in found for face in faces])
         ends = np.cumsum([sum(len(face.sides) for face in faces) for faces in found]).tolist()
@@ -87,9 +89,9 @@ class EyeReader:
     def _look(
         self, greys: Sequence[Grey], parts: Sequence[slice], sides: tuple[Side, ...], corners: FloatArray, clock: Clock
     ) -> tuple[EyeCrops, Mapping[str, npt.NDArray[Any]], list[Eye]]:
-        """Cut all eyes, run them through the network in one pass, and read its outputs.
+        """Crop all eyes, run them through the network in one pass, and decode its outputs.
 
-        `parts` says for each picture which of the eyes are its own.
+        `parts` has the range of eyes of each picture.
         """
         with clock.stage("crops"):
             crops = EyeCrops.joined(
@@ -109,7 +111,7 @@ class EyeReader:
         return crops, outputs, eyes
 
     def _refined(self, eyes: list[Eye]) -> list[Eye]:
-        """Return the eyes of the last pass with their gaze as it was asked for."""
+        """Return the eyes of the last pass with the requested gaze method and kappa."""
         if self._gaze == "fit":
             eyes = fit_gaze(eyes)
         if self._kappa_deg:
@@ -118,12 +120,12 @@ class EyeReader:
 
 
 def _moved(corners: FloatArray, eyes: list[Eye]) -> FloatArray:
-    """Return the corners [N, 2, 2] that the network found, or the former ones where it went too far."""
+    """Return the corners [N, 2, 2] that the network found, or the previous ones if they moved too far."""
     pairs = [(before, eye.corners) for before, eye in zip(corners, eyes, strict=True)]
     return np.array([found if corners_agree(before, found) else before for before, found in pairs])
 
 
 def _faces_of(found: Sequence[FoundFace], eyes: list[Eye]) -> tuple[Face, ...]:
-    """Give every face its eyes back."""
+    """Assign the eyes to their faces."""
     rest = iter(eyes)
     return tuple(Face(face.box, tuple(next(rest) for _ in face.sides), head=face.head) for face in found)

@@ -1,4 +1,4 @@
-"""All that one look at a picture gave: `Analysis`, and the clock that timed it."""
+"""The full result for one picture: `Analysis`, and the clock for its stages."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from onepass.outputs import Outputs
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """All that one look at a picture gave.
+    """The full result for one picture.
 
     Attributes:
         faces: The faces, in the finder's order.
-        crops: What the last pass was given; its eyes are those of `faces`, face by face.
-        outputs: All outputs of the last pass by name, or None where there was no face and so no pass.
-        passes: How many passes there were; none without a face.
-        seconds_by_stage: Time spent in "grey", "faces", "crops", "network" and "decode", all passes together; of
-            pictures that were analysed together, the share of each.
+        crops: The crops of the last pass, in the order of the eyes of `faces`, face by face.
+        outputs: All outputs of the last pass by name; None without a face, and thus without a pass.
+        passes: Number of passes; 0 without a face.
+        seconds_by_stage: Time in "grey", "faces", "crops", "network" and "decode", summed over all passes; for
+            pictures analysed together, each picture's share.
     """
 
     faces: tuple[Face, ...]
@@ -34,7 +34,7 @@ class Analysis:
 
     @property
     def seconds(self) -> float:
-        """Time of all stages together."""
+        """Total time of all stages."""
         return sum(self.seconds_by_stage.values())
 
     @property
@@ -44,7 +44,7 @@ class Analysis:
 
 
 class Clock:
-    """Adds up the time spent in named stages."""
+    """Sum the time spent in named stages."""
 
     def __init__(self) -> None:
         self._seconds = dict.fromkeys(("grey", "faces", "crops", "network", "decode"), 0.0)
@@ -57,5 +57,5 @@ class Clock:
         self._seconds[name] += time.perf_counter() - start
 
     def shared_by(self, pictures: int) -> Mapping[str, float]:
-        """Return the seconds of each stage for each of so many pictures, read-only."""
+        """Return each picture's share of the seconds of each stage, read-only."""
         return MappingProxyType({name: seconds / max(pictures, 1) for name, seconds in self._seconds.items()})

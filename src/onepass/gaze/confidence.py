@@ -1,4 +1,4 @@
-"""How far a landmark can be trusted: from the peak of its heatmap to a probability."""
+"""Landmark confidence: map heatmap peaks to probabilities."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from onepass.engine import read_sidecar
 from onepass.gaze.geometry import FloatArray
 
 TOLERANCE = 0.05
-"""How far from its place a landmark may lie to be right, in eye-corner distances (1.4 mm in adults)."""
+"""Maximum error of a correct landmark, relative to the distance between the eye corners (1.4 mm in adults)."""
 
 VISIBLE_POINTS = 17
-"""Landmarks that can be seen: all but the eyeball's centre."""
+"""Number of visible landmarks: all except the eyeball's centre."""
 
 PACKAGED_SCALES = "confidence.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfidenceScale:
-    """What the peaks of a network's heatmaps are worth.
+    """Maps a network's heatmap peaks to probabilities.
 
-    A network is trained towards bumps that peak at 1 and answers with lower ones where it hesitates, each landmark in
-    its own way. The probability that a landmark lies within `TOLERANCE` of its place is a logistic function of its own
-    peak and of the mean of all 17 peaks, which tells eyes from other things (Platt scaling with a second input).
+    The network is trained towards bumps with a peak of 1, and returns lower peaks when it is uncertain, differently for
+    each landmark. The probability that a landmark is within `TOLERANCE` of its true position is a logistic function of
+    its own peak and of the mean of all 17 peaks, which separates eyes from other objects (Platt scaling with a second
+    input).
 
     Attributes:
         weights: float64 [17, 3]: a constant, the weight of the landmark's peak and the weight of the mean peak.
@@ -57,10 +58,10 @@ class ConfidenceScale:
 
     @classmethod
     def of_model(cls, path: str | os.PathLike[str]) -> ConfidenceScale | None:
-        """Return the scale that a model was calibrated with; None where it was not.
+        """Return a model's confidence scale; None if the model was not calibrated.
 
-        A model is known by its content: packaged weights wherever they lie, and engines that were built of them, by
-        their sidecar. Weights that were trained anew are others.
+        Models are identified by content: bundled weights at any path, and engines built from them, by their sidecar.
+        Retrained weights have no scale.
         """
         plan = read_sidecar(path)
         return _packaged().get(sha256_of(path) if plan is None else plan.onnx_sha256 or "")
@@ -68,7 +69,7 @@ class ConfidenceScale:
 
 @cache
 def _packaged() -> dict[str, ConfidenceScale]:
-    """Read what ``training/calibrate_confidence.py`` wrote, by the digest of each network."""
+    """Read the scales that ``training/calibrate_confidence.py`` wrote, by the digest of each network."""
     path = Path(__file__).parent / "data" / PACKAGED_SCALES
     networks = json.loads(path.read_text(encoding="utf-8"))["networks"]
     return {entry["sha256"]: ConfidenceScale(np.array(entry["weights"])) for entry in networks}

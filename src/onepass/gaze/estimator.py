@@ -1,4 +1,4 @@
-"""From a picture to faces with eyes and gaze: find faces, cut eyes, one pass over all of them, read the outputs."""
+"""From a picture to faces with eyes and gaze: find faces, crop eyes, run one pass over all of them, decode outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onepass.gaze.confidence import ConfidenceScale
 from onepass.gaze.eyes import grey_from_picture
 from onepass.gaze.find.faces import FaceFinder, FoundFace, name_of
 from onepass.gaze.find.finders import open_finder
-from onepass.gaze.fit import GAZE_METHODS, GazeMethod  # noqa: F401 - both were always offered here
+from onepass.gaze.fit import GAZE_METHODS, GazeMethod  # noqa: F401 - public names of this module since its start
 from onepass.gaze.geometry import Grey
 from onepass.gaze.model import model_spec, open_model
 from onepass.gaze.on_screen import ScreenCalibration, check_finder
@@ -34,12 +34,12 @@ class GazeEstimator:
             for face in estimator(picture):
                 print(face.gaze.pitch_deg, face.gaze.yaw_deg)
 
-    A face finder gives the corners of the eyes only roughly, so the network looks more than once: each pass cuts the
-    crops anew between the corners that the pass before found. One pass always holds all eyes of the picture, or of many
-    pictures (`analyse_many`). Where corners are off by a tenth of the eye, two looks at one eye differ by 6 degrees
+    Face finders locate eye corners only roughly, so the network looks more than once: each pass crops the eyes again,
+    between the corners that the previous pass found. One pass always contains all eyes of the picture, or of many
+    pictures (`analyse_many`). If corners are off by a tenth of the eye, two results for one eye differ by 6 degrees
     after one pass, by 4 after two, by 3 after three (median of 108 photographed eyes).
 
-    As thread-safe as its parts: `CascadeFinder` and `Session` both are.
+    Thread-safe if its parts are, as `CascadeFinder` and `Session`.
     """
 
     def __init__(
@@ -53,25 +53,24 @@ class GazeEstimator:
         kappa_deg: float = 0.0,
         calibration: ScreenCalibration | None = None,
     ) -> None:
-        """Put an estimator together.
+        """Create an estimator from its parts.
 
         Args:
-            session: An open ELG network. It stays the caller's, who closes it.
-            finder: What finds faces.
-            scale: What the peaks of the network's heatmaps are worth (`ConfidenceScale.of_model`); None takes them as
-                they are.
-            gaze: How the gaze is read off the landmarks: in "closed" form from iris centre, eyeball centre and radius,
-                or by a "fit" of an eyeball to all of them (`onepass.gaze.fit`).
-            kappa_deg: Turn each gaze so far towards the nose (`onepass.gaze.kappa`); 0 leaves the optical axis.
-            calibration: Says where on a screen the faces look; it needs faces that are found, and gaze that is read,
-                as they were for calibrating.
-            passes: How often the network looks at each picture, at least 1. The second pass corrects the finder; more
-                change little.
+            session: An open ELG network. The caller keeps ownership and closes it.
+            finder: The face finder.
+            scale: Maps the network's heatmap peaks to confidences (`ConfidenceScale.of_model`); None uses the peaks
+                themselves.
+            gaze: How to compute the gaze from the landmarks: in "closed" form from iris centre, eyeball centre and
+                radius, or by a "fit" of an eyeball to all landmarks (`onepass.gaze.fit`).
+            kappa_deg: Rotate each gaze towards the nose by this angle (`onepass.gaze.kappa`); 0 keeps the optical axis.
+            calibration: Maps gaze to a screen; it needs the finder and the gaze method of its recording.
+            passes: Number of passes per picture, at least 1. The second pass corrects the finder's corners; further
+                passes change little.
 
         Raises:
-            UnsupportedModelError: The session's model is no ELG network.
-            InputError: `passes` is below 1, `gaze` or `kappa_deg` is none that there is, or the calibration needs head
-                poses, which the finder does not see.
+            UnsupportedModelError: The session's model is not an ELG network.
+            InputError: `passes` is below 1, `gaze` or `kappa_deg` is invalid, or the calibration needs head poses,
+                which the finder does not provide.
         """
         check_finder(calibration, finder)
         self._passes = _checked(passes)
@@ -94,23 +93,23 @@ class GazeEstimator:
         """Open a model and return an estimator that closes it.
 
         Args:
-            model: "default" or "small" for the packaged weights, the path of a model, or a `ModelSpec` of one of these,
-                which chooses a GPU, threads or a flavour of TensorRT too.
-            finder: What finds faces: a finder, or the name of one (`open_finder`).
-            max_faces: For a finder that is named: find only that many, the largest; None finds all.
-            passes: How often the network looks at each picture.
-            gaze: How the gaze is read off the landmarks, "closed" or "fit".
-            kappa_deg: Turn each gaze so far towards the nose.
-            calibration: Says where on a screen the faces look.
+            model: "default" or "small" for the bundled weights, the path of a model, or a `ModelSpec` of one of these,
+                with options such as GPU, threads or TensorRT flavor.
+            finder: A face finder, or the name of one (`open_finder`).
+            max_faces: Maximum number of faces, for a finder given by name: the largest ones; None for all.
+            passes: Number of passes per picture.
+            gaze: How to compute the gaze from the landmarks, "closed" or "fit".
+            kappa_deg: Rotate each gaze towards the nose by this angle.
+            calibration: Maps gaze to a screen.
 
         Raises:
-            ModelNotFoundError: There is no such model.
-            ModelFormatError: The file is damaged, or of a format that does not run here.
-            UnsupportedModelError: The model is no ELG network.
-            DeviceError: There is no such GPU.
-            InputError: `passes` is below 1, there is no finder of that name, it does not see the head poses that the
-                calibration needs, or a choice of the spec is not for this kind of model.
-            MissingExtraError: What the finder needs is not installed.
+            ModelNotFoundError: The model does not exist.
+            ModelFormatError: The file is damaged, or in a format that cannot run here.
+            UnsupportedModelError: The model is not an ELG network.
+            DeviceError: The GPU does not exist.
+            InputError: `passes` is below 1, the finder's name is unknown, the finder does not provide the head poses
+                that the calibration needs, or this kind of model does not support an option of the spec.
+            MissingExtraError: A package that the finder needs is not installed.
         """
         with ExitStack() as opened:
             if isinstance(finder, str):
@@ -139,28 +138,28 @@ class GazeEstimator:
 
     @property
     def finder(self) -> FaceFinder:
-        """What finds faces."""
+        """The face finder."""
         return self._finder
 
     def __call__(self, picture: Picture) -> list[Face]:
-        """Return the faces in a picture; an empty list where there is none.
+        """Return the faces in a picture; an empty list if there are none.
 
         Args:
             picture: uint8, RGB [H, W, 3] or grey [H, W].
 
         Raises:
-            InputError: It is no such array, or an empty one.
+            InputError: The array has another dtype or shape, or is empty.
         """
         return list(self.analyse(picture).faces)
 
     def analyse(self, picture: Picture) -> Analysis:
-        """Return the faces together with the crops, every output of the last pass and the time of each stage.
+        """Return the faces, the crops, all outputs of the last pass, and the time of each stage.
 
         Args:
             picture: uint8, RGB [H, W, 3] or grey [H, W].
 
         Raises:
-            InputError: It is no such array, or an empty one.
+            InputError: The array has another dtype or shape, or is empty.
         """
         return self.analyse_many([picture])[0]
 
@@ -171,10 +170,10 @@ class GazeEstimator:
             pictures: Each uint8, RGB [H, W, 3] or grey [H, W]; their sizes may differ.
 
         Returns:
-            One analysis a picture, in order. The time that they spent together is split among them evenly.
+            One analysis per picture, in order. Shared time is divided evenly.
 
         Raises:
-            InputError: One is no such array, or an empty one.
+            InputError: An array has another dtype or shape, or is empty.
         """
         clock = Clock()
         checked = [check_picture(picture) for picture in pictures]
@@ -192,23 +191,23 @@ class GazeEstimator:
         newest: bool | None = None,
         eye: Side | None = None,
     ) -> Generator[StreamResult, None, None]:
-        """Look at frame after frame, each by itself, while the next are read and the caller is busy with the last.
+        """Analyse frames one by one, while a thread reads the next frames and the caller processes earlier results.
 
         `GazeTracker.stream` does the same for videos, with a memory.
 
         Args:
-            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
-            batch: How many frames go through the network together.
-            newest: Whether frames that come while there is no time for them are left out, so that the results never
-                lag behind; None for what the source calls for: a camera yes, a video no.
-            eye: Give only this eye of each face, and only faces that have it; None for both.
+            frames: A source of `onepass.media`, or any frames or pictures. A separate thread reads them.
+            batch: Number of frames per pass of the network.
+            newest: Whether to drop frames when the analysis falls behind, so that results stay live; None decides by
+                the source: True for a camera, False for a video.
+            eye: Return only this eye of each face, and only faces that have it; None for both.
 
         Yields:
-            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+            One result per frame, in order. Close the iterator (`contextlib.closing`) or exhaust it to end its threads.
 
         Raises:
-            InputError: `batch` is below 1, or above 1 where the newest frame counts.
-            OnepassError: What the source or the analysis raised, after the results of all frames before.
+            InputError: `batch` is below 1, or above 1 with `newest`.
+            OnepassError: An error of the source or the analysis, after the results of all earlier frames.
         """
 
         def faces_of(taken: list[Frame]) -> list[tuple[Face, ...]]:
@@ -217,16 +216,16 @@ class GazeEstimator:
         return stream_frames(frames, faces_of, batch=batch, newest=newest, eye=eye, finder=name_of(self._finder))
 
     def look(self, picture: Picture, found: Sequence[FoundFace], *, passes: int | None = None) -> Analysis:
-        """Analyse a picture whose faces are known, without the finder.
+        """Analyse a picture with known faces, without the finder.
 
         Args:
             picture: uint8, RGB [H, W, 3] or grey [H, W].
-            found: The faces, in the order in which they come back.
-            passes: How often the network looks; None for as often as otherwise. One pass is enough where the corners
-                are good, as those of the frame before are.
+            found: The faces; results have the same order.
+            passes: Number of passes; None for the estimator's. One pass suffices if the corners are accurate, such as
+                those from the previous frame.
 
         Raises:
-            InputError: It is no such array, or an empty one, or `passes` is below 1.
+            InputError: The array has another dtype or shape, or is empty; or `passes` is below 1.
         """
         clock = Clock()
         with clock.stage("grey"):
@@ -237,7 +236,7 @@ class GazeEstimator:
     def _analysed(
         self, greys: Sequence[Grey], found: Sequence[Sequence[FoundFace]], passes: int, clock: Clock
     ) -> list[Analysis]:
-        """Look at the faces of every picture, all eyes in each pass."""
+        """Analyse the faces of every picture, all eyes in each pass."""
         analyses = self._reader(greys, found, passes, clock)
         if self._calibration is None:
             return analyses
@@ -247,21 +246,21 @@ class GazeEstimator:
         ]
 
     def on_screen(self, face: Face, shape: tuple[int, ...]) -> Face:
-        """Return a face with the point on the screen that its calibration gives; without one, the face itself.
+        """Return a face with its point on the screen; without a calibration, return the face unchanged.
 
         Args:
             face: A face.
-            shape: Of the picture that it is from: its height and width first.
+            shape: Shape of its picture: height, width, …
 
         Raises:
-            InputError: The calibration belongs to pictures of another shape.
+            InputError: The calibration is for pictures of another shape.
         """
         if self._calibration is None:
             return face
         return replace(face, screen_px=self._calibration(face, picture_size_px=(shape[1], shape[0])))
 
     def close(self) -> None:
-        """Close what this estimator opened: its session and its finder. Closing twice is allowed."""
+        """Close the session and the finder that this estimator opened. Closing twice is allowed."""
         self._opened.close()
 
     def __enter__(self) -> GazeEstimator:

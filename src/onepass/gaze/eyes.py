@@ -1,4 +1,4 @@
-"""Eye crops: cut every eye out of a picture the way the network was trained to see it."""
+"""Eye crops: cut eyes out of a picture as the network was trained to see them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from onepass.gaze.result import Side
 from onepass.media import Picture
 
 _PURPOSE = "Cutting eyes out of pictures"
-# How far a corner may move from one pass to the next, in corner distances. Further means that the crop showed no eye,
-# and a crop placed by that answer would be worse than the one before.
+# Maximum movement of a corner between passes, relative to the corner distance. A larger movement means that the crop
+# showed no eye, and a crop placed by this result would be worse than the previous one.
 _MAX_MOVE = 0.4
 
 
@@ -66,7 +66,7 @@ class EyeCrops:
         )
 
     def batch(self) -> npt.NDArray[np.float32]:
-        """Return what the network takes: float32 [N, 1, H, W] in -1 to 1, each crop with its histogram equalised."""
+        """Return the network's input: float32 [N, 1, H, W] from -1 to 1, each crop with an equalised histogram."""
         cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
         equalised = np.empty(self.images.shape, np.float32)
         for index, image in enumerate(self.images):
@@ -76,7 +76,7 @@ class EyeCrops:
 
 
 def grey_from_picture(picture: Picture) -> Grey:
-    """Return uint8 [H, W] of a picture: itself if grey, else the luma of its RGB (ITU-R BT.601)."""
+    """Return a picture as grey uint8 [H, W]; RGB is converted to luma (ITU-R BT.601)."""
     if picture.ndim == 2:
         return np.ascontiguousarray(picture)
     cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
@@ -85,11 +85,11 @@ def grey_from_picture(picture: Picture) -> Grey:
 
 
 def cut_eyes(grey: Grey, corners: FloatArray, sides: Sequence[Side], size_px: tuple[int, int]) -> EyeCrops:
-    """Cut N eyes out of a picture.
+    """Crop N eyes from a picture.
 
     Args:
         grey: uint8 [H, W].
-        corners: float64 [N, 2, 2] in picture pixels: for each eye its nasal and its temporal corner.
+        corners: float64 [N, 2, 2] in picture pixels: nasal and temporal corner of each eye.
         sides: The subject's side of each eye; right eyes are mirrored.
         size_px: Width and height of a crop.
     """
@@ -103,16 +103,16 @@ def cut_eyes(grey: Grey, corners: FloatArray, sides: Sequence[Side], size_px: tu
 
 
 def cut(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> Grey:
-    """Warp one crop out of a picture; beyond its edges the outermost pixels repeat.
+    """Warp one crop from a picture; edge pixels are repeated outside the picture.
 
     Args:
         grey: uint8 [H, W].
-        transform: [2, 3], picture pixels to crop pixels; it keeps shapes.
+        transform: [2, 3], a similarity transform from picture pixels to crop pixels.
         size_px: Width and height of the crop.
     """
     cv2 = optional("cv2", extra="gaze", purpose=_PURPOSE)
     part, transform = _around(grey, transform, size_px)
-    # Bilinear sampling alone skips pixels when it shrinks by more than two: take the mean over whole pixels first.
+    # Bilinear sampling skips pixels when shrinking by more than 2: average whole pixels first.
     shrink = int(1 / geometry.scale_of(transform))
     if shrink >= 2:
         size = [max(1, round(side / shrink)) for side in part.shape[::-1]]
@@ -125,10 +125,10 @@ def cut(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> Grey:
 
 
 def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tuple[Grey, FloatArray]:
-    """Return the part of a picture that a crop looks at, and the transform from there.
+    """Return the part of a picture that a crop covers, and the transform from this part.
 
-    The cost of a crop then depends on the eye, not on the picture; it also keeps clear of OpenCV's limit of 32767
-    pixels a side.
+    The cost of a crop then depends on the eye, not on the picture; it also avoids OpenCV's limit of 32767 pixels per
+    side.
     """
     margin = 2 + 2 / geometry.scale_of(transform)
     low, high = [], []
@@ -143,7 +143,7 @@ def _around(grey: Grey, transform: FloatArray, size_px: tuple[int, int]) -> tupl
 
 
 def corners_agree(before: FloatArray, after: FloatArray) -> bool:
-    """Whether the corners [2, 2] of an eye lie near those of the look before, so that they can place the next crop."""
-    # In plain numbers, which are quicker for so few.
+    """Whether an eye's corners [2, 2] are close enough to those of the previous pass to place the next crop."""
+    # Plain Python numbers are faster for so few.
     pairs, (nasal, temporal) = zip(before.tolist(), after.tolist(), strict=True), before.tolist()
     return max(math.dist(mine, other) for mine, other in pairs) <= _MAX_MOVE * math.dist(nasal, temporal)

@@ -1,10 +1,11 @@
-"""Gaze by fitting a model of the eyeball to the landmarks, instead of reading it off two of them.
+"""Gaze by fitting an eyeball model to all landmarks, instead of the closed form from two of them.
 
-The eyeball is a sphere, seen from far away; the iris's edge is a circle on it about the point where the optical axis
-comes out. Centre and size of the ball, the axis, the size of the circle and its turn are chosen so that the circle's
-eight points, the point of the axis and the centre lie as near as possible to where the network saw them, each counted
-by how sure it was and how well such points are seen at all. GazeML fits such a model too (Park, Zhang, Bulling and
-Hilliges, ETRA 2018); here the ball's centre and radius, which the network sees worst, are fitted along.
+The eyeball is a sphere seen from far away; the iris edge is a circle on it, around the point where the optical axis
+leaves the sphere. The fit chooses centre and radius of the sphere, the axis, and size and rotation of the circle so
+that the circle's eight points, the axis point and the centre are as close as possible to the network's landmarks. Each
+landmark is weighted by its confidence and by the typical accuracy of its kind. GazeML fits such a model, too (Park,
+Zhang, Bulling and Hilliges, ETRA 2018); here, the sphere's centre and radius, the network's least accurate outputs, are
+fitted as well.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Eye
 
 GazeMethod: TypeAlias = Literal["closed", "fit"]
-"""How gaze is read off landmarks: in closed form, off three of them, or by this fit to all."""
+"""How to compute gaze from landmarks: in closed form from three values, or by this fit to all."""
 
 GAZE_METHODS: tuple[GazeMethod, ...] = ("closed", "fit")
 
-# How far the packaged networks are off on rendered eyes, in eyeball radii (of the radius: of itself).
+# Errors of the bundled networks on rendered eyes, relative to the eyeball radius.
 _RING_DEVIATION = 0.03
 _FRONT_DEVIATION = 0.024
 _CENTRE_DEVIATION = 0.066
 _RADIUS_DEVIATION = 0.05
-# Angle between the axis and the iris's edge as seen from the eyeball's centre: an iris of 5.9 mm on a ball of 12 mm.
+# Angle between axis and iris edge at the eyeball's centre: an iris of radius 5.9 mm on a sphere of 12 mm.
 _IRIS_ANGLE_RAD = np.radians(29.4)
 _IRIS_ANGLE_DEVIATION_RAD = np.radians(1.6)
-# A point that is not trusted at all still counts a little.
+# The minimum weight of a landmark without confidence.
 _LEAST_WEIGHT = 0.02
 
-_PARAMETERS = 7  # pitch, yaw, the iris's angle and turn, the ball's centre (x, y), logarithm of its radius
+_PARAMETERS = 7  # pitch, yaw, the iris's angle and rotation, the sphere's centre (x, y), logarithm of its radius
 _RESIDUALS = 22  # iris ring (16), front (2), centre (2), radius, the iris's angle
-# Eyes whose parameters are sought together: a larger system of equations costs more than it saves.
+# Number of eyes solved together: larger systems of equations cost more than they save.
 _TOGETHER = 4
 _TURNS = np.arange(8) * (np.pi / 4)
 
 
 def fit_gaze(eyes: Sequence[Eye]) -> list[Eye]:
-    """Return the eyes with the gaze of the model that fits them best; all else stays as it is.
+    """Return the eyes with the gaze of the best-fitting model; everything else stays unchanged.
 
     Args:
-        eyes: As a network saw them.
+        eyes: Eyes from a network.
 
     Raises:
         MissingExtraError: SciPy is not installed.
@@ -62,22 +63,22 @@ def fit_gaze(eyes: Sequence[Eye]) -> list[Eye]:
 
 
 class EyeballProblem:
-    """The least-squares problem of several eyes. Their equations have nothing to do with each other."""
+    """The least-squares problem of several eyes, whose equations are independent."""
 
     def __init__(self, eyes: Sequence[Eye]) -> None:
-        """Set the equations up."""
+        """Set up the equations."""
         self._ring = np.array([eye.iris for eye in eyes])
         self._front = np.array([eye.iris_centre for eye in eyes])
         self._centre = np.array([eye.eyeball_centre for eye in eyes])
         self._radius = np.array([eye.eyeball_radius_px for eye in eyes])
-        # Nasal point first, over the top: the subject's right eye is the left one in a mirror.
+        # Nasal point first, then over the top: the subject's right eye is mirrored.
         self._turns = np.array([_TURNS + np.pi if eye.side == "left" else -_TURNS for eye in eyes])
         trust = np.array([np.full(17, 1.0) if eye.point_confidences is None else eye.point_confidences for eye in eyes])
         weights = np.sqrt(np.maximum(trust, _LEAST_WEIGHT))
         self._ring_scale = weights[:, 8:16, None] / (_RING_DEVIATION * self._radius[:, None, None])
         self._front_scale = weights[:, 16:17] / (_FRONT_DEVIATION * self._radius[:, None])
         self._centre_scale = 1 / (_CENTRE_DEVIATION * self._radius[:, None])
-        # The turn of the ring as it would be seen head on: the mean of its points', as complex numbers.
+        # The ring's rotation as seen from the front: the mean over its points, as complex numbers.
         points = self._ring - self._ring.mean(axis=1, keepdims=True)
         roll = np.angle(((points[..., 0] + 1j * points[..., 1]) * np.exp(-1j * self._turns)).sum(axis=1))
         pitch, yaw = geometry.gaze_angles(self._front, self._centre, self._radius)
@@ -86,7 +87,7 @@ class EyeballProblem:
         )
 
     def residuals(self, parameters: FloatArray) -> FloatArray:
-        """Return how far the model is from what was seen, in deviations, float64 [N, 22], for parameters [N, 7]."""
+        """Return the residuals in standard deviations, float64 [N, 22], for parameters [N, 7]."""
         ring, front, _ = self._model(parameters)
         return np.concatenate(
             [
@@ -111,12 +112,12 @@ class EyeballProblem:
         return result
 
     def _model(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
-        """Return the ring [N, 8, 2] and the front [N, 2] of the model, and the derivatives of both (last axis: 7)."""
+        """Return the model's ring [N, 8, 2] and front point [N, 2], and their derivatives (last axis: 7)."""
         pitch, yaw, angle, roll = parameters[:, :4].T
         radius = np.exp(parameters[:, 6])
         sin_pitch, cos_pitch, sin_yaw, cos_yaw = np.sin(pitch), np.cos(pitch), np.sin(yaw), np.cos(yaw)
         zero = np.zeros_like(pitch)
-        # The axis, and two directions at right angles to it and each other: right and down; x and y of each.
+        # The axis and two orthogonal directions, right and down; x and y of each.
         axis = np.stack([sin_yaw * cos_pitch, -sin_pitch], axis=1)
         right = np.stack([cos_yaw, zero], axis=1)
         down = np.stack([sin_yaw * sin_pitch, cos_pitch], axis=1)
@@ -160,7 +161,7 @@ class EyeballProblem:
         """Return the gaze of each eye."""
         optimize = optional("scipy.optimize", extra="gaze", purpose="Fitting an eyeball")
         count = len(self.start)
-        # Equal sizes of steps in angles and pixels.
+        # Comparable step sizes for angles and pixels.
         scale = np.tile([0.1, 0.1, 0.05, 0.1, 1, 1, 0.05], (count, 1))
         scale[:, 4:6] = 0.1 * self._radius[:, None]
 
@@ -184,6 +185,6 @@ class EyeballProblem:
             ftol=1e-5,
             max_nfev=30,
         ).x.reshape(count, _PARAMETERS)
-        # An angle beyond a quarter turn is the same direction by others.
+        # Normalise angles beyond 90 degrees.
         vectors = geometry.vector_from_angles(found[:, 0], found[:, 1])
         return [Gaze.from_vector(vector) for vector in vectors]

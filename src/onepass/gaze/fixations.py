@@ -1,8 +1,9 @@
-"""Fixations and saccades: where a gaze rests and where it jumps, from gaze over time.
+"""Fixations and saccades: where a gaze rests, and where it jumps.
 
-Both ways are those of Salvucci and Goldberg, "Identifying fixations and saccades in eye-tracking protocols", ETRA 2000:
-by velocity (I-VT) and by dispersion (I-DT). They were made for eye trackers, of 60 samples a second and more and a
-precision of a degree; of a video's 30 frames a second, smoothed, they tell long fixations and large jumps. NumPy only.
+Both methods are from Salvucci and Goldberg, "Identifying fixations and saccades in eye-tracking protocols", ETRA 2000:
+by velocity (I-VT) and by dispersion (I-DT). They were designed for eye trackers with at least 60 samples per second and
+a precision of a degree; with a video's 30 smoothed frames per second, they detect long fixations and large jumps. NumPy
+only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Kind: TypeAlias = Literal["fixation", "saccade"]
 Method: TypeAlias = Literal["velocity", "dispersion"]
 
 METHODS: tuple[Method, ...] = ("velocity", "dispersion")
-"""How fixations are told from saccades: I-VT, I-DT."""
+"""The detection methods: I-VT, I-DT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,16 @@ class EyeMovement:
     """A fixation or a saccade.
 
     Attributes:
-        kind: Which of the two.
-        start_seconds: Time of its first sample; of a saccade, of the last one before it.
+        kind: "fixation" or "saccade".
+        start_seconds: Time of its first sample; for a saccade, of the last sample before it.
         end_seconds: Time of its last sample.
-        samples: How many samples it has.
-        start: Where the gaze was at first.
-        end: Where it was at last.
-        centre: Mean direction; for a fixation, where it rests.
+        samples: Number of samples.
+        start: Gaze at the start.
+        end: Gaze at the end.
+        centre: Mean direction.
         amplitude_deg: Angle between `start` and `end`.
-        dispersion_deg: Range of the yaws plus range of the pitches.
-        peak_speed_deg_s: Its greatest speed, from one sample to the next; 0 of a single sample.
+        dispersion_deg: Range of yaw plus range of pitch.
+        peak_speed_deg_s: Maximum speed between consecutive samples; 0 for a single sample.
     """
 
     kind: Kind
@@ -55,22 +56,22 @@ class EyeMovement:
 
     @property
     def duration_seconds(self) -> float:
-        """How long it lasts."""
+        """Duration in seconds."""
         return self.end_seconds - self.start_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class MovementFinder:
-    """Finds fixations and saccades in the gaze of one person.
+    """Find fixations and saccades in the gaze of one person.
 
     Attributes:
-        method: "velocity" (I-VT): samples that follow the one before slower than `max_speed_deg_s` belong to a
-            fixation, others to a saccade. "dispersion" (I-DT): a fixation goes on as long as the range of its yaws plus
-            the range of its pitches is `max_dispersion_deg` at most; saccades lie between two fixations.
-        max_speed_deg_s: For "velocity", degrees a second.
-        max_dispersion_deg: For "dispersion", degrees.
-        min_seconds: Fixations that are shorter are none.
-        max_gap_seconds: Nothing goes on over a longer time without samples, as of a blink.
+        method: "velocity" (I-VT): samples reached with at most `max_speed_deg_s` belong to a fixation, others to a
+            saccade. "dispersion" (I-DT): a fixation lasts as long as the range of yaw plus the range of pitch is at
+            most `max_dispersion_deg`; saccades lie between two fixations.
+        max_speed_deg_s: Threshold for "velocity", degrees per second.
+        max_dispersion_deg: Threshold for "dispersion", degrees.
+        min_seconds: Minimum duration of a fixation.
+        max_gap_seconds: A longer gap between samples, such as a blink, ends every movement.
     """
 
     method: Method = "velocity"
@@ -90,15 +91,15 @@ class MovementFinder:
         """Return the fixations and saccades, in order.
 
         Args:
-            gazes: Where one person looks, sample by sample; leave blinks out.
-            seconds: float [N], their times, each after the one before.
+            gazes: The gaze of one person, sample by sample, without blinks.
+            seconds: float [N], increasing times.
 
         Raises:
-            InputError: There are not as many times as gazes, or they do not rise.
+            InputError: The number of times differs from that of gazes, or the times do not increase.
         """
         times = np.asarray(seconds, np.float64)
         if times.shape != (len(gazes),) or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
-            raise InputError(f"{len(gazes)} gazes need as many times that rise, got {list(times.shape)}")
+            raise InputError(f"{len(gazes)} gazes need {len(gazes)} increasing times, got shape {list(times.shape)}")
         track = _Track.of(gazes, times)
         breaks = np.flatnonzero(np.diff(times) > self.max_gap_seconds) + 1
         found: list[EyeMovement] = []
@@ -113,7 +114,7 @@ class MovementFinder:
     def _by_velocity(self, track: _Track, part: npt.NDArray[np.intp]) -> list[tuple[Kind, int, int]]:
         """Return kind, first and last sample of each movement in a part without gaps, by I-VT."""
         slow = track.speeds[part] <= self.max_speed_deg_s
-        slow[0] = slow[1] if len(part) > 1 else True  # nothing is known of how the first one came
+        slow[0] = slow[1] if len(part) > 1 else True  # the first sample has no speed
         edges = np.flatnonzero(np.diff(slow)) + 1
         spans: list[tuple[Kind, int, int]] = []
         for group in np.split(np.arange(len(part)), edges):
@@ -126,7 +127,7 @@ class MovementFinder:
         return spans
 
     def _by_dispersion(self, track: _Track, part: npt.NDArray[np.intp]) -> list[tuple[Kind, int, int]]:
-        """Return the same by I-DT: a window as long as the shortest fixation grows while what it holds is close."""
+        """Return the same by I-DT: a window of the minimum duration grows while its dispersion is small."""
         fixations: list[tuple[int, int]] = []
         first, end = int(part[0]), int(part[-1])
         while first <= end:
@@ -150,7 +151,7 @@ class MovementFinder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Track:
-    """Gaze over time: directions [N, 3], yaws and pitches [N, 2] in degrees, times [N], speeds [N] to each sample."""
+    """Gaze over time: directions [N, 3], yaw and pitch [N, 2] in degrees, times [N], speeds [N] to each sample."""
 
     directions: FloatArray
     angles: FloatArray
@@ -166,11 +167,11 @@ class _Track:
         return cls(directions, angles, times, np.concatenate([np.zeros(min(len(times), 1)), turns / np.diff(times)]))
 
     def dispersion_deg(self, first: int, last: int) -> float:
-        """Return the range of yaws plus the range of pitches of some samples."""
+        """Return the range of yaw plus the range of pitch of some samples."""
         return float(np.ptp(self.angles[first : last + 1], axis=0).sum())
 
     def movement(self, kind: Kind, first: int, last: int) -> EyeMovement:
-        """Describe some samples."""
+        """Return some samples as a movement."""
         start, end = (Gaze.from_vector(self.directions[index]) for index in (first, last))
         return EyeMovement(
             kind,

@@ -1,6 +1,6 @@
-"""Geometry of eyes in pictures: crops and their way back, gaze angles, polygons. NumPy only.
+"""Geometry of eyes in pictures: crop transforms and their inverses, gaze angles, polygons. NumPy only.
 
-Two conventions hold everywhere in `onepass.gaze`:
+Two conventions apply everywhere in `onepass.gaze`:
 
 Points
     Pixels, x to the right and y down, with pixel centres at x.5: the top left pixel covers the square from (0, 0) to
@@ -9,9 +9,9 @@ Directions
     Unit vectors in the camera's frame: x to the picture's right, y down, z from the eye towards the camera.
     ``pitch > 0`` looks up, ``yaw > 0`` looks to the picture's right (the subject's left); both are 0 along the
     camera's axis.
-    GazeML (Park et al., ETRA 2018) has the same pitch and counts yaw the other way round.
+    GazeML (Park et al., ETRA 2018) has the same pitch and the opposite sign of yaw.
 
-An affine transform is a [2, 3] matrix ``[A | t]`` that takes a point p to ``A p + t``.
+An affine transform is a [2, 3] matrix ``[A | t]`` that maps a point p to ``A p + t``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Grey: TypeAlias = npt.NDArray[np.uint8]
 """A grey picture, [H, W]."""
 
 CROP_SCALE = 1.5
-"""Width of an eye crop in corner distances (GazeML's)."""
+"""Width of an eye crop relative to the corner distance (GazeML's value)."""
 
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -45,22 +45,22 @@ def eye_transform(
 ) -> FloatArray:
     """Return the transform from a picture to the crop of one eye.
 
-    The crop is centred between the corners, `scale` corner distances wide, turned so that the corners lie level, and
-    always has the nasal corner on its left. In a picture that is not itself mirrored the subject's left eye lies that
-    way already; the right eye has to be mirrored.
+    The crop is centred between the corners, `scale` corner distances wide, rotated so that the corners are level, and
+    always has the nasal corner on the left. In an unmirrored picture, the subject's left eye has this orientation
+    already; the right eye must be mirrored.
 
     Args:
         nasal: Corner on the side of the nose, [2] in picture pixels.
         temporal: Corner on the side of the temple, [2] in picture pixels.
         size_px: Width and height of the crop.
-        mirror: Whether to mirror, that is whether this is the subject's right eye.
-        scale: Width of the crop in corner distances.
+        mirror: Whether to mirror: True for the subject's right eye.
+        scale: Width of the crop relative to the corner distance.
 
     Returns:
         float64 [2, 3], picture pixels to crop pixels.
 
     Raises:
-        InputError: The corners coincide or are not finite, so they name no direction.
+        InputError: The corners coincide or are not finite.
     """
     first, second = np.asarray(nasal, np.float64), np.asarray(temporal, np.float64)
     (x, y), (dx, dy) = ((first + second) / 2).tolist(), (second - first).tolist()
@@ -70,45 +70,45 @@ def eye_transform(
     width, height = size_px
     zoom = width / (scale * distance)
     a, b = zoom * dx / distance, zoom * dy / distance
-    # Down in the crop: a quarter turn from along, the other way round where the crop is mirrored.
+    # The crop's downward direction: rotated by 90 degrees, the other way round if mirrored.
     c, d = (b, -a) if mirror else (-b, a)
     return np.array([[a, b, width / 2 - a * x - b * y], [c, d, height / 2 - c * x - d * y]])
 
 
 def apply(transform: FloatArray, points: npt.ArrayLike) -> FloatArray:
-    """Move points [..., 2] by a transform [2, 3]; returns float64 [..., 2]."""
+    """Transform points [..., 2] by a matrix [2, 3]; return float64 [..., 2]."""
     moved: FloatArray = np.asarray(points, np.float64) @ transform[:, :2].T + transform[:, 2]
     return moved
 
 
 def compose(outer: FloatArray, inner: FloatArray) -> FloatArray:
-    """Return the transform [2, 3] that does `inner` first and `outer` after it."""
+    """Return the transform [2, 3] that applies `inner` first, then `outer`."""
     return np.column_stack([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
 
 def invert(transform: FloatArray) -> FloatArray:
-    """Return the transform [2, 3] that undoes `transform`.
+    """Return the inverse of a transform [2, 3].
 
     Raises:
-        InputError: The transform flattens the plane, so there is no way back.
+        InputError: The transform is not invertible.
     """
-    # By hand: NumPy's general routines take ten times as long for so little, and this runs several times an eye.
+    # Written out: NumPy's general routines take ten times as long, and this runs several times per eye.
     (a, b, x), (c, d, y) = transform.tolist()
     determinant = a * d - b * c
     if abs(determinant) < _TINY:
-        raise InputError(f"this transform cannot be undone, its scale is zero: {transform.tolist()}")
+        raise InputError(f"this transform cannot be inverted, because its scale is zero: {transform.tolist()}")
     inverse: FloatArray = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / determinant
     return inverse
 
 
 def centred_at_zero(transform: FloatArray) -> FloatArray:
-    """Return the same transform between pixels whose centres lie at x.0, as OpenCV's `warpAffine` counts them."""
+    """Return the same transform for pixel centres at x.0, the convention of OpenCV's `warpAffine`."""
     (a, b, x), (c, d, y) = transform.tolist()
     return np.array([[a, b, x + (a + b - 1) / 2], [c, d, y + (c + d - 1) / 2]])
 
 
 def scale_of(transform: FloatArray) -> float:
-    """Return by how much a transform [2, 3] enlarges lengths (for one that keeps shapes, as `eye_transform` does)."""
+    """Return the scale factor of a similarity transform [2, 3], such as `eye_transform`."""
     (a, b, _), (c, d, _) = transform.tolist()
     return math.sqrt(abs(a * d - b * c))
 
@@ -116,11 +116,11 @@ def scale_of(transform: FloatArray) -> float:
 def gaze_angles(
     iris_centre: npt.ArrayLike, eyeball_centre: npt.ArrayLike, eyeball_radius_px: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
-    """Return pitch and yaw of an eye from where its iris lies on its eyeball, in radians.
+    """Return pitch and yaw of an eye from the position of the iris on the eyeball, in radians.
 
-    GazeML's closed form: the eyeball is a sphere seen from far away, and the iris centre lies on its surface. GazeML
-    clamps the two angles one by one; here a point beyond the rim is drawn back to the rim along its radius, which
-    keeps its direction and makes the result independent of how the picture is turned.
+    This is GazeML's closed form: the eyeball is a sphere seen from far away, with the iris centre on its surface.
+    GazeML clamps the two angles separately; here, a point outside the sphere is moved to its edge along the radius,
+    which preserves its direction and makes the result independent of the picture's rotation.
 
     The points may be in any frame of pixels; the angles belong to that frame. In a mirrored crop yaw has the wrong
     sign and the crop's roll is still in the angles, so take the points back to the picture first.
@@ -135,7 +135,7 @@ def gaze_angles(
     """
     offset = np.asarray(iris_centre, np.float64) - np.asarray(eyeball_centre, np.float64)
     x, y = offset[..., 0], offset[..., 1]
-    # Beyond the rim the longer offset takes the radius' place.
+    # Outside the sphere, the longer offset replaces the radius.
     reach = np.hypot(x, y)
     radius = np.maximum(np.asarray(eyeball_radius_px, np.float64), reach)
     depth = np.sqrt((radius - reach) * (radius + reach))
@@ -155,7 +155,7 @@ def angles_from_vector(vector: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def _angles(x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    # arctan2 rather than arcsin: exact at the poles, and it needs no unit length.
+    # arctan2 instead of arcsin: exact at the poles, and independent of the length.
     pitch: FloatArray = np.arctan2(-y, np.hypot(x, z))
     yaw: FloatArray = np.arctan2(x, z)
     return pitch, yaw
@@ -165,22 +165,22 @@ def mean_direction(vectors: npt.ArrayLike, weights: npt.ArrayLike) -> FloatArray
     """Return the weighted mean [3] of unit vectors [N, 3], as a unit vector.
 
     Raises:
-        InputError: The weighted vectors cancel, or no weight is more than zero, so no direction is left.
+        InputError: The weighted vectors cancel out, or all weights are zero.
     """
     total = np.asarray(weights, np.float64) @ np.asarray(vectors, np.float64)
     length = float(np.linalg.norm(total))
     if length == 0:
-        raise InputError("the mean of these directions has no length: they cancel or have no weight")
+        raise InputError("the mean of these directions is zero: they cancel out, or all weights are zero")
     mean: FloatArray = total / length
     return mean
 
 
 def polygon_area(points: npt.ArrayLike) -> float:
-    """Return the area of a polygon [N, 2] in square pixels, never negative.
+    """Return the non-negative area of a polygon [N, 2] in square pixels.
 
-    Parts that turn the other way count against the rest, so a polygon that crosses itself has a small area.
+    Parts of opposite orientation are subtracted, so a self-intersecting polygon has a small area.
     """
-    # In plain numbers: for the few points of an eye that is quicker.
+    # Plain Python numbers are faster for the few points of an eye.
     corners = np.asarray(points, np.float64).tolist()
     doubled = 0.0
     x, y = corners[-1]
@@ -193,13 +193,13 @@ def polygon_area(points: npt.ArrayLike) -> float:
 def smooth_curve(points: npt.ArrayLike, *, closed: bool, steps: int = 8) -> FloatArray:
     """Return a smooth curve through points [N, 2].
 
-    A centripetal Catmull-Rom spline: it goes through every point and, unlike the uniform one, makes no loops where
-    points crowd (Yuksel et al., "Parameterization and applications of Catmull-Rom curves", 2011).
+    A centripetal Catmull-Rom spline: it passes through every point and, unlike the uniform one, has no loops between
+    close points (Yuksel et al., "Parameterization and applications of Catmull-Rom curves", 2011).
 
     Args:
         points: At least two points.
-        closed: Whether the curve goes on from the last point to the first.
-        steps: Pieces from one point to the next.
+        closed: Whether the curve continues from the last point to the first.
+        steps: Segments between consecutive points.
 
     Returns:
         float64 [N * steps, 2] if closed (the first point is not repeated), else [(N - 1) * steps + 1, 2].
@@ -208,7 +208,7 @@ def smooth_curve(points: npt.ArrayLike, *, closed: bool, steps: int = 8) -> Floa
     if closed:
         around = np.concatenate([given[-1:], given, given[:2]])
         return _spline(around, steps)
-    # Beyond an open end the curve goes straight on.
+    # Extend open ends in a straight line.
     around = np.concatenate([2 * given[:1] - given[1:2], given, 2 * given[-1:] - given[-2:-1]])
     return np.concatenate([_spline(around, steps), given[-1:]])
 
@@ -218,7 +218,7 @@ def _spline(points: FloatArray, steps: int) -> FloatArray:
     p0, p1, p2, p3 = (points[i : len(points) - 3 + i, None, :] for i in range(4))
 
     def interval(a: FloatArray, b: FloatArray) -> FloatArray:
-        # The square root makes it centripetal; points that coincide still need an interval to divide by.
+        # The square root makes the spline centripetal; coinciding points need a positive interval.
         return np.asarray(np.maximum(np.sqrt(np.linalg.norm(b - a, axis=-1, keepdims=True)), 1e-6))
 
     t1 = interval(p0, p1)

@@ -1,4 +1,4 @@
-"""From the optical axis of an eye to the line along which a person looks."""
+"""From an eye's optical axis to its line of sight."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from onepass.gaze.directions import Gaze
 from onepass.gaze.result import Eye
 
 KAPPA_DEG = 5.0
-"""Angle between the two in adults: about 5 degrees, from person to person 2 to 8. Calibration finds one's own."""
+"""Angle between the two in adults: about 5 degrees, 2 to 8 depending on the person. Calibration finds the own value."""
 
 
 def line_of_sight(eye: Eye, kappa_deg: float = KAPPA_DEG) -> Gaze:
-    """Return where a person looks with this eye: its gaze, turned towards the nose.
+    """Return the line of sight of an eye: its optical axis, rotated towards the nose.
 
-    The fovea lies temporal of where the optical axis meets the retina, so an eye that fixates something points a little
-    outwards of it. The gaze is turned about the line that crosses the line of the eye's corners at right angles in the
-    picture.
+    The fovea is on the temporal side of the point where the optical axis meets the retina, so a fixating eye points
+    slightly outwards. The gaze is rotated about the axis that is perpendicular, in the picture, to the line between the
+    eye's corners.
 
     Args:
         eye: An eye whose gaze is its optical axis.
-        kappa_deg: By how much to turn; below 0 turns outwards.
+        kappa_deg: The angle; negative values rotate outwards.
     """
     # In a picture that is not mirrored, the nose is to the left of the subject's left eye.
     along = eye.temporal_corner - eye.nasal_corner

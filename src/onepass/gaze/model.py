@@ -1,9 +1,9 @@
-"""The ELG network: its packaged weights, what a model must look like to stand in for it, and what its outputs say.
+"""The ELG network: packaged weights, the required signature, and the decoding of its outputs.
 
 ELG ("eye landmarks and gaze": Park, Zhang, Bulling and Hilliges, "Learning to find eye region landmarks for remote gaze
-estimation in unconstrained settings", ETRA 2018) takes one eye crop and gives, in one pass,
+estimation in unconstrained settings", ETRA 2018) takes eye crops and computes, in one pass,
 
-- ``heatmaps`` float32 [N, 18, h, w], one map a landmark,
+- ``heatmaps`` float32 [N, 18, h, w], one map per landmark,
 - ``landmarks`` float32 [N, 18, 2] in crop pixels: 0 to 7 eyelid, 8 to 15 iris edge, 16 iris centre, 17 eyeball centre,
 - ``radius`` float32 [N, 1], the eyeball's radius in crop pixels.
 """
@@ -30,7 +30,7 @@ from onepass.runtime import ModelSpec, Session, load
 from onepass.tensors import Signature
 
 PACKAGED_MODELS: Mapping[str, str] = {"default": "elg_120x72.onnx", "small": "elg_60x36.onnx"}
-"""Names of the weights that onepass brings along, and their files (width x height of a crop in the name)."""
+"""Names of the bundled weights, and their files (crop width x height in the name)."""
 
 INPUT = "eye"
 _OUTPUT_SHAPES: Mapping[str, tuple[int | None, ...]] = {
@@ -46,24 +46,24 @@ def open_model(model: str | os.PathLike[str] | ModelSpec = "default") -> Session
     """Open packaged weights by name, or a model file by path.
 
     Args:
-        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), a path that `onepass.load` takes, or a
-            `ModelSpec` of one of these, which chooses a GPU, threads or a flavour of TensorRT too:
+        model: "default" (crops of 120 x 72 pixels), "small" (60 x 36), a path that `onepass.load` accepts, or a
+            `ModelSpec` of one of these, with options such as GPU, threads or TensorRT flavor:
             ``ModelSpec("elg.engine", device=1)``.
 
     Raises:
-        ModelNotFoundError: It is neither a packaged name nor a file.
-        ModelFormatError: The file is damaged, or of a format that does not run here.
-        DeviceError: There is no such GPU.
-        InputError: A choice of the spec is not for this kind of model; the packaged weights are ONNX models.
+        ModelNotFoundError: The model is neither a bundled name nor an existing file.
+        ModelFormatError: The file is damaged, or in a format that cannot run here.
+        DeviceError: The GPU does not exist.
+        InputError: This kind of model does not support an option of the spec; the bundled weights are ONNX models.
     """
     return load(model_spec(model))
 
 
 def model_spec(model: str | os.PathLike[str] | ModelSpec = "default") -> ModelSpec:
-    """Return how to open a model that `open_model` takes.
+    """Return the `ModelSpec` of a model for `open_model`.
 
     Raises:
-        ModelNotFoundError: It is neither a packaged name nor a file.
+        ModelNotFoundError: The model is neither a bundled name nor an existing file.
     """
     if isinstance(model, ModelSpec):
         return replace(model, path=str(model_path(model.path)))
@@ -71,17 +71,17 @@ def model_spec(model: str | os.PathLike[str] | ModelSpec = "default") -> ModelSp
 
 
 def model_path(model: str | os.PathLike[str] = "default") -> Path:
-    """Return the path of packaged weights, by their name, or of a model file, which is its own.
+    """Return the path of bundled weights by name; return the path of a model file unchanged.
 
     Raises:
-        ModelNotFoundError: It is neither a packaged name nor a file.
+        ModelNotFoundError: The model is neither a bundled name nor an existing file.
     """
     if isinstance(model, str) and model in PACKAGED_MODELS:
         return Path(__file__).parent / "data" / PACKAGED_MODELS[model]
     if not Path(model).is_file():
         raise ModelNotFoundError(
-            f"there is no model file {os.fspath(model)!r}, and onepass brings none of that name; "
-            f"give a path or one of {', '.join(map(repr, PACKAGED_MODELS))}"
+            f"no model file {os.fspath(model)!r}, and no bundled model of this name; expected a path or one of "
+            f"{', '.join(map(repr, PACKAGED_MODELS))}"
         )
     return Path(model)
 
@@ -90,13 +90,13 @@ def crop_size_px(signature: Signature) -> tuple[int, int]:
     """Check that a model is an ELG network and return the width and height of its crops.
 
     Raises:
-        UnsupportedModelError: It has other inputs or outputs; the message lists what it has and what is expected.
+        UnsupportedModelError: The inputs or outputs differ; the message lists the model's and the expected ones.
     """
     faults = [*_input_faults(signature), *_output_faults(signature)]
     if faults:
         raise UnsupportedModelError(
-            f"this is no ELG eye network: {'; '.join(faults)}. Expected an input {INPUT!r} float32 [N, 1, H, W] and "
-            "outputs 'heatmaps' [N, 18, h, w], 'landmarks' [N, 18, 2] and 'radius' [N, 1]. "
+            f"this is not an ELG eye network: {'; '.join(faults)}. Expected an input {INPUT!r} float32 [N, 1, H, W] "
+            "and outputs 'heatmaps' [N, 18, h, w], 'landmarks' [N, 18, 2] and 'radius' [N, 1]. "
             f"The model has\n{signature}"
         )
     shape = signature.inputs[0].shape or ()
@@ -104,7 +104,7 @@ def crop_size_px(signature: Signature) -> tuple[int, int]:
 
 
 def _input_faults(signature: Signature) -> list[str]:
-    """Say in which ways a model's inputs are not those of an ELG network."""
+    """Return how a model's inputs differ from those of an ELG network."""
     if signature.input_names != (INPUT,):
         return [f"its inputs are {list(signature.input_names)}"]
     spec = signature.inputs[0]
@@ -115,7 +115,7 @@ def _input_faults(signature: Signature) -> list[str]:
 
 
 def _output_faults(signature: Signature) -> list[str]:
-    """Say in which ways a model's outputs are not those of an ELG network; further outputs are welcome."""
+    """Return how a model's outputs differ from those of an ELG network; additional outputs are allowed."""
     specs = {spec.name: spec for spec in signature.outputs}
     faults = []
     for name, expected in _OUTPUT_SHAPES.items():
@@ -127,7 +127,7 @@ def _output_faults(signature: Signature) -> list[str]:
 
 
 def _fits(shape: tuple[int | str | None, ...] | None, expected: tuple[int | None, ...]) -> bool:
-    """Whether a declared shape can hold the expected one; what is dynamic fits anything."""
+    """Whether a declared shape is compatible with the expected one; dynamic sizes match any size."""
     if shape is None:
         return True
     pairs = zip(shape, expected, strict=False)
@@ -137,18 +137,18 @@ def _fits(shape: tuple[int | str | None, ...] | None, expected: tuple[int | None
 def eyes_from_outputs(
     outputs: Mapping[str, npt.NDArray[Any]], crops: EyeCrops, scale: ConfidenceScale | None = None
 ) -> list[Eye]:
-    """Read every eye out of the network's outputs, in picture pixels.
+    """Decode the network's outputs into eyes, in picture pixels.
 
-    The angles are taken from the points in the picture, where the mirroring and the roll of the crop are undone.
+    Angles are computed from the points in the picture, where the crop's mirroring and roll are undone.
 
     Args:
-        outputs: What the network returned for ``crops.batch()``.
-        crops: The crops it was given.
-        scale: What the peaks of its heatmaps are worth; None to take them as they are.
+        outputs: The network's outputs for ``crops.batch()``.
+        crops: The crops.
+        scale: Maps heatmap peaks to confidences; None uses the peaks themselves.
     """
     back = np.array([geometry.invert(transform) for transform in crops.transforms]).reshape(-1, 2, 3)
     points = outputs["landmarks"].astype(np.float64) @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]
-    # The network can answer anything for a crop that shows no eye; a sphere has some size.
+    # For crops without an eye, the network can return anything, but a sphere needs a positive size.
     radii = np.maximum(outputs["radius"].astype(np.float64).reshape(-1), _MIN_RADIUS_PX)
     radii *= [geometry.scale_of(transform) for transform in back]
     pitches, yaws = geometry.gaze_angles(points[:, _IRIS_CENTRE], points[:, _EYEBALL_CENTRE], radii)
@@ -175,9 +175,9 @@ def eyes_from_outputs(
 
 
 def peaks_of_heatmaps(heatmaps: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the peaks of the maps of the visible points, float64 [N, 17].
+    """Return the heatmap peaks of the visible points, float64 [N, 17].
 
-    The eyeball's centre is left out, since it is never to be seen.
+    The eyeball's centre is omitted, because it is never visible.
 
     Args:
         heatmaps: float [N, 18, h, w].

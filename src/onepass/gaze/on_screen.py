@@ -1,4 +1,4 @@
-"""What says where on a screen a face looks; a `Calibration` does."""
+"""The interface for gaze on a screen; `Calibration` implements it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from onepass.gaze.result import Face
 
 
 class ScreenCalibration(Protocol):
-    """Says where on a screen a face looks, as a `Calibration` does."""
+    """Maps a face to the point on a screen that it looks at, as `Calibration` does."""
 
     @property
     def uses_head(self) -> bool:
-        """Whether it needs head poses."""
+        """Whether the calibration needs head poses."""
         ...
 
     def __call__(self, face: Face, /, *, picture_size_px: tuple[int, int] | None = None) -> FloatArray | None:
-        """Return the point looked at, float64 [2] in pixels of the screen; None where the face does not say."""
+        """Return the point on the screen, float64 [2] in pixels; None if the face lacks required data."""
         ...
 
 
 def check_finder(calibration: ScreenCalibration | None, finder: FaceFinder) -> None:
-    """Check that a finder sees what a calibration needs.
+    """Check that a finder provides what a calibration needs.
 
     Raises:
-        InputError: The calibration needs head poses, which the finder does not see.
+        InputError: The calibration needs head poses, which the finder does not provide.
     """
     if calibration is not None and calibration.uses_head and not sees_heads(finder):
         raise InputError(
-            f"the calibration was made with head poses, which {type(finder).__name__} does not see; take the finder "
-            "that it was made with (of those named only 'mesh' sees them), or calibrate anew with this one"
+            f"the calibration needs head poses, which {type(finder).__name__} does not provide; use the calibration's "
+            "own finder (of the named ones, only 'mesh' provides head poses), or calibrate again with this finder"
         )

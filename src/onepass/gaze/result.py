@@ -1,7 +1,7 @@
-"""What a picture of faces gives: `Face` and its `Eye`s. NumPy only.
+"""Results: `Face` and its `Eye`s. NumPy only.
 
-All points are in the pixels of the picture that came in, pixel centres at x.5; directions are in the camera's frame.
-`onepass.gaze.geometry` has both conventions in full.
+All points are in pixels of the input picture, with pixel centres at x.5; directions are in the camera's frame. See
+`onepass.gaze.geometry` for both conventions.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from onepass.gaze.head import head_from_corners
 from onepass.gaze.lids import openness_of
 
 Side: TypeAlias = Literal["left", "right"]
-"""Which eye, as the subject would say it. The subject's right eye is on the left of a picture that is not mirrored."""
+"""The subject's own side. The subject's right eye is on the left in an unmirrored picture."""
 
 SCHEMA_PATH = Path(__file__).parent / "data" / "face.schema.json"
-"""JSON Schema of what `Face.to_json` returns; its ``$defs`` are what the parts of a face return."""
+"""JSON Schema of `Face.to_json`; its ``$defs`` describe the parts of a face."""
 
 _POINTS = {"eyelid": (8, 2), "iris": (8, 2), "iris_centre": (2,), "eyeball_centre": (2,)}
 
 
 def _finite(name: str, value: object, shape: tuple[int, ...]) -> FloatArray:
-    """Return a read-only float64 copy of a value, or say how it differs from what is expected."""
+    """Return a read-only float64 copy of a value after checking its shape and finiteness."""
     array = np.array(value, np.float64)
     if array.shape != shape:
         raise InputError(f"{name} must have shape {list(shape)}, got {list(array.shape)}")
-    # Counting is quicker than all(), and this runs for thirty arrays a frame.
+    # Counting is faster than all(), and this runs for thirty arrays per frame.
     if np.count_nonzero(np.isfinite(array)) < array.size:
         raise InputError(f"{name} must be finite, got {array.tolist()}")
     array.flags.writeable = False
@@ -47,22 +47,22 @@ class Eye:
 
     Attributes:
         side: The subject's "left" or "right" eye.
-        eyelid: float64 [8, 2], the lid margin: nasal corner, three points over the upper lid, temporal corner (index
-            4), three back along the lower lid.
-        iris: float64 [8, 2], the iris edge, nasal point first, turning the same way; parts under a lid included.
+        eyelid: float64 [8, 2], the lid margin: nasal corner, three points along the upper lid, temporal corner (index
+            4), three points back along the lower lid.
+        iris: float64 [8, 2], the iris edge, nasal point first, in the same direction, including parts under a lid.
         iris_centre: float64 [2], where the optical axis leaves the eyeball: its centre plus its radius times the
-            gaze. The ring of the iris lies deeper, so ``iris.mean(axis=0)`` is another point for an eye that looks
-            aside.
+            gaze. The iris ring lies deeper, so ``iris.mean(axis=0)`` is another point for an eye that looks sideways.
         eyeball_centre: float64 [2].
         eyeball_radius_px: Radius of the eyeball.
         gaze: Direction of this eye's optical axis. A person's line of sight differs from it by a few degrees (the
-            eye's angle kappa, about 5 degrees outwards), which cancels in `Face.gaze` where both eyes are seen about
-            equally well.
-        confidence: 0 to 1, the mean of `point_confidences`: what share of the points is right.
-        blink: Whether the lids are shut. In one picture that is an aperture below a threshold; a `GazeTracker` follows
-            the lids over time, and holds the gaze of an eye while it blinks (`onepass.gaze.video.blinks`).
-        point_confidences: float64 [17], for each eyelid point, iris point and the iris centre the probability that it
-            lies within 5 % of the corner distance of its place (`onepass.gaze.confidence`). None where only their mean
+            eye's angle kappa, about 5 degrees outwards), which cancels out in `Face.gaze` if both eyes are about
+            equally visible.
+        confidence: 0 to 1, the mean of `point_confidences`: the share of correct points.
+        blink: Whether the lids are closed. In a single picture, this means an aperture below a threshold; a
+            `GazeTracker` tracks the lids over time, and holds an eye's gaze during a blink
+            (`onepass.gaze.video.blinks`).
+        point_confidences: float64 [17], the probability that each eyelid point, iris point and the iris centre is
+            within 5 % of the corner distance of its true position (`onepass.gaze.confidence`). None if only the mean
             is known.
     """
 
@@ -116,25 +116,25 @@ class Eye:
 
     @property
     def corner_distance_px(self) -> float:
-        """Distance between the corners, the measure of an eye's size."""
+        """Distance between the corners, which measures the eye's size."""
         return math.dist(self.nasal_corner, self.temporal_corner)
 
     @property
     def aperture_px(self) -> float:
-        """Mean gap between the lids: the area that the lid margin encloses, divided by the corner distance."""
+        """Mean gap between the lids: the area enclosed by the lid margin, divided by the corner distance."""
         return openness_of(self.eyelid) * self.corner_distance_px
 
     @property
     def openness(self) -> float:
-        """Aperture as a share of the corner distance: near 0 when shut, about 0.2 to 0.35 when open.
+        """Aperture relative to the corner distance: near 0 when closed, about 0.2 to 0.35 when open.
 
-        It does not depend on how large the eye is in the picture or how the head is tilted, only on the lids and,
-        since the corners come closer together, on how far the head is turned away.
+        It does not depend on the eye's size in the picture or on the head's tilt, only on the lids and, because the
+        corners move closer together, on how far the head is turned away.
         """
         return openness_of(self.eyelid)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what goes into JSON, ``Eye`` in the schema (`SCHEMA_PATH`); points are [x, y] in picture pixels."""
+        """Return the eye as JSON values, ``Eye`` in the schema (`SCHEMA_PATH`); points are [x, y] in picture pixels."""
         confidences = self.point_confidences
         return {
             "side": self.side,
@@ -153,13 +153,13 @@ class Eye:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Upright rectangle in picture pixels.
+    """An upright rectangle in picture pixels.
 
     Attributes:
         left_px: Left edge.
         top_px: Top edge.
-        width_px: Width, more than 0.
-        height_px: Height, more than 0.
+        width_px: Width, > 0.
+        height_px: Height, > 0.
     """
 
     left_px: float
@@ -190,7 +190,7 @@ class Box:
 
     @property
     def centre(self) -> FloatArray:
-        """Middle of the box, float64 [2]."""
+        """Centre of the box, float64 [2]."""
         return np.array([self.left_px + self.width_px / 2, self.top_px + self.height_px / 2])
 
     @property
@@ -199,23 +199,23 @@ class Box:
         return self.width_px * self.height_px
 
     def to_json(self) -> dict[str, Any]:
-        """Return what goes into JSON, ``Box`` in the schema (`SCHEMA_PATH`)."""
+        """Return the box as JSON values, ``Box`` in the schema (`SCHEMA_PATH`)."""
         return {name: float(getattr(self, name)) for name in ("left_px", "top_px", "width_px", "height_px")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face and the eyes in it.
+    """One face and its eyes.
 
     Attributes:
-        box: Where the face finder saw the face.
+        box: The face finder's box.
         eyes: Its eyes, the subject's right one first (from left to right in the picture), each side at most once.
-        head: How the head is turned; None where the finder does not see that (`head_from_corners` is a rough guess).
-        id: Number that a face keeps from frame to frame, counted from 0; None where nothing follows faces.
-        screen_px: Where on the screen the person looks, float64 [2] in its pixels, which may lie beside it; None
-            without a `Calibration`, or where it cannot say.
-        speed_deg_s: How fast the gaze has turned since the last frame; None where nothing follows faces, in the first
-            frame, and in a blink.
+        head: The head pose; None if the finder does not provide it (`head_from_corners` is an estimate).
+        id: Number that the face keeps from frame to frame, from 0; None without tracking.
+        screen_px: The point on the screen that the person looks at, float64 [2] in pixels, possibly outside the screen;
+            None without a `Calibration`, or if it has no result.
+        speed_deg_s: Angular speed of the gaze since the previous frame; None without tracking, in the first frame, and
+            during a blink.
     """
 
     box: Box
@@ -231,7 +231,7 @@ class Face:
             object.__setattr__(self, "screen_px", _finite("screen_px", self.screen_px, (2,)))
         sides = [eye.side for eye in self.eyes]
         if sides not in (["right", "left"], ["right"], ["left"]):
-            raise InputError(f"a face has a right eye, a left eye, or both in this order; got {sides}")
+            raise InputError(f"a face must have a right eye, a left eye, or both in this order; got {sides}")
 
     @property
     def left(self) -> Eye | None:
@@ -245,25 +245,25 @@ class Face:
 
     @property
     def gaze(self) -> Gaze:
-        """Common direction of the eyes, each counted by its confidence: steadier than one eye alone."""
-        # Eyes that the network is not sure of at all still look somewhere: all weights zero would leave no direction.
+        """Common direction of the eyes, weighted by confidence: more stable than a single eye's."""
+        # A positive minimum weight, because weights of zero would leave no direction.
         weights = [max(eye.confidence, 1e-6) for eye in self.eyes]
         return Gaze.from_vector(geometry.mean_direction([eye.gaze.vector for eye in self.eyes], weights))
 
     @property
     def gaze_in_head(self) -> Gaze | None:
-        """`gaze` in the head's frame, where (0, 0) looks where the face points; None where the head is not known."""
+        """`gaze` in the head's frame, where (0, 0) is straight out of the face; None if the head pose is unknown."""
         return None if self.head is None else self.head.to_head(self.gaze)
 
     @property
     def head_from_corners(self) -> HeadPose | None:
-        """What the corners of both eyes tell of the head (`onepass.gaze.head`): roll, and roughly yaw, but no pitch."""
+        """The head pose estimated from the eye corners (`onepass.gaze.head`): roll, approximate yaw, no pitch."""
         if self.right is None or self.left is None:
             return None
         return head_from_corners(self.right.corners, self.left.corners)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what goes into JSON (`SCHEMA_PATH`): every key is there, null where nothing is known."""
+        """Return the face as JSON values (`SCHEMA_PATH`): all keys exist; unknown values are null."""
         return {
             "id": None if self.id is None else int(self.id),
             "box": self.box.to_json(),

@@ -1,4 +1,4 @@
-"""Frames in, results out, with reading, working and writing side by side."""
+"""Process frames with reading, analysis and the caller's work in parallel."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from onepass.media.pipeline import side_by_side
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamResult:
-    """What came of one frame.
+    """The result of one frame.
 
     Attributes:
         frame: The frame.
         faces: The faces in it.
-        finder: What found them, by its name (`onepass.gaze.find.faces.name_of`); None where that is not known.
+        finder: Name of the face finder (`onepass.gaze.find.faces.name_of`); None if unknown.
     """
 
     frame: Frame
@@ -34,20 +34,19 @@ def stream_frames(
     eye: Side | None = None,
     finder: str | None = None,
 ) -> Generator[StreamResult, None, None]:
-    """Find faces in frame after frame, `side_by_side` with reading them.
+    """Find faces in frames, `side_by_side` with reading them.
 
     Args:
         frames: A source of `onepass.media`, or any frames or pictures; pictures have no time.
         faces_of: Takes up to `batch` frames and returns the faces of each.
-        batch: How many frames to look at together.
-        newest: Whether frames for which there is no time are left out; None for what the source calls for: a camera
-            yes, a video no.
-
-        eye: Give only this eye of each face, and only faces that have it; None for both.
-        finder: What finds the faces, by name.
+        batch: Number of frames to analyse together.
+        newest: Whether to drop frames when the analysis falls behind; None decides by the source: True for a camera,
+            False for a video.
+        eye: Return only this eye of each face, and only faces that have it; None for both.
+        finder: Name of the face finder.
 
     Raises:
-        InputError: `batch` is below 1, or above 1 where the newest frame counts.
+        InputError: `batch` is below 1, or above 1 with `newest`.
     """
     if newest is None:
         newest = isinstance(frames, Source) and frames.live
@@ -62,11 +61,11 @@ def stream_frames(
 
 
 def with_eye(faces: Sequence[Face], side: Side) -> tuple[Face, ...]:
-    """Return the faces that have this eye, with it alone."""
+    """Return the faces that have this eye, reduced to it."""
     return tuple(replace(face, eyes=(eye,)) for face in faces for eye in face.eyes if eye.side == side)
 
 
 def _frames_of(items: Iterable[Frame | Picture]) -> Iterator[Frame]:
-    """Yield frames: those that are, and pictures as frames without a time."""
+    """Yield frames unchanged, and pictures as frames without a time."""
     for index, item in enumerate(items):
         yield item if isinstance(item, Frame) else Frame(item, index, None, f"{index:06}.jpg")

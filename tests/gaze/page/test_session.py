@@ -487,7 +487,7 @@ def test_calibrations_go_to_the_page_and_back(
     session.do({"type": "eye", "eye": "left"})
     assert "both eyes" in told.messages.get()[0]["text"]
     session.do({"type": "calibration", "calibration": {"format": 1}})
-    assert "no calibration of format 1" in told.messages.get()[0]["text"]
+    assert "not a calibration of format 1" in told.messages.get()[0]["text"]
     square = learned.to_json() | {"picture_size_px": [100, 100]}
     session.do({"type": "calibration", "calibration": square})
     assert told.next("calibration")["calibration"]["picture_size_px"] == (100, 100)

@@ -1,1 +1,1 @@
-"""Networks that are fetched from elsewhere, and made into ONNX."""
+"""Download networks and convert them to ONNX."""

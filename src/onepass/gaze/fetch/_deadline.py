@@ -1,4 +1,4 @@
-"""Connections that are cut when time is up, whatever a server drips: headers, sizes of chunks, trailers."""
+"""A time limit for whole HTTP requests, including slowly sent headers, chunk sizes and trailers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from urllib.request import (
 
 
 class Deadline:
-    """So many seconds, after which all connections that `opener` made are cut; a context manager, once.
+    """A time limit after which all connections made by `opener` are shut down; a context manager, for single use.
 
-    The timeouts of sockets are for one read each, and begin anew with every byte. Whoever reads from a connection that
-    was cut finds it at its end, as if all had come, and has to look at the clock.
+    A socket's timeout applies to a single read and restarts with every byte. Reading from a connection that was shut
+    down looks like the end of the data, so the reader must also check the time.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -45,7 +45,7 @@ class Deadline:
         self._timer.join()
 
     def watch(self, connection: HTTPConnection | socket.socket | None) -> None:
-        """Cut this one, too."""
+        """Add a connection to those that are shut down after the time limit."""
         with self._lock:
             self._open.append(connection)
             if self._over:
@@ -59,7 +59,7 @@ class Deadline:
 
 
 def _shut(connection: HTTPConnection | socket.socket | None) -> None:
-    # A connection gives its socket away when the answer begins, and has none before it is made.
+    # A connection hands its socket over to the response, and has none before it connects.
     held = connection.sock if isinstance(connection, HTTPConnection) else connection
     if held is not None:
         with suppress(OSError):
@@ -67,11 +67,11 @@ def _shut(connection: HTTPConnection | socket.socket | None) -> None:
 
 
 def _handlers(deadline: Deadline) -> tuple[BaseHandler, ...]:
-    """Return urllib's handlers of HTTP and HTTPS, whose connections the deadline watches."""
+    """Return urllib's HTTP and HTTPS handlers, with connections that the deadline watches."""
 
     class _Watching(AbstractHTTPHandler):
         def do_open(self, http_class: Any, req: Request, **arguments: Any) -> HTTPResponse:
-            class Watched(http_class):  # type: ignore[misc] # the base is known at run time only
+            class Watched(http_class):  # type: ignore[misc] # the base class is only known at run time
                 def connect(self) -> None:
                     deadline.watch(self)
                     super().connect()

@@ -1,4 +1,4 @@
-"""Files from the web: resumed where they broke off, put in place when they are whole, and never without an end."""
+"""Download files over HTTP: resumable, with limits on size and time, and moved into place once complete."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from onepass.drafts import sync
 from onepass.gaze.fetch._deadline import Deadline
 
 Progress: TypeAlias = Callable[[int, "int | None"], None]
-"""Is told how many bytes are here, and how many there will be, if the server says so."""
+"""Called with the number of bytes received, and the total size if the server states it."""
 
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 4
 _MAX_BYTES = 2 << 30
 _MAX_SECONDS = 3600.0
-_NUMBER = r"[0-9]{1,18}"  # a greater one is no size of a file
+_NUMBER = r"[0-9]{1,18}"  # larger numbers cannot be file sizes
 _RANGE = re.compile(rf"bytes ({_NUMBER})-{_NUMBER}/({_NUMBER})")
 _VERSION = re.compile(r"[\x20-\x7e]{1,1000}")
 
@@ -39,21 +39,21 @@ def download(
     max_bytes: int = _MAX_BYTES,
     max_seconds: float = _MAX_SECONDS,
 ) -> None:
-    """Bring the file at `url` to `target`.
+    """Download the file at `url` to `target`.
 
-    What is there of an earlier try (in ``<target>.part``) is not asked for again, if the file on the server is still
-    the same. A connection that breaks is taken up a few times.
+    A partial download of an earlier call (``<target>.part``) is resumed if the file on the server has not changed. A
+    connection that breaks is retried a few times.
 
     Args:
-        url: Where it is.
-        target: Where it goes.
-        progress: Is told of it as it comes.
-        max_bytes: How large it may be.
-        max_seconds: How long it may take, all attempts together.
+        url: URL of the file.
+        target: Path to write.
+        progress: Called after each chunk.
+        max_bytes: Maximum size of the file.
+        max_seconds: Maximum duration of all attempts together.
 
     Raises:
-        ModelNotFoundError: It cannot be had, or not in this time; the message says why. What has come stays.
-        ModelFormatError: It is larger than it may be; nothing stays.
+        ModelNotFoundError: The download failed or took too long. The partial file is kept.
+        ModelFormatError: The file is larger than `max_bytes`. The partial file is deleted.
     """
     part = target.with_name(f"{target.name}.part")
     end = monotonic() + max_seconds
@@ -64,7 +64,7 @@ def download(
                 _fetch(url, part, progress, opener=deadline.opener, max_bytes=max_bytes, end=end)
             except HTTPError as error:
                 raise ModelNotFoundError(
-                    f"cannot fetch {url}: the server answers {error.code} {error.reason}"
+                    f"cannot fetch {url}: the server answered {error.code} {error.reason}"
                 ) from error
             except (OSError, HTTPException) as error:  # URLError is an OSError
                 late = monotonic() > end
@@ -72,7 +72,7 @@ def download(
                     continue
                 reason = error.reason if isinstance(error, URLError) else error
                 reason = f"it took longer than {max_seconds:g} s" if late else reason
-                kept = f"; {_size(part)} bytes are here, and the next try goes on from there" if _size(part) else ""
+                kept = f"; {_size(part)} bytes are kept, the next attempt resumes from there" if _size(part) else ""
                 raise ModelNotFoundError(f"cannot fetch {url}: {reason}{kept}") from error
             except ModelFormatError:
                 _drop(part)
@@ -91,29 +91,29 @@ def _drop(part: Path) -> None:
 def _fetch(
     url: str, part: Path, progress: Progress | None, *, opener: OpenerDirector, max_bytes: int, end: float
 ) -> None:
-    """Bring what is missing of a file; raises OSError if the connection breaks before its end, or time is up."""
+    """Download the missing part of a file; raise OSError if the connection breaks early or the time limit passes."""
     response = _open(url, part, opener, end)
     if response is None:
         return
     with response:
         start, total = _extent(response)
         if start > _size(part):
-            raise ConnectionError(f"the server sent what comes after byte {start}, and {_size(part)} are here")
+            raise ConnectionError(f"the server resumed at byte {start}, but only {_size(part)} bytes were received")
         if total is not None and total > max_bytes:
-            raise ModelFormatError(f"{url} has {total} bytes, more than the {max_bytes} that it may have")
+            raise ModelFormatError(f"{url} has {total} bytes, more than the limit of {max_bytes} bytes")
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         _write_note(part, {"url": url, "version": "" if version.startswith("W/") else version})
         with part.open("ab" if start else "wb") as file:
             file.truncate(start)
             while True:
-                chunk = response.read1(_CHUNK_BYTES)  # what has come, however little
+                chunk = response.read1(_CHUNK_BYTES)  # returns whatever has arrived
                 file.write(chunk)
                 if monotonic() > end:
-                    raise TimeoutError("time is up")
+                    raise TimeoutError("the time limit has passed")
                 if not chunk:
                     break
                 if file.tell() > max_bytes:
-                    raise ModelFormatError(f"{url} has more than the {max_bytes} bytes that it may have")
+                    raise ModelFormatError(f"{url} has more than the limit of {max_bytes} bytes")
                 if progress is not None:
                     progress(file.tell(), total)
             if total is not None and file.tell() < total:
@@ -121,7 +121,7 @@ def _fetch(
 
 
 def _open(url: str, part: Path, opener: OpenerDirector, end: float) -> HTTPResponse | None:
-    """Ask for what is missing of a file; return None if nothing is."""
+    """Request the missing part of a file; return None if the file is complete."""
     request, have, note = Request(url), _size(part), _read_note(part)  # noqa: S310 - the caller's URL
     request.add_header("User-Agent", "onepass")
     if have and note.get("url") == url:
@@ -133,17 +133,17 @@ def _open(url: str, part: Path, opener: OpenerDirector, end: float) -> HTTPRespo
         if not have or error.code != 416:
             raise
         if error.headers.get("Content-Range") == f"bytes */{have}":
-            return None  # all of it is here
-        part.unlink()  # what is here is not the beginning of that file
+            return None  # the file is complete
+        part.unlink()  # the partial file does not belong to this file
         return _open(url, part, opener, end)
     return response
 
 
 def _extent(response: HTTPResponse) -> tuple[int, int | None]:
-    """Return where in the file the response begins, and how long the file is.
+    """Return the offset at which the response starts, and the size of the file.
 
     Raises:
-        ConnectionError: The server's words for it cannot be understood.
+        ConnectionError: The response's headers are invalid.
     """
     name = "Content-Range" if response.status == 206 else "Content-Length"
     text = response.headers.get(name)
@@ -154,7 +154,7 @@ def _extent(response: HTTPResponse) -> tuple[int, int | None]:
         return 0, None
     elif re.fullmatch(_NUMBER, text.strip()):
         return 0, int(text)
-    raise ConnectionError(f"the server's {name} makes no sense: {text and text[:40]!r}")
+    raise ConnectionError(f"the server sent an invalid {name}: {text and text[:40]!r}")
 
 
 def _size(part: Path) -> int:
@@ -171,7 +171,7 @@ def _write_note(part: Path, note: dict[str, str]) -> None:
 
 
 def _read_note(part: Path) -> dict[str, str]:
-    """Return what is known of the file that a part is of; nothing where that cannot be read, or sent to a server."""
+    """Return the note that belongs to a partial file; empty if it is unreadable, or unfit for a request header."""
     with suppress(OSError, ValueError, RecursionError):
         note = json.loads(_note_of(part).read_text(encoding="utf-8"))
         if isinstance(note, dict) and isinstance(version := note.get("version"), str) and _VERSION.fullmatch(version):

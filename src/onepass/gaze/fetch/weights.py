@@ -1,8 +1,8 @@
-"""GazeML's trained weights, fetched from its authors and made into ONNX models.
+"""Fetch GazeML's trained weights from its authors and convert them to ONNX models.
 
-They are ETH Zurich's, under the MIT licence (https://github.com/swook/GazeML), and come as in its
-``get_trained_weights.bash``: two archives with TensorFlow's checkpoints. The hash of an archive is noted when it is
-first fetched, and whatever comes under its name afterwards must have the same.
+They are ETH Zurich's, under the MIT licence (https://github.com/swook/GazeML): the two archives with TensorFlow
+checkpoints that GazeML's ``get_trained_weights.bash`` downloads. The hash of an archive is recorded when it is first
+fetched, and later downloads must match it.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ _SITE = "https://ait.ethz.ch/projects/2018/landmarks-gaze/downloads"
 GAZEML_WEIGHTS: Mapping[str, str] = {
     name: f"{_SITE}/{name}.zip" for name in ("ELG_i60x36_f60x36_n32_m2", "ELG_i180x108_f60x36_n64_m3")
 }
-"""Names of the networks (width x height of a crop, of a heatmap; features, modules) and where their archives are."""
+"""Names of the networks (width x height of a crop, of a heatmap; features, modules) and URLs of their archives."""
 
 
 def weights_folder() -> Path:
-    """Return where fetched weights are kept; it may not be there yet."""
+    """Return the folder of fetched weights; it may not exist yet."""
     return user_cache("gazeml-weights")
 
 
 def path_of(name: str) -> Path:
-    """Return the path of a network's ONNX model; there may be nothing yet."""
+    """Return the path of a network's ONNX model; the file may not exist yet."""
     return weights_folder() / f"{name}.onnx"
 
 
 def fetch(name: str, archive: str | os.PathLike[str] | None = None, *, progress: Progress | None = None) -> Path:
-    """Fetch weights, unpack them and convert them. What is here already stays.
+    """Fetch weights, unpack them and convert them. An existing model is kept.
 
     Args:
         name: One of `GAZEML_WEIGHTS`.
-        archive: The archive as a file, for a machine without a network; None fetches it.
-        progress: Is told how many bytes are here, and how many there will be, if the server says so.
+        archive: Path of the downloaded archive, for machines without network access; None downloads it.
+        progress: Called with the number of bytes received, and the total size if the server states it.
 
     Returns:
-        The path of the ONNX model, which `GazeEstimator` takes.
+        The path of the ONNX model, for `GazeEstimator`.
 
     Raises:
-        InputError: There are no weights of that name.
-        ModelNotFoundError: There is no network or no such file; what has come is kept, and the next try goes on.
-        ModelFormatError: The archive is not the one that was first fetched, is damaged, or tries to unpack elsewhere.
+        InputError: The name is unknown.
+        ModelNotFoundError: The download failed, or `archive` does not exist. A partial download is kept and resumed.
+        ModelFormatError: The archive differs from the one first fetched, is damaged, or contains unsafe paths.
         ConversionError: See `onepass.convert`.
     """
     if name not in GAZEML_WEIGHTS:
@@ -73,13 +73,13 @@ def fetch(name: str, archive: str | os.PathLike[str] | None = None, *, progress:
             _install(source, name, folder)
         except ModelError:
             if archive is None:
-                source.unlink(missing_ok=True)  # whatever is wrong with it, the next try fetches it again
+                source.unlink(missing_ok=True)  # the next attempt downloads it again
             raise
     return model
 
 
 def _sweep(folder: Path, name: str) -> None:
-    """Remove what somebody who was stopped halfway has left; whoever has the lock is alone here."""
+    """Remove files left over by an interrupted process; the caller holds the lock."""
     for left in folder.glob(f".{name}.*"):
         if left.is_dir():
             shutil.rmtree(left)
@@ -88,18 +88,18 @@ def _sweep(folder: Path, name: str) -> None:
 
 
 def _install(archive: Path, name: str, folder: Path) -> None:
-    """Unpack an archive and convert what is in it; note its hash if that went well for the first time."""
+    """Unpack an archive and convert its network; record the hash after the first success."""
     if not archive.is_file():
-        raise ModelNotFoundError(f"there is no file {archive}; expected {name}.zip")
+        raise ModelNotFoundError(f"file not found: {archive}; expected {name}.zip")
     note, found = folder / f"{name}.zip.sha256", sha256_of(archive)
     known = note.read_text(encoding="ascii", errors="replace").split(" ")[0] if note.is_file() else found
     if known != found:
         raise ModelFormatError(
-            f"{archive} is another file than the one that came first: sha256 {known} expected, got {found}. It was not "
-            f"used. If its authors have changed it, remove {note}"
+            f"{archive} differs from the archive that was first fetched: sha256 {known} expected, got {found}. It was "
+            f"not used. If the authors have changed it, remove {note}"
         )
     unpack(archive, folder / name)
-    inner = folder / name / name  # GazeML's archives have one folder in them
+    inner = folder / name / name  # GazeML's archives contain a single folder
     with replacing(path_of(name)) as temporary:
         convert(inner if inner.is_dir() else folder / name, temporary)
     with replacing(note) as temporary:

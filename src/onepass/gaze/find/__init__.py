@@ -1,1 +1,1 @@
-"""Finding faces: the protocols, and the finders of OpenCV, MediaPipe and dlib."""
+"""Find faces: the protocols, and finders based on OpenCV, MediaPipe and dlib."""

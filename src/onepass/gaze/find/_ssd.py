@@ -1,4 +1,4 @@
-"""What a single-shot detector's outputs mean: anchors, boxes, overlapping detections made one. NumPy only."""
+"""Decode the outputs of a single-shot detector: anchors, boxes, merging of overlapping detections. NumPy only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from onepass.gaze.geometry import FloatArray
 
 BLAZEFACE_GRIDS = ((16, 2), (8, 6))
-"""Cells along a side of each of BlazeFace's grids, and the anchors in each cell: 896 in all."""
+"""Cells along a side of each of BlazeFace's grids, and anchors per cell: 896 in total."""
 
-# Side of the squares in which large pictures are searched, and how far one lies from the next, in their sides.
+# Side of the squares in which large pictures are searched, and their stride in sides.
 _WINDOW_PX = 700
 _MOST_WINDOWS_A_SIDE = 4
 _STEP = 0.75
@@ -25,11 +25,11 @@ _STEP = 0.75
 def anchors_of(side_px: int, grids: Sequence[tuple[int, int]] = BLAZEFACE_GRIDS) -> FloatArray:
     """Return the anchors of a detector, float64 [A, 2], in pixels of its square input.
 
-    They lie in the middle of each cell, row by row, as many in one place as a cell has.
+    The anchors are at the centre of each cell, row by row; all anchors of a cell coincide.
 
     Args:
         side_px: Side of the input.
-        grids: Cells along a side, and anchors in each cell, grid by grid.
+        grids: Cells along a side and anchors per cell, for each grid.
     """
     anchors = []
     for cells, count in grids:
@@ -44,14 +44,14 @@ def anchors_of(side_px: int, grids: Sequence[tuple[int, int]] = BLAZEFACE_GRIDS)
 def decode(
     regressors: npt.NDArray[Any], logits: npt.NDArray[Any], anchors: FloatArray, least_score: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the points of what is seen surely enough, in input pixels, and the scores.
+    """Return the points in input pixels and the scores of all detections with at least `least_score`.
 
     Args:
-        regressors: float [A, 4 + 2 K]: middle of the box as seen from the anchor, width and height, and K points as
-            seen from the anchor, all in input pixels.
+        regressors: float [A, 4 + 2 K]: centre of the box relative to the anchor, width and height, and K points
+            relative to the anchor, all in input pixels.
         logits: float [A]; the score is their logistic function.
         anchors: float64 [A, 2].
-        least_score: What is less sure is left out.
+        least_score: Detections with lower scores are omitted.
 
     Returns:
         ``(points, scores)``: float64 [N, 2 + K, 2], upper left and lower right corner of the box and the points;
@@ -65,15 +65,15 @@ def decode(
 
 
 def merge(points: FloatArray, scores: FloatArray, same_overlap: float) -> FloatArray:
-    """Make detections that overlap one, the surest first.
+    """Merge overlapping detections; the result is sorted by score, highest first.
 
-    Not the surest alone is kept but the mean of those that overlap it, by their scores, which trembles less
-    (BlazeFace's replacement for non-maximum suppression).
+    Each result is the mean of the overlapping detections weighted by their scores, which jitters less than the best
+    detection alone (BlazeFace's replacement for non-maximum suppression).
 
     Args:
-        points: float64 [N, 2 + K, 2], each beginning with the corners of the box.
-        scores: float64 [N], more than 0.
-        same_overlap: Boxes that share more than this of their union are one.
+        points: float64 [N, 2 + K, 2], each starting with the corners of the box.
+        scores: float64 [N], > 0.
+        same_overlap: Boxes with a larger intersection over union are merged.
 
     Returns:
         float64 [M, 2 + K, 2].
@@ -90,10 +90,10 @@ def merge(points: FloatArray, scores: FloatArray, same_overlap: float) -> FloatA
 
 
 def windows_of(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
-    """Return the parts of a picture of this shape in which to look for faces, as rows and columns: first the whole.
+    """Return the parts of a picture of this shape in which to search for faces, as rows and columns: the whole first.
 
-    BlazeFace sees no faces that are narrower than a tenth of what it is shown, so large pictures are searched in
-    overlapping squares as well, in which faces of 70 pixels are large enough; in huge ones a fortieth of the picture.
+    BlazeFace misses faces narrower than a tenth of its input, so large pictures are also searched in overlapping
+    squares, where faces of 70 pixels are large enough; in very large pictures, faces of a fortieth of the picture.
     """
     height, width = shape[:2]
     side = max(_WINDOW_PX, max(height, width) // _MOST_WINDOWS_A_SIDE)
@@ -104,7 +104,7 @@ def windows_of(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
 
 
 def _parts(length: int, side: int) -> list[slice]:
-    """Return pieces of that size that cover a length and overlap by a quarter or more; one if it is no longer."""
+    """Return slices of length `side` that cover a length and overlap by at least a quarter; one if that suffices."""
     if length <= side:
         return [slice(0, length)]
     count = 1 + math.ceil((length - side) / (_STEP * side))

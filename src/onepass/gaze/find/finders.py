@@ -19,24 +19,24 @@ _FINDERS: Mapping[str, Callable[..., OpenedFinder]] = {
     "dlib": DlibFinder,
 }
 FINDERS = ("auto", *_FINDERS)
-"""Names that `open_finder` takes."""
+"""Valid names for `open_finder`."""
 
 
 def open_finder(name: str = "auto", *, max_faces: int | None = None) -> OpenedFinder:
-    """Return a face finder; its `close` ends it.
+    """Return a face finder; release it with `close`.
 
     Args:
-        name: "mesh" for BlazeFace and FaceMesh, "cascades" for OpenCV's, "dlib" for dlib's; "auto" is "mesh" where
-            ``onepass gaze models fetch`` has brought it, and "cascades" otherwise.
-        max_faces: Return only that many faces, the largest; None returns all.
+        name: "mesh" for BlazeFace and FaceMesh, "cascades" for OpenCV's Haar cascades, "dlib" for dlib; "auto" selects
+            "mesh" if ``onepass gaze models fetch`` has fetched it, otherwise "cascades".
+        max_faces: Return at most this many faces, the largest; None returns all.
 
     Raises:
-        InputError: There is no finder of that name, or `max_faces` is below 1.
+        InputError: The name is unknown, or `max_faces` is below 1.
         ModelNotFoundError: "mesh" has not been fetched.
-        MissingExtraError: What the finder needs is not installed.
+        MissingExtraError: A package that the finder needs is not installed.
     """
     if name == "auto":
         name = "mesh" if are_fetched() else "cascades"
     if name not in _FINDERS:
-        raise InputError(f"there is no face finder {name!r}; expected one of {', '.join(map(repr, FINDERS))}")
+        raise InputError(f"unknown face finder {name!r}; expected one of {', '.join(map(repr, FINDERS))}")
     return _FINDERS[name](max_faces=max_faces)

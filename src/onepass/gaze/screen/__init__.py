@@ -1,1 +1,1 @@
-"""Where on a screen a person looks: recorded, learned, told."""
+"""Gaze on a screen: recording, calibration, prediction."""

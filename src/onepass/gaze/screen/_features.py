@@ -1,4 +1,4 @@
-"""What a calibration goes by: numbers about gaze, head and place of the eyes, each about 1 when it matters."""
+"""Features of a calibration: gaze, head pose and eye position, scaled to about 1."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from onepass.gaze.directions import Gaze
 from onepass.gaze.geometry import FloatArray
 from onepass.gaze.screen.sample import GazeSample
 
-# What features are divided by, so that each is about 1 when it matters; a head that keeps still counts for nothing.
+# Scales that make relevant features about 1; a head that keeps still contributes nothing.
 _GAZE_SCALE, _HEAD_SCALE, _PLACE_SCALE = 0.1, 0.2, 0.5
 
 
 def mean_place(samples: Sequence[GazeSample]) -> tuple[float, float, float] | None:
-    """Return the mean of x, y and distance of the eyes; None if a sample does not have them."""
+    """Return the mean of x, y and distance of the eyes; None if a sample lacks them."""
     places = [
         (*sample.eyes_px, sample.eye_distance_px)
         for sample in samples
@@ -28,14 +28,14 @@ def mean_place(samples: Sequence[GazeSample]) -> tuple[float, float, float] | No
 
 
 def feature_count(*, uses_head: bool, has_place: bool) -> int:
-    """Return how many features a sample has."""
+    """Return the number of features."""
     return 3 + 3 * uses_head + 3 * has_place
 
 
 def features_of(
     samples: Sequence[GazeSample], *, uses_head: bool, place: tuple[float, float, float] | None
 ) -> FloatArray:
-    """Return the features of samples, float64 [N, F]: a constant, slopes of the gaze, of the head, and the place."""
+    """Return the features of samples, float64 [N, F]: a constant, slopes of gaze and head, and the eye position."""
     rows = []
     for sample in samples:
         row = [1.0, *(_slopes(sample.gaze) / _GAZE_SCALE)]
@@ -51,7 +51,7 @@ def features_of(
 
 
 def _slopes(gaze: Gaze) -> FloatArray:
-    """Return how far right and down a direction goes for each step towards the camera: a screen is flat."""
+    """Return a direction's offset to the right and down per unit towards the camera, because a screen is flat."""
     x, y, z = gaze.vector
     slopes: FloatArray = np.array([x, y]) / max(float(z), 0.1)
     return slopes

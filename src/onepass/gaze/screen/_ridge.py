@@ -1,4 +1,4 @@
-"""Ridge regression, its strength chosen and its error measured by leaving out one group of samples at a time."""
+"""Ridge regression, with leave-one-group-out selection of its strength and measurement of its error."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from onepass.gaze.geometry import FloatArray
 
 Groups = npt.NDArray[np.intp]
 
-# Strengths that are tried, for features of about the size of 1.
+# Candidate strengths, for features of magnitude 1.
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def solve(features: FloatArray, targets: FloatArray, ridge: float) -> FloatArray:
-    """Return the weights [F, 2] of a ridge regression; the constant is free."""
+    """Return the weights [F, 2] of a ridge regression; the constant is not penalised."""
     penalty = ridge * np.eye(features.shape[1])
     penalty[0, 0] = 0
     normal = features.T @ features / len(features) + penalty
@@ -23,14 +23,14 @@ def solve(features: FloatArray, targets: FloatArray, ridge: float) -> FloatArray
 
 
 def error_without(features: FloatArray, targets: FloatArray, group_of: Groups, group: int, ridge: float) -> float:
-    """Return the mean error in pixels at a group of a regression that was made without it."""
+    """Return the mean error in pixels on a group that the regression did not use."""
     here = group_of == group
     weights = solve(features[~here], targets[~here], ridge)
     return float(np.linalg.norm(features[here] @ weights - targets[here], axis=1).mean())
 
 
 def best_ridge(features: FloatArray, targets: FloatArray, group_of: Groups) -> float:
-    """Return the ridge with the least error at groups that are left out."""
+    """Return the strength with the smallest error on held-out groups."""
     groups = np.unique(group_of)
 
     def error(ridge: float) -> float:
@@ -40,7 +40,7 @@ def best_ridge(features: FloatArray, targets: FloatArray, group_of: Groups) -> f
 
 
 def held_out_errors(features: FloatArray, targets: FloatArray, group_of: Groups) -> list[float]:
-    """Return the error at each group, left out altogether: the ridge, too, is chosen without it."""
+    """Return the error on each held-out group; the strength is selected without it, too."""
     errors = []
     for group in np.unique(group_of):
         rest = group_of != group

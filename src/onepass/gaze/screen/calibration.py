@@ -1,8 +1,8 @@
-"""Where on a screen a person looks: learned from a few points that the person looked at.
+"""Gaze on a screen, learned from a few points that the person looked at.
 
 A calibration is a ridge regression (Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal
-problems", Technometrics 1970) from gaze, head pose and the place of the eyes to pixels of the screen. It takes in what
-no one knows of a person and a set-up: kappa, where the camera stands, how far away the screen is.
+problems", Technometrics 1970) from gaze, head pose and eye position to screen pixels. It captures the unknowns of
+person and set-up: kappa, the camera's position, the screen's distance.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
 from onepass.gaze.screen._features import feature_count, features_of, mean_place
 from onepass.gaze.screen._ridge import best_ridge, held_out_errors, solve
-from onepass.gaze.screen.sample import POINT_COUNTS, GazeSample, Screen, of_one_size  # noqa: F401 - always offered here
+from onepass.gaze.screen.sample import POINT_COUNTS, GazeSample, Screen, of_one_size  # noqa: F401 - public names of this module
 
 FORMAT = 1
-# Gazes further than this from the median of their point, in robust deviations, were on their way or elsewhere.
+# Samples further than this from the median of their point, in robust deviations, are outliers: the gaze was moving.
 _OUTLIER = 3.5
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationError:
-    """How far off a calibration is at points that it was not made with.
+    """The error of a calibration at held-out points.
 
-    Each point in turn is left out, the calibration made of the rest, and the samples of that point are held against it.
+    Each point in turn is held out, a calibration is made from the rest, and its error is measured at this point.
 
     Attributes:
         pixels: Mean distance from the point.
-        degrees: The same as seen from the eyes; None where the screen's size or distance are not known.
-        pixels_by_point: Mean distance at each point, in the order in which they came.
+        degrees: The same as seen from the eyes; None if the screen's size or distance is unknown.
+        pixels_by_point: Mean distance at each point, in the order of the points.
     """
 
     pixels: float
@@ -51,18 +51,18 @@ class CalibrationError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """From gaze to a point on the screen. Make one with `calibrate`.
+    """Maps gaze to a point on the screen. Create one with `calibrate`.
 
     Attributes:
         screen: The screen.
-        weights: float64 [F, 2], pixels for each feature; the first is the constant.
-        ridge: The strength of the ridge that was chosen.
+        weights: float64 [F, 2], pixels per feature; the first is the constant.
+        ridge: The selected strength of the ridge.
         uses_head: Whether head poses are needed.
-        place: Where the eyes were on average: x and y in pixels and their distance; None where that is not needed.
-        picture_size_px: Width and height of the pictures that these pixels belong to, where they are known.
-        error: How far off it is.
-        points: How many points it was made of.
-        samples: How many samples it was made of.
+        place: Mean eye position: x and y in pixels, and the distance between the eyes; None if not needed.
+        picture_size_px: Width and height of the pictures of these pixels, if known.
+        error: Its error.
+        points: Number of points.
+        samples: Number of samples.
     """
 
     screen: Screen
@@ -77,20 +77,20 @@ class Calibration:
 
     def __repr__(self) -> str:
         degrees = "" if self.error.degrees is None else f" ({self.error.degrees:.2f} degrees)"
-        return f"Calibration({self.points} points, {self.samples} samples, off by {self.error.pixels:.0f} px{degrees})"
+        return f"Calibration({self.points} points, {self.samples} samples, error {self.error.pixels:.0f} px{degrees})"
 
     def __call__(self, face: Face | GazeSample, *, picture_size_px: tuple[int, int] | None = None) -> FloatArray | None:
-        """Return the point looked at, float64 [2] in pixels of the screen, which may lie beside it.
+        """Return the point on the screen, float64 [2] in pixels, possibly outside the screen.
 
-        None where the face does not show what is needed: a blink, one eye only, or no head pose.
+        Return None if the face lacks required data: during a blink, with one eye only, or without a head pose.
 
         Args:
-            face: What was seen.
-            picture_size_px: Width and height of the picture that a `Face` is from. A camera may give another size than
-                for the calibration, of the same shape.
+            face: The face.
+            picture_size_px: Width and height of the picture of a `Face`. The size may differ from the calibration's,
+                but not the aspect ratio.
 
         Raises:
-            InputError: The picture has another shape than those of the calibration.
+            InputError: The picture's aspect ratio differs from that of the calibration.
         """
         sample = GazeSample.from_face(face, picture_size_px) if isinstance(face, Face) else face
         if sample is None or (self.uses_head and sample.head is None):
@@ -103,29 +103,29 @@ class Calibration:
         return point
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON."""
+        """Write the calibration as JSON."""
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
 
     def to_json(self) -> dict[str, Any]:
-        """Return what goes into JSON, and what `from_json` reads."""
+        """Return the calibration as JSON values, for `from_json`."""
         return {"format": FORMAT, **asdict(self), "weights": self.weights.tolist()}
 
     @classmethod
     def from_json(cls, content: Any) -> Calibration:
-        """Return the calibration that `to_json` gave.
+        """Return the calibration from `to_json`.
 
         Raises:
-            InputError: It is no calibration of this version.
+            InputError: The content is not a calibration of this version.
         """
         return cls._checked(content, "this")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Calibration:
-        """Read what `save` wrote.
+        """Read a calibration that `save` wrote.
 
         Raises:
-            InputError: There is no such file, it cannot be read, or it is no calibration of this version.
+            InputError: The file does not exist, cannot be read, or is not a calibration of this version.
         """
         try:
             text = Path(path).read_bytes()
@@ -135,12 +135,12 @@ class Calibration:
 
     @classmethod
     def _checked(cls, content: Any, name: str) -> Calibration:
-        """Return the calibration in JSON, or in bytes of it."""
+        """Return the calibration from JSON values or JSON bytes."""
         try:
             return cls._from_json(parsed_json(content) if isinstance(content, bytes) else content)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise InputError(
-                f"{name} is no calibration of format {FORMAT} ({error}); `onepass gaze calibrate` makes one"
+                f"{name} is not a calibration of format {FORMAT} ({error}); create one with `onepass gaze calibrate`"
             ) from error
 
     @classmethod
@@ -152,7 +152,7 @@ class Calibration:
         weights = np.array(fields["weights"], np.float64)
         numbers = [fields["ridge"], fields["points"], fields["samples"], *(place or ()), *(size or ())]
         if not (np.isfinite(weights).all() and all(map(_is_finite, numbers))):
-            raise ValueError("one of its numbers is none, or not finite")
+            raise ValueError("a number is missing or not finite")
         if size is not None and not (len(size) == 2 and min(size) > 0):
             raise ValueError(f"its picture_size_px is {size}")
         if fields["uses_head"] not in (True, False):
@@ -162,7 +162,7 @@ class Calibration:
         error = CalibrationError(**{**fields["error"], "pixels_by_point": tuple(fields["error"]["pixels_by_point"])})
         degrees = () if error.degrees is None else (error.degrees,)
         if not all(map(_is_finite, (error.pixels, *degrees, *error.pixels_by_point))):
-            raise ValueError("one of the numbers of its error is none, or not finite")
+            raise ValueError("a number of its error is missing or not finite")
         return cls(
             **{
                 **fields,
@@ -180,19 +180,19 @@ def _is_finite(value: object) -> bool:
 
 
 def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: Screen) -> Calibration:
-    """Learn where on a screen a person looks.
+    """Learn the mapping from gaze to a screen.
 
-    Samples whose gaze is far from the others' at the same point are left out. Head pose and place of the eyes are used
-    if all samples have them.
+    Outliers, whose gaze is far from the others' at the same point, are dropped. Head pose and eye position are used if
+    all samples have them.
 
     Args:
-        samples: What was seen while the person looked at points of the screen, at least three that lie not in a line.
-        targets_px: float [N, 2], the point that each sample belongs to, in pixels of the screen.
+        samples: Samples while the person looked at points on the screen: at least three points, not on one line.
+        targets_px: float [N, 2], the point of each sample, in screen pixels.
         screen: The screen.
 
     Raises:
-        InputError: There are too few points or samples, the two do not go together, a point lies beside the screen, or
-            the samples are of pictures that do not go together.
+        InputError: There are too few points or samples, their numbers differ, a point is outside the screen, or the
+            samples come from incompatible pictures.
     """
     targets = np.asarray(targets_px, np.float64)
     if targets.shape != (len(samples), 2) or not np.isfinite(targets).all():
@@ -200,9 +200,9 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
     beside = targets[((targets < 0) | (targets > (screen.width_px, screen.height_px))).any(axis=1)]
     if len(beside):
         raise InputError(
-            f"the point ({beside[0, 0]:g}, {beside[0, 1]:g}) lies not on the screen of {screen.width_px} x "
-            f"{screen.height_px} pixels, as {len(beside)} of {len(targets)} do; points are counted from its upper left "
-            "corner. Give the screen that the person looked at"
+            f"the point ({beside[0, 0]:g}, {beside[0, 1]:g}) is outside the screen of {screen.width_px} x "
+            f"{screen.height_px} pixels, as are {len(beside)} of {len(targets)} points; the origin is the screen's "
+            "upper left corner. Specify the screen that the person looked at"
         )
     _, point_of = np.unique(targets, axis=0, return_inverse=True)
     point_of = point_of.ravel()
@@ -210,14 +210,14 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
     samples, targets, point_of = [samples[index] for index in keep], targets[keep], point_of[keep]
     points = len(np.unique(point_of))
     if points < 3 or np.linalg.matrix_rank(targets - targets.mean(axis=0), tol=1.0) < 2:
-        raise InputError(f"a calibration needs samples of 3 points or more that lie not in a line, got {points} points")
+        raise InputError(f"a calibration needs at least 3 points that are not on one line, got {points} points")
     uses_head = all(sample.head is not None for sample in samples)
     samples, picture_size_px = of_one_size(samples)
     place = mean_place(samples)
     features = features_of(samples, uses_head=uses_head, place=place)
     ridge = best_ridge(features, targets, point_of)
     by_point = held_out_errors(features, targets, point_of)
-    # In the order in which the points came.
+    # In the order of the points.
     _, first = np.unique(point_of, return_index=True)
     ordered = tuple(by_point[index] for index in np.argsort(first))
     pixels = float(np.mean(ordered))
@@ -235,7 +235,7 @@ def calibrate(samples: Sequence[GazeSample], targets_px: npt.ArrayLike, screen: 
 
 
 def _without_outliers(samples: Sequence[GazeSample], point_of: npt.NDArray[np.intp]) -> list[int]:
-    """Return the indices of samples whose gaze lies near the median of their point's."""
+    """Return the indices of samples whose gaze is close to the median of their point."""
     angles = np.array([[sample.gaze.pitch_rad, sample.gaze.yaw_rad] for sample in samples]).reshape(-1, 2)
     kept = []
     for point in np.unique(point_of):

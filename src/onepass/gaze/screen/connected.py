@@ -1,4 +1,4 @@
-"""Which screens there are, by mss, which asks the system; and which of them is meant."""
+"""List the connected screens with mss, and select one by name, number or size."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from onepass._errors import InputError, MediaError
 from onepass._optional import optional
 from onepass.gaze.screen.sample import Screen
 
-_PURPOSE = "A screen that is given by number or name, not by its size (1920x1080),"
+_PURPOSE = "Selecting a screen by number or name instead of its size (1920x1080)"
 _SIZE = re.compile(r"(\d+)x(\d+)", re.ASCII | re.IGNORECASE)
 _PLACE = re.compile(r"(-?\d+),(-?\d+),(\d+)x(\d+)", re.ASCII | re.IGNORECASE)
 
 
 def connected_screens() -> list[Screen]:
-    """Return the screens that are connected, in the system's order.
+    """Return the connected screens, in the system's order.
 
     Raises:
-        MissingExtraError: mss is not installed; the extra ``screens`` brings it.
-        MediaError: The system does not say, as where there is no display.
+        MissingExtraError: mss is not installed (the extra ``screens``).
+        MediaError: The system cannot list its screens, for example without a display.
     """
-    mss = optional(
-        "mss", extra="screens", purpose="A screen that is given by number or name, not by its size (1920x1080),"
-    )
+    mss = optional("mss", extra="screens", purpose=_PURPOSE)
     try:
         with mss.MSS() as system:
             monitors = system.monitors[1:]  # the first one is all of them together
     except mss.ScreenShotError as error:
         raise MediaError(
-            f"cannot ask which screens there are ({error}); give the size of the screen in pixels, as 1920x1080"
+            f"cannot list the connected screens ({error}); specify the screen's size in pixels, such as 1920x1080"
         ) from error
     return [
         Screen(
@@ -42,16 +40,16 @@ def connected_screens() -> list[Screen]:
 
 
 def screen_from_text(text: str) -> Screen:
-    """Return the screen that a text means.
+    """Return the screen that a text specifies.
 
     Args:
-        text: A size in pixels, ``1920x1080``; the same with the place of the upper left corner on the desktop,
-            ``1920,0,1920x1080``; or, of the `connected_screens`, a number from 1 or a name, as ``HDMI-1``.
+        text: A size in pixels, ``1920x1080``; the same with the position of the upper left corner on the desktop,
+            ``1920,0,1920x1080``; or the number, from 1, or name, such as ``HDMI-1``, of one of `connected_screens`.
 
     Raises:
-        InputError: There is no such screen, or it has no pixels.
-        MissingExtraError: mss is needed to find it, and not installed.
-        MediaError: The system does not say which screens there are.
+        InputError: The screen does not exist, or its size is zero.
+        MissingExtraError: mss is required but not installed.
+        MediaError: The system cannot list its screens.
     """
     if size := _SIZE.fullmatch(text):
         return Screen(int(size[1]), int(size[2]))
@@ -64,6 +62,6 @@ def screen_from_text(text: str) -> Screen:
         return meant[0]
     known = "; ".join(f"{number}: {screen.name or 'no name'}, {screen}" for number, screen in screens.items())
     raise InputError(
-        f"{'several screens are called' if meant else 'there is no screen'} {text!r}. These are connected: "
-        f"{known or 'none'}. Give the number or name of one, or size and place in pixels: 1920x1080, 1920,0,1920x1080"
+        f"{'several screens are named' if meant else 'no screen'} {text!r}. Connected screens: {known or 'none'}. "
+        "Specify a number, a name, or size and position in pixels: 1920x1080, 1920,0,1920x1080"
     )

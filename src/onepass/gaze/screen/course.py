@@ -1,4 +1,4 @@
-"""The course of a calibration, from point to point: which one is to be looked at, for how long, what was seen of it."""
+"""The course of a calibration from point to point: the current target, its time, and the collected samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
 from onepass.gaze.screen.sample import GazeSample, Screen, check_shape
 
-# A person needs so long to find a new point, and then looks at it for so long; without a face it takes as long as this.
+# Time to find a new point, time to look at it, and the time limit if no face is visible.
 _SETTLING_SECONDS = 1.0
 _LOOKING_SECONDS = 1.2
 _PATIENCE_SECONDS = 15.0
@@ -20,7 +20,7 @@ _LEAST_SAMPLES = 8
 
 
 class Course:
-    """Leads from point to point by the times of frames, and keeps what is seen meanwhile.
+    """Advance from point to point by frame times, and collect samples.
 
     Example::
 
@@ -39,16 +39,16 @@ class Course:
         samples: Sequence[GazeSample] = (),
         targets_px: npt.ArrayLike = (),
     ) -> None:
-        """Start with the first point that is not done yet.
+        """Start with the first unfinished point.
 
         Args:
             screen: The screen.
-            points: How many points, one of `onepass.gaze.screen.sample.POINT_COUNTS`.
-            samples: What was seen before the course was broken off, of points that were done.
-            targets_px: float [N, 2], the point of each of these samples.
+            points: Number of points, one of `onepass.gaze.screen.sample.POINT_COUNTS`.
+            samples: Samples of finished points from an interrupted course.
+            targets_px: float [N, 2], the points of these samples.
 
         Raises:
-            InputError: There is no pattern of that many points.
+            InputError: There is no pattern with this number of points.
         """
         self.screen = screen
         self._samples, self._targets = list(samples), list(np.reshape(targets_px, (-1, 2)))
@@ -62,40 +62,40 @@ class Course:
 
     @property
     def count(self) -> int:
-        """How many points there are."""
+        """Number of points."""
         return len(self._points)
 
     @property
     def number(self) -> int:
-        """How many points are done."""
+        """Number of finished points."""
         return self._number
 
     @property
     def is_done(self) -> bool:
-        """Whether the last point is done."""
+        """Whether all points are finished."""
         return self._number == len(self._points)
 
     @property
     def target(self) -> FloatArray:
-        """The point to look at, float64 [2] in pixels of the screen; the last one when all are done."""
+        """The point to look at, float64 [2] in screen pixels; the last one when all are finished."""
         point: FloatArray = self._points[min(self._number, len(self._points) - 1)]
         return point
 
     def share(self, seconds: float) -> float:
-        """Return how much of the point's time has passed, from 0; above 1 it waits for more samples."""
+        """Return the elapsed share of the point's time, from 0; above 1, the course waits for more samples."""
         return 0.0 if self._start is None else (seconds - self._start) / (_SETTLING_SECONDS + _LOOKING_SECONDS)
 
     def take(self, seconds: float, faces: Sequence[Face], picture_size_px: tuple[int, int]) -> None:
-        """Take in the faces of a frame, of which the largest counts, and go on to the next point when it is time.
+        """Add the largest face of a frame, and advance to the next point when it is time.
 
         Args:
-            seconds: When the frame was taken, not before the last one.
-            faces: What was seen in it.
-            picture_size_px: Its width and height.
+            seconds: Time of the frame, not before the previous one.
+            faces: The frame's faces.
+            picture_size_px: The frame's width and height.
 
         Raises:
-            InputError: Both eyes were not seen for a while, or the frame has another shape than those before the course
-                was broken off.
+            InputError: The eyes were not visible for too long, or the frame's aspect ratio differs from that before the
+                interruption.
         """
         if self.is_done:
             return
@@ -114,14 +114,14 @@ class Course:
         if passed >= _SETTLING_SECONDS + _LOOKING_SECONDS and self._mine >= _LEAST_SAMPLES:
             self._number, self._start, self._mine = self._number + 1, seconds, 0
         elif passed > _PATIENCE_SECONDS:
-            raise InputError("the calibration needs both eyes in view, and they were not seen for a while")
+            raise InputError("the calibration needs both eyes in view, but they were not visible for a while")
 
     @property
     def samples(self) -> tuple[GazeSample, ...]:
-        """What was seen so far: one for each frame in which the eyes were seen and open."""
+        """The samples so far: one per frame in which both eyes were visible and open."""
         return tuple(self._samples)
 
     @property
     def targets_px(self) -> FloatArray:
-        """Where the point was for each sample, float64 [N, 2] in pixels of the screen."""
+        """The point of each sample, float64 [N, 2] in screen pixels."""
         return np.array(self._targets, np.float64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Samples for a calibration: recorded while a person looks at points, kept in a table, read from one."""
+"""Calibration samples: recorded while a person looks at points, written to and read from tables."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _GROUND, _RING, _DOT = (28, 32, 40), (94, 234, 212), (255, 255, 255)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """What was seen while a person looked at points of a screen.
+    """The samples of a person looking at points on a screen.
 
     Attributes:
-        samples: One for each frame in which the eyes were seen and open.
-        targets_px: float64 [N, 2], where on the screen the point was.
+        samples: One per frame in which both eyes were visible and open.
+        targets_px: float64 [N, 2], the points on the screen.
     """
 
     samples: tuple[GazeSample, ...]
@@ -46,16 +46,19 @@ class Recording:
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(self.samples))
         if np.shape(self.targets_px) != (len(self.samples), 2):
-            raise InputError(f"{len(self.samples)} samples need as many targets, got {list(np.shape(self.targets_px))}")
+            raise InputError(
+                f"{len(self.samples)} samples need targets [{len(self.samples)}, 2], "
+                f"got {list(np.shape(self.targets_px))}"
+            )
 
     @classmethod
     def empty(cls) -> Recording:
-        """Return one of nothing."""
+        """Return an empty recording."""
         return cls((), np.empty((0, 2)))
 
     @property
     def rows(self) -> list[list[float | None]]:
-        """The numbers of a table of `SAMPLE_COLUMNS`, a row for each sample; None where one is not known."""
+        """The numbers of a table with `SAMPLE_COLUMNS`, one row per sample; None for unknown values."""
         pairs = zip(self.targets_px.tolist(), self.samples, strict=True)
         return [[*target, *numbers_of(sample)] for target, sample in pairs]
 
@@ -68,30 +71,29 @@ class Recording:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
-        """Read a CSV table with `SAMPLE_COLUMNS`; other columns do not matter.
+        """Read a CSV table with `SAMPLE_COLUMNS`; other columns are ignored.
 
-        A table of ``onepass gaze`` to which the points were added will do: rows without a face, without a point or with
-        a blink are left out.
+        An ``onepass gaze`` table with added points works, too: rows without a face, without a point or with a blink are
+        ignored.
 
         Raises:
-            InputError: There is no such file, it is no table, or a column is missing or holds something else than
-                numbers.
+            InputError: The file does not exist or is not a table, or a column is missing or not numeric.
         """
         try:
-            with Path(path).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets begin UTF-8 with a mark
+            with Path(path).open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
                 reader = csv.DictReader(file)
                 names = reader.fieldnames or ()
                 missing = [name for name in NEEDED_COLUMNS if name not in names]
                 if missing:
                     first = ",".join(names)[:80]
                     raise InputError(
-                        f"{os.fspath(path)!r} has no column {', '.join(missing)}; its first line is {first!r}. A table "
-                        f"of samples has {', '.join(NEEDED_COLUMNS)}, and may have {', '.join(OTHER_COLUMNS)}, with "
-                        "commas between"
+                        f"{os.fspath(path)!r} has no column {', '.join(missing)}; its first line is {first!r}. "
+                        f"Expected a comma-separated table with {', '.join(NEEDED_COLUMNS)}, and optionally "
+                        f"{', '.join(OTHER_COLUMNS)}"
                     )
                 rows = [(reader.line_num, row) for row in reader]
         except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{os.fspath(path)!r} is no table as CSV: {error}") from error
+            raise InputError(f"{os.fspath(path)!r} is not a CSV table: {error}") from error
         except OSError as error:
             raise InputError(f"cannot read the samples {os.fspath(path)!r}: {error.strerror}") from error
         samples, targets = [], []
@@ -115,21 +117,21 @@ def record(
     done: Recording | None = None,
     keep: Callable[[Recording], None] = lambda _: None,
 ) -> Recording:
-    """Show points on a screen, one after the other, and record where a person looks meanwhile.
+    """Show points on a screen one by one, and record a person's gaze.
 
     Args:
-        frames: What a camera sees; each with its time.
-        track: What finds the faces in a picture of that time, as a `GazeTracker` does; the largest one counts.
+        frames: A camera's frames, with times.
+        track: Returns the faces in a picture taken at a time, such as a `GazeTracker`; the largest one counts.
         screen: The screen.
-        show: Shows a picture of the size of the screen; returns whether to go on.
-        points: How many points, 5, 9 or 13.
-        done: What was recorded before the session was broken off; its points are not shown again.
-        keep: Called at the end of each point, with what has been recorded so far.
+        show: Shows a picture of the screen's size; returns whether to continue.
+        points: Number of points, 5, 9 or 13.
+        done: The recording of an interrupted session; its points are not shown again.
+        keep: Called after each point with the recording so far.
 
     Raises:
         MediaError: The frames ended.
-        InputError: `show` stopped it, both eyes were not seen for a while, there is no pattern of that many points, or
-            the pictures have another shape than those before.
+        InputError: `show` stopped the recording, the eyes were not visible for too long, there is no pattern with this
+            number of points, or the pictures' aspect ratio differs from that of `done`.
     """
     done = Recording.empty() if done is None else done
     course = Course(screen, points, samples=done.samples, targets_px=done.targets_px)
@@ -151,12 +153,12 @@ def record(
 
 
 def point_picture(screen: Screen, target: npt.ArrayLike, share: float) -> Picture:
-    """Return what to show for a point: a dot, and around it a ring that closes in on it while its time passes.
+    """Return the picture for a point: a dot, and a ring that shrinks towards it as time passes.
 
     Args:
         screen: The screen.
         target: The point, [2] in pixels.
-        share: How much of its time has passed, 0 to 1.
+        share: Elapsed share of the point's time, 0 to 1.
     """
     picture = np.full((screen.height_px, screen.width_px, 3), _GROUND, np.uint8)
     x, y = np.asarray(target, np.float64).tolist()

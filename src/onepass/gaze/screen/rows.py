@@ -1,4 +1,4 @@
-"""A sample as a row of a table: `SAMPLE_COLUMNS`, to numbers and back. NumPy only."""
+"""Convert samples to and from table rows with `SAMPLE_COLUMNS`. NumPy only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ SAMPLE_COLUMNS = (
     "target_x_px", "target_y_px", "gaze_pitch_deg", "gaze_yaw_deg", "head_pitch_deg", "head_yaw_deg", "head_roll_deg",
     "eyes_x_px", "eyes_y_px", "eye_distance_px", "picture_width_px", "picture_height_px",
 )  # fmt: skip
-"""Columns of a table of samples, the point on the screen first. Four are needed; the rest may be missing or empty."""
+"""Columns of a sample table, starting with the point on the screen. Four are required; others may be missing or
+empty."""
 
 NEEDED_COLUMNS = SAMPLE_COLUMNS[:4]
 OTHER_COLUMNS = SAMPLE_COLUMNS[4:]
@@ -23,7 +24,7 @@ _BLINK = "eye_blink"
 
 
 def numbers_of(sample: GazeSample) -> list[float | None]:
-    """Return what a row has after the point on the screen."""
+    """Return a row's numbers after the point on the screen."""
     head, place = sample.head, sample.eyes_px
     return [
         sample.gaze.pitch_deg,
@@ -43,7 +44,7 @@ def _number(text: str) -> float:
 
 
 def sample_of(row: Mapping[str, str]) -> GazeSample:
-    """Return the sample of a row of text."""
+    """Parse the sample of a text row."""
 
     def numbers(names: tuple[str, ...]) -> list[float] | None:
         texts = [row.get(name) for name in names]
@@ -61,10 +62,10 @@ def sample_of(row: Mapping[str, str]) -> GazeSample:
 
 
 def target_of(row: Mapping[str, str]) -> list[float]:
-    """Return the point on the screen that a row of text belongs to, [2] in pixels."""
+    """Parse the point on the screen of a text row, [2] in pixels."""
     return [_number(row["target_x_px"]), _number(row["target_y_px"])]
 
 
 def is_sample(row: Mapping[str, str]) -> bool:
-    """Whether a row of text has what is needed, and no blink."""
+    """Whether a text row has all required values, and no blink."""
     return (row.get(_BLINK) or "").lower() not in ("true", "1") and all(row[name] for name in NEEDED_COLUMNS)

@@ -1,4 +1,4 @@
-"""What a calibration is made of: a screen with points to look at, and what is seen of who looks at them. NumPy only."""
+"""Data of a calibration: the screen with its points, and samples of a person looking at them. NumPy only."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from onepass.gaze.geometry import FloatArray
 from onepass.gaze.result import Face
 
 POINT_COUNTS = (5, 9, 13)
-"""How many points a calibration has: the corners and the middle, three rows of three, or four more between these."""
+"""Possible numbers of points: corners and centre, three rows of three, or four more in between."""
 
 _MARGIN = 0.1
-# Pictures whose heights differ by less than this share, once their widths are alike, are of one shape.
+# Pictures scaled to the same width whose heights differ by less than this share have the same aspect ratio.
 _SAME_SHAPE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A screen. Without its size and distance, errors are in pixels only.
+    """A screen. Without its physical size and distance, errors are in pixels only.
 
-    Points on it are counted from its own upper left corner, wherever it is on the desktop.
+    The origin of points is the screen's own upper left corner, wherever the screen is on the desktop.
 
     Attributes:
         width_px: Width in pixels.
         height_px: Height in pixels.
-        width_mm: Width of what lights up.
-        distance_mm: From the eyes to the screen.
-        place_px: Where its upper left corner is on the desktop, which several screens may share: numbers to the right
-            and down, below 0 left of the first screen or above it. None where that is not known.
-        name: What the system calls it, where that is known.
+        width_mm: Width of the visible area.
+        distance_mm: Distance from the eyes to the screen.
+        place_px: Position of its upper left corner on the desktop, which several screens may share, to the right and
+            down; negative to the left of or above the first screen. None if unknown.
+        name: The system's name for the screen, if known.
     """
 
     width_px: int
@@ -49,7 +49,7 @@ class Screen:
         for name in ("width_px", "height_px", "width_mm", "distance_mm"):
             number = getattr(self, name)
             if number is not None and not 0 < number <= sys.float_info.max:  # integers have no limit
-                raise InputError(f"a screen's {name} must be a finite number above 0, got {number}")
+                raise InputError(f"a screen's {name} must be a finite number > 0, got {number}")
         if self.place_px is not None:
             x, y = self.place_px
             if not (math.isfinite(x) and math.isfinite(y)):
@@ -61,18 +61,19 @@ class Screen:
         return f"{place}{self.width_px}x{self.height_px}"
 
     def points(self, count: int = 9) -> FloatArray:
-        """Return the points to look at, float64 [count, 2] in pixels, in the order in which they are to be shown.
+        """Return the points to look at, float64 [count, 2] in pixels, in the order of presentation.
 
         Raises:
-            InputError: There is no pattern of that many points.
+            InputError: There is no pattern with this number of points.
         """
         if count not in POINT_COUNTS:
             raise InputError(
-                f"a calibration has {', '.join(map(str, POINT_COUNTS[:-1]))} or {POINT_COUNTS[-1]} points, got {count}"
+                f"a calibration must have {', '.join(map(str, POINT_COUNTS[:-1]))} or {POINT_COUNTS[-1]} points, "
+                f"got {count}"
             )
         size = np.array([self.width_px, self.height_px])
         near, middle, far = _MARGIN, 0.5, 1 - _MARGIN
-        # The middle first: it is where one looks anyway. Then around, and around again further in.
+        # The centre first, where people look anyway; then around, and around again further in.
         corners = [(near, near), (far, near), (far, far), (near, far)]
         sides = [(middle, near), (far, middle), (middle, far), (near, middle)]
         around = corners if count == 5 else [place for pair in zip(corners, sides, strict=True) for place in pair]
@@ -81,7 +82,7 @@ class Screen:
         return points
 
     def degrees(self, error_px: float) -> float | None:
-        """Return how large an error in pixels looks from the eyes, in degrees; None without size and distance."""
+        """Convert an error in pixels to degrees as seen from the eyes; None without size and distance."""
         if self.width_mm is None or self.distance_mm is None:
             return None
         return float(np.degrees(np.arctan2(error_px * self.width_mm / self.width_px, self.distance_mm)))
@@ -89,14 +90,14 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class GazeSample:
-    """What is known of a face at one moment.
+    """A face at one moment.
 
     Attributes:
         gaze: Common gaze of the eyes, camera frame.
-        head: Pose of the head, where it is known.
-        eyes_px: Middle between the eyes in the picture, where it is known.
-        eye_distance_px: Distance between the eyes in the picture, which tells how near the face is.
-        picture_size_px: Width and height of the picture, where they are known.
+        head: Head pose, if known.
+        eyes_px: Centre between the eyes in the picture, if known.
+        eye_distance_px: Distance between the eyes in the picture, which depends on the face's distance.
+        picture_size_px: Width and height of the picture, if known.
     """
 
     gaze: Gaze
@@ -107,7 +108,7 @@ class GazeSample:
 
     @classmethod
     def from_face(cls, face: Face, picture_size_px: tuple[int, int] | None = None) -> GazeSample | None:
-        """Return the sample of a face; None while an eye blinks, or where not both are seen."""
+        """Return the sample of a face; None during a blink, or if an eye is not visible."""
         if face.right is None or face.left is None or face.right.blink or face.left.blink:
             return None
         middles = [(eye.nasal_corner + eye.temporal_corner) / 2 for eye in (face.right, face.left)]
@@ -115,10 +116,10 @@ class GazeSample:
         return cls(face.gaze, face.head, (x, y), float(np.linalg.norm(middles[1] - middles[0])), picture_size_px)
 
     def resized(self, picture_size_px: tuple[int, int] | None) -> GazeSample:
-        """Return the sample as the same camera would have given it in pictures of another size.
+        """Convert the sample to pictures of another size from the same camera.
 
         Raises:
-            InputError: The other pictures have another shape, so that they show another part of what is there.
+            InputError: The aspect ratios differ, so the pictures show different parts of the scene.
         """
         mine, other = self.picture_size_px, picture_size_px
         if mine is None or other is None or mine == other or self.eyes_px is None or self.eye_distance_px is None:
@@ -132,32 +133,32 @@ class GazeSample:
 
 
 def check_shape(mine: tuple[int, int], other: tuple[int, int]) -> None:
-    """Check that pictures of one width and height show the same part of what is there as those of a calibration.
+    """Check that pictures of this size have the aspect ratio of a calibration's pictures.
 
     Raises:
-        InputError: They have another shape.
+        InputError: The aspect ratios differ.
     """
     if abs(other[1] - other[0] / mine[0] * mine[1]) > _SAME_SHAPE * other[1]:
         raise InputError(
-            f"this calibration belongs to pictures of {other[0]} x {other[1]}, and this one is {mine[0]} x "
-            f"{mine[1]}, another part of what the camera sees; calibrate again at this size"
+            f"this calibration is for pictures of {other[0]} x {other[1]}, but this one is {mine[0]} x {mine[1]} and "
+            "shows another part of the camera's view; calibrate again at this size"
         )
 
 
 def of_one_size(samples: Sequence[GazeSample]) -> tuple[list[GazeSample], tuple[int, int] | None]:
-    """Return samples as pictures of one size would have given them, and that size; None where none is known.
+    """Convert samples to a common picture size; return them and the size, or None if no size is known.
 
-    Samples of an unknown size are taken to be of the size of the others.
+    Samples of unknown size are assumed to have the others' size.
 
     Raises:
-        InputError: The pictures have several shapes; or several sizes, and of one that matters it is not known which.
+        InputError: The aspect ratios differ; or there are several sizes, and a sample's size is unknown.
     """
     sizes = list(dict.fromkeys(sample.picture_size_px for sample in samples if sample.picture_size_px is not None))
     unknown = [sample for sample in samples if sample.picture_size_px is None and sample.eyes_px is not None]
     if len(sizes) > 1 and unknown:
         raise InputError(
-            f"the samples are of pictures of {' and '.join(f'{width} x {height}' for width, height in sizes)}, and "
-            f"{len(unknown)} of them do not say of which; give each its picture_size_px"
+            f"the samples come from pictures of {' and '.join(f'{width} x {height}' for width, height in sizes)}, but "
+            f"{len(unknown)} of them have no picture_size_px; set it for each sample"
         )
     size = sizes[0] if sizes else None
     return [sample.resized(size) for sample in samples], size

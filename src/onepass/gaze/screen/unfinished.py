@@ -1,4 +1,4 @@
-"""A calibration's session that was broken off: what was recorded so far, kept so that it can go on."""
+"""Interrupted calibration sessions: store the recording so far, so that the session can be resumed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a session is recorded with. It goes on with the same only: samples of two kinds make no calibration.
+    """The set-up of a session. It must stay the same on resume, because mixed samples make no valid calibration.
 
     Attributes:
         source: The camera.
-        screen: The screen; how wide and how far away it is does not matter to what is recorded.
-        points: How many points there are in all.
-        model: The network, by its file's name and content.
-        gaze: How the gaze is read off the landmarks.
-        finder: What finds faces.
+        screen: The screen; its physical size and distance do not affect the recording.
+        points: Total number of points.
+        model: The network, by file name and content.
+        gaze: The gaze method.
+        finder: The face finder.
     """
 
     source: str
@@ -42,7 +42,7 @@ class Setup:
     finder: str
 
     def differences(self, now: Setup) -> list[str]:
-        """Return what is not as it was, each as a phrase: ``finder='mesh', not 'cascades'``."""
+        """Return the differences as phrases: ``finder='mesh', not 'cascades'``."""
         before, after = self._choices, now._choices
         return [f"{name}={was!r}, not {after[name]!r}" for name, was in before.items() if was != after[name]]
 
@@ -52,40 +52,40 @@ class Setup:
 
 
 def unfinished_path(calibration: str | os.PathLike[str]) -> Path:
-    """Return where the session is kept that a calibration's file is going to be made of."""
+    """Return the path of the session file for a calibration file."""
     path = Path(calibration)
     return path.with_name(f"{path.stem}.unfinished.json")
 
 
 def save_unfinished(path: str | os.PathLike[str], setup: Setup, recording: Recording) -> None:
-    """Write what was recorded so far, and with what."""
+    """Write the recording so far, and its set-up."""
     content = {"format": _FORMAT, "setup": asdict(setup), "columns": SAMPLE_COLUMNS, "rows": recording.rows}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def load_unfinished(path: str | os.PathLike[str], setup: Setup) -> Recording:
-    """Read what `save_unfinished` wrote.
+    """Read a session that `save_unfinished` wrote.
 
     Args:
         path: The file.
-        setup: What the session goes on with.
+        setup: The current set-up.
 
     Raises:
-        InputError: There is no such file, it is none of this version, or it was recorded with something else.
+        InputError: The file does not exist, is not a session of this version, or has another set-up.
     """
-    name, anew = os.fspath(path), "start anew, without resume=True"
+    name, anew = os.fspath(path), "start a new session, without resume=True"
     try:
         before, recording = _from_json(parsed_json(Path(path).read_bytes()))
     except FileNotFoundError as error:
-        raise InputError(f"there is no session to go on with, {name!r}; {anew}") from error
+        raise InputError(f"no session to resume, {name!r} not found; {anew}") from error
     except OSError as error:
         raise InputError(f"cannot read the session {name!r}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise InputError(f"{name!r} is no session of format {_FORMAT} ({error}); {anew}") from error
+        raise InputError(f"{name!r} is not a session of format {_FORMAT} ({error}); {anew}") from error
     differences = before.differences(setup)
     if differences:
-        raise InputError(f"{name!r} was recorded with {'; '.join(differences)}. Go on with the same, or {anew}")
+        raise InputError(f"{name!r} was recorded with {'; '.join(differences)}. Use the same set-up, or {anew}")
     return recording
 
 
@@ -96,6 +96,6 @@ def _from_json(content: Mapping[str, Any]) -> tuple[Setup, Recording]:
     texts = [["" if number is None else str(number) for number in row] for row in content["rows"]]
     rows = [dict(zip(content["columns"], row, strict=True)) for row in texts]
     if not all(map(is_sample, rows)):
-        raise ValueError("one of its rows is not whole")
+        raise ValueError("a row is incomplete")
     targets = np.array([target_of(row) for row in rows], np.float64).reshape(-1, 2)
     return setup, Recording(tuple(sample_of(row) for row in rows), targets)

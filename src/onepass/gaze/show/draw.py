@@ -20,7 +20,7 @@ Colour: TypeAlias = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
 
 Fixed: TypeAlias = npt.NDArray[np.int32]
-"""Points [N, 2] in whole parts of a pixel, see `_FIXED_POINT_BITS`."""
+"""Points [N, 2] in fixed-point pixels, see `_FIXED_POINT_BITS`."""
 
 EYELID_COLOUR: Colour = (94, 234, 212)
 IRIS_COLOUR: Colour = (253, 211, 77)
@@ -28,19 +28,19 @@ GAZE_COLOUR: Colour = (255, 92, 106)
 BOX_COLOUR: Colour = (255, 255, 255)
 _SHADOW: Colour = (10, 14, 24)
 
-# Lengths in corner distances of the eye.
+# Lengths relative to the eye's corner distance.
 _LINE = 0.028
 _ARROW = 4.0
 _ARROW_HEAD = 0.26
 
-# Lines are drawn this much larger and averaged down: OpenCV knows whole pixels of width only. Broad ones need it not.
+# Lines are drawn enlarged and averaged down, because OpenCV supports only integer widths. Wide lines do not need it.
 _SUPERSAMPLE = 4
 _BROAD_PX = 16
 _FIXED_POINT_BITS = 6
 
 
 class Canvas:
-    """A copy of a picture to draw on, with lines of any width at any place between the pixels."""
+    """A copy of a picture to draw on, with lines of any width at subpixel positions."""
 
     def __init__(self, picture: Picture) -> None:
         """Copy a picture, uint8 RGB [H, W, 3] or grey [H, W]."""
@@ -60,15 +60,15 @@ class Canvas:
         opacity: float = 1.0,
         within: FloatArray | None = None,
     ) -> None:
-        """Draw a line, with a faint dark rim that keeps it visible on any ground.
+        """Draw a line, with a faint dark outline that keeps it visible on any background.
 
         Args:
             points: [N, 2].
             colour: Colour of the line.
             width_px: Its width.
-            closed: Whether it goes back to its first point.
+            closed: Whether it returns to its first point.
             opacity: 0 to 1.
-            within: Polygon [M, 2] outside which nothing is drawn.
+            within: Polygon [M, 2] that clips the line.
         """
         for tint, width, strength in ((_SHADOW, 2.2 * width_px, 0.35 * opacity), (colour, width_px, opacity)):
             factor = _SUPERSAMPLE if width < _BROAD_PX else 1
@@ -83,7 +83,7 @@ class Canvas:
     def fill(
         self, points: FloatArray, colour: Colour, *, opacity: float = 1.0, within: FloatArray | None = None
     ) -> None:
-        """Fill a polygon [N, 2], within another one if given."""
+        """Fill a polygon [N, 2], optionally clipped by another one."""
         region = _Region.around(points, 2, _SUPERSAMPLE, self.rgb.shape)
         self._blend(region, points, self._fill_mask, colour, opacity, within)
 
@@ -104,7 +104,7 @@ class Canvas:
         opacity: float,
         within: FloatArray | None,
     ) -> None:
-        """Let `draw` paint a mask of the region, and lay the colour over the picture where it did."""
+        """Let `draw` paint a mask of the region, and blend the colour into the picture there."""
         width, height = region.size
         if width < 1 or height < 1:
             return
@@ -122,7 +122,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """The part of a picture that a stroke can touch, seen `factor` times as large."""
+    """The part of a picture that a stroke can touch, enlarged by `factor`."""
 
     left: int
     top: int
@@ -132,7 +132,7 @@ class _Region:
     @classmethod
     def around(cls, points: FloatArray, margin_px: float, factor: int, shape: tuple[int, ...]) -> _Region:
         (x_low, y_low), (x_high, y_high) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        # Plain numbers: a face takes some thirty strokes, and NumPy is slow with four of them.
+        # Plain Python numbers: a face takes about thirty strokes, and NumPy is slow for four values.
         left, right = (min(max(x, 0), shape[1]) for x in (floor(x_low - margin_px), ceil(x_high + margin_px)))
         top, bottom = (min(max(y, 0), shape[0]) for y in (floor(y_low - margin_px), ceil(y_high + margin_px)))
         return cls(left, top, (right - left, bottom - top), factor)
@@ -146,22 +146,22 @@ class _Region:
         return slice(self.left, self.left + self.size[0])
 
     def fixed(self, points: FloatArray) -> Fixed:
-        """Return points in the region's pixels, as the fixed-point numbers that OpenCV draws with."""
-        # OpenCV counts pixel centres at x.0, we at x.5.
+        """Convert points to the region's pixels, in OpenCV's fixed-point format."""
+        # OpenCV's pixel centres are at x.0, ours at x.5.
         inside = (points - (self.left, self.top)) * self.factor - 0.5
         numbers: Fixed = np.round(inside * 2**_FIXED_POINT_BITS).astype(np.int32)
         return numbers
 
 
 def draw_faces(picture: Picture, faces: Iterable[Face]) -> Picture:
-    """Draw eyelids, irises, gaze and face boxes; widths follow the size of each eye.
+    """Draw eyelids, irises, gaze and face boxes; line widths depend on the size of each eye.
 
-    Both arrows of a face show `Face.gaze`, the common direction of its eyes. An arrow is as long as the gaze is
-    turned away from the camera's axis: someone who looks along it has no arrow, only the dot in the iris.
+    Both arrows of a face show `Face.gaze`, the common direction of its eyes. The arrow's length shows how far the gaze
+    is turned away from the camera's axis: a gaze along the axis has no arrow, only the dot in the iris.
 
     Args:
-        picture: uint8, RGB [H, W, 3] or grey [H, W]; it is not changed.
-        faces: What a `GazeEstimator` found in it.
+        picture: uint8, RGB [H, W, 3] or grey [H, W]; it is not modified.
+        faces: The faces that a `GazeEstimator` found in it.
 
     Returns:
         uint8 RGB [H, W, 3], a new array.
@@ -171,7 +171,7 @@ def draw_faces(picture: Picture, faces: Iterable[Face]) -> Picture:
         _draw_box(canvas, face)
         for eye in face.eyes:
             draw_eye(canvas, eye)
-        # Arrows of one length for both eyes, though the one turned away from the camera is smaller.
+        # Equal arrow lengths for both eyes, although the eye turned away from the camera is smaller.
         size_px = float(np.mean([eye.corner_distance_px for eye in face.eyes]))
         for eye in face.eyes:
             _draw_gaze(canvas, eye.iris_centre, face.gaze.vector, size_px)
@@ -182,10 +182,10 @@ def draw_eye(canvas: Canvas, eye: Eye, transform: FloatArray | None = None, *, w
     """Draw the eyelid and the iris of one eye.
 
     Args:
-        canvas: What to draw on.
+        canvas: The canvas.
         eye: The eye, in picture pixels.
-        transform: [2, 3], picture pixels to canvas pixels; None where the canvas is the picture.
-        width_px: Width of the lines; None for what suits the eye's size.
+        transform: [2, 3], picture pixels to canvas pixels; None if the canvas is the picture.
+        width_px: Width of the lines; None to derive it from the eye's size.
     """
     move = np.eye(2, 3) if transform is None else transform
     if width_px is None:
@@ -193,25 +193,25 @@ def draw_eye(canvas: Canvas, eye: Eye, transform: FloatArray | None = None, *, w
     iris = geometry.smooth_curve(geometry.apply(move, eye.iris), closed=True)
     eyelid = geometry.apply(move, eyelid_curve(eye))
     canvas.fill(iris, IRIS_COLOUR, opacity=0.12, within=eyelid)
-    # The part of the iris that a lid covers is there, only fainter.
+    # The part of the iris under a lid is drawn fainter.
     canvas.line(iris, IRIS_COLOUR, width_px, closed=True, opacity=0.3)
     canvas.line(iris, IRIS_COLOUR, width_px, closed=True, opacity=0.9, within=eyelid)
     canvas.line(eyelid, EYELID_COLOUR, width_px, closed=True, opacity=0.95)
 
 
 def line_width_px(size_px: float) -> float:
-    """Return the width of the lines that suits an eye of this corner distance."""
+    """Return the line width for an eye of this corner distance."""
     return max(0.6, _LINE * size_px)
 
 
 def eyelid_curve(eye: Eye) -> FloatArray:
-    """Return the lid margin as a closed curve [N, 2]: smooth along each lid, with an angle at the corners."""
+    """Return the lid margin as a closed curve [N, 2], smooth along each lid, with sharp corners."""
     upper, lower = eye.eyelid[:5], eye.eyelid[[4, 5, 6, 7, 0]]
     return np.concatenate([geometry.smooth_curve(lid, closed=False)[:-1] for lid in (upper, lower)])
 
 
 def _draw_gaze(canvas: Canvas, start: FloatArray, direction: FloatArray, size_px: float) -> None:
-    """Draw the dot in the iris and the arrow along the gaze [3], for eyes of that corner distance."""
+    """Draw the dot in the iris and the arrow along the gaze [3], for eyes of this corner distance."""
     width_px = 1.15 * line_width_px(size_px)
     along = direction[:2] * (_ARROW * size_px)
     length = float(np.linalg.norm(along))

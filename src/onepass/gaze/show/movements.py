@@ -1,4 +1,4 @@
-"""A table of fixations and saccades, one row each, from a video's results."""
+"""A table of a video's fixations and saccades, one per row."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ MOVEMENT_COLUMNS = (
     "face_id", "movement", "start_seconds", "end_seconds", "duration_seconds", "samples", "yaw_deg", "pitch_deg",
     "amplitude_deg", "dispersion_deg", "peak_speed_deg_s",
 )  # fmt: skip
-"""Columns of a table of movements. Yaw and pitch are where a fixation rests, and where a saccade ends; camera frame."""
+"""Columns of a movement table. Yaw and pitch are the mean of a fixation, or the end of a saccade; camera frame."""
 
 _DECIMALS = 4
 
 
 class MovementTable:
-    """Gathers where each face looks, and writes its fixations and saccades as CSV when it is closed.
+    """Collect the gaze of each face, and write its fixations and saccades as CSV when closed.
 
-    Blinks are left out, and so are results without times or without followed faces.
+    Blinks are ignored, as are results without times and faces without tracking.
     """
 
     def __init__(self, path: str | os.PathLike[str], finder: MovementFinder | None = None) -> None:
-        """Begin a table.
+        """Start a table.
 
         Args:
-            path: Where to write it.
-            finder: What tells fixations from saccades; None for `MovementFinder` as it is.
+            path: Path of the table.
+            finder: Finds fixations and saccades; None for the default `MovementFinder`.
         """
         self._path = Path(path)
         self._finder = finder or MovementFinder()
@@ -42,7 +42,7 @@ class MovementTable:
         self._closed = False
 
     def write(self, result: StreamResult) -> None:
-        """Take in where the faces of one frame look."""
+        """Add the gaze of a frame's faces."""
         seconds = result.frame.seconds
         for face in result.faces:
             if seconds is None or face.id is None or any(eye.blink for eye in face.eyes):
@@ -52,7 +52,7 @@ class MovementTable:
                 mine.append((seconds, face.gaze))
 
     def movements(self) -> list[tuple[int, EyeMovement]]:
-        """Return the number of a face and a movement of it, face by face, each in order."""
+        """Return pairs of face number and movement, by face, each in order."""
         return [
             (number, movement)
             for number, samples in sorted(self._gazes.items())
@@ -63,7 +63,7 @@ class MovementTable:
         """Write the table. Closing twice is allowed.
 
         Raises:
-            MediaError: It cannot be written.
+            MediaError: The table cannot be written.
         """
         if self._closed:
             return
@@ -74,7 +74,7 @@ class MovementTable:
                 writer.writerow(MOVEMENT_COLUMNS)
                 writer.writerows(_row(number, movement) for number, movement in self.movements())
         except OSError as error:
-            raise MediaError(f"{self._path} cannot be written: {error.strerror or error}") from error
+            raise MediaError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def __enter__(self) -> MovementTable:
         return self

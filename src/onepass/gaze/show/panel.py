@@ -1,4 +1,4 @@
-"""Show what the network saw: the eyes enlarged with their points, and its heatmaps over them."""
+"""Show the network's view: enlarged eyes with their points, and heatmaps."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from onepass.media import Picture, check_picture
 
 _GROUND = (16, 20, 30)
 _TEXT = (222, 228, 238)
-# Shares of the panel's height.
+# Relative to the panel's height.
 _LABEL, _GAP = 0.075, 0.014
-# How bright an eye stays below its heatmaps.
+# Brightness of an eye under its heatmaps.
 _DIMMED = 0.45
-# Smallest and largest panel beside a picture.
+# Minimum and maximum panel height next to a picture.
 _PANEL_HEIGHTS_PX = (240, 900)
 
 
 def draw_analysis(picture: Picture, analysis: Analysis) -> Picture:
-    """Return the picture with its faces drawn, and beside it the panel of the first face.
+    """Return the picture with its faces drawn, next to the panel of the first face.
 
     Args:
-        picture: uint8, RGB [H, W, 3] or grey [H, W], as given to `GazeEstimator.analyse`.
-        analysis: What came back.
+        picture: uint8, RGB [H, W, 3] or grey [H, W], the argument of `GazeEstimator.analyse`.
+        analysis: Its result.
 
     Returns:
-        uint8 RGB [H', W', 3]; without the panel where there is no face. The picture is at its own size; where the
-        panel would be too low to read or needlessly large, the lower of the two stands on dark ground.
+        uint8 RGB [H', W', 3]; without a face, there is no panel. The picture keeps its size; if it is much lower or
+        higher than a readable panel, the lower of the two is padded with a dark background.
     """
     drawn = draw_faces(picture, analysis.faces)
     if not analysis.faces:
@@ -48,22 +48,22 @@ def draw_analysis(picture: Picture, analysis: Analysis) -> Picture:
 
 
 def draw_panel(picture: Picture, analysis: Analysis, *, face: int = 0, height_px: int = 480) -> Picture:
-    """Return the eyes of one face enlarged, as they lie in the picture: points above, heatmaps below.
+    """Return the enlarged eyes of one face, oriented as in the picture: points above, heatmaps below.
 
     Args:
-        picture: uint8, RGB [H, W, 3] or grey [H, W], as given to `GazeEstimator.analyse`.
-        analysis: What came back.
-        face: Which of its faces.
+        picture: uint8, RGB [H, W, 3] or grey [H, W], the argument of `GazeEstimator.analyse`.
+        analysis: Its result.
+        face: Index of the face.
         height_px: Height of the panel; the width follows from it.
 
     Returns:
         uint8 RGB [height_px, W, 3].
 
     Raises:
-        InputError: The analysis has no such face, or the panel would be too low to show anything.
+        InputError: The face does not exist, or the panel would be too low.
     """
     if not 0 <= face < len(analysis.faces) or analysis.outputs is None:
-        raise InputError(f"there is no face {face}: the analysis has {len(analysis.faces)}")
+        raise InputError(f"no face {face}: the analysis has {len(analysis.faces)} face(s)")
     if height_px < 64:
         raise InputError(f"a panel needs at least 64 pixels of height, got {height_px}")
     painter = _Painter(picture, analysis.crops, analysis.outputs["heatmaps"], height_px)
@@ -73,7 +73,7 @@ def draw_panel(picture: Picture, analysis: Analysis, *, face: int = 0, height_px
 
 
 class _Painter:
-    """Paints the tiles of one panel, all of one size."""
+    """Paint the tiles of one panel, all of one size."""
 
     def __init__(self, picture: Picture, crops: EyeCrops, heatmaps: npt.NDArray[Any], height_px: int) -> None:
         self._cv2: Any = optional("cv2", extra="gaze", purpose="Drawing")
@@ -88,7 +88,7 @@ class _Painter:
         self._tile_px = (round(tile_height * crop_width / crop_height), tile_height)
 
     def side_by_side(self, columns: Sequence[Picture]) -> Picture:
-        """Join columns, with gaps of ground around them."""
+        """Join columns, with gaps around them."""
         gap = np.full((self._height_px, self._gap_px, 3), _GROUND, np.uint8)
         return np.concatenate([part for column in columns for part in (gap, column)] + [gap], axis=1)
 
@@ -106,13 +106,13 @@ class _Painter:
         height = self._tile_px[1]
         column[self._label_px : self._label_px + height] = self._with_points(tile, eye, transform)
         column[self._label_px + height + self._gap_px :][:height] = self._with_heatmaps(tile, index, eye)
-        # Rounded to int first, since a float would be written as "-0".
+        # Rounded to int first, because a float would be formatted as "-0".
         pitch_deg, yaw_deg = round(eye.gaze.pitch_deg), round(eye.gaze.yaw_deg)
         self._write(column, f"{eye.side} eye   pitch {pitch_deg:+d}   yaw {yaw_deg:+d} deg")
         return column
 
     def _tile_transform(self, index: int, eye: Eye) -> FloatArray:
-        """Return the transform from the picture to a tile; right eyes, mirrored for the network, are turned back."""
+        """Return the transform from the picture to a tile; the mirroring of right eyes is undone."""
         width, height = self._tile_px
         crop_height, crop_width = self._crops.images.shape[1:]
         enlarge = np.array([[width / crop_width, 0, 0], [0, height / crop_height, 0]])
@@ -139,7 +139,7 @@ class _Painter:
         return canvas.rgb
 
     def _with_heatmaps(self, tile: Picture, index: int, eye: Eye) -> Picture:
-        """Lay the heatmaps over the dimmed eye: lids, iris and centres each in their colour."""
+        """Overlay the heatmaps on the dimmed eye: lids, iris and centres in their colours."""
         maps = self._heatmaps[index].astype(np.float32).clip(0, 1)
         groups = ((maps[:8], EYELID_COLOUR), (maps[8:16], IRIS_COLOUR), (maps[16:], GAZE_COLOUR))
         grey = tile.astype(np.float32).mean(axis=2, keepdims=True) * _DIMMED
@@ -153,7 +153,7 @@ class _Painter:
         return np.round(blended).astype(np.uint8)
 
     def _write(self, column: npt.NDArray[np.uint8], text: str) -> None:
-        """Write a line of text into the free strip at the top of a column."""
+        """Write a line of text at the top of a column."""
         font, scale = self._cv2.FONT_HERSHEY_SIMPLEX, self._label_px / 64
         (width, height), _ = self._cv2.getTextSize(text, font, scale, 1)
         scale *= min(1.0, 0.96 * column.shape[1] / width)
@@ -162,7 +162,7 @@ class _Painter:
 
 
 def _on_ground(picture: Picture, height_px: int) -> Picture:
-    """Return a picture of that height, with the given one in its middle."""
+    """Pad a picture to this height, centred."""
     ground = np.full((height_px, *picture.shape[1:]), _GROUND, np.uint8)
     top = (height_px - picture.shape[0]) // 2
     ground[top : top + picture.shape[0]] = picture

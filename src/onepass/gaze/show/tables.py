@@ -1,4 +1,4 @@
-"""Write a gaze table while it grows: CSV, JSON Lines or Parquet."""
+"""Write gaze tables incrementally: CSV, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from onepass.gaze.show.words import GazeWords
 from onepass.gaze.stream import StreamResult
 
 TABLE_SUFFIXES: tuple[str, ...] = (".csv", ".jsonl", ".parquet")
-"""Endings that `open_table` knows."""
+"""Suffixes that `open_table` supports."""
 
 _DECIMALS = 4
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_ROWS_AT_ONCE = 5_000  # rows that a Parquet table gathers before it writes them
+_ROWS_AT_ONCE = 5_000  # rows that a Parquet table buffers before writing
 
 
 class Table(ABC):
-    """A table that grows by the rows of each result; see `onepass.gaze.show.columns` for what is in it.
+    """A table that grows with the rows of each result; see `onepass.gaze.show.columns` for its columns.
 
-    It is written under a temporary name and takes its own when closed, with all rows that were written until then,
-    however the ``with`` block ends. If not a row could be written, what stood there before stays.
+    It is written under a temporary name and renamed when closed, with all rows written so far, however the ``with``
+    block ends. If no row could be written, an existing file is kept.
     """
 
     def __init__(self, path: str | os.PathLike[str], words: GazeWords | None = None) -> None:
         self._path = Path(path)
         self._words = words or GazeWords()
-        self._draft: Draft | None = None  # none where rows go straight to who reads them
+        self._draft: Draft | None = None  # None if rows go directly to a pipe or standard output
         self._rows = 0
         self._cut_off = False
         self._closed = False
@@ -46,8 +46,8 @@ class Table(ABC):
         """Add the rows of one frame.
 
         Raises:
-            MediaError: They cannot be written; the table ends with the frame before.
-            BrokenPipeError: Nobody reads standard output, or the pipe, any more.
+            MediaError: The rows cannot be written; the table ends with the previous frame.
+            BrokenPipeError: The reader of standard output or of the pipe has gone.
         """
         rows = table_rows(result, self._words)
         try:
@@ -60,10 +60,10 @@ class Table(ABC):
         self._rows += len(rows)
 
     def close(self) -> None:
-        """Finish the table and give it its name. Closing twice is allowed.
+        """Finish the table and rename it. Closing twice is allowed.
 
         Raises:
-            MediaError: It cannot be finished.
+            MediaError: The table cannot be finished.
         """
         if self._closed:
             return
@@ -83,17 +83,17 @@ class Table(ABC):
         return self._rows > 0 or not self._cut_off
 
     def _reason(self, error: OSError) -> str:
-        """Return what the system says, with no name in it but the caller's."""
+        """Return the system's reason, with the caller's path instead of the temporary one."""
         told = error if self._draft is None else self._draft.told(error)
-        return f"{self._path} cannot be written: {told.strerror or told}"
+        return f"cannot write {self._path}: {told.strerror or told}"
 
     def _failed(self, error: OSError) -> str:
-        left = f"it ends after {self._rows} rows" if self._rows else "what was there before stays"
+        left = f"the table ends after {self._rows} rows" if self._rows else "an existing file is kept"
         return f"{self._reason(error)}; {left}"
 
     @abstractmethod
     def _append(self, rows: list[dict[str, Value]]) -> None:
-        """Write rows, all or none."""
+        """Write all rows or none."""
 
     @abstractmethod
     def _finish(self) -> None:
@@ -109,22 +109,22 @@ class Table(ABC):
 
 
 class TextTable(Table):
-    """CSV with a header line, or JSON Lines with one object a row; ``-`` is standard output.
+    """CSV with a header line, or JSON Lines with one object per row; ``-`` is standard output.
 
-    Into standard output and pipes rows go as they come. A CSV cell of text that a spreadsheet would compute, since it
-    begins with ``=``, ``+``, ``-`` or ``@``, gets an apostrophe in front.
+    Rows go to standard output and pipes immediately. A CSV text cell that a spreadsheet would take for a formula,
+    because it starts with ``=``, ``+``, ``-`` or ``@``, gets a leading apostrophe.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, jsonl: bool = False, words: GazeWords | None = None) -> None:
         """Open the table.
 
         Args:
-            path: Where to write it.
-            jsonl: JSON Lines rather than CSV.
-            words: Where the words begin that it calls a gaze; None for the usual places.
+            path: Path of the table.
+            jsonl: JSON Lines instead of CSV.
+            words: Thresholds of the words for a gaze; None for the defaults.
 
         Raises:
-            MediaError: It cannot be written there.
+            MediaError: The table cannot be written.
         """
         super().__init__(path, words)
         self._text_of = _jsonl if jsonl else _csv
@@ -156,7 +156,7 @@ class TextTable(Table):
             _write_all(self._file, data)
         except OSError:
             if self._draft is not None:
-                self._file.truncate(self._end)  # no half a row
+                self._file.truncate(self._end)  # remove a partial row
             raise
         self._end += len(data)
         if self._to_stdout:
@@ -168,23 +168,23 @@ class TextTable(Table):
 
 
 def _write_all(file: BinaryIO, data: memoryview) -> None:
-    """Write to an unbuffered file, which may take less than it is given."""
+    """Write to an unbuffered file, which may accept only part of the data at a time."""
     while data:
         data = data[file.write(data) :]
 
 
 class ParquetTable(Table):
-    """Parquet, with typed columns. Its index is written last: where the disk fills before, the table is lost."""
+    """Parquet with typed columns. Its index is written last: if the disk fills up before, the table is lost."""
 
     def __init__(self, path: str | os.PathLike[str], *, words: GazeWords | None = None) -> None:
         """Open the table.
 
         Args:
-            path: Where to write it.
-            words: Where the words begin that it calls a gaze; None for the usual places.
+            path: Path of the table.
+            words: Thresholds of the words for a gaze; None for the defaults.
 
         Raises:
-            MediaError: It cannot be written there.
+            MediaError: The table cannot be written.
             MissingExtraError: PyArrow is not installed.
         """
         super().__init__(path, words)
@@ -233,13 +233,13 @@ class ParquetTable(Table):
 
     def _failed(self, error: OSError) -> str:
         return (
-            f"{self._reason(error)}. Parquet cannot be read without its end, so the table is lost; CSV and JSON Lines "
-            "would be kept up to here"
+            f"{self._reason(error)}. A Parquet file cannot be read without its end, so the table is lost; CSV and JSON "
+            "Lines would keep the rows so far"
         )
 
 
 def arrow_fields() -> list[Any]:
-    """Return the columns of a table as Arrow's fields.
+    """Return the columns of a table as Arrow fields.
 
     Raises:
         MissingExtraError: PyArrow is not installed.
@@ -257,12 +257,12 @@ def open_table(path: str | os.PathLike[str], *, words: GazeWords | None = None) 
     """Open a table in the format that its ending names.
 
     Args:
-        path: One of `TABLE_SUFFIXES` at the end.
-        words: Where the words begin that it calls a gaze; None for the usual places.
+        path: Path of the table, with one of `TABLE_SUFFIXES`.
+        words: Thresholds of the words for a gaze; None for the defaults.
 
     Raises:
-        InputError: The ending is unknown.
-        MediaError: It cannot be written there.
+        InputError: The suffix is unknown.
+        MediaError: The table cannot be written.
         MissingExtraError: A Parquet table needs the extra ``parquet``.
     """
     suffix = Path(path).suffix.lower()
@@ -270,16 +270,16 @@ def open_table(path: str | os.PathLike[str], *, words: GazeWords | None = None) 
         return ParquetTable(path, words=words)
     if suffix in (".csv", ".jsonl"):
         return TextTable(path, jsonl=suffix == ".jsonl", words=words)
-    raise InputError(f"cannot tell a table format from {os.fspath(path)!r}; use one of {', '.join(TABLE_SUFFIXES)}")
+    raise InputError(f"unknown table format {os.fspath(path)!r}; use a name that ends in {', '.join(TABLE_SUFFIXES)}")
 
 
 def table_rows(result: StreamResult, words: GazeWords) -> list[dict[str, Value]]:
-    """Return the rows of one frame, as every table has them."""
+    """Return the rows of one frame, as written to all tables."""
     return [{name: _clean(value) for name, value in row.items()} for row in rows_of(result, words)]
 
 
 def _clean(value: Value) -> Value:
-    """Keep a ten-thousandth of a pixel, a degree or a second, more would only look exact; and text that is UTF-8."""
+    """Round to a ten-thousandth of a pixel, a degree or a second, the useful precision; make text valid UTF-8."""
     if isinstance(value, float):
         return round(value, _DECIMALS)
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
@@ -293,7 +293,7 @@ def _csv(rows: list[dict[str, Value]]) -> str:
 
 
 def _uncomputed(value: Value) -> Value:
-    """Return a cell that a spreadsheet shows as it is: text that it would take for a formula gets an apostrophe."""
+    """Prefix text that a spreadsheet would take for a formula with an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

@@ -1,4 +1,4 @@
-"""What a gaze is called: the words of the table, and where they begin. NumPy only."""
+"""Words for gaze directions and movements, and their thresholds. NumPy only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from onepass.gaze.directions import Gaze
 
 @dataclass(frozen=True, slots=True)
 class GazeWords:
-    """From angles and speeds to words.
+    """Map angles and speeds to words.
 
     Attributes:
-        aside_deg: From this yaw on a gaze goes "left" or "right", in the picture, degrees.
-        upright_deg: From this pitch on it goes "up" or "down".
-        saccade_deg_s: Faster than this it is a "saccade", otherwise a "fixation" (I-VT, sample by sample), degrees a
-            second.
+        aside_deg: Minimum yaw in degrees for "left" or "right", in the picture.
+        upright_deg: Minimum pitch in degrees for "up" or "down".
+        saccade_deg_s: Minimum speed in degrees per second for a "saccade"; slower is a "fixation" (I-VT, per sample).
     """
 
     aside_deg: float = 12.0
@@ -27,10 +26,10 @@ class GazeWords:
     def __post_init__(self) -> None:
         for name, number in asdict(self).items():
             if not 0 < number < math.inf:
-                raise InputError(f"{name} must be a finite number above 0, got {number}")
+                raise InputError(f"{name} must be a finite number > 0, got {number}")
 
     def direction(self, gaze: Gaze) -> str:
-        """Return "left", "right", "up", "down" or "centre": the way that goes furthest beyond where it begins."""
+        """Return "left", "right", "up", "down" or "centre": the direction that exceeds its threshold most."""
         aside, upright = gaze.yaw_deg / self.aside_deg, gaze.pitch_deg / self.upright_deg
         if max(abs(aside), abs(upright)) < 1:
             return "centre"
@@ -39,7 +38,7 @@ class GazeWords:
         return "up" if upright > 0 else "down"
 
     def movement(self, speed_deg_s: float | None) -> str | None:
-        """Return "saccade" or "fixation"; None where the speed is not known."""
+        """Return "saccade" or "fixation"; None if the speed is unknown."""
         if speed_deg_s is None:
             return None
         return "saccade" if speed_deg_s > self.saccade_deg_s else "fixation"

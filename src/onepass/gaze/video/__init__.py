@@ -1,1 +1,1 @@
-"""Faces from frame to frame: followed, numbered, smoothed, their blinks seen."""
+"""Track faces through a video, with persistent numbers, smoothing and blink detection."""

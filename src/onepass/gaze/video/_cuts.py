@@ -1,4 +1,4 @@
-"""Cuts: where one frame has nothing to do with the one before, so that nobody in it is who was there."""
+"""Detect cuts, at which all followed faces end."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from onepass.gaze.geometry import Grey
 from onepass.gaze.result import Box
 from onepass.gaze.video._motion import move_between
 
-# Frames are compared at this size, width and height: what moves in front of a camera changes few of the cells.
+# Frames are compared at this size, width and height: movement in front of a camera changes few of the cells.
 _CELLS = (16, 9)
-# A cell has changed when it differs by more than this, of 255, once both frames are equally bright; a frame when so
-# many cells have. Behind a cut 60 to 90 % of them have, while people walk and bars pass 30 %.
+# A cell has changed if it differs by more than this, of 255, after equalising brightness; a frame has changed if more
+# than this share of the cells has. At cuts, 60 to 90 % of the cells change; with people or bars moving past, 30 %.
 _CHANGED = 8.0
 _MOST_CHANGED = 0.5
 
 
 class CutDetector:
-    """Sees cuts in a video, by how the picture as a whole changes from frame to frame.
+    """Detect cuts in a video by the change of the whole picture from frame to frame.
 
-    It takes about 50 microseconds a frame, whatever its size. Light that comes and goes is no cut, nor is a camera that
-    pans; a dissolve is none either: there faces end one by one.
+    It takes about 50 microseconds per frame of any size. Changes of light and camera pans are not cuts. Neither are
+    dissolves, during which faces end one by one.
     """
 
     def __init__(self) -> None:
@@ -33,12 +33,12 @@ class CutDetector:
         self._cv2 = optional("cv2", extra="gaze", purpose="Following faces")
 
     def __call__(self, grey: Grey) -> bool:
-        """Whether a frame, uint8 [H, W], belongs to another shot than the last one; the first one does not.
+        """Whether there is a cut between the previous frame and this one, uint8 [H, W]; False for the first frame.
 
-        The frame is kept until the next one comes.
+        The frame is kept until the next call.
         """
         before, cells = self._before, _cells_of(grey, self._cv2)
-        # By sorting: NumPy's own median takes five times as long.
+        # The median, by sorting: np.median takes five times as long.
         brightness = max(float(np.sort(cells, axis=None)[cells.size // 2]), 1.0)
         self._before = grey, cells, brightness
         if before is None:
@@ -49,7 +49,7 @@ class CutDetector:
         changed = np.abs(cells - brightness / last_brightness * last_cells) > _CHANGED
         if np.count_nonzero(changed) <= _MOST_CHANGED * changed.size:
             return False
-        # A fast pan changes as much, but what was there is still to be found, moved on.
+        # A fast pan changes as much, but its movement can be measured.
         return move_between(last, grey, Box(0, 0, grey.shape[1], grey.shape[0])) is None
 
 

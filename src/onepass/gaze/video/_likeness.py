@@ -1,4 +1,4 @@
-"""What a face looks like, and whether another look at a place shows the same one."""
+"""Small pictures of faces ("looks"), and their similarity."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from onepass.gaze.geometry import FloatArray, Grey
 from onepass.gaze.result import Side
 from onepass.gaze.video._corners import middle
 
-# A look is a picture of the face from the brows to the mouth, this wide and high, its eyes level, so far apart, and in
-# the middle of that row. Compared is what lies inside the margin, wherever in the other look it fits best.
+# A look is a square picture of the face from the brows to the mouth, with level eyes at this distance, centred in this
+# row. The part inside the margin is compared with the other look, where it fits best.
 _SIDE, _EYE_DISTANCE, _EYES_ROW, _MARGIN = 28, 9.0, 10.0, 2
-# Looks that are kept of a face; one that hardly differs from those that are there says nothing new.
+# Number of looks kept per face, and the similarity above which a look adds nothing new.
 _MOST_LOOKS = 6
 _NEW = 0.93
 
-# Each pixel counts by how much it differs from what is around it, so far, beside how much that differs there: shadows
-# and shades of skin are of no account. Where nothing differs by this many grey values, there is nothing to see.
+# Each pixel is normalised by the local mean and the local contrast, in a neighbourhood of this size, so that shadows
+# and skin tone do not matter. Contrast below this many grey values is suppressed.
 _AROUND, _VISIBLE = 3.0, 16.0
 
 Look = npt.NDArray[np.float32]
 
 
 def look_at(grey: Grey, corners: Mapping[Side, FloatArray]) -> Look | None:
-    """Return what the face with these corners of the eyes looks like; None where not both eyes are known.
+    """Return a look at the face with these eye corners; None unless both eyes are known.
 
     Args:
         grey: uint8 [H, W].
@@ -43,7 +43,7 @@ def look_at(grey: Grey, corners: Mapping[Side, FloatArray]) -> Look | None:
     linear = factor * np.array([[across, down], [-down, across]])
     shift = np.array([_SIDE / 2, _EYES_ROW]) - linear @ (x, y)
     transform = np.column_stack([linear, shift])
-    # A face far larger than the picture, or a point, is none that could be compared.
+    # Faces far larger than the picture, or as small as a point, cannot be compared.
     if not 1e-3 < geometry.scale_of(transform) < 1e3:
         return None
     cv2 = optional("cv2", extra="gaze", purpose="Following faces")
@@ -54,28 +54,28 @@ def look_at(grey: Grey, corners: Mapping[Side, FloatArray]) -> Look | None:
 
 
 class Likeness:
-    """How much a face looks like itself: a few looks at it, and how well another one correlates with the best of them.
+    """A few looks at one face, and the best correlation of another look with them.
 
-    Normalised cross-correlation of small pictures, moved by up to two pixels of 28. Looks at one face whose eyes are
-    found to a twenty-fifth of their distance correlate by 0.9, one in twenty by less than 0.77; those at different
-    people by 0.32, one pair in twenty by more than 0.51, and things with faces by 0.11 (100 faces of Labeled Faces in
-    the Wild, shrunk to 25 pixels, and pictures of things). That is enough to tell two who pass each other apart, not to
-    know one among many.
+    The similarity is the normalised cross-correlation of small pictures, shifted by up to two of 28 pixels. Looks at
+    the same face, with the eyes located to within a twenty-fifth of their distance, correlate by 0.9, and 5 % of them
+    by less than 0.77; looks at different people by 0.32, and 5 % of the pairs by more than 0.51; objects with faces by
+    0.11 (100 faces of Labeled Faces in the Wild, reduced to 25 pixels, and pictures of objects). This suffices to
+    distinguish two people passing each other, but not to recognise one among many.
     """
 
     def __init__(self) -> None:
-        """Start without any look."""
+        """Start without looks."""
         self._looks: list[Look] = []
         self._cv2 = optional("cv2", extra="gaze", purpose="Following faces")
 
     def add(self, look: Look) -> None:
-        """Keep a look at this face, unless it shows nothing new."""
+        """Keep a look at this face, unless it adds nothing new."""
         if (self.to(look) or 0.0) < _NEW:
-            # The first one stays: it is how the finder saw the face.
+            # The first look always stays: it is from the finder's detection.
             self._looks = [*self._looks[:1], *self._looks[1:][-(_MOST_LOOKS - 2) :], look]
 
     def to(self, look: Look | None) -> float | None:
-        """Return how much a look is like this face, -1 to 1; None where either has not been seen."""
+        """Return the similarity of a look to this face, -1 to 1; None if there is nothing to compare."""
         if look is None or not self._looks:
             return None
         inner = slice(_MARGIN, _SIDE - _MARGIN)

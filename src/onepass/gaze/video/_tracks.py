@@ -1,4 +1,4 @@
-"""What `GazeTracker` knows of each face that it follows."""
+"""The state of each face that `GazeTracker` follows."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from onepass.gaze.video._motion import move_between
 from onepass.gaze.video._who import OTHER_FACE, SAME_FACE
 from onepass.gaze.video.smoothing import HeadFilter, Smoothing
 
-# How wide an eye can look, in distances between the eyes: usually 0.45, less or more where the head is turned away.
+# Range of an eye's width, in distances between the eyes: usually 0.45, other values occur for turned heads.
 _SIZES = (0.3, 0.65)
-# A followed eye that lies further than this from where the finder sees it, in corner distances, is something else.
+# A followed eye further than this from the finder's position, in corner distances, has gone astray.
 _ASTRAY = 0.6
-# For so long a face that the finder does not see is followed by what the network sees.
+# A face that the finder misses is followed by the network alone for this long.
 _UNSEEN_SECONDS = 0.8
-# For so long a face that may have become another is shown, and after so long without a doubt it may look different.
+# A face whose identity is in doubt is shown for this long; after this long without doubt, its look may have changed.
 _SUSPECT_SECONDS = 0.2
 _TURNED_SECONDS = 1.0
-# So often a face is looked at to know it later.
+# Interval between looks that are kept to recognise a face later.
 _KEEP_SECONDS = 0.3
-# Two tracks whose eyes lie closer than that, in corner distances, follow one face.
+# Two tracks with eyes closer than this, in corner distances, follow the same face.
 _ONE_FACE = 0.5
-# Of two tracks of one face that look as much like it, to within this, the older one is right.
+# If two tracks of one face differ in similarity by less than this, the older one is kept.
 _ALIKE = 0.1
 
 
@@ -41,16 +41,16 @@ class Track:
 
     Attributes:
         id: Its number.
-        box: Where the face is.
-        is_followed: Whether the finder saw this face when it was last asked to find or to follow it.
-        looks: What it looks like.
-        is_suspect: Whether it may be somebody else by now: what lies there has not just moved on since it was compared.
+        box: The bounding box.
+        is_followed: Whether the finder detected this face in its last search or follow-up.
+        looks: The known looks at it.
+        is_suspect: Whether its identity is in doubt, because it has not moved continuously since the last comparison.
     """
 
     def __init__(
         self, number: int, found: FoundFace, smoothing: Smoothing | None, time_seconds: float, looks: Likeness
     ) -> None:
-        """Start to follow a face that was found at that time and is known to look like that, as far as it is known."""
+        """Start to follow a face that was found at that time, with its known looks."""
         self.id = number
         self.looks = looks
         self._gaze: tuple[Gaze, float] | None = None
@@ -65,20 +65,20 @@ class Track:
 
     @property
     def corners(self) -> dict[Side, FloatArray]:
-        """Nasal and temporal corner [2, 2] of each eye that is followed, as last seen."""
+        """Nasal and temporal corner [2, 2] of each followed eye, as last detected."""
         return {side: eye.corners for side, eye in self._eyes.items()}
 
     @property
     def found(self) -> FoundFace:
-        """The face, as a finder would say it."""
-        # The mesh goes along: it says where a finder that follows faces will look for this one.
+        """The face as a finder would return it."""
+        # The mesh is included: finders that follow faces start from it.
         mesh = None if self._mesh is None else self._mesh + self._moved
         corners = self.corners
         return FoundFace(self.box, corners.get("right"), corners.get("left"), self._head_seen, mesh)
 
     @property
     def tilt_deg(self) -> float:
-        """How far the head is tilted clockwise in the picture, by the eyes that are followed."""
+        """The head's tilt, clockwise in the picture, according to the followed eyes."""
         ways = [
             corners[1] - corners[0] if side == "left" else corners[0] - corners[1]
             for side, corners in self.corners.items()
@@ -88,22 +88,22 @@ class Track:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether no eye of this face was seen clearly in the last frame that was shown."""
+        """Whether no eye of this face was clearly detected in the last shown frame."""
         return self._sure_seconds < self._shown_seconds
 
     @property
     def needs_another_look(self) -> bool:
-        """Whether the crop of an eye that was looked at is not placed yet."""
+        """Whether the crop of an eye is still being placed."""
         return any(eye.is_being_placed for eye in self._eyes.values())
 
     def correct(self, found: FoundFace, time_seconds: float) -> None:
-        """Take from a finder what the network does not see: the box, the head, eyes that are new or went astray."""
+        """Update from a finder what the network does not provide: the box, the head, and new or astray eyes."""
         self.box = found.box
         self.is_followed = True
         self._found_seconds = time_seconds
         self._is_to_be_kept = True
         self._head_seen, self._mesh = found.head, found.mesh
-        # How far the face has moved since the mesh was seen.
+        # Movement of the face since the mesh was computed.
         self._moved = np.zeros(3)
         for side, corners in found.corners.items():
             mine = self._eyes.get(side)
@@ -112,14 +112,14 @@ class Track:
                 self._sure_seconds = time_seconds
 
     def forget_head(self) -> None:
-        """Take the finder's view of the head for outdated."""
+        """Discard the finder's head pose and mesh as outdated."""
         self.is_followed = False
         self._head_seen = self._mesh = None
 
     def predict(self, before: Grey, now: Grey) -> None:
-        """Move on with the face from one frame to the next.
+        """Move the track with the face from one frame to the next.
 
-        Crops that lag behind a moving face show its eyes off the middle, which draws the gaze aside.
+        Crops that lag behind a moving face are not centred on its eyes, which biases the gaze.
         """
         move = move_between(before, now, self.box)
         if move is not None:
@@ -132,9 +132,9 @@ class Track:
             self.is_suspect, self._suspect_seconds = True, self._shown_seconds
 
     def compare(self, grey: Grey) -> bool:
-        """Whether this can still be the face that it was, after it was followed through a frame, uint8 [H, W].
+        """Whether this can still be the same face, after it was followed through a frame, uint8 [H, W].
 
-        Looked at is only where that is in doubt, and where the finder has just seen it, to know it later.
+        Looks are only computed if that is in doubt, or to keep one when the finder has just detected the face.
         """
         now = self._shown_seconds
         keeps = self._is_to_be_kept and now - self._kept_seconds >= _KEEP_SECONDS
@@ -146,7 +146,7 @@ class Track:
             self.is_suspect, self._alike_seconds = False, now
         elif self.is_suspect:
             return likeness >= OTHER_FACE and now - self._suspect_seconds <= _SUSPECT_SECONDS
-        # A face that has been followed so long without a doubt shows another side of itself.
+        # A face followed for long enough without doubt may show a new side.
         if keeps and look is not None and (now == self._alike_seconds or self._is_turned(now)):
             self.looks.add(look)
             self._is_to_be_kept, self._kept_seconds = False, now
@@ -156,7 +156,7 @@ class Track:
         return time_seconds - self._alike_seconds > _TURNED_SECONDS
 
     def follow(self, face: Face, time_seconds: float) -> float:
-        """Move on to where the network saw the eyes; return how far off their crops were, in corner distances."""
+        """Move to the eyes detected by the network; return how far off their crops were, in corner distances."""
         before = self.corners
         seen: dict[Side, FloatArray] = {}
         for eye in face.eyes:
@@ -178,14 +178,14 @@ class Track:
         return max((distance(before[side], corners) for side, corners in seen.items()), default=0.0)
 
     def shown(self, face: Face, time_seconds: float) -> Face:
-        """Return the face as it is to be shown, after it was followed to that time."""
+        """Return the face to show, after it was followed to that time."""
         self._shown_seconds = time_seconds
         eyes = tuple(self._eyes[eye.side].shown(eye, time_seconds) for eye in face.eyes)
         seen = replace(face, box=self.box, eyes=eyes, head=self._head(face.head, time_seconds), id=self.id)
         return replace(seen, speed_deg_s=self._speed_deg_s(seen, time_seconds))
 
     def _speed_deg_s(self, face: Face, time_seconds: float) -> float | None:
-        """Return how fast the gaze has turned since the last frame, where it was seen in both."""
+        """Return the gaze's angular speed since the last frame; None unless it is known in both frames."""
         before, self._gaze = self._gaze, None
         if any(eye.blink for eye in face.eyes):
             return None
@@ -195,7 +195,7 @@ class Track:
         return face.gaze.degrees_to(before[0]) / (time_seconds - before[1])
 
     def _move(self, move: FloatArray, growth: float, seen: set[Side]) -> None:
-        """Take the box, and eyes that are covered for a moment, along with those that are seen."""
+        """Move the box, and the eyes that are not currently detected, along with the detected ones."""
         x, y = (self.box.centre + move).tolist()
         width, height = self.box.width_px * growth, self.box.height_px * growth
         self.box = Box(x - width / 2, y - height / 2, width, height)
@@ -204,20 +204,20 @@ class Track:
             self._eyes[side].corners = self._eyes[side].corners + move
 
     def is_missed(self, time_seconds: float) -> bool:
-        """Whether the finder, asked again, has not seen it for too long."""
+        """Whether the finder has missed it for too long."""
         return not self.is_followed and time_seconds - self._found_seconds > _UNSEEN_SECONDS
 
     def drop_eyes(self, time_seconds: float, shape: tuple[int, ...]) -> None:
-        """Give up eyes that were not seen clearly for too long, or lie outside a picture of this shape."""
+        """Drop eyes that were not clearly detected for too long, or are outside a picture of this shape."""
         self._eyes = {side: eye for side, eye in self._eyes.items() if not eye.is_gone(time_seconds, shape)}
 
 
 def doubles_of(tracks: Sequence[Track], grey: Grey) -> list[Track]:
-    """Return the tracks that follow the same eye as another one: those that look less like what is there, or younger.
+    """Return the tracks that duplicate another one: of each pair, the less similar one, or the younger one.
 
     Args:
-        tracks: All that are followed, oldest first.
-        grey: The picture that they were followed through, uint8 [H, W].
+        tracks: All tracks, oldest first.
+        grey: The current frame, uint8 [H, W].
     """
     doubles: list[Track] = []
     for index, first in enumerate(tracks):

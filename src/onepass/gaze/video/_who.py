@@ -1,4 +1,4 @@
-"""Who is who: which of the faces that were found is which of those that are followed, or were a moment ago."""
+"""Match found faces with followed and recently lost ones."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from onepass.gaze.result import Box
 from onepass.gaze.video._likeness import Likeness, Look
 
 SAME_FACE = 0.8
-"""Looks that are this much alike are at one face."""
+"""Looks with at least this similarity show the same face."""
 
 OTHER_FACE = 0.6
-"""Looks that are less alike than this are not; between the two it is not sure."""
+"""Looks with less similarity show different faces; between the two thresholds the result is uncertain."""
 
 MEMORY_SECONDS = 1.0
-"""For so long a face that was lost keeps its number."""
+"""Time for which a lost face keeps its number."""
 
 SAME_PLACE = 0.8
-"""Two looks at one face lie at most so far apart, middle to middle, in face widths."""
+"""Maximum distance between the centres of two boxes of the same face, in face widths."""
 
-# And differ in width at most by that.
+# Maximum ratio of their widths.
 _SAME_WIDTH = 2.0
-# How fast a face can move while it is not seen, in its widths a second.
+# Maximum speed of a face that is not visible, in its widths per second.
 _FASTEST = 4.0
-# For so long a face that may be a lost one is looked at before it gets a number of its own.
+# A face that may be a lost one is observed for this long before it gets a new number.
 _WAITING_SECONDS = 0.2
 
 
@@ -36,13 +36,13 @@ def assign(
     reach: Callable[[int], float] = lambda _: SAME_PLACE,
     unlike: Callable[[int, int], float] = lambda _mine, _other: 0.0,
 ) -> list[tuple[int, int]]:
-    """Return which known box is which found one, as pairs of their indices: the best pairs first, each box once.
+    """Match known with found boxes; return pairs of indices, the best pairs first, with each box at most once.
 
     Args:
-        known: Where faces were.
-        found: Where faces are.
-        reach: How far a known one can have moved, in face widths.
-        unlike: How little a known face looks like a found one, in the same unit; infinite where it is another.
+        known: Previous boxes.
+        found: Current boxes.
+        reach: Maximum movement of a known face, in face widths.
+        unlike: Dissimilarity of a known and a found face, in the same unit; infinite for different faces.
     """
     costs = [
         (apart + unlike(first, second), first, second)
@@ -58,7 +58,7 @@ def assign(
 
 
 def box_distance(first: Box, second: Box) -> float:
-    """Return how far two boxes are apart, in their mean width; infinite where they differ too much in width."""
+    """Return the distance of two boxes in their mean width; infinite if their widths differ too much."""
     wide, narrow = max(first.width_px, second.width_px), min(first.width_px, second.width_px)
     if wide > _SAME_WIDTH * narrow:
         return float("inf")
@@ -66,7 +66,7 @@ def box_distance(first: Box, second: Box) -> float:
 
 
 def unlikeness(likeness: float | None, least: float) -> float:
-    """Return what a likeness counts beside distances in face widths; infinite where it is less than that."""
+    """Return a similarity as a cost comparable to distances in face widths; infinite if it is below `least`."""
     if likeness is None:
         return 0.0
     return 1 - likeness if likeness >= least else math.inf
@@ -78,22 +78,22 @@ class _Lost:
     box: Box
     looks: Likeness
     seconds: float
-    met_seconds: float = math.inf  # when another face was first found where it can be
+    met_seconds: float = math.inf  # when another face was first found within reach
 
     def reach(self, time_seconds: float) -> float:
-        """Return how far it can have come, in face widths."""
+        """Return the maximum distance that it can have moved, in face widths."""
         return SAME_PLACE + _FASTEST * (time_seconds - self.seconds)
 
 
 class Memory:
-    """The faces that were lost a moment ago, and might come back."""
+    """Recently lost faces, which may come back."""
 
     def __init__(self) -> None:
-        """Start with nobody."""
+        """Start empty."""
         self._lost: list[_Lost] = []
 
     def __bool__(self) -> bool:
-        """Whether there is anybody to remember."""
+        """Whether any face is remembered."""
         return bool(self._lost)
 
     def add(self, number: int, box: Box, looks: Likeness, time_seconds: float) -> None:
@@ -101,14 +101,14 @@ class Memory:
         self._lost.append(_Lost(number, box, looks, time_seconds))
 
     def forget(self, time_seconds: float) -> None:
-        """Forget those whose time is over."""
+        """Forget faces lost more than `MEMORY_SECONDS` ago."""
         self._lost = [lost for lost in self._lost if time_seconds - lost.seconds <= MEMORY_SECONDS]
 
     def recall(self, faces: Sequence[tuple[Box, Look | None]], time_seconds: float) -> dict[int, tuple[int, Likeness]]:
-        """Return which new faces are known, by their indices: their numbers and looks. They are forgotten here.
+        """Return numbers and looks of the new faces that are known, by their indices, and forget these faces.
 
-        A face that looks like one that was lost is that one, if it can have come so far. Where there is nothing to
-        compare, it is where it was lost.
+        A face is identified with a lost one if it looks similar and is within reach. If there is nothing to compare, it
+        must be where the lost one was.
         """
         self.forget(time_seconds)
         likenesses = [[lost.looks.to(look) for _, look in faces] for lost in self._lost]
@@ -131,10 +131,10 @@ class Memory:
         return known
 
     def is_to_wait(self, box: Box, look: Look | None, time_seconds: float) -> bool:
-        """Whether it is too early to say that a face, which was not recalled, is none of those that were lost.
+        """Whether it is too early to treat a face that was not recalled as a new one.
 
-        Who comes out from behind something is seen in part first. So a face that is found where a lost one can be waits
-        for a moment.
+        People who come out from behind something are only partly visible at first. So a face found within reach of a
+        lost one waits for a moment.
         """
         waits = False
         for lost in self._lost:

@@ -1,4 +1,4 @@
-"""Blinks, from how far the lids are apart over time; `onepass.gaze.lids` has what a single picture says."""
+"""Detect blinks from the openness of an eye over time; see `onepass.gaze.lids` for single pictures."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from onepass.gaze.lids import (
 )
 
 REOPENED_SHARE = 0.65
-"""A shut eye is open again above this share of its usual openness."""
+"""A closed eye counts as open again above this share of its usual openness."""
 
-# How fast the usual openness of an eye follows what is seen of it, and what it can be at all.
+# Time constant with which the usual openness of an eye adapts, and its range.
 _ADAPTING_SECONDS = 5.0
 _USUAL = (0.12, 0.35)
 
 
 class BlinkDetector:
-    """Follows the lids of one eye: whether it is shut now.
+    """Track whether an eye is closed.
 
-    The threshold for closing lies below the one for opening, so that an eye near them does not flicker, and both follow
-    how far this eye is usually open, which differs from person to person.
+    The closing threshold is below the opening threshold (hysteresis), and both are relative to the usual openness of
+    this eye, which differs between people.
     """
 
     def __init__(self, shut_share: float = SHUT_SHARE, reopened_share: float = REOPENED_SHARE) -> None:
-        """Start with a usual eye.
+        """Start with an average openness.
 
         Args:
-            shut_share: Below this share of its usual openness an eye is shut.
-            reopened_share: Above this share it is open again, at least `shut_share`.
+            shut_share: An eye is closed below this share of its usual openness.
+            reopened_share: It is open again above this share; at least `shut_share`.
 
         Raises:
-            InputError: The shares are not in this order, or not within 0 to 1.
+            InputError: The shares are not in this order or not between 0 and 1.
         """
         if not 0 < shut_share <= reopened_share < 1:
             raise InputError(
-                "blinks need 0 < shut_share <= reopened_share < 1, "
+                "expected 0 < shut_share <= reopened_share < 1, "
                 f"got shut_share {shut_share} and reopened_share {reopened_share}"
             )
         self._shut_share, self._reopened_share = shut_share, reopened_share
@@ -46,15 +46,15 @@ class BlinkDetector:
 
     @property
     def usual_openness(self) -> float:
-        """How far this eye is usually open, as far as it has been seen."""
+        """The usual openness of this eye, as observed so far."""
         return self._usual
 
     def __call__(self, openness: float, time_seconds: float) -> bool:
-        """Whether the eye is shut.
+        """Whether the eye is closed.
 
         Args:
             openness: `Eye.openness` in this frame.
-            time_seconds: When the frame was taken.
+            time_seconds: Time of the frame.
         """
         share = self._reopened_share if self._shut else self._shut_share
         self._shut = openness < share * self._usual

@@ -1,4 +1,4 @@
-"""Less jitter without lag: the One Euro filter (Casiez, Roussel and Vogel, CHI 2012), for eyes and heads."""
+"""Smooth eyes and heads with the One Euro filter (Casiez, Roussel and Vogel, CHI 2012)."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from onepass.gaze.video.blinks import BlinkDetector
 
 _Cutoff = TypeVar("_Cutoff", float, FloatArray)
 
-# The lids drag the iris and the gaze down for a moment before an eye counts as shut: hold what was seen before that.
+# For this long before an eye counts as closed, the lids drag iris and gaze down: hold the gaze from before that.
 _CLOSING_SECONDS = 0.1
-# Of an eye with less confidence than this nothing is seen, not even lids that open.
+# Below this confidence an eye is not detected at all, so it does not count as reopened.
 _UNSEEN = 0.2
 
 
 class OneEuroFilter:
-    """Smooths a signal strongly where it rests and hardly where it moves.
+    """Smooth a signal strongly at rest and hardly in motion.
 
-    An exponential filter whose cutoff grows with the speed of the signal (Casiez, Roussel and Vogel, "1€ filter: a
-    simple speed-based low-pass filter for noisy input in interactive systems", CHI 2012). Speeds come from the true
-    times of the samples. The numbers of the last axis move as one: they share a cutoff, by the length of their common
-    velocity, so that points and directions are smoothed alike however the picture is turned.
+    An exponential filter with a cutoff that grows with the speed of the signal (Casiez, Roussel and Vogel, "1€ filter:
+    a simple speed-based low-pass filter for noisy input in interactive systems", CHI 2012). Speeds are computed from
+    the samples' times. The values along the last axis share a cutoff, which depends on the norm of their velocity, so
+    that the smoothing of points and directions does not depend on the picture's rotation.
     """
 
     def __init__(self, min_cutoff_hz: float = 1.0, beta: float = 1.0, speed_cutoff_hz: float = 1.0) -> None:
         """Set the filter up.
 
         Args:
-            min_cutoff_hz: Cutoff at rest, more than 0: lower means less jitter.
-            beta: By how many hertz the cutoff grows with each unit of speed, at least 0: higher means less lag.
-            speed_cutoff_hz: Cutoff of the speed itself, more than 0.
+            min_cutoff_hz: Cutoff at rest, > 0; lower means less jitter.
+            beta: Increase of the cutoff in hertz per unit of speed, >= 0; higher means less lag.
+            speed_cutoff_hz: Cutoff for the speed itself, > 0.
 
         Raises:
-            InputError: A number is out of its range.
+            InputError: An argument is out of range.
         """
         if not (0 < min_cutoff_hz < np.inf and 0 <= beta < np.inf and 0 < speed_cutoff_hz < np.inf):
             raise InputError(
-                "a One Euro filter needs cutoffs above 0 and a beta of at least 0, "
+                "the cutoffs of a One Euro filter must be > 0 and beta >= 0, "
                 f"got min_cutoff_hz {min_cutoff_hz}, beta {beta} and speed_cutoff_hz {speed_cutoff_hz}"
             )
         self._min_cutoff_hz, self._beta, self._speed_cutoff_hz = min_cutoff_hz, beta, speed_cutoff_hz
         self._last: tuple[FloatArray, FloatArray, float] | None = None
 
     def __call__(self, value: npt.ArrayLike, time_seconds: float, *, unit: float = 1.0) -> FloatArray:
-        """Return the smoothed value; the first one comes back as it is.
+        """Return the smoothed value; the first value is returned unchanged.
 
         Args:
-            value: float [..., D], of the same shape each time.
-            time_seconds: When it was measured, not before the last one.
-            unit: What speeds are counted in, in the value's own numbers, more than 0: the size of what moves.
+            value: float [..., D], of the same shape in each call.
+            time_seconds: Time of the measurement, not before the previous one.
+            unit: Unit of length for speeds, in the value's units, > 0: the size of the moving object.
         """
         given = np.asarray(value, np.float64)
         if self._last is None:
@@ -77,18 +77,18 @@ class OneEuroFilter:
 
 
 def _share(cutoff_hz: _Cutoff, seconds: float) -> _Cutoff:
-    """Return how much of a step an exponential filter takes after that time."""
+    """Return the share of a step that an exponential filter takes after that time."""
     return 1 - 1 / (1 + 2 * math.pi * seconds * cutoff_hz)
 
 
 @dataclass(frozen=True, slots=True)
 class Smoothing:
-    """How strongly faces in a video are smoothed.
+    """Parameters for smoothing faces in a video.
 
     Attributes:
-        min_cutoff_hz: Cutoff of all filters at rest, more than 0.
-        gaze_beta: Hertz more for each radian a second, for gaze and head.
-        points_beta: Hertz more for each corner distance a second, for points.
+        min_cutoff_hz: Cutoff of all filters at rest, > 0.
+        gaze_beta: Increase of the cutoff in hertz per radian per second, for gaze and head.
+        points_beta: Increase of the cutoff in hertz per corner distance per second, for points.
     """
 
     min_cutoff_hz: float = 1.5
@@ -109,14 +109,14 @@ class Smoothing:
 
 
 class EyeFilter:
-    """Follows one eye through a video: smooths its points and its gaze, sees it blink, and holds its gaze meanwhile."""
+    """Smooth the points and the gaze of one eye in a video, detect its blinks, and hold its gaze during blinks."""
 
     def __init__(self, smoothing: Smoothing | None, blinks: BlinkDetector | None = None) -> None:
-        """Start anew.
+        """Start without previous frames.
 
         Args:
-            smoothing: How strongly to smooth; None leaves points and gaze as they were seen.
-            blinks: What sees the blinks; None for a `BlinkDetector`.
+            smoothing: The parameters; None leaves points and gaze unsmoothed.
+            blinks: The blink detector; None for a new `BlinkDetector`.
         """
         self._blinks = BlinkDetector() if blinks is None else blinks
         self._smoothing = smoothing
@@ -127,19 +127,19 @@ class EyeFilter:
 
     @property
     def usual_openness(self) -> float:
-        """How far this eye is usually open, as far as it has been seen."""
+        """The usual openness of this eye, as observed so far."""
         return self._blinks.usual_openness
 
     def __call__(self, eye: Eye, time_seconds: float) -> Eye:
-        """Return the eye as it is to be shown.
+        """Return the eye to show.
 
         Args:
-            eye: What the network saw in this frame.
-            time_seconds: When the frame was taken, not before the last one.
+            eye: The eye as detected in this frame.
+            time_seconds: Time of the frame, not before the previous one.
         """
         shut = self._blinks(eye.openness, time_seconds) or (self._shut and eye.confidence < _UNSEEN)
         if self._shut and not shut and self._smoothing is not None:
-            # What the gaze was before the blink says nothing of where it lands.
+            # The gaze before the blink does not predict the gaze after it.
             self._gaze = self._smoothing.direction_filter()
         self._shut = shut
         gaze = self._held(eye.gaze) if shut else self._followed(eye.gaze, time_seconds)
@@ -149,17 +149,17 @@ class EyeFilter:
         if self._gaze is not None:
             gaze = Gaze.from_vector(self._gaze(gaze.vector, time_seconds))
         start = time_seconds - _CLOSING_SECONDS
-        # One older than the closing is kept: the one to go back to.
+        # One entry older than the closing time is kept, to go back to.
         older = [entry for entry in self._recent if entry[0] <= start][-1:]
         self._recent = [*older, *(entry for entry in self._recent if entry[0] > start), (time_seconds, gaze)]
         return gaze
 
     def _held(self, gaze: Gaze) -> Gaze:
-        """Return the gaze before the lids came down; the one seen where the eye has never been open."""
+        """Return the gaze before the lids closed, or the current one if the eye has never been open."""
         return self._recent[0][1] if self._recent else gaze
 
     def _smoothed(self, eye: Eye, time_seconds: float) -> dict[str, Any]:
-        """Return the fields of an eye that smoothing changes."""
+        """Return the smoothed fields of an eye."""
         if self._points is None:
             return {}
         seen = np.concatenate([eye.eyelid, eye.iris, eye.iris_centre[None], eye.eyeball_centre[None]])
@@ -170,16 +170,16 @@ class EyeFilter:
 
 
 class HeadFilter:
-    """Smooths the pose of one head."""
+    """Smooth the pose of one head."""
 
     def __init__(self, smoothing: Smoothing | None) -> None:
-        """Start anew; None leaves poses as they were seen."""
+        """Start without previous frames; None leaves poses unsmoothed."""
         self._rotation = None if smoothing is None else smoothing.direction_filter()
 
     def __call__(self, head: HeadPose | None, time_seconds: float) -> HeadPose | None:
-        """Return the smoothed pose, or None where it is not known."""
+        """Return the smoothed pose, or None if it is unknown."""
         if head is None or self._rotation is None:
             return head
-        # The mean of two rotations is none, but its axes still say where the face points and which way is up.
+        # The mean of two rotation matrices is not a rotation, but its axes still give the facing and up directions.
         smoothed = self._rotation(head.rotation.reshape(9), time_seconds).reshape(3, 3)
         return HeadPose.from_axes(smoothed[:, 0], smoothed[:, 2])

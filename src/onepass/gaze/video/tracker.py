@@ -1,4 +1,4 @@
-"""Faces through a video: found now and then, followed in between, with numbers that stay theirs."""
+"""Track faces through a video: find them at intervals, follow them in between, and keep their numbers."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from onepass.gaze.video.smoothing import Smoothing
 from onepass.media import Frame, Picture, check_picture
 
 DETECT_EVERY = 10
-"""Frames from one search for faces to the next; at less than 30 frames a second fewer, by time."""
+"""Frames between searches for faces; fewer below 30 frames per second, as the interval is also limited in time."""
 
 FOLLOW_EVERY = 5
-"""Frames from one look at how heads are turned to the next."""
+"""Frames between updates of the head poses."""
 
 _SMOOTHING = Smoothing()
-# Crops that were placed better than this, in corner distances, need no other look, of which there are so many at most.
+# Crops placed more precisely than this, in corner distances, need no further look; there are at most this many.
 _STILL = 0.03
 _MORE_LOOKS = 2
 _USUAL_FPS = 30.0
-# While nobody is followed, faces are searched for as often as this, or in every frame that is longer.
+# Interval between searches while no face is followed, or one frame if that is longer.
 _NOBODY_SECONDS = 0.1
-# Finders that look for tilts see heads tilted by less as they see upright ones, and the first three are usual.
+# Tilts below this need no tilted search, and the first three tilts of a finder are the usual ones.
 _UPRIGHT_DEG = 12.0
 _USUAL_TILTS = 3
-# Times of frames are rounded: one that comes this early is in time.
+# Tolerance for rounded frame times.
 _EARLY_SECONDS = 0.002
 
 
 class GazeTracker:
-    """Faces of a video, frame by frame: the estimator with a memory.
+    """Track the faces of a video, frame by frame.
 
-    Faces are looked for in every n-th frame, at the latest after n thirtieths of a second; at once when one was lost,
-    and every tenth of a second while nobody is followed. Not while as many as are wanted are followed by a finder that
-    can do so (`FaceFollower`: the mesh). In between the corners that the network saw in one frame, moved on as the face
-    moves, place the crops of the next. One pass is mostly enough; where the face went elsewhere, the network looks
-    again, twice at most. A face that the finder misses, search after search, is followed for 0.8 seconds more.
+    Faces are searched for in every n-th frame, at the latest after n thirtieths of a second; immediately when one was
+    lost, and every tenth of a second while no face is followed. There is no search while a finder that can follow faces
+    (`FaceFollower`: the mesh) follows the maximum number. Between searches, the eye corners detected in one frame,
+    shifted with the face's movement, place the crops of the next. Usually one pass suffices; if a face has moved
+    further, the network looks again, at most twice. A face that the finder repeatedly misses is followed for another
+    0.8 seconds.
 
-    Faces keep their `Face.id`, also when they were not seen for up to a second. No other face gets it: where it is in
-    doubt who is seen, looks are compared. A cut ends all faces; numbers go on. Points, gaze and head are smoothed, and
-    an eye that blinks keeps the gaze it had (`onepass.gaze.video.smoothing`).
+    Faces keep their `Face.id`, even if they are not visible for up to a second. Other faces do not get it: in case of
+    doubt, their appearance is compared. A cut ends all faces; numbers are not reused. Points, gaze and head are
+    smoothed, and a blinking eye keeps its previous gaze (`onepass.gaze.video.smoothing`).
 
     Example::
 
@@ -60,7 +61,7 @@ class GazeTracker:
             for seconds, picture in frames:
                 faces = tracker(picture, seconds)
 
-    One tracker is for one video and for one thread; several may share an estimator.
+    A tracker is for a single video and a single thread; several trackers may share an estimator.
     """
 
     def __init__(
@@ -72,24 +73,24 @@ class GazeTracker:
         max_faces: int | None = None,
         smoothing: Smoothing | None = _SMOOTHING,
     ) -> None:
-        """Start with no faces.
+        """Start without faces.
 
         Args:
-            estimator: What finds and reads faces. It stays the caller's.
-            every: Faces are looked for in every n-th frame, at least 1, or after as many thirtieths of a second.
-            follow_every: A finder that can follow faces is asked in every n-th frame how heads are turned, at least 1.
-                The network alone follows the eyes, in every frame.
-            max_faces: Follow only that many: those that are followed already, then the largest; None follows all.
-            smoothing: How strongly to smooth; None leaves everything as it was seen, but for the gaze of a blink.
+            estimator: Finds and analyses faces. The caller keeps ownership.
+            every: Search for faces in every n-th frame, or after as many thirtieths of a second; at least 1.
+            follow_every: Update head poses in every n-th frame, with a finder that can follow faces; at least 1. The
+                network alone follows the eyes, in every frame.
+            max_faces: Follow at most this many faces: those already followed, then the largest; None follows all.
+            smoothing: Smoothing parameters; None disables smoothing, but the gaze is still held during blinks.
 
         Raises:
-            InputError: A number is below 1.
+            InputError: `every`, `follow_every` or `max_faces` is below 1.
         """
         for name, number in {"every": every, "follow_every": follow_every, "max_faces": max_faces}.items():
             if number is not None and number < 1:
                 raise InputError(f"{name} must be at least 1, got {number}")
         self._estimator = estimator
-        # Asked once: in every frame it would be felt.
+        # Checked once: per frame, the protocol checks would be slow.
         self._follower = estimator.finder if isinstance(estimator.finder, FaceFollower) else None
         self._tilted_finder = estimator.finder if isinstance(estimator.finder, TiltedFinder) else None
         self._every = every
@@ -99,7 +100,7 @@ class GazeTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all faces, as for another video; numbers start at 0 again."""
+        """Forget all faces, for a new video; numbers restart at 0."""
         self._tracks: list[Track] = []
         self._memory = Memory()
         self._next_id = 0
@@ -111,23 +112,23 @@ class GazeTracker:
         self._is_cut = CutDetector()
 
     def __call__(self, picture: Picture, time_seconds: float) -> list[Face]:
-        """Return the faces in the next frame, by their numbers.
+        """Return the faces in the next frame, ordered by number.
 
         Args:
-            picture: uint8, RGB [H, W, 3] or grey [H, W]. In a frame of another size than the last one's, all faces
-                are new.
-            time_seconds: When it was taken, not before the last one.
+            picture: uint8, RGB [H, W, 3] or grey [H, W]. If its size differs from the previous frame's, all faces are
+                new.
+            time_seconds: Time of the frame, not before the previous one.
 
         Raises:
-            InputError: It is no such picture, or its time is no number or before the last one's.
+            InputError: The picture is invalid, or the time is not finite or before the previous one.
         """
         grey = grey_from_picture(check_picture(picture))
         if not self._seconds <= time_seconds < np.inf:
             raise InputError(
-                f"frames must come in the order of their times, got {time_seconds} seconds after {self._seconds}; "
-                "call reset() before another video"
+                f"frames must be in order of time, got {time_seconds} seconds after {self._seconds}; "
+                "call reset() before a new video"
             )
-        # A grey picture is its caller's own, who may put the next one there.
+        # The caller may reuse the array of a grey picture.
         grey = grey.copy() if picture.ndim == 2 else grey
         self._seconds = time_seconds
         if self._is_cut(grey):
@@ -156,20 +157,20 @@ class GazeTracker:
     def stream(
         self, frames: Iterable[Frame | Picture], *, newest: bool | None = None, eye: Side | None = None
     ) -> Generator[StreamResult, None, None]:
-        """Follow faces from frame to frame, while the next are read and the caller is busy with the last.
+        """Track faces in frames, concurrently with reading the next frames and with the caller's work.
 
         Args:
-            frames: A source of `onepass.media`, or any frames or pictures. They are read in a thread of their own.
-                Those that have no time are taken to be a thirtieth of a second apart.
-            newest: Whether frames that come while there is no time for them are left out, so that the results never
-                lag behind; None for what the source calls for: a camera yes, a video no.
-            eye: Give only this eye of each face, and only faces that have it; None for both.
+            frames: A source of `onepass.media`, or an iterable of frames or pictures, which is read in a separate
+                thread. Frames without a time are assumed to be a thirtieth of a second apart.
+            newest: Whether to drop frames that arrive faster than they are processed, so that results do not lag
+                behind; None selects the source's default: True for a camera, False for a video.
+            eye: Return only this eye of each face, and only faces that have it; None for both.
 
         Yields:
-            One result a frame, in order. Close the iterator (`contextlib.closing`), or use it up, to end its threads.
+            One result per frame, in order. Close or exhaust the iterator (`contextlib.closing`) to end its threads.
 
         Raises:
-            OnepassError: What the source or the tracker raised, after the results of all frames before.
+            OnepassError: An error of the source or the tracker, raised after the results of all previous frames.
         """
 
         def faces_of(taken: list[Frame]) -> list[list[Face]]:
@@ -181,18 +182,18 @@ class GazeTracker:
         return stream_frames(frames, faces_of, newest=newest, eye=eye, finder=name_of(self._estimator.finder))
 
     def _look(self, grey: Grey) -> tuple[tuple[Face, ...], list[float]]:
-        """Let the network look at all faces; return them, and how far off their crops were."""
+        """Run the network on all faces; return them, and how far off their crops were."""
         seen = self._estimator.look(grey, [track.found for track in self._tracks], passes=1).faces
         return seen, [track.follow(face, self._seconds) for track, face in zip(self._tracks, seen, strict=True)]
 
     def _is_time_to_search(self) -> bool:
-        """Whether to look for faces in this frame."""
+        """Whether to search for faces in this frame."""
         passed = self._seconds - self._search_seconds + _EARLY_SECONDS
         wait = self._every / _USUAL_FPS
         return self._frames_to_search <= 0 or passed >= (wait if self._tracks else min(wait, _NOBODY_SECONDS))
 
     def _is_complete(self) -> bool:
-        """Whether a search would tell nothing new: all the faces that are wanted are followed by the finder itself."""
+        """Whether a search is unnecessary, because the finder itself follows the maximum number of faces."""
         return (
             self._max_faces is not None
             and len(self._tracks) >= self._max_faces
@@ -201,10 +202,10 @@ class GazeTracker:
         )
 
     def _search(self, grey: Grey) -> None:
-        """Look for faces, correct those that are known, and add new ones."""
+        """Search for faces, correct the known ones, and add new ones."""
         self._frames_to_search, self._search_seconds = self._every, self._seconds
         found = self._find(grey)
-        # Only where it is in doubt who is who.
+        # Only if identities are in doubt.
         self._memory.forget(self._seconds)
         looks = self._looks_at(grey, found) if self._memory or any(t.is_suspect for t in self._tracks) else None
 
@@ -228,10 +229,10 @@ class GazeTracker:
         self._add(new)
 
     def _find(self, grey: Grey) -> list[FoundFace]:
-        """Return what the finder finds; one that looks for tilt after tilt is not asked for all of them at once.
+        """Return the faces that the finder finds, with a selection of tilts for a `TiltedFinder`.
 
-        It looks for the tilts of the heads that are followed; while there are none, for the usual ones, and for one of
-        the others in turn.
+        The tilts are those of the followed heads; without followed heads, the usual tilts and one of the others in
+        turn.
         """
         finder = self._tilted_finder
         if finder is None:
@@ -245,16 +246,16 @@ class GazeTracker:
         return next(filter(None, (finder.find_tilted(grey, tilt_deg) for tilt_deg in tilts)), [])
 
     def _is_disputed(self, box: Box) -> bool:
-        """Whether it is not settled yet if a face that was found is one that is followed."""
+        """Whether a found face may be a followed one whose identity is in doubt."""
         return any(track.is_suspect and box_distance(track.box, box) <= SAME_PLACE for track in self._tracks)
 
     def _looks_at(self, grey: Grey, found: Sequence[FoundFace]) -> list[Look | None]:
-        """Return what the faces that were found look like: the network places their eyes, which finders do roughly."""
+        """Return looks at the found faces, with eyes placed by the network, which is more precise than the finders."""
         faces = self._estimator.look(grey, found).faces
         return [look_at(grey, {eye.side: eye.corners for eye in face.eyes}) for face in faces]
 
     def _unmatched(self, matched: set[int]) -> list[Track]:
-        """Return the tracks that the finder does not see; let go of those that the network did not see either."""
+        """Return the tracks that the finder missed; drop those that the network did not detect either."""
         missed = [track for index, track in enumerate(self._tracks) if index not in matched]
         self._lose([track for track in missed if track.is_doubtful])
         missed = [track for track in missed if not track.is_doubtful]
@@ -263,13 +264,13 @@ class GazeTracker:
         return missed
 
     def _lose(self, tracks: Sequence[Track]) -> None:
-        """Let go of tracks, and remember them for a while."""
+        """Drop tracks, and remember them for a while."""
         for track in tracks:
             self._memory.add(track.id, track.box, track.looks, self._seconds)
         self._tracks = [track for track in self._tracks if track not in tracks]
 
     def _add(self, new: Sequence[tuple[FoundFace, Look | None]]) -> None:
-        """Follow new faces, under their old numbers if they were lost a moment ago."""
+        """Follow new faces, with their old numbers if they were lost recently."""
         known = self._memory.recall([(face.box, look) for face, look in new], self._seconds)
         for index, (face, look) in enumerate(new):
             if index not in known and self._memory.is_to_wait(face.box, look, self._seconds):
@@ -281,7 +282,7 @@ class GazeTracker:
         self._tracks.sort(key=lambda track: track.id)
 
     def _follow(self, grey: Grey, tracks: Sequence[Track]) -> None:
-        """Ask a finder that can follow faces where they are now."""
+        """Update tracks with a finder that can follow faces."""
         if self._follower is not None:
             seen = self._follower.follow(grey, [track.found for track in tracks])
             for track, found in zip(tracks, seen, strict=True):
@@ -291,7 +292,7 @@ class GazeTracker:
                     track.correct(found, self._seconds)
 
     def _drop_lost(self, grey: Grey) -> None:
-        """Let go of faces that are gone or have become others; where one is in doubt, search the next frame."""
+        """Drop faces that are gone or have changed identity; if one is in doubt, search in the next frame."""
         before = len(self._tracks)
         for track in self._tracks:
             track.drop_eyes(self._seconds, grey.shape)
