@@ -40,7 +40,7 @@ def test_a_batch(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_errors(folder: Path, tmp_path: Path, shell: Shell) -> None:
-    """Where rows have errors, the command says how many, shows the first and ends with 1; as JSON, the manifest says it."""
+    """If rows have errors, the command says how many, shows the first and exits with 1; as JSON, it says how many."""
     out = tmp_path / "out"
     words = ("batch", folder / "heads.onnx", folder / "in.jsonl", "-o", out)
     status, printed, said = shell.run(*words, "--rows-a-part", 1)
