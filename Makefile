@@ -101,7 +101,7 @@ MINUTES ?= 1
 fuzz: $(VENV)/.installed-test  ## Try hostile files with new seeds for MINUTES=1; failures stay in build/fuzz
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seeds $$(date +%s) --keep build/fuzz
 
-# All of it each time: of pages that have not changed, Sphinx forgets what leads a search to them.
+# A full build: an incremental one drops the search entries of unchanged pages.
 docs: $(VENV)/.installed-check  ## Build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx --fresh-env -W --keep-going -q -b html docs docs/_build/html
 

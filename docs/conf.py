@@ -1,8 +1,8 @@
 """Sphinx configuration.
 
-Two environment variables tell a build where it will be published; without them it has no edit links and no absolute
-addresses in link previews. ``ONEPASS_DOCS_REPOSITORY`` is the address of the repository
-(``https://github.com/OWNER/onepass/``), ``ONEPASS_DOCS_URL`` that of the site.
+Set two environment variables to publish the site; both are optional. ``ONEPASS_DOCS_REPOSITORY``, the repository URL
+(``https://github.com/OWNER/onepass/``), adds edit links. ``ONEPASS_DOCS_URL``, the site URL, makes the addresses in
+link previews absolute.
 """
 
 import os
@@ -30,7 +30,7 @@ html_theme = "furo"
 html_title = f"onepass {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-pygments_dark_style = "github-dark"  # Furo's own underlines modules
+pygments_dark_style = "github-dark"  # Furo's default underlines module names
 if repository := os.environ.get("ONEPASS_DOCS_REPOSITORY"):
     html_theme_options = {"source_repository": repository, "source_branch": "main", "source_directory": "docs/"}
 
@@ -41,16 +41,16 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_type_aliases = {"Array": "numpy.ndarray"}
 napoleon_use_rtype = False
-maximum_signature_line_length = 90  # longer signatures have a line for each parameter
+maximum_signature_line_length = 90  # longer signatures get one line per parameter
 
-copybutton_prompt_text = r">>> |\.\.\. |\$ "  # which are not copied, nor is the output below a prompt
+copybutton_prompt_text = r">>> |\.\.\. |\$ "  # copied: commands, without prompts and output
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 
 ogp_site_url = os.environ.get("ONEPASS_DOCS_URL", "")
-ogp_image = "_images/demo.png"  # the picture of the first page
+ogp_image = "_images/demo.png"  # from the index page
 ogp_image_alt = "Eyelids, irises and gaze, drawn on a picture"
-ogp_social_cards = {"enable": False}  # they need fonts and Matplotlib, and say no more than the title
+ogp_social_cards = {"enable": False}  # they need Matplotlib and only repeat the title
 
 _SEARCHED_FOR = {
     "batch": ["batch job", "offline inference"],
@@ -64,7 +64,7 @@ _SEARCHED_FOR = {
 
 
 def setup(app: Sphinx) -> None:
-    """Let a search for one of these phrases begin with the page that answers it, by entries in the index."""
+    """Add index entries for common search phrases, so that a search lists the page with the answer first."""
 
     def add_entries(_app: Sphinx, page: str, source: list[str]) -> None:
         if page in _SEARCHED_FOR:

@@ -1,4 +1,4 @@
-"""Headless Chromium, for what only a browser can tell; tests that need it are skipped where there is none."""
+"""Headless Chromium for tests. Tests that need a browser are skipped if none is installed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ needs_chromium = pytest.mark.skipif(
 
 @contextmanager
 def chromium(flags: Sequence[str] = ()) -> Iterator[Any]:
-    """Start Chromium with flags, and end it."""
-    as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # root cannot have the sandbox
+    """Run Chromium with these flags; yields Playwright's Browser."""
+    as_root = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # the sandbox does not work as root
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, *as_root])
         yield started

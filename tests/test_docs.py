@@ -14,7 +14,7 @@ _PAGES = sorted([_ROOT / "README.md", _ROOT / "CONTRIBUTING.md", _ROOT / "SECURI
                  *(_ROOT / "examples").glob("*.md")])  # fmt: skip
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"^( *)```([^\n]*)\n(.*?)^\1```$", flags=re.DOTALL | re.MULTILINE)
-_CODE_COLUMNS = 100  # what docs/_static/site.css has room for
+_CODE_COLUMNS = 100  # the width that docs/_static/site.css allows
 
 
 def test_help_is_up_to_date() -> None:
@@ -52,16 +52,16 @@ def _anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_code_blocks(page: Path) -> None:
-    """A block names a language that is highlighted, and on the site no line of it is cut off on a common screen."""
+    """Every code block has a language that Pygments knows, and in docs/ no line is wider than the site."""
     for _, language, code in _BLOCK.findall(page.read_text(encoding="utf-8")):
         if not language.startswith("{"):
-            get_lexer_by_name(language)  # raises on a name that it does not know
+            get_lexer_by_name(language)  # raises if the name is unknown
         if page.parent.name == "docs":
             assert [line for line in code.splitlines() if len(line) > _CODE_COLUMNS] == []
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:
-    """Every page is in one group of the index, and in one only."""
+    """Every page is in exactly one group of the index."""
     index = (_ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     groups = re.findall(r"^```\{toctree\}\n(?::[^\n]*\n)*(.*?)^```", index, flags=re.DOTALL | re.MULTILINE)
     pages = {page.stem for page in (_ROOT / "docs").glob("*.md")} - {"index"}

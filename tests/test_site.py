@@ -1,4 +1,4 @@
-"""The built documentation, as a browser shows it: on a phone, on a common screen, and its search."""
+"""The built documentation in a browser: on a phone, on a desktop screen, search and copy buttons."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.chromium import chromium, needs_chromium
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _SITE = _DOCS / "_build" / "html"
-_INDEX = _SITE / "searchindex.js"  # which every build that changes anything writes
+_INDEX = _SITE / "searchindex.js"  # every build writes this file
 _SOURCES = [*_DOCS.glob("*.*"), *_DOCS.glob("_static/*")]
 _FRESH = _INDEX.exists() and _INDEX.stat().st_mtime > max(source.stat().st_mtime for source in _SOURCES)
-pytestmark = [needs_chromium, pytest.mark.skipif(not _FRESH, reason="needs the documentation as it is now: make docs")]
+pytestmark = [needs_chromium, pytest.mark.skipif(not _FRESH, reason="needs up-to-date pages: make docs")]
 
 _HIDDEN = """selector => [...document.querySelectorAll(selector)]
     .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.textContent.trim().slice(0, 60))"""
@@ -29,7 +29,7 @@ def browser() -> Iterator[Any]:
 
 
 def test_nothing_is_cut_off(browser: Any) -> None:
-    """At 400 pixels no page scrolls sideways, only wide tables and code do; at 1,400 no line of code has to."""
+    """At 400 px only wide tables and code scroll sideways, never the page; at 1,400 px every line of code fits."""
     page = browser.new_page()
     for file in _SITE.glob("*.html"):
         page.goto(file.as_uri(), wait_until="domcontentloaded")
@@ -41,7 +41,7 @@ def test_nothing_is_cut_off(browser: Any) -> None:
 
 @pytest.mark.parametrize("query", ["binding order", "several outputs", "multiple outputs"])
 def test_search_leads_to_names(browser: Any, query: str) -> None:
-    """Who searches for what other tools call it is led to the page on which output is which."""
+    """A search in other tools' terms lists the page about which output is which first."""
     page = browser.new_page()
     page.goto(f"{(_SITE / 'search.html').as_uri()}?q={query.replace(' ', '+')}")
     first = page.wait_for_selector("#search-results ul.search li > a")
@@ -50,7 +50,7 @@ def test_search_leads_to_names(browser: Any, query: str) -> None:
 
 
 def test_only_commands_are_copied(browser: Any) -> None:
-    """The button beside a console block copies its commands, without prompts and output."""
+    """The copy button of a console block copies the commands, without prompts and output."""
     page = browser.new_page()
     page.goto((_SITE / "start.html").as_uri())
     button = page.wait_for_selector(".highlight-console .copybtn")

@@ -102,8 +102,8 @@ bool cast_one(To& to, From from) {
 bool cast(Dtype to, void* target, Dtype from, const void* source, std::size_t count) {
     bool fits = true;
     const auto refuse = [&] {
-        throw UnsupportedModelError("onepass does not cast " + std::string(name(from)) + " to " +
-                                    std::string(name(to)) + " in C++");
+        throw UnsupportedModelError("onepass cannot cast " + std::string(name(from)) + " to " + std::string(name(to)) +
+                                    " in C++");
     };
     const bool known = with_type(from, [&](auto from_tag) {
         using From = typename decltype(from_tag)::type;

@@ -10,35 +10,35 @@ namespace onepass {
 namespace {
 
 std::string rank_hint(std::size_t came, std::size_t wanted) {
-    if (came + 1 == wanted) return "One dimension is missing; a batch of one has a size of 1 in front";
-    return "The rank is " + std::to_string(came) + " and must be " + std::to_string(wanted);
+    if (came + 1 == wanted) return "One dimension is missing; for a batch of one, add a leading dimension of size 1";
+    return "The rank must be " + std::to_string(wanted) + ", got " + std::to_string(came);
 }
 
-// Pictures that are channels-last where channels-first is expected, or the other way round, are the usual slip.
+// Advice for the most common mistake: channels-last pictures for a channels-first input, or vice versa.
 std::string layout_hint(const Shape& came, const TensorSpec& spec) {
     if (came.rank() != 4) return "";
     const auto moved = [&](std::size_t b, std::size_t c, std::size_t d) {
         return Shape{came[0], came[b], came[c], came[d]};
     };
-    if (allows(spec, moved(3, 1, 2))) return "; the channels are in another place: transpose to (0, 3, 1, 2)";
-    if (allows(spec, moved(2, 3, 1))) return "; the channels are in another place: transpose to (0, 2, 3, 1)";
+    if (allows(spec, moved(3, 1, 2))) return "; the channels are in another position, transpose to (0, 3, 1, 2)";
+    if (allows(spec, moved(2, 3, 1))) return "; the channels are in another position, transpose to (0, 2, 3, 1)";
     return "";
 }
 
 std::string complaint(const TensorSpec& spec, const Input& input) {
     const Shape& shape = input.shape();
-    const std::string came = "input " + in_quotes(spec.name) + ": got " + std::string(name(input.dtype())) + " " +
-                             to_string(shape) + ", expected " + to_string(spec) + ". ";
+    const std::string came = "input " + in_quotes(spec.name) + ": expected " + to_string(spec) + ", got " +
+                             std::string(name(input.dtype())) + " " + to_string(shape) + ". ";
     if (input.dtype() != spec.dtype) {
-        if (spec.dtype == Dtype::string) return came + "Strings only";
-        if (input.dtype() == Dtype::string) return came + "Arrays of numbers only";
-        return came + "The dtype is another; nothing is converted unasked";
+        if (spec.dtype == Dtype::string) return came + "The input accepts only strings";
+        if (input.dtype() == Dtype::string) return came + "The input accepts only numbers";
+        return came + "onepass never converts dtypes silently";
     }
     if (shape.rank() != spec.shape.rank()) return came + rank_hint(shape.rank(), spec.shape.rank());
     std::size_t axis = 0;
     while (spec.shape[axis] < 0 || spec.shape[axis] == shape[axis]) ++axis;
-    return came + "Dimension " + std::to_string(axis) + " is " + std::to_string(shape[axis]) + " and must be " +
-           std::to_string(spec.shape[axis]) + layout_hint(shape, spec);
+    return came + "Dimension " + std::to_string(axis) + " must be " + std::to_string(spec.shape[axis]) + ", got " +
+           std::to_string(shape[axis]) + layout_hint(shape, spec);
 }
 
 const Input* found(const Inputs& given, const std::string& name) {
@@ -62,10 +62,10 @@ void check_names(const std::vector<TensorSpec>& specs, const Inputs& given) {
         if (!found(given, spec.name)) missing.push_back(in_quotes(spec.name) + " (" + to_string(spec) + ")");
     if (!missing.empty())
         throw InputError("missing input" + std::string(missing.size() > 1 ? "s " : " ") + listed(missing) + "; got " +
-                         listed(came) + ". Give every input in one call");
+                         listed(came) + ". Every call needs all inputs");
 }
 
-// A dynamic dimension that several inputs name alike has one size in all of them.
+// A dynamic dimension with the same name in several inputs must have the same size in all of them.
 void check_shared(const std::vector<TensorSpec>& specs, const std::vector<const Input*>& feeds) {
     std::map<std::string, std::pair<std::int64_t, std::size_t>> seen;
     for (std::size_t i = 0; i < specs.size(); ++i)
@@ -79,8 +79,8 @@ void check_shared(const std::vector<TensorSpec>& specs, const std::vector<const 
             const auto text = [&](std::size_t k, std::int64_t n) {
                 return std::to_string(n) + " in input " + in_quotes(specs[k].name) + " " + to_string(feeds[k]->shape());
             };
-            throw InputError("the dimension " + dim + " is " + text(from, first_size) + " and " + text(i, size) +
-                             "; it has one size in a call");
+            throw InputError("dimension " + dim + " is " + text(from, first_size) + " but " + text(i, size) +
+                             "; it must have the same size in all inputs");
         }
 }
 
@@ -110,7 +110,8 @@ std::vector<const Input*> checked_inputs(const std::vector<TensorSpec>& specs, c
             throw InputError("input " + in_quotes(spec.name) + ": the shape has a negative size");
         if (input.dtype() != spec.dtype || !allows(spec, input.shape())) throw InputError(complaint(spec, input));
         if (!input.data() && input.shape().count() > 0)
-            throw InputError("input " + in_quotes(spec.name) + ": got a null pointer, expected " + to_string(spec));
+            throw InputError("input " + in_quotes(spec.name) + ": expected " + to_string(spec) +
+                             ", got a null pointer");
         shared = shared || !spec.dim_names.empty();
         feeds.push_back(&input);
     }
@@ -129,7 +130,7 @@ std::vector<std::size_t> checked_names(const std::vector<TensorSpec>& outputs, c
     std::vector<std::size_t> numbers;
     for (std::size_t i = 0; i < chosen.size(); ++i)
         if (chosen[i]) numbers.push_back(i);
-    if (numbers.empty()) throw InputError("the call asks for no output; the model has " + listed(known));
+    if (numbers.empty()) throw InputError("the call requests no output; the model has " + listed(known));
     return numbers;
 }
 

@@ -22,7 +22,7 @@ class Reader {
     Json whole() {
         Json value = any(0);
         space();
-        if (at_ != text_.size()) fail("more follows");
+        if (at_ != text_.size()) fail("unexpected text after the end");
         return value;
     }
 
@@ -31,7 +31,7 @@ class Reader {
     void space() { at_ = std::min(text_.find_first_not_of(" \n\r\t", at_), text_.size()); }
     char peek() {
         space();
-        if (at_ >= text_.size()) fail("the end came too soon");
+        if (at_ >= text_.size()) fail("unexpected end");
         return text_[at_];
     }
     void need(char wanted) {
@@ -116,10 +116,10 @@ class Reader {
     std::string string() {
         std::string out;
         for (++at_;;) {
-            if (at_ >= text_.size()) fail("the end came too soon");
+            if (at_ >= text_.size()) fail("unexpected end");
             const char c = text_[at_];
             if (c == '"') return ++at_, out;
-            if (static_cast<unsigned char>(c) < 0x20) fail("a control character in a text");
+            if (static_cast<unsigned char>(c) < 0x20) fail("a control character in a string");
             if (c != '\\') {
                 out += letter();
                 continue;
@@ -132,7 +132,7 @@ class Reader {
             } else if (word("u")) {
                 put(out, escaped());
             } else {
-                fail("no such escape");
+                fail("unknown escape");
             }
         }
     }
@@ -163,7 +163,7 @@ class Reader {
         if (first == 0xED) sound = sound && byte(1) < 0xA0;
         if (first == 0xF0) sound = sound && byte(1) >= 0x90;
         if (first == 0xF4) sound = sound && byte(1) < 0x90;
-        if (!sound) fail("a text is no UTF-8");
+        if (!sound) fail("a string is not valid UTF-8");
         at_ += size;
         return text_.substr(at_ - size, size);
     }

@@ -40,14 +40,14 @@ Library::Library(const std::string& what, const std::vector<std::string>& names)
         }
         failures += "\n  " + each + ": " + complaint();
     }
-    throw BackendError(what + " is not here; name the library that has it in Options::runtime. Tried:" + failures);
+    throw BackendError(what + " not found; set the path of its library in Options::runtime. Tried:" + failures);
 }
 
 void* Library::find(const char* function) const noexcept { return address(handle_, function); }
 
 void* Library::need(const char* function) const {
     if (void* found = find(function)) return found;
-    throw BackendError(name_ + " has no function " + in_quotes(function) + "; it is another library than was expected");
+    throw BackendError(name_ + " has no function " + in_quotes(function) + "; it is not the expected library");
 }
 
 }  // namespace onepass

@@ -74,7 +74,7 @@ class Ort {
         const Api* base = library_.get<const Api*()>("OrtGetApiBase")();
         version_ = base->version();
         table_ = base->get(kApiVersion);
-        if (!table_) throw BackendError("ONNX Runtime " + version_ + " is too old; onepass takes 1.12 or later");
+        if (!table_) throw BackendError("ONNX Runtime " + version_ + " is too old; onepass requires 1.12 or later");
         must(create_env, kQuiet, "onepass", &env);
         must(create_cpu_memory_info, 1, 0, &memory);  // the device's allocator, ordinary memory
         must(default_allocator, &allocator);

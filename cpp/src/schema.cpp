@@ -27,7 +27,7 @@ std::string type_of(const Json& value) {
 
 std::string in_words(const std::string& type) {
     static const std::map<std::string, std::string> words = {
-        {"null", "null"},   {"boolean", "true or false"}, {"integer", "an integer"}, {"number", "a number"},
+        {"null", "null"},       {"boolean", "true or false"}, {"integer", "an integer"}, {"number", "a number"},
         {"string", "a string"}, {"array", "a list"},          {"object", "an object"}};
     return words.at(type);
 }

@@ -32,9 +32,9 @@ void check_devices(const Devices& devices) {
     if (devices.is_all()) return;
     std::sort(numbers.begin(), numbers.end());
     if (numbers.empty() || numbers[0] < 0)
-        throw InputError("device takes the number of a GPU, from 0 up, several such numbers, or Devices::all()");
+        throw InputError("device must be the number of a GPU (>= 0), several numbers, or Devices::all()");
     if (const auto twice = std::adjacent_find(numbers.begin(), numbers.end()); twice != numbers.end())
-        throw InputError("device names GPU " + std::to_string(*twice) + " twice");
+        throw InputError("device contains GPU " + std::to_string(*twice) + " twice");
 }
 
 std::unique_ptr<Backend> opened(const std::string& path, const Options& options) {
@@ -42,12 +42,12 @@ std::unique_ptr<Backend> opened(const std::string& path, const Options& options)
         throw ModelFormatError(path + " is a folder; onepass::load opens ONNX models and TensorRT engines");
     check_devices(options.device);
     if (options.contexts < 1)
-        throw InputError("contexts takes a whole number from 1 up, got " + std::to_string(options.contexts));
+        throw InputError("contexts must be a whole number >= 1, got " + std::to_string(options.contexts));
     if (options.weight_streaming_bytes.value_or(0) < 0)
-        throw InputError("weight_streaming_bytes takes a whole number from 0 up, got " +
+        throw InputError("weight_streaming_bytes must be a whole number >= 0, got " +
                          std::to_string(*options.weight_streaming_bytes));
     if (options.threads < 1)
-        throw InputError("threads takes a whole number from 1 up, got " + std::to_string(options.threads));
+        throw InputError("threads must be a whole number >= 1, got " + std::to_string(options.threads));
     return is_engine(path) ? open_engine(path, options) : open_onnx(path, options);
 }
 
@@ -89,7 +89,7 @@ void* EmptyInputs::checked(std::string_view name, Dtype wanted) const {
     if (array.dtype() != wanted)
         throw DtypeError("input " + in_quotes(name) + " is " + std::string(onepass::name(array.dtype())) + " " +
                          to_string(array.shape()) + ", not " + std::string(onepass::name(wanted)) +
-                         "; nothing is converted unasked");
+                         "; onepass never converts dtypes silently");
     return array.data();
 }
 
@@ -115,10 +115,10 @@ struct Session::Impl {
     [[noreturn]] static void refuse_gpu(const Inputs& inputs) {
         for (const auto& [name, input] : inputs)
             if (input.on_gpu())
-                throw InputError("input " + in_quotes(name) + " lies on a GPU, and this model runs on the CPU; give " +
-                                 "it on the host");
-        throw InputError("the call has a stream, or memory on a GPU for outputs, and this model runs on the CPU; " +
-                         std::string("leave them out"));
+                throw InputError("input " + in_quotes(name) + " is on a GPU, but this model runs on the CPU; move it " +
+                                 "to the host");
+        throw InputError("the call has a stream, or GPU memory for outputs, but this model runs on the CPU; " +
+                         std::string("omit them"));
     }
 };
 

@@ -21,7 +21,7 @@ std::string start_of(const std::string& digest) { return digest.substr(0, 12) + 
 Dtype dtype_named(const std::string& wanted, const std::string& file) {
     for (int k = 0; k < static_cast<int>(Dtype::string); ++k)
         if (name(static_cast<Dtype>(k)) == wanted) return static_cast<Dtype>(k);
-    throw UnsupportedModelError(file + " names the dtype " + wanted + ", which onepass does not move in C++");
+    throw UnsupportedModelError(file + " has the dtype " + wanted + ", which onepass does not support in C++");
 }
 
 Shape numbers(const Json& list) {

@@ -14,10 +14,10 @@ std::string intro(const std::string& name) { return "out " + in_quotes(name) + "
 
 void check_target(const TensorSpec& spec, const Target& target) {
     if (target.dtype() != spec.dtype || !target.shape().is_known() || !allows(spec, target.shape()))
-        throw InputError(intro(spec.name) + "got " + std::string(name(target.dtype())) + " " +
-                         to_string(target.shape()) + ", the output is " + to_string(spec));
+        throw InputError(intro(spec.name) + "expected " + to_string(spec) + ", got " +
+                         std::string(name(target.dtype())) + " " + to_string(target.shape()));
     if (!target.data() && target.shape().count() > 0)
-        throw InputError(intro(spec.name) + "got a null pointer, the output is " + to_string(spec));
+        throw InputError(intro(spec.name) + "expected " + to_string(spec) + ", got a null pointer");
 }
 
 bool overlap(const Target& a, const Target& b) {
@@ -43,25 +43,25 @@ void check_targets(const std::vector<TensorSpec>& outputs, const Targets& out, R
         const std::size_t number = checked_names(outputs, {given})[0];
         const TensorSpec& spec = outputs[number];
         const auto found = std::find(request.wanted.begin(), request.wanted.end(), number);
-        if (found == request.wanted.end()) throw InputError(intro(spec.name) + "the call does not ask for this output");
+        if (found == request.wanted.end()) throw InputError(intro(spec.name) + "the call does not request this output");
         const auto index = static_cast<std::size_t>(found - request.wanted.begin());
         if (request.targets[index]) throw InputError(intro(spec.name) + "it is given twice");
         check_target(spec, target);
         if (request.stays && !target.on_gpu())
-            throw InputError(intro(spec.name) + "got memory of the host, and the outputs of this call stay on the " +
-                             "GPU; give memory there, Target::gpu(...)");
+            throw InputError(intro(spec.name) + "got host memory, but the outputs of this call stay on the GPU; " +
+                             "pass GPU memory, Target::gpu(...)");
         request.targets[index] = &target;
         for (const auto& [other, second] : out)
             if (&second != &target && overlap(target, second))
-                throw InputError("out gives " + in_quotes(given) + " and " + in_quotes(other) +
-                                 " the same memory; each needs an array of its own");
+                throw InputError("out has the same memory for " + in_quotes(given) + " and " + in_quotes(other) +
+                                 "; each output needs its own array");
     }
 }
 
 void check_target_shape(const std::string& name, const Target& target, const Shape& came) {
     if (target.shape() != came)
-        throw InputError(intro(name) + "got " + to_string(target.shape()) + ", but this call's output has " +
-                         to_string(came));
+        throw InputError(intro(name) + "expected " + to_string(came) + ", the shape of this call's output, got " +
+                         to_string(target.shape()));
 }
 
 void fill_targets(const Request& request, std::vector<Tensor>& tensors) {
@@ -87,11 +87,11 @@ std::vector<Shape> full_shapes(const std::vector<TensorSpec>& inputs, const Shap
             std::find_if(given.begin(), given.end(), [&](const auto& each) { return each.first == spec.name; });
         const std::string input = "input " + in_quotes(spec.name);
         if (found == given.end() && !(spec.has_rank && spec.shape.is_known()))
-            throw InputError(input + " is " + to_string(spec) + "; say its shape: empty_inputs({{" + '"' + spec.name +
+            throw InputError(input + " (" + to_string(spec) + ") needs a shape: empty_inputs({{" + '"' + spec.name +
                              '"' + ", {...}}})");
         const Shape& shape = found == given.end() ? spec.shape : found->second;
         if (!shape.is_known() || !allows(spec, shape))
-            throw InputError(input + ": the shape " + to_string(shape) + " does not fit; it is " + to_string(spec));
+            throw InputError(input + ": expected a shape that fits " + to_string(spec) + ", got " + to_string(shape));
         shapes.push_back(shape);
     }
     return shapes;

@@ -45,7 +45,7 @@ bool Shape::is_known() const noexcept {
 }
 
 std::size_t Shape::count() const {
-    if (!is_known()) throw Error("the shape " + to_string(*this) + " has no number of elements: a size is not known");
+    if (!is_known()) throw Error("the shape " + to_string(*this) + " has no number of elements: a size is unknown");
     if (std::find(begin(), end(), 0) != end()) return 0;
     std::size_t product = 1;
     for (const std::int64_t size : sizes_) {
@@ -83,13 +83,13 @@ std::string to_string(const TensorSpec& spec) {
 void Tensor::check_holds(Dtype wanted) const {
     if (wanted == dtype_) return;
     throw DtypeError("output '" + name_ + "' is " + std::string(onepass::name(dtype_)) + " " + to_string(shape_) +
-                     ", not " + std::string(onepass::name(wanted)) + "; nothing is converted unasked");
+                     ", not " + std::string(onepass::name(wanted)) + "; onepass never converts dtypes silently");
 }
 
 void Tensor::check_on_host() const {
     if (!on_gpu()) return;
-    throw InputError("output '" + name_ + "' lies on GPU " + std::to_string(device_) +
-                     ", where the host cannot read it; copy it, or give it to a call as it is");
+    throw InputError("output '" + name_ + "' is on GPU " + std::to_string(device_) +
+                     ", where the host cannot read it; copy it, or pass it to a call as it is");
 }
 
 const Tensor& Outputs::operator[](std::string_view name) const& {

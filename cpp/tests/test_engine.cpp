@@ -67,16 +67,15 @@ TEST_CASE("inputs that do not fit") {
     using onepass::InputError;
     CHECK_THROWS_AS(session.run({}), InputError);
     CHECK(message([&] { session.run({}); }) ==
-          "missing input 'eye' (float32 [?, 3]); got none. Give every input in one call");
+          "missing input 'eye' (float32 [?, 3]); got none. Every call needs all inputs");
     CHECK(message([&] { session.run({{"eyes", {eyes.data(), 2, 3}}}); }) ==
           "the model has no input 'eyes'. Did you mean 'eye'? Its inputs are: eye");
-    CHECK(
-        message([&] { session.run({{"eye", {doubles.data(), 2, 3}}}); }) ==
-        "input 'eye': got float64 [2, 3], expected float32 [?, 3]. The dtype is another; nothing is converted unasked");
+    CHECK(message([&] { session.run({{"eye", {doubles.data(), 2, 3}}}); }) ==
+          "input 'eye': expected float32 [?, 3], got float64 [2, 3]. onepass never converts dtypes silently");
     CHECK(message([&] { session.run({{"eye", {eyes.data(), 3}}}); }) ==
-          "input 'eye': got float32 [3], expected float32 [?, 3]. One dimension is missing; a batch of one has a size "
-          "of 1 in front");
-    CHECK(message([&] { session.run({{"eye", {eyes.data(), 2, 4}}}); }).find("Dimension 1 is 4 and must be 3") !=
+          "input 'eye': expected float32 [?, 3], got float32 [3]. One dimension is missing; for a batch of one, add a "
+          "leading dimension of size 1");
+    CHECK(message([&] { session.run({{"eye", {eyes.data(), 2, 4}}}); }).find("Dimension 1 must be 3, got 4") !=
           std::string::npos);
     CHECK(message([&] { session.run({{"eye", {eyes.data(), 0, 3}}}); }).find("built for eye [1…8, 3]") !=
           std::string::npos);
@@ -86,7 +85,7 @@ TEST_CASE("inputs that do not fit") {
     auto out = session.run({{"eye", {eyes.data(), 2, 3}}});
     CHECK(message([&] { out["mask"]; }) == "the model has no output 'mask'. Its outputs are: c_thrice, a_twice");
     CHECK(message([&] { out["a_twice"].as<int>(); }) ==
-          "output 'a_twice' is float32 [2, 3], not int32; nothing is converted unasked");
+          "output 'a_twice' is float32 [2, 3], not int32; onepass never converts dtypes silently");
 }
 
 TEST_CASE("sizes that depend on the data") {
@@ -105,7 +104,7 @@ TEST_CASE("sizes that depend on the data") {
         }
         CHECK(session.report().find("depends on the data") != std::string::npos);
         state().fail_in["notifyShape"] = 1;  // a shape told before is not taken for this call's
-        CHECK(message([&] { session.run({{"x", {x.data(), 6}}}); }).find("does not tell its shape") !=
+        CHECK(message([&] { session.run({{"x", {x.data(), 6}}}); }).find("without its complete shape") !=
               std::string::npos);
         state().fail_in["cudaMalloc"] = 4;  // in a new pass: inputs, outputs … and the allocator's own
         const std::vector<float> five{1, 1, 1, 1, 1};

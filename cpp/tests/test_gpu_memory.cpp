@@ -225,23 +225,23 @@ TEST_CASE("arrays for outputs that do not fit are refused before anything is wri
     };
     float* m = memory.data();
     CHECK(said({{"a", {m, 2, 3}}}).find("no output 'a'") != std::string::npos);
-    CHECK(said({{"a_twice", {doubles.data(), 2, 3}}}) ==
-          "out 'a_twice': got float64 [2, 3], the output is float32 [?, 3]");
-    CHECK(said({{"a_twice", {m, 2, 2}}}) == "out 'a_twice': got float32 [2, 2], the output is float32 [?, 3]");
-    CHECK(said({{"a_twice", {m, 3, 3}}}) == "out 'a_twice': got [3, 3], but this call's output has [2, 3]");
-    CHECK(said({{"a_twice", {m, 2, 3}}}, {"c_thrice"}) == "out 'a_twice': the call does not ask for this output");
+    CHECK(said({{"a_twice", {doubles.data(), 2, 3}}}) == "out 'a_twice': expected float32 [?, 3], got float64 [2, 3]");
+    CHECK(said({{"a_twice", {m, 2, 2}}}) == "out 'a_twice': expected float32 [?, 3], got float32 [2, 2]");
+    CHECK(said({{"a_twice", {m, 3, 3}}}) ==
+          "out 'a_twice': expected [2, 3], the shape of this call's output, got [3, 3]");
+    CHECK(said({{"a_twice", {m, 2, 3}}}, {"c_thrice"}) == "out 'a_twice': the call does not request this output");
     CHECK(said({{"a_twice", {m, 2, 3}}, {"a_twice", {m + 6, 2, 3}}}) == "out 'a_twice': it is given twice");
     CHECK(said({{"a_twice", {m, 2, 3}}, {"c_thrice", {m + 5, 2, 3}}}).find("the same memory") != std::string::npos);
-    CHECK(said({{"a_twice", {m, 2, 3}}, {"c_thrice", {m + 6, 3, 3}}}).find("but this call's") != std::string::npos);
+    CHECK(said({{"a_twice", {m, 2, 3}}, {"c_thrice", {m + 6, 3, 3}}}).find("of this call's") != std::string::npos);
     CHECK(said({{"a_twice", {static_cast<float*>(nullptr), 2, 3}}}).find("null pointer") != std::string::npos);
     CHECK(said({{"a_twice", Target::gpu(m, {2, 3})}}) ==
-          "out 'a_twice' is said to lie on a GPU, and its address is the host's");
+          "out 'a_twice': the call says that it is on a GPU, but its address is in host memory");
     Caller caller;
     float* there = caller.block(6);
-    CHECK(said({{"a_twice", {there, 2, 3}}}).find("say so: Input::gpu") != std::string::npos);
-    CHECK(said({{"a_twice", Target::gpu(there, {2, 3})}, {"c_thrice", {m, 2, 3}}}).find("got memory of the host") !=
+    CHECK(said({{"a_twice", {there, 2, 3}}}).find("use Input::gpu") != std::string::npos);
+    CHECK(said({{"a_twice", Target::gpu(there, {2, 3})}, {"c_thrice", {m, 2, 3}}}).find("got host memory") !=
           std::string::npos);
-    CHECK(said({{"a_twice", Target::gpu(there, {1, 3})}}).find("but this call's output has [2, 3]") !=
+    CHECK(said({{"a_twice", Target::gpu(there, {1, 3})}}).find("expected [2, 3], the shape of this call's output") !=
           std::string::npos);
     CHECK(memory == std::vector<float>(12, -1));
 }
@@ -253,9 +253,9 @@ TEST_CASE("memory that lies elsewhere than the caller says is refused, not read"
     const auto eyes = ramp(6);
     const float* there = caller.on_gpu(eyes);
     CHECK(message([&] { session.run({{"eye", {there, 2, 3}}}); }) ==
-          "input 'eye' lies on a GPU; say so: Input::gpu(address, shape), or Target::gpu");
+          "input 'eye' is on a GPU; use Input::gpu(address, shape), or Target::gpu");
     CHECK(message([&] { session.run({{"eye", Input::gpu(eyes.data(), {2, 3})}}); }) ==
-          "input 'eye' is said to lie on a GPU, and its address is the host's");
+          "input 'eye': the call says that it is on a GPU, but its address is in host memory");
     Call call;
     call.stream = caller.stream;
     cudaStreamBeginCapture(caller.stream, cudaStreamCaptureModeThreadLocal);
@@ -264,7 +264,7 @@ TEST_CASE("memory that lies elsewhere than the caller says is refused, not read"
     cudaGraph_t graph = nullptr;
     cudaStreamEndCapture(caller.stream, &graph);
     cudaGraphDestroy(graph);
-    CHECK(message([&] { session.run({{"eye", Input::gpu(there, {2, 4})}}, call); }).find("Dimension 1 is 4") !=
+    CHECK(message([&] { session.run({{"eye", Input::gpu(there, {2, 4})}}, call); }).find("Dimension 1 must be 3") !=
           std::string::npos);
     CHECK(session.run({{"eye", Input::gpu(there, {2, 3})}}, call).size() == 2);
 }
@@ -287,7 +287,7 @@ TEST_CASE("what the engine holds in another dtype, or on the host, does not stay
     auto* indices = reinterpret_cast<std::int32_t*>(caller.block(3));
     call.out = {{"where", Target::gpu(indices, {3})}};
     CHECK(message([&] { session.run({{"x", Input::gpu(there, {4})}}, call); }) ==
-          "out 'where': got [3], but this call's output has [2]");
+          "out 'where': expected [2], the shape of this call's output, got [3]");
     call.out = {{"where", Target::gpu(indices, {2})}};
     CHECK(session.run({{"x", Input::gpu(there, {4})}}, call)["where"].data() == indices);
     CHECK(caller.back<std::int32_t>(indices, 2) == std::vector<std::int32_t>{1, 3});
@@ -386,9 +386,9 @@ TEST_CASE("inputs are filled in place, in page-locked memory that the GPU fetche
             CHECK(session.run(other)["twice"].as<float>()(n - 1, 2) == 2.0F);
         }
         CHECK(message([&] { session.empty_inputs(); }) ==
-              "input 'a' is float32 [?, 3]; say its shape: empty_inputs({{\"a\", {...}}})");
+              "input 'a' (float32 [?, 3]) needs a shape: empty_inputs({{\"a\", {...}}})");
         CHECK(message([&] { session.empty_inputs({{"a", {2, 4}}}); }) ==
-              "input 'a': the shape [2, 4] does not fit; it is float32 [?, 3]");
+              "input 'a': expected a shape that fits float32 [?, 3], got [2, 4]");
         CHECK_THROWS_AS(session.empty_inputs({{"c", {2, 4}}}), InputError);
         CHECK_THROWS_AS(lent.data<float>("c"), InputError);
         CHECK_THROWS_AS(lent.data<int>("a"), onepass::DtypeError);

@@ -80,9 +80,9 @@ TEST_CASE("a call runs on the GPU that its memory lies on") {
     CHECK(has(message([&] { session.run({{"eye", eye(1)}}, call); }), "a call runs on one GPU"));
     const auto eyes = ramp(6);
     call.out = {};
-    CHECK(has(message([&] { session.run({{"eye", {eyes.data(), 2, 3}}}, call); }), "no memory that says"));
+    CHECK(has(message([&] { session.run({{"eye", {eyes.data(), 2, 3}}}, call); }), "no memory that tells"));
     auto first = on(file.path, 0);
-    CHECK(has(message([&] { first.run({{"eye", eye(1)}}); }), "lies on GPU 1, and the model is not there"));
+    CHECK(has(message([&] { first.run({{"eye", eye(1)}}); }), "is on GPU 1, but the model is not"));
     cudaStreamSynchronize(stream);
     cudaStreamDestroy(stream);
     for (void* each : there) cudaFree(each);
@@ -105,8 +105,8 @@ TEST_CASE("numbers of GPUs are checked") {
     File file(kTwo);
     CHECK_THROWS_AS(on(file.path, {0, 1}), onepass::DeviceError);
     CHECK(message([&] { on(file.path, -1); }) ==
-          "device takes the number of a GPU, from 0 up, several such numbers, or Devices::all()");
-    CHECK(message([&] { on(file.path, {0, 0}); }) == "device names GPU 0 twice");
+          "device must be the number of a GPU (>= 0), several numbers, or Devices::all()");
+    CHECK(message([&] { on(file.path, {0, 0}); }) == "device contains GPU 0 twice");
     CHECK_THROWS_AS(on(file.path, onepass::Devices(std::vector<int>{})), onepass::InputError);
     const Gpus none(0);
     CHECK_THROWS_AS(on(file.path, onepass::Devices::all()), onepass::DeviceError);

@@ -35,7 +35,7 @@ class ModelChoice:
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
-            raise InputError(f"{self}: threads must be an integer ≥ 1, got {self.threads}")
+            raise InputError(f"{self}: threads must be a whole number ≥ 1, got {self.threads}")
 
     def __str__(self) -> str:
         if self.label:

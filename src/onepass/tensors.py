@@ -167,7 +167,7 @@ def _checked_dim(dim: object, tensor: str, shape: object) -> Dim:
     if isinstance(dim, (int, np.integer)) and not isinstance(dim, bool) and dim >= 0:
         return int(dim)
     raise InputError(
-        f"tensor {tensor!r}: invalid shape {shape!r}; each dimension must be an integer ≥ 0, a name, or None"
+        f"tensor {tensor!r}: invalid shape {shape!r}; each dimension must be a whole number ≥ 0, a name, or None"
     )
 
 

@@ -151,11 +151,11 @@ def test_engines_that_take_none(tmp_path: Path) -> None:
         sidecar_path(tmp_path / "a.engine").unlink()
         with pytest.raises(InputError, match="has no sidecar, which holds the build options"):
             refit(tmp_path / "a.engine", tmp_path / "a.onnx")
-        with pytest.raises(InputError, match="weights= is for engines with a sidecar"):
+        with pytest.raises(InputError, match="weights= requires an engine with a sidecar"):
             onepass.load(tmp_path / "a.engine", weights=tmp_path / "a.onnx")
         with pytest.raises(ModelNotFoundError, match="no engine file at"):
             refit(tmp_path / "b.engine", tmp_path / "a.onnx")
-    with pytest.raises(InputError, match="weights= is not for an ONNX model"):
+    with pytest.raises(InputError, match="weights= is not supported for an ONNX model"):
         onepass.load(tmp_path / "a.onnx", weights="b.onnx")
 
 

@@ -237,7 +237,7 @@ def test_sizes_without_a_name(shell: Shell, picky: Path, command: str) -> None:
     said = shell.fails(*words)
     assert "The inputs were random: x is [1, 3, 1, 1] for [A, 3, ?, ?]. Give --size A=64, --shape x=64x3x64x64" in said
     assert shell(*words, "--shape", "x=2x3x48x192")
-    assert "does not fit; it is float32 [A, 3, ?, ?]" in shell.fails(*words, "--shape", "x=2x4x48x192")
+    assert "expected a shape that fits float32 [A, 3, ?, ?]" in shell.fails(*words, "--shape", "x=2x4x48x192")
     assert "expected NAME=SHAPE, such as x=1x3x48x192" in shell.fails(*words, "--shape", "x=2x")
     assert "--shape x=8x3x8x8" in shell.fails(*words, "--size", "?=48")
 
@@ -371,7 +371,7 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
         (["-i", tmp_path / "none.npy"], "no file"),
         (["-i", tmp_path / "none.png"], "none.png"),
         (["-i", tmp_path / "bad.npy"], "no NumPy file of numbers"),
-        (["-i", tmp_path / "x64.npy"], "got float64 [1, 4], expected float32 [N, 4]"),
+        (["-i", tmp_path / "x64.npy"], "expected float32 [N, 4], got float64 [1, 4]"),
         (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'. Its arrays are: y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),
         (["-i", tmp_path / "x64.npy", "-i", tmp_path / "x64.npy"], "input 'x' is given twice"),

@@ -45,7 +45,7 @@ def test_parameters_become_options(words: str, message: str, shown: str) -> None
 
 
 @pytest.mark.parametrize("message", [
-    "'batch=1x' is no range", "model.onnx@batch=4", "cuda,batch=4", "leave weight_streaming_bytes= out", "x == 3",
+    "'batch=1x' is no range", "model.onnx@batch=4", "cuda,batch=4", "omit weight_streaming_bytes=", "x == 3",
     "batch==3", "session.batch=3", "NAME=FILE", "https://host/path?batch=2", "onepass.load('m.onnx')",
     "onepass.convert(network, 'model.onnx')", "onepass.convert(net, example_inputs=(image,), batch=2)",
     "load(path, batch=2)", "onepass.build(quick=True)", "a-batch=2", "no model file at batch=8/model.onnx",

@@ -177,7 +177,7 @@ def test_model_words_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """What cannot be read is refused; a file whose own name has an at sign is that file."""
     with pytest.raises(InputError, match="neither a provider nor a number of threads"):
         ModelChoice.parse("m.onnx@thread=4")
-    with pytest.raises(InputError, match="threads is a whole number"):
+    with pytest.raises(InputError, match="threads must be a whole number"):
         ModelChoice.parse("m.onnx@threads=0")
     monkeypatch.chdir(tmp_path)
     Path("m@cuda").touch()

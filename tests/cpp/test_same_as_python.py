@@ -159,7 +159,8 @@ def test_the_same_sentences(case: dict[str, Any], outputs: tuple[str, ...], tmp_
         session(case, outputs=outputs or None)
     words = [word for name in outputs for word in ("--outputs", name)]
     done = run(model, case, tmp_path, *words)
-    expected = str(caught.value).split(": array.astype")[0].replace("is array[None]", "has a size of 1 in front")
+    expected = str(caught.value).split("; use array.astype")[0]
+    expected = expected.replace("use array[None]", "add a leading dimension of size 1")
     assert (done.returncode, done.stderr.strip()) == (1, expected)
 
 

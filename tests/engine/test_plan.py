@@ -116,7 +116,7 @@ def test_a_full_disk(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match=r"No space left on device; the engine takes \d+ bytes: .*a\.engine"):
+    with pytest.raises(OSError, match=r"No space left on device; the engine needs \d+ bytes: .*a\.engine"):
         plan.save(tmp_path / "a.engine")
     monkeypatch.undo()
     assert [file.name for file in tmp_path.iterdir()] == ["a.engine"]

@@ -50,9 +50,7 @@ def test_a_broken_connection_is_taken_up(site: Site, target: Path) -> None:
 def test_the_next_try_goes_on(site: Site, target: Path) -> None:
     """When the connection keeps breaking, what came stays, the message says how much, and a later call goes on."""
     site.break_after = [1000, 0]
-    with pytest.raises(
-        ModelNotFoundError, match=r"broke after 1000 of 512000 bytes; 1000 bytes are here, and the next"
-    ):
+    with pytest.raises(ModelNotFoundError, match=r"broke after 1000 of 512000 bytes; 1000 bytes are kept, the next"):
         download(site.url, target)
     assert not target.exists()
     download(site.url, target)

@@ -142,7 +142,7 @@ def test_options_are_checked(name: str) -> None:
 def test_opencv_without_cascades_is_named(there: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenCV 5 has no cascades: the error says which version is here and how to install one that has them."""
     monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(__version__="5.0.0", CascadeClassifier=None, **there))
-    with pytest.raises(MissingExtraError, match=r"OpenCV 5\.0\.0 here.*opencv-python-headless>=4\.8,<5"):
+    with pytest.raises(MissingExtraError, match=r"OpenCV 5\.0\.0 lacks.*opencv-python-headless>=4\.8,<5"):
         CascadeFinder()
 
 

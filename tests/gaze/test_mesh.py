@@ -212,9 +212,9 @@ def test_large_pictures_are_searched_in_parts() -> None:
 
 def test_other_networks_are_refused() -> None:
     """Networks with other inputs or outputs, wrong numbers and no pictures are refused, saying what is expected."""
-    with pytest.raises(UnsupportedModelError, match="'boxes' of 14336 numbers"):
+    with pytest.raises(UnsupportedModelError, match="'boxes' of 14336 values"):
         MeshFinder(mesh_network(), mesh_network())
-    with pytest.raises(UnsupportedModelError, match="'points' of 1404 numbers"):
+    with pytest.raises(UnsupportedModelError, match="'points' of 1404 values"):
         MeshFinder(detector(), detector())
     flat = Session(FakeBackend(Signature((TensorSpec("x", np.dtype("float32"), (1, 3)),), ())))
     with pytest.raises(UnsupportedModelError, match="S, S, 3"):

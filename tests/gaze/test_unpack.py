@@ -111,5 +111,5 @@ def test_members_whose_content_is_damaged(tmp_path: Path, method: int) -> None:
     data = bytearray((tmp_path / "a.zip").read_bytes())
     data[45:2000] = bytes(1955)
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(ModelFormatError, match=r"a\.zip (is damaged|cannot be unpacked)"):
+    with pytest.raises(ModelFormatError, match=r"(a\.zip is damaged|cannot unpack .*a\.zip)"):
         unpack(tmp_path / "a.zip", tmp_path / "out")

@@ -64,7 +64,7 @@ def test_another_archive_under_the_same_name(site: Site, tmp_path: Path) -> None
     path.unlink()
     (weights.weights_folder() / f"{NAME}.zip").unlink()
     site.data, site.etag = other.read_bytes(), '"2"'
-    with pytest.raises(ModelFormatError, match="is another file"):
+    with pytest.raises(ModelFormatError, match="differs from the archive"):
         weights.fetch(NAME)
     assert not path.exists()
 

@@ -231,7 +231,7 @@ def test_everything_at_once(three: Opened) -> None:
                     outputs = session(x=on_gpu)
                     assert all(np.array_equal(on_host(outputs[name]), array) for name, array in expected[1].items())
                 else:
-                    with pytest.raises(InputError, match=r"float32 \[2, 5\], expected float32"):
+                    with pytest.raises(InputError, match=r"expected float32 .* got float32 \[2, 5\]"):
                         session(x=np.zeros((2, 5), np.float32))
                     assert same_bits(session(cases[3]), expected[3])
 

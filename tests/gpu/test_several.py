@@ -101,7 +101,7 @@ def test_arrays_run_on_their_own_gpu(three: Plan) -> None:
                 assert isinstance(found, DeviceArray)
                 assert found.device == turn % 2
                 np.testing.assert_allclose(on_host(found), expected, rtol=1e-5, atol=1e-6)
-    with onepass.load(three, device=1) as session, pytest.raises(InputError, match="lies on GPU 0"):
+    with onepass.load(three, device=1) as session, pytest.raises(InputError, match="is on GPU 0"):
         session(x=OnGpu(Device(0), x_of(3)))
 
 

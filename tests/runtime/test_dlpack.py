@@ -64,7 +64,7 @@ def test_dtypes_that_cannot_be_lent() -> None:
     """DLPack's older form knows no float8; NumPy's interface knows no bfloat16."""
     with pytest.raises(BufferError, match="DLPack has no type for float8_e4m3fn"):
         _array(None, ml_dtypes.float8_e4m3fn).__dlpack__()
-    with pytest.raises(AttributeError, match="take it by DLPack"):
+    with pytest.raises(AttributeError, match="use DLPack"):
         _ = _array(None, ml_dtypes.bfloat16).__cuda_array_interface__
 
 
@@ -89,7 +89,7 @@ def test_a_library_that_does_not_hand_out() -> None:
     class Stream:
         number = 7
 
-    with pytest.raises(InputError, match=r"input 'x': Tensor does not hand out its memory \(requires grad\).*detach"):
+    with pytest.raises(InputError, match=r"input 'x': Tensor does not export its memory \(requires grad\).*detach"):
         device_array_from(Tensor(), name="x", streams={0: Stream()})
 
 

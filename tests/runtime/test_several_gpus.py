@@ -113,7 +113,7 @@ def test_arrays_run_on_their_own_gpu(api: str) -> None:
                 del outputs, again, found
         with (
             on_gpu(cuda, x_of(3), 0) as array,
-            pytest.raises(InputError, match=r"'x' lies on GPU 0, .* on GPU 1 and 2"),
+            pytest.raises(InputError, match=r"'x' is on GPU 0, .* on GPU 1 and 2"),
         ):
             session(x=array)
 
@@ -203,7 +203,7 @@ def test_a_gpu_that_is_not_there() -> None:
         with pytest.raises(DeviceError, match=r"device=2: this process sees 2 GPU"):
             onepass.load(plan, device=[0, 2])
         for wrong in ([], [0, 0], [0, -1], [True], "both", 1.5, ["0"]):
-            with pytest.raises(InputError, match=r"device (is the number of a GPU|names a GPU twice)"):
+            with pytest.raises(InputError, match=r"device (must be the number of a GPU|contains a GPU twice)"):
                 onepass.load(plan, device=wrong)  # type: ignore[arg-type]
 
 

@@ -49,21 +49,21 @@ def test_a_spec_goes_to_json_and_back(spec: ModelSpec) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"path": ""}, "path is the path of a model file"),
-        ({"path": 3}, "path is the path of a model file"),
-        ({"path": "m", "backend": "onnx"}, "expected onnxruntime or tensorrt"),
-        ({"path": "m", "device": -1}, "device is the number of a GPU, .* got -1"),
-        ({"path": "m", "device": True}, "device is the number of a GPU"),
-        ({"path": "m", "threads": 0}, "threads is a whole number from 1 up, got 0"),
-        ({"path": "m", "contexts": 1.5}, "contexts is a whole number"),
-        ({"path": "m", "tf32": "yes"}, "tf32 is 'yes'; expected True or False"),
-        ({"path": "m", "flavor": 8}, "flavor is the name of a TensorRT"),
-        ({"path": "m", "providers": "cpu"}, "providers= takes a list"),
-        ({"path": "m", "providers": []}, "providers= takes a list"),
-        ({"path": "m", "providers": [["cuda", 3]]}, "a provider is a name"),
-        ({"device": 1}, "a model's spec has a path"),
+        ({"path": ""}, "path must be the path of a model file"),
+        ({"path": 3}, "path must be the path of a model file"),
+        ({"path": "m", "backend": "onnx"}, "backend must be onnxruntime or tensorrt"),
+        ({"path": "m", "device": -1}, r"device must be the number of a GPU .*got -1"),
+        ({"path": "m", "device": True}, "device must be the number of a GPU"),
+        ({"path": "m", "threads": 0}, "threads must be a whole number ≥ 1, got 0"),
+        ({"path": "m", "contexts": 1.5}, "contexts must be a whole number"),
+        ({"path": "m", "tf32": "yes"}, "tf32 must be True or False, got 'yes'"),
+        ({"path": "m", "flavor": 8}, "flavor must be the name of a TensorRT"),
+        ({"path": "m", "providers": "cpu"}, "providers= must be a non-empty list"),
+        ({"path": "m", "providers": []}, "providers= must be a non-empty list"),
+        ({"path": "m", "providers": [["cuda", 3]]}, "a provider must be a name"),
+        ({"device": 1}, "a model spec needs a path"),
         ({"path": "m", "gpu": 1}, "may have backend, device"),
-        ([], "a model's spec has a path"),
+        ([], "a model spec needs a path"),
     ],
 )
 def test_a_wrong_value_is_named(wrong: Any, message: str) -> None:
@@ -79,7 +79,7 @@ def test_load_takes_a_spec(tmp_path: Path) -> None:
     with onepass.load(spec) as session:
         assert session.report()["threads"] == 2
         assert_same(session(THREE.cases[0]), THREE.reference(THREE.cases[0]))
-    with pytest.raises(InputError, match=r"threads= is given beside a ModelSpec.*replace\(spec, threads="):
+    with pytest.raises(InputError, match=r"threads= cannot be combined with a ModelSpec.*replace\(spec, threads="):
         onepass.load(spec, threads=1)
 
 
@@ -102,7 +102,7 @@ def test_two_ways_to_open_a_file_have_two_names(tmp_path: Path) -> None:
 
 def test_a_wrong_word_is_named_with_its_model() -> None:
     """Of several models on a command line, the message says which."""
-    with pytest.raises(InputError, match=r"'b.onnx@threads=0': threads is a whole number from 1 up, got 0"):
+    with pytest.raises(InputError, match=r"'b.onnx@threads=0': threads must be a whole number ≥ 1, got 0"):
         ModelSpec.parse("b.onnx@threads=0")
 
 
@@ -119,7 +119,7 @@ def test_a_backend_that_does_not_run_the_file_is_refused(tmp_path: Path) -> None
     """Nothing is built or converted because another backend was asked for; the message says what would be."""
     path = tmp_path / "three.onnx"
     THREE.graph.save(path)
-    with pytest.raises(InputError, match=r"'tensorrt' does not run .*an ONNX model and runs on onnxruntime.*build"):
+    with pytest.raises(InputError, match=r"'tensorrt' cannot run .*an ONNX model and runs on onnxruntime.*build"):
         onepass.load(path, backend="tensorrt")
 
 

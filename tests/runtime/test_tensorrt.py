@@ -211,7 +211,7 @@ def test_a_recording_that_does_not_show_its_copies(count: int, monkeypatch: pyte
     with fake_gpu("10.16.1"), onepass.load(_three()) as session:
         for seed in range(5):
             assert_same(session(x=x_of(2, seed)), THREE.reference({"x": x_of(2, seed)}))
-        assert f"the recording shows {count}" in session.report()["passes"][0]["eager_because"]
+        assert f"in the recording, got {count}" in session.report()["passes"][0]["eager_because"]
 
 
 # ---- results are the caller's ------------------------------------------------------------------------------------
@@ -501,18 +501,18 @@ def test_arrays_on_the_gpu_that_do_not_fit() -> None:
         with onepass.load(_three()) as session:
             given = _Foreign(cuda, x_of(3))
             given.__cuda_array_interface__["strides"] = (32, 4)
-            with pytest.raises(InputError, match="input 'x': the array on the GPU is not C-contiguous"):
+            with pytest.raises(InputError, match="input 'x': the GPU array is not C-contiguous"):
                 session(x=given)
             elsewhere = DeviceArray(given.pointer, shape=(3, 4), dtype=np.dtype("f4"), device=1, owner=given)
-            with pytest.raises(InputError, match="lies on GPU 1, and the model is on GPU 0"):
+            with pytest.raises(InputError, match="is on GPU 1, but the model is on GPU 0"):
                 session(x=elsewhere)
             wrong = DeviceArray(given.pointer, shape=(3, 4), dtype=np.dtype("f8"), device=0, owner=given)
-            with pytest.raises(InputError, match=r"got float64 \[3, 4\], expected float32"):
+            with pytest.raises(InputError, match=r"expected float32 \[N, 4\], got float64 \[3, 4\]"):
                 session(x=wrong)
             cuda.cuMemFree(given.pointer)
         with onepass.load(plan_for(BY_NAME["output int64"])) as session:
             given = _Foreign(cuda, np.zeros((2, 3), np.float32))
-            with pytest.raises(InputError, match="output 'y': the engine gives it as int32"):
+            with pytest.raises(InputError, match="output 'y': the engine returns it as int32"):
                 session(x=given)
             assert list(session(x=given, outputs=["x2"])) == ["x2"]
             cuda.cuMemFree(given.pointer)
@@ -520,7 +520,7 @@ def test_arrays_on_the_gpu_that_do_not_fit() -> None:
 
 def test_onnxruntime_refuses_arrays_on_a_gpu() -> None:
     """A model on the CPU says what to do with an array on a GPU."""
-    with onepass.load(THREE.graph) as session, pytest.raises(InputError, match=r"and this model runs on the CPU"):
+    with onepass.load(THREE.graph) as session, pytest.raises(InputError, match=r"but this model runs on the CPU"):
         session(x=DeviceArray(0, shape=(3, 4), dtype=np.dtype("f4"), device=0, owner=None))
 
 
@@ -550,9 +550,9 @@ def test_empty_inputs_are_checked() -> None:
     with onepass.load(THREE.graph) as session:
         assert session.empty_inputs(x=(2, 4))["x"].shape == (2, 4)
         for shapes, message in (
-            ({}, "say its shape"),
+            ({}, "needs a shape"),
             ({"y": (1,)}, "no input 'y'"),
-            ({"x": (2, 5)}, r"\[2, 5\] does not fit"),
+            ({"x": (2, 5)}, r"fits float32 \[N, 4\], got \[2, 5\]"),
         ):
             with pytest.raises(InputError, match=message):
                 session.empty_inputs(**shapes)
@@ -569,7 +569,7 @@ def test_numbers_that_the_engine_cannot_hold() -> None:
         outputs = session(x=np.array([1, -(2**30)]))
         assert outputs["y"].dtype == np.int64
         np.testing.assert_array_equal(outputs["y"], [2, -(2**31)])
-        with pytest.raises(InputError, match=r"input 'x': the engine holds it as int32 .* from 0 to 4294967296"):
+        with pytest.raises(InputError, match=r"input 'x': the engine uses int32 .* range from 0 to 4294967296"):
             session(x=np.array([0, 2**32]))
 
 
@@ -616,7 +616,9 @@ def test_another_version(tmp_path: Path) -> None:
     with fake_gpu("10.0.1"):
         _three().save(path)
     with fake_gpu("10.16.1") as (_, trt):
-        with pytest.raises(EngineVersionError, match=r"was built by tensorrt 10\.0\.1.*here is tensorrt 10\.16\.1"):
+        with pytest.raises(
+            EngineVersionError, match=r"was built by tensorrt 10\.0\.1.*but tensorrt 10\.16\.1 is installed"
+        ):
             onepass.load(path)
         assert not trt.calls["Runtime.deserialize_cuda_engine"]
         sidecar_path(path).unlink()
@@ -645,7 +647,7 @@ def test_rtx_on_a_data_centre_gpu() -> None:
         plan = _three()
     with (
         fake_gpu("rtx-1.7.1", capability=(9, 0)) as (_, trt),
-        pytest.raises(DeviceError, match=r"tensorrt_rtx 1\.7\.1 runs on GPUs of compute capability .* has 9\.0"),
+        pytest.raises(DeviceError, match=r"tensorrt_rtx 1\.7\.1 supports GPUs with compute capability .* has 9\.0"),
     ):
         onepass.load(plan)
     assert not trt.calls["Runtime.deserialize_cuda_engine"]
@@ -663,7 +665,9 @@ def test_damaged_engines(api: str, tmp_path: Path) -> None:
             onepass.load(path)
         assert trt.calls["Runtime.deserialize_cuda_engine"] == before
         sidecar_path(path).unlink()
-        with pytest.raises(ModelFormatError, match=r"(?s)three\.engine: it is damaged, truncated.*TensorRT says"):
+        with pytest.raises(
+            ModelFormatError, match=r"(?s)three\.engine: the engine is damaged, truncated.*TensorRT says"
+        ):
             onepass.load(path)
 
 
@@ -673,7 +677,7 @@ def test_a_sidecar_of_another_engine(tmp_path: Path) -> None:
         other = plan_for(BY_NAME["two inputs, one batch"])
         plan = _three()
         mixed = replace(plan, engine=other.engine, engine_sha256=other.engine_sha256)
-        with pytest.raises(EngineMismatchError, match="has the inputs a, b, its sidecar speaks of x"):
+        with pytest.raises(EngineMismatchError, match="has the inputs a, b, but its sidecar lists x"):
             onepass.load(mixed)
 
 
@@ -691,7 +695,7 @@ def test_a_sidecar_of_other_sizes(api: str, place: str) -> None:
             data["inputs"][0]["shape"] = ["N", 5] if place == "shape" else ["N", 4, 1]
             data["profiles"][0]["shapes"]["x"] = [[*each, 1][: len(data["inputs"][0]["shape"])] for each in
                                                   data["profiles"][0]["shapes"]["x"]]  # fmt: skip
-        with pytest.raises(EngineMismatchError, match=r"input 'x' .*its sidecar says .*; they do not belong together"):
+        with pytest.raises(EngineMismatchError, match=r"input 'x' .* its sidecar.*; the two files do not match"):
             onepass.load(Plan.from_json(data, plan.engine_bytes()))
 
 
@@ -705,7 +709,7 @@ def test_a_failing_pass_leaves_the_session_usable() -> None:
             session(x=x_of(2))
         assert_same(session(x=x_of(2)), THREE.reference({"x": x_of(2)}))
         cuda.fail_next("cuMemAlloc", "CUDA_ERROR_OUT_OF_MEMORY")
-        with pytest.raises(BackendError, match=r"not enough memory: cuMemAlloc could not have \d+ bytes"):
+        with pytest.raises(BackendError, match=r"out of memory: cuMemAlloc failed to allocate \d+ bytes"):
             session(x=x_of(7))
         assert_same(session(x=x_of(7)), THREE.reference({"x": x_of(7)}))
         assert len(outputs) == 3
@@ -713,11 +717,11 @@ def test_a_failing_pass_leaves_the_session_usable() -> None:
 
 def test_options_are_for_one_kind_of_model() -> None:
     """What is for engines is refused for ONNX models, and the other way round."""
-    with pytest.raises(InputError, match="device= is not for an ONNX model"):
+    with pytest.raises(InputError, match="device= is not supported for an ONNX model"):
         onepass.load(THREE.graph, device=0)
     with fake_gpu("10.16.1"):
         plan = _three()
-        with pytest.raises(InputError, match="providers= is not for an engine"):
+        with pytest.raises(InputError, match="providers= is not supported for an engine"):
             onepass.load(plan, providers=["cpu"])
         with pytest.raises(InputError, match="contexts="):
             onepass.load(plan, contexts=0)
@@ -732,7 +736,7 @@ def test_weight_streaming() -> None:
         assert session.report()["passes"][0]["eager_because"] == "the weights are streamed"
     with fake_gpu("10.16.1"), pytest.raises(BackendError, match="must be built with weight streaming"):
         onepass.load(fake_engine("10.16.1", THREE.graph.to_bytes()), weight_streaming_bytes=1 << 16)
-    with fake_gpu("8.5.3"), pytest.raises(UnsupportedModelError, match="has no weight streaming"):
+    with fake_gpu("8.5.3"), pytest.raises(UnsupportedModelError, match="does not support weight streaming"):
         onepass.load(fake_engine("8.5.3", THREE.graph.to_bytes()), weight_streaming_bytes=1 << 16)
 
 

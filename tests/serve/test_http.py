@@ -183,7 +183,7 @@ def _with(**changes: Any) -> bytes:
         (json.dumps(_REQUEST).encode().replace(b"9.0", b"1e999"), "input 'x': a value is out of range for FP32"),
         (json_request({"x": ("FP32", _X)}, parameters={"timeout": 10**400}), "'timeout' must be a whole number"),
         (json_request({"x": ("INT4", _X)}), "unknown datatype 'INT4'; expected one of BOOL"),
-        (json_request({"x": ("FP32", _X[:, :3])}), "input 'x': got float32 [2, 3], expected float32 [N, 4]"),
+        (json_request({"x": ("FP32", _X[:, :3])}), "input 'x': expected float32 [N, 4], got float32 [2, 3]"),
         (_with(shape=[2, 5]), "shape [2, 5] needs 10 values, got 8"),
         (_with(shape=[-2, -4]), "the shape must be a list of"),
         (_with(shape=[2.0, 4]), "the shape must be a list of"),

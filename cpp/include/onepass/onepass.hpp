@@ -1,6 +1,6 @@
-// onepass: runs a TensorRT engine or an ONNX model, and returns every output by its name from one pass.
+// onepass: run a TensorRT engine or an ONNX model once, and get every output by name.
 //
-// These headers need the standard library of C++17 only. docs/cpp.md has the page.
+// These headers need only the C++17 standard library. The documentation is docs/cpp.md.
 #ifndef ONEPASS_ONEPASS_HPP
 #define ONEPASS_ONEPASS_HPP
 
@@ -21,10 +21,10 @@
 
 namespace onepass {
 
-// ---- what a call is given ------------------------------------------------------------------------------------------
+// ---- arguments of a call -------------------------------------------------------------------------------------------
 
-// Memory of the caller's: an address of elements that lie row by row, and their sizes. Nothing is copied before the
-// call. An Input is read (Void is const void), a Target written to (Void is void).
+// A view of the caller's memory: the address of elements in row-major order, and their shape. Nothing is copied before
+// the call. An Input is read (Void is const void), a Target is written (Void is void).
 template <class Void>
 class View {
   public:
@@ -33,12 +33,12 @@ class View {
     template <class T>
     View(T* data, Shape shape) : View(dtype_of<std::remove_const_t<T>>::value, data, std::move(shape)) {}
     View(Dtype dtype, Void* data, Shape shape) : dtype_(dtype), data_(data), shape_(std::move(shape)) {}
-    // A result, of this session or another, wherever it lies.
+    // A result of any session, on the host or on a GPU.
     template <class V = Void, class = std::enable_if_t<std::is_const_v<V>>>
     View(const Tensor& tensor) : View(tensor.dtype(), tensor.data(), tensor.shape()) {
         on_gpu_ = tensor.on_gpu();
     }
-    // Memory of a GPU: View::gpu(address, {2, 1, 36, 60}).
+    // GPU memory: View::gpu(address, {2, 1, 36, 60}).
     template <class T>
     static View gpu(T* data, Shape shape) {
         return gpu(dtype_of<std::remove_const_t<T>>::value, data, std::move(shape));
@@ -68,23 +68,23 @@ using Targets = std::vector<std::pair<std::string_view, Target>>;
 using Names = std::vector<std::string_view>;
 using Shapes = std::vector<std::pair<std::string_view, Shape>>;
 
-// How one call runs. Where an input or a target lies on a GPU, or a stream is given, the outputs stay on the GPU.
+// Options of one call. If an input or a target is on a GPU, or a stream is given, the outputs stay on the GPU.
 struct Call {
-    Names outputs;  // those wanted, in any order; all of them where it is empty
-    Targets out;    // the caller's own memory for outputs, by name; their tensors refer to it, and do not keep it
-    // A cudaStream_t of the caller's. Inputs on the GPU are read, and outputs written, in the order of that stream: the
-    // call returns when all is queued. Without a stream they must be complete, and the call waits until all is done.
+    Names outputs;  // the requested outputs, in any order; all outputs if empty
+    Targets out;    // the caller's memory for outputs, by name; the resulting tensors refer to it, but do not own it
+    // The caller's cudaStream_t. Inputs on the GPU are read, and outputs written, in the order of this stream; the call
+    // returns when all work is queued. Without a stream, inputs must be complete, and the call waits for the results.
     std::optional<void*> stream;
 };
 
-// Arrays for all inputs of a model, to be filled in place: page-locked memory for an engine. They are the caller's as
-// long as this object lives, and may be filled and given again.
+// Arrays for all inputs of a model, to be filled in place; for an engine, in page-locked memory. They belong to the
+// caller as long as this object lives, and may be refilled and passed again.
 class EmptyInputs {
   public:
     EmptyInputs(std::shared_ptr<void> owner, std::vector<std::pair<std::string, Target>> arrays)
         : owner_(std::move(owner)), arrays_(std::move(arrays)) {}
 
-    // The elements of one input as T. Throws InputError where there is no such input, DtypeError where it is no T.
+    // The elements of one input as T. Throws InputError if the input does not exist, DtypeError if its type is not T.
     template <class T>
     T* data(std::string_view name) {
         return static_cast<T*>(checked(name, dtype_of<T>::value));
@@ -104,7 +104,7 @@ class EmptyInputs {
 
 enum class Severity { internal_error, error, warning, info, verbose };
 
-// Numbers of GPUs, from 0: one, {0, 1}, or Devices::all().
+// Numbers of GPUs, starting from 0: one, {0, 1}, or Devices::all().
 class Devices {
   public:
     Devices(int number) : numbers_{number} {}
@@ -125,36 +125,36 @@ class Devices {
 };
 
 struct Options {
-    Devices device = 0;   // the GPU that an engine runs on; of several, each call goes to one that is free
-    int contexts = 4;     // how many calls compute side by side on an engine, at most, on each GPU
+    Devices device = 0;   // the GPU for an engine; with several, each call runs on a free GPU
+    int contexts = 4;     // maximum number of calls that compute concurrently on an engine, per GPU
     bool graphs = true;   // record an engine's pass as one CUDA graph
-    int threads = 1;      // that ONNX Runtime computes one call with
-    std::string runtime;  // the library that runs the model, where it is not found by its usual names:
+    int threads = 1;      // ONNX Runtime's threads per call
+    std::string runtime;  // path of the runtime library, if it is not found by its usual names:
                           // libnvinfer, libnvinfer_lean, libnvinfer_dispatch, libtensorrt_rtx, or libonnxruntime
-    std::vector<std::string> plugins;                    // libraries of TensorRT's plugins to open first
-    std::optional<std::int64_t> weight_streaming_bytes;  // of an engine built for that: how much of the weights stays
-                                                         // on the GPU
-    std::function<void(Severity, const char*)> log;      // called by any thread; nothing is logged without it
+    std::vector<std::string> plugins;                    // TensorRT plugin libraries to open first
+    std::optional<std::int64_t> weight_streaming_bytes;  // for engines built with weight streaming: how much of the
+                                                         // weights stays on the GPU
+    std::function<void(Severity, const char*)> log;      // called by any thread; without it, nothing is logged
 };
 
-// A model that is ready to run. Any number of threads may call it; copies are the same session.
+// A model that is ready to run. Any number of threads may call it concurrently; copies refer to the same session.
 class Session {
   public:
-    // Opens a TensorRT engine (with its sidecar, if it has one) or an ONNX model, told apart by content.
-    // Throws ModelError, DeviceError or BackendError; the message says which file, what came, and what to do.
+    // Opens a TensorRT engine (with its sidecar, if there is one) or an ONNX model; the content decides which.
+    // Throws ModelError, DeviceError or BackendError; the message names the file, the problem and what to do.
     explicit Session(const std::string& path, const Options& options = {});
 
     const std::vector<TensorSpec>& inputs() const noexcept;
     const std::vector<TensorSpec>& outputs() const noexcept;
-    // Runs once. Throws InputError before anything is computed where inputs do not fit.
+    // Runs once. Throws InputError before anything is computed if inputs do not fit.
     Outputs run(const Inputs& inputs) const;
-    // Runs once, for some of the outputs; they come in the model's order. OutputNameError.
+    // Runs once for some of the outputs, which are returned in the model's order. Throws OutputNameError.
     Outputs run(const Inputs& inputs, const Names& wanted) const;
     Outputs run(const Inputs& inputs, const Call& call) const;
-    // Arrays for all inputs; a shape for each whose sizes are not fixed. InputError.
+    // Arrays for all inputs; inputs with dynamic shapes need a shape. Throws InputError.
     EmptyInputs empty_inputs(const Shapes& shapes = {}) const;
-    // Runs an engine some times with nothing of onepass around it, its copies, its computation and the wait for them
-    // alone: the microseconds of each, to hold a call against. None where the pass is not recorded.
+    // Runs an engine several times without onepass's own work: only copies, computation and waiting. Returns the
+    // microseconds of each run, to compare calls with; empty if the pass is not recorded.
     std::vector<double> bare_runs(const Inputs& inputs, std::size_t times) const;
     std::string report() const;  // what runs the model, line by line, for people
 

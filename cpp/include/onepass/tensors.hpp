@@ -39,7 +39,7 @@ enum class Dtype : std::uint8_t {
     string
 };
 std::string_view name(Dtype dtype) noexcept;  // NumPy's name: "float32", "bool"
-std::size_t size_of(Dtype dtype) noexcept;    // bytes of one element; of a string, those of std::string
+std::size_t size_of(Dtype dtype) noexcept;    // bytes per element; for strings, the size of std::string
 
 struct float16 {
     std::uint16_t bits;
@@ -50,7 +50,7 @@ struct bfloat16 {
     explicit operator float() const noexcept;
 };
 
-// Specialise it for a type of yours (CUDA's __half): as<__half>() and inputs of __half work then.
+// Specialise it for your own types (CUDA's __half), so that as<__half>() and inputs of __half work.
 template <class T>
 struct dtype_of;
 #define ONEPASS_DTYPE(type, member)                   \
@@ -74,7 +74,7 @@ ONEPASS_DTYPE(bool, boolean);
 ONEPASS_DTYPE(std::string, string);
 #undef ONEPASS_DTYPE
 
-// The sizes of an array, outermost first. An empty shape is a scalar's.
+// The sizes of an array, outermost first. An empty shape is a scalar.
 class Shape {
   public:
     Shape() = default;
@@ -87,9 +87,9 @@ class Shape {
     auto begin() const noexcept { return sizes_.begin(); }
     auto end() const noexcept { return sizes_.end(); }
     const std::vector<std::int64_t>& sizes() const noexcept { return sizes_; }
-    bool is_known() const noexcept;             // no size is -1, which stands for a dynamic one
-    std::size_t count() const;                  // how many elements; Error where that is unknown or beyond std::size_t
-    std::vector<std::int64_t> strides() const;  // in elements, row by row
+    bool is_known() const noexcept;             // whether no size is dynamic (-1)
+    std::size_t count() const;                  // number of elements; throws Error if unknown or too large
+    std::vector<std::int64_t> strides() const;  // in elements, row-major
     friend bool operator==(const Shape& a, const Shape& b) noexcept { return a.sizes_ == b.sizes_; }
     friend bool operator!=(const Shape& a, const Shape& b) noexcept { return !(a == b); }
 
@@ -102,15 +102,15 @@ std::string to_string(const Shape& shape);  // "[2, 1, 36, 60]", "?" for a dynam
 struct TensorSpec {
     std::string name;
     Dtype dtype = Dtype::float32;
-    Shape shape;                         // -1 where a size is dynamic
-    std::vector<std::string> dim_names;  // as long as the shape: names of dynamic sizes, empty where there is none
-    bool has_rank = true;                // false where the model does not say even the rank
+    Shape shape;                         // -1 for dynamic sizes
+    std::vector<std::string> dim_names;  // as long as the shape: names of dynamic dimensions, empty without a name
+    bool has_rank = true;                // false if the rank is unknown, too
 };
 std::string to_string(const TensorSpec& spec);  // "float32 [N, 1, 36, 60]"
 
 // ---- results -------------------------------------------------------------------------------------------------------
 
-// The elements of one tensor, row by row. It shares their memory, which stays valid whatever happens to the session.
+// The elements of one tensor in row-major order. It shares their memory, which stays valid after the session is gone.
 template <class T>
 class Array {
   public:
@@ -136,7 +136,7 @@ class Array {
             fits = at[axis] >= 0 && at[axis] < shape_[axis];
             flat = flat * shape_[axis] + at[axis];
         }
-        if (!fits) throw std::out_of_range("onepass: the index lies outside an array of shape " + to_string(shape_));
+        if (!fits) throw std::out_of_range("onepass: index out of range for an array of shape " + to_string(shape_));
         return data_[flat];
     }
 
@@ -164,18 +164,18 @@ class Tensor {
     const std::string& name() const noexcept { return name_; }
     Dtype dtype() const noexcept { return dtype_; }
     const Shape& shape() const noexcept { return shape_; }
-    const void* data() const noexcept { return data_; }  // an address of the GPU, where it lies on one
+    const void* data() const noexcept { return data_; }  // a GPU address if the tensor is on a GPU
     int device() const noexcept { return device_; }      // the number of the GPU, kHost on the host
     bool on_gpu() const noexcept { return device_ != kHost; }
     std::size_t size_bytes() const { return shape_.count() * size_of(dtype_); }
-    // The elements as T. Throws DtypeError where the tensor holds another type, InputError where it lies on a GPU.
+    // The elements as T. Throws DtypeError if the tensor has another type, InputError if it is on a GPU.
     template <class T>
     Array<T> as() const {
         check_holds(dtype_of<T>::value);
         check_on_host();
         return {owner_, static_cast<const T*>(data_), shape_};
     }
-    // The address as T's, on the host or on a GPU. DtypeError. It is valid as long as this tensor.
+    // The address of the elements as T, on the host or on a GPU; valid as long as this tensor. Throws DtypeError.
     template <class T>
     const T* data_as() const {
         check_holds(dtype_of<T>::value);
@@ -194,7 +194,7 @@ class Tensor {
     int device_;
 };
 
-// The outputs of one pass, in the model's order. It moves and is not copied; each tensor keeps its memory.
+// The outputs of one pass, in the model's order. Movable, not copyable; each tensor owns its memory.
 class Outputs {
   public:
     explicit Outputs(std::vector<Tensor> tensors) : tensors_(std::move(tensors)) {}

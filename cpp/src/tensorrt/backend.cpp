@@ -121,12 +121,12 @@ class TensorRt final : public Backend {
             const auto found =
                 std::find_if(gpus_.begin(), gpus_.end(), [&](const auto& gpu) { return gpu->engine.device == number; });
             if (found == gpus_.end())
-                throw InputError(what + " lies on GPU " + std::to_string(number) +
-                                 ", and the model is not there; move it, or open the model with that device");
+                throw InputError(what + " is on GPU " + std::to_string(number) +
+                                 ", but the model is not; move it, or open the model with this device");
             if (home && home != found->get())
-                throw InputError(what + " lies on GPU " + std::to_string(number) +
-                                 ", and other memory of the call on " + home->text() +
-                                 "; a call runs on one GPU, so move them to one");
+                throw InputError(what + " is on GPU " + std::to_string(number) +
+                                 ", but other memory of the call is on " + home->text() +
+                                 "; a call runs on one GPU, so move them to one GPU");
             home = found->get();
         };
         for (std::size_t i = 0; i < request.feeds.size(); ++i)
@@ -137,8 +137,8 @@ class TensorRt final : public Backend {
                 look_at("out " + in_quotes(outputs_[request.wanted[i]].name), target->data(), target->on_gpu());
         if (request.stays && !home) {
             if (gpus_.size() > 1)
-                throw InputError("the model is on several GPUs, and the call has a stream, but no memory that says " +
-                                 std::string("which GPU it is of; give an input there"));
+                throw InputError("the model is on several GPUs, and the call has a stream, but no memory that tells " +
+                                 std::string("which GPU it belongs to; pass an input on this GPU"));
             home = gpus_[0].get();
         }
         if (request.stream) check_stream(static_cast<cudaStream_t>(*request.stream), *home);
@@ -150,9 +150,9 @@ class TensorRt final : public Backend {
         tensorrt::check(cudaPointerGetAttributes(&found, data), "cudaPointerGetAttributes");
         const bool is_device = found.type == cudaMemoryTypeDevice;
         if (on_gpu && !is_device && found.type != cudaMemoryTypeManaged)
-            throw InputError(what + " is said to lie on a GPU, and its address is the host's");
+            throw InputError(what + ": the call says that it is on a GPU, but its address is in host memory");
         if (!on_gpu && is_device)
-            throw InputError(what + " lies on a GPU; say so: Input::gpu(address, shape), or Target::gpu");
+            throw InputError(what + " is on a GPU; use Input::gpu(address, shape), or Target::gpu");
         return on_gpu ? found.device : Tensor::kHost;
     }
 
@@ -162,8 +162,8 @@ class TensorRt final : public Backend {
         if (cudaStreamIsCapturing(stream, &status) != cudaSuccess) static_cast<void>(cudaGetLastError());
         if (status != cudaStreamCaptureStatusNone)
             throw InputError(
-                "the call's stream is being recorded (cudaStreamBeginCapture); a call cannot be a part of " +
-                std::string("a recording: make it before or after"));
+                "the call's stream is being recorded (cudaStreamBeginCapture); a call cannot be part of a recording, " +
+                std::string("so make it before or after"));
     }
 
     tensorrt::LentInputs lent_;  // outlives what reads it

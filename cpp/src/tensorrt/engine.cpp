@@ -109,9 +109,9 @@ Engine::Engine(std::string file, Options given, int number)
     const OnDevice current(device);
     started_ = runtime.start(book);
     if (!started_)
-        throw EngineVersionError("TensorRT does not start: onepass was built with the headers of " +
-                                 version_text(NV_TENSORRT_VERSION) + ", and the library is " + runtime.text() +
-                                 ". It says:" + book.taken());
+        throw EngineVersionError("TensorRT failed to start: onepass was built with the headers of " +
+                                 version_text(NV_TENSORRT_VERSION) + ", but the library is " + runtime.text() +
+                                 ". TensorRT says:" + book.taken());
     if (sidecar && sidecar->version_compatible) allow_host_code(*started_);
     load_plugins();
     deserialize(bytes);
@@ -131,7 +131,7 @@ void Engine::find_gpu() {
         throw DeviceError(std::string("CUDA finds no GPU: ") + cudaGetErrorString(status));
     }
     if (device >= count)
-        throw DeviceError("there is no GPU " + std::to_string(device) + "; this process sees " + std::to_string(count) +
+        throw DeviceError("GPU " + std::to_string(device) + " not found; this process sees " + std::to_string(count) +
                           ", numbered from 0");
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
@@ -141,31 +141,33 @@ void Engine::find_gpu() {
 
 void Engine::load_plugins() {
     for (const std::string& each : options.plugins) {
-        const Library library("the library of plugins " + each, {each});  // its creators register themselves, mostly
+        const Library library("the plugin library " + each, {each});  // most creators register themselves
         if (void* start = library.find("initLibNvInferPlugins")) {
             if (!reinterpret_cast<bool (*)(void*, const char*)>(start)(static_cast<nvinfer1::ILogger*>(&book), ""))
-                fail("does not register the plugins of " + each);
+                fail("cannot register the plugins of " + each);
         }
     }
 }
 
-// Refuses by the sidecar what TensorRT would refuse after reading the whole engine.
+// Rejects, based on the sidecar, engines that TensorRT would reject after reading them.
 void Engine::check_made_for(const Sidecar& sidecar) const {
     const std::string made_by = first_three(sidecar.version), here = runtime.version();
     const bool same_major = made_by.substr(0, made_by.find('.')) == here.substr(0, here.find('.'));
     if ((sidecar.flavor == "tensorrt_rtx") != kIsRtx ||
         (made_by != here && !(sidecar.version_compatible && same_major)))
         throw EngineVersionError(
-            path + " was built by " + sidecar.flavor + " " + sidecar.version + ", and here is " + runtime.text() +
-            "; engines run in the version that built them. Build it again from its ONNX file, or install that version");
+            path + " was built by " + sidecar.flavor + " " + sidecar.version + ", but " + runtime.text() +
+            " is installed; engines run only in the version that built them. Build it again from its ONNX file, or "
+            "install that version");
     if (!sidecar.compute_capability.empty() && sidecar.compute_capability != capability_ &&
         !sidecar.hardware_compatible)
         throw EngineDeviceError(path + " was built for compute capability " + sidecar.compute_capability + " (" +
-                                (sidecar.gpu.empty() ? "no GPU named" : sidecar.gpu) + "), and the " + gpu + " has " +
+                                (sidecar.gpu.empty() ? "unknown GPU" : sidecar.gpu) + "), but this " + gpu + " has " +
                                 capability_ + "; build it again on this GPU");
     if (sidecar.stripped)
         throw EngineError(
-            path + " was built without its weights (strip); put them in for good with Python's onepass.engine.refit");
+            path +
+            " was built without its weights (strip); put them in permanently with Python's onepass.engine.refit");
 }
 
 void Engine::deserialize(const std::string& bytes) {
@@ -182,20 +184,19 @@ void Engine::deserialize(const std::string& bytes) {
     };
     if (says({"version tag does not match", "not compatible with this version", "library version", "stdversionread"}))
         throw EngineVersionError(
-            path + " was built by another version of TensorRT than the " + runtime.text() +
-            " that is here; build it again from its ONNX file, or install the version that built it. TensorRT says:" +
-            log);
+            path + " was built by another version of TensorRT than the installed " + runtime.text() +
+            "; build it again from its ONNX file, or install the version that built it. TensorRT says:" + log);
     std::smatch plugin;
     if (std::regex_search(log, plugin,
                           std::regex("(?:not find|Cannot find) plugin:? ([^\\s,]+),? version:? ([^\\s,)]+)")))
         throw EngineError(
-            path + " takes the plugin " + plugin[1].str() + ", version " + plugin[2].str() +
-            ", which is not registered; name the library that has it in Options::plugins. TensorRT says:" + log);
+            path + " needs the plugin " + plugin[1].str() + ", version " + plugin[2].str() +
+            ", which is not registered; add the library that contains it to Options::plugins. TensorRT says:" + log);
     if (says({"incompatible device", "compute capability", "different device", "platform"}))
-        throw EngineDeviceError(path + " was built for another GPU than the " + gpu + " (compute capability " +
-                                capability_ + ") that is here; build it again on this one. TensorRT says:" + log);
+        throw EngineDeviceError(path + " was built for another GPU than this " + gpu + " (compute capability " +
+                                capability_ + "); build it again on this GPU. TensorRT says:" + log);
     throw ModelFormatError(runtime.text() + " cannot read " + path +
-                           ": it is damaged, truncated, or no engine of this TensorRT. " +
+                           ": the engine is damaged, truncated, or not for this TensorRT. " +
                            "Copy it or build it again. TensorRT says:" + log);
 }
 
@@ -205,9 +206,9 @@ void Engine::stream_weights() {
     static_cast<void>(book.taken());
     const std::optional<bool> taken = set_streaming_budget(*raw_, bytes);
     if (!taken)
-        throw UnsupportedModelError(runtime.text() + " has no weight streaming; leave weight_streaming_bytes out");
+        throw UnsupportedModelError(runtime.text() + " does not support weight streaming; omit weight_streaming_bytes");
     if (!*taken)
-        fail("does not stream the weights within " + std::to_string(bytes) +
+        fail("cannot stream the weights within " + std::to_string(bytes) +
              " bytes; the engine must be built with weight streaming");
     streams_weights = true;
 }
@@ -218,14 +219,14 @@ void Engine::read_edges() {
         if (writes_over_input(*raw_, tensor.c_str()))
             throw UnsupportedModelError(
                 path + " writes its output " + in_quotes(tensor) +
-                " over an input, which onepass does not do: inputs are " +
-                "the caller's own. Build the engine without that (a KV-cache update, for example)");
+                " over an input, which onepass does not support, because inputs " +
+                "belong to the caller. Build the engine without it (a KV-cache update, for example)");
         const std::string layout = raw_->getTensorFormatDesc(tensor.c_str());
         if (layout.find("(k") != std::string::npos && layout.find("(kLINEAR)") == std::string::npos)
             throw UnsupportedModelError(
-                path + " has " + in_quotes(tensor) + " in memory as " + layout +
-                "; onepass takes and gives arrays as they " +
-                "are. Build the engine without a format for it (trtexec's inputIOFormats, outputIOFormats: chw)");
+                path + " has tensor " + in_quotes(tensor) + " in the layout " + layout +
+                "; onepass supports only linear " +
+                "layouts. Build the engine without a format for it (trtexec's inputIOFormats, outputIOFormats: chw)");
         Edge edge;
         edge.tensor = edge.spec.name = tensor;
         edge.carrier = edge.spec.dtype = from_tensorrt(raw_->getTensorDataType(tensor.c_str()), tensor);
@@ -241,17 +242,17 @@ void Engine::match(const Sidecar& sidecar) {
     const auto matched = [&](const char* kind, std::vector<Edge> told, const std::vector<Edge>& own) {
         std::vector<std::string> here = tensors_of(own), there = tensors_of(told);
         const std::string both =
-            path + " has the " + kind + "s " + listed(here) + ", its sidecar speaks of " + listed(there);
+            path + " has the " + kind + "s " + listed(here) + ", but its sidecar lists " + listed(there);
         std::sort(here.begin(), here.end());
         std::sort(there.begin(), there.end());
-        if (here != there) throw EngineMismatchError(both + "; they do not belong together");
+        if (here != there) throw EngineMismatchError(both + "; the two files do not match");
         for (Edge& edge : told) {
             const Edge& found =
                 *std::find_if(own.begin(), own.end(), [&](const Edge& each) { return each.tensor == edge.tensor; });
             if (found.carrier != edge.carrier)
-                throw EngineMismatchError(path + ": " + kind + " " + in_quotes(edge.tensor) + " is " +
-                                          std::string(name(found.carrier)) + ", its sidecar says " +
-                                          std::string(name(edge.carrier)) + "; they do not belong together");
+                throw EngineMismatchError(
+                    path + ": " + kind + " " + in_quotes(edge.tensor) + " is " + std::string(name(found.carrier)) +
+                    ", but " + std::string(name(edge.carrier)) + " in its sidecar; the two files do not match");
             edge.on_host = found.on_host;
         }
         return told;
@@ -271,8 +272,8 @@ void Engine::check_sizes(const Sidecar& sidecar) const {
         for (std::size_t axis = 0; same && told.spec.has_rank && axis < own.rank(); ++axis)
             same = own[axis] < 0 || shape[axis] < 0 || own[axis] == shape[axis];
         if (!same)
-            throw EngineMismatchError(path + ": input " + in_quotes(told.tensor) + " is " + to_string(own) +
-                                      ", its sidecar says " + to_string(told.spec) + "; they do not belong together");
+            throw EngineMismatchError(path + ": input " + in_quotes(told.tensor) + " is " + to_string(own) + ", but " +
+                                      to_string(told.spec) + " in its sidecar; the two files do not match");
         if (own.is_known() || found->on_host) continue;
         const auto bound = [&](std::size_t profile, nvinfer1::OptProfileSelector which) {
             return from_dims(raw_->getProfileShape(told.tensor.c_str(), static_cast<std::int32_t>(profile), which));
@@ -283,8 +284,8 @@ void Engine::check_sizes(const Sidecar& sidecar) const {
                 bound(i, nvinfer1::OptProfileSelector::kMIN) != range->second.min ||
                 bound(i, nvinfer1::OptProfileSelector::kMAX) != range->second.max)
                 throw EngineMismatchError(path + ": input " + in_quotes(told.tensor) +
-                                          " was built for other shapes than its sidecar says (profile " +
-                                          std::to_string(i) + "); they do not belong together");
+                                          " was built for other shapes than its sidecar has (profile " +
+                                          std::to_string(i) + "); the two files do not match");
         }
     }
 }
@@ -321,7 +322,7 @@ bool Engine::names_control_flow() const {
 std::unique_ptr<nvinfer1::IExecutionContext> Engine::new_context(void* scratch) {
     static_cast<void>(book.taken());
     std::unique_ptr<nvinfer1::IExecutionContext> context(bare_context(*raw_));
-    if (!context) fail("makes no execution context");
+    if (!context) fail("cannot create an execution context");
     set_scratch(*context, scratch, scratch_size());
     return context;
 }

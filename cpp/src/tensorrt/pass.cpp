@@ -42,19 +42,19 @@ void Pass::attach(Context context) {
 
 void Pass::set_up() {
     if (context_->getOptimizationProfile() != profile_ && !context_->setOptimizationProfileAsync(profile_, stream_))
-        engine_.fail("does not let a context have profile " + std::to_string(profile_));
+        engine_.fail("cannot set profile " + std::to_string(profile_) + " of a context");
     for (std::size_t i = 0; i < shapes_.size(); ++i) {
         const Edge& edge = engine_.inputs[i];
         if (edge.on_host)
             bind(edge.tensor, host_inputs_.at(i).bytes.data());
         else if (!context_->setInputShape(edge.tensor.c_str(), to_dims(shapes_[i])))
-            throw InputError("TensorRT does not take " + in_quotes(edge.spec.name) + " with the shape " +
-                             to_string(shapes_[i]) + ":" + engine_.book.taken());
+            throw InputError("TensorRT rejects shape " + to_string(shapes_[i]) + " for " + in_quotes(edge.spec.name) +
+                             ":" + engine_.book.taken());
     }
     const char* missing = nullptr;
     if (context_->inferShapes(1, &missing) != 0)
-        throw InputError("TensorRT cannot tell the shapes of the outputs" +
-                         (missing ? "; it misses " + in_quotes(missing) : std::string()) + ":" + engine_.book.taken());
+        throw InputError("TensorRT cannot infer the shapes of the outputs" +
+                         (missing ? "; missing: " + in_quotes(missing) : std::string()) + ":" + engine_.book.taken());
     if (!slots_) lay_out();
     for (const Place& place : in_.places) bind(engine_.inputs[place.edge].tensor, at(in_device_.get(), place.offset));
     for (const Place& place : out_.places)
@@ -62,7 +62,7 @@ void Pass::set_up() {
     for (auto& [edge, kept] : host_outputs_) bind(engine_.outputs[edge].tensor, kept.bytes.data());
     for (auto& [edge, allocator] : late_)
         if (!context_->setOutputAllocator(engine_.outputs[edge].tensor.c_str(), &allocator))
-            engine_.fail("does not take an allocator for " + in_quotes(engine_.outputs[edge].tensor));
+            engine_.fail("rejects an allocator for " + in_quotes(engine_.outputs[edge].tensor));
     warm_ = false;  // TensorRT finishes setting up in the first pass, which therefore cannot be recorded
 }
 
@@ -123,7 +123,7 @@ std::string Pass::report() const {
 
 void Pass::bind(const std::string& tensor, void* address) {
     if (!context_->setTensorAddress(tensor.c_str(), address))
-        engine_.fail("does not take an address for " + in_quotes(tensor));
+        engine_.fail("rejects the address of " + in_quotes(tensor));
 }
 
 // Where the inputs of a call lie as the GPU fetches them: where they were filled in, or where they are copied to.
@@ -145,8 +145,8 @@ void Pass::fill(void* target, const Edge& edge, const Input& feed) const {
     if (!edge.is_cast())
         std::memcpy(target, feed.data(), count * size_of(edge.carrier));
     else if (!cast(edge.carrier, target, feed.dtype(), feed.data(), count))
-        throw InputError("input " + in_quotes(edge.spec.name) + ": the engine holds it as " +
-                         std::string(name(edge.carrier)) + ", which cannot hold all of the numbers given");
+        throw InputError("input " + in_quotes(edge.spec.name) + ": the engine uses " + std::string(name(edge.carrier)) +
+                         " for it, which cannot hold all of the given numbers");
 }
 
 void Pass::lay_out() {
@@ -184,7 +184,7 @@ void Pass::copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind ki
 void Pass::queue(const Ends& ends) {
     if (ends.first) copy(in_device_.get(), ends.first, in_.bytes, cudaMemcpyHostToDevice);
     for (auto& each : late_) each.second.forget();
-    if (!context_->enqueueV3(stream_)) engine_.fail("does not run the pass");
+    if (!context_->enqueueV3(stream_)) engine_.fail("cannot run the pass");
     if (ends.second) copy(ends.second, out_device_.get(), out_.bytes, cudaMemcpyDeviceToHost);
 }
 
@@ -258,7 +258,7 @@ Shape Pass::told(std::size_t edge) const {
     const std::string& tensor = engine_.outputs[edge].tensor;
     const Shape shape = allocator.was_told() ? allocator.shape() : from_dims(context_->getTensorShape(tensor.c_str()));
     if (!shape.is_known())
-        engine_.fail("computed " + in_quotes(tensor) + " and does not tell its shape, only " + to_string(shape));
+        engine_.fail("computed " + in_quotes(tensor) + " without its complete shape, only " + to_string(shape));
     return shape;
 }
 

@@ -14,8 +14,8 @@ void Pass::check_feeds(const Engine& engine, const Feeds& feeds) {
     for (std::size_t i = 0; i < feeds.size(); ++i) {
         const Edge& edge = engine.inputs[i];
         if (feeds[i]->on_gpu() && (edge.on_host || edge.is_cast()))
-            throw InputError("input " + in_quotes(edge.spec.name) + ": the engine takes it " + held(edge) +
-                             "; give this one on the host");
+            throw InputError("input " + in_quotes(edge.spec.name) + ": the engine needs it " + held(edge) +
+                             "; pass it on the host");
     }
 }
 
@@ -25,9 +25,9 @@ void Pass::check_outputs(const Request& request) const {
         const std::size_t number = request.wanted[i];
         const Edge& edge = engine_.outputs[number];
         if (host_outputs_.count(number) || edge.is_cast())
-            throw InputError("output " + in_quotes(edge.spec.name) + ": the engine gives it " + held(edge) +
-                             ", so it does not stay on the GPU as it is; ask for the others, or give the inputs on the "
-                             "host, and no stream");
+            throw InputError("output " + in_quotes(edge.spec.name) + ": the engine returns it " + held(edge) +
+                             ", so it cannot stay on the GPU; request only other outputs, or pass the inputs on the "
+                             "host, without a stream");
         if (const Place* place = out_.find(number); place && request.targets[i])
             check_target_shape(edge.spec.name, *request.targets[i], place->shape);
     }

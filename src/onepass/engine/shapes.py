@@ -87,5 +87,5 @@ def _numbers(value: Any) -> Numbers:
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     for number in numbers:
         if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < 0:
-            raise InputError(f"invalid shape {value!r}; each size must be an integer ≥ 0")
+            raise InputError(f"invalid shape {value!r}; each size must be a whole number ≥ 0")
     return tuple(int(number) for number in numbers)

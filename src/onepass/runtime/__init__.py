@@ -1,4 +1,4 @@
-"""Run a model: `load` opens it on the backend that fits the file, a `Session` gives every output by name."""
+"""Run models: `load` opens a file on the backend for its format; a `Session` returns every output by name."""
 
 from typing import TYPE_CHECKING
 

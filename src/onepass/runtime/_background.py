@@ -1,4 +1,4 @@
-"""Calls in the background: so many at once as the backend runs side by side, and a bounded number that wait."""
+"""Submitted calls: as many at once as the backend runs concurrently, and a bounded queue."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import Any, NamedTuple
 from onepass.outputs import Outputs
 
 MOST_WAITING = 32
-"""How many submitted calls may wait for a worker; each holds a copy of its inputs."""
+"""Maximum number of submitted calls in the queue; each holds a copy of its inputs."""
 
 _PAUSE_S = 0.2e-3
-_LAST_WORDS_S = 1.0  # for a worker whose calls have all ended; it may be in a callback of the caller's
+_LAST_WORDS_S = 1.0  # for a worker whose calls have all ended; it may be in a user's callback
 
-# Of a thread: the mark of the workers it is one of, of whichever session.
+# Thread-local: the mark of the worker group that a thread belongs to, in any session.
 _thread = threading.local()
 
 
 class Work:
-    """A submitted call, under way until it has run or was cancelled.
+    """A submitted call, active until it has run or was cancelled.
 
-    It holds a place inside the session's gate, so that the session is not freed before it ran.
+    It holds a view of the session's gate, so that the session is not freed before the call has run.
     """
 
     def __init__(self, place: Callable[[], memoryview]) -> None:
-        """Make a call that is yet to be filled.
+        """Create a call without inputs.
 
         Args:
-            place: Gives a place inside, to who has one. It is written in C: no signal comes between the place and who
-                holds it.
+            place: Returns another view of the gate. It is a C function, so no signal handler can run between creating
+                and storing the view.
         """
         self.ended = False
         self.feeds: dict[str, Any] = {}
@@ -41,13 +41,13 @@ class Work:
         self._place: memoryview | None = None
 
     def fill(self, feeds: Mapping[str, Any]) -> None:
-        """Take a place inside, and what the call is fed."""
+        """Take a view of the gate and the inputs."""
         self._place = self._new_place()
         self.feeds.update(feeds)
 
     def run(self, function: Callable[..., Outputs], *arguments: Any) -> Outputs | None:
-        """Call the function with the feeds and the arguments, and end; None if this has ended before."""
-        # A place of its own: the thread that submitted it may end it at any time, if it is interrupted.
+        """Call the function with the inputs and arguments, then end; return None if the work has already ended."""
+        # Its own view, because the submitting thread may end this work at any time if it is interrupted.
         with self._new_place():
             if self.ended:
                 return None
@@ -57,30 +57,30 @@ class Work:
                 self.end()
 
     def empty(self) -> None:
-        """Give back the place and the memory of the feeds."""
+        """Release the view and the memory of the inputs."""
         self.feeds = {}
         place, self._place = self._place, None
         if place is not None:
             place.release()
 
     def end(self) -> None:
-        """Be under way no more; ending again does nothing."""
+        """End the work; ending again does nothing."""
         self.ended = True
         self.empty()
 
 
 class Background:
-    """Worker threads, started as they are needed; they end when this is shut down or gone.
+    """Worker threads, started on demand; they end when this object is shut down or gone.
 
-    Not `concurrent.futures.ThreadPoolExecutor`: a Ctrl-C in its `submit` can leave one of its locks taken, after which
-    no call ends any more. Here all that threads share is a queue written in C.
+    Not a `concurrent.futures.ThreadPoolExecutor`: Ctrl-C in its `submit` can leave a lock held, and then no call ever
+    ends. Here the threads share only a queue implemented in C.
     """
 
     def __init__(self, workers: int) -> None:
         """Prepare the workers.
 
         Args:
-            workers: How many calls run at once.
+            workers: Number of calls that run concurrently.
         """
         self._workers = workers
         self._mark = object()
@@ -94,13 +94,13 @@ class Background:
 
     @property
     def is_here(self) -> bool:
-        """Whether the calling thread is one of the workers, as in a future's callback."""
+        """Whether the calling thread is one of the workers, such as in a future's callback."""
         return getattr(_thread, "works_for", None) is self._mark
 
     def submit(self, work: Work, function: Callable[..., Outputs], *arguments: Any) -> Future[Any] | None:
-        """Run the work in the background; None where there is no room now.
+        """Run the work in the background; return None if the queue is full.
 
-        For a worker, of whichever session, there is always room: its call would never end if others waited for it.
+        For a worker of any session, the queue is never full: if it blocked, its own call might never end.
         """
         is_worker = getattr(_thread, "works_for", None) is not None
         with self._lock:
@@ -110,21 +110,21 @@ class Background:
                 return None
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < min(waiting + 1, self._workers):
-                # Nothing that a thread holds leads back here, or a session that was dropped would never go.
+                # A thread must not refer to this object, or a dropped session would never be freed.
                 thread = threading.Thread(
                     target=_work, args=(self._queue, self._mark), name="onepass-worker", daemon=True
                 )
                 self._threads.append(thread)
                 thread.start()
             future: Future[Any] = Future()
-            # A call ends with its future, also where that is cancelled before it began.
+            # A call ends with its future, also if the future is cancelled before the call starts.
             future.add_done_callback(lambda _: work.end())
             self._under_way.append(work)
             self._queue.put(_Item(future, partial(work.run, function, *arguments)))
         return future
 
     def pause(self) -> None:
-        """Wait a moment for room."""
+        """Wait a moment for room in the queue."""
         time.sleep(_PAUSE_S)
 
     def drain(self) -> None:
@@ -133,7 +133,7 @@ class Background:
             self.pause()
 
     def shutdown(self) -> None:
-        """Let the workers end, all calls having ended, and wait for them."""
+        """End the workers and wait for them; all calls must have ended."""
         self._let_go()
         for thread in self._threads:
             if thread.is_alive():
@@ -145,22 +145,22 @@ class Background:
 
 
 class _Item(NamedTuple):
-    """What a worker takes from the queue."""
+    """A queue entry."""
 
     future: Future[Any]
     call: Callable[[], Any]
 
 
 def _work(items: SimpleQueue[_Item | None], mark: object) -> None:
-    """Be a worker."""
+    """Run queue entries until None arrives."""
     _thread.works_for = mark
     while (item := items.get()) is not None:
         if item.future.set_running_or_notify_cancel():
             try:
                 result = item.call()
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
+            except BaseException as error:  # noqa: BLE001 - passed on to the caller
                 item.future.set_exception(error)
             else:
                 item.future.set_result(result)
                 del result
-        del item  # or its inputs would stay until the next comes
+        del item  # otherwise its inputs would stay alive until the next item arrives

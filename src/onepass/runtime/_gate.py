@@ -1,4 +1,4 @@
-"""Who is inside: what calls use is freed when none is under way, and only then, whatever interrupts a call."""
+"""Count running calls, so that resources are freed only when none is running, even if calls are interrupted."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 20e-6, 5e-3
 
 
 class Gate:
-    """Lets calls in until it is closed.
+    """Admits calls until it is closed.
 
-    To be inside is to hold a view of one array of bytes, which the interpreter counts. A signal handler (Ctrl-C) may
-    raise wherever Python code calls something, so a number kept by Python code is left wrong now and then: between
-    the counting and ``try``. Between a ``with`` that takes a view and its block nothing can raise, nor at its end.
+    A call inside holds a view of one bytearray; the interpreter counts these views. A signal handler (Ctrl-C) may raise
+    at any Python call, so a counter kept in Python would sometimes be wrong: between counting and ``try``. Nothing can
+    raise between a ``with`` that takes a view and its block, nor at the end of the block.
 
     Attributes:
-        closed: Whether nobody is let in any more.
+        closed: Whether no further calls are admitted.
     """
 
     def __init__(self) -> None:
@@ -27,22 +27,22 @@ class Gate:
         self.closed = self._held = self._freed = False
 
     def inside(self) -> memoryview:
-        """Return what its holder is inside with until it is released or gone; ask `closed` once more when inside."""
+        """Return a view whose holder is inside until it is released or gone; check `closed` again when inside."""
         if self._held and threading.current_thread() is not threading.main_thread():
-            threading.Event().wait()  # until the process is gone
-        return memoryview(self._door)  # in no variable, which a traceback would keep
+            threading.Event().wait()  # until the process has ended
+        return memoryview(self._door)  # not in a variable, which a traceback would keep alive
 
     def for_those_inside(self) -> Callable[[], memoryview]:
-        """Return what gives further views to who is inside, though the gate may be closed by then."""
+        """Return a function that returns further views to a holder, even if the gate has been closed."""
         view: Callable[[bytearray], memoryview] = memoryview
         return partial(view, self._door)
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Admit no further calls."""
         self.closed = True
 
     def wait_until_empty(self, seconds: float | None = None) -> bool:
-        """Wait for those inside, so long at most; whether all are out."""
+        """Wait for all calls inside, with a timeout; return whether all are out."""
         end = None if seconds is None else time.monotonic() + seconds
         pause = _SHORTEST_PAUSE_S
         while not self._is_empty():
@@ -53,7 +53,7 @@ class Gate:
         return True
 
     def free(self, function: Callable[[], None]) -> None:
-        """Wait for those inside, then call `function`, unless it was called before; the gate is closed."""
+        """Wait for all calls inside, then call `function` once; the gate must be closed."""
         self.wait_until_empty()
         with self._lock:
             if not self._freed:
@@ -61,20 +61,20 @@ class Gate:
                 function()
 
     def hold(self) -> None:
-        """Keep every thread but the main one from here on: who asks to come in waits until the process is gone."""
+        """From now on, block every thread but the main one that wants to enter, until the process has ended."""
         self._held = True
 
     def forget(self) -> None:
-        """Forget who is inside: their threads are not there in a process that was forked."""
+        """Forget all calls inside: in a forked process, their threads do not exist."""
         self._door, self._lock = bytearray(1), threading.Lock()
 
     def abandon(self) -> None:
-        """Be closed, and never free anything."""
+        """Close the gate without ever freeing anything."""
         self.closed = self._freed = True
 
     def _is_empty(self) -> bool:
         try:
-            self._door.append(0)  # an array that is viewed cannot change its size
+            self._door.append(0)  # a bytearray with views cannot be resized
             self._door.pop()
         except BufferError:
             return False

@@ -1,4 +1,4 @@
-"""Check what a caller hands to a session, so that a backend need not."""
+"""Check the inputs of a call, so that backends need not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from onepass.tensors import STRING, Signature, TensorSpec, no_such_name, shape_t
 
 
 class InputChecker:
-    """Checks the inputs of one model; what can be worked out beforehand is worked out once.
+    """Checks the inputs of one model; everything that can be precomputed is.
 
-    A dynamic dimension that several inputs name alike must have one size in all of them.
+    A dynamic dimension with the same name in several inputs must have the same size in all of them.
     """
 
     def __init__(
@@ -27,8 +27,9 @@ class InputChecker:
         """Prepare the checks.
 
         Args:
-            signature: Says which inputs there are.
-            import_streams: Where the backend waits for arrays on its GPUs, by their numbers; None where it takes none.
+            signature: The model's signature.
+            import_streams: Streams that wait for arrays on the backend's GPUs, by GPU number; None if the backend does
+                not support GPU arrays.
             place: What runs the model, for messages.
         """
         self._import_streams = import_streams
@@ -40,7 +41,7 @@ class InputChecker:
         self._shared = {dim for dim in dims if dims.count(dim) > 1}
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return one C-contiguous array an input, in the model's order; a `DeviceArray` for each that is on a GPU.
+        """Return one C-contiguous array per input, in the model's order; a `DeviceArray` for each GPU array.
 
         Raises:
             InputError: An input is missing or unknown, or has the wrong dtype, rank or size.
@@ -70,8 +71,8 @@ class InputChecker:
     def _from_device(self, value: Any, spec: TensorSpec) -> DeviceArray:
         if self._import_streams is None:
             raise InputError(
-                f"input {spec.name!r}: got {type(value).__name__} on a GPU, and this model runs on {self._place}; give "
-                "it on the host: tensor.cpu() in PyTorch, array.get() in CuPy"
+                f"input {spec.name!r}: got {type(value).__name__} on a GPU, but this model runs on {self._place}; move "
+                "it to the host: tensor.cpu() in PyTorch, array.get() in CuPy"
             )
         return device_array_from(value, name=spec.name, streams=self._import_streams)
 
@@ -82,7 +83,7 @@ class InputChecker:
         missing = [f"{name!r} ({spec})" for name, spec in self._specs.items() if name not in given]
         raise InputError(
             f"missing input{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
-            f"got {', '.join(map(repr, given)) or 'none'}. Give every input in one call"
+            f"got {', '.join(map(repr, given)) or 'none'}. Every call needs all inputs"
         )
 
     def _check_shared(self, feeds: Mapping[str, Array]) -> None:
@@ -95,9 +96,9 @@ class InputChecker:
                 first_size, first_name = seen.setdefault(str(dim), (size, name))
                 if size != first_size:
                     raise InputError(
-                        f"the dimension {dim} is {first_size} in input {first_name!r} "
-                        f"{shape_text(feeds[first_name].shape)} and {size} in input {name!r} "
-                        f"{shape_text(feeds[name].shape)}; it has one size in a call"
+                        f"dimension {dim} is {first_size} in input {first_name!r} "
+                        f"{shape_text(feeds[first_name].shape)} but {size} in input {name!r} "
+                        f"{shape_text(feeds[name].shape)}; it must have the same size in all inputs"
                     )
 
 
@@ -109,31 +110,31 @@ def _plan(spec: TensorSpec) -> tuple[int | None, tuple[tuple[int, int], ...]]:
 
 
 def _as_array(value: Any, spec: TensorSpec) -> Array:
-    """Make an array of what is none: lists and Python's numbers take the input's dtype, all else keeps its own."""
+    """Convert a value to an array: lists and Python numbers get the input's dtype, all others keep their own."""
     if isinstance(value, np.ma.MaskedArray):
-        raise InputError(f"input {spec.name!r}: got a masked array, whose mask would be lost; give array.filled(...)")
-    # NumPy would make strings of numbers beside them, and cut off what NULs a string ends in.
+        raise InputError(f"input {spec.name!r}: got a masked array, whose mask would be lost; use array.filled(...)")
+    # NumPy would convert numbers in a list of strings to strings, and strip trailing NULs from strings.
     in_python = spec.dtype == STRING and isinstance(value, (list, tuple, str))
     try:
         array = np.asarray(value, STRING if in_python else None)
     except Exception as error:
         raise InputError(
-            f"input {spec.name!r}: got {type(value).__name__}, which does not become an array ({error}); "
-            f"expected {spec}"
+            f"input {spec.name!r}: expected {spec}, got {type(value).__name__}, which cannot be converted to an array "
+            f"({error})"
         ) from error
     plain = isinstance(value, (list, tuple, int, float, complex)) and not isinstance(value, np.generic)
     return _with_dtype(array, spec) if plain and array.dtype.kind in "biufc" and spec.dtype != STRING else array
 
 
 def _with_dtype(array: Array, spec: TensorSpec) -> Array:
-    """Give numbers that have no dtype of their own the input's, if it can hold them."""
+    """Convert numbers without a dtype of their own to the input's dtype, if it can hold them."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
         cast = array.astype(spec.dtype)
         whole = spec.dtype.kind in "biu"
         fits = np.array_equal(cast, array) if whole else np.array_equal(_finite(cast), _finite(array))
     if not fits or (array.dtype.kind == "c" and spec.dtype.kind != "c"):
-        raise InputError(f"input {spec.name!r}: {spec.dtype} cannot hold all of the numbers given; expected {spec}")
+        raise InputError(f"input {spec.name!r}: expected {spec}, but {spec.dtype} cannot hold all of the given numbers")
     return cast
 
 
@@ -145,38 +146,38 @@ def _finite(array: Array) -> Array:
 
 
 def _complaint(spec: TensorSpec, array: Array | DeviceArray) -> str:
-    came = f"input {spec.name!r}: got {_kind(array, spec)} {shape_text(array.shape)}, expected {spec}"
+    came = f"input {spec.name!r}: expected {spec}, got {_kind(array, spec)} {shape_text(array.shape)}"
     if array.dtype != spec.dtype:
         if spec.dtype == STRING:
-            decoded = ": numpy.char.decode(array) makes them of bytes" if array.dtype.kind == "S" else ""
-            return f"{came}. Strings only{decoded}"
+            decoded = "; decode bytes with numpy.char.decode(array)" if array.dtype.kind == "S" else ""
+            return f"{came}. The input accepts only strings{decoded}"
         if array.dtype.kind in "OSUT":
-            return f"{came}. Arrays of numbers only"
-        return f"{came}. The dtype is another; nothing is converted unasked: array.astype({spec.dtype.name!r})"
+            return f"{came}. The input accepts only numbers"
+        return f"{came}. onepass never converts dtypes silently; use array.astype({spec.dtype.name!r})"
     shape = spec.shape or ()
     if array.ndim != len(shape):
         return f"{came}. {_rank_hint(array, len(shape))}"
     axis = next(axis for axis, dim in enumerate(shape) if isinstance(dim, int) and array.shape[axis] != dim)
     layout = _layout_hint(array.shape, spec)
-    return f"{came}. Dimension {axis} is {array.shape[axis]} and must be {shape[axis]}{layout}"
+    return f"{came}. Dimension {axis} must be {shape[axis]}, got {array.shape[axis]}{layout}"
 
 
 def _kind(array: Array | DeviceArray, spec: TensorSpec) -> str:
-    """Name a dtype; NumPy's own names of text, such as ``<U7``, tell few people anything."""
+    """Return a readable name of a dtype, unlike NumPy's names of string types, such as ``<U7``."""
     texts = {"U": "string", "T": "string", "S": "bytes", "O": "string" if spec.dtype == STRING else "object"}
     return texts.get(array.dtype.kind) or str(array.dtype)
 
 
 def _rank_hint(array: Array | DeviceArray, rank: int) -> str:
     if array.ndim == rank - 1:
-        return "One dimension is missing; a batch of one is array[None]"
-    return f"The rank is {array.ndim} and must be {rank}"
+        return "One dimension is missing; for a batch of one, use array[None]"
+    return f"The rank must be {rank}, got {array.ndim}"
 
 
 def _layout_hint(came: tuple[int, ...], spec: TensorSpec) -> str:
-    """Pictures that are channels-last where channels-first is expected, or the other way round, are the usual slip."""
+    """Return advice for the most common mistake: channels-last pictures for a channels-first input, or vice versa."""
     if len(came) == 4:
         for axes in ((0, 3, 1, 2), (0, 2, 3, 1)):
             if spec.allows(tuple(came[axis] for axis in axes)):
-                return f"; the channels are in another place: array.transpose{axes}"
+                return f"; the channels are in another position, use array.transpose{axes}"
     return ""

@@ -1,4 +1,4 @@
-"""The sessions of this process, for what happens to all of them: its end, a fork, and runs that have to stop."""
+"""All sessions of this process, for process exit, forks, and stopping all runs."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ _LAST_CALLS_S, _STOPPED_CALLS_S = 1.0, 5.0
 
 
 class Living(Protocol):
-    """What a session does for them, and shows to nobody else."""
+    """The part of a session that only this module uses."""
 
     def _hold_threads(self, seconds: float) -> bool: ...
 
     def _after_fork(self) -> None: ...
 
     def stop(self, reason: str) -> None:
-        """End the runs under way."""
+        """Stop running calls."""
 
 
 _sessions: weakref.WeakSet[Living] = weakref.WeakSet()
 
 
 def register(session: Living) -> None:
-    """Count a session among those of this process, as long as it is there."""
+    """Add a session, as long as it exists."""
     _sessions.add(session)
 
 
 def stop_runs(reason: str) -> None:
-    """End the runs under way of every session, and refuse further ones, where the backend can; for programs.
+    """Stop the running calls of all sessions and reject further ones, if the backend supports it; for programs.
 
     Args:
-        reason: What their errors say.
+        reason: Message of their errors.
     """
     for session in list(_sessions):
         session.stop(reason)
 
 
 def _at_exit() -> None:
-    """Let calls of daemon threads end: Python stops these at once, which aborts the process in the middle of C++."""
+    """Wait for calls in daemon threads: Python would end the threads within C++ code, which aborts the process."""
     sessions = list(_sessions)
     still = [each for each in sessions if not each._hold_threads(_LAST_CALLS_S)]  # noqa: SLF001 - see Living
     for session in still:

@@ -1,4 +1,4 @@
-"""Open a model on the backend that its content calls for."""
+"""Open a model on the backend for its format."""
 
 from __future__ import annotations
 
@@ -33,61 +33,63 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     weight_streaming_bytes: int | None = None,
 ) -> Session:
-    """Open a model; the session that comes back gives every output by name.
+    """Open a model and return a session, which returns every output by name.
 
-    What the model is, is decided by its content, not by the file's ending. A TensorRT engine runs on an NVIDIA GPU, an
-    ONNX model on ONNX Runtime. An engine is code: load those that you built or trust.
+    The file's content, not its extension, decides the format. TensorRT engines run on an NVIDIA GPU, ONNX models on
+    ONNX Runtime. An engine is code: load only engines that you built or trust.
 
-    Strings are NumPy arrays of ``str`` objects. Outputs that are sequences, maps or optionals are left out, with an
-    `LeftOutWarning`, where others remain.
+    Strings are NumPy arrays of ``str`` objects. Outputs that are sequences, maps or optionals are left out, with a
+    `LeftOutWarning`, if other outputs remain.
 
     Args:
         model: Path of a TensorRT engine or an ONNX (or ONNX Runtime ``.ort``) file, the bytes of one, an `OnnxGraph`,
-            the `Plan` that `onepass.build` returns, or a `ModelSpec`, which holds the other arguments too. A sidecar
-            ``<engine>.json`` beside an engine tells the model's own names, order and dtypes; an engine without one
-            (trtexec's) has the engine's.
-        backend: The backend that has to run the model, ``"onnxruntime"`` or ``"tensorrt"``. By default its content
-            decides; nothing is converted for another backend.
+            the `Plan` that `onepass.build` returns, or a `ModelSpec`, which also holds the other arguments. A sidecar
+            ``<engine>.json`` beside an engine has the model's own names, order and dtypes; without one (as from
+            trtexec), the engine's are used.
+        backend: The backend that must run the model, ``"onnxruntime"`` or ``"tensorrt"``. By default, the content
+            decides; onepass does not convert a model for another backend.
         providers: ONNX Runtime execution providers in order of preference, by ONNX Runtime's name
-            (``"CUDAExecutionProvider"``) or in short (``"cuda"``), each alone or as ``(name, options)``. All must be
-            there: none is left out silently. ``["cpu"]`` by default.
-        threads: CPU threads for one call; they spin while they wait for work, as ONNX Runtime has it. By default one
-            for models under 32 MB and otherwise as many as the process may use, which sleep while they wait.
-        optimize: How much ONNX Runtime rewrites the graph: ``"all"``, ``"basic"`` (what keeps to standard operators) or
-            ``"none"``. By default all of it; a valid model that the optimiser breaks is opened with less, and `report`
-            says with how much.
-        session_options: An ``onnxruntime.SessionOptions`` of your own in place of onepass's; excludes `threads` and
-            `optimize`. It serves again when a call asks for some outputs only, and must not be changed meanwhile.
-        tf32: With ``providers=["cuda"]``: whether float32 products may be rounded to TF32, which is quicker and good to
-            about three digits. By default they are not, as on the CPU.
-        device: For engines and ``providers=["cuda"]``: the number of the GPU, from 0 (the default) among those that the
-            process sees; or a list of such numbers, or ``"all"``, and each call goes to a GPU that is free. The model,
-            and what `contexts` says, are then on each of them.
-        flavor: For engines: which TensorRT runs it (``"tensorrt"``, ``"tensorrt_rtx"``, ``"tensorrt_lean"``,
-            ``"tensorrt_dispatch"``). By default the one that the sidecar names, or the first that is installed.
-        contexts: For the same: how many calls may compute side by side. For engines 4 by default; each takes memory for
-            its computation from when it is first needed, and before TensorRT 8.6 there is one. With
-            ``providers=["cuda"]`` 1 by default, since each takes memory for the weights, too. As many calls again copy
-            their inputs and results while those compute.
-        keep_bytes: For the same: how much page-locked memory results may lie in, which costs a call nothing. Results
-            that are kept beyond that are copied to ordinary memory. By default an eighth of the machine's memory, and
-            4 GiB at most.
-        plugins: For engines with plugins: the libraries that have them, as ``onepass.build(plugins=…)`` was told. A
-            library is code; none is opened that is not named here.
-        weights: For engines built with ``refit=True`` or ``strip=True``: the ONNX file whose weights to take.
+            (``"CUDAExecutionProvider"``) or by short name (``"cuda"``), each alone or as ``(name, options)``. All must
+            be available: none is skipped silently. Default: ``["cpu"]``.
+        threads: CPU threads per call. They spin while they wait for work, as is ONNX Runtime's default. By default, one
+            thread for models under 32 MB, otherwise all cores that the process may use, with threads that sleep while
+            they wait.
+        optimize: How much ONNX Runtime optimises the graph: ``"all"``, ``"basic"`` (standard operators only) or
+            ``"none"``. Default: ``"all"``; if the optimiser breaks a valid model, it is opened with a lower level,
+            which `report` returns.
+        session_options: Your own ``onnxruntime.SessionOptions``; cannot be combined with `threads` or `optimize`. It is
+            used again when a call requests only some outputs, so do not change it while the session is open.
+        tf32: With ``providers=["cuda"]``: whether float32 products may use TF32, which is faster and accurate to about
+            three digits. Default: no, as on the CPU.
+        device: For engines and ``providers=["cuda"]``: number of the GPU, starting from 0 (the default), among those
+            visible to the process; or a list of numbers, or ``"all"``: then each call runs on a free GPU, and each GPU
+            has the model and its own `contexts`.
+        flavor: For engines: the TensorRT that runs the engine (``"tensorrt"``, ``"tensorrt_rtx"``,
+            ``"tensorrt_lean"``, ``"tensorrt_dispatch"``). Default: the one named in the sidecar, otherwise the first
+            one installed.
+        contexts: For engines and ``providers=["cuda"]``: number of calls that may compute concurrently. For engines the
+            default is 4; each needs scratch memory from its first use on, and before TensorRT 8.6 there is only one.
+            With ``providers=["cuda"]`` the default is 1, because each context needs memory for the weights, too. As
+            many further calls copy their inputs and results while these compute.
+        keep_bytes: For engines and ``providers=["cuda"]``: limit of page-locked memory for results, which need no
+            further copy. When it is used up, results are copied to ordinary memory. Default: one eighth of the
+            machine's memory, at most 4 GiB.
+        plugins: For engines with plugins: the libraries that contain them, as for ``onepass.build(plugins=…)``.
+            Libraries are code; onepass opens only those named here.
+        weights: For engines built with ``refit=True`` or ``strip=True``: the ONNX file with the weights to use.
         weight_streaming_bytes: For engines built with weight streaming: how much of their weights stays on the GPU.
 
     Raises:
-        ModelNotFoundError: There is nothing at the path.
-        ModelFormatError: The file is damaged, or of a format that does not run here; the message says what it is.
-        UnsupportedModelError: An input is no dense tensor (a sequence, an optional …), or no output is one; or the
-            model has operators that ONNX Runtime lacks.
+        ModelNotFoundError: Nothing exists at the path.
+        ModelFormatError: The file is damaged, or in a format that cannot run here; the message names the format.
+        UnsupportedModelError: An input is not a dense tensor (but a sequence, an optional …), or no output is; or ONNX
+            Runtime does not support an operator of the model.
         EngineError: The engine was built by another version of TensorRT (`EngineVersionError`), for another GPU
-            (`EngineDeviceError`), or is not the one its sidecar describes (`EngineMismatchError`).
+            (`EngineDeviceError`), or does not match its sidecar (`EngineMismatchError`).
         DeviceError: A provider is not available; or, for an engine, there is no GPU, no driver, or the installed
-            TensorRT does not support that GPU.
-        MissingExtraError: For an engine: no TensorRT, or no CUDA binding (extra ``cuda``), is installed.
-        InputError: An argument is none of what is described above, or not for this kind of model.
+            TensorRT does not support the GPU.
+        MissingExtraError: For an engine: TensorRT or the CUDA binding (extra ``cuda``) is not installed.
+        InputError: An argument is invalid, or not supported for this kind of model.
     """
     options = {
         "backend": backend, "providers": providers, "threads": threads, "optimize": optimize,
@@ -99,10 +101,12 @@ def load(
         options["plugins"] = path_tuple(plugins, what="plugins")
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, ModelSpec):
-        beside = [name for name in given if name != "session_options"]  # which no other process could be sent
+        beside = [
+            name for name in given if name != "session_options"
+        ]  # it cannot be sent to another process, so a spec does not have it
         if beside:
             raise InputError(
-                f"{beside[0]}= is given beside a ModelSpec, which says how to open the model; put it into the spec: "
+                f"{beside[0]}= cannot be combined with a ModelSpec, which holds the options; put it into the spec: "
                 f"dataclasses.replace(spec, {beside[0]}=...)"
             )
         given |= model.options()
@@ -119,7 +123,7 @@ _ENGINE_OPTIONS = ("device", "flavor", "contexts", "keep_bytes", "plugins", "wei
 
 
 def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
-    """Open a model on its backend, which is imported only here: each brings libraries that the other does not need."""
+    """Open a model on its backend, imported here because each backend needs libraries that others do not."""
     wanted = given.pop("backend", None)
     if handle.format is Format.ENGINE:
         _check_options(given, _ENGINE_OPTIONS, f"an engine, and {handle.name} is one")
@@ -147,12 +151,12 @@ def _backend_of(handle: ModelHandle, given: dict[str, Any]) -> BackendBase:
 def _check_options(given: dict[str, Any], known: Sequence[str], kind: str) -> None:
     wrong = [name for name in given if name not in known]
     if wrong:
-        raise InputError(f"{wrong[0]}= is not for {kind}; leave it out")
+        raise InputError(f"{wrong[0]}= is not supported for {kind}; omit it")
 
 
 def _check_backend(wanted: str | None, here: str, handle: ModelHandle) -> None:
     if wanted not in (None, here):
-        hint = "; onepass.build makes engines of ONNX models" if wanted == "tensorrt" else ""
+        hint = "; onepass.build builds an engine from an ONNX model" if wanted == "tensorrt" else ""
         raise InputError(
-            f"backend={wanted!r} does not run {handle.name}, which is {handle.format.value} and runs on {here}{hint}"
+            f"backend={wanted!r} cannot run {handle.name}, which is {handle.format.value} and runs on {here}{hint}"
         )

@@ -1,4 +1,4 @@
-"""The arrays that a caller brings for results, and the shapes of those that it asks for."""
+"""Check the arrays that a caller passes for results, and the shapes for `empty_inputs`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onepass.tensors import Signature, TensorSpec, dtype_name, no_such_name, sha
 
 
 def full_shapes(signature: Signature, given: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every input: those given, and those that are fixed anyway."""
+    """Return the shape of every input: given or fixed."""
     for name in given:
         if name not in signature.input_names:
             raise InputError(no_such_name("input", name, signature.input_names))
@@ -22,54 +22,53 @@ def full_shapes(signature: Signature, given: Mapping[str, Any]) -> dict[str, tup
     for spec in signature.inputs:
         shape: Any = given.get(spec.name, spec.shape if spec.is_static else None)
         if shape is None:
-            raise InputError(f"input {spec.name!r} is {spec}; say its shape: empty_inputs({spec.name}=(...))")
+            raise InputError(f"input {spec.name!r} ({spec}) needs a shape: empty_inputs({spec.name}=(...))")
         if not spec.allows(tuple(shape)):
-            raise InputError(f"input {spec.name!r}: the shape {shape_text(tuple(shape))} does not fit; it is {spec}")
+            raise InputError(f"input {spec.name!r}: expected a shape that fits {spec}, got {shape_text(tuple(shape))}")
         shapes[spec.name] = tuple(shape)
     return shapes
 
 
 def check_out(out: Mapping[str, Array], names: tuple[str, ...], signature: Signature) -> None:
-    """Refuse arrays to fill that results of these names would not fit, before anything runs.
+    """Reject arrays that results do not fit into, before anything runs.
 
     Raises:
-        InputError, OutputNameError: One does not fit.
+        InputError, OutputNameError: An array or its name does not fit.
     """
     if not isinstance(out, Mapping):
         raise InputError(
-            f"out= takes a mapping from output name to array, got {type(out).__name__}. "
-            "An input called 'out' is fed by mapping: session({'out': array})"
+            f"out= must be a mapping from output name to array, got {type(out).__name__}. "
+            "If an input is called 'out', pass inputs by mapping: session({'out': array})"
         )
     specs = {spec.name: spec for spec in signature.outputs}
     for name in signature.ordered_outputs(out):
         if name not in names:
-            raise InputError(f"out= has {name!r}, which outputs= does not ask for")
+            raise InputError(f"out= has {name!r}, which is not in outputs=")
         _check_target(specs[name], out[name])
     for (name, first), (other, second) in combinations(out.items(), 2):
         if np.shares_memory(first, second):
-            raise InputError(f"out= gives {name!r} and {other!r} the same memory; each needs an array of its own")
+            raise InputError(f"out= has the same memory for {name!r} and {other!r}; each output needs its own array")
 
 
 def _check_target(spec: TensorSpec, target: Any) -> None:
-    """Find before the run what would otherwise be found after it."""
+    """Check an array before the run as far as possible."""
     if not isinstance(target, np.ndarray):
         raise InputError(f"out={{{spec.name!r}: ...}}: expected a NumPy array, got {type(target).__name__}")
     if target.dtype != spec.dtype or not spec.allows(target.shape):
         raise InputError(
-            f"out={{{spec.name!r}: ...}}: got {dtype_name(target.dtype)} {shape_text(target.shape)}, "
-            f"the output is {spec}"
+            f"out={{{spec.name!r}: ...}}: expected {spec}, got {dtype_name(target.dtype)} {shape_text(target.shape)}"
         )
     if not target.flags.writeable:
-        raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; give one that can be written")
+        raise InputError(f"out={{{spec.name!r}: ...}}: the array is read-only; pass a writable array")
 
 
 def fill(out: Mapping[str, Array], arrays: dict[str, Array]) -> None:
-    """Put results into the caller's arrays; all are compared first, so that none is filled if one does not fit."""
+    """Copy results into the caller's arrays; all are checked first, so that none is filled if one does not fit."""
     for name, target in out.items():
         if arrays[name].shape != target.shape:
             raise InputError(
-                f"out={{{name!r}: ...}}: got {shape_text(target.shape)}, "
-                f"but this call's output has {shape_text(arrays[name].shape)}"
+                f"out={{{name!r}: ...}}: expected {shape_text(arrays[name].shape)}, the shape of this call's output, "
+                f"got {shape_text(target.shape)}"
             )
     for name, target in out.items():
         np.copyto(target, arrays[name])

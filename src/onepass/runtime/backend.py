@@ -1,4 +1,4 @@
-"""The seam between a `Session`, which checks, and what computes."""
+"""The interface between a `Session`, which checks inputs, and the backend that computes."""
 
 from __future__ import annotations
 
@@ -18,47 +18,48 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Backend(Protocol):
-    """Something that executes one model. The session in front of it has checked everything a backend is given.
+    """Executes one model. All arguments have been checked by the session.
 
-    This is the least that a session takes. `BackendBase` has the rest, with defaults.
+    This is the minimum that a session requires. `BackendBase` has the optional methods, with defaults.
     """
 
     @property
     def signature(self) -> Signature:
-        """Inputs and outputs in the model's order; never changes."""
+        """Inputs and outputs in the model's order; constant."""
 
     def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
-        """Compute the outputs called `names`, in that order. Many threads may call at once.
+        """Compute the outputs `names`, in this order. Many threads may call this method concurrently.
 
         Args:
-            feeds: One C-contiguous array for each input, of the input's dtype and of a shape it allows.
-            names: Names of outputs, in the model's order, each once.
+            feeds: One C-contiguous array per input, with the input's dtype and a valid shape.
+            names: Names of outputs, in the model's order, without duplicates.
 
         Returns:
-            One array a name, of the output's dtype. They belong to the caller: nothing writes to them afterwards,
-            and they share no memory with `feeds`.
+            One array per name, with the output's dtype. The arrays belong to the caller: they are never overwritten,
+            and share no memory with `feeds`.
 
         Raises:
             BackendError: The computation failed.
         """
 
     def report(self) -> Mapping[str, Any]:
-        """Say what runs the model: at least ``backend`` (its name) and ``device``; plain JSON values."""
+        """Return what runs the model: at least ``backend`` (its name) and ``device``; plain JSON values."""
 
     def close(self) -> None:
-        """Free what the backend holds. Calls under way finish first; the session makes no further call."""
+        """Free all resources. Running calls have finished, and the session makes no further calls."""
 
 
 class BackendBase(ABC):
-    """All that a session asks of a backend. What has a default is right for one that takes and gives NumPy arrays.
+    """The complete interface of a backend. The defaults are right for backends with NumPy arrays only.
 
     Attributes:
-        signature: As of `Backend`.
-        concurrency: How many runs go on side by side, from 1 up. More threads may call, and wait.
-        import_streams: The CUDA streams that wait for arrays on the backend's GPUs, by their numbers. A backend that
-            has some takes a `DeviceArray` for any input, and then returns such; None where it takes none.
-        place: What runs the model, for messages, where that takes no arrays on a GPU.
-        survives_fork: Whether it still runs in a process that was forked from this one, where its threads are not.
+        signature: See `Backend`.
+        concurrency: Number of runs that execute concurrently, ≥ 1. Further calls wait.
+        import_streams: CUDA streams that wait for arrays on the backend's GPUs, by GPU number. Such a backend accepts a
+            `DeviceArray` for any input, and then returns `DeviceArray` objects. None means that GPU arrays are not
+            supported.
+        place: What runs the model, for messages of backends that do not support GPU arrays.
+        survives_fork: Whether the backend still works in a forked process, where its threads are gone.
     """
 
     signature: Signature
@@ -73,44 +74,42 @@ class BackendBase(ABC):
 
     @abstractmethod
     def report(self) -> Mapping[str, Any]:
-        """Say what runs the model; see `Backend.report`."""
+        """Return what runs the model; see `Backend.report`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Free what the backend holds; see `Backend.close`."""
+        """Free all resources; see `Backend.close`."""
 
     def empty_inputs(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-        """Return an array for every input, to be filled and given to `run`; the caller's until it is gone.
+        """Return an array for every input, to fill and pass to `run`; it belongs to the caller.
 
         Args:
-            shapes: The shape of each input, by name; one that the input allows.
+            shapes: A valid shape for each input, by name.
         """
         return {spec.name: np.empty(shapes[spec.name], spec.dtype) for spec in self.signature.inputs}
 
-    def run_within(self, feeds: Mapping[str, Any], names: Sequence[str], seconds: float) -> Sequence[Any]:  # noqa: ARG002 - for those that can
-        """Compute as `run` does, but end the run if it is not done after so many seconds.
+    def run_within(self, feeds: Mapping[str, Any], names: Sequence[str], seconds: float) -> Sequence[Any]:  # noqa: ARG002 - for backends that support it
+        """Compute like `run`, but stop the run after a number of seconds.
 
         Raises:
-            RunTimeoutError: It was ended.
-            InputError: The backend cannot end a run, or the number of seconds is none.
+            RunTimeoutError: The run was stopped.
+            InputError: The backend does not support timeouts, or `seconds` is invalid.
         """
-        raise InputError(
-            "timeout= is for ONNX models on ONNX Runtime: what runs this model cannot end a run; leave it out"
-        )
+        raise InputError("timeout= is supported only for ONNX models on ONNX Runtime; omit it for this model")
 
-    def stop(self, reason: str) -> None:  # noqa: B027 - right for those that cannot
-        """End the runs under way and let further ones fail, if that can be done.
+    def stop(self, reason: str) -> None:  # noqa: B027 - right for backends that cannot stop runs
+        """Stop running calls and let further ones fail, if the backend supports it.
 
         Args:
-            reason: What their errors say.
+            reason: Message of their errors.
         """
 
-    def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:  # noqa: ARG002 - for those that can
-        """Run once and return the milliseconds of its parts, by trtexec's names; None where that cannot be told."""
+    def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:  # noqa: ARG002 - for backends that support it
+        """Run once and return the time of each part in milliseconds, with trtexec's names; None if not supported."""
         return None
 
     def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer] | None:  # noqa: ARG002 - likewise
-        """Run some times and return how long each layer takes; None where that cannot be told."""
+        """Run several times and return the time of each layer; None if not supported."""
         return None
 
 
@@ -128,12 +127,12 @@ _OPTIONAL = (
 
 
 def completed(backend: Backend) -> BackendBase:
-    """Return a backend that has everything: the one given, or one with defaults for what that lacks."""
+    """Return a complete backend: the given one, or a wrapper with defaults for missing methods."""
     return backend if isinstance(backend, BackendBase) else _Completed(backend)
 
 
 class _Completed(BackendBase):
-    """Another backend with the defaults of what it does not define."""
+    """Wraps a backend and adds defaults for what it does not define."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend

@@ -1,4 +1,4 @@
-"""A backend without a model: for tests of code that uses onepass, and for trying an interface before its network.
+"""A backend without a model: for tests of code that uses onepass, and for trying an interface before a network exists.
 
 Example::
 
@@ -31,23 +31,23 @@ Compute = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 
 class FakeBackend(BackendBase):
-    """Answers with what a function returns, or with zeros of the right shapes and dtypes.
+    """Returns the results of a function, or zeros with the right shapes and dtypes.
 
     Attributes:
-        signature: As given.
-        calls: For each run, the shapes of the inputs and the names of the outputs asked for.
+        signature: The given signature.
+        calls: For each run, the shapes of the inputs and the names of the requested outputs.
         closed: Whether the session closed the backend.
     """
 
     def __init__(
         self, signature: Signature, compute: Compute | None = None, *, sizes: Mapping[str, int] | None = None
     ) -> None:
-        """Make a fake of a model with the given signature.
+        """Create a fake of a model.
 
         Args:
-            signature: Inputs and outputs of the model that is stood in for.
-            compute: Takes the inputs, returns the outputs by name. By default outputs are zeros (strings are
-                empty), whose dynamic dimensions have the size of the input dimension of the same name.
+            signature: Inputs and outputs of the model.
+            compute: A function from inputs to outputs, both by name. By default outputs are zeros (strings are empty),
+                and a dynamic dimension has the size of the input dimension with the same name.
             sizes: Sizes of dynamic dimensions that no input has, by name.
         """
         self.signature = signature
@@ -57,28 +57,28 @@ class FakeBackend(BackendBase):
         self._sizes = dict(sizes or {})
 
     def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
-        """Return the outputs called `names`.
+        """Return the outputs `names`.
 
         Raises:
-            BackendError: The function raised, or returned an output that the signature does not allow.
+            BackendError: The function raised, or returned an output that does not fit the signature.
         """
         self.calls.append(({name: array.shape for name, array in feeds.items()}, tuple(names)))
         try:
             results = self._compute(feeds)
         except Exception as error:
-            raise BackendError(f"the function behind the fake backend raised {error!r}") from error
+            raise BackendError(f"the fake backend's function raised {error!r}") from error
         if not isinstance(results, Mapping):
-            raise BackendError(f"the function behind the fake backend returned {type(results).__name__}, not a mapping")
+            raise BackendError(f"the fake backend's function returned {type(results).__name__}, expected a mapping")
         specs = {spec.name: spec for spec in self.signature.outputs}
-        # Copied, since a function may well return the same array twice, or one of its inputs.
+        # Copied, because a function may return the same array twice, or one of its inputs.
         return [np.array(_checked(specs[name], results)) for name in names]
 
     def report(self) -> Mapping[str, Any]:
-        """Say that this is a fake."""
+        """Return that this is a fake."""
         return {"backend": "fake", "device": "none", "calls": len(self.calls)}
 
     def close(self) -> None:
-        """Note that the session was closed."""
+        """Record that the session was closed."""
         self.closed = True
 
     def _zeros(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -97,18 +97,18 @@ def _resolved(spec: TensorSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
     for dim in spec.shape or ():
         size = dim if isinstance(dim, int) else sizes.get(str(dim))
         if size is None:
-            raise ValueError(f"output {spec.name!r} is {spec}; give the size of {dim}: FakeBackend(..., sizes=...)")
+            raise ValueError(f"output {spec.name!r} ({spec}) needs the size of {dim}: FakeBackend(..., sizes=...)")
         resolved.append(size)
     return tuple(resolved)
 
 
 def _checked(spec: TensorSpec, results: Mapping[str, Array]) -> Array:
     if spec.name not in results:
-        raise BackendError(f"the function behind the fake backend returned no {spec.name!r}, only {list(results)}")
+        raise BackendError(f"the fake backend's function returned no {spec.name!r}, only {list(results)}")
     array = np.asarray(results[spec.name])
     if array.dtype != spec.dtype or not spec.allows(array.shape):
         raise BackendError(
-            f"the function behind the fake backend returned {spec.name!r} as {array.dtype} "
-            f"{shape_text(array.shape)}; the signature says {spec}"
+            f"the fake backend's function returned output {spec.name!r} as {array.dtype} {shape_text(array.shape)}, "
+            f"expected {spec}"
         )
     return array

@@ -1,4 +1,4 @@
-"""A session: one model, ready to run. It checks what comes in, calls the backend, and names what goes out."""
+"""Session: one model, ready to run. It checks inputs, calls the backend, and names the outputs."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """A model that is ready to run; made by `onepass.load`.
+    """A model that is ready to run, opened by `onepass.load`.
 
-    Any number of threads may call one session at once.
+    Any number of threads may call a session concurrently.
 
     Example::
 
         with onepass.load("elg.onnx") as session:
             outputs = session(eye=eyes)       # by keyword
-            outputs = session({"eye": eyes})  # by mapping: for `out`, `outputs`, and other names
+            outputs = session({"eye": eyes})  # by mapping: for names such as "x:0", "out" or "outputs"
             outputs = session(eyes)           # the only input needs no name
     """
 
     def __init__(self, backend: Backend, *, name: str = "model") -> None:
-        """Put a session in front of a backend, which it owns from here on.
+        """Create a session for a backend; the session owns the backend and closes it.
 
         Args:
-            backend: What computes.
-            name: What to call the model in messages; `onepass.load` gives the path.
+            backend: The backend that computes.
+            name: Name of the model in messages; `onepass.load` passes the path.
         """
         self.name = name
         self.signature: Signature = backend.signature
         self._backend = backend = completed(backend)
         self._check = InputChecker(self.signature, import_streams=backend.import_streams, place=backend.place)
-        self.concurrency: int = backend.concurrency  # calls that run side by side; more threads may call, and wait
+        self.concurrency: int = backend.concurrency  # calls that run concurrently; further calls wait
         self._output_names = self.signature.output_names
         self._gate = Gate()
         self._lock = threading.Lock()
@@ -73,31 +73,31 @@ class Session:
     ) -> Outputs:
         """Run the model once.
 
-        Inputs may also be arrays on a GPU, of PyTorch, CuPy, JAX or Numba, if the model runs there. If one is, the
-        outputs stay there too: each is a `DeviceArray`, which those libraries take without a copy.
+        If the model runs on a GPU, inputs may be GPU arrays of PyTorch, CuPy, JAX or Numba. If any input is, the
+        outputs stay on the GPU, too: each is a `DeviceArray`, which these libraries accept without a copy.
 
         Args:
-            inputs: A mapping from input name to array, or the array itself where the model has a single input.
-            outputs: Names of the outputs to compute; nothing is computed for the others, though every input is still
-                to be given. All by default.
-            out: Arrays to fill, by output name; the result holds these in place of new ones. They need the exact
-                dtype and shape of the output.
-            copy: Give back arrays in memory of their own. Otherwise an engine's results lie in page-locked memory,
-                which is lent until the last array on it is gone; that is quicker, and just as safe.
-            timeout: Seconds after which a run that is not done is ended, for models whose loops may not end. ONNX
-                Runtime can do this, between two nodes; a frozen pass of its own ends by itself, and the call fails if
-                that was too late; an engine's pass cannot be ended.
+            inputs: A mapping from input name to array, or the array itself if the model has a single input.
+            outputs: Names of the outputs to compute; other outputs are not computed. All inputs are required
+                nevertheless. Default: all outputs.
+            out: Arrays to fill, by output name; the result contains them instead of new arrays. They must have the
+                exact dtype and shape of the output.
+            copy: Return arrays in memory of their own. By default, an engine's results are in page-locked memory, which
+                is reused after the last array on it is gone; this is faster, and just as safe.
+            timeout: Seconds after which the run is stopped, for models with loops that may not end. ONNX Runtime stops
+                between two nodes. Its frozen passes on a GPU cannot be stopped, but the call fails if one took too
+                long. Engines do not support it.
             named: Inputs by keyword.
 
         Returns:
-            The outputs in the model's own order. The arrays are the caller's own: no later call changes them.
+            The outputs in the model's own order. The arrays belong to the caller; later calls never overwrite them.
 
         Raises:
             InputError: An array has the wrong name, dtype, rank or size; the message says which and what to do.
-            OutputNameError: The model has no output of a name in `outputs` or `out`.
+            OutputNameError: The model has no output with a name in `outputs` or `out`.
             BackendError: The computation failed.
-            RunTimeoutError: It was not done after `timeout` seconds.
-            ModelFormatError: The first call for these `outputs` has to read the model file, and that has changed.
+            RunTimeoutError: The run took longer than `timeout` seconds.
+            ModelFormatError: The first call for these `outputs` must read the model file again, and it has changed.
             SessionClosedError: The session is closed.
         """
         with self._gate.inside():
@@ -116,18 +116,18 @@ class Session:
         outputs: Iterable[str] | None = None,
         **named: Any,
     ) -> Future[Outputs]:
-        """Run the model in the background; takes what a call takes, but for `out` and `timeout`.
+        """Run the model in the background; the arguments are those of a call, without `out` and `timeout`.
 
-        The inputs are checked and copied before this returns, so the caller may reuse its arrays at once; those on a
-        GPU are not copied, and must stay as they are until the result is there. As many submitted calls run at once as
-        the backend runs side by side. While 32 more wait for their turn, this waits before it returns, except in a
-        future's callback; so hold no lock here that such a callback takes, and call it from an event loop in a thread.
+        The inputs are checked and copied before this method returns, so the caller may reuse its arrays at once. GPU
+        arrays are not copied and must not change until the result is ready. As many submitted calls run concurrently as
+        the backend supports. While 32 more are queued, this method blocks, except in a future's callback. So do not
+        hold a lock here that such a callback takes, and call it in a thread if you use an event loop.
 
         Returns:
-            A future of the outputs. `close` waits for all of them.
+            A future for the outputs. `close` waits for all futures.
 
         Raises:
-            InputError, OutputNameError, SessionClosedError: At once, as a call would.
+            InputError, OutputNameError, SessionClosedError: Immediately, as in a call.
         """
         work = Work(self._gate.for_those_inside())
         try:
@@ -144,7 +144,7 @@ class Session:
                     future = workers.submit(work, self._run, names)
                 if future is not None:
                     return future
-                # Nobody waits inside: close() waits for those who are.
+                # Do not wait inside the gate, because close() waits for threads inside.
                 work.empty()
                 workers.pause()
         except BaseException:
@@ -152,31 +152,32 @@ class Session:
             raise
 
     def empty_inputs(self, **shapes: tuple[int, ...]) -> dict[str, Array]:
-        """Return arrays for all inputs, to be filled and given to a call: what lies in them is not copied once more.
+        """Return arrays for all inputs, to fill and pass to a call, which saves a copy on the host.
 
-        On a GPU they are page-locked memory that it fetches by itself; elsewhere they are ordinary arrays. They are
-        the caller's until the last reference to them is gone, and may be filled and given again.
+        For models on a GPU, the arrays are in page-locked memory, which the GPU reads directly; otherwise they are
+        ordinary arrays. They belong to the caller until the last reference is gone, and may be refilled and passed
+        again.
 
         Args:
-            shapes: The shape of each input whose size is not fixed, by name.
+            shapes: Shape of each input with a dynamic shape, by name.
 
         Raises:
-            InputError: A shape is missing, unknown, or not one that the input may have.
+            InputError: A shape is missing, has an unknown name, or does not fit the input.
         """
         with self._gate.inside():
             self._require_open()
             return self._backend.empty_inputs(full_shapes(self.signature, shapes))
 
     def profile(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> dict[str, float] | None:
-        """Run the model once and say what took how long, in milliseconds; None where the backend cannot tell.
+        """Run the model once and return the time of each part in milliseconds; None if the backend cannot measure them.
 
         Args:
-            inputs: As of a call.
-            named: As of a call.
+            inputs: As in a call.
+            named: As in a call.
 
         Returns:
-            By trtexec's names: ``h2d_ms`` and ``d2h_ms`` (the copies to and from the GPU), ``gpu_compute_ms``, and
-            ``enqueue_ms`` (the host's time to queue the computation).
+            Times with trtexec's names: ``h2d_ms`` and ``d2h_ms`` (copies to and from the GPU), ``gpu_compute_ms``, and
+            ``enqueue_ms`` (host time to queue the computation).
         """
         with self._gate.inside():
             self._require_open()
@@ -184,11 +185,11 @@ class Session:
             return None if times is None else dict(times)
 
     def profile_layers(self, inputs: Mapping[str, Any] | Any = None, /, **named: Any) -> list[TimedLayer] | None:
-        """Run the model some times and say how long each layer of it takes; None where the backend cannot tell.
+        """Run the model several times and return the time of each layer; None if the backend cannot measure it.
 
         Args:
-            inputs: As of a call.
-            named: As of a call.
+            inputs: As in a call.
+            named: As in a call.
         """
         with self._gate.inside():
             self._require_open()
@@ -196,7 +197,7 @@ class Session:
             return None if times is None else list(times)
 
     def report(self) -> dict[str, Any]:
-        """Say what runs the model (backend, version, device, options) as plain JSON values."""
+        """Return what runs the model (backend, version, device, options) as plain JSON values."""
         with self._gate.inside():
             self._require_open()
             return dict(self._backend.report())
@@ -207,9 +208,9 @@ class Session:
         return self._gate.closed
 
     def close(self) -> None:
-        """Wait for calls under way, those submitted included, then free the model. Closing again does nothing.
+        """Wait for running calls, including submitted ones, then free the model. Closing again does nothing.
 
-        In the middle of a call, or in a future's callback, it cannot wait: the model is freed when all have ended.
+        From within a call or a future's callback, `close` does not wait: the model is freed when all calls have ended.
         """
         self._gate.close()
         if self._is_in_a_call():
@@ -218,17 +219,17 @@ class Session:
             self._gate.free(self._free)
 
     def stop(self, reason: str) -> None:
-        """End the runs under way, and refuse further ones, if the backend can: ONNX Runtime does, an engine does not.
+        """Stop running calls and reject further ones, if the backend supports it: ONNX Runtime does, engines do not.
 
         Args:
-            reason: What the `BackendError` of these runs says.
+            reason: Message of the `BackendError` that these calls raise.
         """
         self._backend.stop(reason)
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            f"the session of {self.name} cannot be pickled or copied: it holds a model that is ready to run. "
-            "Send the onepass.ModelSpec that opens it, and load it in the other process"
+            f"the session of {self.name} cannot be pickled or copied, because it holds an open model. "
+            "Send an onepass.ModelSpec instead, and load it in the other process"
         )
 
     def __enter__(self) -> Session:
@@ -253,7 +254,7 @@ class Session:
             raise SessionClosedError(self._unusable)
 
     def _is_in_a_call(self) -> bool:
-        """Whether the thread is in a call of this session: in a signal handler, say, or in an input's conversion."""
+        """Whether this thread is in a call of this session, such as in a signal handler or an input's conversion."""
         frame = inspect.currentframe()
         while frame is not None:
             if frame.f_code in _CALLS and frame.f_locals.get("self") is self:
@@ -262,9 +263,9 @@ class Session:
         return self._background is not None and self._background.is_here
 
     def _hold_threads(self, seconds: float) -> bool:
-        """At the end of the process, let no thread in any more, and wait for those inside; whether all are out.
+        """At process exit, admit no further threads, wait for those inside, and return whether all are out.
 
-        What was submitted is computed, however long that takes.
+        Submitted calls are computed, however long they take.
         """
         self._gate.hold()
         if self._background is not None:
@@ -272,14 +273,14 @@ class Session:
         return self._gate.wait_until_empty(seconds)
 
     def _after_fork(self) -> None:
-        """In a process that was forked: other threads are not there, workers neither, and maybe not the backend."""
+        """In a forked process: other threads and workers are gone, and maybe the backend does not work."""
         self._gate.forget()
         self._lock, self._background = threading.Lock(), None
         if not self._backend.survives_fork:
             self._gate.abandon()
             self._unusable = (
-                f"the session of {self.name} was opened before this process was forked, and neither threads nor GPUs "
-                "survive that; open the model again here with onepass.load, or start processes by 'spawn'"
+                f"the session of {self.name} was opened before this process was forked, and neither threads nor GPU "
+                "contexts survive a fork; open the model again here with onepass.load, or start processes with 'spawn'"
             )
             _LEFT_BEHIND.append(self._backend)
 
@@ -294,7 +295,7 @@ class Session:
         feeds: Mapping[str, Any],
         names: tuple[str, ...],
         out: Mapping[str, Array] | None = None,
-        copy: bool = False,  # noqa: FBT002 - by position, which is quicker, and nobody else calls it
+        copy: bool = False,  # noqa: FBT002 - positional is faster, and the method is private
         timeout: float | None = None,
     ) -> Outputs:
         backend = self._backend
@@ -305,7 +306,7 @@ class Session:
         if out is not None:
             fill(out, arrays)
         if copy:
-            # What is a view of something lies in memory that the backend lends.
+            # Views are in memory that belongs to the backend.
             arrays = {n: a if isinstance(a, DeviceArray) or a.flags.owndata else a.copy() for n, a in arrays.items()}
         return Outputs(arrays)
 
@@ -328,11 +329,11 @@ class Session:
     def _wanted(self, outputs: Iterable[str]) -> tuple[str, ...]:
         names = self.signature.ordered_outputs(outputs)
         if not names:
-            raise InputError(f"outputs=[] asks for nothing; the model has {', '.join(self._output_names)}")
+            raise InputError(f"outputs=[] is empty; the model has {', '.join(self._output_names)}")
         return names
 
 
-# What a thread is in while it is inside.
+# The code objects that a thread inside the gate is executing.
 _CALLS = frozenset(
     method.__code__
     for method in (
@@ -344,5 +345,5 @@ _CALLS = frozenset(
         Session.report,
     )
 )
-# Backends that a fork broke: to free what they hold would touch threads or a GPU that are not there.
+# Backends broken by a fork: freeing them would use threads or a GPU context that no longer exist.
 _LEFT_BEHIND: list[Backend] = []

@@ -1,4 +1,4 @@
-"""ModelSpec: a model file and how to open it, as one value that can be kept, sent and compared."""
+"""ModelSpec: a model file and the options to open it, as one value that can be stored, sent and compared."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from onepass.artifacts import path_tuple
 
 BackendName: TypeAlias = Literal["onnxruntime", "tensorrt"]
 Optimize: TypeAlias = Literal["none", "basic", "all"]
-"""How much ONNX Runtime rewrites a graph before it runs it."""
+"""How much ONNX Runtime optimises a graph."""
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
 """An ONNX Runtime execution provider, alone or with its options."""
 
 Devices: TypeAlias = int | Sequence[int] | Literal["all"]
-"""Number of a GPU, from 0, or several such numbers, or all GPUs."""
+"""Number of a GPU, starting from 0, or several numbers, or all GPUs."""
 
-# What may follow the @ of a model on the command line.
+# Options that may follow the @ of a model on the command line.
 _SIZES = ("keep_bytes", "weight_streaming_bytes")
 _NUMBERS = ("threads", "contexts", *_SIZES)
 _NAMES = ("flavor", "backend", "optimize", "weights")
@@ -31,29 +31,29 @@ _TRUTHS = {"True": True, "False": False, "true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model file and how to open it: what `onepass.load` takes, as one value.
+    """A model file and the options to open it: the arguments of `onepass.load` as one value.
 
-    A spec is frozen, pickles, and goes to JSON and back, so that a worker in another process can open the same model
-    in the same way: ``onepass.load(ModelSpec.from_json(received))``. None leaves a choice to onepass.
+    A spec is frozen, can be pickled, and converts to JSON and back. So a worker in another process can open the same
+    model in the same way: ``onepass.load(ModelSpec.from_json(received))``. None means onepass's default.
 
     Attributes:
-        path: The model file; kept as a string.
-        backend: The backend that has to run it; by default the one that the file's content calls for.
-        device: Number of the GPU, from 0, or of several, or ``"all"``, for engines and the provider ``"cuda"``; several
-            are kept as a tuple.
-        threads: CPU threads of one call, for ONNX models.
-        contexts: How many calls may compute side by side, for the same.
-        keep_bytes: How much page-locked memory results may lie in, for the same.
-        providers: ONNX Runtime execution providers in order of preference, for ONNX models; kept as a tuple.
-        optimize: How much ONNX Runtime rewrites the graph, for ONNX models; by default as much as the model stands.
-        tf32: Whether float32 products may be rounded to TF32, for the provider ``"cuda"``.
-        flavor: The TensorRT that runs it, for engines: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
+        path: The model file; stored as a string.
+        backend: The backend that must run the model; by default, the file's content decides.
+        device: Number of the GPU, starting from 0, or several numbers, or ``"all"``, for engines and the provider
+            ``"cuda"``; several numbers are stored as a tuple.
+        threads: CPU threads per call, for ONNX models.
+        contexts: Number of calls that may compute concurrently, for engines and the provider ``"cuda"``.
+        keep_bytes: Limit of page-locked memory for results, for engines and the provider ``"cuda"``.
+        providers: ONNX Runtime execution providers in order of preference, for ONNX models; stored as a tuple.
+        optimize: How much ONNX Runtime optimises the graph, for ONNX models; by default as much as the model allows.
+        tf32: Whether float32 products may use TF32, for the provider ``"cuda"``.
+        flavor: The TensorRT that runs an engine: ``"tensorrt"``, ``"tensorrt_rtx"`` ….
         weight_streaming_bytes: How much of the weights stays on the GPU, for engines built with weight streaming.
-        plugins: Libraries that have plugins, for engines that take any; kept as a tuple of strings.
-        weights: The model whose weights an engine takes that was built for that; kept as a string.
+        plugins: Libraries with the plugins that an engine needs; stored as a tuple of strings.
+        weights: The model with the weights for a stripped or refittable engine; stored as a string.
 
     Raises:
-        InputError: A value is of the wrong type, or out of range.
+        InputError: A value has the wrong type or is out of range.
     """
 
     path: str | os.PathLike[str]
@@ -74,16 +74,16 @@ class ModelSpec:
         object.__setattr__(self, "path", _model_path("path", self.path))
         for name, choices in (("backend", get_args(BackendName)), ("optimize", get_args(Optimize)), ("tf32", _BOTH)):
             if getattr(self, name) not in (None, *choices):
-                raise InputError(f"{name} is {getattr(self, name)!r}; expected {' or '.join(map(str, choices))}")
+                raise InputError(f"{name} must be {' or '.join(map(str, choices))}, got {getattr(self, name)!r}")
         if self.device is not None:
             object.__setattr__(self, "device", checked_devices(self.device))
         for name, least in (("threads", 1), ("contexts", 1), *((each, 0) for each in _SIZES)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InputError(f"{name} is a whole number from {least} up, got {value!r}")
+                raise InputError(f"{name} must be a whole number ≥ {least}, got {value!r}")
         flavor: Any = self.flavor
         if flavor is not None and not isinstance(flavor, str):
-            raise InputError(f"flavor is the name of a TensorRT, such as 'tensorrt_rtx'; got {self.flavor!r}")
+            raise InputError(f"flavor must be the name of a TensorRT, such as 'tensorrt_rtx', got {self.flavor!r}")
         if self.providers is not None:
             object.__setattr__(self, "providers", checked_providers(self.providers))
         if self.weights is not None:
@@ -92,7 +92,8 @@ class ModelSpec:
             object.__setattr__(self, "plugins", path_tuple(self.plugins, what="plugins"))
 
     def __hash__(self) -> int:
-        return hash(json.dumps(self.to_json(), sort_keys=True, default=repr))  # options of providers are mappings
+        # Provider options are mappings, which are not hashable.
+        return hash(json.dumps(self.to_json(), sort_keys=True, default=repr))
 
     def __str__(self) -> str:
         given = self.options()
@@ -105,13 +106,13 @@ class ModelSpec:
 
     @classmethod
     def parse(cls, word: str) -> ModelSpec:
-        """Read ``PATH`` or ``PATH@OPTION,…``, where an option is a provider's name or ``NAME=VALUE``.
+        """Read ``PATH`` or ``PATH@OPTION,…``, where an option is the name of a provider, or ``NAME=VALUE``.
 
-        ``elg.onnx@cuda``, ``elg.onnx@threads=4``, ``elg.engine@device=1,contexts=2``, ``elg.engine@device=0+1``. A file
-        whose name has an at sign is that file.
+        Examples: ``elg.onnx@cuda``, ``elg.onnx@threads=4``, ``elg.engine@device=1,contexts=2``,
+        ``elg.engine@device=0+1``. If a file with the complete name exists, including the at sign, it is this file.
 
         Raises:
-            InputError: What follows the ``@`` is no such option.
+            InputError: An unknown option follows the ``@``.
         """
         path, mark, words = word.rpartition("@")
         if not mark or Path(word).exists():
@@ -133,9 +134,9 @@ class ModelSpec:
                 given[name] = _TRUTHS[value]
             else:
                 raise InputError(
-                    f"{word!r}: {option!r} is neither a provider nor a number of threads; expected MODEL, MODEL@cuda, "
-                    f"MODEL@threads=4 or MODEL@cuda,threads=4; for engines device, {', '.join(_NUMBERS[1:])} "
-                    f"or {_NAMES[0]}, such as MODEL@device=1 or MODEL@device=0+1"
+                    f"{word!r}: unknown option {option!r}; expected MODEL, MODEL@cuda, MODEL@threads=4 or "
+                    f"MODEL@cuda,threads=4; for engines also device, {', '.join(_NUMBERS[1:])} or {_NAMES[0]}, such as "
+                    "MODEL@device=1 or MODEL@device=0+1"
                 )
         try:
             return cls(path, **given)
@@ -143,11 +144,11 @@ class ModelSpec:
             raise InputError(f"{word!r}: {error}") from error
 
     def options(self) -> dict[str, Any]:
-        """Return what was chosen, as keyword arguments of `onepass.load`."""
+        """Return the options that are set, as keyword arguments of `onepass.load`."""
         return {each.name: value for each in fields(self)[1:] if (value := getattr(self, each.name)) is not None}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the spec as plain JSON values, without what is left to onepass; `from_json` reads it back."""
+        """Return the spec as plain JSON values, without unset options; `from_json` reads it back."""
         data = {"path": os.fspath(self.path), **self.options()}
         if isinstance(self.device, tuple):
             data["device"] = list(self.device)
@@ -162,56 +163,56 @@ class ModelSpec:
         """Read what `to_json` wrote.
 
         Raises:
-            InputError: A key is missing or unknown, or a value is not what it should be.
+            InputError: A key is missing or unknown, or a value is invalid.
         """
         known = [each.name for each in fields(cls)]
         given: Any = data
         if not isinstance(given, Mapping) or "path" not in given or not set(given) <= set(known):
-            raise InputError(f"a model's spec has a path, and may have {', '.join(known[1:])}; got {given!r}")
+            raise InputError(f"a model spec needs a path, and may have {', '.join(known[1:])}; got {given!r}")
         return cls(**given)
 
 
 def _model_path(name: str, path: Any) -> str:
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise InputError(f"{name} is the path of a model file, got {path!r}")
+        raise InputError(f"{name} must be the path of a model file, got {path!r}")
     return str(os.fspath(path))
 
 
 def checked_devices(devices: Any) -> int | tuple[int, ...] | Literal["all"]:
-    """Return the number of a GPU, a tuple of several, or ``"all"``, if that is what it is.
+    """Validate the number of a GPU, several numbers (returned as a tuple), or ``"all"``.
 
     Raises:
-        InputError: It is not.
+        InputError: `devices` is none of these.
     """
     if devices == "all":
         return "all"
     several = isinstance(devices, Sequence) and not isinstance(devices, (str, bytes))
     numbers = tuple(devices) if several else (devices,)
     if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
-        raise InputError(f"device is the number of a GPU, from 0 up, a list of such numbers, or 'all'; got {devices!r}")
+        raise InputError(f"device must be the number of a GPU (≥ 0), a list of numbers, or 'all'; got {devices!r}")
     if len(set(numbers)) < len(numbers):
-        raise InputError(f"device names a GPU twice: {devices!r}")
+        raise InputError(f"device contains a GPU twice: {devices!r}")
     return numbers if several else numbers[0]
 
 
 def devices_of(word: str, *, between: str) -> int | tuple[int, ...] | Literal["all"]:
-    """Read the number of a GPU, several of them, or ``all``.
+    """Read the number of a GPU, several numbers, or ``all``.
 
     Raises:
-        InputError: It is none of these.
+        InputError: `word` is none of these.
     """
     numbers = [int(part) if part.isascii() and part.isdigit() else part for part in word.split(between)]
     return checked_devices("all" if word == "all" else numbers if len(numbers) > 1 else numbers[0])
 
 
 def checked_providers(providers: Any) -> tuple[Provider, ...]:
-    """Return providers as a tuple of names, and of names with options, if that is what they are.
+    """Validate providers, and return them as a tuple of names, or of (name, options) pairs.
 
     Raises:
-        InputError: They are not.
+        InputError: `providers` is not a list of these.
     """
     if isinstance(providers, str) or not isinstance(providers, Sequence) or not providers:
-        raise InputError(f'providers= takes a list with at least one name, got {providers!r}; write providers=["cpu"]')
+        raise InputError(f'providers= must be a non-empty list of names, got {providers!r}; use providers=["cpu"]')
     checked: list[Provider] = []
     entry: Any
     for entry in providers:
@@ -220,6 +221,6 @@ def checked_providers(providers: Any) -> tuple[Provider, ...]:
             continue
         pair = tuple(entry) if isinstance(entry, (list, tuple)) else ()
         if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], Mapping):
-            raise InputError(f"a provider is a name, or a name with a mapping of options; got {entry!r}")
+            raise InputError(f"a provider must be a name, or a pair of a name and a mapping of options; got {entry!r}")
         checked.append((pair[0], dict(pair[1])))
     return tuple(checked)

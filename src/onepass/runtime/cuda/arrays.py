@@ -1,4 +1,4 @@
-"""Arrays on a GPU: those that callers hand in (PyTorch's, CuPy's, JAX's, Numba's) and those they get back."""
+"""Arrays on a GPU: inputs (from PyTorch, CuPy, JAX or Numba) and results."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from onepass.tensors import shape_text
 
 
 class DeviceArray:
-    """A C-contiguous array in a GPU's memory; complete, and nobody's but its holder's.
+    """A C-contiguous array in a GPU's memory; it is complete and belongs to its holder.
 
-    PyTorch takes it by ``torch.from_dlpack(array)``, JAX by ``jax.dlpack.from_dlpack(array)``, CuPy and Numba by
-    ``cupy.asarray(array)``: none of them copies. It stays valid as long as one of them refers to it.
+    Convert it without a copy: ``torch.from_dlpack(array)`` in PyTorch, ``jax.dlpack.from_dlpack(array)`` in JAX,
+    ``cupy.asarray(array)`` in CuPy, and likewise in Numba. It stays valid as long as any of these refers to it.
 
     Attributes:
-        address: Of its first element, in the GPU's memory.
+        address: Address of its first element in the GPU's memory.
         shape: Its shape.
         dtype: NumPy dtype.
         device: Number of the GPU.
@@ -46,24 +46,24 @@ class DeviceArray:
 
     @property
     def size(self) -> int:
-        """How many elements it has."""
+        """The number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def nbytes(self) -> int:
-        """How many bytes its elements take."""
+        """The size of its elements in bytes."""
         return self.size * self.dtype.itemsize
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         if self.dtype.isbuiltin != 1:
-            raise AttributeError(f"the CUDA array interface has no type for {self.dtype}; take it by DLPack")
+            raise AttributeError(f"the CUDA array interface does not support {self.dtype}; use DLPack")
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
             "data": (self.address, False),
             "version": 3,
-            "stream": None,  # complete: there is nothing to wait for
+            "stream": None,  # the array is complete, so there is nothing to wait for
         }
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -74,7 +74,7 @@ class DeviceArray:
 
 
 def is_device_array(value: Any) -> bool:
-    """Whether something is an array in a GPU's memory."""
+    """Whether a value is an array in a GPU's memory."""
     ask = getattr(value, "__dlpack_device__", None)
     if ask is not None:
         return int(ask()[0]) in (_dlpack.CUDA, _dlpack.CUDA_MANAGED)
@@ -82,36 +82,36 @@ def is_device_array(value: Any) -> bool:
 
 
 def device_array_from(value: Any, *, name: str, streams: Mapping[int, Any]) -> DeviceArray:
-    """Take an array on a GPU as it is.
+    """Return a GPU array as a `DeviceArray`, without a copy.
 
     Args:
-        value: An array that `is_device_array`.
+        value: An array for which `is_device_array` is true.
         name: The input's name, for messages.
-        streams: A `Stream` for each GPU that the model is on, by its number; what is queued there from now on finds
-            the array complete.
+        streams: A `Stream` for each of the model's GPUs, by GPU number; work queued there from now on waits until the
+            array is complete.
 
     Raises:
-        InputError: It lies on another GPU, is not C-contiguous, or its library does not hand it out.
+        InputError: The array is on another GPU, is not C-contiguous, or its library does not export it.
     """
     dense = True
     number = _gpu_of(value, streams)
     if number not in streams:
         on = " and ".join(map(str, streams))
         raise InputError(
-            f"input {name!r} lies on GPU {number}, and the model is on GPU {on}; move it there, or open the model with "
-            "device="
+            f"input {name!r} is on GPU {number}, but the model is on GPU {on}; move the input there, or open the model "
+            f"with device={number}"
         )
     stream = streams[number]
     if isinstance(value, DeviceArray):
         found = value
     elif hasattr(value, "__dlpack__"):
         try:
-            # Its library lets our stream wait for whatever is still writing to the array.
+            # The library makes our stream wait for pending writes to the array.
             lent = _dlpack.borrow(value.__dlpack__(stream=stream.number))
         except Exception as error:
             raise InputError(
-                f"input {name!r}: {type(value).__name__} does not hand out its memory ({error}); "
-                "a tensor that requires gradients does after .detach()"
+                f"input {name!r}: {type(value).__name__} does not export its memory ({error}); "
+                "if a tensor requires gradients, use .detach()"
             ) from error
         dense = lent.strides is None or _is_dense(lent.shape, lent.strides)
         found = DeviceArray(lent.address, shape=lent.shape, dtype=lent.dtype, device=lent.device, owner=lent.owner)
@@ -127,23 +127,23 @@ def device_array_from(value: Any, *, name: str, streams: Mapping[int, Any]) -> D
         found = DeviceArray(address, shape=shape, dtype=dtype, device=stream.device.index, owner=value)
     if not dense:
         raise InputError(
-            f"input {name!r}: the array on the GPU is not C-contiguous (a transposed view, or a part); "
-            "make it so: array.contiguous() in PyTorch, cupy.ascontiguousarray(array)"
+            f"input {name!r}: the GPU array is not C-contiguous (a transposed view, or a slice); "
+            "use array.contiguous() in PyTorch, or cupy.ascontiguousarray(array)"
         )
     return found
 
 
 def _gpu_of(value: Any, streams: Mapping[int, Any]) -> int:
-    """Return the number of the GPU that an array lies on."""
+    """Return the number of an array's GPU."""
     if isinstance(value, DeviceArray):
         return value.device
     if hasattr(value, "__dlpack_device__"):
         return int(value.__dlpack_device__()[1])
     address = int(value.__cuda_array_interface__["data"][0])
     first, stream = next(iter(streams.items()))
-    if not address:  # an empty array may lie nowhere
+    if not address:  # an empty array may have no address
         return first
-    with stream.device.current():  # this thread may have no GPU yet, and one is needed to ask
+    with stream.device.current():  # this thread may have no CUDA context yet, and the query needs one
         return gpu_of(address)
 
 

@@ -1,4 +1,4 @@
-"""A model on one GPU, with all that runs it there."""
+"""A model on one GPU, with everything that runs it there."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from onepass.runtime.gpu.slots import HostSlot
 
 
 class Gpu:
-    """A model that is open on a GPU, and its lanes there.
+    """An open model on a GPU, and its lanes.
 
     Attributes:
         device: The GPU.
-        import_stream: Where arrays on it are waited for.
+        import_stream: The stream that waits for arrays on the GPU.
         lanes: Its lanes.
     """
 
     def __init__(self, passes: Passes) -> None:
-        """Make the first lanes."""
+        """Create the first lanes."""
         self.device = passes.device
         self.import_stream = passes.import_stream
         self._passes = passes
         self.lanes: Group[Passing] = Group(passes.new_queue, limit=passes.limit)
-        self.lanes.limit = passes.limit  # the first queue may have told that there can be no other
+        self.lanes.limit = passes.limit  # the first queue may have shown that there can be no other
 
     def __str__(self) -> str:
         return f"GPU {self.device.index} ({self.device.name})"
@@ -56,7 +56,7 @@ class Gpu:
         return self._passes.of(lane, feeds)
 
     def is_broken(self) -> bool:
-        """Whether the GPU answers everything with an error, as after a fault in a computation."""
+        """Whether every request to the GPU fails, as after a fault in a computation."""
         try:
             self.device.memory_bytes()
         except BackendError:
@@ -64,7 +64,7 @@ class Gpu:
         return False
 
     def report(self) -> dict[str, Any]:
-        """Name the GPU, say how much memory it has, and how each shape of inputs runs there."""
+        """Return the GPU, its memory, and how each set of input shapes runs there."""
         device, lanes = self.device, self.lanes
         report: dict[str, Any] = {
             "device": device.name,
@@ -82,7 +82,7 @@ class Gpu:
         return report
 
     def close(self) -> None:
-        """Free the model and all it runs with; results that are still held keep their memory."""
+        """Free the model and its resources; results that are still referenced keep their memory."""
         with self.device.current():
             self.lanes.close()
             self._passes.close()

@@ -1,4 +1,4 @@
-"""The lanes of one model, on one GPU or several: given out to calls, made as they are needed, never lost."""
+"""The lanes of one model, on one or several GPUs: assigned to calls, created on demand, never lost."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Group(Generic[Ready]):
     """The lanes on one GPU.
 
     Attributes:
-        limit: How many queues there may be.
-        queues: Those that there are.
-        at_rest: Lanes that are free, of queues whose other lane may have work.
-        beside: The other lanes that are free.
-        is_open: Whether calls go there. A GPU that broke down gets no more.
+        limit: Maximum number of queues.
+        queues: The existing queues.
+        at_rest: Free first lanes of the queues.
+        beside: Free second lanes of the queues.
+        is_open: Whether the GPU gets calls. A broken GPU gets no more.
     """
 
     def __init__(self, make: Callable[[], ComputeQueue[Ready]], *, limit: int) -> None:
-        """Make the first queue.
+        """Create the first queue.
 
         Args:
-            make: Makes one.
-            limit: How many there may be.
+            make: Creates a queue.
+            limit: Maximum number of queues.
         """
         self.limit = limit
         self.queues: list[ComputeQueue[Ready]] = []
@@ -46,19 +46,19 @@ class Group(Generic[Ready]):
         self._add()
 
     def grow(self) -> None:
-        """Make another queue, unless there are as many as there may be, or a lane has become free."""
+        """Create another queue, unless the limit is reached or a lane has become free."""
         if len(self.queues) < self.limit:
             with self._making:
                 if not self.at_rest and len(self.queues) < self.limit:
                     self._try_to_add()
 
     def ready(self) -> list[Ready]:
-        """Return what the lanes keep ready."""
+        """Return the passes that the lanes keep ready."""
         lanes = [lane for each in list(self.queues) for lane in each.lanes]
         return [ready for lane in lanes for ready in list(lane.passes.values())]
 
     def close(self) -> None:
-        """Close all; none is taken."""
+        """Close all queues; no lane may be in use."""
         for each in self.queues:
             each.close()
         for pool in (self.queues, self.at_rest, self.beside):
@@ -68,7 +68,7 @@ class Group(Generic[Ready]):
         try:
             self._add()
         except BackendError:
-            # The GPU has no memory for another; those that are there serve all.
+            # The GPU has no memory for another queue, so the existing ones serve all calls.
             self.limit = len(self.queues)
 
     def _add(self) -> None:
@@ -86,10 +86,10 @@ class Group(Generic[Ready]):
 
 
 class Lanes(Generic[Ready]):
-    """Gives every call a lane: of a queue at rest, of a new one, or beside another call, in this order.
+    """Assigns a lane to every call: of an idle queue, of a new queue, or beside another call, in this order.
 
-    An exception that a signal handler raises may come between any two steps of Python. So a lane changes hands in one
-    call of C, from the pool into the caller's list and from that into its `Lane.home`, which the caller does itself::
+    A signal handler may raise between any two Python instructions. So a lane moves in a single C call, from the pool to
+    the caller's list, and from there to its `Lane.home`, which the caller does itself::
 
         held: list[Lane] = []
         try:
@@ -100,24 +100,24 @@ class Lanes(Generic[Ready]):
                 held[0].home.extend(held)
                 lanes.tell()
 
-    Whoever waits looks again from time to time, in case that such an exception came before `tell`.
+    Waiting threads check again from time to time, in case an exception prevented `tell`.
 
     Attributes:
         groups: The lanes of each GPU.
     """
 
     def __init__(self, groups: Sequence[Group[Ready]]) -> None:
-        """Give out the lanes of these GPUs."""
+        """Assign the lanes of these GPUs."""
         self.groups = tuple(groups)
         self._first = (self.groups[0].at_rest,)
         self._token: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def take(self, held: list[Lane[Ready]], *, of: Group[Ready] | None = None) -> Lane[Ready]:
-        """Put a lane into `held`, and return it; wait for one if need be.
+        """Put a lane into `held` and return it; wait until one is free.
 
         Args:
-            held: Where to put it.
-            of: The GPU that it has to be on; any by default.
+            held: The caller's list.
+            of: The GPU that the lane must be on; by default any GPU.
         """
         if of is None and self.groups[0].is_open:
             try:
@@ -129,22 +129,22 @@ class Lanes(Generic[Ready]):
             with suppress(queue.Empty):
                 self._token.get(timeout=_LOOK_AGAIN_SECONDS)
                 if of is not None and not (of.at_rest or of.beside):
-                    # The word was for somebody else.
+                    # The notification was for another thread.
                     self.tell()
                     time.sleep(_YIELD_SECONDS)
-        # Who waited may have taken the word for two.
+        # One notification may have stood for two free lanes.
         for group in self.groups:
             if group.at_rest or group.beside:
                 self.tell()
         return held[0]
 
     def tell(self) -> None:
-        """Tell whoever waits that there may be a lane."""
+        """Notify a waiting thread that a lane may be free."""
         if self._token.empty():
             self._token.put(None)
 
     def _took(self, held: list[Lane[Ready]], of: Group[Ready] | None) -> bool:
-        # No generators here: an exception from a signal handler that comes while one is closed would be lost.
+        # No generators here: if a signal handler raises while a generator is being closed, the exception is lost.
         groups = [each for each in self.groups if each.is_open] or self.groups if of is None else (of,)
         for each in groups:
             if _moved(each.at_rest, held):

@@ -1,4 +1,4 @@
-"""Arrays for inputs that are handed out to be filled: they lie where the GPU fetches them by itself."""
+"""Arrays for inputs, to be filled by the caller, in page-locked memory that the GPU reads directly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onepass.runtime.gpu.slots import HostSlot, new_host_slot
 
 _SHAPES = 8
 _EACH = 4
-"""For how many shapes, and how many of each, there is page-locked memory."""
+"""Number of shapes, and of arrays per shape, with page-locked memory."""
 
 
 class LentInputs:
@@ -44,7 +44,7 @@ class LentInputs:
         self._lock = threading.Lock()
 
     def give(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Array] | None:
-        """Return an array for every input; None while the user has all there are of these shapes."""
+        """Return an array for every input; None while the caller holds all arrays with these shapes."""
         key = tuple(tuple(shapes[name]) for name in self._dtypes)
         self.is_used = True
         with self._lock:
@@ -68,7 +68,7 @@ class LentInputs:
         return arrays
 
     def slot_of(self, feeds: Mapping[str, Any]) -> HostSlot | None:
-        """Return the slot that all inputs lie on, if they are what `give` gave."""
+        """Return the slot of the inputs, if all of them come from `give`."""
         found: HostSlot | None = None
         for name, array in feeds.items():
             # The very array that was given is told at once; one that lies in the same place, by looking.
@@ -84,6 +84,6 @@ class LentInputs:
         return found
 
     def close(self) -> None:
-        """Let go of all; arrays that the user has keep their memory."""
+        """Free all arrays; those that the caller holds keep their memory."""
         for each in (self._slots, self._by_root, self._given):
             each.clear()

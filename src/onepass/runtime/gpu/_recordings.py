@@ -1,4 +1,4 @@
-"""What a pass has recorded: work that one launch repeats, in place of queueing it anew in every call."""
+"""The recordings of a pass: work that a single launch repeats, instead of queueing it again in every call."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from onepass.runtime.cuda.stream import Stream
 from onepass.runtime.gpu.slots import HostSlot
 
 _CHOICES = 8
-"""For how many places of inputs and choices of outputs whole calls are kept recorded."""
+"""Number of combinations of input place and output selection for which complete calls are kept recorded."""
 _EACH = 2
-"""How many of each: whoever still has the last result gets the next in another place, then in the first again."""
+"""Recordings per combination: while a caller holds the last result, the next goes to another place, then back."""
 
 Work = Callable[[Stream], None]
 _Choice: TypeAlias = "tuple[int, Sequence[str]]"
@@ -22,54 +22,54 @@ _T = TypeVar("_T")
 
 
 class Whole:
-    """A whole call, recorded: with copies in from one place, and out to another, which may be changed.
+    """A recorded complete call, with copies from one place, and to another, which can be changed.
 
     Attributes:
         graph: The recording.
-        target: Where the outputs go.
+        target: Address for the outputs.
     """
 
     def __init__(self, graph: Graph, target: HostSlot, *, copies: int) -> None:
-        """Find what the recording copies out.
+        """Find the output copies in the recording.
 
         Args:
             graph: The recording.
-            target: Where the outputs go.
-            copies: How many copies that takes.
+            target: The slot for the outputs.
+            copies: Expected number of copies.
 
         Raises:
-            BackendError: They are not to be found.
+            BackendError: The recording has another number of copies.
         """
         self.graph = graph
         self.target = target.address
         found = graph.copies_to(target.address, target.size_bytes)
         if len(found) != copies:
-            raise BackendError(f"of {copies} copies to the host, the recording shows {len(found)}")
+            raise BackendError(f"expected {copies} copies to the host in the recording, got {len(found)}")
         self._copies = [(copy, copy.target - target.address) for copy in found]
 
     def aim(self, target: int) -> None:
-        """Let the outputs go elsewhere from the next launch on."""
-        self.target = 0  # nowhere, if something fails half-way
+        """Change the address for the outputs, from the next launch on."""
+        self.target = 0  # invalid until all copies have been changed
         for copy, offset in self._copies:
             copy.aim(target + offset)
         self.target = target
 
 
 class Recordings:
-    """The computation, recorded, and whole calls, with copies from one place and to another.
+    """Recordings of the computation, and of complete calls with their copies.
 
     Attributes:
         computation: The computation alone, or None.
-        is_warm: Whether the work was queued since it was set up. TensorRT finishes that in the first pass,
-            which therefore cannot be the recorded one.
-        eager_because: Why each call queues its work anew; None where it is recorded.
+        is_warm: Whether the work has been queued since it was set up. TensorRT completes the set-up in the first pass,
+            which therefore cannot be recorded.
+        eager_because: Why each call queues its work again; None if it is recorded.
     """
 
     def __init__(self, *, obstacle: str | None) -> None:
-        """Begin without recordings.
+        """Start without recordings.
 
         Args:
-            obstacle: What stands against recording, if anything is known to.
+            obstacle: Why recording is impossible, if known.
         """
         self.computation: Graph | None = None
         self.is_warm = False
@@ -89,7 +89,7 @@ class Recordings:
         return self.is_warm and self.eager_because is None
 
     def clear(self) -> None:
-        """Drop all, none of which may be running: they are void once the context was set up otherwise."""
+        """Drop all recordings, which must not be running: they are invalid once the context has changed."""
         if self.computation is not None:
             self.computation.close()
         self.computation = None
@@ -99,12 +99,12 @@ class Recordings:
         self.is_warm = False
 
     def whole(self, source: int, target: int, names: Sequence[str]) -> Graph | None:
-        """Return the recording of a whole call; None if another is to be recorded.
+        """Return the recording of a complete call, or None if one must be recorded.
 
         Args:
-            source: Where the inputs lie.
-            target: Where the outputs go.
-            names: Which.
+            source: Address of the inputs.
+            target: Address for the outputs.
+            names: The requested outputs.
         """
         last = self._last
         if last[0] != source or last[1] is not names:
@@ -123,13 +123,13 @@ class Recordings:
         return kept[0].graph
 
     def record_whole(self, stream: Stream, work: Work, target: HostSlot, *, copies: int) -> Graph | None:
-        """Record the call that `whole` was asked for last; nothing of the pass may be running. None where CUDA cannot.
+        """Record the call last passed to `whole`; the pass must not be running. Return None if CUDA cannot record it.
 
         Args:
-            stream: One to record on.
-            work: Queues it.
-            target: Where the outputs go.
-            copies: How many copies that takes.
+            stream: The stream to record on.
+            work: Queues the work.
+            target: The slot for the outputs.
+            copies: Number of output copies.
         """
         recorded = self._recorded(lambda: Whole(stream.record(lambda: work(stream)), target, copies=copies))
         if recorded is None:
@@ -142,12 +142,12 @@ class Recordings:
         return recorded.graph
 
     def record_computation(self, stream: Stream, work: Work, refusal: str | None) -> Graph | None:
-        """Record the computation; nothing of the pass may be running. None where that cannot be done.
+        """Record the computation; the pass must not be running. Return None if it cannot be recorded.
 
         Args:
-            stream: One to record on.
-            work: Queues it.
-            refusal: Why it cannot be recorded, if whoever computes it says so.
+            stream: The stream to record on.
+            work: Queues the work.
+            refusal: Why it cannot be recorded, if the setup reports a reason.
         """
         if refusal is None:
             self.computation = self._recorded(lambda: stream.record(lambda: work(stream)))

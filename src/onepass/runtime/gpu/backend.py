@@ -1,4 +1,4 @@
-"""A backend whose calls are frozen passes on NVIDIA GPUs, whatever computes them."""
+"""Common base of the backends that run frozen passes on NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from onepass.tensors import STRING
 
 
 class GpuBackend(BackendBase):
-    """Runs a model on one GPU or several.
+    """Runs a model on one or several GPUs.
 
-    Calls of several threads run side by side, each in a lane of its own, as long as there are any on any GPU.
+    Calls from several threads run concurrently, each in its own lane, while any GPU has a free lane.
 
     Attributes:
         signature: The model's inputs and outputs.
-        import_streams: Where arrays on a GPU are waited for, by its number.
+        import_streams: Streams that wait for arrays on a GPU, by GPU number.
     """
 
     survives_fork = False
 
     def __init__(self, passes: Sequence[Passes], kept: KeptMemory) -> None:
-        """Run what is open already.
+        """Create a backend for an open model.
 
         Args:
             passes: The model, open on each GPU.
-            kept: What memory results lie in.
+            kept: Memory for results.
         """
         self._kept = kept
         gpus = [Gpu(each) for each in passes]
@@ -57,7 +57,7 @@ class GpuBackend(BackendBase):
         self._lent = LentInputs(gpus[0].device, dtypes) if lendable else None
 
     def run(self, feeds: Mapping[str, Feed], names: Sequence[str]) -> Sequence[Any]:
-        """Compute the outputs called `names`; see `Backend.run`. If an input is on a GPU, the outputs are there too."""
+        """Compute the outputs `names`; see `Backend.run`. If an input is on a GPU, the outputs stay there."""
         of: Gpu | None = None
         for feed in feeds.values():
             if type(feed) is DeviceArray:
@@ -79,25 +79,25 @@ class GpuBackend(BackendBase):
                 gpu.lanes.is_open = False
             raise BackendError(f"{gpu}: {error}") from error
         finally:
-            # In one call of C, before anything in which a signal handler may raise.
+            # A single C call, before any code in which a signal handler may raise.
             if held:
                 held[0].home.extend(held)
                 self._lanes.tell()
 
     def empty_inputs(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-        """Return arrays of these shapes for all inputs, which need no copy on the host when they are given."""
+        """Return arrays with these shapes for all inputs; passing them to a call saves a copy on the host."""
         given = self._lent.give(shapes) if self._lent else None
         return given if given is not None else super().empty_inputs(shapes)
 
     def profile(self, feeds: Mapping[str, Array]) -> Mapping[str, float] | None:
-        """Run once and return the milliseconds of its parts: copies, computation, enqueueing; trtexec's names."""
+        """Run once and return the times of copies, computation and enqueueing in milliseconds, with trtexec's names."""
         with self._pass_for(feeds) as passing:
             return passing.timed(feeds)
 
     def report(self) -> Mapping[str, Any]:
-        """Name the GPUs, and say how each shape of inputs runs.
+        """Return the GPUs, and how each input shape runs.
 
-        Of several GPUs each has an entry of ``devices``, and what there is once only is said of the first.
+        With several GPUs, each has an entry in ``devices``; the top level describes the first.
         """
         kept = self._kept.page_locked
         gpus = [gpu.report() for gpu in self._gpus.values()]
@@ -109,23 +109,23 @@ class GpuBackend(BackendBase):
         return report
 
     def close(self) -> None:
-        """Free the model and all it runs with; results that are still held keep their memory."""
+        """Free the model and its resources; results that are still referenced keep their memory."""
         if self._lent:
             self._lent.close()
         for gpu in self._gpus.values():
             gpu.close()
 
     def _gpu_of(self, feeds: Mapping[str, Feed]) -> Gpu:
-        """Return the GPU that the inputs lie on, but for those on the host."""
+        """Return the GPU of the inputs that are not on the host."""
         on = {name: feed.device for name, feed in feeds.items() if isinstance(feed, DeviceArray)}
         if len(set(on.values())) > 1:
             listed = ", ".join(f"{name!r} on GPU {number}" for name, number in on.items())
-            raise InputError(f"a call runs on one GPU, and its inputs lie on several: {listed}; move them to one")
+            raise InputError(f"a call runs on one GPU, but its inputs are on several: {listed}; move them to one GPU")
         return self._numbers[next(iter(on.values()))]
 
     @contextmanager
     def _pass_for(self, feeds: Mapping[str, Array]) -> Iterator[Passing]:
-        """Lend the pass for some inputs, for what measures it."""
+        """Yield the pass for some inputs, for measurements."""
         held: list[Lane[Passing]] = []
         try:
             lane = self._lanes.take(held)
@@ -139,7 +139,7 @@ class GpuBackend(BackendBase):
 
 
 def device_numbers(devices: Devices) -> Sequence[int]:
-    """Return the numbers of the GPUs that are meant."""
+    """Return the numbers of the selected GPUs."""
     checked = checked_devices(devices)
     if checked == "all":
         return range(device_count())

@@ -1,4 +1,4 @@
-"""How much memory results may be kept in: so many bytes of it are page-locked, as many more are used again."""
+"""Limits of the memory for results: page-locked memory up to a limit, then as much reusable ordinary memory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from onepass.runtime.gpu.layout import ALIGNMENT, Place, size_of
 from onepass.runtime.gpu.slots import HostSlot, Slots
 
 _SLAB_BYTES = 2 << 20
-"""Small results share an allocation of up to this size; to page-lock less takes as long."""
+"""Small results share an allocation of up to this size; page-locking less takes just as long."""
 _SHARE = 8
 _MOST_BYTES = 4 << 30
-"""By default results may have an eighth of the machine's memory, and no more than this."""
+"""By default, results may use one eighth of the machine's memory, at most this much."""
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def default_keep_bytes() -> int:
-    """Return how much memory kept results may have where nothing is said: a share of what this process may use."""
+    """Return the default limit for results: a share of the memory that this process may use."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in map(Path, _CGROUP_LIMITS):
         text = path.read_text(encoding="ascii").strip() if path.is_file() else ""
@@ -37,7 +37,7 @@ def default_keep_bytes() -> int:
 
 @dataclass(frozen=True, slots=True)
 class KeptMemory:
-    """What the results of one model lie in: page-locked memory, as long as there is some; after that, ordinary."""
+    """Memory for the results of one model: page-locked up to its limit, then ordinary memory."""
 
     page_locked: Budget
     ordinary: Budget
@@ -50,37 +50,40 @@ class KeptMemory:
 
 
 class Budget:
-    """So many bytes, and who has some of them.
+    """A memory limit, and the current use.
 
     Attributes:
-        limit_bytes: How many there are.
+        limit_bytes: The limit.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._taken = 0
-        self._returned: deque[int] = deque()  # what blocks that died had; they may die anywhere, in the lock too
+        self._returned: deque[int] = (
+            deque()
+        )  # sizes of freed blocks; blocks may be freed anywhere, even while the lock is held
         self._lock = threading.Lock()
         self._spenders: weakref.WeakSet[Slots[Any]] = weakref.WeakSet()
 
     @property
     def used_bytes(self) -> int:
-        """How many are taken."""
+        """The number of bytes in use."""
         return self._taken - sum(self._returned)
 
     def slots(self, block: Callable[[int], Any], places: Sequence[Place]) -> Slots[HostSlot]:
-        """Return slots for results that lie like this, in memory that this budget pays for.
+        """Return slots for results with a given layout, in memory that counts towards this budget.
 
         Args:
-            block: Allocates so many bytes; what it returns has an array interface, and frees them when it dies.
-            places: Where the arrays lie on a slot.
+            block: Allocates a number of bytes; the returned object has an array interface, and frees the memory when it
+                is deleted.
+            places: Layout of the arrays in a slot.
         """
         slots = Slots(_SlotMaker(self, block, places))
         self._spenders.add(slots)
         return slots
 
     def buy(self, block: Callable[[int], Any], size_bytes: int) -> Any:
-        """Return a new block, whose bytes come back when it dies; None where they are spent."""
+        """Return a new block, whose bytes return to the budget when it is deleted; None if the limit is reached."""
         if not self._take(size_bytes):
             for each in list(self._spenders):
                 each.shrink()
@@ -89,7 +92,7 @@ class Budget:
         bought = None
         try:
             bought = block(size_bytes)
-        except BackendError:  # the machine has no more of it, whatever the budget says
+        except BackendError:  # the machine has no more, although the budget has
             return None
         finally:
             if bought is None:
@@ -108,7 +111,7 @@ class Budget:
 
 
 class _SlotMaker:
-    """Makes slots of one kind. Small ones share a slab, each with twice as many as the one before."""
+    """Creates slots with one layout. Small slots share a slab; each slab has twice as many slots as the one before."""
 
     def __init__(self, budget: Budget, block: Callable[[int], Any], places: Sequence[Place]) -> None:
         self._budget = budget
@@ -123,7 +126,7 @@ class _SlotMaker:
         count = min(self._count, self._most)
         if not self._parts:
             self._buy(count)
-        if not self._parts and count > 1:  # what is left may do for one
+        if not self._parts and count > 1:  # the rest may suffice for a single slot
             self._count = 1
             self._buy(1)
         return HostSlot(self._parts.pop(), self._places) if self._parts else None
@@ -138,7 +141,7 @@ class _SlotMaker:
 
 
 class _Part:
-    """Part of a slab, of which NumPy makes an array that keeps the slab alive."""
+    """Part of a slab; a NumPy array created from it keeps the slab alive."""
 
     def __init__(self, slab: Any, address: int, size_bytes: int) -> None:
         self._slab = slab
@@ -148,7 +151,7 @@ class _Part:
 
 
 class HostMemory:
-    """Ordinary memory of the host, aligned as results are."""
+    """Ordinary host memory, aligned like results."""
 
     def __init__(self, size_bytes: int) -> None:
         self._memory = np.empty(size_bytes + ALIGNMENT, np.uint8)

@@ -1,9 +1,9 @@
-"""Where passes compute one after the other, while what the one gave and what the next takes is copied beside it.
+"""A queue in which passes compute one after the other, while the inputs and results of other passes are copied.
 
-Two lanes share a compute queue: each has memory and a stream for the copies of its own, and runs one call at a time. A
-call that finds the other lane at rest goes through its own stream whole. Otherwise its inputs travel in that stream,
-the computation waits for them, and for its turn, in the queue's, and the results leave in its own again: the GPU is
-never idle while there is work, with a single execution context.
+Two lanes share a compute queue. Each has its own memory and a stream for copies, and runs one call at a time. If the
+other lane is idle, a call runs completely in its own stream. Otherwise its inputs are copied in its own stream, the
+computation waits for them and for its turn in the queue's stream, and the results are copied in its own stream again.
+So the GPU is never idle while there is work, with a single execution context.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from onepass.runtime.cuda.graph import Graph
 from onepass.runtime.cuda.stream import Event, Stream
 
 _PASSES = 8
-"""How many shapes of inputs a lane keeps ready; the one used longest ago makes room for a new one."""
+"""Number of input shapes that a lane keeps ready; the least recently used makes room for a new one."""
 
 
 class Closable(Protocol):
-    """What a lane keeps ready."""
+    """A pass that a lane keeps ready."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Free its resources."""
 
 
 Ready = TypeVar("Ready", bound=Closable)
 
 
 class ComputeQueue(Generic[Ready]):
-    """A stream to compute in and memory for it, with the lanes that use them in turn.
+    """A stream and scratch memory for computations, with the lanes that use them in turn.
 
     Attributes:
-        lock: Held while work is queued. What is queued under it computes in that order.
-        stream: Where it computes when both lanes have work.
-        scratch: Address of the memory that it computes in.
-        own: What computes in this queue alone, if anything does; it sees to it that the stream is closed.
-        lanes: The two.
+        lock: Held while work is queued; the work computes in the order in which it is queued.
+        stream: The stream for computations when both lanes have work.
+        scratch: Address of the scratch memory.
+        own: What computes only in this queue, if anything; it is responsible for closing the stream.
+        lanes: The two lanes.
     """
 
     own: Any = None
 
     def __init__(self, device: Device, scratch_bytes: int) -> None:
-        """Make a queue with nothing in it."""
+        """Create an empty queue."""
         self.lock = threading.Lock()
         self.stream = Stream(device)
         self._scratch = device.device_block(scratch_bytes)
@@ -58,13 +58,13 @@ class ComputeQueue(Generic[Ready]):
         self.lanes: tuple[Lane[Ready], ...] = (first, second)
 
     def settle(self) -> None:
-        """Wait until nothing runs any more; whatever went wrong with it is told to those who wait for it."""
+        """Wait until nothing is running; errors are reported to the calls that wait for the results."""
         for stream in (self.stream, *(lane.stream for lane in self.lanes)):
             with suppress(OnepassError):
                 stream.synchronize()
 
     def close(self) -> None:
-        """Let go of everything; results that are still held keep their memory."""
+        """Free all resources; results that are still referenced keep their memory."""
         self.settle()
         for lane in self.lanes:
             lane.close()
@@ -76,22 +76,21 @@ class ComputeQueue(Generic[Ready]):
 
 
 class Lane(Generic[Ready]):
-    """Runs one call at a time. Whoever has it may use it; all that queues work holds the queue's lock.
+    """Runs one call at a time. Only its holder may use it; code that queues work holds the queue's lock.
 
     Attributes:
-        queue: Where it computes.
-        other: The other lane of that queue.
-        home: Where it goes back to when a call has ended; see `Lanes`.
+        queue: The queue that it computes in.
+        other: The other lane of the queue.
+        home: The pool that it returns to after a call; see `Lanes`.
         group: The lanes of its GPU.
-        stream: Where its copies run.
-        passes: What it keeps ready, by the shapes of the inputs; that used last is at the end.
-        last_key, last: What was used last, and for what.
-        is_busy: Whether something may be under way. It stays so after an exception, which may come at any time from a
-            signal handler; the next call then waits first.
-        is_whole: Whether that computes in the lane's own stream.
+        stream: The stream for its copies.
+        passes: Passes that are ready, by input shapes; the most recently used is last.
+        last_key, last: The most recently used pass, and its input shapes.
+        is_busy: Whether work may be running. It stays true after an exception, which a signal handler may raise at any
+            time; the next call then waits first.
+        is_whole: Whether this work computes in the lane's own stream.
         copying: Copies large arrays on the host.
-        held: What the GPU is going to read and write; it stays alive until that has happened, whatever becomes of the
-            call.
+        held: Memory that the GPU will read or write; it stays alive until this has happened, even if the call fails.
     """
 
     home: deque[Lane[Ready]]
@@ -111,13 +110,13 @@ class Lane(Generic[Ready]):
         self._copied, self._computed, self._passed = Event(device), Event(device), Event(device)
 
     def begin(self) -> None:
-        """Begin a call: from here on something may be under way."""
+        """Start a call: from now on, work may be running."""
         if self.is_busy:
             self.settle()
         self.is_busy = True
 
     def settle(self) -> None:
-        """Wait for what a call left under way that was broken off."""
+        """Wait for the work of an interrupted call."""
         self.copying.finish()
         self.queue.settle()
         self.is_busy = self.is_whole = False
@@ -129,12 +128,12 @@ class Lane(Generic[Ready]):
         self.held = None
 
     def launch_whole(self, graph: Graph) -> None:
-        """Queue all of a call, or its computation, in the lane's own stream; the other lane is at rest."""
+        """Queue a complete call, or its computation, in the lane's own stream; the other lane is idle."""
         self.is_whole = True
         self.stream.launch(graph)
 
     def launch_beside(self, graph: Graph) -> None:
-        """Queue a computation behind what the queue has; it begins when the inputs are there."""
+        """Queue a computation after the queue's other work; it starts when the inputs have arrived."""
         queue = self.queue.stream
         self.stream.signal(self._copied)
         queue.wait(self._copied)

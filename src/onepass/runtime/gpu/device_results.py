@@ -16,7 +16,7 @@ from onepass.runtime.gpu.slots import DeviceSlot
 
 
 def lent_results(slot: DeviceSlot, places: Sequence[Place], device: Device) -> dict[str, DeviceArray]:
-    """Return the arrays on a slot, by name; it is not idle until they are gone."""
+    """Return the arrays in a slot, by name; the slot is idle only when all of them are gone."""
     return {
         place.name: DeviceArray(
             slot.address + place.offset, shape=place.shape, dtype=place.dtype, device=device.index, owner=slot.lease
@@ -26,7 +26,7 @@ def lent_results(slot: DeviceSlot, places: Sequence[Place], device: Device) -> d
 
 
 def late_results(setup: Setup, names: Sequence[str], stream: Stream, device: Device) -> dict[str, DeviceArray]:
-    """Wait for the stream, and return copies of the outputs whose size is known only now, by name."""
+    """Wait for the stream, and return copies of the outputs with data-dependent sizes, by name."""
     late = [name for name in names if name in setup.late]
     if not late:
         return {}
@@ -42,7 +42,7 @@ def late_results(setup: Setup, names: Sequence[str], stream: Stream, device: Dev
 def copied_result(
     address: int, shape: tuple[int, ...], dtype: np.dtype[Any], stream: Stream, device: Device
 ) -> DeviceArray:
-    """Return an array of its own, to which another is copied; it is complete when the stream is done."""
+    """Return a new array to which another is copied; it is complete when the stream is done."""
     block = device.device_block(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
     stream.copy(block.address, address, block.size_bytes)
     return DeviceArray(block.address, shape=shape, dtype=dtype, device=device.index, owner=block)

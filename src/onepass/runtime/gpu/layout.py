@@ -1,4 +1,4 @@
-"""Where tensors lie in a block of memory."""
+"""Layout of tensors in a block of memory."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 Shape = tuple[int, ...]
 
 ALIGNMENT = 256
-"""Bytes. What TensorRT asks of the address of a tensor."""
+"""Alignment in bytes that TensorRT requires for tensor addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one tensor lies in a block.
+    """The place of one tensor in a block.
 
     Attributes:
-        name: The tensor's name in the model.
-        dtype: As the engine has it.
-        shape: Its shape in this pass.
-        offset: Bytes from the beginning of the block; a multiple of `ALIGNMENT`.
+        name: Name in the model.
+        dtype: Dtype in the engine.
+        shape: Shape in this pass.
+        offset: Bytes from the start of the block; a multiple of `ALIGNMENT`.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Place:
 
     @property
     def size_bytes(self) -> int:
-        """How long it is."""
+        """Size in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
 
 def arranged(tensors: Iterable[tuple[str, np.dtype[Any], tuple[int, ...]]]) -> tuple[Place, ...]:
-    """Lay tensors out one after the other, each aligned; each has an address of its own, an empty one too."""
+    """Place tensors one after the other, aligned; each has a unique address, even an empty one."""
     places: list[Place] = []
     offset = 0
     for name, dtype, shape in tensors:
@@ -48,12 +48,12 @@ def arranged(tensors: Iterable[tuple[str, np.dtype[Any], tuple[int, ...]]]) -> t
 
 
 def size_of(places: Sequence[Place]) -> int:
-    """Return the bytes that tensors take together, up to the end of the last one."""
+    """Return the total size of the tensors, up to the end of the last one."""
     return places[-1].offset + places[-1].size_bytes if places else 0
 
 
 def spans(places: Sequence[Place], names: Iterable[str]) -> tuple[tuple[int, int], ...]:
-    """Return the (offset, bytes) to copy for some of the tensors; neighbours are one copy."""
+    """Return the (offset, bytes) ranges to copy for some of the tensors; neighbours are merged."""
     wanted = set(names)
     merged: list[tuple[int, int]] = []
     neighbour = False

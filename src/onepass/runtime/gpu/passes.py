@@ -1,4 +1,4 @@
-"""The passes of a model on one GPU: one a shape of inputs and lane."""
+"""The passes of a model on one GPU: one per set of input shapes and lane."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from onepass.tensors import Signature
 
 
 class Passes(ABC):
-    """A model that is open on a GPU: finds the pass for the inputs of a call, or makes it.
+    """An open model on a GPU: finds or creates the pass for the inputs of a call.
 
     Attributes:
         device: The GPU.
-        import_stream: Where arrays on it are waited for.
-        limit: How many passes may compute side by side. It and what follows is known once a queue is made.
+        import_stream: The stream that waits for arrays on the GPU.
+        limit: Maximum number of passes that compute concurrently. This and the following attributes are set when the
+            first queue is created.
         signature: The model's inputs and outputs.
-        inputs: Its inputs, as they lie in memory.
-        values: Names of the inputs that lie on the host, since their values decide shapes.
+        inputs: Its inputs, as they are in memory.
+        values: Names of the inputs that are on the host, because their values determine shapes.
     """
 
     signature: Signature
@@ -34,34 +35,34 @@ class Passes(ABC):
     values: Sequence[str] = ()
 
     def __init__(self, device: Device, *, limit: int) -> None:
-        """Begin without passes."""
+        """Start without passes."""
         self.device = device
         self.limit = limit
         self.import_stream = Stream(device)
 
     @property
     def scratch_bytes(self) -> int | None:
-        """How much of the GPU's memory one computation needs, if that is known."""
+        """GPU memory that one computation needs, if known."""
         return None
 
     @abstractmethod
     def new_queue(self) -> ComputeQueue[Passing]:
-        """Make a queue, with what computes in it."""
+        """Create a queue and what computes in it."""
 
     @abstractmethod
     def new_pass(self, lane: Lane[Passing], feeds: Mapping[str, Feed]) -> Passing:
-        """Set up a pass for inputs of these shapes; the GPU is current.
+        """Set up a pass for these input shapes; the GPU must be current.
 
         Raises:
-            InputError: The model does not run with these shapes.
+            InputError: The model does not support these shapes.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Free the model; its queues are closed."""
+        """Free the model; its queues must be closed."""
 
     def of(self, lane: Lane[Passing], feeds: Mapping[str, Feed]) -> Passing:
-        """Return the pass for inputs of these shapes in a lane, set up if it is the first of its kind."""
+        """Return a lane's pass for these input shapes, setting it up on first use."""
         key: tuple[Any, ...] = tuple([feed.shape for feed in feeds.values()])
         if self.values:
             key += tuple(on_host(feeds, name).tobytes() for name in self.values)
@@ -75,12 +76,12 @@ class Passes(ABC):
 
 
 def on_host(feeds: Mapping[str, Feed], name: str) -> Array:
-    """Return an input that has to be on the host.
+    """Return an input that must be on the host.
 
     Raises:
-        InputError: It is on a GPU.
+        InputError: The input is on a GPU.
     """
     feed = feeds[name]
     if isinstance(feed, DeviceArray):
-        raise InputError(f"input {name!r}: its values decide shapes, so it is taken on the host; give an array there")
+        raise InputError(f"input {name!r}: its values determine shapes, so it must be on the host; pass a NumPy array")
     return feed

@@ -1,4 +1,4 @@
-"""What runs the calls of one shape of inputs: a frozen pass, or the model as it is."""
+"""The interface for running calls with one set of input shapes: as a frozen pass, or unfrozen."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ Feed: TypeAlias = "Array | DeviceArray"
 
 
 class Passing(Protocol):
-    """Runs one shape of inputs in one lane, whose holder alone calls it; the GPU must be current."""
+    """Runs one set of input shapes in one lane; only the lane's holder calls it, with the GPU current."""
 
     def run(self, feeds: Mapping[str, Feed], names: Sequence[str], filled: HostSlot | None = None) -> list[Array]:
         """Compute outputs from inputs on the host.
 
         Args:
             feeds: The inputs.
-            names: The outputs that are wanted.
-            filled: The slot on which all of the inputs lie already, if they do.
+            names: The requested outputs.
+            filled: The slot that already contains all inputs, if there is one.
         """
 
     def run_on_device(self, feeds: Mapping[str, Feed], names: Sequence[str], *, after: int) -> list[DeviceArray]:
-        """Compute outputs from inputs of which at least one is on the GPU; the outputs stay there.
+        """Compute outputs that stay on the GPU; at least one input is there.
 
         Args:
             feeds: The inputs.
-            names: The outputs that are wanted.
+            names: The requested outputs.
             after: The stream on which the inputs become complete.
         """
 
     def timed(self, feeds: Mapping[str, Array]) -> dict[str, float] | None:
-        """Run once and say what took how long; None where that cannot be told."""
+        """Run once and return the time of each part; None if not supported."""
 
     def report(self) -> dict[str, Any]:
-        """Say which shapes it is for and how it runs, as plain JSON values."""
+        """Return the input shapes and how they run, as plain JSON values."""
 
     def close(self) -> None:
-        """Let go of what it holds; results that are still held keep their memory."""
+        """Free all resources; results that are still referenced keep their memory."""

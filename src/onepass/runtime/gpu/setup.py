@@ -1,4 +1,4 @@
-"""The seam between a frozen pass and what computes it: where tensors lie, and how the work is queued in a stream."""
+"""The interface between a frozen pass and what computes it: memory layout, and how work is queued in a stream."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Setup(ABC):
-    """One shape of inputs, set up to compute. What has a default is right for one whose tensors all lie on the GPU.
+    """One set of input shapes, ready to compute. The defaults are right if all tensors are on the GPU.
 
     Attributes:
-        shapes: Of the inputs, by their names in the model.
-        inputs: Those that lie in the GPU's memory, by name.
-        outputs: All of them, by name.
-        values: Copies of the inputs that lie on the host, by name, in the dtype that they are taken in.
-        late: Outputs whose size is known only after the pass: what then says where one lies, and its shape, by name.
-        on_host: Where outputs lie that are put on the host.
-        in_places: Where the inputs lie in a block of memory.
-        out_places: Where the outputs lie in another, but for `late` and `on_host`.
+        shapes: Input shapes, by name in the model.
+        inputs: Inputs in GPU memory, by name.
+        outputs: All outputs, by name.
+        values: Copies of the inputs on the host, by name, in the engine's dtype.
+        late: Outputs with data-dependent sizes, by name: functions that return address and shape after the pass.
+        on_host: Outputs on the host, by name.
+        in_places: Layout of the inputs in a block of memory.
+        out_places: Layout of the outputs in another block, without `late` and `on_host`.
     """
 
     shapes: Mapping[str, Shape]
@@ -43,67 +43,67 @@ class Setup(ABC):
 
     @property
     def is_plain(self) -> bool:
-        """Whether all outputs are just what lies in their block."""
+        """Whether all outputs are in their block, in the model's dtypes."""
         return len(self.out_places) == len(self.outputs) and not any(e.is_cast for e in self.outputs.values())
 
     @property
     def obstacle(self) -> str | None:
-        """What stands against recording the pass, if anything is known to."""
+        """Why the pass cannot be recorded, if this is known."""
         return None
 
     @property
     def is_current(self) -> bool:
-        """Whether what computes is still as this pass needs it. Otherwise what was recorded with it is void."""
+        """Whether the setup is still valid for this pass; otherwise its recordings are invalid."""
         return True
 
-    def renew(self) -> None:  # noqa: B027 - right for one that serves this pass alone
-        """Set it up again. Nothing of it may be running."""
+    def renew(self) -> None:  # noqa: B027 - right if it serves only this pass
+        """Set it up again; it must not be running."""
 
     @abstractmethod
     def lie_at(self, inputs: int, outputs: int) -> None:
-        """Say at which addresses the blocks of the inputs and the outputs begin."""
+        """Set the start addresses of the input block and the output block."""
 
     @abstractmethod
     def enqueue(self, stream: int) -> None:
-        """Queue the computation; the stream is the queue's own.
+        """Queue the computation in the queue's own stream.
 
         Raises:
-            BackendError: That cannot be done.
+            BackendError: The computation cannot be queued.
         """
 
-    def refusal(self, stream: int) -> str | None:  # noqa: ARG002 - for those that can be asked
-        """Say why the computation cannot be recorded, if that can be asked and is so."""
+    def refusal(self, stream: int) -> str | None:  # noqa: ARG002 - for setups that can tell
+        """Return why the computation cannot be recorded, if the setup can tell."""
         return None
 
     def layers(self) -> list[Layer]:
-        """List the layers, with the types that they have for these shapes, if any are known."""
+        """List the layers with their types for these shapes, if known."""
         return []
 
     def watched_by(self, profiler: Any) -> AbstractContextManager[None]:  # noqa: ARG002 - likewise
-        """Let a profiler be told how long each layer takes, within a block."""
+        """Attach a profiler that receives the time of each layer, within a block."""
         return nullcontext()
 
     def report(self) -> dict[str, Any]:
-        """Say what is peculiar to this setup, as plain JSON values."""
+        """Return facts about this setup as plain JSON values."""
         return {}
 
-    def close(self) -> None:  # noqa: B027 - right for one that holds nothing
-        """Let go of what it holds; nothing of it is running."""
+    def close(self) -> None:  # noqa: B027 - right for setups without resources
+        """Free its resources; it must not be running."""
 
     def check_stays(self, feeds: Mapping[str, Any], names: Sequence[str]) -> None:
-        """Check that inputs on the GPU can be taken from there, and outputs stay there.
+        """Check that inputs can be read from the GPU, and that outputs can stay there.
 
         Raises:
-            InputError: One of them is held in another dtype, or on the host.
+            InputError: The engine needs an input, or returns an output, in another dtype or on the host.
         """
         for name, feed in feeds.items():
             if isinstance(feed, DeviceArray) and (name in self.values or self.inputs[name].is_cast):
                 where = "on the host" if name in self.values else f"as {self.inputs[name].carrier}"
-                raise InputError(f"input {name!r}: the engine takes it {where}; give this one as a NumPy array")
+                raise InputError(f"input {name!r}: the engine needs it {where}; pass it as a NumPy array")
         for name in names:
             if name in self.on_host or self.outputs[name].is_cast:
                 where = "on the host" if name in self.on_host else f"as {self.outputs[name].carrier}"
                 raise InputError(
-                    f"output {name!r}: the engine gives it {where}, so it does not stay on the GPU as it is; ask for "
-                    "the others with outputs=[...], or give the inputs as NumPy arrays"
+                    f"output {name!r}: the engine returns it {where}, so it cannot stay on the GPU; request only other "
+                    "outputs with outputs=[...], or pass the inputs as NumPy arrays"
                 )

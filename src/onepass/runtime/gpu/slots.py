@@ -1,4 +1,4 @@
-"""Memory that is lent with every result, and comes back when the last array on it dies."""
+"""Memory for results, which is reused when the last array in it is gone."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from onepass.runtime.cuda.device import Block, Device
 from onepass.runtime.gpu.layout import Place, size_of
 
 _IDLE_SECONDS = 10.0
-"""For how long memory that no result needs any more is kept for the next."""
+"""How long unused memory is kept for later results."""
 _TIDY_TURNS = 64
-"""Every so many calls it is looked whether something can be given back."""
+"""Number of calls between two checks for memory that can be freed."""
 _LOOKED_AT, _TIDIED = 32, 256
-"""How many of the slots that are lent a call looks at when it finds none at once, and when it is time to tidy up: so it
-costs about the same however many results are kept."""
+"""Number of lent slots that a call examines when it finds none at once, and when it tidies up: so the cost hardly
+depends on the number of results that are kept."""
 _LET_GO_BYTES = 8 << 20
-"""Little more than that is given back at a time, since freeing page-locked memory takes its time."""
+"""Approximate limit of memory freed at a time, because freeing page-locked memory is slow."""
 
 
 class HostSlot:
-    """A stretch of the host's memory and the arrays on it.
+    """A range of host memory and the arrays in it.
 
     Attributes:
-        address: Where it begins.
-        size_bytes: How long it is.
-        idle_since: When it was found to be idle, in seconds of `time.monotonic`.
+        address: Start address.
+        size_bytes: Size.
+        idle_since: When the slot was found to be idle, in seconds of `time.monotonic`.
     """
 
     def __init__(self, memory: Any, places: Sequence[Place]) -> None:
-        """Lay arrays out.
+        """Create the arrays.
 
         Args:
-            memory: An object with an array interface that nobody else makes arrays of.
-            places: Where the arrays lie.
+            memory: An object with an array interface that is used for nothing else.
+            places: Layout of the arrays.
         """
-        # Every array that is handed out is a view, and NumPy lets all of them refer to this one; so its count of
-        # references tells whether any is left. The arrays kept here are counted too, once and for all.
+        # Every returned array is a view whose base is this array, so its reference count tells whether any view is
+        # left. The arrays kept here are included in the idle count.
         self._root: Array = np.asarray(memory)
         self.address = int(self._root.ctypes.data)
         self.size_bytes = self._root.nbytes
@@ -53,21 +53,21 @@ class HostSlot:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody holds an array on it."""
+        """Whether no array in the slot is referenced."""
         return sys.getrefcount(self._root) == self._idle_count
 
     def arrays(self, names: Iterable[str]) -> list[Array]:
-        """Lend arrays on the block; it is not idle until they, and all views of them, are gone."""
+        """Return arrays in the slot; the slot is idle only when they and all their views are gone."""
         kept = self._arrays
         return [kept[name].view() for name in names]
 
     @property
     def root(self) -> Array:
-        """What NumPy calls the base of every array on it."""
+        """The NumPy base of every array in the slot."""
         return self._root
 
     def holds(self, array: Array, name: str) -> bool:
-        """Whether an array is the one of that name on this slot, whole."""
+        """Whether an array is the complete array with this name in this slot."""
         mine = self._arrays.get(name)
         return (
             mine is not None
@@ -79,13 +79,13 @@ class HostSlot:
 
 
 class DeviceSlot:
-    """One block of the GPU's memory, lent with results that stay there.
+    """One block of GPU memory for results that stay on the GPU.
 
     Attributes:
-        address: Where it begins.
-        size_bytes: How long it is.
-        lease: What every result on the block refers to; it keeps the memory alive.
-        idle_since: When it was found to be idle, in seconds of `time.monotonic`.
+        address: Start address.
+        size_bytes: Size.
+        lease: Referenced by every result in the block; it keeps the memory alive.
+        idle_since: When the slot was found to be idle, in seconds of `time.monotonic`.
     """
 
     def __init__(self, block: Block) -> None:
@@ -97,7 +97,7 @@ class DeviceSlot:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no result on it is left."""
+        """Whether no result in the slot is left."""
         return sys.getrefcount(self.lease) == self._idle_count
 
 
@@ -105,14 +105,14 @@ Slot = TypeVar("Slot", HostSlot, DeviceSlot)
 
 
 class Slots(Generic[Slot]):
-    """Slots for results of one shape, used again and again; those that nobody needs for a while are given back."""
+    """Reusable slots for results of one shape; slots that are unused for a while are freed."""
 
     def __init__(self, make: Callable[[], Slot | None], *, limit: int | None = None) -> None:
-        """Begin with none.
+        """Start without slots.
 
         Args:
-            make: Makes one; None where there is no memory for more.
-            limit: How many there may be.
+            make: Creates a slot; returns None if there is no more memory.
+            limit: Maximum number of slots.
         """
         self._make: Callable[[], Slot | None] = make
         self._limit = limit
@@ -124,13 +124,13 @@ class Slots(Generic[Slot]):
         self._lock = threading.Lock()
 
     def take(self) -> Slot | None:
-        """Return an idle slot, the one that was lent last if possible; None where all are lent.
+        """Return an idle slot, preferably the most recently used one; None if none is idle.
 
-        One thread at a time takes slots, and makes more; any may let them shrink meanwhile.
+        Only one thread at a time may take or create slots; any thread may call `shrink` concurrently.
         """
         self._turn += 1
         if self._turn % _TIDY_TURNS:
-            # As a rule the caller still has the last result, or none; those kept for long are to be looked for.
+            # Usually the caller still holds the last result, or none, so these two are checked first.
             last, before = self._last, self._before
             if last is not None and last.is_idle:
                 return last
@@ -144,7 +144,7 @@ class Slots(Generic[Slot]):
             return slot
 
     def more(self) -> Slot | None:
-        """Return a new slot; None where there may be no more."""
+        """Return a new slot, or None if there can be no more."""
         slot = self._make() if self._limit is None or len(self) < self._limit else None
         if slot is not None:
             with self._lock:
@@ -152,7 +152,7 @@ class Slots(Generic[Slot]):
         return slot
 
     def shrink(self) -> None:
-        """Let go of all that nobody holds."""
+        """Free all idle slots."""
         with self._lock:
             self._look_at(len(self._lent))
             self._idle.clear()
@@ -188,7 +188,7 @@ class Slots(Generic[Slot]):
                 self._before = None
 
     def _let_go(self, count: int) -> None:
-        """Let go of some that have been idle for long, but for the one that was used last."""
+        """Free some slots that have been idle for long, except the most recently used one."""
         idle, now, freed_bytes = self._idle, time.monotonic(), 0
         while len(idle) > 1 and count and freed_bytes < _LET_GO_BYTES and now - idle[0].idle_since > _IDLE_SECONDS:
             freed_bytes += idle.popleft().size_bytes

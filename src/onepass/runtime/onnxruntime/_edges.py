@@ -1,4 +1,4 @@
-"""Inputs and outputs of a session of ONNX Runtime: what they are, and their values where NumPy has no name for them."""
+"""Inputs and outputs of an ONNX Runtime session: their specs, and values with dtypes that NumPy does not have."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from onepass.tensors import (
     onnx_from_dtype,
 )
 
-# ONNX Runtime's Python binding has no NumPy form of these; their bits travel as unsigned integers.
+# Dtypes that ONNX Runtime's Python binding cannot convert to NumPy; their bits are passed as unsigned integers.
 _BITS: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16)}
-_REGISTERED = 2  # numpy.dtype.isbuiltin of a type that another package (ml_dtypes) registered
-_TENSOR = "tensor"  # how ONNX Runtime begins the type of a dense one
+_REGISTERED = 2  # numpy.dtype.isbuiltin of types that another package (ml_dtypes) registered
+_TENSOR = "tensor"  # start of ONNX Runtime's type name of dense tensors
 
 
 def signature_of(session: Any, handle: ModelHandle) -> Signature:
     nodes = (*session.get_inputs(), *session.get_outputs())
     shapes: dict[str, tuple[Dim, ...] | None] = {node.name: () for node in nodes}
     if any(not node.shape for node in nodes) and handle.format is Format.ONNX:
-        # ONNX Runtime says [] of a scalar, of an unknown rank and of what is wrongly declared a scalar alike.
+        # ONNX Runtime reports [] for scalars, for unknown ranks, and for tensors wrongly declared as scalars.
         signature = handle.graph().signature
         shapes = {spec.name: spec.shape for spec in (*signature.outputs, *signature.inputs)}
     outputs = {node.name: node for node in session.get_outputs()}
@@ -61,7 +61,7 @@ def _spec(node: Any, shapes: Mapping[str, tuple[Dim, ...] | None]) -> TensorSpec
 
 
 def _kind(node: Any) -> str:
-    """Say what an input or output is, in the words of `Signature.left_out`."""
+    """Return the kind of an input or output, as in `Signature.left_out`."""
     kind, _, inner = str(node.type).removesuffix(")").partition("(")
     if kind == _TENSOR and not has_dtype(inner):
         return f"tensor of {inner}"
@@ -69,32 +69,32 @@ def _kind(node: Any) -> str:
 
 
 class HostRun:
-    """Runs sessions of one model, or of parts of it, with arrays on the host."""
+    """Runs sessions of one model, or of parts of it, with host arrays."""
 
     def __init__(self, signature: Signature, runs: Runs) -> None:
-        """Look at what goes in and comes out.
+        """Prepare for the model's dtypes.
 
         Args:
-            signature: Of the whole model.
-            runs: What ends runs, and knows why.
+            signature: Signature of the complete model.
+            runs: Stops runs, and knows the reason.
         """
         self._runs = runs
-        # Of types that ONNX Runtime's binding does not turn into NumPy's.
+        # Outputs with dtypes that ONNX Runtime's binding does not convert to NumPy.
         self._rare = {spec.name: spec.dtype for spec in signature.outputs if spec.dtype.isbuiltin == _REGISTERED}
         self._is_exotic = bool(self._rare) or any(spec.dtype.isbuiltin == _REGISTERED for spec in signature.inputs)
 
     def __call__(
         self, session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions
     ) -> list[Array]:
-        """Compute the outputs called `names`.
+        """Compute the outputs `names`.
 
         Raises:
-            BackendError: ONNX Runtime failed, or the run was ended.
-            UnsupportedModelError: An output of a rare type is asked for where strings are given: ONNX Runtime's Python
-                package makes no value of strings, and no array of bfloat16.
+            BackendError: ONNX Runtime failed, or the run was stopped.
+            UnsupportedModelError: An output such as bfloat16 is requested in a call with string inputs: ONNX Runtime's
+                Python package cannot create OrtValues from strings, nor arrays of bfloat16.
         """
-        # An output that is an input is not asked for: older versions of ONNX Runtime return that input's very memory,
-        # and the CUDA provider fetches it back from the GPU without waiting until it is there.
+        # Outputs that are inputs are not requested: older versions of ONNX Runtime return the memory of the input
+        # itself, and the CUDA provider copies it back from the GPU without waiting for it.
         computed = [name for name in names if name not in feeds]
         try:
             run = self._run_exotic if self._is_exotic else _run_plain
@@ -109,7 +109,7 @@ class HostRun:
     def _run_exotic(
         self, session: Any, feeds: Mapping[str, Array], names: Sequence[str], options: RunOptions
     ) -> list[Array]:
-        """Run with values that carry ONNX's own element types, for those that NumPy has no name for."""
+        """Run with OrtValues, which have ONNX's element types, for dtypes that NumPy does not have."""
         values = {name: value_from_array(array) for name, array in feeds.items()}
         texts = [name for name, array in feeds.items() if array.dtype == STRING]
         if not texts:
@@ -117,8 +117,8 @@ class HostRun:
         for name in names:
             if name in self._rare:
                 raise UnsupportedModelError(
-                    f"output {name!r} is {self._rare[name]} and is asked for in a call that takes strings "
-                    f"({texts[0]!r}); ONNX Runtime's Python package moves only one of the two. Choose other outputs, "
+                    f"output {name!r} is {self._rare[name]} and is requested in a call with strings ({texts[0]!r}); "
+                    f"ONNX Runtime's Python package supports only one of the two in a call. Request other outputs, "
                     f"outputs=[...], or cast {name!r} to float32 in the model"
                 )
         return list(session.run(list(names), values, options))
@@ -130,7 +130,7 @@ def _run_plain(session: Any, feeds: Mapping[str, Array], names: Sequence[str], o
 
 
 def shapes_text(feeds: Mapping[str, Any]) -> str:
-    """Name the inputs of a run with their dtypes and shapes, for messages."""
+    """List the inputs of a run with dtypes and shapes, for messages."""
     return (
         ", ".join(f"{name} {dtype_name(array.dtype)}{list(array.shape)}" for name, array in feeds.items())
         or "no inputs"
@@ -138,12 +138,12 @@ def shapes_text(feeds: Mapping[str, Any]) -> str:
 
 
 def element_type(dtype: np.dtype[Any]) -> Any:
-    """Return what ONNX Runtime's binding calls a dtype: NumPy's own, or the number of ONNX's."""
+    """Return a dtype for ONNX Runtime's binding: the NumPy dtype itself, or ONNX's type number."""
     return onnx_from_dtype(dtype) if dtype.isbuiltin == _REGISTERED else dtype
 
 
 def value_from_array(array: Array) -> Any:
-    """Return a value of ONNX Runtime's for an array; of strings it makes none."""
+    """Return an OrtValue for an array; string arrays are returned unchanged."""
     if array.dtype == STRING:
         return array
     if array.dtype.isbuiltin != _REGISTERED:

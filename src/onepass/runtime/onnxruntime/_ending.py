@@ -1,4 +1,4 @@
-"""Runs of ONNX Runtime that can be ended, and which errors are its own."""
+"""ONNX Runtime runs that can be stopped, and how to recognise its errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from onepass._errors import BackendError, InputError, OnepassError, RunTimeoutError
 
-_OWN = "onepass.runtime.onnxruntime"  # how the modules that call its C++ code are called
+_OWN = "onepass.runtime.onnxruntime"  # package of the modules that call its C++ code
 _LONGEST_S = threading.TIMEOUT_MAX
 
 
 class RunOptions(Protocol):
-    """ONNX Runtime's options of a run: once `terminate` is true, the run ends after the node that it is at."""
+    """ONNX Runtime's run options: once `terminate` is true, the run ends after its current node."""
 
     terminate: bool
 
@@ -24,14 +24,14 @@ class Runs:
     """The runs of one backend.
 
     Attributes:
-        options: What a run is given that only `stop` ends.
+        options: Options for runs without a timeout.
     """
 
     def __init__(self, new_options: Callable[[], RunOptions]) -> None:
         """Prepare for runs.
 
         Args:
-            new_options: Makes the options of a run.
+            new_options: Creates options for a run.
         """
         self.options = new_options()
         self._new_options = new_options
@@ -40,14 +40,14 @@ class Runs:
 
     @contextmanager
     def limited(self, seconds: Any) -> Iterator[RunOptions]:
-        """Give options for one run, which is ended after so many seconds.
+        """Yield options for one run, which is stopped after a number of seconds.
 
         Raises:
-            InputError: That is no number of seconds.
+            InputError: `seconds` is not a positive number.
         """
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and not math.isnan(seconds)
         if not number or seconds <= 0:
-            raise InputError(f"timeout= takes seconds, a number above 0; got {seconds!r}")
+            raise InputError(f"timeout= must be a number of seconds greater than 0, got {seconds!r}")
         limit = _Limit(seconds, self._new_options())
         key = id(limit.options)
         self._limited[key] = limit
@@ -63,26 +63,26 @@ class Runs:
             self._limited.pop(key, None)
 
     def stop(self, reason: str) -> None:
-        """End all runs under way; further ones fail."""
+        """Stop all running calls; further calls fail."""
         self._reason = reason
         self.options.terminate = True
         for limit in list(self._limited.values()):
             limit.options.terminate = True
 
     def failure(self, options: RunOptions, message: str) -> BackendError:
-        """Return the error for a run that failed: it was ended, or it could not be done."""
+        """Return the error for a failed run: it was stopped, or ONNX Runtime failed."""
         limit = self._limited.get(id(options))
         if limit is not None and limit.expired:
             return RunTimeoutError(
-                f"the run was not done after {limit.seconds:g} s, and was ended; a greater timeout= gives it longer"
+                f"the run exceeded its timeout of {limit.seconds:g} s and was stopped; increase timeout="
             )
         if self._reason is not None:
-            return BackendError(f"the run was ended: {self._reason}")
+            return BackendError(f"the run was stopped: {self._reason}")
         return BackendError(message)
 
 
 class _Limit:
-    """The options of a run that may not take longer than some seconds."""
+    """The options of a run with a timeout."""
 
     def __init__(self, seconds: float, options: RunOptions) -> None:
         self.seconds = seconds
@@ -95,7 +95,7 @@ class _Limit:
 
 
 def is_of_runtime(error: BaseException) -> bool:
-    """Whether ONNX Runtime raised an error; what a signal handler raises meanwhile comes out of the same call."""
+    """Whether ONNX Runtime raised an error, and not a signal handler during the same call."""
     if isinstance(error, OnepassError):
         return False
     if type(error).__module__.partition(".")[0] == "onnxruntime":
@@ -105,5 +105,5 @@ def is_of_runtime(error: BaseException) -> bool:
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
         traceback = traceback.tb_next
-    # Its C++ code also raises RuntimeError and the like, and has no frame: they come from the Python code around it.
+    # C++ code has no frame, so a RuntimeError raised there appears to come from the Python code that called it.
     return module.partition(".")[0] == "onnxruntime" or module.startswith(_OWN)

@@ -1,4 +1,4 @@
-"""ONNX Runtime, the backend that needs no GPU: whole sessions, called with arrays on the host."""
+"""ONNX Runtime, the backend that needs no GPU: ordinary sessions, called with host arrays."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _MAX_CONCURRENCY = 4
 class OnnxRuntimeBackend(BackendBase):
     """Runs an ONNX model with ONNX Runtime.
 
-    Outputs that a call does not ask for are not computed either: the first call for a subset prepares a session of
-    the part of the graph that it needs, which later calls use again. The parts used last are kept, eight at most.
+    Only requested outputs are computed: the first call for a subset prepares a session with the needed part of the
+    graph, which later calls reuse. The most recently used parts are kept, at most eight.
     """
 
     def __init__(self, sessions: Sessions, *, eager_because: str | None = None) -> None:
         """Prepare the model; see `onepass.load` for the errors.
 
         Args:
-            sessions: Opens it.
-            eager_because: Why its passes are not frozen, on a GPU where others' are.
+            sessions: Opens the model.
+            eager_because: On a GPU, why the model's passes are not frozen.
         """
         self._sessions = sessions
         self._eager_because = eager_because
@@ -56,20 +56,20 @@ class OnnxRuntimeBackend(BackendBase):
             self.place = f"ONNX Runtime's provider {short_name(providers[0])!r}"
 
     def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
-        """Compute the outputs called `names`; see `Backend.run`."""
+        """Compute the outputs `names`; see `Backend.run`."""
         return self._run(feeds, names, self._runs.options)
 
     def run_within(self, feeds: Mapping[str, Array], names: Sequence[str], seconds: float) -> Sequence[Array]:
-        """Compute, but end the run if it is not done in time; see `BackendBase.run_within`."""
+        """Compute with a timeout; see `BackendBase.run_within`."""
         with self._runs.limited(seconds) as options:
             return self._run(feeds, names, options)
 
     def stop(self, reason: str) -> None:
-        """End the runs under way, each after the node that it is at; further ones fail."""
+        """Stop running calls, each after its current node; further calls fail."""
         self._runs.stop(reason)
 
     def report(self) -> Mapping[str, Any]:
-        """Name ONNX Runtime, its version, the providers in use and the number of threads."""
+        """Return ONNX Runtime's version, the providers in use and the number of threads."""
         report = {
             "backend": "onnxruntime",
             "version": onnxruntime.__version__,
@@ -79,7 +79,7 @@ class OnnxRuntimeBackend(BackendBase):
         return report if self._eager_because is None else {**report, "eager_because": self._eager_because}
 
     def close(self) -> None:
-        """Let go of all sessions, which frees their memory."""
+        """Drop all sessions, which frees their memory."""
         self._parts.clear()
         del self._session
 
@@ -91,7 +91,7 @@ class OnnxRuntimeBackend(BackendBase):
         return self._host_run(session, feeds, names, options)
 
     def _part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        """Return the session of the part of the graph that `names` need; the first to ask prepares it."""
+        """Return the session of the part of the graph that `names` need, preparing it on first use."""
         with self._lock:
             part = self._parts.setdefault(names, _Part())
             self._parts.move_to_end(names)
@@ -103,8 +103,8 @@ class OnnxRuntimeBackend(BackendBase):
             return part.session
 
     def _prepare_part(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        """Prepare the part of the graph that `names` need, unless that is all of it."""
-        if self._handle.format is Format.ORT:  # already optimised for good; it cannot be taken apart
+        """Prepare the part of the graph that `names` need, unless they need the complete graph."""
+        if self._handle.format is Format.ORT:  # a final format, from which no parts can be taken
             return self._session
         graph = self._handle.graph()
         part = graph.select(names)
@@ -114,7 +114,7 @@ class OnnxRuntimeBackend(BackendBase):
 
 
 class _Part:
-    """The session of a part of the graph, once it is prepared."""
+    """The session of a part of the graph, prepared on first use."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

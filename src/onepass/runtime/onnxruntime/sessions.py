@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime, as the user's options say: which providers, how many threads, how much optimisation."""
+"""ONNX Runtime sessions with the user's options: providers, threads, optimisation."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ else:
     onnxruntime = import_onnxruntime()
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-_QUIET = 4  # log nothing below "fatal": what goes wrong is in the exception
+_QUIET = 4  # log nothing below "fatal": errors are raised as exceptions
 _MAX_THREADS = 1024
 
-# How much ONNX Runtime rewrites a graph, from most to least.
+# Optimisation levels, from most to least.
 _LEVELS: Mapping[str, Any] = {
     "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -37,12 +37,12 @@ _LEVEL_NAMES = {level: name for name, level in _LEVELS.items()}
 
 
 class Sessions:
-    """Opens one model, whole or in part, always with the same options.
+    """Opens one model, or parts of it, always with the same options.
 
     Attributes:
         handle: The model.
-        providers: Names of the providers asked for, with the options of each, in order of preference.
-        threads: How many CPU threads a run has; 0 leaves that to ONNX Runtime.
+        providers: Names of the requested providers and the options of each, in order of preference.
+        threads: CPU threads per run; 0 means ONNX Runtime's default.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Sessions:
         self._levels = _checked_levels(optimize, session_options)
 
     def open(self, model: Path | bytes | OnnxGraph, **cuda: str) -> onnxruntime.InferenceSession:
-        """Prepare a model with as much optimisation as it stands.
+        """Prepare a model with the highest optimisation level that works.
 
-        The optimiser makes some valid models invalid, so that they open with less of it only.
+        The optimiser makes some valid models invalid, so these open only with a lower level.
 
         Args:
             model: The model, or a part of it.
-            cuda: Further options of the CUDA provider.
+            cuda: Additional options of the CUDA provider.
         """
         if self._own_options:
             return self._open_with(self._own_options, model, cuda)
@@ -87,7 +87,7 @@ class Sessions:
         raise failures[0]
 
     def report(self, session: onnxruntime.InferenceSession) -> dict[str, Any]:
-        """Say with which providers and options a session runs."""
+        """Return the providers and options of a session."""
         options = session.get_session_options()
         report: dict[str, Any] = {
             "providers": session.get_providers(),
@@ -107,7 +107,7 @@ class Sessions:
             return self._open(model, options, cuda)
         model.require_weights()
         if model.inline_bytes >= LARGE_BYTES:
-            # A session keeps the bytes it was made from as long as it lives, but a file only while it reads.
+            # A session keeps bytes in memory as long as it lives, but needs a file only while it reads it.
             with tempfile.TemporaryDirectory(prefix="onepass-") as scratch:
                 path = Path(scratch, "model.onnx")
                 model.save(path)
@@ -122,7 +122,7 @@ class Sessions:
         wanted = {name: {**given, **cuda} if name == CUDA else given for name, given in self.providers.items()}
         if CUDA in wanted:
             load_cuda_libraries()
-        # Where the provider fails that comes first, ONNX Runtime would try another, and print that it does.
+        # If the first provider fails, ONNX Runtime would fall back to another, and print a message.
         try:
             session = onnxruntime.InferenceSession(model, options, providers=[*wanted.items()], enable_fallback=0)
         except Exception as error:  # ONNX Runtime's errors share no base class below Exception
@@ -132,18 +132,18 @@ class Sessions:
         missing = [name for name in wanted if name not in session.get_providers()]
         if missing:
             library = missing_library() if CUDA in missing else None
-            reason = "a driver or library of it is missing"
+            reason = "a driver or library is missing"
             if library is not None:
                 reason = f"{library} is missing; install it with: {INSTALL_CUDA_LIBRARIES}"
             raise DeviceError(
-                f"ONNX Runtime could not start {', '.join(missing)} ({reason}) and "
-                f"would have used {', '.join(session.get_providers())} instead"
+                f"ONNX Runtime could not start {', '.join(missing)} ({reason}); "
+                f"onepass does not fall back to {', '.join(session.get_providers())}"
             )
         return session
 
 
 def short_name(provider: str) -> str:
-    """Return a provider's name as it is written in short: ``cuda``."""
+    """Return a provider's short name: ``cuda``."""
     return provider.removesuffix("ExecutionProvider").lower()
 
 
@@ -156,22 +156,22 @@ def _available_providers(providers: Sequence[Provider]) -> dict[str, dict[str, A
         full = by_short_name.get(name.lower(), name)
         if full not in available:
             raise DeviceError(
-                f"the ONNX Runtime provider {name!r} is not available; this installation of onnxruntime "
-                f"{onnxruntime.__version__} has {', '.join(sorted(by_short_name))}. Other providers come with other "
-                "packages, such as onnxruntime-gpu"
+                f"the ONNX Runtime provider {name!r} is not available; the installed onnxruntime "
+                f"{onnxruntime.__version__} has {', '.join(sorted(by_short_name))}. Other packages have other "
+                "providers, such as onnxruntime-gpu"
             )
         checked[full] = dict(options)
     return checked
 
 
 def _with_tf32(providers: dict[str, dict[str, Any]], tf32: bool | None) -> dict[str, dict[str, Any]]:
-    """Say how precise the CUDA provider is to be; by itself it rounds the factors of products to TF32."""
+    """Set the precision of the CUDA provider, whose own default is TF32."""
     if CUDA in providers:
         return {**providers, CUDA: {"use_tf32": str(int(bool(tf32))), **providers[CUDA]}}
     if tf32:
         raise InputError(
-            f"tf32= is for NVIDIA GPUs, and the providers are {', '.join(map(short_name, providers))}; leave it out, "
-            'or name that of CUDA: providers=["cuda"]'
+            f"tf32= requires the CUDA provider, but the providers are {', '.join(map(short_name, providers))}; omit "
+            'it, or use providers=["cuda"]'
         )
     return providers
 
@@ -179,23 +179,27 @@ def _with_tf32(providers: dict[str, dict[str, Any]], tf32: bool | None) -> dict[
 def _checked_threads(threads: object, options: onnxruntime.SessionOptions | None, handle: ModelHandle) -> int:
     if options is not None:
         if threads is not None:
-            raise InputError("give threads= or session_options=, not both: set intra_op_num_threads in the options")
+            raise InputError(
+                "threads= and session_options= cannot be combined; set intra_op_num_threads in the session options"
+            )
         return int(options.intra_op_num_threads)
     if threads is None:
         return usable_cores() if handle.is_large() else 1
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MAX_THREADS:
-        raise InputError(f"threads= takes a whole number from 1 to {_MAX_THREADS}, got {threads!r}")
+        raise InputError(f"threads= must be a whole number from 1 to {_MAX_THREADS}, got {threads!r}")
     return threads
 
 
 def _checked_levels(optimize: Optimize | None, options: onnxruntime.SessionOptions | None) -> tuple[str, ...]:
-    """Return the levels of optimisation to try: the one asked for, or all of them from most to least."""
+    """Return the optimisation levels to try: the given one, or all from most to least."""
     if optimize is None:
         return tuple(_LEVELS)
     if options is not None:
-        raise InputError("give optimize= or session_options=, not both: set graph_optimization_level in the options")
+        raise InputError(
+            "optimize= and session_options= cannot be combined; set graph_optimization_level in the session options"
+        )
     if optimize not in _LEVELS:
-        raise InputError(f"optimize= is one of {', '.join(_LEVELS)}, got {optimize!r}")
+        raise InputError(f"optimize= must be one of {', '.join(_LEVELS)}, got {optimize!r}")
     return (optimize,)
 
 
@@ -203,7 +207,7 @@ def _options(threads: int, *, spinning: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads
-    # Threads that spin while they wait are quicker, and take their cores from whoever else would use them: right for
-    # one who asks for threads, not for one who did not.
+    # Spinning threads are faster, but occupy their cores while they wait: right for users who ask for threads, not for
+    # others.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     return options

@@ -1,6 +1,6 @@
-"""An engine that is open on a GPU: deserialised, its tensors matched with the model's, its profiles known.
+"""An open engine on a GPU: deserialised, with its tensors matched to the model's, and its profiles read.
 
-Whatever TensorRT refuses by returning None or False becomes an exception with TensorRT's own log in it.
+If TensorRT signals a failure by None or False, it becomes an exception that contains TensorRT's log.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from onepass.engine.shapes import Profile, ShapeRange
 from onepass.runtime.cuda.device import Device
 from onepass.tensors import TensorSpec
 
-# What TensorRT's log says when it refuses an engine, in its various versions, and what that means.
+# Words in TensorRT's log when it rejects an engine, in all versions, by reason.
 _VERSION_WORDS = ("version tag does not match", "not compatible with this version", "library version", "stdversionread")
 _DEVICE_WORDS = ("incompatible device", "compute capability", "different device", "platform")
-# How it describes tensors that lie in memory as NumPy's do.
+# TensorRT's description of NumPy's memory layout.
 _AS_USUAL = "(kLINEAR)"
-# What it says of an engine with a plugin that is not registered.
+# TensorRT's message for an engine with an unregistered plugin.
 _NO_PLUGIN = re.compile(r"(?:not find|Cannot find) plugin:? (?P<name>[^\s,]+),? version:? (?P<version>[^\s,)]+)")
-# What TensorRT's parser calls the layers of an If, and TensorRT itself those of loops and conditions.
+# Layer names for an If (by TensorRT's parser), and for loops and conditions (by TensorRT itself).
 _CONTROL_FLOW = re.compile(r"_OutputLayer\b|\[(?:Loop|Condition|Recurrence|TripLimit|Iterator)\w*\]")
 
 
@@ -46,16 +46,16 @@ class Engine:
     """A deserialised engine.
 
     Attributes:
-        name: What to call it in messages.
-        plan: What its sidecar says; None if it has none.
-        flavor: The TensorRT that runs it.
-        device: The GPU it is on.
-        inputs: One edge an input, in the model's order where a sidecar tells it, otherwise in the engine's.
+        name: Name of the engine in messages.
+        plan: The plan from its sidecar; None if it has none.
+        flavor: The TensorRT that runs the engine.
+        device: The GPU.
+        inputs: One edge per input, in the model's order if there is a sidecar, otherwise in the engine's.
         outputs: Likewise.
-        host_tensors: The engine's tensors that lie on the host: those whose values are shapes.
-        profiles: What shapes it was built for.
-        control_flow: Whether it is known to have branches or loops.
-        shares_profiles: Whether several contexts may have one profile, as from TensorRT 8.6 on; `Lanes` finds out.
+        host_tensors: The engine's tensors in host memory: those whose values are shapes.
+        profiles: Optimisation profiles.
+        control_flow: Whether the engine is known to have branches or loops.
+        shares_profiles: Whether several contexts may use one profile, as in TensorRT 8.6 and later; `Lanes` finds out.
         book: TensorRT's log.
     """
 
@@ -85,7 +85,7 @@ class Engine:
             self._runtime = self.flavor.module.Runtime(logger)
             is_portable = self.plan is not None and bool(self.plan.options.get("version_compatible"))
             if is_portable and hasattr(self._runtime, "engine_host_code_allowed"):
-                # Such an engine may bring a runtime of its own; who loads it has been told that an engine is code.
+                # Such an engine may contain its own runtime; `onepass.load` documents that engines are code.
                 self._runtime.engine_host_code_allowed = True
             load_plugins(self.flavor, plugins)
             if self.plan is not None and self.plan.options.get("dla") is not None:
@@ -108,21 +108,21 @@ class Engine:
 
     @property
     def scratch_bytes(self) -> int:
-        """How much of the GPU's memory one pass needs while it computes."""
+        """GPU memory that one pass needs while it computes."""
         if hasattr(self.raw, "device_memory_size_v2"):
             return int(self.raw.device_memory_size_v2)
         return int(self.raw.device_memory_size)
 
     def new_context(self, scratch: int) -> Any:
-        """Return a new execution context that computes in memory given by its address, of `scratch_bytes`.
+        """Return a new execution context that computes in the scratch memory at an address (`scratch_bytes` long).
 
         Raises:
-            BackendError: TensorRT makes none, for want of memory for example.
+            BackendError: TensorRT cannot create a context, for example because memory is short.
         """
         mark = self.book.mark()
         context = self.flavor.context_without_memory(self.raw)
         if context is None:
-            raise BackendError(f"TensorRT makes no execution context for {self.name}:\n{self.book.text(mark)}")
+            raise BackendError(f"TensorRT cannot create an execution context for {self.name}:\n{self.book.text(mark)}")
         if hasattr(context, "set_device_memory"):
             context.set_device_memory(scratch, self.scratch_bytes)
         else:
@@ -130,9 +130,9 @@ class Engine:
         return context
 
     def gives_profile(self, scratch: int) -> bool:
-        """Whether a new context has profile 0 though another has it.
+        """Whether a new context gets profile 0 although another context uses it.
 
-        It is made to see; asking for a profile that is taken ends in a crash with TensorRT 8.5.
+        A context is created to find out: requesting a profile in use crashes TensorRT 8.5.
         """
         context = self.new_context(scratch)
         return int(context.active_optimization_profile) == 0
@@ -152,7 +152,7 @@ class Engine:
         words = log.lower()
         if any(each in words for each in _VERSION_WORDS):
             raise EngineVersionError(
-                f"{self.name} was built by another version of TensorRT than the {self.flavor} that is here; build it "
+                f"{self.name} was built by another version of TensorRT than the installed {self.flavor}; build it "
                 f"again from its ONNX file, or install the version that built it. TensorRT says:\n{log}"
             )
         missing = _NO_PLUGIN.search(log)
@@ -161,28 +161,28 @@ class Engine:
             raise EngineError(f"{missing_in_engine(self.flavor, self.name, plugin)}. TensorRT says:\n{log}")
         if any(each in words for each in _DEVICE_WORDS):
             raise EngineDeviceError(
-                f"{self.name} was built for another GPU than the {self.device.name} (compute capability "
-                f"{self.device.compute_capability}) that is here; build it again on this one. TensorRT says:\n{log}"
+                f"{self.name} was built for another GPU than this {self.device.name} (compute capability "
+                f"{self.device.compute_capability}); build it again on this GPU. TensorRT says:\n{log}"
             )
         raise ModelFormatError(
-            f"{self.flavor} cannot read {self.name}: it is damaged, truncated, or no engine of this TensorRT. "
+            f"{self.flavor} cannot read {self.name}: the engine is damaged, truncated, or not for this TensorRT. "
             f"Copy it or build it again. TensorRT says:\n{log or '(nothing)'}"
         )
 
     def _take_weights(self, model: str | None) -> None:
-        """Put a model's weights into the engine, if it is to have others, or has none of its own."""
+        """Put a model's weights into the engine, if they are given; a stripped engine requires them."""
         if model is None:
             if self.plan is not None and self.plan.options.get("strip"):
                 raise EngineError(
-                    f"{self.name} was built without its weights (strip); name the model that has them: "
-                    "weights='model.onnx', or put them in for good with onepass.engine.refit"
+                    f"{self.name} was built without its weights (strip); give the model that has them: "
+                    "weights='model.onnx', or put them in permanently with onepass.engine.refit"
                 )
             return
         if self.plan is None:
             raise InputError(
-                f"weights= is for engines with a sidecar, which says how they were built; {self.name} has none"
+                f"weights= requires an engine with a sidecar, which holds the build options; {self.name} has none"
             )
-        from onepass.engine import put_weights  # noqa: PLC0415 - it brings the builder and ONNX
+        from onepass.engine import put_weights  # noqa: PLC0415 - imports the builder and ONNX
 
         put_weights(self.flavor, self.raw, self.plan, model, name=self.name)
 
@@ -195,28 +195,29 @@ class Engine:
                 setattr(self.raw, attribute, budget)
                 if getattr(self.raw, attribute) != budget:
                     raise BackendError(
-                        f"TensorRT does not stream the weights of {self.name} within {budget:,} bytes; it must be "
-                        f"built with weight streaming:\n{self.book.text(mark)}"
+                        f"TensorRT cannot stream the weights of {self.name} within {budget:,} bytes; the engine must "
+                        f"be built with weight streaming:\n{self.book.text(mark)}"
                     )
                 return True
-        raise UnsupportedModelError(f"{self.flavor} has no weight streaming; leave weight_streaming_bytes= out")
+        raise UnsupportedModelError(f"{self.flavor} does not support weight streaming; omit weight_streaming_bytes=")
 
     def _tensors(self) -> dict[str, Any]:
-        """Return the engine's tensors in its order, each with its mode."""
+        """Return the engine's tensors in the engine's order, each with its mode."""
         names = [self.raw.get_tensor_name(index) for index in range(self.raw.num_io_tensors)]
         if hasattr(self.raw, "get_aliased_input_tensor"):
             for name in names:
                 if self.raw.get_aliased_input_tensor(name):
                     raise UnsupportedModelError(
-                        f"{self.name} writes its output {name!r} over an input, which onepass does not do: inputs are "
-                        "the caller's own. Build the engine without that (a KV-cache update, for example)"
+                        f"{self.name} writes its output {name!r} over an input, which onepass does not support, "
+                        "because inputs belong to the caller. Build the engine without it (a KV-cache update, for "
+                        "example)"
                     )
         for name in names:
-            # Asked in words: the type of the other answer is not known to the lean and dispatch runtimes.
+            # The description, because the lean and dispatch runtimes lack the enumeration of formats.
             layout = str(self.raw.get_tensor_format_desc(name))
             if "(k" in layout and _AS_USUAL not in layout:
                 raise UnsupportedModelError(
-                    f"{self.name} has {name!r} in memory as {layout}; onepass takes and gives arrays as they are. "
+                    f"{self.name} has tensor {name!r} in the layout {layout}; onepass supports only linear layouts. "
                     "Build the engine without a format for it (trtexec's inputIOFormats, outputIOFormats: chw)"
                 )
         return {name: self.raw.get_tensor_mode(name) for name in names}
@@ -229,29 +230,29 @@ class Engine:
         for kind, edges, there in (("input", self.plan.inputs, inputs), ("output", self.plan.outputs, outputs)):
             if sorted(edge.tensor for edge in edges) != sorted(there):
                 raise EngineMismatchError(
-                    f"{self.name} has the {kind}s {', '.join(there) or 'none'}, its sidecar speaks of "
-                    f"{', '.join(edge.tensor for edge in edges) or 'none'}; they do not belong together"
+                    f"{self.name} has the {kind}s {', '.join(there) or 'none'}, but its sidecar lists "
+                    f"{', '.join(edge.tensor for edge in edges) or 'none'}; the two files do not match"
                 )
             for edge in edges:
                 dtype = dtype_from_tensorrt(self.raw.get_tensor_dtype(edge.tensor), tensor=edge.tensor)
                 if dtype != edge.carrier:
                     raise EngineMismatchError(
-                        f"{self.name}: {kind} {edge.tensor!r} is {dtype}, its sidecar says {edge.carrier}; they do "
-                        "not belong together"
+                        f"{self.name}: {kind} {edge.tensor!r} is {dtype}, but {edge.carrier} in its sidecar; the two "
+                        "files do not match"
                     )
         self._check_sizes(self.plan)
         return self.plan.inputs, self.plan.outputs
 
     def _check_sizes(self, plan: Plan) -> None:
-        """Hold the sidecar's sizes of inputs, and its profiles, against the engine's own."""
+        """Compare the sidecar's input sizes and profiles with the engine's own."""
         for edge in plan.inputs:
             there, shape = tuple(self.raw.get_tensor_shape(edge.tensor)), edge.spec.shape
             pairs = zip(there, shape, strict=False) if shape is not None else ()
             differ = any(isinstance(size, int) and size not in (own, -1) and own >= 0 for own, size in pairs)
             if differ or (shape is not None and len(there) != len(shape)):
                 raise EngineMismatchError(
-                    f"{self.name}: input {edge.tensor!r} is {list(there)}, its sidecar says {edge.spec}; they do not "
-                    "belong together"
+                    f"{self.name}: input {edge.tensor!r} is {list(there)}, but {edge.spec} in its sidecar; the two "
+                    "files do not match"
                 )
             if -1 not in there or edge.tensor in self.host_tensors:
                 continue
@@ -260,8 +261,8 @@ class Engine:
                 own = [tuple(each) for each in self.raw.get_tensor_profile_shape(edge.tensor, index)]
                 if told is None or [*own[:1], *own[2:]] != [tuple(told.min), tuple(told.max)]:
                     raise EngineMismatchError(
-                        f"{self.name}: input {edge.tensor!r} was built for {own or 'no such profile'}, its sidecar "
-                        f"says {told} (profile {index}); they do not belong together"
+                        f"{self.name}: input {edge.tensor!r} was built for {own or 'no such profile'}, but its sidecar "
+                        f"has {told} (profile {index}); the two files do not match"
                     )
 
     def _edge(self, tensor: str) -> Edge:
@@ -270,7 +271,7 @@ class Engine:
         return Edge(TensorSpec(tensor, dtype, shape), tensor, dtype)
 
     def _names_control_flow(self) -> bool:
-        """Whether the layers of an engine without a sidecar are called as TensorRT calls branches and loops."""
+        """Whether an engine without a sidecar has layers with TensorRT's names for branches and loops."""
         if not self.flavor.can_inspect:
             return False
         inspector = self.raw.create_engine_inspector()
@@ -278,7 +279,7 @@ class Engine:
         return _CONTROL_FLOW.search(text) is not None
 
     def _profiles(self) -> tuple[Profile, ...]:
-        """Read the profiles off the engine; ranges of values are left to TensorRT to check."""
+        """Read the profiles from the engine; TensorRT itself checks value ranges."""
         profiles = []
         for index in range(self.raw.num_optimization_profiles):
             shapes = {
@@ -303,27 +304,27 @@ def _bytes_of(model: Path | bytes | Plan) -> bytes:
 
 
 def _check_supported(flavor: Flavor, device: Device) -> None:
-    """Some flavours name the GPUs that they are for."""
+    """Check the GPU against the list of supported ones, which some flavours have."""
     named = [name[2:] for name in flavor.members("ComputeCapability") if name.startswith("SM") and name[2:].isdigit()]
     supported = [f"{each[:-1]}.{each[-1]}" for each in named]
     if supported and device.compute_capability not in supported:
         raise DeviceError(
-            f"{flavor} runs on GPUs of compute capability {', '.join(supported)}; the {device.name} has "
-            f"{device.compute_capability}. Use full TensorRT and build the engine with it: {tensorrt_command_here()}"
+            f"{flavor} supports GPUs with compute capability {', '.join(supported)}; this {device.name} has "
+            f"{device.compute_capability}. Build and run the engine with full TensorRT: {tensorrt_command_here()}"
         )
 
 
 def _check_made_for(plan: Plan, flavor: Flavor, device: Device, name: str) -> None:
-    """Refuse by the sidecar what TensorRT would refuse after reading the whole engine."""
+    """Reject, based on the sidecar, engines that TensorRT would reject after reading them."""
     made_by, here = plan.version.split(".")[:3], flavor.version.split(".")[:3]
     portable = bool(plan.options.get("version_compatible"))
     if made_by != here and not (portable and made_by[0] == here[0]):
         raise EngineVersionError(
-            f"{name} was built by {plan.flavor} {plan.version}, and here is {flavor}; engines run in the version "
-            "that built them. Build it again from its ONNX file, or install that version"
+            f"{name} was built by {plan.flavor} {plan.version}, but {flavor} is installed; engines run only in the "
+            "version that built them. Build it again from its ONNX file, or install that version"
         )
     if plan.compute_capability not in (None, device.compute_capability) and not plan.options.get("hardware_compatible"):
         raise EngineDeviceError(
-            f"{name} was built for compute capability {plan.compute_capability} ({plan.gpu or 'no GPU named'}), and "
-            f"the {device.name} has {device.compute_capability}; build it again on this GPU"
+            f"{name} was built for compute capability {plan.compute_capability} ({plan.gpu or 'unknown GPU'}), but "
+            f"this {device.name} has {device.compute_capability}; build it again on this GPU"
         )

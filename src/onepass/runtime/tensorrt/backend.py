@@ -1,4 +1,4 @@
-"""TensorRT: runs engines on NVIDIA GPUs, one captured pass a call."""
+"""TensorRT backend: runs engines on NVIDIA GPUs, one recorded pass per call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TensorRTBackend(GpuBackend):
     ) -> None:
         """Open the engine; see `onepass.load` for the arguments and errors."""
         if contexts < 1:
-            raise InputError(f"contexts= takes a whole number from 1 up, got {contexts!r}")
+            raise InputError(f"contexts= must be a whole number ≥ 1, got {contexts!r}")
         kept = KeptMemory.of(keep_bytes)
         engines = [
             Engine(
@@ -55,13 +55,13 @@ class TensorRTBackend(GpuBackend):
         super().__init__(passes, kept)
 
     def profile_layers(self, feeds: Mapping[str, Array]) -> Sequence[TimedLayer]:
-        """Run some times and return how long each layer takes."""
+        """Run several times and return the time of each layer."""
         with self._pass_for(feeds) as passing:
-            assert isinstance(passing, Pass)  # noqa: S101 - all of an engine's are
+            assert isinstance(passing, Pass)  # noqa: S101 - an engine has only frozen passes
             return time_layers(self._engine, passing, feeds)
 
     def report(self) -> Mapping[str, Any]:
-        """Name TensorRT, its version, the GPUs, the profiles, and how each shape of inputs runs."""
+        """Return TensorRT's name and version, the GPUs, the profiles, and how each input shape runs."""
         engine = self._engine
         return {
             "backend": engine.flavor.name,
