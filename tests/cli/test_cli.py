@@ -368,9 +368,9 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "y.npz", y=np.zeros(4))
     cases: list[tuple[list[object], str]] = [
         ([], r"needs input x (float32 [N, 4]); give files with -i NAME=FILE, or use --random"),
-        (["-i", tmp_path / "none.npy"], "file not found: "),
+        (["-i", tmp_path / "none.npy"], "file not found"),
         (["-i", tmp_path / "none.png"], "none.png"),
-        (["-i", tmp_path / "bad.npy"], "is not a NumPy file of numbers"),
+        (["-i", tmp_path / "bad.npy"], "not a NumPy file of numbers"),
         (["-i", tmp_path / "x64.npy"], "expected float32 [N, 4], got float64 [1, 4]"),
         (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'. Its arrays are: y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),
