@@ -34,11 +34,11 @@ def indented(text: str) -> str:
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: ``1 core``, ``2 cores``.
+    """Return a number with its noun: ``1 core``, ``2 cores``, ``1,200 rows``.
 
     Args:
         count: The number.
         noun: The noun in the singular.
         plural: Its plural, where that does not end in an added "s".
     """
-    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -125,7 +125,7 @@ def test_a_fixed_batch_is_filled_up() -> None:
     ({"y": 1.0, "z": 2.0}, "no column 'x' for input 'x'; the table has y, z"),
     ({"x": InputError("no array")}, "column 'x': no array"),
     ({"x": [1, 2, [3]]}, "nested lists must have equal lengths"),
-    ({"x": "nowhere.png"}, "there is no file 'nowhere.png'"),
+    ({"x": "nowhere.png"}, "file 'nowhere.png' not found"),
     ({"x": b"no picture"}, "bytes in 'x'"),
     ({"x": ["a", "b", "c", "d"]}, "got string"),
 ])  # fmt: skip

@@ -302,7 +302,7 @@ def test_random_inputs_follow_those_given(shell: Shell, tmp_path: Path) -> None:
     assert "t     string   [3]     'a' … 'ü'" in text
     assert "y     float32  [3, 2]" in text
     error = shell.fails("run", tmp_path / "m.onnx", "--random", "-i", f"s={tmp_path / 's.npy'}", "--size", "N=2")
-    assert "makes N 3, but it is 2 already" in error
+    assert "sets N to 3, but it is already 2" in error
     example = f"s={tmp_path / 's.npy'}"
     converted = shell("convert", tmp_path / "m.onnx", "-o", tmp_path / "new.onnx", "--example", example)
     assert "t     string   [N]     exact" in converted
@@ -368,9 +368,9 @@ def test_run_messages(shell: Shell, three: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "y.npz", y=np.zeros(4))
     cases: list[tuple[list[object], str]] = [
         ([], r"needs input x (float32 [N, 4]); give files with -i NAME=FILE, or use --random"),
-        (["-i", tmp_path / "none.npy"], "no file"),
+        (["-i", tmp_path / "none.npy"], "file not found"),
         (["-i", tmp_path / "none.png"], "none.png"),
-        (["-i", tmp_path / "bad.npy"], "no NumPy file of numbers"),
+        (["-i", tmp_path / "bad.npy"], "not a NumPy file of numbers"),
         (["-i", tmp_path / "x64.npy"], "expected float32 [N, 4], got float64 [1, 4]"),
         (["-i", f"x={tmp_path / 'y.npz'}"], "has no array 'x'. Its arrays are: y"),
         (["-i", tmp_path / "y.npz"], "no input 'y'"),

@@ -243,7 +243,7 @@ def test_a_full_disk_keeps_what_was_written(name: str, tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", _FILL, tmp_path / name], capture_output=True, text=True, check=True, timeout=60
     )
-    assert f"cannot write {name}: File too large" in result.stdout
+    assert f"cannot write {tmp_path / name}: File too large" in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert len(list(VideoSource(tmp_path / name))) >= 1
 

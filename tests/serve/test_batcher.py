@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -285,3 +285,85 @@ def test_closing_waits_for_the_pass_under_way() -> None:
 
     asyncio.run(main())
     session.close()
+
+
+def test_closing_answers_those_that_wait_for_others() -> None:
+    """A request that waits for others to share its pass is computed when the queue closes, from whatever thread."""
+    backend = Gated()
+    session = Session(backend)
+    batcher = Batcher(session, Limits(max_delay_ms=3.6e6), most_rows=4, passes=2, observe=lambda *_: None)
+
+    async def main() -> Done:
+        patient = asyncio.ensure_future(batcher.run(rows(2), ("y",)))
+        await asyncio.sleep(0.01)
+        await asyncio.to_thread(batcher.close)
+        return await asyncio.wait_for(patient, 30)
+
+    np.testing.assert_array_equal(asyncio.run(main()).outputs["y"], np.full((2, 2), 2.0))
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("one"), StopIteration(), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()],
+    ids=repr,
+)
+def test_whatever_a_model_raises_its_callers_get_an_error(error: BaseException) -> None:
+    """An error of any kind reaches each caller as an exception, and the lane is free for the next request."""
+
+    class Raising(Gated):
+        def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> Sequence[Array]:
+            if (feeds["x"] == 7.0).any():
+                raise error
+            return super().run(feeds, names)
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        return await asyncio.wait_for(all_of(batcher, [rows(1, n) for n in (6.0, 7.0, 8.0, 7.0)]), 30)
+
+    found = behind_one(Raising(), ask)
+    assert [isinstance(each, Done) for each in found] == [True, False, True, False]
+    assert type(error).__name__ in repr(found[1])
+    assert isinstance(found[1], Exception)
+
+
+@pytest.mark.parametrize("delay", [0.0, 20.0])
+def test_a_pass_outlives_its_event_loop(delay: float) -> None:
+    """Where an event loop ends during a pass, the next loop's requests are computed, also those that come meanwhile."""
+    backend = Gated()
+
+    async def leave(batcher: Batcher) -> None:
+        backend.gate.clear()
+        leaving = asyncio.ensure_future(batcher.run(rows(8), ("y",)))  # as many rows as a pass takes: no delay
+        await asyncio.to_thread(backend.begun.acquire)
+        leaving.cancel()
+
+    async def ask(batcher: Batcher) -> list[Any]:
+        asked = [asyncio.ensure_future(batcher.run(rows(n), ("y",))) for n in (1, 2)]
+        await asyncio.sleep(0.01)
+        backend.gate.set()
+        return await asyncio.wait_for(asyncio.gather(*asked), 30)
+
+    with line(Session(backend), limits=Limits(max_delay_ms=delay)) as batcher:
+        asyncio.run(leave(batcher))
+        for _ in range(2):
+            found = asyncio.run(ask(batcher))
+            assert [done.outputs["y"].shape for done in found] == [(1, 2), (2, 2)]
+
+
+def test_a_loop_that_ends_before_it_starts_a_pass() -> None:
+    """A loop that stops right after a request came in does not keep the next loop's requests waiting."""
+    backend = Gated()
+    with line(Session(backend)) as batcher:
+        loop = asyncio.new_event_loop()
+        asked = loop.create_task(batcher.run(rows(1), ("y",)))
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+        async def ask() -> Done:
+            return await asyncio.wait_for(batcher.run(rows(2), ("y",)), 30)
+
+        assert asyncio.run(ask()).outputs["y"].shape == (2, 2)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(asked)
+        loop.close()

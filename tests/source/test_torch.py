@@ -445,7 +445,7 @@ def test_torchscript_from_the_command_line(tmp_path: Path, capsys: pytest.Captur
     assert "expected INPUT:AXIS=NAME" in shell.fails("convert", source, "--dynamic", "image=N")
     words = ["--example", tmp_path / "x.npy", "--example", f"y={tmp_path / 'x.npy'}"]
     assert "some of the examples have names" in shell.fails("convert", source, *words)
-    assert "no file" in shell.fails("convert", source, "--example", tmp_path / "absent.npy")
+    assert "file not found" in shell.fails("convert", source, "--example", tmp_path / "absent.npy")
 
 
 def test_torchscript_with_branches(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def parse_shapes(text: str) -> dict[str, ShapeRange]:
         if fraction is not None:
             raise InputError(fractions_of(fraction["name"], fraction["range"]))
         if found is None:
-            raise InputError(f"invalid shapes {part!r}; expected NAME=MIN:OPT:MAX, such as x=1x36x60:8x36x60:64x36x60")
+            raise InputError(f"invalid range {part!r}; expected NAME=MIN:OPT:MAX, such as x=1x36x60:8x36x60:64x36x60")
         name = found["name"] or found["name2"]
         if name in ranges:
             raise InputError(f"the shapes of {name!r} are given twice in {text!r}")

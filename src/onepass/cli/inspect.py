@@ -131,7 +131,8 @@ def _print(facts: dict[str, Any], *, whole_notes: bool) -> None:
         _print_build(facts)
     if "nodes" in facts:
         made = f", made by {escape(shorten(facts['producer'], _PRODUCER_WIDTH))}" if facts["producer"] else ""
-        out.print(f"{facts['nodes']} nodes, {facts['parameters']:,} parameters{made}", soft_wrap=True)
+        parameters = counted(facts["parameters"], "parameter")
+        out.print(f"{counted(facts['nodes'], 'node')}, {parameters}{made}", soft_wrap=True)
     for name in facts.get("weight_files", ()):
         out.print(f"weights in {escape(name)}", soft_wrap=True)
     for kind in ("inputs", "outputs"):

@@ -57,8 +57,9 @@ class Batcher:
     """Run the requests for one model: as many concurrent passes as there are lanes, each with as many requests as fit.
 
     While passes run, requests collect in the queue, so the busier a model is, the larger its batches are. A single
-    request never waits, unless `Limits.max_delay_ms` is set. Call all methods from one event loop. Passes run in
-    threads that take the next requests from the queue themselves, so a busy event loop never keeps a model idle.
+    request never waits, unless `Limits.max_delay_ms` is set. Passes run in threads that take the next requests from the
+    queue themselves, so a busy event loop never keeps a model idle. Event loops may follow one another, as those of
+    servers with the same models do: a pass outlives the loop whose request it computes.
     """
 
     def __init__(self, session: Session, limits: Limits, *, most_rows: int, passes: int, observe: Observe) -> None:
@@ -76,10 +77,11 @@ class Batcher:
         self._most_rows = most_rows
         self._observe = observe
         self._line: deque[_Waiting] = deque()
-        self._lock = Lock()  # guards the line
+        self._lock = Lock()  # guards the line, the number of passes, and closing
         self._passes = 0
         self._most_passes = passes
         self._threads = ThreadPoolExecutor(self._most_passes, thread_name_prefix="onepass-pass")
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of the last request
         self._timer: asyncio.TimerHandle | None = None
         self._going_on = False
         self._closing = False
@@ -111,14 +113,16 @@ class Batcher:
             Fault: The queue is full.
             OnepassError: The session's error.
         """
-        self.check_room()
+        loop = asyncio.get_running_loop()
         key, rows = self._key(inputs, outputs)
-        waiting = _Waiting(inputs, outputs, key, rows, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(inputs, outputs, key, rows, loop.create_future())
         with self._lock:
+            self.check_room()
             self._line.append(waiting)
-        if not self._going_on:  # at the end of this loop iteration, so that requests that arrive in it share a pass
-            self._going_on = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+        # At the end of this loop iteration, so that requests that arrive in it share a pass.
+        if not self._going_on or loop is not self._loop:
+            self._going_on, self._loop = True, loop
+            loop.call_soon(self._go_on)
         try:
             return await waiting.future
         except asyncio.CancelledError:
@@ -127,8 +131,10 @@ class Batcher:
             raise
 
     def close(self) -> None:
-        """Accept no more requests, and wait for running passes."""
-        self._closing = True
+        """Accept no more requests, and compute those in the queue."""
+        with self._lock:
+            self._closing = True
+        self._start()  # requests that wait for others
         self._threads.shutdown()
 
     def _key(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> tuple[tuple[Any, ...] | None, int]:
@@ -136,36 +142,41 @@ class Batcher:
         rows = {array.shape[0] if array.ndim else 0 for array in inputs.values()}
         if self._most_rows == 1 or len(rows) != 1 or not 0 < (count := rows.pop()) < self._most_rows:
             return None, 1
-        return (outputs, *sorted((name, array.dtype.str, array.shape[1:]) for name, array in inputs.items())), count
+        tensors = sorted((name, array.dtype.str, array.shape[1:]) for name, array in inputs.items())
+        return (asyncio.get_running_loop(), outputs, *tensors), count
 
     def _go_on(self) -> None:
-        """Start passes while there are requests and free lanes."""
+        """Start passes, now and when the first request has waited long enough for others."""
         self._going_on = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        loop = asyncio.get_running_loop()
-        while self._passes < self._most_passes:
-            taken, wait = self._take()
-            if wait:
-                self._timer = loop.call_later(wait, self._go_on)
-            if not taken:
-                return
-            self._passes += 1
-            self._threads.submit(self._work, taken, loop)
+        wait = self._start()
+        if wait:
+            self._timer = asyncio.get_running_loop().call_later(wait, self._go_on)
 
-    def _take(self) -> tuple[list[_Waiting], float]:
-        """Take the requests of the next pass from the queue, or return how many seconds the pass may wait for more."""
+    def _start(self) -> float:
+        """Start passes while there are requests and free lanes; return how many seconds the next one may wait."""
         with self._lock:
-            if not self._line:
-                return [], 0.0
-            taken = self._first_that_fit()
-            wait = self._patience(taken)
-            if wait > 0:
-                return [], wait
-            for each in taken:
-                self._line.remove(each)
-            return taken, 0.0
+            while self._passes < self._most_passes:
+                taken, wait = self._next()
+                if not taken:
+                    return wait
+                self._passes += 1
+                self._threads.submit(self._work, taken)
+            return 0.0
+
+    def _next(self) -> tuple[list[_Waiting], float]:
+        """Take the requests of the next pass from the queue, or return how many seconds the pass may wait for more."""
+        if not self._line:
+            return [], 0.0
+        taken = self._first_that_fit()
+        wait = self._patience(taken)
+        if wait > 0:
+            return [], wait
+        for each in taken:
+            self._line.remove(each)
+        return taken, 0.0
 
     def _first_that_fit(self) -> list[_Waiting]:
         """Return the first queued request, and the later ones that can share its pass."""
@@ -190,15 +201,18 @@ class Batcher:
             return 0.0
         return first.since + self._limits.max_delay_ms / 1e3 - time.perf_counter()
 
-    def _work(self, taken: list[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
-        """Run passes in a worker thread until the queue is empty."""
-        with suppress(RuntimeError):  # the loop has ended, and no caller is waiting
-            while taken:
-                begun = time.perf_counter()
-                found = self._pass(taken)
-                loop.call_soon_threadsafe(self._passed, taken, found, begun, time.perf_counter() - begun)
-                taken, _ = self._take()
-            loop.call_soon_threadsafe(self._rest)
+    def _work(self, taken: list[_Waiting]) -> None:
+        """Run passes in a worker thread until no request is ready; then free the lane."""
+        while taken:
+            begun = time.perf_counter()
+            found = self._pass(taken)
+            loop = taken[0].future.get_loop()
+            _call(loop, self._passed, taken, found, begun, time.perf_counter() - begun)
+            with self._lock:
+                taken, wait = self._next()
+                self._passes -= not taken
+        if wait and self._loop is not None:
+            _call(self._loop, self._go_on)
 
     def _pass(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
         """Run one pass; an error is assigned to the request that caused it."""
@@ -207,16 +221,16 @@ class Batcher:
                 return self._joined(taken)
             except RunTimeoutError as error:
                 return [error] * len(taken)
-            except Exception:  # noqa: BLE001 - one of the requests caused it
+            except BaseException:  # noqa: BLE001 - one of the requests caused it
                 log.debug("a batch of %d requests failed; running each request by itself", len(taken))
         return [self._alone(each) for each in taken]
 
     def _alone(self, waiting: _Waiting) -> Mapping[str, Array] | Exception:
-        inputs = {name: np.require(array, requirements="A") for name, array in waiting.inputs.items()}
         try:
+            inputs = {name: np.require(array, requirements="A") for name, array in waiting.inputs.items()}
             return self._session(inputs, outputs=waiting.outputs, timeout=self._limits.timeout)
-        except Exception as error:  # noqa: BLE001 - the request's caller gets it
-            return error
+        except BaseException as error:  # noqa: BLE001 - the request's caller gets it
+            return _for_a_future(error)
 
     def _joined(self, taken: Sequence[_Waiting]) -> list[Mapping[str, Array] | Exception]:
         names = taken[0].inputs
@@ -247,7 +261,17 @@ class Batcher:
             else:
                 waiting.future.set_result(Done(result, begun - waiting.since, seconds))
 
-    def _rest(self) -> None:
-        """Free a lane whose thread found the queue empty; new requests may have arrived since."""
-        self._passes -= 1
-        self._go_on()
+
+def _call(loop: asyncio.AbstractEventLoop, work: Callable[..., None], *arguments: Any) -> None:
+    """Call a function in an event loop, unless it is closed: then nobody waits there."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(work, *arguments)
+
+
+def _for_a_future(error: BaseException) -> Exception:
+    """Return an error that a future can carry: others are refused by it, or end the event loop that awaits it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    carried = RuntimeError(f"the model raised {error!r}")
+    carried.__cause__ = error
+    return carried
