@@ -31,10 +31,15 @@ def optional(module: str, *, extra: str, purpose: str) -> Any:
             os.environ.setdefault(name, value)
     try:
         return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{purpose} needs the Python module {error.name or module!r}, which is not installed. "
+            f"Install it with: {install_command(extra)}"
+        ) from error
     except ImportError as error:
         raise MissingExtraError(
-            f"{purpose} needs the Python module {module!r}, which does not import ({error}). "
-            f"Install it with: {install_command(extra)}"
+            f"{purpose} needs the Python module {module!r}, which is installed but cannot be imported ({error}). "
+            f"It is normally installed with: {install_command(extra)}"
         ) from error
 
 

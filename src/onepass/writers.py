@@ -7,6 +7,7 @@ import math
 import os
 import zipfile
 from collections.abc import Iterable
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,9 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.is_dir() or is_stream(path):
         return path
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise OSError(ENOTDIR, "it is a file, expected a folder", str(above))
     if path.suffix.lower() not in ("", ".npz", ".json"):
         raise InputError(
             f"cannot write outputs to {path}: unknown extension {path.suffix!r}, expected .npz, .json or none"

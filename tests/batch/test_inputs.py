@@ -99,10 +99,10 @@ def test_tables_of_other_columns(files: Path) -> None:
 
 
 @pytest.mark.parametrize(("arrays", "message"), [
-    ({"x": np.zeros(3), "y": np.zeros(4)}, r"are not equally long: x \[3\], y \[4\]"),
-    ({"x": np.zeros(3), "s": np.array(1)}, "holds one number"),
-    ({"x": np.array([{}, {}], object)}, "holds Python objects"),
-    ({"x": np.asfortranarray(np.zeros((3, 4)))}, "holds columns, not rows"),
+    ({"x": np.zeros(3), "y": np.zeros(4)}, r"must have equal lengths: x \[3\], y \[4\]"),
+    ({"x": np.zeros(3), "s": np.array(1)}, "contains a scalar"),
+    ({"x": np.array([{}, {}], object)}, "contains Python objects"),
+    ({"x": np.asfortranarray(np.zeros((3, 4)))}, "contains column-major data"),
 ])  # fmt: skip
 def test_arrays_that_are_no_rows(arrays: Any, message: str, tmp_path: Path) -> None:
     """A .npz whose arrays are no rows says which of them, and how to save it."""

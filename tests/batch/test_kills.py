@@ -59,7 +59,7 @@ def test_the_command_is_killed(heads: Path, table: Path, x: Any, tmp_path: Path)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
         assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
-        assert (b"--resume goes on" in said) == (number == signal.SIGINT)
+        assert (b"--resume continues" in said) == (number == signal.SIGINT)
         _wait_for(lambda children=children: not any(Path(f"/proc/{child}").exists() for child in children), 20)
         with pytest.raises(InputError, match="contains no finished batch"):
             read_manifest(out)

@@ -40,11 +40,13 @@ def test_a_batch(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_errors(folder: Path, tmp_path: Path, shell: Shell) -> None:
-    """Where rows have errors, the command says how many and ends with 1; as JSON, the manifest says it."""
+    """If rows have errors, the command says how many, shows the first and exits with 1; as JSON, it says how many."""
     out = tmp_path / "out"
     words = ("batch", folder / "heads.onnx", folder / "in.jsonl", "-o", out)
-    status, printed, _ = shell.run(*words, "--rows-a-part", 1)
+    status, printed, said = shell.run(*words, "--rows-a-part", 1)
     assert (status, printed) == (1, f"2 inputs, 1 with an error, in 2 files\nwritten to {out}\n")
+    assert "onepass: the first error, of 1: input 'x'" in said
+    assert said.endswith("; the column 'error' has all of them\n")
     status, printed, _ = shell.run(*words, "--resume", "--json")
     assert (status, json.loads(printed)["errors"]) == (1, 1)
     assert (

@@ -153,6 +153,13 @@ def test_errors_are_called_by_their_public_names(name: str) -> None:
         assert str(again) == "why"
 
 
+def test_every_error_is_documented() -> None:
+    """The page of errors lists each of them under its public name."""
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    listed = {line.split()[-1] for line in page.splitlines() if line.startswith(".. autoexception::")}
+    assert listed == {name for name in onepass.__all__ if name.endswith(("Error", "Warning"))}
+
+
 def test_a_traceback_ends_with_the_public_name() -> None:
     """What Python prints of an error that nobody catches begins with a name that users can import."""
     script = "import onepass; onepass.load('nothing.onnx')"

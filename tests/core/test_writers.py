@@ -159,6 +159,9 @@ def test_a_file_where_a_folder_is_meant(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"mine")
     with pytest.raises(InputError, match="a path without an extension means a folder, but a file exists there"):
         check_path(tmp_path / "out")
+    with pytest.raises(NotADirectoryError, match="it is a file, expected a folder") as caught:
+        check_path(tmp_path / "out" / "new" / "y.npz")
+    assert caught.value.filename == str(tmp_path / "out")
 
 
 def test_a_folder_whose_writing_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,5 +204,5 @@ def test_a_model_is_opened_as_asked(threads: int) -> None:
 def test_a_gpu_is_for_engines(how: dict[str, Any]) -> None:
     """The GPU and the flavour of TensorRT get to the runtime, which refuses them for the packaged ONNX models."""
     for opening in (open_model, GazeEstimator.from_default):
-        with pytest.raises(InputError, match=f"{next(iter(how))}= is not for an ONNX model"):
+        with pytest.raises(InputError, match=f"{next(iter(how))}= is not supported for an ONNX model"):
             opening(ModelSpec("small", **how))

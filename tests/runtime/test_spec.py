@@ -59,6 +59,7 @@ def test_a_spec_goes_to_json_and_back(spec: ModelSpec) -> None:
         ({"path": "m", "tf32": "yes"}, "tf32 must be True or False, got 'yes'"),
         ({"path": "m", "flavor": 8}, "flavor must be the name of a TensorRT"),
         ({"path": "m", "providers": "cpu"}, "providers= must be a non-empty list"),
+        ({"path": "m", "providers": "cuda"}, r"use providers=\[\"cuda\"\]"),
         ({"path": "m", "providers": []}, "providers= must be a non-empty list"),
         ({"path": "m", "providers": [["cuda", 3]]}, "a provider must be a name"),
         ({"device": 1}, "a model spec needs a path"),

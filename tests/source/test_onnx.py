@@ -94,7 +94,7 @@ def test_wrong_requests(tmp_path: Path) -> None:
         onepass.convert(source, tmp_path / "absent" / "out.onnx")
     with pytest.raises(InputError, match=r"is a folder; expected the path of a new file, such as .*model\.onnx"):
         onepass.convert(source, tmp_path)
-    with pytest.raises(InputError, match="a int is not a network; expected a path"):
+    with pytest.raises(InputError, match="an object of type int is not a network; expected a path"):
         onepass.convert(3, target)
     with pytest.raises(InputError, match="the class dict is not a network"):
         onepass.convert(dict, target)

@@ -12,7 +12,7 @@ from onepass._optional import optional
 from onepass.outputs import Array
 from onepass.tensors import STRING, TensorSpec, dtype_name, shape_text
 
-_PURPOSE = "A batch, whose results are Parquet,"
+_PURPOSE = "A batch job"
 
 
 def pyarrow() -> Any:

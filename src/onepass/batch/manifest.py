@@ -12,6 +12,7 @@ from typing import Any
 from onepass._errors import InputError
 from onepass._json import parsed_json
 from onepass.artifacts import replacing, sha256_of
+from onepass.batch._columns import parquet
 
 MANIFEST = "_SUCCESS"
 """Name of the manifest, written once all parts are complete."""
@@ -79,6 +80,24 @@ class Manifest:
     def files(self) -> list[str]:
         """Paths of the files, for any Parquet reader."""
         return [str(self.folder / part.file) for part in self.parts]
+
+    def first_error(self) -> tuple[str, str] | None:
+        """Return the key and the message of the first error; None if there is none.
+
+        Raises:
+            MissingExtraError: PyArrow is not installed.
+            OSError: A file cannot be read.
+        """
+        for part in self.parts:
+            if part.errors:
+                with parquet().ParquetFile(self.folder / part.file) as file:
+                    key, error = file.schema_arrow.names[:2]  # named otherwise if an output is called "key" or "error"
+                    for batch in file.iter_batches(columns=[key, error]):
+                        rows = zip(batch[key].to_pylist(), batch[error].to_pylist(), strict=True)
+                        for name, message in rows:
+                            if message is not None:
+                                return name, message
+        return None
 
     def verify(self) -> None:
         """Compare all files with their digests.

@@ -13,6 +13,8 @@ _VALUE_FIRST = re.compile(r"['\"\d-]")
 # click's names for its types, in plain words.
 _CLICK_TYPE = re.compile(r"is not a valid (float|integer)( range)?$")
 _TYPES = {"float": "is not a number", "integer": "is not a whole number"}
+# click has no class for this error.
+_EXTRA = re.compile(r"unexpected extra argument")
 # click gives a wrong choice only in its message.
 _WRONG_CHOICE = re.compile(r"(?P<quote>['\"])(?P<word>.*)(?P=quote) is not (?:one of )?['\"]")
 
@@ -40,7 +42,13 @@ def _text(error: click.UsageError) -> str:
         said = _VALUE_FIRST.match(error.message) is not None
         text = _CLICK_TYPE.sub(lambda found: _TYPES[found[1]], error.message.rstrip("."))
         return f"{_name(error)}{'' if said else ':'} {text}{_choice_meant(error)}"
-    return error.message[:1].lower() + error.message[1:]
+    return error.message[:1].lower() + error.message[1:] + _input_meant(error)
+
+
+def _input_meant(error: click.UsageError) -> str:
+    """Say where input files belong: people put them behind the model."""
+    inputs = error.ctx is not None and any("--input" in param.opts for param in error.ctx.command.params)
+    return "; input files need -i, as in -i NAME=FILE" if inputs and _EXTRA.search(error.message) else ""
 
 
 def _name(error: click.BadParameter) -> str:
@@ -60,5 +68,6 @@ def _choice_meant(error: click.BadParameter) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a suggestion to append to a message; empty if no known word is similar."""
-    near = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    bare = {each.lstrip("-"): each for each in known}  # dashes would make all options similar
+    near = get_close_matches(word.lstrip("-"), bare, n=1)
+    return f"; did you mean {bare[near[0]]!r}?" if near else ""

@@ -97,7 +97,9 @@ def command(
         click.echo(json.dumps({**manifest.to_json(), "folder": str(out)}, indent=2))
     else:
         _print(manifest)
-    if manifest.errors:
+    if (first := manifest.first_error()) is not None:
+        key, error = map(printable, first)
+        click.echo(f"onepass: the first error, of {key}: {error}; the column 'error' has all of them", err=True)
         ctx.exit(1)
 
 

@@ -212,7 +212,8 @@ def checked_providers(providers: Any) -> tuple[Provider, ...]:
         InputError: `providers` is not a list of these.
     """
     if isinstance(providers, str) or not isinstance(providers, Sequence) or not providers:
-        raise InputError(f'providers= must be a non-empty list of names, got {providers!r}; use providers=["cpu"]')
+        name = providers if isinstance(providers, str) and providers else "cpu"
+        raise InputError(f'providers= must be a non-empty list of names, got {providers!r}; use providers=["{name}"]')
     checked: list[Provider] = []
     entry: Any
     for entry in providers:

@@ -222,8 +222,10 @@ def framework_of(source: Any) -> Framework:
         package = each.__module__.partition(".")[0]
         if package in _IN_MEMORY:
             return _IN_MEMORY[package]
-    what = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
-    raise InputError(f"{what} is not a network; expected a path, or a PyTorch module (an object) or exported program")
+    what = f"the class {source.__name__}" if isinstance(source, type) else f"an object of type {type(source).__name__}"
+    raise InputError(
+        f"{what} is not a network; expected a path, a PyTorch module (an instance), or an exported program"
+    )
 
 
 def require_trust(source: Any, *, trust: bool) -> None:

@@ -1,4 +1,4 @@
-"""Streams of a GPU, where work is queued or recorded, and events, for which one waits for another."""
+"""CUDA streams, in which work is queued or recorded, and events, by which streams wait for each other."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from onepass.runtime.cuda.graph import Graph
 
 
 class Stream:
-    """A queue of work for one GPU. Its methods need the GPU to be current on the calling thread.
+    """A queue of work for one GPU. Its methods require the GPU to be current on the calling thread.
 
-    Work on it and on CUDA's default stream goes side by side: else whoever uses that one while a pass is being recorded
-    would get an error.
+    It does not synchronise with CUDA's default stream: otherwise, code that uses the default stream while a pass is
+    being recorded would get an error.
 
     Attributes:
         device: The GPU.
-        number: The handle as a number, as TensorRT takes it.
+        number: The handle as a number, for TensorRT.
     """
 
     def __init__(self, device: Device) -> None:
@@ -44,27 +44,27 @@ class Stream:
             raise BackendError(f"the GPU failed while it computed: {describe(self._driver, status)}")
 
     def wait_for(self, other: int) -> None:
-        """Let what is queued from here on wait for what is in another stream, given by its number, by now."""
+        """Make later work wait for all current work of another stream, given by its number."""
         event = Event(self.device)
         self.device.call(self._driver.cuEventRecord, event.handle, self._driver.CUstream(other))
         self.wait(event)
 
     def signal(self, event: Event) -> None:
-        """Let an event stand for what is queued by now."""
+        """Record an event after all work queued so far."""
         self.device.call(self._driver.cuEventRecord, event.handle, self._handle)
 
     def wait(self, event: Event) -> None:
-        """Let what is queued from here on wait for what an event stands for."""
+        """Make later work wait for an event."""
         self.device.call(self._driver.cuStreamWaitEvent, self._handle, event.handle, 0)
 
     def mark(self) -> Any:
-        """Queue an event that notes the time; see `milliseconds`."""
+        """Queue an event that records the time; see `milliseconds`."""
         event = self.device.call(self._driver.cuEventCreate, self._driver.CUevent_flags.CU_EVENT_DEFAULT)
         self.device.call(self._driver.cuEventRecord, event, self._handle)
         return event
 
     def milliseconds(self, *marks: Any) -> list[float]:
-        """Return the times between marks that have passed, and let go of them."""
+        """Return the times between completed marks, and free the marks."""
         elapsed = self._driver.cuEventElapsedTime
         times = [float(self.device.call(elapsed, first, second)) for first, second in itertools.pairwise(marks)]
         for mark in marks:
@@ -72,14 +72,14 @@ class Stream:
         return times
 
     def record(self, work: Callable[[], object]) -> Graph:
-        """Record what a function queues on this stream, instead of doing it.
+        """Record the work that a function queues on this stream, instead of running it.
 
         Args:
             work: The function.
 
         Raises:
-            BackendError: Something in it cannot be recorded. The stream is as before.
-            Exception: What a function raised.
+            BackendError: Some work cannot be recorded. The stream is unchanged.
+            Exception: The function raised it.
         """
         driver = self._driver
         # Thread-local: other threads may allocate meanwhile, and work of this one that cannot be recorded is refused.
@@ -104,7 +104,7 @@ class Stream:
                 self.device.call(self._driver.cuGraphDestroy, graph)
 
     def launch(self, graph: Graph) -> None:
-        """Queue all that is recorded."""
+        """Queue a recording."""
         (status,) = self._driver.cuGraphLaunch(graph.handle, self._handle)
         if status:
             raise BackendError(f"the GPU does not start the recorded pass: {describe(self._driver, status)}")
@@ -115,7 +115,7 @@ class Stream:
 
 
 class Event:
-    """A point in a stream's work, for other streams to wait for; it may be set again and again.
+    """A reusable point in a stream's work that other streams can wait for.
 
     Attributes:
         handle: The driver's.

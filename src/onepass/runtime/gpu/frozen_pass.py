@@ -1,9 +1,9 @@
-"""One frozen pass: for one shape of inputs, everything that can be settled beforehand is settled once.
+"""A frozen pass: everything that can be prepared for one set of input shapes is prepared once.
 
-All inputs lie in one block, all outputs in another, on the GPU and page-locked on the host. Copying in, computing and
-copying out is recorded as one CUDA graph, so that a call fills the inputs, starts the graph and waits: two calls of
-CUDA, however many outputs there are. Beside another call, the computation alone is a graph, and the copies go side by
-side with what the other computes.
+All inputs are in one block of memory, all outputs in another, on the GPU and page-locked on the host. Copying in,
+computing and copying out are recorded as one CUDA graph. So a call fills the inputs, launches the graph and waits: two
+CUDA calls, whatever the number of outputs. If another call is running, only the computation is a graph, and the copies
+overlap with the other call's computation.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from onepass.runtime.gpu.setup import Setup
 from onepass.runtime.gpu.slots import HostSlot, Slots, new_device_slot, new_host_slot
 
 _DEVICE_SLOTS = 4
-"""How many results of one shape on the GPU are kept for the next; more than that are allocated as they come."""
+"""Number of reusable results of one shape on the GPU; further results are allocated individually."""
 
 
 class Pass:
-    """A `Passing` that is settled beforehand."""
+    """A `Passing` in which everything is prepared once."""
 
     def __init__(self, setup: Setup, lane: Lane[Passing], device: Device, kept: KeptMemory) -> None:
-        """Set memory aside.
+        """Allocate memory.
 
         Args:
-            setup: What computes, set up for these shapes.
-            lane: Where it runs.
+            setup: The computation, set up for these shapes.
+            lane: The lane that the pass runs in.
             device: The GPU.
-            kept: What memory results lie in.
+            kept: Memory for results.
         """
         self._setup = setup
         self._lane = lane
@@ -73,8 +73,8 @@ class Pass:
 
         Args:
             feeds: The inputs.
-            names: The outputs that are wanted.
-            filled: The slot on which all of the inputs lie already; by default they are copied to one.
+            names: The requested outputs.
+            filled: The slot that already contains all inputs; by default they are copied to one.
         """
         lane = self._lane
         if lane.is_busy:
@@ -87,7 +87,7 @@ class Pass:
         with lane.queue.lock:
             if target is None or not self._start_whole(source, target, names):
                 is_begun = self._begin(source)
-                if target is None:  # memory is page-locked while the GPU computes
+                if target is None:  # page-lock memory while the GPU computes
                     slot = self._slots.more()
                     target = slot if slot is not None else self._spare_slot()
                     lane.held = source, target
@@ -104,15 +104,15 @@ class Pass:
         return arrays if slot is not None else self._moved(arrays, names)
 
     def run_on_device(self, feeds: Mapping[str, Feed], names: Sequence[str], *, after: int) -> list[DeviceArray]:
-        """Compute outputs from inputs of which at least one is on the GPU; the outputs stay there.
+        """Compute outputs that stay on the GPU; at least one input is there.
 
         Args:
             feeds: The inputs.
-            names: The outputs that are wanted.
+            names: The requested outputs.
             after: The stream on which the inputs become complete.
 
         Raises:
-            InputError: The engine holds one of these inputs or outputs in another dtype, or on the host.
+            InputError: The engine has one of these inputs or outputs in another dtype, or on the host.
         """
         self._setup.check_stays(feeds, names)
         lane, setup = self._lane, self._setup
@@ -140,7 +140,7 @@ class Pass:
         return [results[name] for name in names]
 
     def timed(self, feeds: Mapping[str, Array]) -> dict[str, float]:
-        """Run once and say what took how long, in milliseconds, by trtexec's names of the parts."""
+        """Run once and return the time of each part in milliseconds, with trtexec's names."""
         lane, setup = self._lane, self._setup
         lane.begin()
         self._fill(feeds)
@@ -165,7 +165,7 @@ class Pass:
         return {"h2d_ms": h2d, "gpu_compute_ms": compute, "d2h_ms": d2h, "enqueue_ms": enqueue_seconds * 1e3}
 
     def watched(self, feeds: Mapping[str, Array], profiler: Any, runs: int) -> list[Any]:
-        """Run, not by what is recorded, while a profiler is told how long each layer takes; return what it took."""
+        """Run without recordings while a profiler receives the time of each layer; return these times."""
         taken = []
         self._lane.begin()
         with self._lane.queue.lock:
@@ -179,13 +179,13 @@ class Pass:
         return taken
 
     def layers(self) -> list[Layer]:
-        """List the layers, as they are for these shapes."""
+        """List the layers with their types for these shapes."""
         with self._lane.queue.lock:
             self._renew_if_needed()
             return self._setup.layers()
 
     def report(self) -> dict[str, Any]:
-        """Say which shapes it is for and how it runs."""
+        """Return the input shapes and how the pass runs."""
         return {
             **self._setup.report(),
             "shapes": {name: list(shape) for name, shape in self._setup.shapes.items()},
@@ -194,19 +194,19 @@ class Pass:
         }
 
     def close(self) -> None:
-        """Drop what is recorded, none of which is running; results that are still held keep their memory."""
+        """Drop all recordings, which must not be running; results that are still referenced keep their memory."""
         self._recordings.clear()
         self._setup.close()
 
     # ---- the work; the queue's lock is held --------------------------------------------------------------------
 
     def _start_whole(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> bool:
-        """Queue a call as it is recorded, if that can be, and the other lane is at rest.
+        """Queue a complete recorded call, if it can be recorded and the other lane is idle.
 
         Args:
-            source: Where the inputs lie.
-            target: Where the outputs go.
-            names: The outputs that are wanted.
+            source: The slot with the inputs.
+            target: The slot for the outputs.
+            names: The requested outputs.
         """
         lane, recordings = self._lane, self._recordings
         if lane.other.is_busy:
@@ -226,7 +226,7 @@ class Pass:
         return True
 
     def _begin(self, source: HostSlot) -> bool:
-        """Queue a call up to its computation, if that can be recorded; the rest is to follow in the lane's stream."""
+        """Queue a call up to its computation, if this can be recorded; the rest follows in the lane's stream."""
         lane = self._lane
         self._renew_if_needed()
         computation = self._computation() if self._recordings.is_usable else None
@@ -240,7 +240,7 @@ class Pass:
         return True
 
     def _run_alone(self, source: HostSlot, target: HostSlot, names: Sequence[str]) -> None:
-        """Do what cannot be recorded, or not yet, and wait for it."""
+        """Run a call that cannot be recorded, or not yet, and wait for it."""
         lane = self._lane
         lane.yield_to_other()
         stream = lane.queue.stream
@@ -275,7 +275,7 @@ class Pass:
             stream.copy(target.address + offset, self._out_device.address + offset, size)
 
     def _renew_if_needed(self) -> None:
-        """Set the context up again, if another pass had it meanwhile."""
+        """Set the context up again, if another pass has used it in between."""
         if not self._setup.is_current:
             self._lane.queue.settle()
             self._recordings.clear()
@@ -284,7 +284,7 @@ class Pass:
     # ---- what goes in and comes out ----------------------------------------------------------------------------
 
     def _fill(self, feeds: Mapping[str, Feed]) -> HostSlot:
-        """Copy inputs to where the GPU fetches them."""
+        """Copy inputs to the memory that the GPU reads."""
         for name, array in self._simple:
             array[...] = feeds[name]
         if not self._simple:
@@ -293,15 +293,15 @@ class Pass:
         return self._in_host
 
     def _spare_slot(self) -> HostSlot:
-        """Return what results are copied from when there is no more memory to lend."""
+        """Return the slot from which results are copied when there is no more memory for them."""
         if self._spare is None:
             self._spare = new_host_slot(self._device, self._setup.out_places)
         return self._spare
 
     def _moved(self, arrays: list[Array], names: Sequence[str]) -> list[Array]:
-        """Copy results from the spare slot to ordinary memory, such that was used before if possible."""
+        """Copy results from the spare slot to ordinary memory, which is reused if possible."""
         slot = self._ordinary.take() or self._ordinary.more() if self._is_plain else None
-        # What is no view has been copied already, as it was gathered.
+        # Arrays that own their data were already copied when they were gathered.
         moved = [a if a.flags.owndata else np.empty_like(a) for a in arrays] if slot is None else slot.arrays(names)
         for target, array in zip(moved, arrays, strict=True):
             if target is not array:
@@ -309,7 +309,7 @@ class Pass:
         return moved
 
     def _gathered(self, target: HostSlot, names: Sequence[str]) -> list[Array]:
-        """Return results of which some are not just where they were copied to."""
+        """Return results of which some are cast, on the host, or have data-dependent sizes."""
         setup = self._setup
         lent = [name for name in names if name not in setup.late and name not in setup.on_host]
         arrays = dict(zip(lent, target.arrays(lent), strict=True))

@@ -157,8 +157,8 @@ def _available_providers(providers: Sequence[Provider]) -> dict[str, dict[str, A
         if full not in available:
             raise DeviceError(
                 f"the ONNX Runtime provider {name!r} is not available; the installed onnxruntime "
-                f"{onnxruntime.__version__} has {', '.join(sorted(by_short_name))}. Other packages have other "
-                "providers, such as onnxruntime-gpu"
+                f"{onnxruntime.__version__} has {', '.join(sorted(by_short_name))}. Each package has its own "
+                "providers: for 'cuda', install onnxruntime-gpu in place of onnxruntime"
             )
         checked[full] = dict(options)
     return checked

@@ -1,4 +1,4 @@
-"""How long each layer of an engine takes, by TensorRT's profiler."""
+"""The time of each layer of an engine, measured by TensorRT's profiler."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _RUNS = 20
 
 
 def time_layers(engine: Engine, one: Pass, feeds: Mapping[str, Array]) -> tuple[TimedLayer, ...]:
-    """Run a pass some times while TensorRT's profiler looks on; the median of each layer, in TensorRT's order.
+    """Run a pass several times with TensorRT's profiler; return the median of each layer, in TensorRT's order.
 
-    A pass that is looked at is not recorded, and TensorRT waits after each layer, so together they take longer than the
-    pass does by itself.
+    A profiled pass is not recorded, and TensorRT waits after each layer, so the sum is longer than the pass itself.
     """
     runs = one.watched(feeds, _make_profiler(engine.flavor.module), _RUNS + 1)
     layers = one.layers() if engine.flavor.can_inspect else []
@@ -43,9 +42,9 @@ def _matched(engine: Engine, layers: Sequence[Layer], times: Sequence[tuple[str,
 
 
 def _make_profiler(module: Any) -> Any:
-    class Profiler(module.IProfiler):  # type: ignore[misc] # the base is known at run time only
+    class Profiler(module.IProfiler):  # type: ignore[misc] # the base class is known only at run time
         def __init__(self) -> None:
-            module.IProfiler.__init__(self)  # pybind11 wants its own base called, not super()
+            module.IProfiler.__init__(self)  # pybind11 requires an explicit call, not super()
             self._told: list[tuple[str, float]] = []
 
         def report_layer_time(self, layer_name: str, ms: float) -> None:

@@ -1,4 +1,4 @@
-"""The passes of an engine, each on a context of its own where TensorRT allows it."""
+"""The passes of an engine, each with its own context if TensorRT allows it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class EnginePasses(Passes):
         """Begin without passes.
 
         Args:
-            engine: What runs.
-            kept: What memory results lie in.
-            contexts: How many passes may compute side by side, if TensorRT allows that.
+            engine: The engine.
+            kept: Memory for results.
+            contexts: Maximum number of passes that compute concurrently, if TensorRT allows it.
         """
         super().__init__(engine.device, limit=contexts)
         self.engine = engine
@@ -85,11 +85,10 @@ class EnginePasses(Passes):
         self.engine.close()
 
     def _probe(self, queue: ComputeQueue[Passing]) -> None:
-        """Find out whether this TensorRT lets several contexts have one profile; before anything runs.
+        """Find out whether this TensorRT allows several contexts per profile; call it before anything runs.
 
-        A recorded pass is void once anything is changed in its context, so each has one of its own. Before TensorRT
-        8.6 a profile has one context only; there all passes share it. They may lie at different addresses, which are
-        part of what is recorded.
+        A recording becomes invalid when its context changes, so each pass has its own context. Before TensorRT 8.6, a
+        profile has only one context, which all passes share; each sets it up for its own shapes and addresses.
         """
         self._shared[0] = self._new_context(queue, 0)
         self.engine.shares_profiles = self.engine.gives_profile(queue.scratch)

@@ -1,4 +1,4 @@
-"""TensorRT's side of a pass: an execution context, set up for one shape of inputs and for memory of the pass's own."""
+"""TensorRT's side of a pass: an execution context, set up for one set of input shapes and the pass's memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onepass.runtime.tensorrt._engine import Engine
 
 
 class EngineSetup(Setup):
-    """One shape of inputs on a context. The context may serve other passes too, and then has to be set up again."""
+    """One set of input shapes on a context. If the context serves other passes, too, it must be set up again."""
 
     def __init__(
         self, engine: Engine, context: Context, shapes: Mapping[str, Shape], values: Mapping[str, Array]
@@ -47,7 +47,7 @@ class EngineSetup(Setup):
 
     @property
     def obstacle(self) -> str | None:
-        """What stands against recording the pass, if anything is known to."""
+        """Why the pass cannot be recorded, if this is known."""
         if self._engine.streams_weights:
             return "the weights are streamed"
         if self._engine.control_flow:
@@ -80,7 +80,7 @@ class EngineSetup(Setup):
         self._context.enqueue(stream)
 
     def refusal(self, stream: int) -> str | None:
-        """Say why TensorRT cannot record the computation, if it says so."""
+        """Return why TensorRT cannot record the computation, if it reports a reason."""
         if self._context.is_recordable(stream):
             return None
         return "TensorRT says that this engine cannot be recorded for these shapes"
