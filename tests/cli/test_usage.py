@@ -1,5 +1,6 @@
 """Wrong words on the command line: one line, the word that was probably meant, and where the help is."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -151,3 +152,11 @@ def test_errors_that_nobody_can_read(redirection: str) -> None:
     command = f"'{_SCRIPT}' inspect no-such-file.onnx {redirection}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (2, b"", b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes descriptors")
+def test_work_without_standard_error(three: Path, tmp_path: Path) -> None:
+    """A command that says nothing on standard error, or has programs of its own, works where that is closed."""
+    command = f"'{_SCRIPT}' bench {three} --seconds 0.01 --json 2>&-"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert json.loads(result.stdout)

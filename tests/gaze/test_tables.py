@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -275,6 +276,21 @@ def test_a_table_on_standard_output(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         assert stream.getvalue().count(b"\n") == 2
     assert not stream.closed
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices of POSIX")
+def test_standard_output_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that has gone is a broken pipe from the first line on; a full disk is an error of standard output."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as raw:
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=raw))
+        with pytest.raises(BrokenPipeError):
+            TextTable("-")
+    with Path("/dev/null").open("rb", buffering=0) as raw:  # not open for writing
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=raw))
+        with pytest.raises(MediaError, match=r"^cannot write standard output: \S.*(?<!kept)$"):
+            TextTable("-")
 
 
 _FILL = """

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from onepass._errors import InputError, MediaError
 from onepass._optional import optional
+from onepass._printable import counted
 from onepass.drafts import Draft, is_stream, open_stream
 from onepass.gaze.show.columns import COLUMNS, Value, rows_of
 from onepass.gaze.show.words import GazeWords
@@ -64,6 +65,7 @@ class Table(ABC):
 
         Raises:
             MediaError: The table cannot be finished.
+            BrokenPipeError: The reader of standard output or of the pipe has gone.
         """
         if self._closed:
             return
@@ -72,6 +74,8 @@ class Table(ABC):
             self._finish()
             if self._draft is not None and self._can_be_used:
                 self._draft.put()
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise MediaError(self._failed(error)) from error
         finally:
@@ -85,11 +89,13 @@ class Table(ABC):
     def _reason(self, error: OSError) -> str:
         """Return the system's reason, with the caller's path instead of the temporary one."""
         told = error if self._draft is None else self._draft.told(error)
-        return f"cannot write {self._path}: {told.strerror or told}"
+        name = "standard output" if str(self._path) == "-" else self._path
+        return f"cannot write {name}: {told.strerror or told}"
 
     def _failed(self, error: OSError) -> str:
-        left = f"the table ends after {self._rows} rows" if self._rows else "an existing file is kept"
-        return f"{self._reason(error)}; {left}"
+        if self._rows:
+            return f"{self._reason(error)}; the table ends after {counted(self._rows, 'row')}"
+        return self._reason(error) + ("" if self._draft is None else "; an existing file is kept")
 
     @abstractmethod
     def _append(self, rows: list[dict[str, Value]]) -> None:
@@ -125,6 +131,7 @@ class TextTable(Table):
 
         Raises:
             MediaError: The table cannot be written.
+            BrokenPipeError: The reader of standard output or of the pipe has gone.
         """
         super().__init__(path, words)
         self._text_of = _jsonl if jsonl else _csv
@@ -134,6 +141,8 @@ class TextTable(Table):
             self._file = self._opened()
             if not jsonl:
                 self._write(_csv([{column.name: column.name for column in COLUMNS}]))
+        except BrokenPipeError:
+            raise
         except OSError as error:
             if self._draft is not None:
                 self._draft.discard()
