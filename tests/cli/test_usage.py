@@ -136,7 +136,18 @@ def test_a_full_disk(three: Path, words: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes descriptors")
-def test_no_output_at_all(three: Path) -> None:
-    """A program whose standard output is closed still works."""
-    result = subprocess.run(["bash", "-c", f"'{_SCRIPT}' inspect {three} >&-"], capture_output=True, check=False)
-    assert (result.returncode, result.stderr) == (0, b"")
+def test_closed_output(three: Path) -> None:
+    """Where standard output is closed, what cannot be printed is an error of one line."""
+    command = f"'{_SCRIPT}' inspect {three} >&-"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.endswith("Bad file descriptor\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_errors_that_nobody_can_read(redirection: str) -> None:
+    """An error has its exit status where standard error is closed or full, and nothing goes to standard output."""
+    command = f"'{_SCRIPT}' inspect no-such-file.onnx {redirection}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (2, b"", b"")

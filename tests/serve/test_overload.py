@@ -186,6 +186,26 @@ def test_a_model_that_fails_leaves_the_others(
     assert not any(record.exc_info for record in caplog.records), "what a model says needs no traceback"
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("of the backend"), SystemExit(3)], ids=repr)
+def test_a_backend_with_a_bug_is_not_ready(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """A model that raises what no model should is not ready; its requests fail, and the server goes on."""
+    monkeypatch.setattr("onepass.serve.models._PROVEN_S", 0.0)
+    backend, body = Failing(), json_request({"x": ("FP32", np.ones((1, 4), np.float32))})
+
+    def run(_feeds: object, _names: object) -> object:
+        raise error
+
+    with Session(backend) as failing, Server({"failing": failing}, _LOCAL, grpc_port=None) as server:
+        client = Client(server.address)
+        with monkeypatch.context() as patched:
+            patched.setattr(backend, "run", run)
+            assert client.ask("/v2/models/failing/ready")[0] == 503
+            assert client.ask("/v2/models/failing/infer", body)[0] == 500
+        assert client.ask("/v2/models/failing/ready")[0] == 200
+        assert client.ask("/v2/models/failing/infer", body)[0] == 200
+        client.close()
+
+
 def test_faults_of_ours_are_logged_and_not_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

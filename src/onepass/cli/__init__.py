@@ -93,10 +93,10 @@ def main(arguments: list[str] | None = None) -> None:
         _be_a_good_program()
     try:
         status = _status_of(sys.argv[1:] if arguments is None else arguments)
-        if own and sys.stdout is not None:
+        if own:
             status = _flushed(status)
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
-        _discard_output()
+        _discard(sys.stdout)
         status = _BROKEN_PIPE
     sys.exit(status)
 
@@ -106,14 +106,13 @@ def _status_of(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("onepass: interrupted", err=True)
+        _say("onepass: interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        click.echo(indented(_message(error, arguments)), err=True)
+        debug = traceback.format_exc() if "--debug" in arguments else ""
+        _say(debug + indented(_message(error, arguments)))
         return _FAILED
 
 
@@ -146,10 +145,35 @@ def _message(error: Exception, arguments: list[str]) -> str:
 
 def _be_a_good_program() -> None:
     """Print characters that the terminal lacks as question marks, and library warnings as lines of the program."""
+    _hold_closed_descriptors()
     warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _hold_closed_descriptors() -> None:
+    """Occupy closed standard streams, or the next file would get such a descriptor, and library messages with it.
+
+    Output to a closed standard output is an error, as on a full disk.
+    """
+    for descriptor, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+
+
+def _say(text: str) -> None:
+    """Print to standard error; where that is impossible, the exit status still tells."""
+    try:
+        click.echo(text, err=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        _discard(sys.stderr)
 
 
 def _flushed(status: int) -> int:
@@ -159,17 +183,18 @@ def _flushed(status: int) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _discard_output()
-        click.echo(f"onepass: standard output: {_told(error)}", err=True)
+        _discard(sys.stdout)
+        if status != _FAILED:  # the error of a command that failed is printed already
+            _say(f"onepass: standard output: {_told(error)}")
         return _FAILED
     return status
 
 
-def _discard_output() -> None:
-    """Discard the rest of standard output: the interpreter flushes it again at its exit."""
-    with suppress(AttributeError, OSError, ValueError):  # standard output is missing, or not a file
+def _discard(stream: TextIO) -> None:
+    """Discard the rest of a standard stream: the interpreter flushes it again at its exit."""
+    with suppress(AttributeError, OSError, ValueError):  # the stream is missing, or not a file
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from onepass._errors import InputError, OnepassError
+from onepass._errors import InputError
 from onepass._programs import usable_cores
 from onepass.outputs import Array
 from onepass.runtime import ModelSpec, Session, load
@@ -98,7 +98,7 @@ class Served:
     async def _try(self) -> bool:
         try:
             await self.batcher.run(self._canary or {}, self.signature.output_names)
-        except OnepassError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, it is not ready
             log.warning("model %s, version %s, failed its readiness check: %s", self.name, self.version, error)
             return False
         return True
