@@ -45,7 +45,7 @@ def test_errors(folder: Path, tmp_path: Path, shell: Shell) -> None:
     words = ("batch", folder / "heads.onnx", folder / "in.jsonl", "-o", out)
     status, printed, said = shell.run(*words, "--rows-a-part", 1)
     assert (status, printed) == (1, f"2 inputs, 1 with an error, in 2 files\nwritten to {out}\n")
-    assert "onepass: the first error, of 1: input 'x'" in said
+    assert "onepass: first error, for key '1': input 'x'" in said
     assert said.endswith("; the column 'error' has all of them\n")
     status, printed, _ = shell.run(*words, "--resume", "--json")
     assert (status, json.loads(printed)["errors"]) == (1, 1)
@@ -53,6 +53,16 @@ def test_errors(folder: Path, tmp_path: Path, shell: Shell) -> None:
         shell.fails(*words)
         == f"onepass: {out} already contains a batch; continue it with --resume, or use another folder\n"
     )
+
+
+def test_errors_name_options(folder: Path, tmp_path: Path, shell: Shell) -> None:
+    """The first error is in the words of the command line, not in those of the library."""
+    np.save(tmp_path / "x.npy", np.zeros((2, 4), np.float64))
+    status, _, said = shell.run("batch", folder / "heads.onnx", tmp_path / "x.npy", "-o", tmp_path / "out")
+    assert status == 1
+    assert "got float64" in said
+    assert "--preprocess" in said
+    assert "preprocess=" not in said
 
 
 def test_a_column_needs_an_input(shell: Shell) -> None:

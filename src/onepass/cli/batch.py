@@ -16,6 +16,7 @@ from onepass.cli._inputs import outputs_option
 from onepass.cli._model import opening_options
 from onepass.cli._progress import batch_bar
 from onepass.cli._tables import console
+from onepass.cli._words import in_words_of
 from onepass.runtime import ModelSpec
 
 
@@ -98,8 +99,10 @@ def command(
     else:
         _print(manifest)
     if (first := manifest.first_error()) is not None:
-        key, error = map(printable, first)
-        click.echo(f"onepass: the first error, of {key}: {error}; the column 'error' has all of them", err=True)
+        root = ctx.find_root().command
+        error = in_words_of(first[1], ["batch"], root) if isinstance(root, click.Group) else first[1]
+        said = f"onepass: first error, for key {first[0]!r}: {error}; the column 'error' has all of them"
+        click.echo(printable(said), err=True)
         ctx.exit(1)
 
 

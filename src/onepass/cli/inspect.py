@@ -38,8 +38,8 @@ def command(model: Path, layers: bool, plugins: tuple[str, ...], metadata: bool,
     """Show the inputs and outputs of MODEL, an ONNX file or an engine.
 
     Prints names, dtypes and shapes in the model's own order, and the model's opset and size. For an engine, only the
-    sidecar is read, so no GPU is needed; an engine without a sidecar is loaded on its GPU.
-    The model does not run.
+    sidecar is read, so no GPU is needed; an engine without a sidecar is loaded on its GPU. The
+    model does not run.
     """
     kind = format_of(model)
     if layers and kind is not Format.ENGINE:
