@@ -11,6 +11,7 @@ from typing import Any
 from onepass._array_files import ArrayRows
 from onepass._errors import InputError
 from onepass._json import parsed_json
+from onepass._printable import counted
 from onepass.batch._columns import parquet, pyarrow
 from onepass.batch._values import values_of
 
@@ -56,7 +57,9 @@ class Table(ABC):
         for _ in range(start, stop):
             row = next(self._reading, None)
             if row is None:
-                raise InputError(f"{self.path} now ends after {self._at} rows; it had more when the job started")
+                raise InputError(
+                    f"{self.path} now ends after {counted(self._at, 'row')}; it had more when the job started"
+                )
             self._at += 1
             yield row
 

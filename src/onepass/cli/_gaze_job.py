@@ -112,7 +112,7 @@ class Job:
             height, width = self.last.frame.picture.shape[:2]
             return f"{width} x {height} pixels, {counted(len(self.last.faces), 'face')}, {self._finder()}"
         pace = f"{counted(self.frames, 'frame')} in {self.seconds:.1f} s, {self.frames / self.seconds:.1f} per second"
-        left_out = f"; {self.left_out} frames dropped to stay live" if self.left_out else ""
+        left_out = f"; {counted(self.left_out, 'frame')} dropped to stay live" if self.left_out else ""
         stopped = "; interrupted" if self.stopped_by else ""
         return f"{pace}; faces in {self.frames_with_faces}, {self._finder()}{left_out}{stopped}"
 

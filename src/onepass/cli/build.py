@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from onepass._printable import counted
 from onepass.builder import Preview, Step, build_with, find_builder, preview
 from onepass.builder import Progress as Follow
 from onepass.cli._build_options import build_options, options_from
@@ -124,7 +125,7 @@ def _print_preview(engine: Path, found: Preview, *, as_json: bool) -> None:
             told = ", ".join(f"{count} in {name}" for name, count in sorted(counts.items()))
             out.print(f"{title}: {told}", markup=False, soft_wrap=True)
     if found.network_layers is not None:
-        out.print(f"TensorRT's parser accepts the model: {found.network_layers} layers before fusion")
+        out.print(f"TensorRT's parser accepts the model: {counted(found.network_layers, 'layer')} before fusion")
     else:
         out.print(f"TensorRT's parser did not run: {found.not_parsed}", markup=False, soft_wrap=True)
     for plugin in found.plugins:

@@ -10,6 +10,7 @@ import numpy as np
 
 from onepass._errors import InputError, MediaError
 from onepass._optional import optional
+from onepass._printable import counted
 from onepass.media.frames import Frame, Source
 
 
@@ -73,7 +74,7 @@ class CameraSource(Source):
             try:
                 there, bgr = self._capture.read()
             except self._cv2.error as error:
-                raise MediaError(f"{self.name} failed after {index} frames: {error}") from error
+                raise MediaError(f"{self.name} failed after {counted(index, 'frame')}: {error}") from error
             if not there:
                 break
             now = self._clock()
@@ -81,7 +82,7 @@ class CameraSource(Source):
             yield Frame(self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB), index, now - start, f"{index:06}.jpg")
             index += 1
         if self.frame_count is None or index == 0:
-            what = "delivered no frame" if index == 0 else f"stopped after {index} frames"
+            what = "delivered no frame" if index == 0 else f"stopped after {counted(index, 'frame')}"
             raise MediaError(f"{self.name} {what}; check that it is connected, and that no other program uses it")
 
     def close(self) -> None:

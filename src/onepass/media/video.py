@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from onepass._errors import InputError, MediaError
 from onepass._optional import optional
+from onepass._printable import counted
 from onepass.media.frames import Frame, Source
 from onepass.media.opened import Opened
 from onepass.media.pipes import Pipe
@@ -173,7 +174,7 @@ class VideoSource(Source):
         """
         error = self._opened.broken
         reason = getattr(error, "strerror", None) or error or "it ended"
-        said = f"{self.name} was interrupted after {frames} frames: {reason}"
+        said = f"{self.name} was interrupted after {counted(frames, 'frame')}: {reason}"
         if not (self._is_url and self.live and self._reconnect_seconds):
             if error is not None and self._is_url:
                 raise MediaError(said) from error
