@@ -48,7 +48,7 @@ async def _http_status(port: int) -> str:
     writer.close()
     status, _, body = answer.partition(b"\r\n\r\n")
     if status[9:12] == b"503":
-        assert "requests are waiting" in json.loads(body)["error"]
+        assert "the queue is full" in json.loads(body)["error"]
     return status[9:12].decode()
 
 

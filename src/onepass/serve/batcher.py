@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from onepass._errors import RunTimeoutError
+from onepass._printable import counted
 from onepass.outputs import Array
 from onepass.runtime import Session
 from onepass.serve.faults import Fault, Kind
@@ -100,7 +101,9 @@ class Batcher:
         if self._closing:
             raise Fault(Kind.STOPPING, "the server is stopping; retry later, or use another server")
         if len(self._line) >= self._limits.max_queue:
-            raise Fault(Kind.OVERLOADED, f"the queue is full ({len(self._line)} requests are waiting); retry later")
+            raise Fault(
+                Kind.OVERLOADED, f"the queue is full ({counted(len(self._line), 'request')} waiting); retry later"
+            )
 
     async def run(self, inputs: Mapping[str, Array], outputs: tuple[str, ...]) -> Done:
         """Return the model's outputs for these inputs; a cancelled caller leaves the queue.
