@@ -28,7 +28,10 @@ def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-m", "onepass", "gaze", "page", "--port", "0", "--model", "small", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process, process.stdout.readline().strip()
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()  # a test that fails leaves it running
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows ends a process by Ctrl-C in other ways")
@@ -38,7 +41,7 @@ def test_it_says_where_the_page_is_and_ends_in_order(number: int) -> None:
     with started("--eye", "left") as (process, address):
         assert process.stdout is not None
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        assert process.stdout.readline() == "Ctrl-C ends it.\n"
+        assert process.stdout.readline() == "Press Ctrl-C to stop.\n"
         with urlopen(address, timeout=20) as answer:
             assert "<title>Gaze · onepass</title>" in answer.read().decode()
         process.send_signal(number)
@@ -53,7 +56,7 @@ def test_it_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for words, said in (
         (["--calibration", str(tmp_path / "learned.json")], "head poses"),
         (["--calibration", str(tmp_path / "none.json")], "cannot read the calibration"),
-        (["--calibration", str(tmp_path / "learned.json"), "--eye", "left"], "a calibration is made of both eyes"),
+        (["--calibration", str(tmp_path / "learned.json"), "--eye", "left"], "a calibration uses both eyes"),
         (["--host", "no such host"], "host must be an address or a name"),
     ):
         with pytest.raises(SystemExit) as ended:
