@@ -215,7 +215,7 @@ def test_memory_that_is_laid_out_otherwise(tmp_path: Path) -> None:
     for api in ("8.5.3", "10.16.1"):
         with fake_gpu(api):
             (tmp_path / "a.engine").write_bytes(fake_engine(api, data, layouts={"zebra": layout}))
-            with pytest.raises(UnsupportedModelError, match=r"has 'zebra' in memory as Two wide .*\(kCHW2\)"):
+            with pytest.raises(UnsupportedModelError, match=r"has tensor 'zebra' in the layout Two wide .*\(kCHW2\)"):
                 onepass.load(tmp_path / "a.engine")
             (tmp_path / "a.engine").write_bytes(fake_engine(api, data))
             onepass.load(tmp_path / "a.engine").close()
