@@ -1,4 +1,4 @@
-// What runs a model: the seam between a session, which checks what it is given, and a backend, which need not.
+// The interface between a session, which checks the arguments of a call, and a backend, which runs the model.
 #pragma once
 
 #include <memory>
@@ -10,13 +10,13 @@
 
 namespace onepass {
 
-// One call, checked.
+// A call with checked arguments.
 struct Request {
     std::vector<const Input*> feeds;     // in the model's order
-    std::vector<std::size_t> wanted;     // the numbers of the outputs, which ascend
-    std::vector<const Target*> targets;  // for each of these, the caller's memory for it, or null; a backend fills
-                                         // those on a GPU
-    std::optional<void*> stream;         // the caller's
+    std::vector<std::size_t> wanted;     // indices of the requested outputs, ascending
+    std::vector<const Target*> targets;  // the caller's memory for each requested output, or null; the backend fills
+                                         // targets on a GPU
+    std::optional<void*> stream;         // the caller's CUDA stream
     bool stays = false;                  // whether the outputs stay on the GPU
 };
 
@@ -27,11 +27,11 @@ class Backend {
     Backend& operator=(const Backend&) = delete;
     virtual ~Backend() = default;
 
-    // Computes the outputs that are wanted. Any thread.
+    // Computes the requested outputs. Any thread may call it.
     virtual std::vector<Tensor> run(const Request& request) = 0;
     virtual std::string report() const = 0;
     virtual bool takes_gpu_memory() const { return false; }
-    // Memory for all inputs of these shapes, and where in it each lies; ordinary memory by default.
+    // Returns memory for all inputs with these shapes, and the offset of each input; ordinary memory by default.
     virtual std::shared_ptr<void> lend_inputs(const std::vector<Shape>& shapes, std::vector<std::size_t>& offsets);
     // See Session::bare_runs.
     virtual std::vector<double> bare_runs(const Request&, std::size_t) { return {}; }

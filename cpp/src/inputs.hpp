@@ -1,4 +1,4 @@
-// What a caller hands to a session, checked so that a backend need not.
+// Checks the arguments of a call, so that backends need not.
 #pragma once
 
 #include <vector>
@@ -7,14 +7,15 @@
 
 namespace onepass {
 
-// The inputs in the model's order. Throws InputError: one is missing, unknown or twice, or of another dtype or shape.
+// Returns the inputs in the model's order. Throws InputError if an input is missing, unknown or given twice, or if its
+// dtype or shape is wrong.
 std::vector<const Input*> checked_inputs(const std::vector<TensorSpec>& specs, const Inputs& given);
 
-// The numbers of the outputs asked for, in the model's order, each once. Throws OutputNameError, and InputError where
-// it is none.
+// Returns the indices of the requested outputs in the model's order, without duplicates. Throws OutputNameError if an
+// output does not exist, and InputError if none is requested.
 std::vector<std::size_t> checked_names(const std::vector<TensorSpec>& outputs, const Names& wanted);
 
-// Whether a shape is one that an input or output may have.
+// Whether an input or output may have a shape.
 bool allows(const TensorSpec& spec, const Shape& shape);
 
 std::vector<std::string> names_of(const std::vector<TensorSpec>& specs);

@@ -1,4 +1,4 @@
-// JSON, read strictly, and written as the sidecar's digest wants it.
+// A strict JSON parser, and a writer for the digest in a sidecar.
 #pragma once
 
 #include <map>
@@ -9,27 +9,27 @@
 
 namespace onepass {
 
-struct JsonError : std::runtime_error {  // says where; whoever reads says which file
+struct JsonError : std::runtime_error {  // the message says where; the caller adds the file
     using std::runtime_error::runtime_error;
 };
 
 struct Json {
     enum class Kind { null, boolean, number, text, list, object };
     Kind kind = Kind::null;
-    std::string text;  // of a text, in UTF-8; of a number, as it was written; "true" or "false"
+    std::string text;  // a string in UTF-8; a number as it was written; or "true" or "false"
     std::vector<Json> list;
     std::map<std::string, Json> object;
 
     const Json* find(const std::string& key) const;
-    const Json& operator[](const std::string& key) const;  // std::out_of_range where there is none
+    const Json& operator[](const std::string& key) const;  // throws std::out_of_range if missing
     bool is_true() const { return kind == Kind::boolean && text == "true"; }
-    bool is_whole() const;       // a number without fraction or exponent
-    std::int64_t whole() const;  // its value; std::out_of_range beyond 64 bits
+    bool is_whole() const;       // whether it is a number without fraction and exponent
+    std::int64_t whole() const;  // its value; throws std::out_of_range beyond 64 bits
     double number() const;
 };
 
-Json parsed_json(std::string_view text);  // JsonError
-// In ASCII, keys sorted, no spaces, numbers as Python writes them.
+Json parsed_json(std::string_view text);  // throws JsonError
+// Writes ASCII without spaces, with sorted keys, and with numbers as Python writes them.
 std::string compact_json(const Json& value);
 
 }  // namespace onepass

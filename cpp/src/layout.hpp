@@ -1,4 +1,4 @@
-// Tensors one after the other in one block of memory.
+// The layout of several tensors in one block of memory.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ struct Block {
     void add(std::size_t edge, const Shape& shape, Dtype dtype) {
         const std::size_t offset = (bytes + kAlignment - 1) / kAlignment * kAlignment;
         places.push_back({edge, offset, bytes_of(shape, dtype), shape});
-        bytes = offset + std::max<std::size_t>(places.back().bytes, 1);  // an empty one has an address of its own, too
+        bytes = offset + std::max<std::size_t>(places.back().bytes, 1);  // empty tensors get unique addresses, too
     }
     const Place* find(std::size_t edge) const {
         for (const Place& each : places)

@@ -1,4 +1,4 @@
-// A shared library, opened by name while the program runs.
+// A shared library, opened by name at run time.
 #pragma once
 
 #include <string>
@@ -8,13 +8,13 @@ namespace onepass {
 
 class Library {
   public:
-    // Opens the first of these that is there. Throws BackendError, which says what each of them failed with.
-    // It is never closed: what a runtime has started outlives any one session.
+    // Opens the first of these libraries that can be opened. Otherwise throws BackendError with the reason for each.
+    // The library is never closed, because a runtime's threads and global state outlive any session.
     Library(const std::string& what, const std::vector<std::string>& names);
 
-    // The address of a function, null where the library has none of that name.
+    // Returns the address of a function, or null if the library does not have it.
     void* find(const char* function) const noexcept;
-    // Likewise as a function of some type; throws BackendError where there is none.
+    // Returns the function with its type. Throws BackendError if the library does not have it.
     template <class Function>
     Function* get(const char* function) const {
         return reinterpret_cast<Function*>(need(function));

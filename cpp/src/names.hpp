@@ -1,4 +1,4 @@
-// What to say of a name that is not there.
+// Names in messages, and the message for a name that does not exist.
 #pragma once
 
 #include <string>
@@ -7,13 +7,13 @@
 
 namespace onepass {
 
-// A name as messages have it: in quotes.
+// A name in quotes, as in messages.
 std::string in_quotes(std::string_view name);
 
-// Names, with commas; "none" where there are none.
+// Names, separated by commas; "none" for an empty list.
 std::string listed(const std::vector<std::string>& names);
 
-// Says that a name is not there, what is there, and which of those was probably meant.
+// The message for an unknown name: the known names, and which of them was probably meant.
 std::string no_such_name(const std::string& kind, std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace onepass

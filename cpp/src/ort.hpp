@@ -1,4 +1,4 @@
-// ONNX Runtime's library: opened by name, called through its C table of functions, so that no header of it is needed.
+// The ONNX Runtime library, opened by name and called through its table of C functions. Its headers are not needed.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace onepass::ort {
 
-// Places in OrtApi, which only grows at its end (onnxruntime_c_api.h).
+// Indices of functions in OrtApi (onnxruntime_c_api.h). New versions only append functions.
 enum Slot : std::size_t {
     get_error_code = 1,
     get_error_message = 2,
@@ -55,18 +55,18 @@ enum Slot : std::size_t {
 };
 
 constexpr std::uint32_t kApiVersion = 12;
-constexpr int kQuiet = 4;  // "fatal": what goes wrong is in the exception
+constexpr int kQuiet = 4;  // log nothing below "fatal": errors are thrown as exceptions
 struct Api {
     const void* const* (*get)(std::uint32_t);
     const char* (*version)();
 };
 
-struct Failure {  // a status of ONNX Runtime's that is not OK
+struct Failure {  // an ONNX Runtime status other than OK
     int code;
     std::string text;
 };
 
-// The library and its environment. Whatever it gave keeps it.
+// The library and its environment. Objects created by it must keep it alive.
 class Ort {
   public:
     explicit Ort(const std::string& runtime)
@@ -76,7 +76,7 @@ class Ort {
         table_ = base->get(kApiVersion);
         if (!table_) throw BackendError("ONNX Runtime " + version_ + " is too old; onepass requires 1.12 or later");
         must(create_env, kQuiet, "onepass", &env);
-        must(create_cpu_memory_info, 1, 0, &memory);  // the device's allocator, ordinary memory
+        must(create_cpu_memory_info, 1, 0, &memory);  // OrtDeviceAllocator, OrtMemTypeDefault: ordinary memory
         must(default_allocator, &allocator);
     }
     ~Ort() {
@@ -101,7 +101,7 @@ class Ort {
         call(release_status, status);
         throw failure;
     }
-    // What a function makes, released by another in the end.
+    // Creates an object with the function `make`; the function `release` destroys it.
     template <class... A>
     std::shared_ptr<void> made(Slot release, Slot make, A... arguments) const {
         void* made = nullptr;

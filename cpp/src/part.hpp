@@ -1,4 +1,4 @@
-// The part of an ONNX model that some of its outputs need.
+// The part of an ONNX model that is needed for some of its outputs.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace onepass {
 
-// The model's bytes without the other outputs, and without the nodes that none of these needs. Nothing where they need
-// all of them, or where the bytes are no ONNX model.
+// Returns the model's bytes without the other outputs, and without nodes that `outputs` do not need. Returns nothing if
+// all nodes are needed, or if the bytes are not an ONNX model.
 std::optional<std::string> part_of(std::string_view model, const std::vector<std::string>& outputs);
 
 }  // namespace onepass

@@ -1,4 +1,4 @@
-// Which of an engine's profiles holds the inputs of a call.
+// Chooses an engine's optimisation profile for the inputs of a call.
 #pragma once
 
 #include <map>
@@ -7,15 +7,16 @@
 
 namespace onepass {
 
-// Shapes of a call's inputs by name; and the values of those that lie on the host, flat.
+// Shapes of a call's inputs, by name, and flattened values of inputs on the host.
 struct Came {
     std::map<std::string, Shape> shapes, values;
 };
 
-// The number of the profile that holds them; of several, the one whose best is nearest. -1 where there is none.
+// Returns the index of the profile that contains these inputs, or -1 if none does. If several do, the one with the
+// nearest `opt` is chosen.
 int choose_profile(const std::vector<Profile>& profiles, const Came& came);
 
-// What to say then: what came, and what the engine was built for.
+// The message if no profile contains them: what the call got, and what the engine was built for.
 std::string outside_profiles(const std::string& file, const std::vector<Profile>& profiles, const Came& came);
 
 }  // namespace onepass

@@ -1,4 +1,5 @@
-// JSON held to a JSON Schema, as far as the sidecar's needs that: src/onepass/engine/sidecar.schema.json, built in.
+// Validates JSON against a JSON Schema, as far as the sidecar's schema requires. That schema is built in from
+// src/onepass/engine/sidecar.schema.json.
 #pragma once
 
 #include "json.hpp"
@@ -7,7 +8,8 @@ namespace onepass {
 
 const Json& sidecar_schema();
 
-// The value with defaults for what may be missing. Throws JsonError: which key, what came, and what was expected.
+// Returns the value with defaults for missing optional keys. Throws JsonError with the key, its value and what was
+// expected.
 Json completed(const Json& value, const Json& schema);
 
 }  // namespace onepass

@@ -1,4 +1,4 @@
-// The sidecar of an engine, <engine>.json, as docs/sidecar.md has it.
+// An engine's sidecar, <engine>.json. Its format is described in docs/sidecar.md.
 #pragma once
 
 #include <map>
@@ -10,22 +10,22 @@
 
 namespace onepass {
 
-// One input or output of the model, and the engine's tensor that carries it.
+// One input or output of the model, and the tensor of the engine that holds its values.
 struct Edge {
     TensorSpec spec;
     std::string tensor;
-    Dtype carrier = Dtype::float32;  // the dtype in the engine; values are cast where the model's is another
-    bool on_host = false;            // whether the engine wants it on the host: its values are shapes
+    Dtype carrier = Dtype::float32;  // dtype in the engine; if the model's dtype differs, values are cast
+    bool on_host = false;            // whether the engine needs it on the host, because its values are shapes
 
     bool is_cast() const { return carrier != spec.dtype; }
 };
 
 struct Range {
-    Shape min, opt, max;  // of sizes, or of values
+    Shape min, opt, max;  // sizes or values
 };
 
 struct Profile {
-    std::map<std::string, Range> shapes, values;  // by the model's name of an input
+    std::map<std::string, Range> shapes, values;  // by the input's name in the model
 };
 
 struct Sidecar {
@@ -33,11 +33,12 @@ struct Sidecar {
     std::vector<Edge> inputs, outputs;
     std::vector<Profile> profiles;
     std::string flavor, version, engine_sha256;
-    std::string gpu, compute_capability;  // empty where they are not known, or any will do
+    std::string gpu, compute_capability;  // empty if unknown, or if any GPU is supported
     bool version_compatible = false, hardware_compatible = false, stripped = false, control_flow = true;
 };
 
-// The sidecar of an engine, nothing where it has none. Throws EngineMismatchError: it is damaged, or of another engine.
+// Reads an engine's sidecar; returns nothing if there is none. Throws EngineMismatchError if it is damaged or belongs
+// to another engine.
 std::optional<Sidecar> read_sidecar(const std::string& engine, const std::string& engine_bytes);
 
 }  // namespace onepass

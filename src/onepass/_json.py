@@ -10,8 +10,8 @@ def parsed_json(text: str | bytes) -> Any:
     """Parse strict JSON.
 
     Raises:
-        ValueError: The text is not JSON, is nested too deeply, or has a number that is too long or that JSON does not
-            have (``NaN``, ``Infinity``).
+        ValueError: The text is not JSON, is nested too deeply, or contains a number with too many digits or a number
+            that JSON does not allow (``NaN``, ``Infinity``).
     """
     try:
         if not isinstance(text, str):

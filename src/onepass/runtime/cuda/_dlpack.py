@@ -1,6 +1,6 @@
-"""DLPack, the way in which array libraries hand each other memory, as far as arrays on a GPU need it.
+"""DLPack, the protocol by which array libraries share memory, as far as arrays on a GPU need it.
 
-The structures are those of ``dlpack.h``, in the form that all libraries read (before its version 1.0).
+The structures are those of ``dlpack.h``, in the unversioned form (before version 1.0) that all libraries can read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CUDA = 2
 CUDA_MANAGED = 13
 _FRESH, _USED = b"dltensor", b"used_dltensor"
 
-# kDLInt, kDLUInt, kDLFloat, kDLBfloat, kDLComplex, kDLBool of dlpack.h, by NumPy's kind and the bits of an element.
+# kDLInt, kDLUInt, kDLFloat, kDLComplex and kDLBool of dlpack.h, by NumPy's kind; below, kDLBfloat.
 _CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
 _BFLOAT = 4
 _BFLOAT16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
@@ -45,7 +45,7 @@ _Deleter: Any = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
 
 
 def _of_python(name: str, result: Any, *arguments: Any) -> Any:
-    """Return a function of Python's: one of our own, whose types nobody else declares, as they may `pythonapi`'s."""
+    """Return a new handle of a C-API function; on `pythonapi`'s own, other code could change the argument types."""
     return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
 
 
@@ -56,15 +56,15 @@ _rename = _of_python("PyCapsule_SetName", ctypes.c_int, ctypes.c_void_p, ctypes.
 
 
 class Lent(NamedTuple):
-    """What a capsule says of an array.
+    """The description of an array in a capsule.
 
     Attributes:
-        address: Of its first element.
+        address: Address of the first element.
         device: Number of the GPU.
         dtype: NumPy dtype.
-        shape: Its shape.
-        strides: In elements; None where the array is C-contiguous.
-        owner: Keeps the memory alive; the lender is told when it dies.
+        shape: Shape.
+        strides: Strides in elements; None if the array is C-contiguous.
+        owner: Keeps the memory alive; when it dies, the lender is notified.
     """
 
     address: int
@@ -76,14 +76,14 @@ class Lent(NamedTuple):
 
 
 class _Owner:
-    """Stands for memory that another library lends."""
+    """Represents memory lent by another library."""
 
 
 def borrow(capsule: Any) -> Lent:
-    """Take what a capsule of ``__dlpack__`` holds; the capsule is used up.
+    """Take the array from a capsule that ``__dlpack__`` returned; a capsule can be used only once.
 
     Raises:
-        ValueError: It is none, is used already, or its elements have a type that NumPy does not know.
+        ValueError: It is not a DLPack capsule, was used already, or NumPy does not have its element type.
     """
     number = id(capsule)
     if not _is_named(number, _FRESH):
@@ -97,20 +97,20 @@ def borrow(capsule: Any) -> Lent:
     _rename(number, _USED)
     owner = _Owner()
     if managed.deleter:
-        # The C function of the lender, which frees or lets go; it may need the lock of Python, so that is held.
+        # The lender's C function that releases the memory. It is called with the GIL, which it may need.
         weakref.finalize(owner, _Deleter(managed.deleter), address).atexit = False
     return Lent((tensor.data or 0) + tensor.byte_offset, tensor.device_id, dtype, shape, strides, owner)
 
 
-# What is lent out and not yet given back, by the address of its structure: the structure, its shape, its owner.
+# Arrays that are lent and not yet returned, by the address of the structure: the structure, its shape, its owner.
 _OUT: dict[int, tuple[Any, ...]] = {}
 
 
 def lend(address: int, *, device: int, dtype: np.dtype[Any], shape: tuple[int, ...], owner: object) -> Any:
-    """Return a capsule of a C-contiguous array on a GPU; `owner` lives until whoever takes it gives it back.
+    """Return a capsule with a C-contiguous array on a GPU; `owner` stays alive until the borrower releases the array.
 
     Raises:
-        BufferError: DLPack has no number for the dtype.
+        BufferError: DLPack does not support the dtype.
     """
     code = _BFLOAT if dtype == ml_dtypes.bfloat16 else _CODES.get(dtype.kind)
     if code is None or (code != _BFLOAT and dtype.isbuiltin != 1):
@@ -132,12 +132,12 @@ def _give_back(managed: int) -> None:
 
 
 def _drop(capsule: int) -> None:
-    """A capsule dies; if nobody took what is in it, nobody will give it back."""
+    """Release the array of a dying capsule if nobody has taken it; otherwise the borrower releases it."""
     if _is_named(capsule, _FRESH):
         _OUT.pop(_pointer_in(capsule, _FRESH), None)
 
 
-# As C sees them; they are called for as long as the process lives.
+# The functions as C pointers, kept alive because they may be called until the process ends.
 _C_GIVE_BACK, _C_DROP = _Deleter(_give_back), _Deleter(_drop)
 
 

@@ -1,4 +1,4 @@
-"""Fresh memory of the host in huge pages: it is there, and can be page-locked, in a fraction of the usual time."""
+"""Fresh host memory in huge pages, which is allocated and page-locked in a fraction of the usual time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HUGE_BYTES = 2 << 20
 
 
 def fresh_memory(size_bytes: int) -> Array:
-    """Return so many bytes of fresh memory, every page of which is there already.
+    """Return fresh memory; the system has already allocated all its pages.
 
     Raises:
-        BackendError: The machine has no more.
+        BackendError: The machine does not have enough memory.
     """
     try:
         whole = mmap.mmap(-1, size_bytes + HUGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -29,7 +29,7 @@ def fresh_memory(size_bytes: int) -> Array:
         raise BackendError(f"not enough memory for {size_bytes:,} bytes: {error}") from error
     memory: Array = np.frombuffer(whole, np.uint8)
     first = -memory.ctypes.data % HUGE_BYTES
-    with suppress(OSError):  # a system without huge pages
+    with suppress(OSError):  # the system does not support huge pages
         whole.madvise(mmap.MADV_HUGEPAGE, first, size_bytes // HUGE_BYTES * HUGE_BYTES)
     memory = memory[first : first + size_bytes]
     Copying().touch(memory)
@@ -37,10 +37,10 @@ def fresh_memory(size_bytes: int) -> Array:
 
 
 def may_be_page_locked() -> bool:
-    """Whether memory of this kind can be page-locked without harm on this system.
+    """Whether this kind of memory can be page-locked safely on this system.
 
-    After a fork, parent and child share private pages until one writes. Before 5.9, Linux took no heed of pages that a
-    device writes to, so that the parent could be given others, and never see results again.
+    After a fork, parent and child share private pages until one of them writes. Before version 5.9, Linux ignored that
+    a device writes to such pages: the parent could get copies of them, and would never see results again.
     """
     if sys.platform != "linux":
         return False

@@ -1,4 +1,4 @@
-"""Large copies on the host, which several threads share: one core alone does not use what the memory can give."""
+"""Large copies on the host, shared by several threads: a single core cannot use the full memory bandwidth."""
 
 from __future__ import annotations
 
@@ -14,47 +14,48 @@ from onepass._programs import usable_cores
 from onepass.outputs import Array
 
 SHARED_BYTES = 4 << 20
-"""How much a helper, which has slept since the call before, is worth: one from this size on, two from twice as much.
-Each takes one piece: to pass the interpreter on takes longer than the copy of little, though NumPy lets others run
-while it copies."""
+"""Copy size per helper: one helper from this size on, two from twice this size, and so on. Waking a helper, which has
+slept since the previous call, pays off only then. Each thread copies a single piece: NumPy releases the GIL while it
+copies, but passing the GIL on takes longer than copying a small piece."""
 _MOST_HELPERS = 3
-"""More than that bring next to nothing, and take cores that others have work for."""
+"""More helpers bring almost nothing, and occupy cores that other work needs."""
 
 
 class Copying:
-    """Copies of one caller at a time, in which helpers join.
+    """Copies for one caller at a time, with the help of other threads.
 
-    A caller that is interrupted, by a signal handler's exception say, leaves helpers at work, whom `finish` waits for.
+    If a caller is interrupted, for example by an exception in a signal handler, helpers may still be working; `finish`
+    waits for them.
     """
 
     def __init__(self) -> None:
         self._todo: deque[tuple[Array, Array]] = deque()
-        # Helpers at work: each enters before it takes a piece, leaves after its last, and then sends word of it.
+        # One entry per working helper: added before its first piece, removed after its last; then it sends a message.
         self._inside: deque[None] = deque()
         self._word: SimpleQueue[None] = SimpleQueue()
         self._errors: deque[BaseException] = deque()
 
     def copy(self, target: Array, source: Array) -> None:
-        """Fill an array from another of as many elements; both are C-contiguous."""
+        """Copy `source` to `target`. Both must be C-contiguous and have the same number of elements."""
         self._share(target.reshape(-1), source.reshape(-1), target.nbytes)
 
     def touch(self, memory: Array) -> None:
-        """Write to every page of some fresh memory, so that the system provides it."""
+        """Write to every page of fresh memory, so that the system allocates it."""
         pages = memory[:: mmap.PAGESIZE]
         self._share(pages, np.zeros_like(pages), memory.nbytes)
 
     def finish(self) -> None:
-        """Take away what nobody has begun, and wait for what helpers are at."""
+        """Discard pieces that nobody has started, and wait for the helpers."""
         self._todo.clear()
         while self._inside:
             self._word.get()
 
     def help(self) -> None:
-        """Do what there is to do, as a helper."""
+        """Copy pieces until none is left; called in a helper's thread."""
         self._inside.append(None)
         try:
             self._work()
-        except BaseException as error:  # noqa: BLE001 - it is the caller's
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
             self._errors.append(error)
         finally:
             self._inside.pop()
@@ -66,7 +67,7 @@ class Copying:
             to[...] = given
             return
         self._errors.clear()
-        while not self._word.empty():  # of helpers who came when all was done
+        while not self._word.empty():  # messages from helpers that found no work left
             self._word.get()
         step = -(-to.size // (helpers + 1))
         try:
@@ -82,16 +83,16 @@ class Copying:
         while self._todo:
             try:
                 target, source = self._todo.popleft()
-            except IndexError:  # somebody else took it
+            except IndexError:  # another thread took it
                 return
             target[...] = source
 
 
 class _Helpers:
-    """The threads that help, the same for all callers; they are started when there is something to do.
+    """The helper threads, shared by all callers and started when they are first needed.
 
     Attributes:
-        most: How many there may be.
+        most: Maximum number of helpers.
     """
 
     def __init__(self) -> None:
@@ -99,13 +100,13 @@ class _Helpers:
         self.forget()
 
     def forget(self) -> None:
-        """Have none, as in a process that was forked."""
+        """Start over without threads, as required in a forked process."""
         self._requests: SimpleQueue[Copying] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
     def ask(self, copying: Copying, count: int) -> None:
-        """Ask so many to help."""
+        """Ask for the help of `count` threads."""
         if len(self._threads) < self.most:
             self._start()
         for _ in range(count):
@@ -114,7 +115,7 @@ class _Helpers:
     def _start(self) -> None:
         with self._lock:
             while len(self._threads) < self.most:
-                # Nothing that a thread holds keeps anybody's arrays.
+                # A thread holds only the queue, so it keeps no caller's arrays alive.
                 thread = threading.Thread(target=_help, args=(self._requests,), name="onepass-copy", daemon=True)
                 thread.start()
                 self._threads.append(thread)

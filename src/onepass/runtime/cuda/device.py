@@ -1,7 +1,7 @@
-"""A GPU and its memory. Only this, `stream` and `graph` run anything on CUDA; `driver` asks what there is.
+"""A GPU and its memory. Only this module, `stream` and `graph` run work on CUDA; `driver` finds out what is available.
 
-The driver API, not the runtime API: it asks for no CUDA runtime of a certain version, and it lets a call leave the
-thread's current context as it was found, so that programs with contexts of their own (PyCUDA's, say) are not disturbed.
+They use the driver API, not the runtime API. It requires no particular version of the CUDA runtime, and a call can
+restore the thread's current context, so programs with their own contexts (with PyCUDA, for example) are not disturbed.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from onepass.runtime.cuda.driver import checked, describe, device_count, load_dr
 
 
 class Device:
-    """One GPU and its primary context, which is kept for the life of the process, as CUDA's own runtime keeps it.
+    """One GPU and its primary context, which lives as long as the process, as with the CUDA runtime.
 
     Attributes:
-        index: Its number, from 0, among those that ``CUDA_VISIBLE_DEVICES`` leaves.
-        name: Its name, such as ``"NVIDIA H100 80GB HBM3"``.
-        compute_capability: Such as ``"9.0"``.
-        driver: CUDA's.
-        driver_version: The CUDA version that the driver supports, such as ``"13.0"``.
-        capturing: Of a thread: whether it is recording a graph ``now``.
+        index: Its number, starting from 0, among the GPUs that ``CUDA_VISIBLE_DEVICES`` allows.
+        name: Its name, for example ``"NVIDIA H100 80GB HBM3"``.
+        compute_capability: For example ``"9.0"``.
+        driver: The binding of the CUDA driver.
+        driver_version: The CUDA version that the driver supports, for example ``"13.0"``.
+        capturing: Thread-local: its attribute ``now`` is true while the thread records a graph.
     """
 
     def __init__(self, index: int = 0) -> None:
         """Open a GPU.
 
         Raises:
-            DeviceError: There is no driver, no GPU, or none of that number.
-            MissingExtraError: The Python binding of CUDA is not installed.
+            DeviceError: There is no driver, no GPU, or no GPU with that number.
+            MissingExtraError: The Python binding for CUDA is not installed.
         """
         count = device_count()
         if not 0 <= index < count:
@@ -72,7 +72,7 @@ class Device:
     # ---- the context of the calling thread ---------------------------------------------------------------------
 
     def enter(self) -> Any:
-        """Make this GPU the calling thread's; what `leave` takes comes back."""
+        """Make this GPU current on the calling thread, and return the argument for `leave`."""
         status, current = self.driver.cuCtxGetCurrent()
         if status:
             raise BackendError(f"CUDA has no context for this thread: {describe(self.driver, status)}")
@@ -82,13 +82,13 @@ class Device:
         return current
 
     def leave(self, previous: Any) -> None:
-        """Give the thread back the context it had; a thread that had none keeps this one, which costs nothing."""
+        """Restore the thread's previous context; a thread that had none keeps this one, at no cost."""
         if previous is not None and int(previous):
             self.call(self.driver.cuCtxSetCurrent, previous)
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make this GPU the calling thread's while a block runs."""
+        """Make this GPU current on the calling thread within a block."""
         previous = self.enter()
         try:
             yield
@@ -98,17 +98,17 @@ class Device:
     # ---- memory ------------------------------------------------------------------------------------------------
 
     def device_block(self, size_bytes: int) -> Block:
-        """Allocate memory on the GPU; at least one byte, so that its address is never null."""
+        """Allocate memory on the GPU: at least one byte, so its address is never null."""
         with self.current():
             address = int(self.call(self.driver.cuMemAlloc, max(size_bytes, 1), wanted=size_bytes))
         return Block(self, self.driver.cuMemFree, address, size_bytes)
 
     def host_block(self, size_bytes: int) -> HostBlock:
-        """Allocate page-locked memory of the host, which the GPU copies from and to by itself."""
+        """Allocate page-locked host memory, which the GPU reads and writes directly."""
         if size_bytes >= HUGE_BYTES and self._locks_huge_pages:
             try:
                 return self._huge_block(size_bytes)
-            except BackendError:  # some systems have no more of it, or say only now that they have none
+            except BackendError:  # exhausted, or the system reports only now that it is unsupported
                 self._locks_huge_pages = False
         flags = self.driver.CU_MEMHOSTALLOC_PORTABLE
         with self.current():
@@ -123,69 +123,69 @@ class Device:
         return HostBlock(self, partial(_unlock, self.driver, memory), address, size_bytes)
 
     def memory_bytes(self) -> tuple[int, int]:
-        """Return how many bytes of the GPU's memory are free, and how many there are."""
+        """Return the free and the total GPU memory, in bytes."""
         with self.current():
             status, free, total = self.driver.cuMemGetInfo()
             checked(self.driver, "cuMemGetInfo", (status, None))
         return int(free), int(total)
 
     def freed_with(self, owner: object, free: Callable[..., Any], handle: Any) -> Any:
-        """Free what an object stands for when the object dies; a process that ends gives everything back anyway.
+        """Free a resource when its owner dies. When the process ends, the system frees it anyway.
 
         Returns:
-            What frees it before that, when it is called.
+            A function that frees the resource earlier.
         """
         finalizer = weakref.finalize(owner, self.release, free, handle)
         finalizer.atexit = False
         return finalizer
 
     def release(self, free: Callable[..., Any], handle: Any) -> None:
-        """Free memory, a stream or a graph; later, if this thread is recording a graph, which a free would break.
+        """Free memory, a stream or a graph; later if this thread is recording, because freeing breaks a recording.
 
-        Whatever goes wrong here, at the end of a process say, there is nobody left to tell.
+        The driver's status is ignored: nobody is left to handle an error, for example at the end of the process.
         """
         self._to_free.append((free, handle))
         if getattr(self.capturing, "now", False):
             return
         previous = self.enter()
-        with suppress(IndexError):  # another thread may take the last one
+        with suppress(IndexError):  # another thread may have taken the last entry
             while True:
                 function, each = self._to_free.popleft()
                 function(each)
         self.leave(previous)
 
     def set_copy(self, graph: Any, node: Any, params: Any) -> None:
-        """Change what a node of a graph copies."""
+        """Change the parameters of a copy node in a graph."""
         self.call(self.driver.cuGraphExecMemcpyNodeSetParams, graph, node, params, self._context)
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
     def call(self, function: Callable[..., Any], *arguments: Any, wanted: int | None = None) -> Any:
-        """Call a function of the driver and return what it gives.
+        """Call a driver function and return its result.
 
         Args:
             function: The function.
             arguments: Its arguments.
-            wanted: How many bytes it allocates, for the message where there are none left.
+            wanted: Number of bytes that it allocates, for the message if memory runs out.
 
         Raises:
-            BackendError: It failed; the message has its name and CUDA's word for the reason.
+            BackendError: It failed; the message contains its name and CUDA's description of the error.
         """
         return checked(self.driver, function.__name__, function(*arguments), wanted=wanted)
 
 
 def _unlock(driver: Any, memory: Array, address: int) -> None:
-    """Unlock memory, which nobody refers to after that."""
+    """Unlock memory; no reference to it is left afterwards."""
     driver.cuMemHostUnregister(address)
     del memory
 
 
 class Block:
-    """Memory on the GPU, freed when nobody refers to it any more.
+    """Memory on the GPU, freed when the last reference to the block is gone.
 
     Attributes:
-        address: Where it begins; a multiple of 256.
-        size_bytes: How long it is.
+        address: Start address, a multiple of 256.
+        size_bytes: Size.
     """
 
     def __init__(self, device: Device, free: Callable[..., Any], address: int, size_bytes: int) -> None:
@@ -195,7 +195,7 @@ class Block:
 
 
 class HostBlock(Block):
-    """Page-locked memory of the host. NumPy makes an array of it that keeps it alive: ``np.asarray(block)``."""
+    """Page-locked host memory. ``np.asarray(block)`` returns an array that keeps the block alive."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]:

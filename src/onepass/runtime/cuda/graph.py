@@ -1,4 +1,4 @@
-"""Recorded work of a GPU, whose copies may be given other places."""
+"""Recorded GPU work (CUDA graphs), in which the targets of copies can be changed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from onepass.runtime.cuda.driver import checked
 
 
 class Graph:
-    """Recorded work that `Stream.launch` queues again, on any stream of its GPU.
+    """Recorded work that `Stream.launch` can queue again and again, on any stream of its GPU.
 
     Attributes:
         device: The GPU.
-        handle: The driver's.
+        handle: The driver's handle of the executable graph.
     """
 
     def __init__(self, device: Device, graph: Any) -> None:
-        """Make what was captured ready to launch."""
+        """Prepare a captured graph for launching."""
         driver = device.driver
         self.device = device
         self._graph = graph
@@ -27,15 +27,15 @@ class Graph:
         self._finalizers.append(device.freed_with(self, driver.cuGraphExecDestroy, self.handle))
 
     def copies_to(self, address: int, size_bytes: int) -> list[GraphCopy]:
-        """Return the copies that it makes into a stretch of the host's memory."""
+        """Return the copies with targets in a range of host memory."""
         copies = [GraphCopy(self, node) for node, kind in self._nodes() if kind == "MEMCPY"]
         return [copy for copy in copies if 0 <= copy.target - address < size_bytes]
 
     def check_stays_on_gpu(self) -> None:
-        """Check that the work needs nothing of the host, whose memory may be another's by the next launch.
+        """Check that the work does not use the host, because host memory may be reused before the next launch.
 
         Raises:
-            BackendError: It does; the message says what for.
+            BackendError: The work uses the host; the message says for what.
         """
         for node, kind in self._nodes():
             if kind == "HOST":
@@ -44,12 +44,12 @@ class Graph:
                 raise BackendError("it copies from or to the host while it computes")
 
     def close(self) -> None:
-        """Destroy the graph; it must not be running."""
+        """Destroy the graph, which must not be running."""
         for finalizer in self._finalizers:
             finalizer()
 
     def _nodes(self) -> list[tuple[Any, str]]:
-        """Return its nodes, each with its kind by CUDA's name, such as ``"MEMCPY"``."""
+        """Return its nodes, each with CUDA's name for its kind, for example ``"MEMCPY"``."""
         driver, call = self.device.driver, self.device.call
         status, _, count = driver.cuGraphGetNodes(self._graph)
         checked(driver, "cuGraphGetNodes", (status,))
@@ -60,31 +60,31 @@ class Graph:
 
 
 class GraphCopy:
-    """A copy in a graph, whose target may be changed for launches to come.
+    """A copy in a graph; its target can be changed for later launches.
 
     Attributes:
-        target: The address that it copies to.
+        target: Address of the target.
     """
 
     def __init__(self, graph: Graph, node: Any) -> None:
-        """Look a node up that copies."""
+        """Read the parameters of a copy node."""
         self._graph = graph
         self._node = node
         self._params = params = graph.device.call(graph.device.driver.cuGraphMemcpyNodeGetParams, node)
-        # The driver may call page-locked memory by its address on the host, or by that which the GPU has for it.
+        # The driver may describe page-locked memory by its address on the host or by its address on the GPU.
         on_host = params.dstMemoryType == graph.device.driver.CUmemorytype.CU_MEMORYTYPE_HOST
         self._field = "dstHost" if on_host else "dstDevice"
         self.target = int(getattr(params, self._field))
 
     def touches_host(self) -> bool:
-        """Whether it copies from or to memory of the host."""
+        """Whether it copies from or to host memory."""
         params = self._params
         return self._is_host(params.srcMemoryType, params.srcDevice) or self._is_host(
             params.dstMemoryType, params.dstDevice
         )
 
     def aim(self, address: int) -> None:
-        """Copy to another address from the next launch on."""
+        """Change the target address, starting with the next launch."""
         graph = self._graph
         setattr(self._params, self._field, address)
         graph.device.set_copy(graph.handle, self._node, self._params)
@@ -97,5 +97,5 @@ class GraphCopy:
             return bool(kind == kinds.CU_MEMORYTYPE_HOST)
         wanted = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_MEMORY_TYPE
         status, found = driver.cuPointerGetAttribute(wanted, int(address))
-        # Ordinary memory of the host is unknown to CUDA.
+        # CUDA does not know ordinary host memory.
         return bool(status) or int(found) != int(kinds.CU_MEMORYTYPE_DEVICE)

@@ -22,18 +22,18 @@ _EACH = 4
 
 
 class LentInputs:
-    """Gives page-locked arrays for all inputs of a model, and knows them again when they come.
+    """Lends page-locked arrays for all inputs of a model, and recognises them in calls.
 
     Attributes:
-        is_used: Whether it has given any.
+        is_used: Whether it has lent any arrays.
     """
 
     def __init__(self, device: Device, dtypes: Mapping[str, np.dtype[Any]]) -> None:
-        """Begin with none.
+        """Start without arrays.
 
         Args:
             device: The GPU.
-            dtypes: Of the inputs, by name.
+            dtypes: Input dtypes, by name.
         """
         self.is_used = False
         self._device = device
@@ -63,15 +63,15 @@ class LentInputs:
                     del self._by_root[id(old.root)]
             arrays = dict(zip(self._dtypes, slot.arrays(self._dtypes), strict=True))
             for name, array in arrays.items():
-                # Its entry goes when it does: `pop` is called with the dead reference, which it has no use for.
+                # When the array dies, its entry is removed; `pop` takes the dead reference as its default, unused.
                 self._given[id(array)] = weakref.ref(array, partial(self._given.pop, id(array))), name, slot
         return arrays
 
     def slot_of(self, feeds: Mapping[str, Any]) -> HostSlot | None:
-        """Return the slot of the inputs, if all of them come from `give`."""
+        """Return the slot that contains all inputs, if they come from one call of `give`."""
         found: HostSlot | None = None
         for name, array in feeds.items():
-            # The very array that was given is told at once; one that lies in the same place, by looking.
+            # An array that `give` returned is found at once; other views of the same memory are compared.
             given = self._given.get(id(array))
             if given is not None and given[0]() is array:
                 slot = given[2] if given[1] == name else None
@@ -84,6 +84,6 @@ class LentInputs:
         return found
 
     def close(self) -> None:
-        """Free all arrays; those that the caller holds keep their memory."""
+        """Free all arrays; arrays that the caller holds keep their memory."""
         for each in (self._slots, self._by_root, self._given):
             each.clear()

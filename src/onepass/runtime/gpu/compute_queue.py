@@ -3,7 +3,7 @@
 Two lanes share a compute queue. Each has its own memory and a stream for copies, and runs one call at a time. If the
 other lane is idle, a call runs completely in its own stream. Otherwise its inputs are copied in its own stream, the
 computation waits for them and for its turn in the queue's stream, and the results are copied in its own stream again.
-So the GPU is never idle while there is work, with a single execution context.
+So a single execution context keeps the GPU busy as long as there is work.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ComputeQueue(Generic[Ready]):
         lock: Held while work is queued; the work computes in the order in which it is queued.
         stream: The stream for computations when both lanes have work.
         scratch: Address of the scratch memory.
-        own: What computes only in this queue, if anything; it is responsible for closing the stream.
+        own: The object that computes only in this queue, if there is one; it closes the stream.
         lanes: The two lanes.
     """
 
@@ -87,8 +87,8 @@ class Lane(Generic[Ready]):
         passes: Passes that are ready, by input shapes; the most recently used is last.
         last_key, last: The most recently used pass, and its input shapes.
         is_busy: Whether work may be running. It stays true after an exception, which a signal handler may raise at any
-            time; the next call then waits first.
-        is_whole: Whether this work computes in the lane's own stream.
+            time; the next call then waits for this work first.
+        is_whole: Whether the running work computes in the lane's own stream.
         copying: Copies large arrays on the host.
         held: Memory that the GPU will read or write; it stays alive until this has happened, even if the call fails.
     """
@@ -142,19 +142,19 @@ class Lane(Generic[Ready]):
         self.follow_queue()
 
     def follow_queue(self) -> None:
-        """Let `finish` wait for what is queued in the queue's stream by now."""
+        """Let `finish` wait for all work that is now queued in the queue's stream."""
         self.queue.stream.signal(self._computed)
         self.stream.wait(self._computed)
 
     def yield_to_other(self) -> None:
-        """Let what is queued in the queue's stream come after what the other lane queued in its own."""
+        """Make later work in the queue's stream wait for work in the other lane's own stream."""
         other = self.other
         if other.is_busy and other.is_whole:
             other.stream.signal(self._passed)
             self.queue.stream.wait(self._passed)
 
     def ready(self, key: Hashable) -> Ready | None:
-        """Return the pass that is kept for a shape of inputs, if there is one."""
+        """Return the pass that is kept for these input shapes, if there is one."""
         found = self.passes.get(key)
         if found is not None:
             self.passes.move_to_end(key)
@@ -162,14 +162,14 @@ class Lane(Generic[Ready]):
         return found
 
     def keep(self, key: Hashable, ready: Ready) -> None:
-        """Keep a pass ready; the one used longest ago goes. The lane is at rest."""
+        """Keep a pass ready; the least recently used one makes room. No work may be running in the lane."""
         self.passes[key] = ready
         self.last_key, self.last = key, ready
         if len(self.passes) > _PASSES:
             self.passes.popitem(last=False)[1].close()
 
     def close(self) -> None:
-        """Let go of its passes and its stream."""
+        """Close the passes and the stream."""
         while self.passes:
             self.passes.popitem()[1].close()
         self.last = None

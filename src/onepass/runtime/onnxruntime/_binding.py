@@ -1,4 +1,4 @@
-"""A session of ONNX Runtime on a GPU, in a stream of ours, with its inputs and outputs in memory of ours."""
+"""An ONNX Runtime session on a GPU that uses onepass's own stream, and its own memory for inputs and outputs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _DEVICE = "cuda"
 
 
 class CudaSession:
-    """A session that computes in a stream given to it; one thread at a time may use it.
+    """A session that computes in a given stream. Only one thread may use it at a time.
 
     Attributes:
-        raw: ONNX Runtime's session.
+        raw: The ONNX Runtime session.
         device: The GPU.
         stream: The stream.
         inputs: The model's inputs, by name.
-        outputs: Its outputs, by name.
-        found: By the shapes of inputs: the shapes of the outputs, or why such runs cannot be recorded.
+        outputs: The model's outputs, by name.
+        found: For each set of input shapes tried: the output shapes, or why these runs cannot be recorded.
     """
 
     def __init__(self, raw: Any, signature: Signature, device: Device, stream: Stream) -> None:
-        """Describe a session that was opened with this stream."""
+        """Wrap a session that was opened with this stream."""
         self.raw = raw
         self.device = device
         self.stream = stream
@@ -44,12 +44,13 @@ class CudaSession:
         self.found: dict[tuple[Shape, ...], dict[str, Shape] | str] = {}
         self._queueing = import_onnxruntime().RunOptions()
         self._queueing.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        # ONNX Runtime crashes if the stream is gone before the session is, which a traceback may hold for long. Its own
-        # object is asked: of Python's the garbage collector calls finalizers before it frees anything.
+        # ONNX Runtime crashes if the stream is destroyed before the session, and a traceback may keep the session alive
+        # for a long time. So the stream is closed when ONNX Runtime's own object dies. Its Python wrapper would be too
+        # early: the garbage collector calls the finalizers of Python objects before it frees anything.
         weakref.finalize(getattr(raw, "_sess", raw), stream.close).atexit = False
 
     def bind(self, in_places: Sequence[Place], inputs: int, out_places: Sequence[Place], outputs: int) -> Any:
-        """Return a binding to two blocks of memory, given by their addresses."""
+        """Return a binding to two blocks of GPU memory, at the addresses `inputs` and `outputs`."""
         binding = self.raw.io_binding()
         number = self.device.index
         for place in in_places:
@@ -61,7 +62,7 @@ class CudaSession:
         return binding
 
     def _bind_feeds(self, feeds: Mapping[str, Feed], names: Iterable[str]) -> Any:
-        """Return a binding to inputs wherever they are; ONNX Runtime puts the outputs of these names on the GPU."""
+        """Return a binding to inputs on the host or a GPU; ONNX Runtime allocates the outputs `names` on the GPU."""
         binding = self.raw.io_binding()
         for name, feed in feeds.items():
             if isinstance(feed, DeviceArray):
@@ -74,10 +75,10 @@ class CudaSession:
         return binding
 
     def queue(self, binding: Any) -> None:
-        """Queue the computation.
+        """Queue the computation in the stream.
 
         Raises:
-            BackendError: ONNX Runtime fails.
+            BackendError: ONNX Runtime failed.
         """
         try:
             self.raw.run_with_iobinding(binding, self._queueing)
@@ -88,10 +89,10 @@ class CudaSession:
             raise BackendError(f"ONNX Runtime failed: {error}") from error
 
     def run(self, feeds: Mapping[str, Feed], names: Sequence[str], runs: Runs) -> list[Any]:
-        """Compute, and return ONNX Runtime's values of the outputs, which lie on the GPU.
+        """Compute the outputs `names`, and return them as OrtValues on the GPU.
 
         Raises:
-            BackendError: ONNX Runtime fails, or the run is ended.
+            BackendError: ONNX Runtime failed, or the run was stopped.
         """
         binding = self._bind_feeds(feeds, names)
         try:

@@ -1,4 +1,4 @@
-"""Calls of a session on a GPU that cannot be frozen: it runs by itself, one call after the other."""
+"""Calls to a GPU session that cannot be frozen: ONNX Runtime runs them itself, one after the other."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from onepass.tensors import STRING
 
 
 class LoosePass:
-    """A `Passing` that leaves everything to ONNX Runtime."""
+    """A `Passing` that leaves copies and memory to ONNX Runtime."""
 
     def __init__(
         self, session: CudaSession, lane: Lane[Passing], shapes: Mapping[str, Shape], *, runs: Runs, run: HostRun,
         because: str,
     ) -> None:  # fmt: skip
-        """Take a session.
+        """Create a pass for one set of input shapes.
 
         Args:
-            session: What computes.
-            lane: Where it runs.
-            shapes: Of the inputs, by name.
-            runs: What ends runs.
+            session: The session that computes.
+            lane: The lane that the pass runs in.
+            shapes: Input shapes, by name.
+            runs: The runs of the backend, which can be stopped.
             run: Runs a session with arrays on the host.
-            because: Why it cannot be frozen.
+            because: Why the pass cannot be frozen.
         """
         self._session, self._lane, self._shapes = session, lane, dict(shapes)
         self._runs, self._run, self._because = runs, run, because
@@ -47,9 +47,9 @@ class LoosePass:
 
         Args:
             feeds: The inputs.
-            names: The outputs that are wanted.
-            filled: Of no use here: ONNX Runtime copies the inputs.
-            options: What ends the run, if it is to be ended by itself.
+            names: The requested outputs.
+            filled: Ignored: ONNX Runtime copies the inputs itself.
+            options: Run options that stop only this run; by default, those of all runs.
         """
         self._lane.begin()
         with self._lane.queue.lock:
@@ -63,7 +63,7 @@ class LoosePass:
         """Compute outputs that stay on the GPU.
 
         Raises:
-            InputError: One of them has no place there: it holds strings.
+            InputError: A requested output holds strings, which cannot be on a GPU.
         """
         session, lane = self._session, self._lane
         for name in names:
@@ -73,9 +73,9 @@ class LoosePass:
         with lane.queue.lock:
             lane.queue.settle()
             session.stream.wait_for(after)
-            session.stream.synchronize()  # what ONNX Runtime wants on the host it copies while it is told of it
+            session.stream.synchronize()  # binding copies the inputs that ONNX Runtime needs on the host
             values = session.run(feeds, names, self._runs)
-            # ONNX Runtime's own memory is what recorded passes of other shapes compute in.
+            # The results are copied, because recorded passes with other shapes compute in the same ONNX Runtime memory.
             dtypes = [session.outputs[name].carrier for name in names]
             results = [
                 copied_result(value.data_ptr(), tuple(value.shape()), dtype, session.stream, session.device)
@@ -86,12 +86,12 @@ class LoosePass:
         return results
 
     def timed(self, feeds: Mapping[str, Array]) -> None:
-        """Tell nothing: the parts of such a run are not known."""
+        """Return None: the times of the parts of such a run are not known."""
 
     def report(self) -> dict[str, Any]:
-        """Say which shapes it is for, and why they are not frozen."""
+        """Return the input shapes, and why the pass is not frozen."""
         shapes = {name: list(shape) for name, shape in self._shapes.items()}
         return {"shapes": shapes, "recorded": False, "eager_because": self._because}
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing: the pass owns no resources."""

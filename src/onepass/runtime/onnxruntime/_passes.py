@@ -1,4 +1,4 @@
-"""The passes of a model on ONNX Runtime's CUDA provider: frozen where they can be."""
+"""The passes of a model with ONNX Runtime's CUDA provider, frozen if possible."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from onepass.runtime.onnxruntime.sessions import Sessions
 from onepass.tensors import STRING
 
 _KNOWN = 256
-"""For how many shapes of inputs a session remembers what their outputs are; what was tried out has its memory there."""
+"""Number of sets of input shapes for which a session remembers the result of `try_out` and has memory."""
 _HOST = ("Cpu", "CudaPinned")
 
 
 class SessionPasses(Passes):
-    """A model on a GPU, in a session for each queue.
+    """A model on a GPU, with one session per queue.
 
     Attributes:
-        options: What its sessions run with, as plain JSON values.
+        options: The options of the sessions, as plain JSON values.
     """
 
     options: dict[str, Any]
 
     def __init__(self, sessions: Sessions, device: Device, kept: KeptMemory, runs: Runs, *, contexts: int) -> None:
-        """Begin without passes.
+        """Start without passes.
 
         Args:
             sessions: Opens the model.
             device: The GPU.
-            kept: What memory results lie in.
-            runs: What ends runs that are not frozen.
-            contexts: How many passes may compute side by side; each takes memory for the weights.
+            kept: Memory for results.
+            runs: The runs that are not frozen, which can be stopped.
+            contexts: Maximum number of passes that compute concurrently; each needs its own memory for the weights.
         """
         super().__init__(device, limit=contexts)
         self._sessions = sessions
@@ -53,7 +53,7 @@ class SessionPasses(Passes):
         self._is_open = False
 
     def new_queue(self) -> ComputeQueue[Passing]:
-        """Make a queue with a session that computes in its stream."""
+        """Create a queue, and a session that computes in its stream."""
         with self.device.current():
             queue: ComputeQueue[Passing] = ComputeQueue(self.device, 0)
             ours = {"device_id": str(self.device.index), "user_compute_stream": str(queue.stream.number)}
@@ -69,7 +69,7 @@ class SessionPasses(Passes):
             return queue
 
     def new_pass(self, lane: Lane[Passing], feeds: Mapping[str, Feed]) -> Passing:
-        """Set up a pass for inputs of these shapes, frozen if that is possible."""
+        """Set up a pass for these input shapes, frozen if possible."""
         session: CudaSession = lane.queue.own
         shapes = {name: feed.shape for name, feed in feeds.items()}
         key = tuple(shapes.values())
@@ -87,11 +87,11 @@ class SessionPasses(Passes):
             return Pass(SessionSetup(session, shapes, found), lane, self.device, self._kept)
 
     def close(self) -> None:
-        """Let go of the stream; the sessions went with their queues."""
+        """Close the stream; the sessions are already closed, with their queues."""
         self.import_stream.close()
 
     def _obstacle_in(self, raw: Any) -> str | None:
-        """Say what stands against freezing the model whatever its inputs are, if anything does."""
+        """Return why passes of the model cannot be frozen, regardless of its inputs; None if they can be."""
         specs = (*self.signature.inputs, *self.signature.outputs)
         texts = [spec.name for spec in specs if spec.dtype == STRING]
         if texts:
@@ -104,6 +104,6 @@ class SessionPasses(Passes):
 
 
 def _inputs_on_host(raw: Any) -> list[str]:
-    """Return the names of the inputs that ONNX Runtime takes on the host, since their values decide shapes, say."""
+    """Return the names of the inputs that ONNX Runtime needs on the host, for example because they determine shapes."""
     infos = zip(raw.get_inputs(), raw.get_input_memory_infos(), strict=True)
     return [node.name for node, info in infos if info.name in _HOST]

@@ -1,4 +1,4 @@
-"""ONNX Runtime's side of a pass: a binding to memory of the pass's own, and whether the computation can be recorded."""
+"""ONNX Runtime's side of a frozen pass: it binds the pass's memory, and tries whether a run can be recorded."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from onepass.runtime.onnxruntime._ending import Runs
 
 
 class SessionSetup(Setup):
-    """One shape of inputs of a session, all of whose tensors lie on the GPU."""
+    """One set of input shapes for a session with all tensors on the GPU."""
 
     def __init__(self, session: CudaSession, shapes: Mapping[str, Shape], results: Mapping[str, Shape]) -> None:
-        """Lay out inputs and outputs, whose shapes are known.
+        """Lay out inputs and outputs with known shapes.
 
         Args:
-            session: What computes.
-            shapes: Of the inputs, by name.
-            results: Of the outputs, by name.
+            session: The session that computes.
+            shapes: Input shapes, by name.
+            results: Output shapes, by name.
         """
         self.shapes = dict(shapes)
         self.inputs, self.outputs = session.inputs, session.outputs
@@ -35,15 +35,15 @@ class SessionSetup(Setup):
         self._copies: list[tuple[int, int, int]] = []
 
     def lie_at(self, inputs: int, outputs: int) -> None:
-        """Say at which addresses the blocks of the inputs and the outputs begin."""
-        # ONNX Runtime writes no output that is an input: what it gives for it is that input itself.
+        """Set the start addresses of the input block and the output block."""
+        # If an output is also an input, ONNX Runtime returns the input itself and writes nothing, so it is copied here.
         given = {place.name: place for place in self.in_places}
         copied = [place for place in self.out_places if place.name in given]
         self._copies = [(outputs + p.offset, inputs + given[p.name].offset, p.size_bytes) for p in copied]
         computed = [place for place in self.out_places if place.name not in given]
         self._binding = self._session.bind(self.in_places, inputs, computed, outputs) if computed else None
 
-    def enqueue(self, stream: int) -> None:  # noqa: ARG002 - the session was opened with it
+    def enqueue(self, stream: int) -> None:  # noqa: ARG002 - the session was opened with this stream
         """Queue the computation."""
         if self._binding is not None:
             self._session.queue(self._binding)
@@ -51,26 +51,26 @@ class SessionSetup(Setup):
             self._session.stream.copy(target, source, size_bytes)
 
     def close(self) -> None:
-        """Let go of the binding."""
+        """Release the binding."""
         self._binding = None
 
 
 def try_out(session: CudaSession, feeds: Mapping[str, Feed], runs: Runs) -> dict[str, Shape] | str:
-    """Run inputs of a new shape, and find out whether such runs can be recorded; nothing may be running.
+    """Run inputs with new shapes, and find out whether such runs can be recorded. No other work may be running.
 
-    A computation that can be recorded asks nothing of the host while it runs: so the shapes of its outputs depend on
-    nothing but the shapes of its inputs, and are those found here.
+    A computation that can be recorded needs nothing from the host while it runs. So its output shapes depend only on
+    its input shapes, and stay the same as in this run.
 
     Args:
-        session: What computes.
+        session: The session that computes.
         feeds: The inputs, complete.
-        runs: What ends runs.
+        runs: The runs of the backend, which can be stopped.
 
     Returns:
-        The shapes of the outputs, by name; or why it cannot be recorded.
+        The output shapes, by name; or why such runs cannot be recorded.
 
     Raises:
-        BackendError: The run itself fails.
+        BackendError: The run itself failed.
     """
     names = list(session.outputs)
     results = {name: tuple(value.shape()) for name, value in zip(names, session.run(feeds, names, runs), strict=True)}
@@ -83,8 +83,8 @@ def try_out(session: CudaSession, feeds: Mapping[str, Feed], runs: Runs) -> dict
         session.stream.copy(inputs.address + place.offset, source, place.size_bytes)
     setup.lie_at(inputs.address, outputs.address)
     try:
-        # ONNX Runtime plans its memory for a shape in the first run, and allocates it in the second; in a recorded one
-        # nothing can be allocated.
+        # ONNX Runtime plans its memory for these shapes in the first run and allocates it in the second. A recorded run
+        # cannot allocate memory.
         setup.enqueue(session.stream.number)
         session.stream.synchronize()
         graph = session.stream.record(lambda: setup.enqueue(session.stream.number))
