@@ -16,7 +16,7 @@ bool contains(const Range& range, const Shape& shape) {
     return true;
 }
 
-// How far a shape is from the best one, by the logarithm of its sizes; infinite where it does not fit.
+// Distance of a shape from the optimal one, by the logarithm of its sizes; infinity if the shape is out of range.
 double distance(const std::map<std::string, Range>& ranges, const std::map<std::string, Shape>& came) {
     const auto logarithm = [](std::int64_t size) {
         return std::log1p(static_cast<double>(std::max<std::int64_t>(size, 0)));

@@ -56,7 +56,7 @@ def test_a_capsule_is_taken_once() -> None:
     capsule = _array(None).__dlpack__()
     _dlpack.borrow(capsule)
     for thing in (capsule, object()):
-        with pytest.raises(ValueError, match="no fresh DLPack capsule"):
+        with pytest.raises(ValueError, match="not an unused DLPack capsule"):
             _dlpack.borrow(thing)
 
 

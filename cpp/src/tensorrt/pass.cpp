@@ -171,7 +171,7 @@ void Pass::lay_out() {
     else if (!late_.empty())
         eager_ = "a size depends on the data";
     else if (!host_outputs_.empty())
-        eager_ = "an output lies on the host";
+        eager_ = "an output is in host memory";
     slots_ = std::make_shared<Slots>(out.bytes, kept_host_block);
     device_slots_ = std::make_shared<Slots>(out.bytes, kept_device_block);
     out_ = std::move(out);

@@ -87,7 +87,7 @@ def borrow(capsule: Any) -> Lent:
     """
     number = id(capsule)
     if not _is_named(number, _FRESH):
-        raise ValueError("this is no fresh DLPack capsule")
+        raise ValueError("not an unused DLPack capsule")
     address = _pointer_in(number, _FRESH)
     managed = _Managed.from_address(address)
     tensor = managed.tensor
@@ -149,4 +149,6 @@ def _dtype(tensor: Any) -> np.dtype[Any]:
             if tensor.code == code:
                 dtype: np.dtype[Any] = np.dtype(f"{kind}{tensor.bits // 8}")
                 return dtype
-    raise ValueError(f"DLPack's type {tensor.code} of {tensor.bits} bits and {tensor.lanes} lanes has no NumPy form")
+    raise ValueError(
+        f"no NumPy dtype matches DLPack type code {tensor.code} with {tensor.bits} bits and {tensor.lanes} lanes"
+    )

@@ -55,7 +55,7 @@ class EngineSetup(Setup):
         if self.late:
             return f"the size of {', '.join(sorted(self.late))} depends on the data"
         if self.on_host:
-            return f"{', '.join(self.on_host)} lies on the host"
+            return f"{', '.join(self.on_host)} is in host memory"
         return None
 
     @property
@@ -68,7 +68,7 @@ class EngineSetup(Setup):
         self._set_shapes()
 
     def lie_at(self, inputs: int, outputs: int) -> None:
-        """Say at which addresses the blocks of the inputs and the outputs begin."""
+        """Set the addresses at which the input block and the output block begin."""
         # An input and an output may have one name in the model; the engine's tensors have names of their own.
         self._addresses = {self.inputs[place.name].tensor: inputs + place.offset for place in self.in_places}
         self._addresses |= {self.outputs[place.name].tensor: outputs + place.offset for place in self.out_places}
@@ -86,15 +86,15 @@ class EngineSetup(Setup):
         return "TensorRT says that this engine cannot be recorded for these shapes"
 
     def layers(self) -> list[Layer]:
-        """List the engine's layers, with the types that they have for these shapes."""
+        """List the engine's layers with their types for these shapes."""
         return self._context.layers()
 
     def watched_by(self, profiler: Any) -> AbstractContextManager[None]:
-        """Let a profiler be told how long each layer takes, within a block; see `Context.watched_by`."""
+        """Report each layer's time to a profiler within a `with` block; see `Context.watched_by`."""
         return self._context.watched_by(profiler)
 
     def report(self) -> dict[str, Any]:
-        """Say which optimisation profile the shapes are of."""
+        """Return the optimisation profile that the shapes belong to."""
         return {"profile": self._context.profile}
 
     def _set_shapes(self) -> dict[str, Shape | None]:
