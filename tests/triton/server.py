@@ -86,7 +86,9 @@ def real_triton(
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=_environment(environment))
         stack.callback(_end, process)
-        _wait_until_ready(process, http, log)
+        # Metrics come last: their server starts after a model is ready.
+        for url in (f"http://127.0.0.1:{http}/v2/health/ready", f"http://127.0.0.1:{metrics}/metrics"):
+            _wait_until_ready(process, url, log)
         yield Addresses(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"127.0.0.1:{metrics}", process=process.pid, log=log)
 
 
@@ -125,11 +127,11 @@ def _free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     end = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < end and process.poll() is None:
         with suppress(urllib.error.URLError, OSError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5).close()
+            urllib.request.urlopen(url, timeout=5).close()
             return
         time.sleep(0.05)
     said = log.read_text(errors="replace").splitlines()
