@@ -370,7 +370,7 @@ def test_what_is_no_network(tmp_path: Path) -> None:
     """Any other object is refused by its type, PyTorch's own included."""
     with pytest.raises(InputError, match="the given Tensor is not a network"):
         converted(torch.ones(3), tmp_path / "m.onnx")
-    with pytest.raises(InputError, match="a dict is not a network"):
+    with pytest.raises(InputError, match="an object of type dict is not a network"):
         converted({"weight": IMAGE}, tmp_path / "m.onnx")
 
 
@@ -444,7 +444,7 @@ def test_torchscript_from_the_command_line(tmp_path: Path, capsys: pytest.Captur
     assert re.search(r"double +float32 +\[N, 3, 8, 8\] +exact", out)
     assert "expected INPUT:AXIS=NAME" in shell.fails("convert", source, "--dynamic", "image=N")
     words = ["--example", tmp_path / "x.npy", "--example", f"y={tmp_path / 'x.npy'}"]
-    assert "some of the examples have names" in shell.fails("convert", source, *words)
+    assert "only some examples have names" in shell.fails("convert", source, *words)
     assert "file not found" in shell.fails("convert", source, "--example", tmp_path / "absent.npy")
 
 
