@@ -88,6 +88,26 @@ def test_ctrl_c_leaves_no_call_behind(how: str, struck: Any) -> None:
     assert _closes(session)
 
 
+def test_ctrl_c_while_a_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python's own lock turns Ctrl-C into an error of the lock, it is Ctrl-C still; calls after it are right."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        monkeypatch.undo()
+        try:
+            raise KeyboardInterrupt
+        finally:
+            threading.Lock().release()
+
+    session = onepass.Session(FakeBackend(LINE, lambda feeds: {"y": feeds["x"].copy(), "z": feeds["x"].copy()}))
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.submit(X)
+    assert session.submit(X).result(WAIT_SECONDS).z.shape == (1,)
+    assert _closes(session)
+
+
 def test_ctrl_c_while_a_part_is_prepared(endless_file: Path, struck: Any) -> None:
     """The first calls for some outputs may be interrupted; a later one prepares that part, and is right."""
     for _ in range(60):
