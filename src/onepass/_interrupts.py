@@ -1,4 +1,4 @@
-"""Ctrl-C while nothing has to be cleaned up: the process ends without a traceback."""
+"""Ctrl-C where Python itself makes another exception of it: during imports, and while a thread starts."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def leaving_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread; an exception that a signal handler raises meanwhile stays what it is.
+
+    If it strikes while `Thread.start` takes back the lock of its condition, releasing that lock fails, and the error
+    takes the place of the exception.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        if error.__context__ is None:  # the system has no thread left
+            raise
+        raise error.__context__ from None
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

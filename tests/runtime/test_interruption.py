@@ -88,7 +88,8 @@ def test_ctrl_c_leaves_no_call_behind(how: str, struck: Any) -> None:
     assert _closes(session)
 
 
-def test_ctrl_c_while_a_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["submit", "timeout"])
+def test_ctrl_c_while_a_thread_starts(how: str, endless_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Python's own lock turns Ctrl-C into an error of the lock, it is Ctrl-C still; calls after it are right."""
     start = threading.Thread.start
 
@@ -100,11 +101,16 @@ def test_ctrl_c_while_a_worker_starts(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             threading.Lock().release()
 
-    session = onepass.Session(FakeBackend(LINE, lambda feeds: {"y": feeds["x"].copy(), "z": feeds["x"].copy()}))
+    session = onepass.load(endless_file)
+    calls: dict[str, Callable[[], onepass.Outputs]] = {
+        "submit": lambda: session.submit(X, outputs=["quick"]).result(WAIT_SECONDS),
+        "timeout": lambda: session(X, outputs=["quick"], timeout=WAIT_SECONDS),
+    }
+    assert session(X, outputs=["quick"]).quick == 0  # prepares the part
     monkeypatch.setattr(threading.Thread, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        session.submit(X)
-    assert session.submit(X).result(WAIT_SECONDS).z.shape == (1,)
+        calls[how]()
+    assert calls[how]().quick == 0
     assert _closes(session)
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from onepass._interrupts import start_thread
 from onepass.outputs import Outputs
 
 MOST_WAITING = 32
@@ -115,7 +116,7 @@ class Background:
                     target=_work, args=(self._queue, self._mark), name="onepass-worker", daemon=True
                 )
                 self._threads.append(thread)
-                _start(thread)
+                start_thread(thread)
             future: Future[Any] = Future()
             # A call ends with its future, also if the future is cancelled before the call starts.
             future.add_done_callback(lambda _: work.end())
@@ -142,20 +143,6 @@ class Background:
     def _let_go(self) -> None:
         for _ in self._threads:
             self._queue.put(None)
-
-
-def _start(thread: threading.Thread) -> None:
-    """Start a thread; an exception of a signal handler meanwhile stays what it is.
-
-    If it strikes while `Thread.start` takes back the lock of its condition, releasing that lock fails, and the error
-    takes the place of the exception.
-    """
-    try:
-        thread.start()
-    except RuntimeError as error:
-        if error.__context__ is None:  # the system has no thread left
-            raise
-        raise error.__context__ from None
 
 
 class _Item(NamedTuple):

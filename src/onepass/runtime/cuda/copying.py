@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from onepass._interrupts import start_thread
 from onepass._programs import usable_cores
 from onepass.outputs import Array
 
@@ -117,7 +118,7 @@ class _Helpers:
             while len(self._threads) < self.most:
                 # A thread holds only the queue, so it keeps no caller's arrays alive.
                 thread = threading.Thread(target=_help, args=(self._requests,), name="onepass-copy", daemon=True)
-                thread.start()
+                start_thread(thread)
                 self._threads.append(thread)
 
 

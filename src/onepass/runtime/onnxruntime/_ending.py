@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from onepass._errors import BackendError, InputError, OnepassError, RunTimeoutError
+from onepass._interrupts import start_thread
 
 _OWN = "onepass.runtime.onnxruntime"  # package of the modules that call its C++ code
 _LONGEST_S = threading.TIMEOUT_MAX
@@ -56,7 +57,7 @@ class Runs:
         try:
             if self._reason is not None:
                 limit.options.terminate = True
-            timer.start()
+            start_thread(timer)
             yield limit.options
         finally:
             timer.cancel()
